@@ -1,0 +1,5 @@
+//! wip
+mod backend;
+mod health;
+pub use backend::{Backend, BackendId, Lease, Load};
+pub use health::{Admin, Health, ReportedWeight, Weight};
