@@ -1,0 +1,164 @@
+//! The published pool and the persistence table: where the data plane asks.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use rand::Rng;
+
+use crate::backend::{BackendId, Lease};
+use crate::flow::{ClientKey, Flow};
+use crate::persistence::PersistenceTable;
+use crate::pool::{NoBackend, Pool};
+
+/// Gives out backends to any number of tasks at once.
+///
+/// One writer publishes pools, every reader sees one of them whole. Without persistence
+/// [`assign`](Self::assign) is one atomic load, one pick and one atomic addition; with it, one
+/// short lock on one of several shards besides.
+///
+/// What becomes of whom is one table:
+///
+/// | backend | existing flow | persisted client | new client |
+/// |---|---|---|---|
+/// | up | stays | stays | by the scheduler |
+/// | drained (weight 0) | stays | stays | elsewhere |
+/// | down, in maintenance, removed | as its owner decides | moved, and belongs there from now on | elsewhere |
+/// | refused this flow | – | moved, and belongs there from now on | elsewhere |
+/// | back again | – | stays where it was moved to | by the scheduler |
+///
+/// Clients that are sent to a sorry server do not belong to it: they return to their backend.
+///
+/// ```
+/// use std::{net::IpAddr, num::NonZeroUsize, sync::Arc, time::{Duration, Instant}};
+/// use lb_core::{Algorithm, Backend, BackendId, Director, Pool, Weight};
+/// use rand::{SeedableRng, rngs::StdRng};
+///
+/// let backends = ["10.0.0.1:80", "10.0.0.2:80"].into_iter().zip(0..).map(|(address, n)| {
+///     let endpoint: std::net::SocketAddr = address.parse().unwrap();
+///     (Arc::new(Backend::new(BackendId::new(n), address, endpoint)), Weight::ONE)
+/// });
+/// let director = Director::new(Pool::new(backends, &*Algorithm::Rr.scheduler()))
+///     .with_persistence(Duration::from_secs(60), NonZeroUsize::new(10_000).unwrap());
+///
+/// let client: IpAddr = "192.0.2.7".parse()?;
+/// let (now, mut rng) = (Instant::now(), StdRng::seed_from_u64(1));
+/// let first = director.assign(now, &client, &[], &mut rng)?;
+/// let again = director.assign(now, &client, &[], &mut rng)?;
+/// assert_eq!(first.id(), again.id());
+/// assert_eq!(first.load().active(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Director<K = IpAddr, E = SocketAddr> {
+    pool: ArcSwap<Pool<E>>,
+    persistence: Option<Shards<K>>,
+}
+
+impl<K: ClientKey, E> Director<K, E> {
+    /// A director over a first pool.
+    pub fn new(pool: impl Into<Arc<Pool<E>>>) -> Self {
+        Self { pool: ArcSwap::new(pool.into()), persistence: None }
+    }
+
+    /// Remembers which backend a client was sent to, for `timeout` after its last flow. At most
+    /// `capacity` clients are remembered; the one unseen for longest is forgotten first.
+    #[must_use]
+    pub fn with_persistence(self, timeout: Duration, capacity: NonZeroUsize) -> Self {
+        Self { persistence: Some(Shards::new(timeout, capacity)), ..self }
+    }
+
+    /// Replaces the pool: every assignment from now on sees the new one. Wait-free for readers.
+    pub fn publish(&self, pool: Arc<Pool<E>>) {
+        self.pool.store(pool);
+    }
+
+    /// The pool that is published now.
+    pub fn pool(&self) -> Arc<Pool<E>> {
+        self.pool.load_full()
+    }
+
+    /// A backend for one flow of `client`, not one of `tried`, counted as active there until the
+    /// lease is dropped.
+    ///
+    /// # Errors
+    /// [`NoBackend`] says why there is none.
+    #[inline]
+    pub fn assign(
+        &self,
+        now: Instant,
+        client: &K,
+        tried: &[BackendId],
+        rng: &mut dyn Rng,
+    ) -> Result<Lease<E>, NoBackend> {
+        let pool = self.pool.load();
+        let flow = Flow::new(client.flow_hash()).retried(tried);
+        match &self.persistence {
+            Some(shards) if pool.records_affinity() => {
+                // Held over the pick, so that two first flows of one client agree.
+                shards.with(flow.hash, |table| {
+                    let known = table.get(now, client);
+                    let backend = pool.pick(&flow.preferring(known), rng)?;
+                    if known != Some(backend.id()) {
+                        table.insert(now, client.clone(), backend.id());
+                    }
+                    Ok(Lease::new(Arc::clone(backend)))
+                })
+            }
+            _ => Ok(Lease::new(Arc::clone(pool.pick(&flow, rng)?))),
+        }
+    }
+
+    /// How many clients are remembered; 0 without persistence. O(shards).
+    pub fn persisted(&self) -> usize {
+        self.persistence.as_ref().map_or(0, Shards::len)
+    }
+
+    /// Takes back the room of clients that were not seen for the timeout. Call it now and then
+    /// (each second will do); only memory depends on it.
+    pub fn expire(&self, now: Instant) {
+        for shard in self.persistence.iter().flat_map(|shards| &shards.0) {
+            lock(shard).handle_timeout(now);
+        }
+    }
+}
+
+/// Persistence tables side by side, so that workers seldom wait for each other.
+struct Shards<K>(Box<[Mutex<PersistenceTable<K>>]>);
+
+/// Fewer clients than this to a shard would make eviction unfair.
+const SMALLEST_SHARD: usize = 1024;
+const MOST_SHARDS: usize = 64;
+
+impl<K: ClientKey> Shards<K> {
+    fn new(timeout: Duration, capacity: NonZeroUsize) -> Self {
+        let count = (capacity.get() / SMALLEST_SHARD).clamp(1, MOST_SHARDS);
+        let each = NonZeroUsize::new(capacity.get().div_ceil(count)).unwrap_or(capacity);
+        Self((0..count).map(|_| Mutex::new(PersistenceTable::new(timeout, each))).collect())
+    }
+
+    fn with<T>(&self, hash: u64, f: impl FnOnce(&mut PersistenceTable<K>) -> T) -> T {
+        let shard = (u128::from(hash) * self.0.len() as u128) >> 64;
+        f(&mut lock(&self.0[shard as usize]))
+    }
+
+    fn len(&self) -> usize {
+        self.0.iter().map(|shard| lock(shard).len()).sum()
+    }
+}
+
+/// A table is consistent between any two calls, so that a panic elsewhere does not taint it.
+fn lock<T>(shard: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K, E> fmt::Debug for Director<K, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Director")
+            .field("pool", &*self.pool.load())
+            .field("persistence", &self.persistence.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,209 @@
+//! What is known about one connection or request when its backend is chosen.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::backend::BackendId;
+use crate::pool::Member;
+
+/// What a [`Scheduler`](crate::Scheduler) may know about one connection or request.
+///
+/// ```
+/// use lb_core::{ClientKey, Flow};
+/// use std::net::IpAddr;
+///
+/// let client: IpAddr = "192.0.2.7".parse()?;
+/// let first_try = Flow::new(client.flow_hash());
+/// assert!(first_try.tried.is_empty());
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Flow<'a> {
+    /// The [`ClientKey`]'s hash: what hashing schedulers choose by.
+    pub hash: u64,
+    /// The backend that this client already belongs to. Honoured as long as it is in the pool and
+    /// was not tried, even at weight 0.
+    pub prefer: Option<BackendId>,
+    /// Backends that refused this flow already: never chosen again for it.
+    pub tried: &'a [BackendId],
+}
+
+impl<'a> Flow<'a> {
+    /// The first attempt of a flow without affinity.
+    pub const fn new(hash: u64) -> Self {
+        Self { hash, prefer: None, tried: &[] }
+    }
+
+    /// This flow after `tried` refused it.
+    #[must_use]
+    pub const fn retried(self, tried: &'a [BackendId]) -> Self {
+        Self { tried, ..self }
+    }
+
+    /// This flow of a client that belongs to `backend`.
+    #[must_use]
+    pub const fn preferring(self, backend: Option<BackendId>) -> Self {
+        Self { prefer: backend, ..self }
+    }
+
+    /// Whether a scheduler may give this flow to `member`: it takes new flows and has not refused
+    /// this one.
+    #[inline]
+    pub fn may_use(&self, member: &Member) -> bool {
+        !member.weight.is_zero() && !self.has_tried(member.id)
+    }
+
+    /// Whether `backend` refused this flow already.
+    #[inline]
+    pub fn has_tried(&self, backend: BackendId) -> bool {
+        // The empty case is nearly every pick; `contains` alone would still set up its loop.
+        !self.tried.is_empty() && self.tried.contains(&backend)
+    }
+}
+
+/// What a client is recognised by: its address, a network, a cookie, a user name.
+///
+/// `Hash` and `Eq` serve the persistence table; [`flow_hash`](Self::flow_hash) serves hashing
+/// schedulers and must be the same on every platform and in every process, so that two directors
+/// agree. (`Hash` of the standard library promises neither.)
+pub trait ClientKey: Clone + Eq + Hash + Send + 'static {
+    /// A hash of the key that is stable across processes, platforms and releases.
+    fn flow_hash(&self) -> u64;
+}
+
+/// The stable hash of some bytes: SipHash-2-4 under the all-zero key, as the `hashring` crate uses.
+///
+/// Good enough to spread clients, public by design, and therefore **not** a defence against a
+/// client that chooses its own key to land on a given backend; such a client could as well pick
+/// its source address.
+pub fn stable_hash(bytes: &[u8]) -> u64 {
+    let mut hasher = hashring::DefaultHashBuilder.build_hasher();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// An IPv4-mapped IPv6 address counts as the IPv4 address it stands for.
+impl ClientKey for IpAddr {
+    fn flow_hash(&self) -> u64 {
+        match self.to_canonical() {
+            Self::V4(address) => stable_hash(&address.octets()),
+            Self::V6(address) => stable_hash(&address.octets()),
+        }
+    }
+}
+
+/// Address and port: spreads the connections of one client (IPVS' `sh-port`).
+impl ClientKey for SocketAddr {
+    fn flow_hash(&self) -> u64 {
+        let port = self.port().to_be_bytes();
+        match self.ip().to_canonical() {
+            IpAddr::V4(address) => stable_hash(&with_port::<6>(&address.octets(), port)),
+            IpAddr::V6(address) => stable_hash(&with_port::<18>(&address.octets(), port)),
+        }
+    }
+}
+
+fn with_port<const LENGTH: usize>(address: &[u8], port: [u8; 2]) -> [u8; LENGTH] {
+    let mut bytes = [0; LENGTH];
+    bytes[..address.len()].copy_from_slice(address);
+    bytes[address.len()..].copy_from_slice(&port);
+    bytes
+}
+
+impl ClientKey for String {
+    fn flow_hash(&self) -> u64 {
+        stable_hash(self.as_bytes())
+    }
+}
+
+impl ClientKey for Vec<u8> {
+    fn flow_hash(&self) -> u64 {
+        stable_hash(self)
+    }
+}
+
+/// A hash computed elsewhere, taken as it is.
+impl ClientKey for u64 {
+    fn flow_hash(&self) -> u64 {
+        *self
+    }
+}
+
+/// No client can be told from another.
+impl ClientKey for () {
+    fn flow_hash(&self) -> u64 {
+        0
+    }
+}
+
+/// How many leading bits of an address tell one client from another: IPVS'
+/// `persistence_granularity`.
+///
+/// ```
+/// use lb_core::Granularity;
+///
+/// let office = Granularity::new(24);
+/// assert_eq!(office.network("192.0.2.7".parse()?), office.network("192.0.2.200".parse()?));
+/// assert_eq!(Granularity::HOST.network("192.0.2.7".parse()?).to_string(), "192.0.2.7");
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Granularity(u8);
+
+impl Granularity {
+    /// Every address is a client of its own.
+    pub const HOST: Self = Self(128);
+
+    /// The first `bits` of the address. More bits than the address has mean all of them.
+    pub const fn new(bits: u8) -> Self {
+        Self(bits)
+    }
+
+    /// The network that `client` belongs to, as its first address. An IPv4-mapped IPv6 address
+    /// counts as the IPv4 address it stands for.
+    pub fn network(self, client: IpAddr) -> IpAddr {
+        let host_bits = |width: u32| width.saturating_sub(self.0.into());
+        match client.to_canonical() {
+            IpAddr::V4(address) => {
+                let mask = u32::MAX.checked_shl(host_bits(32)).unwrap_or(0);
+                IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask))
+            }
+            IpAddr::V6(address) => {
+                let mask = u128::MAX.checked_shl(host_bits(128)).unwrap_or(0);
+                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(key: &str) -> u64 {
+        key.parse::<IpAddr>().unwrap().flow_hash()
+    }
+
+    #[test]
+    fn hashes_never_change() {
+        // A change here moves every client of every `sh` pool at the next upgrade.
+        assert_eq!(stable_hash(b""), 0x1e92_4b9d_7377_00d7);
+        assert_eq!(stable_hash(b"load"), stable_hash(b"load"));
+        assert_eq!(hash("::ffff:192.0.2.7"), hash("192.0.2.7"));
+        assert_ne!(hash("192.0.2.7"), hash("192.0.2.8"));
+        let socket: SocketAddr = "192.0.2.7:80".parse().unwrap();
+        assert_eq!(socket.flow_hash(), stable_hash(&[192, 0, 2, 7, 0, 80]));
+    }
+
+    #[test]
+    fn granularity_cuts_both_families_at_every_length() {
+        let v4 = |bits| Granularity::new(bits).network("203.0.113.255".parse().unwrap());
+        assert_eq!(v4(0), "0.0.0.0".parse::<IpAddr>().unwrap());
+        assert_eq!(v4(25), "203.0.113.128".parse::<IpAddr>().unwrap());
+        assert_eq!(v4(200), "203.0.113.255".parse::<IpAddr>().unwrap());
+        let v6 = |bits| Granularity::new(bits).network("2001:db8:ffff::1".parse().unwrap());
+        assert_eq!(v6(0), "::".parse::<IpAddr>().unwrap());
+        assert_eq!(v6(32), "2001:db8::".parse::<IpAddr>().unwrap());
+        assert_eq!(v6(128), "2001:db8:ffff::1".parse::<IpAddr>().unwrap());
+    }
+}

@@ -1,0 +1,226 @@
+//! One immutable snapshot of everything that a pick needs.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rand::Rng;
+
+use crate::backend::{Backend, BackendId, Load};
+use crate::flow::{Flow, stable_hash};
+use crate::health::Weight;
+use crate::scheduler::Scheduler;
+
+/// What a [`Scheduler`] sees of one backend: never the endpoint.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The identity.
+    pub id: BackendId,
+    /// The share of new flows; 0 means none.
+    pub weight: Weight,
+    /// A stable hash of the backend's name: hashing schedulers place the backend by it, so that
+    /// directors which issued different identities still agree.
+    pub place: u64,
+    /// The live counters.
+    pub load: Arc<Load>,
+}
+
+/// Why no backend could be chosen.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoBackend {
+    /// Backends are configured, but none is alive.
+    #[error("all {configured} backends are down or in maintenance")]
+    AllDown {
+        /// How many backends are configured.
+        configured: usize,
+    },
+    /// Backends are alive, but all of them have weight 0.
+    #[error("all {alive} live backends are drained")]
+    AllDraining {
+        /// How many backends are alive.
+        alive: usize,
+    },
+    /// Every backend that takes new flows refused this one.
+    #[error("all {tried} usable backends were tried")]
+    AllTried {
+        /// How many backends refused.
+        tried: usize,
+    },
+    /// No backend is configured.
+    #[error("no backend is configured")]
+    Empty,
+}
+
+/// One immutable snapshot: the live backends, their weights and the scheduler built over them.
+///
+/// Everything changes together or not at all: a new pool is built off the hot path and published
+/// whole through a [`Director`](crate::Director). Backends that are down or in maintenance are
+/// not in it; backends at weight 0 are, so that their clients can still find them.
+///
+/// ```
+/// use std::sync::Arc;
+/// use lb_core::{Algorithm, Backend, BackendId, Flow, Pool, Weight};
+/// use rand::{SeedableRng, rngs::StdRng};
+///
+/// let member = |n, name, weight| (Arc::new(Backend::new(BackendId::new(n), name, ())), Weight::new(weight));
+/// let pool = Pool::new([member(0, "a", 2), member(1, "b", 1)], &*Algorithm::Wrr.scheduler());
+/// let mut rng = StdRng::seed_from_u64(1);
+/// let mut pick = || pool.pick(&Flow::new(0), &mut rng).map(|backend| backend.name().to_owned());
+/// assert_eq!([pick()?, pick()?, pick()?], ["a", "b", "a"]);
+/// # Ok::<(), lb_core::NoBackend>(())
+/// ```
+pub struct Pool<E = SocketAddr> {
+    members: Box<[Member]>,
+    backends: Box<[Arc<Backend<E>>]>,
+    /// Positions by identity, sorted, for affinity's look-up.
+    positions: Box<[(BackendId, u32)]>,
+    scheduler: Arc<dyn Scheduler>,
+    generation: u64,
+    configured: usize,
+    records_affinity: bool,
+}
+
+impl<E> Pool<E> {
+    /// A snapshot of `members` in their configured order, scheduled by `previous` rebuilt over
+    /// them. O(n log n), or what the scheduler's `rebuild` costs.
+    ///
+    /// Of two members with one identity only the first is kept.
+    pub fn new(
+        members: impl IntoIterator<Item = (Arc<Backend<E>>, Weight)>,
+        previous: &dyn Scheduler,
+    ) -> Self {
+        let (mut views, mut backends) = (Vec::new(), Vec::new());
+        let mut positions: Vec<(BackendId, u32)> = Vec::new();
+        for (backend, weight) in members {
+            let id = backend.id();
+            let Err(slot) = positions.binary_search_by_key(&id, |&(id, _)| id) else { continue };
+            positions.insert(slot, (id, views.len() as u32));
+            views.push(Member {
+                id,
+                weight,
+                place: stable_hash(backend.name().as_bytes()),
+                load: Arc::clone(backend.load()),
+            });
+            backends.push(backend);
+        }
+        let scheduler = previous.rebuild(&views);
+        Self {
+            configured: views.len(),
+            members: views.into(),
+            backends: backends.into(),
+            positions: positions.into(),
+            scheduler,
+            generation: 0,
+            records_affinity: true,
+        }
+    }
+
+    /// A pool without members.
+    pub fn empty(previous: &dyn Scheduler) -> Self {
+        Self::new([], previous)
+    }
+
+    /// Out of how many configured backends these are the live ones: the reason that
+    /// [`pick`](Self::pick) gives when there are none.
+    #[must_use]
+    pub fn out_of(mut self, configured: usize) -> Self {
+        self.configured = configured.max(self.members.len());
+        self
+    }
+
+    /// The snapshot's number: grows by one with every publication.
+    #[must_use]
+    pub fn numbered(mut self, generation: u64) -> Self {
+        self.generation = generation;
+        self
+    }
+
+    /// A pool whose picks are not remembered as affinity: the sorry server's, so that clients
+    /// return to their backend on recovery.
+    #[must_use]
+    pub fn without_affinity(mut self) -> Self {
+        self.records_affinity = false;
+        self
+    }
+
+    /// The backend for `flow`: the preferred one if it is here and untried, else the scheduler's
+    /// choice.
+    ///
+    /// Takes no lock, allocates nothing, never blocks. What it costs is the scheduler's pick.
+    ///
+    /// # Errors
+    /// [`NoBackend`] says why nobody can take the flow.
+    #[inline]
+    pub fn pick(&self, flow: &Flow<'_>, rng: &mut dyn Rng) -> Result<&Arc<Backend<E>>, NoBackend> {
+        if let Some(preferred) = flow.prefer.filter(|&id| !flow.has_tried(id))
+            && let Some(backend) = self.backend(preferred)
+        {
+            return Ok(backend);
+        }
+        match self.scheduler.pick(&self.members, flow, rng) {
+            Some(index) => Ok(&self.backends[index]),
+            None => Err(self.refusal(flow)),
+        }
+    }
+
+    #[cold]
+    fn refusal(&self, flow: &Flow<'_>) -> NoBackend {
+        if self.configured == 0 {
+            NoBackend::Empty
+        } else if self.members.is_empty() {
+            NoBackend::AllDown { configured: self.configured }
+        } else if self.members.iter().all(|member| member.weight.is_zero()) {
+            NoBackend::AllDraining { alive: self.members.len() }
+        } else {
+            NoBackend::AllTried { tried: flow.tried.len() }
+        }
+    }
+
+    /// The backend with this identity. O(log n).
+    pub fn backend(&self, id: BackendId) -> Option<&Arc<Backend<E>>> {
+        let slot = self.positions.binary_search_by_key(&id, |&(id, _)| id).ok()?;
+        self.backends.get(self.positions[slot].1 as usize)
+    }
+
+    /// What the scheduler sees, in configured order.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The backends, in configured order.
+    pub fn backends(&self) -> &[Arc<Backend<E>>] {
+        &self.backends
+    }
+
+    /// The scheduler over these members.
+    pub const fn scheduler(&self) -> &Arc<dyn Scheduler> {
+        &self.scheduler
+    }
+
+    /// The snapshot's number.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether a client that is sent here belongs here from now on.
+    pub const fn records_affinity(&self) -> bool {
+        self.records_affinity
+    }
+}
+
+impl<E> fmt::Debug for Pool<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let members = self.backends.iter().zip(&self.members);
+        f.debug_struct("Pool")
+            .field("generation", &self.generation)
+            .field("scheduler", &self.scheduler)
+            .field(
+                "members",
+                &members
+                    .map(|(backend, member)| (backend.name(), member.weight.value()))
+                    .collect::<Vec<_>>(),
+            )
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,208 @@
+//! Who gets the next flow: one trait, one file per family, and the names the field knows them by.
+
+mod failover;
+mod hash;
+mod least_load;
+mod random;
+mod round_robin;
+mod weighted;
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use rand::Rng;
+
+use crate::flow::Flow;
+use crate::pool::Member;
+
+pub use failover::Failover;
+pub use hash::SourceHash;
+pub use least_load::{Cost, LeastLoad};
+pub use random::{PowerOfTwo, Random};
+pub use round_robin::RoundRobin;
+pub use weighted::SmoothWeighted;
+
+/// Chooses a member of a pool for a flow.
+///
+/// One trait and not a policy beside a picker: [`rebuild`](Self::rebuild) *is* the factory, and
+/// it lets a rotation survive a change of membership. Everything that can be computed from the
+/// membership is computed there, off the hot path; [`pick`](Self::pick) only reads it, and what it
+/// must write is one atomic.
+///
+/// Any implementation can be held to the rules with the `laws` feature, which runs the property
+/// suite that our own have to pass:
+///
+/// ```
+/// use std::sync::Arc;
+/// use lb_core::{Flow, Member, Scheduler, rand::Rng};
+///
+/// /// Always the last member that is left.
+/// #[derive(Debug)]
+/// struct Last;
+///
+/// impl Scheduler for Last {
+///     fn rebuild(&self, _: &[Member]) -> Arc<dyn Scheduler> {
+///         Arc::new(Self)
+///     }
+///     fn pick(&self, members: &[Member], flow: &Flow<'_>, _: &mut dyn Rng) -> Option<usize> {
+///         members.iter().rposition(|member| flow.may_use(member))
+///     }
+/// }
+///
+/// # #[cfg(feature = "laws")]
+/// lb_core::laws::check(&|| Arc::new(Last));
+/// ```
+pub trait Scheduler: fmt::Debug + Send + Sync {
+    /// This scheduler over a new membership. Cursors carry over, so that a change of membership
+    /// does not start the rotation again at the first backend.
+    fn rebuild(&self, members: &[Member]) -> Arc<dyn Scheduler>;
+
+    /// The index of the chosen one among the members given to [`rebuild`](Self::rebuild): one
+    /// that [`Flow::may_use`] allows, or `None` if there is none. Never blocks, never allocates.
+    fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize>;
+}
+
+/// The schedulers by the names that LVS and HAProxy gave them.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// `fo`: the heaviest backend as long as it lives, then the next. See [`Failover`].
+    Fo,
+    /// `lc`: fewest active flows. See [`Cost::LeastConnections`].
+    Lc,
+    /// `nq`: an idle backend at once, else as `sed`. See [`Cost::NeverQueue`].
+    Nq,
+    /// `p2c`: the less loaded of two drawn by weight. See [`PowerOfTwo`].
+    P2c,
+    /// `random`: drawn by weight. See [`Random`].
+    Random,
+    /// `rr`: one after the other, whatever the weight. See [`RoundRobin`].
+    Rr,
+    /// `sed`: shortest expected delay. See [`Cost::ShortestExpectedDelay`].
+    Sed,
+    /// `sh`: by the client's hash, consistently. See [`SourceHash`].
+    Sh,
+    /// `wlc`: fewest active flows per weight. See [`Cost::WeightedLeastConnections`].
+    Wlc,
+    /// `wrr`: by weight, smoothly interleaved. See [`SmoothWeighted`].
+    Wrr,
+}
+
+impl Algorithm {
+    /// Every algorithm, in the order of their names.
+    pub const ALL: [Self; 10] = [
+        Self::Fo,
+        Self::Lc,
+        Self::Nq,
+        Self::P2c,
+        Self::Random,
+        Self::Rr,
+        Self::Sed,
+        Self::Sh,
+        Self::Wlc,
+        Self::Wrr,
+    ];
+
+    /// The name in configuration files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fo => "fo",
+            Self::Lc => "lc",
+            Self::Nq => "nq",
+            Self::P2c => "p2c",
+            Self::Random => "random",
+            Self::Rr => "rr",
+            Self::Sed => "sed",
+            Self::Sh => "sh",
+            Self::Wlc => "wlc",
+            Self::Wrr => "wrr",
+        }
+    }
+
+    /// The scheduler, over no members yet, its rotation starting at the first.
+    pub fn scheduler(self) -> Arc<dyn Scheduler> {
+        self.scheduler_at(0)
+    }
+
+    /// The scheduler with its rotation starting somewhere else: give each instance of a fleet its
+    /// own random `phase`, so that they do not all begin with the same backend.
+    pub fn scheduler_at(self, phase: u64) -> Arc<dyn Scheduler> {
+        match self {
+            Self::Fo => Arc::new(Failover::new()),
+            Self::Lc => Arc::new(LeastLoad::by(Cost::LeastConnections)),
+            Self::Nq => Arc::new(LeastLoad::by(Cost::NeverQueue)),
+            Self::P2c => Arc::new(PowerOfTwo::new()),
+            Self::Random => Arc::new(Random::new()),
+            Self::Rr => Arc::new(RoundRobin::starting_at(phase)),
+            Self::Sed => Arc::new(LeastLoad::by(Cost::ShortestExpectedDelay)),
+            Self::Sh => Arc::new(SourceHash::new()),
+            Self::Wlc => Arc::new(LeastLoad::by(Cost::WeightedLeastConnections)),
+            Self::Wrr => Arc::new(SmoothWeighted::starting_at(phase)),
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// There is no scheduler of this name.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "no scheduler is called `{name}`; there are fo, lc, nq, p2c, random, rr, sed, sh, wlc, wrr"
+)]
+pub struct UnknownAlgorithm {
+    /// The name that was asked for.
+    pub name: String,
+}
+
+impl FromStr for Algorithm {
+    type Err = UnknownAlgorithm;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.name() == name)
+            .ok_or_else(|| UnknownAlgorithm { name: name.to_owned() })
+    }
+}
+
+/// A number below `bound`, each as likely as the other to within 2⁻⁶⁴ · `bound` (Lemire,
+/// arXiv 1805.10941, without its rejection step). 0 for a generator of zeros, and for bound 0.
+#[inline]
+fn below(rng: &mut dyn Rng, bound: u64) -> u64 {
+    ((u128::from(rng.next_u64()) * u128::from(bound)) >> 64) as u64
+}
+
+/// A member drawn by weight among those that may take the flow, by walking all of them: for
+/// redispatch, where the precomputed draw knows nothing of the ones tried.
+fn draw_by_walking(members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
+    let usable = || members.iter().enumerate().filter(|(_, member)| flow.may_use(member));
+    let total: u64 = usable().map(|(_, member)| u64::from(member.weight)).sum();
+    let mut left = below(rng, total);
+    usable()
+        .find(|(_, member)| {
+            let weight = u64::from(member.weight);
+            let found = left < weight;
+            left = left.saturating_sub(weight);
+            found
+        })
+        .map(|(index, _)| index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for algorithm in Algorithm::ALL {
+            assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
+            let refusal = "none".parse::<Algorithm>().unwrap_err().to_string();
+            assert!(refusal.contains(algorithm.name()), "{refusal}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `wrr`: by weight, smoothly interleaved.
+
+use std::sync::Arc;
+
+use rand::Rng;
+
+use super::round_robin::Cursor;
+use super::{Scheduler, draw_by_walking};
+use crate::flow::Flow;
+use crate::pool::Member;
+
+/// `wrr`: nginx's smooth weighted round robin.
+///
+/// A backend of weight `w` gets `w` of every `Σw` picks, spread as evenly as the others allow:
+/// weights 5, 1, 1 give `A A B A C A A` and not `A A A A A B C`. The sequence
+/// (`ngx_http_upstream_round_robin.c`: raise each by its weight, take the first greatest, lower it
+/// by the total) repeats after `Σw / gcd` picks, so it is laid out once when the membership
+/// changes; a pick is one atomic addition and one load, O(1).
+///
+/// A change of membership continues at the same fraction of the period. A redispatched flow is
+/// drawn by weight among the rest, so that the share of a backend that refuses is spread over all.
+///
+/// # Limits
+/// The laid-out period is at most 65 536 entries long (or one per backend, where there are more
+/// backends than that). Weights whose period is longer are scaled to it and rounded, none below
+/// one entry: a share is then off by at most one 65 536th of the whole.
+#[derive(Debug, Default)]
+pub struct SmoothWeighted {
+    sequence: Box<[u32]>,
+    cursor: Cursor,
+}
+
+const LONGEST_PERIOD: u64 = 65_536;
+
+impl SmoothWeighted {
+    /// A rotation that starts at the beginning of its period.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A rotation that starts `phase` picks later.
+    pub fn starting_at(phase: u64) -> Self {
+        Self { sequence: Box::default(), cursor: Cursor::at(phase) }
+    }
+
+    /// The same fraction of a period of `length` as the cursor is through this one.
+    fn resume(&self, length: u64) -> u64 {
+        let position = self.cursor.position();
+        match self.sequence.len() as u64 {
+            0 => position.checked_rem(length).unwrap_or(position),
+            old => (u128::from(position % old) * u128::from(length) / u128::from(old)) as u64,
+        }
+    }
+}
+
+/// The weights of one period: divided by what they have in common, then held to the limit.
+fn shares(members: &[Member]) -> Vec<i64> {
+    let weights = || members.iter().map(|member| u64::from(member.weight));
+    let common = weights().fold(0, gcd).max(1);
+    let limit = LONGEST_PERIOD.max(members.len() as u64);
+    let total = weights().sum::<u64>() / common;
+    weights()
+        .map(|weight| match weight / common {
+            0 => 0,
+            share if total <= limit => share as i64,
+            share => ((share * limit + total / 2) / total).max(1) as i64,
+        })
+        .collect()
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// One period of the smooth sequence. O(Σ shares · n).
+fn lay_out(shares: &[i64]) -> Box<[u32]> {
+    let total: i64 = shares.iter().sum();
+    let mut current = vec![0; shares.len()];
+    (0..total)
+        .map(|_| {
+            let (mut best, mut greatest) = (0, i64::MIN);
+            for (index, (value, share)) in current.iter_mut().zip(shares).enumerate() {
+                *value += share;
+                if *share > 0 && *value > greatest {
+                    (best, greatest) = (index, *value);
+                }
+            }
+            current[best] -= total;
+            best as u32
+        })
+        .collect()
+}
+
+impl Scheduler for SmoothWeighted {
+    fn rebuild(&self, members: &[Member]) -> Arc<dyn Scheduler> {
+        let sequence = lay_out(&shares(members));
+        Arc::new(Self { cursor: Cursor::at(self.resume(sequence.len() as u64)), sequence })
+    }
+
+    fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
+        if self.sequence.is_empty() {
+            return None;
+        }
+        let index = self.sequence[self.cursor.advance(self.sequence.len())] as usize;
+        if flow.tried.is_empty() || members.get(index).is_some_and(|member| flow.may_use(member)) {
+            return Some(index);
+        }
+        draw_by_walking(members, flow, rng)
+    }
+}

@@ -1,0 +1,154 @@
+//! [`Balance`]: assign, call, and ask another backend if the first never saw the request.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+use super::future::BalanceFuture;
+use super::{BalanceError, DEFAULT_RETRIES, Dispatch, EachService, Env, Undelivered};
+use crate::director::Director;
+use crate::flow::ClientKey;
+
+/// Sends each request to the backend that a [`Director`] assigns.
+///
+/// The choice is made in `call`, when the request is known, so that it can depend on the client.
+/// `Balance` itself is always ready: limits, timeouts, load shedding and retry budgets are tower's
+/// own layers around it. The inner service gets a [`Dispatch`]; while it gives requests back
+/// undelivered ([`Undelivered::returned`]) and retries remain, another backend is assigned: that is
+/// *redispatch*, and it is the same for a connection (the inner service connects) and for an HTTP
+/// request (the inner service is a client).
+///
+/// Dropping the future at any point leaves the backends' counters exact.
+///
+/// ```
+/// use std::{net::{IpAddr, SocketAddr}, sync::Arc};
+/// use lb_core::{Algorithm, Backend, BackendId, Director, Pool, Weight};
+/// use lb_core::service::{Balance, Dispatch, Undelivered};
+/// use tower::{Service, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let backends = ["10.0.0.1:80", "10.0.0.2:80"].into_iter().zip(0..).map(|(address, n)| {
+///     let endpoint: SocketAddr = address.parse().unwrap();
+///     (Arc::new(Backend::new(BackendId::new(n), address, endpoint)), Weight::ONE)
+/// });
+/// let director = Arc::new(Director::new(Pool::new(backends, &*Algorithm::Rr.scheduler())));
+///
+/// // A connector that finds the first backend dead.
+/// let connect = service_fn(|Dispatch { lease, request }: Dispatch<SocketAddr, IpAddr>| async move {
+///     match lease.name() {
+///         "10.0.0.1:80" => Err(Undelivered::returned(request, "connection refused")),
+///         alive => Ok(format!("{request} is served by {alive}")),
+///     }
+/// });
+/// let mut balance = Balance::new(director, |client: &IpAddr| *client, connect);
+/// let client: IpAddr = "192.0.2.7".parse()?;
+/// let answer = balance.ready().await?.call(client).await?;
+/// assert_eq!(answer, "192.0.2.7 is served by 10.0.0.2:80");
+/// # Ok(()) }
+/// ```
+pub struct Balance<S, K, F, V, E> {
+    director: Arc<Director<K, E>>,
+    key: F,
+    env: V,
+    inner: S,
+    retries: usize,
+}
+
+#[cfg(feature = "system")]
+impl<S, K, F, E> Balance<S, K, F, super::SystemEnv, E> {
+    /// One inner service for all backends (a connector, a client), balanced by what `key` says of a
+    /// request's client, with two retries.
+    pub const fn new(director: Arc<Director<K, E>>, key: F, inner: S) -> Self {
+        Self::with_env(director, key, super::SystemEnv, inner)
+    }
+}
+
+#[cfg(feature = "system")]
+impl<K, F, E> Balance<EachService, K, F, super::SystemEnv, E> {
+    /// One service per backend: the endpoint of each is a service of its own.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use lb_core::{Algorithm, Backend, BackendId, Director, Pool, Weight, service::Balance};
+    /// use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService, service_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let upstreams = ["a", "b", "c"].into_iter().zip(0..).map(|(name, n)| {
+    ///     let service = BoxCloneSyncService::new(service_fn(move |path: &'static str| async move {
+    ///         Ok::<_, BoxError>(format!("{path} from {name}"))
+    ///     }));
+    ///     (Arc::new(Backend::new(BackendId::new(n), name, service)), Weight::ONE)
+    /// });
+    /// let director = Arc::new(Director::new(Pool::new(upstreams, &*Algorithm::Rr.scheduler())));
+    /// let mut balance = Balance::over_services(director, |_: &&str| ());
+    /// assert_eq!(balance.ready().await?.call("/").await?, "/ from a");
+    /// assert_eq!(balance.ready().await?.call("/").await?, "/ from b");
+    /// # Ok(()) }
+    /// ```
+    pub const fn over_services(director: Arc<Director<K, E>>, key: F) -> Self {
+        Self::new(director, key, EachService::new())
+    }
+}
+
+impl<S, K, F, V: Env, E> Balance<S, K, F, V, E> {
+    /// The same with another source of time and chance.
+    pub const fn with_env(director: Arc<Director<K, E>>, key: F, env: V, inner: S) -> Self {
+        Self { director, key, env, inner, retries: DEFAULT_RETRIES }
+    }
+
+    /// How many more backends are asked when one never saw the request. Default 2.
+    #[must_use]
+    pub fn retries(self, retries: usize) -> Self {
+        Self { retries, ..self }
+    }
+
+    /// The director that assigns.
+    pub const fn director(&self) -> &Arc<Director<K, E>> {
+        &self.director
+    }
+
+    /// The inner service.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
+impl<S: Clone, K, F: Clone, V: Env, E> Clone for Balance<S, K, F, V, E> {
+    fn clone(&self) -> Self {
+        Self {
+            director: Arc::clone(&self.director),
+            key: self.key.clone(),
+            env: self.env.clone(),
+            inner: self.inner.clone(),
+            retries: self.retries,
+        }
+    }
+}
+
+impl<S, K, F, V, E, Req> Service<Req> for Balance<S, K, F, V, E>
+where
+    S: Service<Dispatch<E, Req>, Error = Undelivered<Req>> + Clone,
+    K: ClientKey,
+    F: Fn(&Req) -> K,
+    V: Env,
+{
+    type Response = S::Response;
+    type Error = BalanceError;
+    type Future = BalanceFuture<S, K, V, E, Req>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        BalanceFuture::new(
+            Arc::clone(&self.director),
+            (self.key)(&request),
+            self.env.clone(),
+            self.inner.clone(),
+            self.retries,
+            request,
+        )
+    }
+}

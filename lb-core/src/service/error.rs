@@ -1,0 +1,62 @@
+//! How a request fails to be served.
+
+use std::fmt;
+
+use tower::BoxError;
+
+use crate::pool::NoBackend;
+
+/// Why a balanced request was not answered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BalanceError {
+    /// A backend took the request and failed with it. It may have acted on it, so nobody else is
+    /// asked.
+    #[error("the backend failed: {0}")]
+    Backend(#[source] BoxError),
+    /// Every attempt was refused before the backend saw the request.
+    #[error("none of {attempts} backends took the request, the last one because: {last}")]
+    Exhausted {
+        /// How many backends were asked.
+        attempts: usize,
+        /// Why the last one refused.
+        #[source]
+        last: BoxError,
+    },
+    /// There was nobody to ask.
+    #[error(transparent)]
+    NoBackend(#[from] NoBackend),
+}
+
+/// A dispatch that failed.
+///
+/// What decides whether another backend is asked is whether the request comes back: an inner
+/// service must return it only if the backend cannot have seen it (a refused connection, a failed
+/// handshake), and keep it once any of it was sent.
+pub struct Undelivered<Req> {
+    /// The request, if the backend never saw it.
+    pub request: Option<Req>,
+    /// What went wrong.
+    pub error: BoxError,
+}
+
+impl<Req> Undelivered<Req> {
+    /// The backend never saw `request`: another one may be asked.
+    pub fn returned(request: Req, error: impl Into<BoxError>) -> Self {
+        Self { request: Some(request), error: error.into() }
+    }
+
+    /// The backend may have acted on the request.
+    pub fn consumed(error: impl Into<BoxError>) -> Self {
+        Self { request: None, error: error.into() }
+    }
+}
+
+impl<Req> fmt::Debug for Undelivered<Req> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Undelivered")
+            .field("returned", &self.request.is_some())
+            .field("error", &self.error)
+            .finish()
+    }
+}

@@ -1,0 +1,57 @@
+//! The layer that puts [`Balance`] over a service.
+
+use std::sync::Arc;
+
+use tower::Layer;
+
+use super::{Balance, Env};
+use crate::director::Director;
+
+/// Balances the requests to an inner service; see [`Balance`].
+pub struct BalanceLayer<K, F, V, E> {
+    director: Arc<Director<K, E>>,
+    key: F,
+    env: V,
+    retries: usize,
+}
+
+#[cfg(feature = "system")]
+impl<K, F, E> BalanceLayer<K, F, super::SystemEnv, E> {
+    /// Balances by what `key` says of a request's client, with two retries.
+    pub const fn new(director: Arc<Director<K, E>>, key: F) -> Self {
+        Self::with_env(director, key, super::SystemEnv)
+    }
+}
+
+impl<K, F, V: Env, E> BalanceLayer<K, F, V, E> {
+    /// The same with another source of time and chance.
+    pub const fn with_env(director: Arc<Director<K, E>>, key: F, env: V) -> Self {
+        Self { director, key, env, retries: super::DEFAULT_RETRIES }
+    }
+
+    /// How many more backends are asked when one never saw the request. Default 2.
+    #[must_use]
+    pub fn retries(self, retries: usize) -> Self {
+        Self { retries, ..self }
+    }
+}
+
+impl<K, F: Clone, V: Env, E> Clone for BalanceLayer<K, F, V, E> {
+    fn clone(&self) -> Self {
+        Self {
+            director: Arc::clone(&self.director),
+            key: self.key.clone(),
+            env: self.env.clone(),
+            retries: self.retries,
+        }
+    }
+}
+
+impl<S, K, F: Clone, V: Env, E> Layer<S> for BalanceLayer<K, F, V, E> {
+    type Service = Balance<S, K, F, V, E>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Balance::with_env(Arc::clone(&self.director), self.key.clone(), self.env.clone(), inner)
+            .retries(self.retries)
+    }
+}

@@ -1,0 +1,33 @@
+//! The tower edge: a [`Director`](crate::Director) as a service.
+
+mod balance;
+mod each;
+mod env;
+mod error;
+mod future;
+mod layer;
+
+pub use balance::Balance;
+pub use each::{EachFuture, EachService};
+pub use env::Env;
+#[cfg(feature = "system")]
+pub use env::SystemEnv;
+pub use error::{BalanceError, Undelivered};
+pub use future::BalanceFuture;
+pub use layer::BalanceLayer;
+
+use crate::backend::Lease;
+
+/// A request on its way to the backend that was assigned to it.
+///
+/// Keep the lease for as long as the backend is busy with it (a connection until it is closed, a
+/// response until its body ends), then drop it.
+#[derive(Debug)]
+pub struct Dispatch<E, Req> {
+    /// The backend, counted as busy.
+    pub lease: Lease<E>,
+    /// The request.
+    pub request: Req,
+}
+
+const DEFAULT_RETRIES: usize = 2;

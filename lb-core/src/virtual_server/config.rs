@@ -1,0 +1,121 @@
+//! What a virtual server is configured with.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::health::Weight;
+use crate::quorum::{QuorumError, QuorumRule};
+
+/// One backend, as configured.
+#[derive(Clone, Debug)]
+pub struct BackendConfig<E = SocketAddr> {
+    /// Recognises the backend over reconfigurations, and places it for hashing schedulers: the
+    /// address is a good one. Unique within a virtual server.
+    pub name: Arc<str>,
+    /// What flows are sent to.
+    pub endpoint: E,
+    /// The share of new flows. Default 1.
+    pub weight: Weight,
+    /// Whether it takes flows before its first verdict, or if it is never checked. Default no.
+    pub initially_up: bool,
+}
+
+impl<E> BackendConfig<E> {
+    /// A backend of weight 1 that takes flows once its checks pass.
+    pub fn new(name: impl Into<Arc<str>>, endpoint: E) -> Self {
+        Self { name: name.into(), endpoint, weight: Weight::ONE, initially_up: false }
+    }
+
+    /// The same at another weight.
+    #[must_use]
+    pub fn weighing(self, weight: impl Into<Weight>) -> Self {
+        Self { weight: weight.into(), ..self }
+    }
+
+    /// The same, taking flows before its first verdict, or without ever being checked.
+    #[must_use]
+    pub fn initially_up(self) -> Self {
+        Self { initially_up: true, ..self }
+    }
+}
+
+impl<'a> BackendConfig<&'a str> {
+    /// A backend that is nothing but its name.
+    pub fn named(name: &'a str) -> Self {
+        Self::new(name, name)
+    }
+}
+
+/// A backend named by its address.
+impl From<SocketAddr> for BackendConfig {
+    fn from(address: SocketAddr) -> Self {
+        Self::new(address.to_string(), address)
+    }
+}
+
+/// When the sorry server takes over.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum SorryMode {
+    /// When no backend lives any more.
+    NoneAlive,
+    /// As soon as quorum is lost, even if some backends still live: keepalived's behaviour.
+    #[default]
+    QuorumLost,
+}
+
+/// Where flows go when there are not enough backends. It is never checked, never counts for the
+/// quorum, and never keeps a client.
+#[derive(Clone, Debug)]
+pub struct SorryServer<E = SocketAddr> {
+    /// The server. Its weight has no meaning.
+    pub backend: BackendConfig<E>,
+    /// When it takes over.
+    pub mode: SorryMode,
+}
+
+/// What a [`VirtualServer`](crate::VirtualServer) is configured with.
+#[derive(Clone, Debug)]
+pub struct VirtualServerConfig<E = SocketAddr> {
+    /// The backends, in the order that schedulers see.
+    pub backends: Vec<BackendConfig<E>>,
+    /// How much must live.
+    pub quorum: QuorumRule,
+    /// Where flows go otherwise.
+    pub sorry: Option<SorryServer<E>>,
+}
+
+impl<E> VirtualServerConfig<E> {
+    /// These backends, up while any of them is, without a sorry server.
+    pub fn of(backends: impl IntoIterator<Item = BackendConfig<E>>) -> Self {
+        Self { backends: backends.into_iter().collect(), quorum: QuorumRule::ANY, sorry: None }
+    }
+
+    /// Whether the configuration can ever work. No backends at all is fine: they may be found later.
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let mut names = HashSet::new();
+        if let Some(twin) = self.backends.iter().find(|one| !names.insert(&one.name)) {
+            return Err(ConfigError::DuplicateBackend { name: twin.name.to_string() });
+        }
+        if !self.backends.is_empty() {
+            let total = self.backends.iter().map(|backend| u64::from(backend.weight)).sum();
+            self.quorum.reachable_with(total)?;
+        }
+        Ok(())
+    }
+}
+
+/// A configuration that contradicts itself.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Two backends of one name.
+    #[error("backend `{name}` is configured twice")]
+    DuplicateBackend {
+        /// The name.
+        name: String,
+    },
+    /// The quorum could never be gained.
+    #[error(transparent)]
+    Quorum(#[from] QuorumError),
+}
