@@ -1,0 +1,65 @@
+//! What holds when a key is not given: every default of the configuration, in one place.
+//!
+//! Further defaults follow from other values: the `name` of a virtual server is its listen
+//! address; `fast_interval` is the smaller of `interval` and [`FAST_INTERVAL`]; `down_interval` is
+//! `interval`; a backend without `check` has the checks of its virtual server, and without any it
+//! is unchecked, that is, always up. `admin`, `sorry_server`, `persistence` and the hooks are off.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use lb_core::Weight;
+
+use super::model::{Initial, SorryMode, StatusRange};
+
+/// `scheduler`: weighted least connections, as in keepalived and IPVS.
+pub const SCHEDULER: &str = "wlc";
+/// `quorum`: one share of weight, so that any backend will do.
+pub const QUORUM: u64 = 1;
+/// `hysteresis`: gained and lost at the same weight.
+pub const HYSTERESIS: u64 = 0;
+/// `sorry_mode`: the sorry server alone as soon as the quorum is lost, as in keepalived.
+pub const SORRY_MODE: SorryMode = SorryMode::Quorum;
+/// `connect_timeout`: 5 s, the connect timeout of keepalived's checkers.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// `drain_timeout`: 30 s.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// `retries`: three other backends, as many as HAProxy's `retries`.
+pub const RETRIES: u8 = 3;
+
+/// `persistence.timeout`: 6 minutes, as in keepalived and IPVS.
+pub const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(360);
+/// `persistence.capacity`: 65 536 clients.
+pub const PERSISTENCE_CAPACITY: u32 = 65_536;
+
+/// `persistence.granularity`: all of the client address, in bits.
+pub const fn granularity(listen: IpAddr) -> u8 {
+    match listen {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+/// `weight` of a backend.
+pub const WEIGHT: Weight = Weight::ONE;
+
+/// `check.interval`: 2 s.
+pub const INTERVAL: Duration = Duration::from_secs(2);
+/// `check.timeout`: 1 s for one whole run.
+pub const TIMEOUT: Duration = Duration::from_secs(1);
+/// `check.rise`: two runs that pass bring a backend up.
+pub const RISE: u32 = 2;
+/// `check.fall`: three runs that fail take it down; one lost packet must not.
+pub const FALL: u32 = 3;
+/// `check.fast_interval`: at most 500 ms.
+pub const FAST_INTERVAL: Duration = Duration::from_millis(500);
+/// `check.jitter`: 10 percent.
+pub const JITTER: u8 = 10;
+/// `check.initial`: no flow before the first verdict.
+pub const INITIAL: Initial = Initial::Down;
+/// `check.path` of an HTTP check.
+pub const HTTP_PATH: &str = "/";
+/// `check.status` of an HTTP check: any success.
+pub const HTTP_STATUS: StatusRange = StatusRange { first: 200, last: 299 };
+/// `check.dynamic_weight` of a script check: the exit code is no weight.
+pub const DYNAMIC_WEIGHT: bool = false;

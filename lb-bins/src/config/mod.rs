@@ -1,0 +1,95 @@
+//! The configuration of the daemons: text in, a typed [`Config`] or every mistake out.
+//!
+//! ```text
+//!  file ──▶ front end ──▶ draft ──▶ validate ──▶ Config ──▶ print
+//!           (toml)        values    rules        typed,     the same as TOML,
+//!                         + places               complete   every default spelled out
+//!              └───────────┴─ mistakes ─┴──▶ ConfigErrors
+//! ```
+//!
+//! A front end knows how things are written, validation knows what is allowed: another syntax is
+//! another front end, and obeys the same rules. Every default is in [`defaults`].
+//!
+//! ```
+//! use lb_bins::config::Config;
+//!
+//! let config = Config::parse(
+//!     "lb.toml",
+//!     r#"
+//!     [[virtual_server]]
+//!     listen = "127.0.0.1:8000"
+//!     check = { type = "tcp" }
+//!
+//!     [[virtual_server.backend]]
+//!     address = "127.0.0.1:9001"
+//!     "#,
+//! )?;
+//! assert_eq!(config.virtual_servers[0].scheduler, "wlc");
+//! assert_eq!(config.virtual_servers[0].backends[0].checks.len(), 1);
+//!
+//! let errors = Config::parse("lb.toml", "admin = 9900").unwrap_err();
+//! assert!(errors.to_string().starts_with("lb.toml:1:1: error: there is no virtual server\n"));
+//! assert_eq!(errors.mistakes().len(), 2);
+//! # Ok::<(), lb_bins::config::ConfigErrors>(())
+//! ```
+
+pub mod defaults;
+mod draft;
+mod duration;
+mod mistakes;
+mod model;
+mod nearest;
+mod print;
+mod problem;
+mod source;
+mod toml;
+mod validate;
+mod words;
+
+use std::path::Path;
+
+pub use self::mistakes::{ConfigErrors, Mistake, Severity};
+pub use self::model::{
+    Backend, Check, CheckKind, Command, Config, Initial, Md5, Persistence, Quorum, SCHEDULERS,
+    SorryMode, StatusRange, VirtualServer,
+};
+pub use self::source::Source;
+
+use self::mistakes::Mistakes;
+
+impl Config {
+    /// Reads the TOML file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in the file, or why it cannot be read.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        Self::from_toml(&Source::read(path)?)
+    }
+
+    /// Reads `text` as TOML; messages call it `name`.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in the text.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigErrors> {
+        Self::from_toml(&Source::new(name, text))
+    }
+
+    /// Reads a source as TOML.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in the source. If it is not TOML, only where it is not.
+    pub fn from_toml(source: &Source) -> Result<Self, ConfigErrors> {
+        let mut mistakes = Mistakes::default();
+        let config = toml::read(&source.text, &mut mistakes)
+            .map(|draft| validate::config(&draft, &mut mistakes));
+        match config {
+            Some(config) if !mistakes.has_errors() => {
+                Ok(Self { warnings: mistakes.locate(source), ..config })
+            }
+            _ => Err(mistakes.into_errors(source)),
+        }
+    }
+}

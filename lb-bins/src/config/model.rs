@@ -1,0 +1,243 @@
+//! The typed configuration: plain data, already validated, with every default filled in.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lb_core::Weight;
+
+use super::mistakes::Mistake;
+
+/// The names of the schedulers that a virtual server can ask for.
+///
+/// The one place that knows them here; they are the names that `lb_core::Algorithm` parses.
+pub const SCHEDULERS: &[&str] =
+    &["rr", "wrr", "lc", "wlc", "sed", "nq", "random", "p2c", "fo", "sh"];
+
+/// Everything that a configuration file says.
+///
+/// Two configurations are equal when they ask for the same; their warnings, which hold line
+/// numbers, are not compared.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where `/status`, `/metrics` and `/healthz` are served; default: nowhere.
+    pub admin: Option<SocketAddr>,
+    /// Whether [`admin`](Self::admin) may be an address that other hosts reach; default: no.
+    pub admin_allow_remote: bool,
+    /// The virtual servers in the order of the file: at least one.
+    pub virtual_servers: Vec<VirtualServer>,
+    /// What is allowed but probably not meant, in the order of the file.
+    pub warnings: Vec<Mistake>,
+}
+
+impl PartialEq for Config {
+    fn eq(&self, other: &Self) -> bool {
+        // Taken apart so that a new field cannot be forgotten.
+        let Self { admin, admin_allow_remote, virtual_servers, warnings: _ } = self;
+        *admin == other.admin
+            && *admin_allow_remote == other.admin_allow_remote
+            && *virtual_servers == other.virtual_servers
+    }
+}
+
+/// An address that clients connect to, and the backends behind it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VirtualServer {
+    /// Unique, of letters, digits and `._:[]-`; default: the listen address.
+    pub name: String,
+    /// Where clients connect; unique.
+    pub listen: SocketAddr,
+    /// One of [`SCHEDULERS`]; default: [`SCHEDULER`](super::defaults::SCHEDULER).
+    pub scheduler: String,
+    /// When enough is alive; default: one share of weight, no hysteresis.
+    pub quorum: Quorum,
+    /// Who serves when the backends cannot; default: nobody.
+    pub sorry_server: Option<SocketAddr>,
+    /// When the sorry server takes over; default: [`SorryMode::Quorum`].
+    pub sorry_mode: SorryMode,
+    /// Whether a client returns to its backend; default: no.
+    pub persistence: Option<Persistence>,
+    /// What runs when the quorum is gained; default: nothing.
+    pub on_quorum_up: Option<Command>,
+    /// What runs when the quorum is lost; default: nothing.
+    pub on_quorum_down: Option<Command>,
+    /// How long a connection to a backend may take to open; above zero, default: 5 s.
+    pub connect_timeout: Duration,
+    /// How long the flows of a removed or drained backend may go on; default: 30 s.
+    pub drain_timeout: Duration,
+    /// How many other backends are tried when one refuses or times out; default: 3.
+    pub retries: u8,
+    /// The backends in the order of the file: at least one, no address twice.
+    pub backends: Vec<Backend>,
+}
+
+/// When a virtual server counts as up. In all three forms it is gained at the upper threshold or
+/// above, kept in between, and lost below the lower one or when nothing is alive.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Quorum {
+    /// keepalived's `quorum` and `hysteresis`, in live weight: gained at `quorum + hysteresis`,
+    /// lost below `quorum - hysteresis`.
+    Weight {
+        /// At least 1.
+        quorum: u64,
+        /// Less than `quorum`.
+        hysteresis: u64,
+    },
+    /// Two separate thresholds in live weight.
+    Thresholds {
+        /// Gained when this much is alive; at least `down_at`.
+        up_at: u64,
+        /// Lost when less than this is alive; at least 1.
+        down_at: u64,
+    },
+    /// Two separate thresholds in percent of the configured backends, whatever their weights.
+    Shares {
+        /// Gained when this share lives; `down_at..=100`.
+        up_at: u8,
+        /// Lost when less than this share lives; at least 1.
+        down_at: u8,
+    },
+}
+
+/// When the sorry server takes over from the backends.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SorryMode {
+    /// Only when no backend is alive.
+    Last,
+    /// As soon as the quorum is lost, even from backends that are still alive.
+    #[default]
+    Quorum,
+}
+
+/// How clients are kept at their backend.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Persistence {
+    /// How long a client is remembered after its last flow; above zero, default: 6 min.
+    pub timeout: Duration,
+    /// Bits of the client address that tell clients apart: from 1 to, and by default, all of
+    /// them, 32 for IPv4 and 128 for IPv6.
+    pub granularity: u8,
+    /// How many clients are remembered at most; at least 1, default: 65 536.
+    pub capacity: u32,
+}
+
+/// A program to run, without a shell in between.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Command {
+    /// An absolute path.
+    pub program: String,
+    /// What it is given.
+    pub arguments: Vec<String>,
+}
+
+/// A server behind a virtual server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backend {
+    /// Where flows are sent.
+    pub address: SocketAddr,
+    /// Its share of new flows; default: 1. Zero drains it.
+    pub weight: Weight,
+    /// What decides whether it is alive: all must pass. Empty: always alive.
+    ///
+    /// Its own checks, or else those of the virtual server.
+    pub checks: Vec<Check>,
+}
+
+/// How a backend is examined, and what it takes to change the verdict.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    /// What is done.
+    pub kind: CheckKind,
+    /// The port to check; default: that of the backend.
+    pub port: Option<u16>,
+    /// From the start of one run to the start of the next; above zero, default: 2 s.
+    pub interval: Duration,
+    /// How long a whole run may take; above zero, default: 1 s.
+    pub timeout: Duration,
+    /// How many runs in a row must pass to come up; at least 1, default: 2.
+    pub rise: u32,
+    /// How many runs in a row must fail to go down; at least 1, default: 3.
+    pub fall: u32,
+    /// The interval while a change of the verdict has begun; above zero, default: the smaller of
+    /// `interval` and 500 ms.
+    pub fast_interval: Duration,
+    /// The interval while down; above zero, default: `interval`.
+    pub down_interval: Duration,
+    /// By how much intervals vary at random, in percent: at most 50, default: 10.
+    pub jitter: u8,
+    /// What holds before the first verdict; default: down.
+    pub initial: Initial,
+}
+
+/// What a check does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum CheckKind {
+    /// Opens a connection and closes it.
+    Tcp,
+    /// Asks for a page.
+    Http {
+        /// What is asked for; starts with `/`, default: `/`.
+        path: String,
+        /// The `Host` header; default: the address of the backend.
+        host: Option<String>,
+        /// The status codes that pass: at least one range, default: 200 to 299.
+        status: Vec<StatusRange>,
+        /// The MD5 digest that the body must have; default: any body passes.
+        md5: Option<Md5>,
+    },
+    /// Runs a program: exit code 0 passes.
+    Script {
+        /// What is run.
+        command: Command,
+        /// Whether exit codes from 2 to 255 pass too and set the weight to the code less two, as
+        /// keepalived's `misc_dynamic`; default: no.
+        dynamic_weight: bool,
+    },
+}
+
+/// What a backend counts as before its first verdict.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Initial {
+    /// It receives no flow until its checks have passed.
+    #[default]
+    Down,
+    /// It receives flows at once.
+    Up,
+}
+
+/// HTTP status codes from `first` to `last`, both included and within 100 to 599.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct StatusRange {
+    /// The lowest code.
+    pub first: u16,
+    /// The highest code; not below `first`.
+    pub last: u16,
+}
+
+impl StatusRange {
+    /// Whether `code` is in the range.
+    pub fn contains(self, code: u16) -> bool {
+        (self.first..=self.last).contains(&code)
+    }
+}
+
+impl fmt::Display for StatusRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, last } = self;
+        if first == last { write!(f, "{first}") } else { write!(f, "{first}-{last}") }
+    }
+}
+
+/// An MD5 digest, shown as 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Md5(pub [u8; 16]);
+
+impl fmt::Display for Md5 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}

@@ -1,0 +1,182 @@
+//! Prints a configuration as TOML with every default spelled out. Reading it gives it back.
+
+use std::fmt;
+
+use super::defaults;
+use super::duration::format as duration;
+use super::model::{
+    Backend, Check, CheckKind, Command, Config, Persistence, Quorum, StatusRange, VirtualServer,
+};
+use super::words::Word;
+
+/// The effective configuration as TOML. What is off is a comment.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { admin, admin_allow_remote, virtual_servers, warnings: _ } = self;
+        optional(f, "admin", admin.map(|address| text(&address.to_string())))?;
+        writeln!(f, "admin_allow_remote = {admin_allow_remote}")?;
+        virtual_servers.iter().try_for_each(|server| virtual_server(f, server))
+    }
+}
+
+fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Result {
+    let VirtualServer {
+        name,
+        listen,
+        scheduler,
+        quorum,
+        sorry_server,
+        sorry_mode,
+        persistence,
+        on_quorum_up,
+        on_quorum_down,
+        connect_timeout,
+        drain_timeout,
+        retries,
+        backends,
+    } = server;
+    writeln!(f, "\n[[virtual_server]]")?;
+    writeln!(f, "name = {}", text(name))?;
+    writeln!(f, "listen = {}", text(&listen.to_string()))?;
+    writeln!(f, "scheduler = {}", text(scheduler))?;
+    print_quorum(f, *quorum)?;
+    optional(f, "sorry_server", sorry_server.map(|address| text(&address.to_string())))?;
+    // Without a sorry server it has no effect, and a key for it is warned of; but it is not lost.
+    if sorry_server.is_some() || *sorry_mode != defaults::SORRY_MODE {
+        writeln!(f, "sorry_mode = {}", text(sorry_mode.word()))?;
+    }
+    optional(f, "persistence", persistence.map(inline_persistence))?;
+    optional(f, "on_quorum_up", on_quorum_up.as_ref().map(command))?;
+    optional(f, "on_quorum_down", on_quorum_down.as_ref().map(command))?;
+    writeln!(f, "connect_timeout = {}", text(&duration(*connect_timeout)))?;
+    writeln!(f, "drain_timeout = {}", text(&duration(*drain_timeout)))?;
+    writeln!(f, "retries = {retries}")?;
+
+    // Most often all backends are checked alike: said once, as a person would.
+    let shared = shared_checks(backends);
+    if let Some(shared) = shared {
+        print_checks(f, "virtual_server", shared)?;
+    }
+    for Backend { address, weight, checks } in backends {
+        writeln!(f, "\n[[virtual_server.backend]]")?;
+        writeln!(f, "address = {}", text(&address.to_string()))?;
+        writeln!(f, "weight = {weight}")?;
+        if shared.is_none() {
+            print_checks(f, "virtual_server.backend", checks)?;
+        }
+    }
+    Ok(())
+}
+
+fn print_quorum(f: &mut fmt::Formatter<'_>, quorum: Quorum) -> fmt::Result {
+    match quorum {
+        Quorum::Weight { quorum, hysteresis } => {
+            writeln!(f, "quorum = {quorum}")?;
+            writeln!(f, "hysteresis = {hysteresis}")
+        }
+        Quorum::Thresholds { up_at, down_at } => {
+            writeln!(f, "quorum = {{ up_at = {up_at}, down_at = {down_at} }}")
+        }
+        Quorum::Shares { up_at, down_at } => {
+            writeln!(f, "quorum = {{ up_at = \"{up_at}%\", down_at = \"{down_at}%\" }}")
+        }
+    }
+}
+
+fn inline_persistence(persistence: Persistence) -> String {
+    let Persistence { timeout, granularity, capacity } = persistence;
+    let timeout = text(&duration(timeout));
+    format!("{{ timeout = {timeout}, granularity = {granularity}, capacity = {capacity} }}")
+}
+
+/// The checks that every backend has.
+fn shared_checks(backends: &[Backend]) -> Option<&[Check]> {
+    let (first, others) = backends.split_first()?;
+    let alike = others.iter().all(|backend| backend.checks == first.checks);
+    alike.then_some(first.checks.as_slice())
+}
+
+fn print_checks(f: &mut fmt::Formatter<'_>, parent: &str, checks: &[Check]) -> fmt::Result {
+    if checks.is_empty() {
+        writeln!(f, "check = \"none\" # always up")?;
+    }
+    for Check {
+        kind,
+        port,
+        interval,
+        timeout,
+        rise,
+        fall,
+        fast_interval,
+        down_interval,
+        jitter,
+        initial,
+    } in checks
+    {
+        writeln!(f, "\n[[{parent}.check]]")?;
+        print_kind(f, kind)?;
+        optional(f, "port", port.map(|port| port.to_string()))?;
+        writeln!(f, "interval = {}", text(&duration(*interval)))?;
+        writeln!(f, "timeout = {}", text(&duration(*timeout)))?;
+        writeln!(f, "rise = {rise}")?;
+        writeln!(f, "fall = {fall}")?;
+        writeln!(f, "fast_interval = {}", text(&duration(*fast_interval)))?;
+        writeln!(f, "down_interval = {}", text(&duration(*down_interval)))?;
+        writeln!(f, "jitter = {jitter}")?;
+        writeln!(f, "initial = {}", text(initial.word()))?;
+    }
+    Ok(())
+}
+
+fn print_kind(f: &mut fmt::Formatter<'_>, kind: &CheckKind) -> fmt::Result {
+    match kind {
+        CheckKind::Tcp => writeln!(f, "type = \"tcp\""),
+        CheckKind::Http { path, host, status, md5 } => {
+            writeln!(f, "type = \"http\"")?;
+            writeln!(f, "path = {}", text(path))?;
+            optional(f, "host", host.as_deref().map(text))?;
+            writeln!(f, "status = {}", array(status.iter().map(StatusRange::to_string)))?;
+            optional(f, "md5", md5.map(|md5| text(&md5.to_string())))
+        }
+        CheckKind::Script { command, dynamic_weight } => {
+            writeln!(f, "type = \"script\"")?;
+            writeln!(f, "command = {}", self::command(command))?;
+            writeln!(f, "dynamic_weight = {dynamic_weight}")
+        }
+    }
+}
+
+fn command(Command { program, arguments }: &Command) -> String {
+    array(std::iter::once(program).chain(arguments))
+}
+
+/// A key with its value, or a comment that says there is none.
+fn optional(f: &mut fmt::Formatter<'_>, key: &str, value: Option<String>) -> fmt::Result {
+    match value {
+        Some(value) => writeln!(f, "{key} = {value}"),
+        None => writeln!(f, "# {key} is not set"),
+    }
+}
+
+fn array(elements: impl Iterator<Item = impl AsRef<str>>) -> String {
+    let elements: Vec<String> = elements.map(|element| text(element.as_ref())).collect();
+    format!("[{}]", elements.join(", "))
+}
+
+/// A basic string: on one line, whatever is in it.
+fn text(value: &str) -> String {
+    let mut quoted = String::from("\"");
+    for character in value.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            _ if character.is_control() => {
+                quoted.push_str(&format!("\\u{:04X}", u32::from(character)));
+            }
+            _ => quoted.push(character),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

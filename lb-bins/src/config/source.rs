@@ -1,0 +1,92 @@
+//! The text of one configuration file, and places in it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::mistakes::{ConfigErrors, Mistakes};
+use super::problem::Problem;
+
+/// Larger files are refused before they are read: a mistyped path must not eat the memory.
+const LARGEST_FILE: u64 = 16 * 1024 * 1024;
+
+/// The text of a configuration and the name it goes by in messages.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Source {
+    /// What messages call it: the path of the file.
+    pub name: String,
+    /// The text itself.
+    pub text: String,
+}
+
+impl Source {
+    /// A source that is no file.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into() }
+    }
+
+    /// The text of the file at `path`, which must be UTF-8 of at most 16 MiB.
+    ///
+    /// # Errors
+    ///
+    /// One mistake: the file cannot be read, is too large, or is not UTF-8 (with the place).
+    pub fn read(path: &Path) -> Result<Self, ConfigErrors> {
+        let name = path.display().to_string();
+        let refuse = |text: String, place: Option<Span>, problem: Problem| {
+            let mut mistakes = Mistakes::default();
+            mistakes.error(place, problem);
+            mistakes.into_errors(&Self::new(name.clone(), text))
+        };
+        let bytes = read_bounded(path).map_err(|error| {
+            refuse(String::new(), None, Problem::Unreadable { reason: error.to_string() })
+        })?;
+        if bytes.len() as u64 > LARGEST_FILE {
+            let problem = Problem::TooLarge { most: LARGEST_FILE };
+            return Err(refuse(String::new(), None, problem));
+        }
+        String::from_utf8(bytes).map(|text| Self::new(name.clone(), text)).map_err(|error| {
+            // Up to the first wrong byte the lossy text is the text, so the place holds in it.
+            let place = Span::at(error.utf8_error().valid_up_to());
+            refuse(
+                String::from_utf8_lossy(error.as_bytes()).into_owned(),
+                Some(place),
+                Problem::NotUtf8,
+            )
+        })
+    }
+}
+
+/// At most one byte more than allowed, so that the caller can tell; a length asked for beforehand
+/// would be no bound for pipes and files that grow.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A range of bytes in the text of a [`Source`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Span {
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+impl Span {
+    /// The single place `offset`.
+    pub(super) const fn at(offset: usize) -> Self {
+        Self { start: offset, end: offset }
+    }
+}
+
+impl From<std::ops::Range<usize>> for Span {
+    fn from(range: std::ops::Range<usize>) -> Self {
+        Self { start: range.start, end: range.end }
+    }
+}
+
+/// A value and where it was written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spanned<T> {
+    pub(super) value: T,
+    pub(super) span: Span,
+}

@@ -1,0 +1,138 @@
+//! How single values are written in TOML.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ::toml::de::DeValue;
+
+use super::reader::{Entry, Read};
+use crate::config::draft::{Status, Threshold};
+use crate::config::duration;
+use crate::config::mistakes::Mistakes;
+use crate::config::problem::Problem;
+use crate::config::words::Word;
+
+impl Read for bool {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        match entry.value {
+            DeValue::Boolean(value) => Some(*value),
+            _ => entry.wrong_type("true or false", mistakes),
+        }
+    }
+}
+
+impl Read for i64 {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let DeValue::Integer(integer) = entry.value else {
+            return entry.wrong_type("an integer", mistakes);
+        };
+        let value = Self::from_str_radix(integer.as_str(), integer.radix()).ok();
+        if value.is_none() {
+            let problem = Problem::HugeInteger { key: entry.key, text: integer.to_string() };
+            mistakes.error(entry.span, problem);
+        }
+        value
+    }
+}
+
+impl Read for String {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        text(entry, mistakes).map(str::to_owned)
+    }
+}
+
+impl Read for SocketAddr {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let text = text(entry, mistakes)?;
+        let address = text.parse().ok();
+        if address.is_none() {
+            let host = text.trim_start_matches('[').trim_end_matches(']');
+            let only_port_missing = host.parse::<IpAddr>().is_ok();
+            let problem =
+                Problem::NotAnAddress { key: entry.key, text: text.to_owned(), only_port_missing };
+            mistakes.error(entry.span, problem);
+        }
+        address
+    }
+}
+
+impl Read for Duration {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let Entry { key, value, span, .. } = entry;
+        if let DeValue::Integer(integer) = value {
+            mistakes.error(span, Problem::BareDuration { key, number: integer.to_string() });
+            return None;
+        }
+        let DeValue::String(text) = value else {
+            return entry.wrong_type("a duration", mistakes);
+        };
+        duration::parse(text)
+            .map_err(|reason| {
+                let text = text.to_string();
+                mistakes.error(span, Problem::NotADuration { key, text, reason });
+            })
+            .ok()
+    }
+}
+
+/// A number is weight, a string is a share.
+impl Read for Threshold {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let DeValue::String(text) = entry.value else {
+            return match entry.value {
+                DeValue::Integer(_) => entry.read(mistakes).map(Self::Weight),
+                _ => entry.wrong_type("an integer or a string such as \"60%\"", mistakes),
+            };
+        };
+        let percent = text.strip_suffix('%').and_then(digits);
+        if percent.is_none() {
+            let problem = Problem::NotAShare { key: entry.key, text: text.to_string() };
+            mistakes.error(entry.span, problem);
+        }
+        percent.map(Self::Percent)
+    }
+}
+
+/// A code as a number or a string, or a range of codes as a string.
+impl Read for Status {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        if let DeValue::Integer(_) = entry.value {
+            return entry.read(mistakes).map(|code| Self { first: code, last: code });
+        }
+        let text = text(entry, mistakes)?;
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let range = digits(first).zip(digits(last)).map(|(first, last)| Self { first, last });
+        if range.is_none() {
+            mistakes.error(entry.span, Problem::NotAStatus { text: text.to_owned() });
+        }
+        range
+    }
+}
+
+impl<T: Word> Read for T {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let word = text(entry, mistakes)?;
+        let value = Self::from_word(word);
+        if value.is_none() {
+            let known = Self::WORDS.iter().map(|&(word, _)| word).collect();
+            let problem = Problem::UnknownWord { key: entry.key, word: word.to_owned(), known };
+            mistakes.error(entry.span, problem);
+        }
+        value
+    }
+}
+
+fn text<'a>(entry: Entry<'a>, mistakes: &mut Mistakes) -> Option<&'a str> {
+    match entry.value {
+        DeValue::String(text) => Some(text),
+        _ => entry.wrong_type("a string", mistakes),
+    }
+}
+
+/// Digits alone: `parse` would take a sign, too.
+fn digits(text: &str) -> Option<i64> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}

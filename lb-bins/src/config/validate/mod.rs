@@ -1,0 +1,297 @@
+//! Judges a draft, whichever front end it comes from, and makes the configuration of it.
+//!
+//! Every function here returns a value even when it reports a mistake, so that one mistake never
+//! hides another. The values are used only if there was none.
+
+mod check;
+mod quorum;
+mod values;
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::net::SocketAddr;
+
+use lb_core::Weight;
+
+use self::quorum::TotalWeight;
+use self::values::{command, destination, duration, integer, port};
+use super::defaults;
+use super::draft::{self, Draft, Field, List};
+use super::mistakes::Mistakes;
+use super::model::{Backend, Check, CheckKind, Config, Persistence, SCHEDULERS, VirtualServer};
+use super::problem::Problem;
+use super::source::{Span, Spanned};
+
+/// The configuration that `draft` describes; of no use if `mistakes` has errors afterwards.
+pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
+    let servers = elements(&draft.virtual_servers);
+    if is_empty(&draft.virtual_servers) {
+        mistakes.error(Span::default(), Problem::NoVirtualServers);
+    }
+    let virtual_servers = servers.iter().map(|server| virtual_server(server, mistakes)).collect();
+
+    report_repeated(
+        servers.iter().filter_map(|server| server.value.listen.given().copied()),
+        |listen| Problem::ListenTwice { listen },
+        mistakes,
+    );
+    let mut stand_ins = HashSet::new();
+    report_repeated(
+        servers
+            .iter()
+            .filter_map(|server| Some((&server.value.name, name(&server.value)?)))
+            // An address that two servers without a name listen on has been reported as that.
+            .filter(|(given, name)| given.given().is_some() || stand_ins.insert(name.value.clone()))
+            .map(|(_, name)| name),
+        |name| Problem::NameTwice { name },
+        mistakes,
+    );
+    admin(draft, servers, mistakes);
+    Config {
+        admin: draft.admin.given().map(|admin| admin.value),
+        admin_allow_remote: draft.admin_allow_remote.or(false),
+        virtual_servers,
+        warnings: Vec::new(),
+    }
+}
+
+fn admin(draft: &Draft, servers: &[Spanned<draft::VirtualServer>], mistakes: &mut Mistakes) {
+    let Some(&Spanned { value: address, span }) = draft.admin.given() else { return };
+    port("admin", address, span, mistakes);
+    let remote_allowed =
+        draft.admin_allow_remote.is_refused() || draft.admin_allow_remote.or(false);
+    if !address.ip().to_canonical().is_loopback() && !remote_allowed {
+        mistakes.error(span, Problem::AdminIsRemote { address });
+    }
+    let mut listens = servers.iter().filter_map(|server| server.value.listen.given());
+    if listens.any(|listen| listen.value == address) {
+        mistakes.error(span, Problem::AdminIsVirtualServer { address });
+    }
+}
+
+fn virtual_server(
+    server: &Spanned<draft::VirtualServer>,
+    mistakes: &mut Mistakes,
+) -> VirtualServer {
+    let Spanned { value: draft, span } = server;
+    let listen = listen(draft, *span, mistakes);
+    let name = name(draft).map_or_else(String::new, |name| {
+        report_bad_name(&name, mistakes);
+        name.value
+    });
+    let scheduler = scheduler(&draft.scheduler, mistakes);
+    let sorry_server = destination("sorry_server", &draft.sorry_server, listen, mistakes);
+    if let (Field::Absent, Some(mode)) = (&draft.sorry_server, draft.sorry_mode.given()) {
+        mistakes.warning(mode.span, Problem::SorryModeWithoutServer);
+    }
+
+    let shared_checks = check::checks(&draft.checks, mistakes);
+    let backends = backends(draft, *span, listen, &shared_checks, mistakes);
+    let checks_known = !draft.checks.is_refused()
+        && elements(&draft.backends).iter().all(|backend| !backend.value.checks.is_refused());
+    let unchecked = backends.iter().all(|backend| backend.checks.is_empty());
+    if let Some(sorry) = draft.sorry_server.given()
+        && checks_known
+        && unchecked
+    {
+        mistakes.warning(sorry.span, Problem::SorryServerWithoutChecks);
+    }
+    let total = total_weight(draft, &backends);
+    if total.is_some_and(|total| total.weight == 0) && !backends.is_empty() {
+        mistakes.warning(*span, Problem::AllDrained);
+    }
+
+    VirtualServer {
+        name,
+        listen,
+        scheduler,
+        quorum: quorum::quorum(draft, total, mistakes),
+        sorry_server,
+        sorry_mode: draft.sorry_mode.or(defaults::SORRY_MODE),
+        persistence: draft
+            .persistence
+            .given()
+            .map(|persistence| self::persistence(&persistence.value, listen, mistakes)),
+        on_quorum_up: command("on_quorum_up", &draft.on_quorum_up, mistakes),
+        on_quorum_down: command("on_quorum_down", &draft.on_quorum_down, mistakes),
+        connect_timeout: duration(
+            "connect_timeout",
+            &draft.connect_timeout,
+            defaults::CONNECT_TIMEOUT,
+            mistakes,
+        ),
+        drain_timeout: values::duration_or_zero(
+            "drain_timeout",
+            &draft.drain_timeout,
+            defaults::DRAIN_TIMEOUT,
+            mistakes,
+        ),
+        retries: integer("retries", &draft.retries, 0..=u8::MAX, defaults::RETRIES, mistakes),
+        backends,
+    }
+}
+
+/// The listen address; any address of the right family if there is none.
+fn listen(draft: &draft::VirtualServer, span: Span, mistakes: &mut Mistakes) -> SocketAddr {
+    match &draft.listen {
+        Field::Given(listen) => {
+            port("listen", listen.value, listen.span, mistakes);
+            return listen.value;
+        }
+        Field::Absent => {
+            let sample = r#"listen = "127.0.0.1:8000""#;
+            mistakes.error(span, Problem::Missing { key: "listen", sample });
+        }
+        Field::Refused => {}
+    }
+    SocketAddr::from(([0, 0, 0, 0], 0))
+}
+
+/// The name, or the address that stands in for it.
+fn name(draft: &draft::VirtualServer) -> Option<Spanned<String>> {
+    match &draft.name {
+        Field::Given(name) => Some(name.clone()),
+        Field::Refused => None,
+        Field::Absent => draft
+            .listen
+            .given()
+            .map(|listen| Spanned { value: listen.value.to_string(), span: listen.span }),
+    }
+}
+
+fn report_bad_name(name: &Spanned<String>, mistakes: &mut Mistakes) {
+    let allowed = |character: char| {
+        character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | ':' | '[' | ']' | '-')
+    };
+    if name.value.is_empty() {
+        mistakes.error(name.span, Problem::Empty { key: "name" });
+    } else if !name.value.chars().all(allowed) {
+        mistakes.error(name.span, Problem::BadName { name: name.value.clone() });
+    }
+}
+
+fn scheduler(scheduler: &Field<String>, mistakes: &mut Mistakes) -> String {
+    let Some(Spanned { value: word, span }) = scheduler.given() else {
+        return defaults::SCHEDULER.to_owned();
+    };
+    if !SCHEDULERS.contains(&word.as_str()) {
+        let (word, known) = (word.clone(), SCHEDULERS.to_vec());
+        mistakes.error(*span, Problem::UnknownWord { key: "scheduler", word, known });
+    }
+    word.clone()
+}
+
+fn persistence(
+    draft: &draft::Persistence,
+    listen: SocketAddr,
+    mistakes: &mut Mistakes,
+) -> Persistence {
+    const MOST_CLIENTS: u32 = 1 << 24;
+    let whole = defaults::granularity(listen.ip());
+    Persistence {
+        timeout: duration("timeout", &draft.timeout, defaults::PERSISTENCE_TIMEOUT, mistakes),
+        granularity: integer("granularity", &draft.granularity, 1..=whole, whole, mistakes),
+        capacity: integer(
+            "capacity",
+            &draft.capacity,
+            1..=MOST_CLIENTS,
+            defaults::PERSISTENCE_CAPACITY,
+            mistakes,
+        ),
+    }
+}
+
+/// The elements of a list that may be missing.
+fn elements<T>(list: &Field<List<T>>) -> &[Spanned<T>] {
+    list.given().map_or(&[], |list| &list.value.elements)
+}
+
+/// Whether a list is missing or has nothing in it, not even something that was refused.
+fn is_empty<T>(list: &Field<List<T>>) -> bool {
+    match list {
+        Field::Absent => true,
+        Field::Refused => false,
+        Field::Given(list) => list.value.is_empty(),
+    }
+}
+
+fn backends(
+    draft: &draft::VirtualServer,
+    span: Span,
+    listen: SocketAddr,
+    shared_checks: &[Check],
+    mistakes: &mut Mistakes,
+) -> Vec<Backend> {
+    let drafts = elements(&draft.backends);
+    if is_empty(&draft.backends) {
+        mistakes.error(span, Problem::NoBackends);
+    }
+    report_repeated(
+        drafts.iter().filter_map(|backend| backend.value.address.given().copied()),
+        |address| Problem::BackendTwice { address },
+        mistakes,
+    );
+    let backend = |Spanned { value: draft, span }: &Spanned<draft::Backend>| {
+        if matches!(draft.address, Field::Absent) {
+            let sample = r#"address = "127.0.0.1:9001""#;
+            mistakes.error(*span, Problem::Missing { key: "address", sample });
+        }
+        let weight = integer(
+            "weight",
+            &draft.weight,
+            0..=Weight::MAX.value(),
+            defaults::WEIGHT.value(),
+            mistakes,
+        );
+        Backend {
+            address: destination("address", &draft.address, listen, mistakes).unwrap_or(listen),
+            weight: Weight::new(weight),
+            checks: match draft.checks {
+                Field::Absent => shared_checks.to_vec(),
+                _ => check::checks(&draft.checks, mistakes),
+            },
+        }
+    };
+    drafts.iter().map(backend).collect()
+}
+
+/// What all backends weigh together, unless one of the weights was refused.
+fn total_weight(draft: &draft::VirtualServer, backends: &[Backend]) -> Option<TotalWeight> {
+    let weight_known = |backend: &Spanned<draft::Backend>| match &backend.value.weight {
+        Field::Absent => true,
+        Field::Refused => false,
+        Field::Given(weight) => u16::try_from(weight.value).is_ok(),
+    };
+    let complete = draft.backends.given().is_some_and(|backends| backends.value.complete);
+    if !complete || !elements(&draft.backends).iter().all(weight_known) {
+        return None;
+    }
+    let reports = |backend: &Backend| {
+        let script =
+            |kind: &CheckKind| matches!(kind, CheckKind::Script { dynamic_weight: true, .. });
+        backend.checks.iter().any(|check| script(&check.kind))
+    };
+    Some(TotalWeight {
+        backends: backends.len(),
+        serving: backends.iter().filter(|backend| !backend.weight.is_zero()).count(),
+        weight: backends.iter().map(|backend| u64::from(backend.weight)).sum(),
+        reported: backends.iter().any(reports),
+    })
+}
+
+/// Reports each value that an earlier place has already.
+fn report_repeated<T: Clone + Eq + Hash>(
+    values: impl Iterator<Item = Spanned<T>>,
+    problem: impl Fn(T) -> Problem,
+    mistakes: &mut Mistakes,
+) {
+    let mut seen = HashMap::new();
+    for Spanned { value, span } in values {
+        match seen.get(&value) {
+            Some(&first) => mistakes.repeated(span, first, problem(value)),
+            None => {
+                seen.insert(value, span);
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Values that are one of a few words: the words, once, for reading and for printing.
+
+use super::draft::CheckType;
+use super::model::{Initial, SorryMode};
+
+/// A type whose values are written as words.
+pub(super) trait Word: Copy + PartialEq + 'static {
+    /// Every value with its word.
+    const WORDS: &'static [(&'static str, Self)];
+
+    /// The value that `word` stands for.
+    fn from_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(known, _)| *known == word).map(|&(_, value)| value)
+    }
+
+    /// The word for this value.
+    fn word(self) -> &'static str {
+        // Every value is in the table, so the empty word is never seen.
+        Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |&(word, _)| word)
+    }
+}
+
+impl Word for CheckType {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("tcp", Self::Tcp), ("http", Self::Http), ("script", Self::Script)];
+}
+
+impl Word for Initial {
+    const WORDS: &'static [(&'static str, Self)] = &[("down", Self::Down), ("up", Self::Up)];
+}
+
+impl Word for SorryMode {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("quorum", Self::Quorum), ("last", Self::Last)];
+}

@@ -1,0 +1,191 @@
+//! A printed configuration reads back as the configuration that was printed.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lb_bins::config::{
+    Backend, Check, CheckKind, Command, Config, Initial, Md5, Persistence, Quorum, SCHEDULERS,
+    SorryMode, StatusRange, VirtualServer,
+};
+use lb_core::Weight;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+/// From one millisecond to the longest that is allowed.
+fn duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![1..10_000_u64, 1..=31 * 86_400_000_u64].prop_map(Duration::from_millis)
+}
+
+/// Addresses of one kind and port, which two calls with different ports never share.
+fn address(port: u16) -> impl Strategy<Value = SocketAddr> {
+    prop_oneof![
+        Just(SocketAddr::from(([127, 0, 0, 1], port))),
+        Just(SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], port))),
+    ]
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    // Whatever characters there are, but for the one that ends a word.
+    let word = any::<String>().prop_map(|word| word.replace('\0', "\n"));
+    (word.clone(), vec(word, 0..3))
+        .prop_map(|(program, arguments)| Command { program: format!("/{program}"), arguments })
+}
+
+fn check_kind() -> impl Strategy<Value = CheckKind> {
+    let status = (100..=599_u16, 100..=599_u16)
+        .prop_map(|(a, b)| StatusRange { first: a.min(b), last: a.max(b) });
+    let http = ("/[!-~]{0,20}", option::of("[!-~]{1,20}"), vec(status, 1..4), any::<[u8; 16]>());
+    prop_oneof![
+        Just(CheckKind::Tcp),
+        (http, any::<bool>()).prop_map(|((path, host, status, md5), digest)| CheckKind::Http {
+            path,
+            host,
+            status,
+            md5: digest.then_some(Md5(md5)),
+        }),
+        (command(), any::<bool>())
+            .prop_map(|(command, dynamic_weight)| CheckKind::Script { command, dynamic_weight }),
+    ]
+}
+
+fn check() -> impl Strategy<Value = Check> {
+    let durations = [duration(), duration(), duration(), duration()];
+    let numbers = (option::of(1..=u16::MAX), 1..=1000_u32, 1..=1000_u32, 0..=50_u8);
+    let initial = prop_oneof![Just(Initial::Down), Just(Initial::Up)];
+    (check_kind(), durations, numbers, initial).prop_map(
+        |(kind, [interval, timeout, fast_interval, down_interval], numbers, initial)| {
+            let (port, rise, fall, jitter) = numbers;
+            Check {
+                kind,
+                port,
+                interval,
+                timeout,
+                rise,
+                fall,
+                fast_interval,
+                down_interval,
+                jitter,
+                initial,
+            }
+        },
+    )
+}
+
+fn backends() -> impl Strategy<Value = Vec<Backend>> {
+    let several = vec((any::<u16>(), vec(check(), 0..3), any::<bool>()), 1..5);
+    (several, vec(check(), 0..3), any::<bool>()).prop_map(|(several, shared, alike)| {
+        let backend = |(index, (weight, own, v6)): (usize, (u16, Vec<Check>, bool))| Backend {
+            address: if v6 {
+                format!("[::1]:{}", 9000 + index)
+            } else {
+                format!("10.0.0.{index}:9")
+            }
+            .parse()
+            .unwrap(),
+            weight: Weight::new(weight),
+            checks: own,
+        };
+        let mut backends: Vec<_> = several.into_iter().enumerate().map(backend).collect();
+        if alike {
+            backends.iter_mut().for_each(|backend| backend.checks.clone_from(&shared));
+        }
+        backends
+    })
+}
+
+/// A quorum that these backends can reach.
+fn quorum(backends: &[Backend]) -> impl Strategy<Value = Quorum> + use<> {
+    let total: u64 = backends.iter().map(|backend| u64::from(backend.weight)).sum();
+    let serving = backends.iter().filter(|backend| !backend.weight.is_zero()).count();
+    let most = total.max(1);
+    let most_share =
+        if total == 0 { 100 } else { u8::try_from(serving * 100 / backends.len()).unwrap() };
+    let ordered = (1..=most, 1..=most).prop_map(|(a, b)| (a.max(b), a.min(b)));
+    let shares = (1..=most_share, 1..=most_share).prop_map(|(a, b)| (a.max(b), a.min(b)));
+    let by_weight = (1..=most).prop_flat_map(move |quorum| {
+        let most_hysteresis = (quorum - 1).min(most - quorum);
+        (Just(quorum), 0..=most_hysteresis)
+    });
+    prop_oneof![
+        by_weight.prop_map(|(quorum, hysteresis)| Quorum::Weight { quorum, hysteresis }),
+        ordered.prop_map(|(up_at, down_at)| Quorum::Thresholds { up_at, down_at }),
+        shares.prop_map(|(up_at, down_at)| Quorum::Shares { up_at, down_at }),
+    ]
+}
+
+fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
+    let port = 8000 + u16::try_from(index).unwrap();
+    let balancing = (
+        "[A-Za-z0-9._:\\[\\]-]{0,9}",
+        address(port),
+        0..SCHEDULERS.len(),
+        option::of(address(9999)),
+        prop_oneof![Just(SorryMode::Last), Just(SorryMode::Quorum)],
+        option::of((duration(), 1..=32_u8, 1..=1_u32 << 24)),
+    );
+    let limits = (duration(), prop_oneof![Just(Duration::ZERO), duration()], any::<u8>());
+    let hooks = (option::of(command()), option::of(command()));
+    let backends = backends().prop_flat_map(|backends| (quorum(&backends), Just(backends)));
+    (balancing, limits, hooks, backends).prop_map(move |(balancing, limits, hooks, backends)| {
+        let (name, listen, scheduler, sorry_server, sorry_mode, persistence) = balancing;
+        let (connect_timeout, drain_timeout, retries) = limits;
+        let (on_quorum_up, on_quorum_down) = hooks;
+        let (quorum, backends) = backends;
+        VirtualServer {
+            // The number makes it unique.
+            name: format!("{name}{index}"),
+            listen,
+            scheduler: SCHEDULERS[scheduler].to_owned(),
+            quorum,
+            sorry_server,
+            sorry_mode,
+            persistence: persistence.map(|(timeout, granularity, capacity)| Persistence {
+                timeout,
+                granularity,
+                capacity,
+            }),
+            on_quorum_up,
+            on_quorum_down,
+            connect_timeout,
+            drain_timeout,
+            retries,
+            backends,
+        }
+    })
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let servers =
+        (1..4_usize).prop_flat_map(|count| (0..count).map(virtual_server).collect::<Vec<_>>());
+    (option::of(address(7000)), servers).prop_map(|(admin, virtual_servers)| Config {
+        admin,
+        admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
+        virtual_servers,
+        warnings: Vec::new(),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_printed_is_read_back(config in config()) {
+        let printed = config.to_string();
+        match Config::parse("printed.toml", &printed) {
+            Ok(read) => prop_assert_eq!(read, config, "{}", printed),
+            Err(errors) => prop_assert!(false, "{errors}\n{printed}"),
+        }
+    }
+}
+
+#[test]
+fn the_sample_is_read_back_too() {
+    let config = Config::parse("sample.toml", include_str!("config/sample.toml")).unwrap();
+    let printed = config.to_string();
+    let read = Config::parse("printed.toml", &printed).unwrap();
+    assert_eq!(read, config, "{printed}");
+    assert_eq!(read.to_string(), printed);
+}
