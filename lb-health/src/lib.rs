@@ -1,1 +1,93 @@
-//! wip
+//! Is it alive? Health checks as pure machines, with the I/O in services around them.
+//!
+//! ```text
+//!              Run                    call                 Result<Report, CheckError>
+//!  Monitor ──────────▶ Driver ──────────────────▶ Checker ──────────────┐
+//!     ▲  │            [driver]                  [tcp http script        │
+//!     │  └──Verdict──▶ whoever balances          or your own service]   │
+//!     └─────────────────────────handle_result───────────────────────────┘
+//! ```
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`CheckSpec`] | how often a check runs, how long it may take, how many results decide |
+//! | [`CheckState`] | rise and fall of one check, as a table; knows no time |
+//! | [`Monitor`] | when to run which check, and what the results mean for a backend |
+//! | [`Checker`] | any `tower` service from [`Target`] to [`Report`] |
+//! | [`CheckError`] | why a run did not pass: exactly one cause, and whether it is our own fault |
+//! | `Driver` | the tokio loop around a monitor (feature `driver`) |
+//! | `checkers` | TCP, HTTP and scripts (features `tcp`, `http`, `script`) |
+//!
+//! # Driving a machine
+//!
+//! [`Monitor`] never reads a clock, draws a random number, logs, blocks or touches a socket.
+//!
+//! 1. Feed one input: `handle_*(now, …)`, or a change such as [`Monitor::watch`].
+//! 2. Drain [`Monitor::poll_action`] until `None`, doing what each action says.
+//! 3. Sleep until [`Monitor::next_deadline`] or the next input, whichever is first; at the deadline
+//!    call [`Monitor::handle_timeout`].
+//!
+//! Deadlines are absolute, so to ignore an input is to do nothing. Time must not run backwards:
+//! `now` is from a monotonic clock.
+//!
+//! # A checker of your own
+//!
+//! ```
+//! # #[cfg(feature = "driver")] {
+//! use lb_health::{CheckError, Phase, Report, Target};
+//! use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+//!
+//! /// Passes when an SSH server presents itself.
+//! async fn ssh(target: Target) -> Result<Report, CheckError> {
+//!     let greeting = async {
+//!         let failed = |phase| move |error| CheckError::from_io(phase, error);
+//!         let mut stream = TcpStream::connect(target.address).await.map_err(failed(Phase::Connect))?;
+//!         let mut greeting = [0; 4];
+//!         stream.read_exact(&mut greeting).await.map_err(failed(Phase::Response))?;
+//!         Ok::<_, CheckError>(greeting)
+//!     };
+//!     match timeout(target.timeout, greeting).await {
+//!         Ok(Ok(greeting)) if greeting == *b"SSH-" => Ok(Report::ALIVE),
+//!         Ok(Err(error)) => Err(error),
+//!         Ok(Ok(_)) => Err(CheckError::custom("not-ssh", "the greeting is not that of SSH")),
+//!         Err(_) => Err(CheckError::Timeout { phase: Phase::Whole }),
+//!     }
+//! }
+//!
+//! fn is_checker(_: impl lb_health::Checker) {}
+//! is_checker(tower::service_fn(ssh)); // ready for `Driver::watch`
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! None is on by default, and none changes what another part does.
+//! `driver`, `tcp`, `http` (with `tcp`) and `script` (Unix) add the parts of that name, and tokio.
+
+#![forbid(unsafe_code)]
+
+mod check;
+#[cfg(any(feature = "http", feature = "script", feature = "tcp"))]
+pub mod checkers;
+mod deadlines;
+#[cfg(feature = "driver")]
+mod driver;
+mod error;
+mod monitor;
+mod spec;
+mod state;
+mod status;
+mod timetable;
+mod verdict;
+mod watched;
+
+pub use check::{Checker, Report, Target};
+#[cfg(feature = "driver")]
+pub use driver::Driver;
+pub use error::{CheckError, Digest, Evidence, ParseDigestError, Phase};
+pub use monitor::{Action, Monitor};
+pub use spec::{CheckSpec, SpecError};
+pub use state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};
+pub use status::{ParseStatusError, StatusRanges};
+pub use verdict::{Because, Verdict};
+pub use watched::{Check, CheckId, Outcome, Run};

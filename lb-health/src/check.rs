@@ -1,0 +1,44 @@
+//! What a checker is asked, and what it may answer.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lb_core::Weight;
+use tower_service::Service;
+
+use crate::CheckError;
+
+/// What one run of a check is aimed at.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Target {
+    /// Where the backend answers checks; need not be where it takes traffic.
+    pub address: SocketAddr,
+    /// The time the whole run may take, from the first packet to the last byte of the answer.
+    ///
+    /// It is one deadline over all phases. keepalived starts its timeout anew at every read
+    /// (`check_http.c: http_read_thread`), so that a server which drips bytes is never found out.
+    pub timeout: Duration,
+}
+
+/// What a backend that passed a check said about itself.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Report {
+    /// The weight the backend asks for; `None` keeps the configured one.
+    pub weight: Option<Weight>,
+}
+
+impl Report {
+    /// Alive, at the configured weight.
+    pub const ALIVE: Self = Self { weight: None };
+}
+
+/// Any cloneable service from [`Target`] to [`Report`] is a checker: there is nothing to implement
+/// but [`tower_service::Service`].
+///
+/// A checker keeps [`Target::timeout`], answers [`CheckError::is_local`] errors when this host, not
+/// the target, is at fault, and leaves nothing behind when its future is dropped: a check that is
+/// forgotten or suspended is cancelled that way. Waiting for a free slot belongs in `poll_ready`,
+/// where it costs the run none of its time.
+pub trait Checker: Service<Target, Response = Report, Error = CheckError> + Clone {}
+
+impl<S> Checker for S where S: Service<Target, Response = Report, Error = CheckError> + Clone {}

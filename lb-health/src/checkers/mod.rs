@@ -1,0 +1,32 @@
+//! Checkers for common protocols, one feature each.
+//!
+//! | feature | checker | passes when | keepalived's name |
+//! |---|---|---|---|
+//! | `tcp` | [`Tcp`] | a connection can be made | `TCP_CHECK` |
+//! | `http` | [`Http`] | the page has an accepted status and, if asked for, digest | `HTTP_GET` |
+//! | `script` | [`Script`] | the program exits with 0, or a weight | `MISC_CHECK` |
+//!
+//! All keep one deadline over the whole run, and leave nothing behind when they are dropped.
+
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "script")]
+mod process;
+#[cfg(feature = "script")]
+mod script;
+#[cfg(feature = "tcp")]
+mod tcp;
+
+#[cfg(feature = "http")]
+pub use http::{Http, HttpError};
+#[cfg(feature = "script")]
+pub use script::{Script, ScriptSlots};
+#[cfg(feature = "tcp")]
+pub use tcp::Tcp;
+
+/// When a run that starts now and may take `timeout` must be over.
+#[cfg(any(feature = "script", feature = "tcp"))]
+fn deadline_after(timeout: std::time::Duration) -> tokio::time::Instant {
+    let now = tokio::time::Instant::now();
+    now.checked_add(timeout).unwrap_or(now + crate::CheckSpec::LONGEST)
+}

@@ -1,0 +1,139 @@
+//! A process with its group: started without input, heard in part, and always seen to its end.
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::time::timeout;
+
+use crate::Evidence;
+
+/// Between SIGTERM and SIGKILL, as in keepalived (`check_misc.c`).
+const TERMINATION: Duration = Duration::from_secs(2);
+/// How long output may still be read once the process is gone: one of its children that has left
+/// the group may hold the pipe open for ever.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// A running process, leader of a group of its own.
+pub(super) struct Process {
+    child: Child,
+    group: Option<Pid>,
+    output: Option<Kept<ChildStdout>>,
+    errors: Option<Kept<ChildStderr>>,
+}
+
+impl Process {
+    /// Starts `command`.
+    pub(super) fn spawn(mut command: Command) -> io::Result<Self> {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()?;
+        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let output = child.stdout.take().map(Kept::new);
+        let errors = child.stderr.take().map(Kept::new);
+        Ok(Self { child, group, output, errors })
+    }
+
+    /// Waits until the process exits, reading all it says; then kills what it left in its group.
+    ///
+    /// Cancel safe: what was read is kept.
+    pub(super) async fn exit(&mut self) -> io::Result<ExitStatus> {
+        let status = tokio::select! {
+            status = self.child.wait() => status?,
+            never = drain_for_ever(&mut self.output, &mut self.errors) => match never {},
+        };
+        // The group's number cannot be in use again yet: either the group still has a process, or
+        // all the other numbers would have had to be used up since the process was reaped.
+        self.signal(Signal::KILL);
+        Ok(status)
+    }
+
+    /// How the output of the process, which has exited, begins.
+    pub(super) async fn evidence(&mut self) -> Evidence {
+        let rest = drain(&mut self.output, &mut self.errors);
+        // What is not there by now is not worth waiting for.
+        let _ = timeout(LAST_WORDS, rest).await;
+        let kept = |kept: Option<&[u8]>| Evidence::new(kept.unwrap_or_default());
+        let errors = kept(self.errors.as_ref().map(|errors| errors.bytes.as_slice()));
+        if errors.as_str().is_empty() {
+            kept(self.output.as_ref().map(|output| output.bytes.as_slice()))
+        } else {
+            errors
+        }
+    }
+
+    /// Ends the process: SIGTERM to the group, SIGKILL when that has not helped in 2 s.
+    pub(super) async fn end(&mut self) {
+        self.signal(Signal::TERM);
+        if timeout(TERMINATION, self.exit()).await.is_err() {
+            self.signal(Signal::KILL);
+            // It fails only if somebody else has reaped the process, which is as well.
+            let _ = self.exit().await;
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // It fails only when nobody is left to receive it.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    /// The runtime shuts down before the process has exited: nothing can wait any more, but tokio
+    /// reaps it when it next may.
+    fn drop(&mut self) {
+        if self.child.id().is_some() {
+            self.signal(Signal::KILL);
+        }
+    }
+}
+
+/// A pipe of which the beginning is kept and the rest thrown away, so that its writer never blocks.
+struct Kept<R> {
+    reader: R,
+    bytes: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> Kept<R> {
+    fn new(reader: R) -> Self {
+        Self { reader, bytes: Vec::new() }
+    }
+
+    async fn drain(&mut self) {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = self.reader.read(&mut buffer).await {
+            let wanted = count.min(Evidence::LIMIT - self.bytes.len());
+            self.bytes.extend_from_slice(&buffer[..wanted]);
+        }
+    }
+}
+
+async fn drain(output: &mut Option<Kept<ChildStdout>>, errors: &mut Option<Kept<ChildStderr>>) {
+    let output = async {
+        if let Some(output) = output {
+            output.drain().await;
+        }
+    };
+    let errors = async {
+        if let Some(errors) = errors {
+            errors.drain().await;
+        }
+    };
+    tokio::join!(output, errors);
+}
+
+async fn drain_for_ever(
+    output: &mut Option<Kept<ChildStdout>>,
+    errors: &mut Option<Kept<ChildStderr>>,
+) -> std::convert::Infallible {
+    drain(output, errors).await;
+    std::future::pending().await
+}

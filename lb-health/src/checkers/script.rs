@@ -1,0 +1,298 @@
+//! Passes when a program exits with zero.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::thread::available_parallelism;
+
+use lb_core::Weight;
+use tokio::process::Command;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::time::{sleep_until, timeout_at};
+use tower_service::Service;
+
+use super::deadline_after;
+use super::process::Process;
+use crate::{CheckError, Evidence, Phase, Report, Target};
+
+/// The number of scripts that may run at once; clones share it.
+///
+/// A process is a thousand times dearer than a connection: without a bound a slow hour turns into a
+/// storm of forks (keepalived #429). A run that waits for a slot has not started its clock.
+#[derive(Clone, Debug)]
+pub struct ScriptSlots(Arc<Semaphore>);
+
+impl ScriptSlots {
+    /// This many slots.
+    pub fn new(count: NonZeroUsize) -> Self {
+        Self(Arc::new(Semaphore::new(count.get().min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// The slots that are free now.
+    pub fn free(&self) -> usize {
+        self.0.available_permits()
+    }
+}
+
+impl Default for ScriptSlots {
+    /// Two for each core.
+    fn default() -> Self {
+        let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self::new(cores.saturating_mul(NonZeroUsize::MIN.saturating_add(1)))
+    }
+}
+
+/// Passes when a program exits with zero.
+///
+/// | exit | plain | with [dynamic weight](Self::with_dynamic_weight) |
+/// |---|---|---|
+/// | 0 | up, at the configured weight | the same |
+/// | 1 | down | down |
+/// | 2 to 255 | down | up, at weight exit − 2: so 2 drains |
+/// | by a signal | down | down |
+///
+/// The program runs without a shell, in a process group of its own, with no input and with
+/// `BACKEND_ADDRESS` and `BACKEND_PORT` in its environment. When its time is over the group gets
+/// SIGTERM, and 2 s later SIGKILL; so it does when the run is cancelled. What a program leaves
+/// behind in its group when it exits is killed. The next run at the same address waits until the
+/// last has died, within its own time.
+///
+/// Needs a tokio runtime with I/O and time, whose tasks see the program to its end.
+///
+/// ```
+/// use std::time::Duration;
+/// use lb_core::Weight;
+/// use lb_health::{Target, checkers::{Script, ScriptSlots}};
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let slots = ScriptSlots::default(); // one for the whole process
+/// let script = Script::new("/bin/sh", ["-c", "exit 42"], slots).with_dynamic_weight();
+/// let target = Target { address: "192.0.2.1:80".parse()?, timeout: Duration::from_secs(5) };
+/// assert_eq!(script.oneshot(target).await?.weight, Some(Weight::new(40)));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Script {
+    job: Job,
+    slots: ScriptSlots,
+    slot: Slot,
+}
+
+/// A script's slot, between `poll_ready` and `call`.
+enum Slot {
+    None,
+    Awaited(Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send + Sync>>),
+    Held(OwnedSemaphorePermit),
+}
+
+impl Script {
+    /// A checker that runs `program`. A name without a slash is looked up in `PATH`.
+    pub fn new(
+        program: impl Into<PathBuf>,
+        arguments: impl IntoIterator<Item = impl Into<OsString>>,
+        slots: ScriptSlots,
+    ) -> Self {
+        let job = Job {
+            program: program.into(),
+            arguments: arguments.into_iter().map(Into::into).collect(),
+            dynamic_weight: false,
+            running: Arc::new(watch::Sender::default()),
+        };
+        Self { job, slots, slot: Slot::None }
+    }
+
+    /// This checker, with exit codes above 1 read as weights: keepalived's `misc_dynamic`.
+    #[must_use]
+    pub fn with_dynamic_weight(mut self) -> Self {
+        self.job.dynamic_weight = true;
+        self
+    }
+}
+
+impl Clone for Script {
+    /// The same program and slots. A slot that is held or awaited stays with the original.
+    fn clone(&self) -> Self {
+        Self { job: self.job.clone(), slots: self.slots.clone(), slot: Slot::None }
+    }
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script").field("job", &self.job).finish_non_exhaustive()
+    }
+}
+
+impl Service<Target> for Script {
+    type Response = Report;
+    type Error = CheckError;
+    type Future = Pin<Box<dyn Future<Output = Result<Report, CheckError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), CheckError>> {
+        loop {
+            self.slot = match &mut self.slot {
+                Slot::Held(_) => return Poll::Ready(Ok(())),
+                Slot::None => {
+                    let slots = Arc::clone(&self.slots.0);
+                    Slot::Awaited(Box::pin(async { slots.acquire_owned().await.ok() }))
+                }
+                Slot::Awaited(slot) => match ready!(slot.as_mut().poll(context)) {
+                    Some(permit) => Slot::Held(permit),
+                    None => return Poll::Ready(Err(interrupted())),
+                },
+            };
+        }
+    }
+
+    fn call(&mut self, target: Target) -> Self::Future {
+        let held = std::mem::replace(&mut self.slot, Slot::None);
+        let (job, slots) = (self.job.clone(), self.slots.clone());
+        Box::pin(async move {
+            let slot = match held {
+                Slot::Held(slot) => slot,
+                // Called without being ready: the wait then costs the run its time.
+                _ => slots.0.acquire_owned().await.map_err(|_| interrupted())?,
+            };
+            let (answer, result) = oneshot::channel();
+            // A task of its own sees the process to its end, also if this future is dropped.
+            tokio::spawn(job.supervise(target, answer, slot));
+            result.await.unwrap_or_else(|_| Err(interrupted()))
+        })
+    }
+}
+
+/// What to run, and where it runs now.
+#[derive(Clone, Debug)]
+struct Job {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    dynamic_weight: bool,
+    running: Arc<watch::Sender<HashSet<SocketAddr>>>,
+}
+
+impl Job {
+    /// Runs the script once and answers; returns, and gives the slot back, when it is dead.
+    async fn supervise(
+        self,
+        target: Target,
+        mut answer: oneshot::Sender<Result<Report, CheckError>>,
+        _slot: OwnedSemaphorePermit,
+    ) {
+        let deadline = deadline_after(target.timeout);
+        let late = Err(CheckError::Timeout { phase: Phase::Script });
+        // An answer that nobody waits for any more (the run was cancelled) may be lost.
+        let entered = tokio::select! {
+            lane = timeout_at(deadline, Lane::enter(&self.running, target.address)) => lane,
+            () = answer.closed() => return,
+        };
+        let Ok(_lane) = entered else {
+            let _ = answer.send(late);
+            return;
+        };
+        let mut process = match Process::spawn(self.command(target.address)) {
+            Ok(process) => process,
+            Err(error) => {
+                let _ = answer.send(Err(self.spawn_error(error)));
+                return;
+            }
+        };
+        let exited = tokio::select! {
+            status = process.exit() => Some(status),
+            () = sleep_until(deadline) => None,
+            () = answer.closed() => None,
+        };
+        match exited {
+            Some(Ok(status)) => {
+                let evidence = process.evidence().await;
+                let _ = answer.send(self.judge(status, evidence));
+            }
+            Some(Err(error)) => {
+                let _ = answer.send(Err(CheckError::from_io(Phase::Script, error)));
+            }
+            None => {
+                let _ = answer.send(late);
+                process.end().await;
+            }
+        }
+    }
+
+    fn command(&self, address: SocketAddr) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .env("BACKEND_ADDRESS", address.ip().to_string())
+            .env("BACKEND_PORT", address.port().to_string());
+        command
+    }
+
+    fn spawn_error(&self, error: io::Error) -> CheckError {
+        use io::ErrorKind as Kind;
+        let source = Arc::new(error);
+        match source.kind() {
+            Kind::IsADirectory | Kind::NotADirectory | Kind::NotFound | Kind::PermissionDenied => {
+                CheckError::ScriptNotFound { program: self.program.clone(), source }
+            }
+            // ENOEXEC, which has no kind of its own: not a program and no `#!` line.
+            _ if source.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
+                CheckError::ScriptNotFound { program: self.program.clone(), source }
+            }
+            _ => CheckError::Local { operation: "start a script", source },
+        }
+    }
+
+    fn judge(&self, status: ExitStatus, evidence: Evidence) -> Result<Report, CheckError> {
+        // An exit code has eight bits.
+        match (status.code().map(|code| code as u8), status.signal()) {
+            (Some(0), _) => Ok(Report::ALIVE),
+            (Some(code @ 2..), _) if self.dynamic_weight => {
+                Ok(Report { weight: Some(Weight::new(u16::from(code) - 2)) })
+            }
+            (Some(code), _) => Err(CheckError::ScriptExit { code, evidence }),
+            (None, signal) => {
+                Err(CheckError::ScriptKilled { signal: signal.unwrap_or_default(), evidence })
+            }
+        }
+    }
+}
+
+/// The only run of a script at one address, until it is dropped.
+struct Lane {
+    running: Arc<watch::Sender<HashSet<SocketAddr>>>,
+    address: SocketAddr,
+}
+
+impl Lane {
+    /// Waits until no other run is at `address`.
+    async fn enter(running: &Arc<watch::Sender<HashSet<SocketAddr>>>, address: SocketAddr) -> Self {
+        let mut changes = running.subscribe();
+        while !running.send_if_modified(|set| set.insert(address)) {
+            // The sender is borrowed here, so the wait cannot fail.
+            let _ = changes.wait_for(|set| !set.contains(&address)).await;
+        }
+        Self { running: Arc::clone(running), address }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.running.send_modify(|set| {
+            set.remove(&self.address);
+        });
+    }
+}
+
+/// The runtime is shutting down: there is no result.
+fn interrupted() -> CheckError {
+    let source = Arc::new(io::ErrorKind::Interrupted.into());
+    CheckError::Local { operation: "wait for a script", source }
+}

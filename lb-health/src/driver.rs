@@ -1,0 +1,254 @@
+//! The tokio loop around a [`Monitor`]: the only place in this crate that reads the clock for it.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lb_core::BackendId;
+use rand::Rng;
+use tokio::task::{self, AbortHandle, JoinError, JoinSet};
+use tokio::time::{self, Instant};
+use tower::Service;
+use tower::util::BoxCloneSyncService;
+
+use crate::{
+    Action, CheckError, CheckId, CheckSpec, Checker, Monitor, Phase, Report, Run, Target, Verdict,
+};
+
+/// How much longer than its timeout a run may take before the driver ends it. A checker keeps its
+/// own deadline and names the phase it was in; this is for those that do not.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// Runs checks when its [`Monitor`] asks for them, and hands out verdicts.
+///
+/// Dropping it cancels every run.
+///
+/// ```
+/// use lb_core::{BackendId, Health};
+/// use lb_health::{CheckError, CheckSpec, Driver, Report, Target};
+/// use rand::{SeedableRng, rngs::SmallRng};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let mut driver = Driver::new(SmallRng::seed_from_u64(1)); // a real one is seeded by the system
+/// let checker = tower::service_fn(|_: Target| async { Ok::<_, CheckError>(Report::ALIVE) });
+/// let address = "192.0.2.1:80".parse().unwrap();
+/// driver.watch(BackendId::new(0), address, checker, CheckSpec::default());
+///
+/// let verdict = driver.next().await; // beside other branches of a `select!`
+/// assert_eq!(verdict.health, Health::UP);
+/// # }
+/// ```
+pub struct Driver {
+    monitor: Monitor,
+    rng: Box<dyn Rng + Send + Sync>,
+    checks: HashMap<CheckId, Driven>,
+    tasks: JoinSet<Result<Report, CheckError>>,
+    runs: HashMap<task::Id, Run>,
+}
+
+struct Driven {
+    address: SocketAddr,
+    checker: BoxCloneSyncService<Target, Report, CheckError>,
+    task: Option<AbortHandle>,
+}
+
+impl Driver {
+    /// A driver of nothing. `rng` seeds the jitter of each check.
+    pub fn new(rng: impl Rng + Send + Sync + 'static) -> Self {
+        Self {
+            monitor: Monitor::new(),
+            rng: Box::new(rng),
+            checks: HashMap::new(),
+            tasks: JoinSet::new(),
+            runs: HashMap::new(),
+        }
+    }
+
+    /// Starts to check `backend` at `address`: see [`Monitor::watch`].
+    pub fn watch<C>(
+        &mut self,
+        backend: BackendId,
+        address: SocketAddr,
+        checker: C,
+        spec: CheckSpec,
+    ) -> CheckId
+    where
+        C: Checker + Send + Sync + 'static,
+        C::Future: Send + 'static,
+    {
+        let check = self.monitor.watch(now(), backend, spec, &mut self.rng);
+        self.checks.insert(check, Driven::new(address, checker));
+        check
+    }
+
+    /// Changes a check in place: see [`Monitor::replace`]. Ignored if `check` is not known.
+    pub fn replace<C>(&mut self, check: CheckId, address: SocketAddr, checker: C, spec: CheckSpec)
+    where
+        C: Checker + Send + Sync + 'static,
+        C::Future: Send + 'static,
+    {
+        if let Some(driven) = self.checks.get_mut(&check) {
+            driven.cancel();
+            *driven = Driven::new(address, checker);
+            self.monitor.replace(now(), check, spec);
+        }
+    }
+
+    /// Ends every check of `backend`: see [`Monitor::forget`].
+    pub fn forget(&mut self, backend: BackendId) {
+        for (check, _) in self.monitor.checks_of(backend) {
+            if let Some(mut driven) = self.checks.remove(&check) {
+                driven.cancel();
+            }
+        }
+        self.monitor.forget(backend);
+    }
+
+    /// Ends one check: see [`Monitor::forget_check`].
+    pub fn forget_check(&mut self, check: CheckId) {
+        if let Some(mut driven) = self.checks.remove(&check) {
+            driven.cancel();
+        }
+        self.monitor.forget_check(check);
+    }
+
+    /// Stops checking `backend`, for maintenance: see [`Monitor::suspend`].
+    pub fn suspend(&mut self, backend: BackendId) {
+        self.monitor.suspend(backend);
+    }
+
+    /// Checks `backend` again: see [`Monitor::resume`].
+    pub fn resume(&mut self, backend: BackendId) {
+        self.monitor.resume(now(), backend);
+    }
+
+    /// Takes what real traffic saw of `backend`: see [`Monitor::handle_passive`].
+    pub fn passive(&mut self, backend: BackendId, result: Result<(), CheckError>) {
+        self.monitor.handle_passive(now(), backend, result);
+    }
+
+    /// The machine inside, for reading.
+    pub const fn monitor(&self) -> &Monitor {
+        &self.monitor
+    }
+
+    /// Runs checks until the next verdict. Pends for ever while there is nothing to check.
+    ///
+    /// Cancel safe: dropped at any point it loses neither a verdict nor a result. Checks are only
+    /// started and judged while it is polled.
+    pub async fn next(&mut self) -> Verdict {
+        loop {
+            while let Some(action) = self.monitor.poll_action() {
+                match action {
+                    Action::Cancel(run) => {
+                        self.checks.get_mut(&run.check()).into_iter().for_each(Driven::cancel);
+                    }
+                    Action::Run(run) => self.start(run),
+                    Action::Verdict(verdict) => return verdict,
+                }
+            }
+            let deadline = self.monitor.next_deadline().map(Instant::from_std);
+            let due = async {
+                match deadline {
+                    Some(deadline) => time::sleep_until(deadline).await,
+                    None => future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = due => self.monitor.handle_timeout(now()),
+                Some(done) = self.tasks.join_next_with_id() => self.finish(done),
+            }
+        }
+    }
+
+    fn start(&mut self, run: Run) {
+        let (Some(driven), Some(check)) =
+            (self.checks.get_mut(&run.check()), self.monitor.check(run.check()))
+        else {
+            return;
+        };
+        let target = Target { address: driven.address, timeout: check.spec().timeout() };
+        let task = self.tasks.spawn(execute(driven.checker.clone(), target));
+        self.runs.insert(task.id(), run);
+        driven.task = Some(task);
+    }
+
+    fn finish(&mut self, done: Result<(task::Id, Result<Report, CheckError>), JoinError>) {
+        let (id, result) = match done {
+            Ok((id, result)) => (id, result),
+            Err(error) if error.is_panic() => {
+                let id = error.id();
+                (id, Err(CheckError::Panicked { message: message_of(error.into_panic()) }))
+            }
+            // Cancelled: the monitor has given the run up and expects nothing.
+            Err(error) => {
+                self.runs.remove(&error.id());
+                return;
+            }
+        };
+        if let Some(run) = self.runs.remove(&id) {
+            self.monitor.handle_result(now(), run, result);
+        }
+    }
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("monitor", &self.monitor).finish_non_exhaustive()
+    }
+}
+
+impl Driven {
+    fn new<C>(address: SocketAddr, checker: C) -> Self
+    where
+        C: Checker + Send + Sync + 'static,
+        C::Future: Send + 'static,
+    {
+        Self { address, checker: BoxCloneSyncService::new(checker), task: None }
+    }
+
+    fn cancel(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+}
+
+async fn execute(
+    mut checker: BoxCloneSyncService<Target, Report, CheckError>,
+    target: Target,
+) -> Result<Report, CheckError> {
+    // Waiting for a slot is not the target's fault and costs the run no time.
+    future::poll_fn(|context| checker.poll_ready(context)).await?;
+    let started = Instant::now();
+    let bound = target.timeout.saturating_add(GRACE);
+    let result = time::timeout(bound, checker.call(target))
+        .await
+        .unwrap_or(Err(CheckError::Timeout { phase: Phase::Whole }));
+    // Timers that fire far too late mean that this process stood still, and that an answer may
+    // have come in time. Else a starved director takes every backend down (envoy#28699).
+    let late = started.elapsed().saturating_sub(bound);
+    match result {
+        Err(CheckError::Timeout { .. }) if late > GRACE => {
+            Err(CheckError::Overloaded { lag: late })
+        }
+        result => result,
+    }
+}
+
+fn message_of(panic: Box<dyn Any + Send>) -> Arc<str> {
+    match panic.downcast::<String>() {
+        Ok(message) => (*message).into(),
+        Err(panic) => (*panic.downcast_ref::<&str>().unwrap_or(&"no message")).into(),
+    }
+}
+
+/// The time of the runtime, which tests can stop.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}

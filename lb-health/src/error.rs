@@ -1,0 +1,322 @@
+//! Why a run of a check did not pass: exactly one cause each.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::StatusRanges;
+
+/// Why a run of a check did not pass.
+///
+/// ```
+/// use std::io;
+/// use lb_health::{CheckError, Phase};
+///
+/// let refused = CheckError::from_io(Phase::Connect, io::ErrorKind::ConnectionRefused.into());
+/// assert_eq!((refused.cause(), refused.is_local()), ("refused", false));
+///
+/// // Nothing is known of a target that was never spoken to.
+/// let full = CheckError::from_io(Phase::Connect, io::ErrorKind::AddrInUse.into());
+/// assert_eq!((full.cause(), full.is_local()), ("local", true));
+/// ```
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The body is longer than the checker reads.
+    #[error("the body is longer than {limit} bytes")]
+    BodyTooLarge {
+        /// The longest body that is read, in bytes.
+        limit: usize,
+    },
+    /// The body ended before its announced length, or in the middle of a chunk.
+    #[error("the body was cut off after {received} bytes")]
+    BodyTruncated {
+        /// The bytes of the body that did arrive.
+        received: usize,
+    },
+    /// The connection was closed before the first byte of an answer.
+    #[error("the connection was closed without an answer")]
+    Closed,
+    /// A cause of a checker that is not part of this crate.
+    #[error("{cause}: {source}")]
+    Custom {
+        /// A short, stable label, as [`CheckError::cause`] gives it.
+        cause: &'static str,
+        /// What happened.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The body is complete but is not the expected one.
+    #[error("the body's digest is {got}, not {wanted}")]
+    Digest {
+        /// The digest of the body.
+        got: Digest,
+        /// The digest that was expected.
+        wanted: Digest,
+    },
+    /// The header of the answer is longer than the checker reads.
+    #[error("the header is longer than {limit} bytes")]
+    HeaderTooLarge {
+        /// The longest header that is read, in bytes.
+        limit: usize,
+    },
+    /// This host could not run the check: out of descriptors, no such source address. It says
+    /// nothing of the target.
+    #[error("cannot {operation} here")]
+    Local {
+        /// What was tried.
+        operation: &'static str,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// The driver itself was late, so the run's timeout proves nothing. It says nothing of the
+    /// target.
+    #[error("this host stalled for {lag:?} during the run")]
+    Overloaded {
+        /// How late the driver woke.
+        lag: Duration,
+    },
+    /// The checker panicked. That is a bug in it, and no proof that the target lives.
+    #[error("the checker panicked: {message}")]
+    Panicked {
+        /// The panic message.
+        message: Arc<str>,
+    },
+    /// The answer is not of the protocol.
+    #[error("not a valid answer: {source}")]
+    Protocol {
+        /// What the parser said.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// Nothing listens at the address.
+    #[error("connection refused")]
+    Refused,
+    /// The connection broke.
+    #[error("connection reset ({phase} phase)")]
+    Reset {
+        /// When it broke.
+        phase: Phase,
+    },
+    /// The script ended with a code that means failure.
+    #[error("the script exited with {code}{evidence}")]
+    ScriptExit {
+        /// The exit code, 1 to 255.
+        code: u8,
+        /// How its output begins.
+        evidence: Evidence,
+    },
+    /// The script was ended by a signal that the checker did not send.
+    #[error("the script was killed by signal {signal}{evidence}")]
+    ScriptKilled {
+        /// The number of the signal.
+        signal: i32,
+        /// How its output begins.
+        evidence: Evidence,
+    },
+    /// The script does not exist or cannot be executed. It says nothing of the target.
+    #[error("cannot execute {}", program.display())]
+    ScriptNotFound {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// The answer's status is not accepted.
+    #[error("status {got}, not one of {wanted}")]
+    Status {
+        /// The status of the answer.
+        got: u16,
+        /// Those that pass.
+        wanted: StatusRanges,
+    },
+    /// The run's time was over.
+    #[error("timed out ({phase} phase)")]
+    Timeout {
+        /// What it was waiting for.
+        phase: Phase,
+    },
+    /// The network knows no way to the target.
+    #[error("unreachable")]
+    Unreachable {
+        /// What the network said.
+        source: Arc<io::Error>,
+    },
+}
+
+impl CheckError {
+    /// A cause of your own, with a short, stable label for [`Self::cause`].
+    pub fn custom(cause: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Custom { cause, source: Arc::from(source.into()) }
+    }
+
+    /// The cause of a failed system call on the way to or in talk with a target.
+    ///
+    /// What only the network or the target can cause is the target's failure (refused, unreachable,
+    /// reset, timed out), as in keepalived (`tcp_socket_state`); every other error is
+    /// [`CheckError::Local`].
+    pub fn from_io(phase: Phase, error: io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        match error.kind() {
+            Kind::ConnectionRefused => Self::Refused,
+            Kind::TimedOut => Self::Timeout { phase },
+            Kind::HostUnreachable | Kind::NetworkDown | Kind::NetworkUnreachable => {
+                Self::Unreachable { source: Arc::new(error) }
+            }
+            Kind::UnexpectedEof => Self::Closed,
+            Kind::BrokenPipe
+            | Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::NotConnected => Self::Reset { phase },
+            _ => Self::Local { operation: phase.operation(), source: Arc::new(error) },
+        }
+    }
+
+    /// A short, stable label for metrics and status pages, such as `refused` or `timeout-connect`.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::BodyTooLarge { .. } => "body-too-large",
+            Self::BodyTruncated { .. } => "body-truncated",
+            Self::Closed => "closed",
+            Self::Custom { cause, .. } => cause,
+            Self::Digest { .. } => "digest",
+            Self::HeaderTooLarge { .. } => "header-too-large",
+            Self::Local { .. } => "local",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Panicked { .. } => "panicked",
+            Self::Protocol { .. } => "protocol",
+            Self::Refused => "refused",
+            Self::Reset { .. } => "reset",
+            Self::ScriptExit { .. } => "script-exit",
+            Self::ScriptKilled { .. } => "script-killed",
+            Self::ScriptNotFound { .. } => "script-not-found",
+            Self::Status { .. } => "status",
+            Self::Timeout { phase } => match phase {
+                Phase::Body => "timeout-body",
+                Phase::Connect => "timeout-connect",
+                Phase::Response => "timeout-response",
+                Phase::Script => "timeout-script",
+                Phase::Whole => "timeout",
+                Phase::Write => "timeout-write",
+            },
+            Self::Unreachable { .. } => "unreachable",
+        }
+    }
+
+    /// Whether the fault lies with this host, so that the run says nothing of the target.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Local { .. } | Self::Overloaded { .. } | Self::ScriptNotFound { .. })
+    }
+}
+
+/// The part of a run that an error happened in.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Between the header of the answer and its last byte.
+    Body,
+    /// Before the connection stood.
+    Connect,
+    /// Before the header of the answer was complete.
+    Response,
+    /// While the script ran.
+    Script,
+    /// Any part: the checker did not keep its own time.
+    Whole,
+    /// Before the request was out.
+    Write,
+}
+
+impl Phase {
+    const fn operation(self) -> &'static str {
+        match self {
+            Self::Body | Self::Response => "read",
+            Self::Connect => "connect",
+            Self::Script => "run the script",
+            Self::Whole => "run the check",
+            Self::Write => "write",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Body => "body",
+            Self::Connect => "connect",
+            Self::Response => "response",
+            Self::Script => "script",
+            Self::Whole => "whole",
+            Self::Write => "write",
+        })
+    }
+}
+
+/// How the output of a failed script begins: at most [`Evidence::LIMIT`] bytes of its standard
+/// error or, if that was silent, of its standard output.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Evidence(Arc<str>);
+
+impl Evidence {
+    /// The bytes of output that are kept.
+    pub const LIMIT: usize = 200;
+
+    /// The beginning of `output`, with what is not UTF-8 replaced and space around it removed.
+    pub fn new(output: &[u8]) -> Self {
+        let kept = &output[..output.len().min(Self::LIMIT)];
+        Self(String::from_utf8_lossy(kept).trim().into())
+    }
+
+    /// The text; empty if the script said nothing.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, ": {:?}", self.0) }
+    }
+}
+
+/// An MD5 digest, as `keepalived --genhash` prints it: 32 hexadecimal digits.
+///
+/// It tells one page from another. It is no defence against somebody who forges pages.
+///
+/// ```
+/// use lb_health::Digest;
+///
+/// let empty: Digest = "d41d8cd98f00b204e9800998ecf8427e".parse()?;
+/// assert_eq!(empty.to_string(), "d41d8cd98f00b204e9800998ecf8427e");
+/// assert!("d41d8cd9".parse::<Digest>().is_err());
+/// # Ok::<(), lb_health::ParseDigestError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Digest(pub [u8; 16]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::str::FromStr for Digest {
+    type Err = ParseDigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = || ParseDigestError { text: text.into() };
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(refused());
+        }
+        let number = u128::from_str_radix(text, 16).map_err(|_| refused())?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
+
+/// A text is not a digest.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a digest is 32 hexadecimal digits, not {text:?}")]
+pub struct ParseDigestError {
+    text: String,
+}

@@ -1,0 +1,87 @@
+//! What a Monitor tells of a backend, and why.
+
+use lb_core::{BackendId, Health, ReportedWeight, Weight};
+
+use crate::{CheckError, CheckId, CheckState};
+
+/// The combined health of a backend changed.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The backend.
+    pub backend: BackendId,
+    /// What all of its checks say together.
+    pub health: Health,
+    /// What decided it.
+    pub because: Because,
+}
+
+/// What decided a [`Verdict`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Because {
+    /// A run failed.
+    Failed {
+        /// The check.
+        check: CheckId,
+        /// Its cause.
+        error: CheckError,
+    },
+    /// A check no longer counts, and the others say this.
+    Forgotten {
+        /// The check.
+        check: CheckId,
+    },
+    /// A new check is taken to pass until its first verdict.
+    Initial {
+        /// The check.
+        check: CheckId,
+    },
+    /// A run passed.
+    Passed {
+        /// The check.
+        check: CheckId,
+    },
+    /// Traffic failed to reach the backend.
+    Traffic {
+        /// What happened to it.
+        error: CheckError,
+    },
+}
+
+/// The checks of one backend together: all must pass, and their weights add up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Combined {
+    Down,
+    /// No check fails, but one that counts has yet to say so.
+    Undecided,
+    Up(ReportedWeight),
+}
+
+impl Combined {
+    /// No check at all: nothing speaks against the backend.
+    pub(crate) const NONE: Self = Self::Up(ReportedWeight::NONE);
+
+    /// With one more check in `state`, which reported `weight`.
+    pub(crate) fn and(self, state: CheckState, initially_up: bool, weight: Option<Weight>) -> Self {
+        let passes = match state {
+            CheckState::Down { .. } => return Self::Down,
+            CheckState::Off { .. } => false,
+            CheckState::Unknown { .. } => initially_up,
+            CheckState::Up { stale, .. } => !stale,
+        };
+        match self {
+            Self::Down => Self::Down,
+            Self::Up(sum) if passes => Self::Up(weight.map_or(sum, |weight| sum.and(weight))),
+            Self::Undecided | Self::Up(_) => Self::Undecided,
+        }
+    }
+
+    /// The health to publish, if it is decided.
+    pub(crate) const fn health(self) -> Option<Health> {
+        match self {
+            Self::Down => Some(Health::Down),
+            Self::Undecided => None,
+            Self::Up(weight) => Some(Health::Up { weight }),
+        }
+    }
+}
