@@ -181,6 +181,7 @@ impl Monitor {
                 self.deadlines.set(check.slot, known.timetable.restart(now, &known.spec));
             }
         }
+        self.publish(backend, || Because::Resumed);
     }
 
     /// Time has come: asks for every run that is due.

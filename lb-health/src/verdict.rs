@@ -41,6 +41,8 @@ pub enum Because {
         /// The check.
         check: CheckId,
     },
+    /// The backend is checked again, and its checks are not those it was suspended with.
+    Resumed,
     /// Traffic failed to reach the backend.
     Traffic {
         /// What happened to it.

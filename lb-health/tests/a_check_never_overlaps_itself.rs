@@ -1,0 +1,195 @@
+//! Any sequence of inputs: one run at a time (K4), never too early (K6), late results never apply,
+//! verdicts are new each time and equal to what the checks' own states say (R7).
+
+mod world;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lb_core::{BackendId, Health, ReportedWeight, Weight};
+use lb_health::{CheckError, CheckSpec, CheckState, Report};
+use proptest::prelude::*;
+use world::{World, millis};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Answer { which: usize, result: u8 },
+    AnswerCancelled { which: usize },
+    Forget { backend: u32 },
+    ForgetCheck { which: usize },
+    Passive { backend: u32, result: u8 },
+    Replace { which: usize, spec: usize },
+    Resume { backend: u32 },
+    Suspend { backend: u32 },
+    Wait { time: u64 },
+    WaitForDeadline { late: u64 },
+    Watch { backend: u32, spec: usize },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let backend = 0_u32..4;
+    let spec = 0_usize..4;
+    let which = any::<prop::sample::Index>().prop_map(|index| index.index(1_000));
+    let step = prop_oneof![
+        10 => (which.clone(), 0_u8..8).prop_map(|(which, result)| Step::Answer { which, result }),
+        1 => which.clone().prop_map(|which| Step::AnswerCancelled { which }),
+        1 => backend.clone().prop_map(|backend| Step::Forget { backend }),
+        1 => which.clone().prop_map(|which| Step::ForgetCheck { which }),
+        3 => (backend.clone(), 0_u8..8)
+            .prop_map(|(backend, result)| Step::Passive { backend, result }),
+        1 => (which, spec.clone()).prop_map(|(which, spec)| Step::Replace { which, spec }),
+        2 => backend.clone().prop_map(|backend| Step::Resume { backend }),
+        1 => backend.clone().prop_map(|backend| Step::Suspend { backend }),
+        2 => (0_u64..5_000).prop_map(|time| Step::Wait { time }),
+        10 => (0_u64..200).prop_map(|late| Step::WaitForDeadline { late }),
+        2 => (backend, spec).prop_map(|(backend, spec)| Step::Watch { backend, spec }),
+    ];
+    prop::collection::vec(step, 0..120)
+}
+
+fn spec(number: usize) -> CheckSpec {
+    let base = CheckSpec::default();
+    match number {
+        0 => base,
+        1 => base.with_first_decisive(false).with_warmup(Duration::from_secs(3)).unwrap(),
+        2 => CheckSpec::keepalived(millis(700), 1, millis(900), false).unwrap(),
+        _ => base
+            .with_down_interval(millis(100))
+            .unwrap()
+            .with_jitter_percent(50)
+            .unwrap()
+            .with_local_limit(std::num::NonZeroU32::new(2)),
+    }
+}
+
+fn result(number: u8) -> Result<Report, CheckError> {
+    match number {
+        0 | 1 => Ok(Report::ALIVE),
+        2 => Ok(Report { weight: Some(Weight::new(7)) }),
+        3 => Ok(Report { weight: Some(Weight::ZERO) }),
+        4 => {
+            let source = Arc::new(std::io::ErrorKind::OutOfMemory.into());
+            Err(CheckError::Local { operation: "test", source })
+        }
+        _ => Err(CheckError::Refused),
+    }
+}
+
+/// The health of a backend from the states alone, if they decide it.
+fn combined(world: &World, backend: BackendId, weights: &Weights) -> Option<Health> {
+    let checks: Vec<_> = world.monitor.checks_of(backend).collect();
+    if world.monitor.is_suspended(backend) {
+        return None;
+    }
+    if checks.iter().any(|(_, check)| matches!(check.state(), CheckState::Down { .. })) {
+        return Some(Health::Down);
+    }
+    let all = checks.iter().all(|(_, check)| match check.state() {
+        CheckState::Up { stale, .. } => !stale,
+        CheckState::Unknown { .. } => check.spec().initially_up(),
+        _ => false,
+    });
+    let reports = checks.iter().filter_map(|(id, _)| weights.get(id).copied().flatten());
+    all.then(|| Health::Up { weight: reports.fold(ReportedWeight::NONE, ReportedWeight::and) })
+}
+
+type Weights = std::collections::HashMap<lb_health::CheckId, Option<Weight>>;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn whatever_happens(steps in steps(), seed in any::<u64>()) {
+        let mut world = World::new(seed);
+        let mut known = Vec::new();
+        let mut weights = Weights::new();
+        for step in steps {
+            match step {
+                Step::Answer { which, result: number } => {
+                    let mut going: Vec<_> = world.going.values().copied().collect();
+                    going.sort_by_key(|run| run.number());
+                    if let Some(&run) = going.get(which % going.len().max(1)) {
+                        if let Ok(report) = result(number) {
+                            weights.insert(run.check(), report.weight);
+                        }
+                        world.finish(run, result(number));
+                        // A second answer is ignored.
+                        let state = world.monitor.check(run.check()).map(|check| check.state());
+                        world.monitor.handle_result(world.now, run, Err(CheckError::Closed));
+                        let after = world.monitor.check(run.check()).map(|check| check.state());
+                        prop_assert_eq!(state, after);
+                    }
+                }
+                Step::AnswerCancelled { which } => {
+                    let count = world.cancelled.len().max(1);
+                    if let Some(&run) = world.cancelled.get(which % count) {
+                        let before = format!("{:?}", world.monitor);
+                        world.monitor.handle_result(world.now, run, Err(CheckError::Closed));
+                        prop_assert_eq!(before, format!("{:?}", world.monitor));
+                    }
+                }
+                Step::Forget { backend } => {
+                    let backend = BackendId::new(backend);
+                    world.monitor.forget(backend);
+                    prop_assert_eq!(world.monitor.health(backend), None);
+                    prop_assert_eq!(world.monitor.checks_of(backend).count(), 0);
+                    world.drain();
+                    world.told.remove(&backend);
+                }
+                Step::ForgetCheck { which } => {
+                    if let Some(&check) = known.get(which % known.len().max(1)) {
+                        world.monitor.forget_check(check);
+                        prop_assert!(world.monitor.check(check).is_none());
+                    }
+                }
+                Step::Passive { backend, result: number } => {
+                    let backend = BackendId::new(backend);
+                    let up = |world: &World| -> Vec<_> {
+                        world
+                            .monitor
+                            .checks_of(backend)
+                            .map(|(_, check)| matches!(check.state(), CheckState::Up { .. }))
+                            .collect()
+                    };
+                    let before = up(&world);
+                    world.monitor.handle_passive(world.now, backend, result(number).map(drop));
+                    prop_assert!(before.iter().zip(up(&world)).all(|(before, now)| *before || !now));
+                }
+                Step::Replace { which, spec: number } => {
+                    if let Some(&check) = known.get(which % known.len().max(1)) {
+                        world.monitor.replace(world.now, check, spec(number));
+                    }
+                }
+                Step::Resume { backend } => {
+                    world.monitor.resume(world.now, BackendId::new(backend));
+                }
+                Step::Suspend { backend } => world.monitor.suspend(BackendId::new(backend)),
+                Step::Wait { time } => {
+                    world.now += millis(time);
+                    world.monitor.handle_timeout(world.now);
+                }
+                Step::WaitForDeadline { late } => {
+                    if let Some(due) = world.monitor.next_deadline() {
+                        world.now = world.now.max(due + millis(late));
+                    }
+                    world.monitor.handle_timeout(world.now);
+                    prop_assert!(world.monitor.next_deadline().is_none_or(|due| due > world.now));
+                }
+                Step::Watch { backend, spec: number } => known.push(world.watch(backend, spec(number))),
+            }
+            world.drain();
+            for backend in (0..4).map(BackendId::new) {
+                if let (Some(health), Some(told)) =
+                    (combined(&world, backend, &weights), world.monitor.health(backend))
+                {
+                    prop_assert_eq!(health, told);
+                }
+            }
+            // Every check is going, planned, or off: none is ever lost.
+            let planned = world.monitor.checks().filter(|(id, check)| {
+                !world.going.contains_key(id) && !matches!(check.state(), CheckState::Off { .. })
+            });
+            prop_assert_eq!(planned.count() > 0, world.monitor.next_deadline().is_some());
+        }
+    }
+}

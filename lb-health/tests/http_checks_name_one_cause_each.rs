@@ -1,0 +1,239 @@
+//! The HTTP checker against servers that misbehave, each in its own way.
+#![cfg(feature = "http")]
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use lb_health::checkers::Http;
+use lb_health::{CheckError, Report, Target};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceExt;
+
+const TIMEOUT: Duration = Duration::from_millis(400);
+
+/// A server that reads one request and then does as it is told.
+async fn server<F, R>(behave: F) -> SocketAddr
+where
+    F: Fn(TcpStream, String) -> R + Send + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                match stream.read_u8().await {
+                    Ok(byte) => request.push(byte),
+                    Err(_) => break,
+                }
+            }
+            tokio::spawn(behave(stream, String::from_utf8(request).unwrap()));
+        }
+    });
+    address
+}
+
+/// A server that sends `answer` and closes.
+async fn answering(answer: impl Into<Vec<u8>>) -> SocketAddr {
+    let answer = answer.into();
+    server(move |mut stream, _| {
+        let answer = answer.clone();
+        async move {
+            let _ = stream.write_all(&answer).await;
+            let _ = stream.shutdown().await;
+            // Whoever resets first loses what is on the way.
+            let _ = stream.read_u8().await;
+        }
+    })
+    .await
+}
+
+/// A server that sends `answer` again and again.
+async fn repeating(first: &'static [u8], then: &'static [u8], pause: Duration) -> SocketAddr {
+    server(move |mut stream, _| async move {
+        let _ = stream.write_all(first).await;
+        while stream.write_all(then).await.is_ok() {
+            tokio::time::sleep(pause).await;
+        }
+    })
+    .await
+}
+
+async fn check(checker: Http, address: SocketAddr) -> Result<Report, CheckError> {
+    #[expect(clippy::disallowed_methods, reason = "measures real sockets")]
+    let begin = Instant::now();
+    let result = checker.oneshot(Target { address, timeout: TIMEOUT }).await;
+    assert!(begin.elapsed() < TIMEOUT * 2, "one deadline over the whole run");
+    result
+}
+
+async fn cause(address: SocketAddr) -> &'static str {
+    check(Http::new("/").unwrap(), address).await.map_or_else(|error| error.cause(), |_| "ok")
+}
+
+#[tokio::test]
+async fn complete_answers_pass_however_they_are_framed() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        "HTTP/1.0 200 OK\r\n\r\nas long as the connection",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 299 Odd\r\nContent-Length: 0\r\n\r\n",
+    ] {
+        assert_eq!(cause(answering(answer).await).await, "ok", "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_complete_answer_on_an_open_connection_passes() {
+    let address = server(|mut stream, _| async move {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    })
+    .await;
+    assert_eq!(cause(address).await, "ok");
+}
+
+#[tokio::test]
+async fn the_request_is_what_was_asked_for() {
+    let address = server(|mut stream, request| async move {
+        let answer =
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{request}", request.len());
+        let _ = stream.write_all(answer.as_bytes()).await;
+    })
+    .await;
+    // The digest of the request comes back as the evidence of what was sent.
+    let digest_of = |host: String| {
+        use md5::Digest;
+        let request = format!(
+            "GET /a?b=c HTTP/1.1\r\nhost: {host}\r\nuser-agent: lb-health\r\naccept: */*\r\n\
+             connection: close\r\n\r\n"
+        );
+        lb_health::Digest(md5::Md5::digest(request).into())
+    };
+    let checker = Http::new("/a?b=c").unwrap();
+    let plain = checker.clone().with_digest(digest_of(address.to_string()));
+    check(plain, address).await.unwrap();
+    let named = checker.with_host("www.example.org").unwrap();
+    check(named.with_digest(digest_of("www.example.org".into())), address).await.unwrap();
+}
+
+#[tokio::test]
+async fn statuses_are_held_against_the_ranges() {
+    let address = answering("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n").await;
+    let error = check(Http::new("/").unwrap(), address).await.unwrap_err();
+    assert_eq!(error.to_string(), "status 302, not one of 200-299");
+    let lenient = Http::new("/").unwrap().with_statuses("200,300-399".parse().unwrap());
+    assert!(check(lenient, address).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_digest_that_differs_is_told_with_both() {
+    let address = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let right = "d41d8cd98f00b204e9800998ecf8427e".parse().unwrap();
+    assert!(check(Http::new("/").unwrap().with_digest(right), address).await.is_ok());
+    let wrong = "00000000000000000000000000000000".parse().unwrap();
+    let error = check(Http::new("/").unwrap().with_digest(wrong), address).await.unwrap_err();
+    assert_eq!(error.cause(), "digest");
+    assert!(error.to_string().contains(&right.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn silence_is_a_timeout_of_the_response() {
+    let address = server(|stream, _| async move {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        drop(stream);
+    })
+    .await;
+    assert_eq!(cause(address).await, "timeout-response");
+}
+
+#[tokio::test]
+async fn closing_without_a_byte_is_its_own_cause() {
+    assert_eq!(cause(answering("").await).await, "closed");
+}
+
+#[tokio::test]
+async fn a_reset_is_its_own_cause() {
+    let address = server(|stream, _| async move {
+        stream.set_zero_linger().unwrap();
+    })
+    .await;
+    assert_eq!(cause(address).await, "reset");
+}
+
+#[tokio::test]
+async fn garbage_is_not_the_protocol() {
+    for garbage in ["220 mail.example.org ESMTP\r\n", "SSH-2.0-x\r\n\r\n", "\0\u{1}\u{2}\r\n\r\n"] {
+        assert_eq!(cause(answering(garbage).await).await, "protocol", "{garbage:?}");
+    }
+    assert_eq!(cause(answering("HTTP/1.1 200 OK\r\nContent-Le").await).await, "protocol");
+}
+
+#[tokio::test]
+async fn a_dripping_header_does_not_outlast_the_deadline() {
+    let address = repeating(b"HTTP/1.1 200 OK\r\nX: ", b"x", Duration::from_millis(10)).await;
+    assert_eq!(cause(address).await, "timeout-response");
+}
+
+#[tokio::test]
+async fn a_dripping_body_does_not_outlast_the_deadline() {
+    let address = repeating(b"HTTP/1.1 200 OK\r\n\r\n", b"x", Duration::from_millis(10)).await;
+    assert_eq!(cause(address).await, "timeout-body");
+}
+
+#[tokio::test]
+async fn an_endless_header_is_cut() {
+    static MUCH: [u8; 4096] = [b'x'; 4096];
+    let address = repeating(b"HTTP/1.1 200 OK\r\nX: ", &MUCH, Duration::ZERO).await;
+    assert_eq!(cause(address).await, "header-too-large");
+}
+
+#[tokio::test]
+async fn an_endless_body_is_cut() {
+    static MUCH: [u8; 65536] = [b'x'; 65536];
+    let address = repeating(b"HTTP/1.1 200 OK\r\n\r\n", &MUCH, Duration::ZERO).await;
+    assert_eq!(cause(address).await, "body-too-large");
+}
+
+#[tokio::test]
+async fn the_body_limit_is_exact() {
+    let address = answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await;
+    let limited = |limit| Http::new("/").unwrap().with_body_limit(limit);
+    assert!(check(limited(5), address).await.is_ok());
+    let error = check(limited(4), address).await.unwrap_err();
+    assert_eq!(error.to_string(), "the body is longer than 4 bytes");
+}
+
+#[tokio::test]
+async fn half_a_body_is_told_from_a_whole_one() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+    ] {
+        assert_eq!(cause(answering(answer).await).await, "body-truncated", "{answer}");
+    }
+    let address = answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").await;
+    assert_eq!(cause(address).await, "protocol");
+}
+
+#[tokio::test]
+async fn a_closed_port_refuses() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    assert_eq!(cause(address).await, "refused");
+}
+
+#[test]
+fn impossible_requests_are_refused_at_once() {
+    for path in ["", "health", "http://example.org/", "/a b", "/\r\nX: y"] {
+        assert!(Http::new(path).is_err(), "{path:?}");
+    }
+    for host in ["", "a\r\nX: y"] {
+        assert!(Http::new("/").unwrap().with_host(host).is_err(), "{host:?}");
+    }
+}

@@ -1,0 +1,83 @@
+//! The TCP checker on loopback.
+#![cfg(feature = "tcp")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lb_health::checkers::Tcp;
+use lb_health::{CheckError, Report, Target};
+use tokio::net::TcpListener;
+use tower::ServiceExt;
+
+fn target(address: SocketAddr) -> Target {
+    Target { address, timeout: Duration::from_millis(300) }
+}
+
+#[tokio::test]
+async fn a_listener_passes() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        // A host without IPv6 has nothing to show here.
+        let Ok(listener) = TcpListener::bind(address).await else { continue };
+        let address = listener.local_addr().unwrap();
+        assert_eq!(Tcp::new().oneshot(target(address)).await.unwrap(), Report::ALIVE);
+    }
+}
+
+#[tokio::test]
+async fn a_closed_port_refuses() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let error = Tcp::new().oneshot(target(address)).await.unwrap_err();
+    assert_eq!(error.cause(), "refused");
+    assert!(!error.is_local());
+}
+
+#[tokio::test]
+async fn a_full_queue_is_a_timeout_of_the_connect() {
+    // The kernel drops what does not fit into the queue of a listener that accepts nothing.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        let connect = tokio::net::TcpStream::connect(address);
+        held.push(tokio::time::timeout(Duration::from_millis(50), connect).await);
+    }
+    let error = Tcp::new().oneshot(target(address)).await.unwrap_err();
+    assert_eq!(error.cause(), "timeout-connect");
+}
+
+#[tokio::test]
+async fn a_source_that_is_not_ours_is_a_local_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let checker = Tcp::new().with_source("192.0.2.1".parse().unwrap());
+    let error = checker.oneshot(target(address)).await.unwrap_err();
+    assert!(error.is_local() && matches!(error, CheckError::Local { .. }), "{error}");
+
+    let checker = Tcp::new().with_source("127.0.0.2".parse().unwrap());
+    if cfg!(target_os = "linux") {
+        assert!(checker.oneshot(target(address)).await.is_ok());
+        let (_, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer.ip().to_string(), "127.0.0.2");
+    }
+}
+
+/// E18.
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn nothing_is_left_in_time_wait() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    for _ in 0..50 {
+        Tcp::new().oneshot(target(address)).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        drop(accepted);
+    }
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = format!(":{:04X} ", address.port());
+    let waiting = table.lines().filter(|line| line.contains(&port) && line.contains(" 06 "));
+    assert_eq!(waiting.count(), 0);
+}
