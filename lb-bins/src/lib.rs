@@ -1,3 +1,24 @@
 #![forbid(unsafe_code)]
-//! wip
+//! What the daemons are made of: wiring around lb-core and lb-health.
+//!
+//! | room | what happens there |
+//! |---|---|
+//! | [`config`] | text becomes a typed configuration, or every mistake in it |
+//! | [`control`] | the one task that owns every machine and decides |
+//! | [`tcp`] | layer 4: accept, connect, relay |
+//! | [`admin`] | status, metrics and orders over HTTP |
+//! | [`status`] | the one description of everything that all of them show |
+//! | [`notify`] | scripts for events, in order |
+//! | [`process`] | signals, limits |
+//! | [`telemetry`] | the log |
+//! | [`demo`] | three backends and a balancer in one process |
+
+pub mod admin;
 pub mod config;
+pub mod control;
+pub mod demo;
+pub mod notify;
+pub mod process;
+pub mod status;
+pub mod tcp;
+pub mod telemetry;

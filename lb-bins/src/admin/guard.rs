@@ -1,0 +1,57 @@
+//! Keeps web pages out: a browser on this host can reach the loopback address too.
+
+use std::net::IpAddr;
+
+use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, Uri};
+
+/// Why a request may not change anything.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(super) enum Suspicion {
+    /// A page of another site sent it (cross-site request forgery).
+    #[error("requests from web pages (with an Origin header) may not give orders")]
+    FromAPage,
+    /// A name was made to point here (DNS rebinding): nobody administers by a foreign name.
+    #[error("orders must name this host by its address or as localhost")]
+    ForeignName,
+}
+
+/// Whether a request may give orders.
+pub(super) fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Suspicion> {
+    if headers.contains_key(ORIGIN) {
+        return Err(Suspicion::FromAPage);
+    }
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let authority = uri.authority().cloned().or_else(|| host?.parse().ok());
+    let host = authority.as_ref().map_or("", |authority| authority.host());
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok() {
+        Ok(())
+    } else {
+        Err(Suspicion::ForeignName)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(headers: &[(http::HeaderName, &str)]) -> Result<(), Suspicion> {
+        let headers =
+            headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
+        check(&Uri::from_static("/virtual_servers/x"), &headers)
+    }
+
+    #[test]
+    fn only_plain_clients_that_name_this_host_give_orders() {
+        for host in ["127.0.0.1:9900", "localhost:9900", "LOCALHOST", "[::1]:9900", "10.0.0.1"] {
+            assert_eq!(from(&[(HOST, host)]), Ok(()), "{host}");
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil.example:80"] {
+            assert_eq!(from(&[(HOST, host)]), Err(Suspicion::ForeignName), "{host}");
+        }
+        assert_eq!(from(&[]), Err(Suspicion::ForeignName));
+        let page = [(HOST, "127.0.0.1"), (ORIGIN, "null")];
+        assert_eq!(from(&page), Err(Suspicion::FromAPage));
+    }
+}

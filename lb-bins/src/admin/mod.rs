@@ -1,0 +1,158 @@
+//! The admin address: status, metrics, and orders to backends, over HTTP.
+
+mod guard;
+mod metrics;
+mod orders;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::{error, info};
+
+use crate::control::Handle;
+use crate::tcp::Bound;
+
+/// Whoever sends a request slower than this is not an administrator.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// More administrators at once wait in the kernel's queue.
+const MOST_CONNECTIONS: usize = 64;
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// The admin address, as long as this lives.
+#[derive(Debug)]
+pub struct Admin {
+    address: Option<SocketAddr>,
+    server: Option<AbortHandle>,
+}
+
+impl Admin {
+    /// No admin address.
+    pub const fn none() -> Self {
+        Self { address: None, server: None }
+    }
+
+    /// Answers on these sockets. Must be called within a runtime.
+    pub fn start(bound: Bound, control: Handle) -> Self {
+        let address = bound.address();
+        let server = tokio::spawn(async move {
+            for socket in bound.into_sockets() {
+                match TcpListener::from_std(socket) {
+                    Ok(listener) => serve(&listener, &control).await,
+                    Err(error) => error!(%address, %error, "no admin address"),
+                }
+            }
+        });
+        info!("administration at http://{address}/status");
+        Self { address: Some(address), server: Some(server.abort_handle()) }
+    }
+
+    /// Where it is.
+    pub const fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        if let Some(server) = &self.server {
+            server.abort();
+        }
+    }
+}
+
+async fn serve(listener: &TcpListener, control: &Handle) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.len() >= MOST_CONNECTIONS {
+            connections.join_next().await;
+        }
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, most likely: the data plane needs them more.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let control = control.clone();
+        connections.spawn(async move {
+            let answer = service_fn(|request| {
+                let control = control.clone();
+                async move { Ok::<_, Infallible>(answer(request, &control).await) }
+            });
+            // Whatever goes wrong here is the client's connection.
+            let _ = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIMEOUT)
+                .max_buf_size(16 * 1024)
+                .serve_connection(TokioIo::new(stream), answer)
+                .await;
+        });
+    }
+}
+
+type Answer = Response<Full<Bytes>>;
+
+async fn answer(request: Request<Incoming>, control: &Handle) -> Answer {
+    let path = request.uri().path();
+    if let Some(order) = path.strip_prefix("/virtual_servers/") {
+        let order = order.to_owned();
+        return match request.method() {
+            &Method::POST => orders::post(&order, request, control).await,
+            _ => method_not_allowed("POST"),
+        };
+    }
+    let known = matches!(path, "/" | "/healthz" | "/metrics" | "/status");
+    if !known {
+        return text(StatusCode::NOT_FOUND, "there are /status, /metrics and /healthz\n");
+    }
+    if !matches!(request.method(), &Method::GET | &Method::HEAD) {
+        return method_not_allowed("GET, HEAD");
+    }
+    if path == "/" {
+        return text(StatusCode::OK, include_str!("index.txt"));
+    }
+    let Some(status) = control.status().await else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+    };
+    match path {
+        "/healthz" => text(StatusCode::OK, "ok\n"),
+        "/metrics" => match metrics::encode(&status) {
+            Ok(metrics) => with_type(StatusCode::OK, metrics::CONTENT_TYPE, metrics),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        },
+        _ => match serde_json::to_string(&status) {
+            Ok(json) => with_type(StatusCode::OK, JSON, json + "\n"),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        },
+    }
+}
+
+fn method_not_allowed(allowed: &'static str) -> Answer {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, format!("only {allowed} here\n"));
+    answer.headers_mut().insert(ALLOW, http::HeaderValue::from_static(allowed));
+    answer
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    with_type(status, PLAIN, body)
+}
+
+fn with_type(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+    answer
+}

@@ -1,0 +1,115 @@
+//! `tcp-lb`: a layer-4 load balancer. What it can do is in lb-bins' library; here it is wired up.
+
+use std::fmt::Display;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use clap::{ArgGroup, Parser};
+use lb_bins::config::Config;
+use lb_bins::control::Control;
+use lb_bins::demo;
+use lb_bins::process::{Signals, raise_descriptor_limit};
+use lb_bins::tcp::Workers;
+use lb_bins::telemetry::{self, LogFormat};
+use tokio::runtime;
+use tracing::warn;
+
+/// A load balancer for TCP: schedulers, health checks, quorum, sorry server and persistence as in
+/// LVS and keepalived, in one process that needs no privileges.
+///
+/// SIGHUP reads the configuration again; a bad one changes nothing. SIGTERM and SIGINT stop
+/// accepting and end when the open connections have, or after the drain timeout; a second one ends
+/// at once. RUST_LOG=debug logs every connection that fails.
+#[derive(Debug, Parser)]
+#[command(version, group = ArgGroup::new("mode").required(true).args(["config", "demo"]))]
+struct Arguments {
+    /// Balance as this TOML file says
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Only check the configuration and print all of it, defaults included; exit status 2 if it has
+    /// mistakes
+    #[arg(long, requires = "config")]
+    check: bool,
+
+    /// Show what this does: three backends and a balancer in this process, one of them dying now
+    /// and then
+    #[arg(long)]
+    demo: bool,
+
+    /// End the demo after this many seconds
+    #[arg(long, value_name = "SECONDS", requires = "demo")]
+    demo_seconds: Option<u64>,
+
+    /// How the log on standard error is written
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+
+    /// Threads that carry connections; as many as there are cores by default
+    #[arg(long, value_name = "NUMBER")]
+    workers: Option<NonZeroUsize>,
+}
+
+/// What is wrong with the configuration or with the system it asks for.
+const UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match &arguments.config {
+        Some(path) => Config::load(path).map_err(explain).and_then(|config| {
+            config.warnings.iter().for_each(|warning| eprint!("{warning}"));
+            if arguments.check {
+                print!("{config}");
+                return Ok(());
+            }
+            telemetry::start(arguments.log_format);
+            balance(&arguments, path.clone(), config)
+        }),
+        None => show(&arguments),
+    };
+    outcome.map_or_else(|code| code, |()| ExitCode::SUCCESS)
+}
+
+fn balance(arguments: &Arguments, path: PathBuf, config: Config) -> Result<(), ExitCode> {
+    raise_descriptor_limit();
+    runtime()?.block_on(async {
+        let signals = Signals::catch().map_err(explain)?;
+        let control = Control::start(config, workers(arguments)?).map_err(explain)?;
+        tokio::spawn(signals.obey(control.handle(), Some(path)));
+        control.run().await;
+        Ok(())
+    })
+}
+
+fn show(arguments: &Arguments) -> Result<(), ExitCode> {
+    let length = arguments.demo_seconds.map(Duration::from_secs);
+    runtime()?.block_on(async {
+        let signals = Signals::catch().map_err(explain)?;
+        demo::run(workers(arguments)?, signals, length).await.map_err(explain)
+    })
+}
+
+fn runtime() -> Result<runtime::Runtime, ExitCode> {
+    runtime::Builder::new_current_thread().enable_all().build().map_err(explain)
+}
+
+fn workers(arguments: &Arguments) -> Result<Workers, ExitCode> {
+    let count = arguments.workers.or_else(|| available_parallelism().ok());
+    if count.is_none() {
+        warn!("the number of cores is unknown: one worker");
+    }
+    Workers::start(count.unwrap_or(NonZeroUsize::MIN)).map_err(explain)
+}
+
+fn explain(error: impl Display) -> ExitCode {
+    let error = error.to_string();
+    // Mistakes in a file come as blocks that name it.
+    match error.ends_with('\n') {
+        true => eprint!("{error}"),
+        false => eprintln!("error: {error}"),
+    }
+    ExitCode::from(UNUSABLE)
+}

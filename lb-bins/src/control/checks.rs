@@ -1,0 +1,225 @@
+//! Keeps the running checks in step with the configured ones.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use lb_core::BackendId;
+use lb_health::checkers::{Http, HttpError, Script, ScriptSlots, Tcp};
+use lb_health::{
+    CheckError, CheckId, CheckSpec, Digest, Driver, ParseStatusError, Report, SpecError,
+    StatusRanges, Target, Verdict,
+};
+use rand::rngs::SmallRng;
+use tower::util::BoxCloneSyncService;
+
+use crate::config::{Check, CheckKind, Command, Initial};
+use crate::status::LastCheck;
+
+/// Tells the virtual servers of this process apart, over every rename; never issued twice.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct ServerKey(pub(super) u32);
+
+/// A backend of a certain virtual server. Each virtual server issues identities of its own, so
+/// that one driver for all of them needs keys of its own.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Place {
+    pub(super) server: ServerKey,
+    pub(super) backend: BackendId,
+}
+
+/// A configured check that cannot be built: the configuration's rules and the checkers' differ.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckConfigError {
+    /// The request of an HTTP check.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// Intervals, rise or fall.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The accepted status codes.
+    #[error(transparent)]
+    Status(#[from] ParseStatusError),
+}
+
+/// All checks of all virtual servers.
+pub(super) struct Checks {
+    driver: Driver,
+    slots: ScriptSlots,
+    watched: HashMap<Place, Watched>,
+    places: HashMap<BackendId, Place>,
+    next_key: u32,
+}
+
+struct Watched {
+    key: BackendId,
+    checks: Vec<(Check, CheckId)>,
+}
+
+/// A check that only has to be started.
+pub(super) struct Prepared {
+    check: Check,
+    spec: CheckSpec,
+    checker: BoxCloneSyncService<Target, Report, CheckError>,
+}
+
+/// First runs are spread over this much time per check, so that a start with thousands of checks
+/// is no storm; and over this much in all, so that the first verdicts do not wait long.
+const WARMUP_PER_CHECK: Duration = Duration::from_micros(200);
+const LONGEST_WARMUP: Duration = Duration::from_secs(1);
+
+impl Checks {
+    pub(super) fn new() -> Self {
+        Self {
+            driver: Driver::new(rand::make_rng::<SmallRng>()),
+            slots: ScriptSlots::default(),
+            watched: HashMap::new(),
+            places: HashMap::new(),
+            next_key: 0,
+        }
+    }
+
+    /// The next verdict. Cancel safe.
+    pub(super) async fn next(&mut self) -> (Place, Verdict) {
+        loop {
+            let verdict = self.driver.next().await;
+            if let Some(&place) = self.places.get(&verdict.backend) {
+                return (place, verdict);
+            }
+        }
+    }
+
+    /// What real traffic saw of a backend.
+    pub(super) fn passive(&mut self, place: Place, outcome: Result<(), CheckError>) {
+        if let Some(watched) = self.watched.get(&place) {
+            self.driver.passive(watched.key, outcome);
+        }
+    }
+
+    /// Builds what the configuration asks for.
+    ///
+    /// # Errors
+    /// [`CheckConfigError`], if the checkers refuse what the configuration allowed.
+    pub(super) fn prepare(&self, checks: &[Check]) -> Result<Vec<Prepared>, CheckConfigError> {
+        checks
+            .iter()
+            .map(|check| {
+                let (spec, checker) = (self.spec(check)?, self.checker(&check.kind)?);
+                Ok(Prepared { check: check.clone(), spec, checker })
+            })
+            .collect()
+    }
+
+    /// Begins, replaces and ends checks so that exactly these run. Those that are the same keep
+    /// their state, streaks and phase.
+    pub(super) fn set(&mut self, place: Place, address: SocketAddr, checks: Vec<Prepared>) {
+        let watched = self.watched.entry(place).or_insert_with(|| {
+            let key = BackendId::new(self.next_key);
+            self.next_key += 1;
+            self.places.insert(key, place);
+            Watched { key, checks: Vec::new() }
+        });
+        let wanted = checks.len();
+        for (index, Prepared { check, spec, checker }) in checks.into_iter().enumerate() {
+            let target = SocketAddr::new(address.ip(), check.port.unwrap_or(address.port()));
+            match watched.checks.get_mut(index) {
+                Some((known, _)) if *known == check => {}
+                Some((known, id)) => {
+                    self.driver.replace(*id, target, checker, spec);
+                    *known = check;
+                }
+                None => {
+                    let id = self.driver.watch(watched.key, target, checker, spec);
+                    watched.checks.push((check, id));
+                }
+            }
+        }
+        for (_, surplus) in watched.checks.drain(wanted..) {
+            self.driver.forget_check(surplus);
+        }
+    }
+
+    /// Every backend that is or was checked.
+    pub(super) fn places(&self) -> Vec<Place> {
+        self.watched.keys().copied().collect()
+    }
+
+    /// Ends every check of a backend that is gone.
+    pub(super) fn forget(&mut self, place: Place) {
+        if let Some(watched) = self.watched.remove(&place) {
+            self.places.remove(&watched.key);
+            self.driver.forget(watched.key);
+        }
+    }
+
+    /// The last run of a backend's checks: the failing one, else the latest.
+    pub(super) fn last(&self, now: Instant, place: Place) -> Option<LastCheck> {
+        let checks = &self.watched.get(&place)?.checks;
+        let outcomes = checks.iter().filter_map(|(_, id)| self.driver.monitor().check(*id)?.last());
+        let last = outcomes.max_by_key(|outcome| (outcome.result.is_err(), outcome.at))?;
+        let error = last.result.as_ref().err();
+        Some(LastCheck {
+            outcome: match error {
+                None => "passed",
+                Some(error) if error.is_local() => "local",
+                Some(_) => "failed",
+            },
+            cause: error.map(CheckError::cause),
+            detail: error.map(ToString::to_string),
+            age_ms: now.saturating_duration_since(last.at).as_millis() as u64,
+        })
+    }
+
+    /// How a check is called in logs.
+    pub(super) fn name(&self, place: Place, check: CheckId) -> &'static str {
+        let checks = self.watched.get(&place).map_or(&[][..], |watched| &watched.checks);
+        match checks.iter().find(|(_, id)| *id == check).map(|(check, _)| &check.kind) {
+            Some(CheckKind::Http { .. }) => "http",
+            Some(CheckKind::Script { .. }) => "script",
+            Some(CheckKind::Tcp) => "tcp",
+            None => "former",
+        }
+    }
+
+    fn spec(&self, check: &Check) -> Result<CheckSpec, SpecError> {
+        let all = self.watched.len() as u32;
+        let warmup = (WARMUP_PER_CHECK * all).min(LONGEST_WARMUP).min(check.interval);
+        CheckSpec::default()
+            .with_interval(check.interval)?
+            .with_fast_interval(check.fast_interval)?
+            .with_down_interval(check.down_interval)?
+            .with_timeout(check.timeout)?
+            .with_warmup(warmup)?
+            .with_rise(check.rise)?
+            .with_fall(check.fall)?
+            .with_initially_up(check.initial == Initial::Up)
+            .with_jitter_percent(check.jitter)
+    }
+
+    fn checker(
+        &self,
+        kind: &CheckKind,
+    ) -> Result<BoxCloneSyncService<Target, Report, CheckError>, CheckConfigError> {
+        Ok(match kind {
+            CheckKind::Http { path, host, status, md5 } => {
+                let ranges = status.iter().map(|range| range.first..=range.last);
+                let mut http = Http::new(path)?.with_statuses(StatusRanges::new(ranges)?);
+                if let Some(host) = host {
+                    http = http.with_host(host)?;
+                }
+                if let Some(md5) = md5 {
+                    http = http.with_digest(Digest(md5.0));
+                }
+                BoxCloneSyncService::new(http)
+            }
+            CheckKind::Script { command, dynamic_weight } => {
+                let Command { program, arguments } = command;
+                let script = Script::new(program, arguments, self.slots.clone());
+                let script = if *dynamic_weight { script.with_dynamic_weight() } else { script };
+                BoxCloneSyncService::new(script)
+            }
+            CheckKind::Tcp => BoxCloneSyncService::new(Tcp::new()),
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! What control can be asked to do, and the handle to ask it with.
+
+use std::net::SocketAddr;
+
+use lb_core::Weight;
+use tokio::sync::{mpsc, oneshot};
+
+use super::reload::ReloadError;
+use crate::config::Config;
+use crate::status::Status;
+
+/// One request to control, with the way back for its answer.
+#[derive(Debug)]
+pub(super) enum Command {
+    Administer { virtual_server: String, backend: SocketAddr, order: Order, reply: Reply<Refusal> },
+    Reconfigure { config: Box<Config>, reply: Reply<ReloadError> },
+    Status { reply: oneshot::Sender<Status> },
+    Stop,
+}
+
+type Reply<E> = oneshot::Sender<Result<(), E>>;
+
+/// What an administrator says about a backend. Lasts until it is changed or the process ends, over
+/// reloads too; only a changed weight in the configuration replaces a [`Weight`](Self::Weight).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Order {
+    /// Out of service: no client is sent there, not even one that belongs there.
+    Disable,
+    /// No new client; connections are cut after the drain timeout.
+    Drain,
+    /// In service again, as far as its checks say so.
+    Enable,
+    /// Another weight than the configured one.
+    Weight(Weight),
+}
+
+/// Why an order was not carried out.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The process is about to end.
+    #[error("the process is stopping")]
+    Stopping,
+    /// The virtual server has no such backend.
+    #[error("virtual server `{virtual_server}` has no backend {backend}")]
+    UnknownBackend {
+        /// The virtual server.
+        virtual_server: String,
+        /// The address that was named.
+        backend: SocketAddr,
+    },
+    /// There is no such virtual server.
+    #[error("there is no virtual server `{name}`; there are: {known}")]
+    UnknownVirtualServer {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+}
+
+/// Asks control from anywhere. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle(mpsc::Sender<Command>);
+
+impl Handle {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Command>) {
+        let (sender, receiver) = mpsc::channel(64);
+        (Self(sender), receiver)
+    }
+
+    /// What everything is like now; `None` once control has ended.
+    pub async fn status(&self) -> Option<Status> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Command::Status { reply }).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Carries out an order on one backend.
+    ///
+    /// # Errors
+    /// [`Refusal`], if there is no such backend.
+    pub async fn administer(
+        &self,
+        virtual_server: String,
+        backend: SocketAddr,
+        order: Order,
+    ) -> Result<(), Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Administer { virtual_server, backend, order, reply };
+        self.0.send(command).await.map_err(|_| Refusal::Stopping)?;
+        answer.await.map_err(|_| Refusal::Stopping)?
+    }
+
+    /// Takes over another configuration.
+    ///
+    /// # Errors
+    /// [`ReloadError`], if it cannot be taken over whole; nothing has changed then.
+    pub async fn reconfigure(&self, config: Config) -> Result<(), ReloadError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Reconfigure { config: Box::new(config), reply };
+        self.0.send(command).await.map_err(|_| ReloadError::Stopping)?;
+        answer.await.map_err(|_| ReloadError::Stopping)?
+    }
+
+    /// Stops accepting and ends when the last connection has, or its time is over; asked a second
+    /// time, ends at once.
+    pub async fn stop(&self) {
+        // It has ended already: what else could be asked.
+        let _ = self.0.send(Command::Stop).await;
+    }
+}

@@ -1,0 +1,263 @@
+//! The one task that owns every machine: it alone decides, everybody else carries out.
+//!
+//! ```text
+//!  checks ── verdicts ──┐                       ┌──▶ Director ··· read by every worker
+//!  workers ─ attempts ──┼──▶ Control ─ actions ─┼──▶ scripts
+//!  admin, signals ──────┘                       └──▶ log
+//! ```
+
+mod checks;
+mod command;
+mod reload;
+mod report;
+mod service;
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use lb_core::{Admin as Word, BackendState};
+use lb_health::{Because, Verdict};
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+use tracing::{info, warn};
+
+pub use checks::{CheckConfigError, ServerKey};
+pub use command::{Handle, Order, Refusal};
+pub use reload::ReloadError;
+pub use service::PlanError;
+
+use crate::admin::Admin;
+use crate::config::Config;
+use crate::tcp::{Attempt, Endpoint, Workers};
+use checks::{Checks, Place};
+use command::Command;
+use service::Service;
+
+/// Attempts that control has not read yet. Beyond them it is told enough already.
+const ATTEMPTS: usize = 4096;
+/// How often expired clients are forgotten and, while stopping, open connections counted.
+const TICK: Duration = Duration::from_secs(1);
+const STOPPING_TICK: Duration = Duration::from_millis(20);
+/// How long the last scripts are waited for.
+const LAST_SCRIPTS: Duration = Duration::from_secs(5);
+
+/// Owns every virtual server.
+pub struct Control {
+    services: Vec<Service>,
+    next_server: u32,
+    checks: Checks,
+    /// Draining backends whose connections are cut at some time.
+    cuts: Vec<Cut>,
+    workers: Workers,
+    admin: Admin,
+    attempts: mpsc::Sender<Attempt>,
+    attempted: mpsc::Receiver<Attempt>,
+    handle: Handle,
+    commands: mpsc::Receiver<Command>,
+    next_tick: Instant,
+    stopping_since: Option<Instant>,
+}
+
+struct Cut {
+    at: Instant,
+    place: Place,
+    upstream: Endpoint,
+}
+
+impl Control {
+    /// Starts what `config` asks for: sockets listen when this returns, and clients are accepted as
+    /// soon as [`run`](Self::run) has the first verdicts. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// [`ReloadError`], if any of it cannot be; nothing is left behind then.
+    pub fn start(config: Config, workers: Workers) -> Result<Self, ReloadError> {
+        let (attempts, attempted) = mpsc::channel(ATTEMPTS);
+        let (handle, commands) = Handle::new();
+        let mut control = Self {
+            services: Vec::new(),
+            next_server: 0,
+            checks: Checks::new(),
+            cuts: Vec::new(),
+            workers,
+            admin: Admin::none(),
+            attempts,
+            attempted,
+            handle,
+            commands,
+            next_tick: Instant::now() + TICK,
+            stopping_since: None,
+        };
+        control.reconfigure(config)?;
+        Ok(control)
+    }
+
+    /// A handle to ask this control with.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Decides until it is told to stop and the last connection has ended, or its time is over.
+    pub async fn run(mut self) {
+        loop {
+            let deadline = self.next_deadline();
+            tokio::select! {
+                Some(command) = self.commands.recv() => {
+                    if self.obey(command).is_break() {
+                        break;
+                    }
+                }
+                (place, verdict) = self.checks.next() => self.judge(place, &verdict),
+                Some(attempt) = self.attempted.recv() => {
+                    let place = Place { server: attempt.server, backend: attempt.backend };
+                    self.checks.passive(place, attempt.outcome);
+                }
+                () = sleep_until(deadline.into()) => {
+                    if self.handle_timeout(Instant::now()).is_break() {
+                        break;
+                    }
+                }
+            }
+        }
+        let scripts = self.services.into_iter().map(Service::finish);
+        let _ = tokio::time::timeout(LAST_SCRIPTS, futures::future::join_all(scripts)).await;
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let gates = self.services.iter().filter_map(Service::gate);
+        let cuts = self.cuts.iter().map(|cut| cut.at);
+        gates.chain(cuts).fold(self.next_tick, Instant::min)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> ControlFlow<()> {
+        for service in &mut self.services {
+            if self.stopping_since.is_none() && service.gate().is_some_and(|gate| gate <= now) {
+                service.open_gate();
+            }
+        }
+        self.cuts.retain(|cut| {
+            if cut.at <= now {
+                cut.upstream.cut();
+            }
+            cut.at > now
+        });
+        if now < self.next_tick {
+            return ControlFlow::Continue(());
+        }
+        for service in &self.services {
+            service.director.expire(now);
+        }
+        let Some(since) = self.stopping_since else {
+            self.next_tick = now + TICK;
+            return ControlFlow::Continue(());
+        };
+        self.next_tick = now + STOPPING_TICK;
+        let over = |service: &Service| {
+            now >= since + service.config.drain_timeout
+                || (service.listener.is_closed() && service.tally.open() == 0)
+        };
+        if !self.services.iter().all(over) {
+            return ControlFlow::Continue(());
+        }
+        match self.services.iter().map(|service| service.tally.open()).sum() {
+            0 => info!("every connection has ended"),
+            left => warn!("the drain timeout is over: {left} connections are cut"),
+        }
+        ControlFlow::Break(())
+    }
+
+    fn judge(&mut self, place: Place, verdict: &Verdict) {
+        let why = match &verdict.because {
+            Because::Failed { check, error } => {
+                format!("{} check failed: {error}", self.checks.name(place, *check))
+            }
+            Because::Passed { check } => {
+                format!("{} check passed", self.checks.name(place, *check))
+            }
+            Because::Traffic { error } => format!("connections fail: {error}"),
+            Because::Initial { .. } => "taken to be up until it is checked".to_owned(),
+            _ => "a check was removed".to_owned(),
+        };
+        if let Some(service) = self.service(place) {
+            service.change(place.backend, &why, |machine| {
+                machine.handle_health(place.backend, verdict.health);
+            });
+        }
+    }
+
+    fn service(&mut self, place: Place) -> Option<&mut Service> {
+        self.services.iter_mut().find(|service| service.key == place.server)
+    }
+
+    /// Nobody waits for an answer that cannot be sent: whoever asked has gone.
+    fn obey(&mut self, command: Command) -> ControlFlow<()> {
+        match command {
+            Command::Administer { virtual_server, backend, order, reply } => {
+                let _ = reply.send(self.administer(&virtual_server, backend, order));
+            }
+            Command::Reconfigure { reply, .. } if self.stopping_since.is_some() => {
+                let _ = reply.send(Err(ReloadError::Stopping));
+            }
+            Command::Reconfigure { config, reply } => {
+                let _ = reply.send(self.reconfigure(*config));
+            }
+            Command::Status { reply } => {
+                let _ = reply.send(self.status(Instant::now()));
+            }
+            Command::Stop if self.stopping_since.is_some() => {
+                warn!("stopping at once");
+                return ControlFlow::Break(());
+            }
+            Command::Stop => self.stop(),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn stop(&mut self) {
+        info!("stopping: no new connections");
+        let now = Instant::now();
+        self.stopping_since = Some(now);
+        self.next_tick = now;
+        for service in &self.services {
+            service.listener.stop();
+        }
+    }
+
+    fn administer(
+        &mut self,
+        virtual_server: &str,
+        address: std::net::SocketAddr,
+        order: Order,
+    ) -> Result<(), Refusal> {
+        let Some(service) =
+            self.services.iter_mut().find(|service| service.config.name == virtual_server)
+        else {
+            let known: Vec<_> = self.services.iter().map(|one| &*one.config.name).collect();
+            let (name, known) = (virtual_server.to_owned(), known.join(", "));
+            return Err(Refusal::UnknownVirtualServer { name, known });
+        };
+        let Some(backend) = service.backend(address) else {
+            let virtual_server = virtual_server.to_owned();
+            return Err(Refusal::UnknownBackend { virtual_server, backend: address });
+        };
+        service.change(backend, "the administrator says so", |machine| {
+            match order {
+                Order::Disable => machine.set_admin(backend, Word::Maintenance),
+                Order::Drain => machine.set_admin(backend, Word::Drain),
+                Order::Enable => machine.set_admin(backend, Word::Ready),
+                Order::Weight(weight) => machine.set_weight(backend, weight),
+            };
+        });
+        let place = Place { server: service.key, backend };
+        if matches!(order, Order::Weight(_)) {
+            return Ok(());
+        }
+        self.cuts.retain(|cut| cut.place != place);
+        if let (Order::Drain, Some((BackendState::Drain, _))) = (order, service.state(backend))
+            && let Some(upstream) = service.endpoint(address)
+        {
+            let at = Instant::now() + service.config.drain_timeout;
+            self.cuts.push(Cut { at, place, upstream });
+        }
+        Ok(())
+    }
+}

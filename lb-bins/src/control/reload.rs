@@ -1,0 +1,163 @@
+//! Taking over a configuration: first everything that can fail, then everything at once.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tracing::info;
+
+use super::Control;
+use super::checks::{CheckConfigError, Place, Prepared, ServerKey};
+use super::service::{Plan, PlanError, Service, Socket};
+use crate::admin::Admin;
+use crate::config::{Config, VirtualServer};
+use crate::tcp::{BindError, Bound, Listener};
+
+/// A configuration that was not taken over. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A check cannot be built.
+    #[error("virtual server `{virtual_server}`, backend {backend}: {source}")]
+    Check {
+        /// The virtual server.
+        virtual_server: String,
+        /// The backend.
+        backend: SocketAddr,
+        /// Why.
+        #[source]
+        source: CheckConfigError,
+    },
+    /// A virtual server cannot be built.
+    #[error("virtual server `{virtual_server}`: {source}")]
+    Plan {
+        /// The virtual server.
+        virtual_server: String,
+        /// Why.
+        #[source]
+        source: PlanError,
+    },
+    /// The process is about to end.
+    #[error("the process is stopping")]
+    Stopping,
+}
+
+/// The checks of one virtual server's backends, by address.
+type PreparedChecks = Vec<(SocketAddr, Vec<Prepared>)>;
+
+impl Control {
+    /// Takes over a whole configuration, the first one or another. Virtual servers are recognised
+    /// by name (or, if they were only renamed, by where they listen), backends by address.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; nothing has changed then.
+    pub(super) fn reconfigure(&mut self, config: Config) -> Result<(), ReloadError> {
+        let mut prepared = Vec::new();
+        for server in &config.virtual_servers {
+            let failed = |source| ReloadError::Plan { virtual_server: server.name.clone(), source };
+            let former = self.former(server, &config);
+            let plan =
+                Plan::new(server.clone(), former.map(|at| &self.services[at])).map_err(failed)?;
+            prepared.push((plan, former.map(|at| self.services[at].key), self.checks_of(server)?));
+        }
+        let open: HashMap<SocketAddr, Arc<Listener>> = self
+            .services
+            .iter()
+            .map(|service| (service.listener.address(), Arc::clone(&service.listener)))
+            .collect();
+        let mut bound = HashMap::new();
+        for server in &config.virtual_servers {
+            if !open.contains_key(&server.listen) {
+                let sockets = Bound::bind(server.listen, self.workers.count())?;
+                bound.insert(server.listen, sockets);
+            }
+        }
+        let admin = match config.admin {
+            Some(address) if self.admin.address() != Some(address) => {
+                Some(Admin::start(Bound::bind(address, 1)?, self.handle.clone()))
+            }
+            Some(_) => None,
+            None => Some(Admin::none()),
+        };
+
+        // Everything that could fail has not. What was not taken into account until here is not
+        // worth half a configuration: the plans were validated by the machines' own rules.
+        if let Some(admin) = admin {
+            self.admin = admin;
+        }
+        let mut former: HashMap<ServerKey, Service> =
+            self.services.drain(..).map(|service| (service.key, service)).collect();
+        for (plan, key, checks) in prepared {
+            let listen = plan.config().listen;
+            let socket = match (open.get(&listen), bound.remove(&listen)) {
+                (Some(listener), _) => Socket::Open(Arc::clone(listener)),
+                (None, Some(bound)) => Socket::Bound(bound, &self.workers),
+                (None, None) => continue,
+            };
+            let attempts = self.attempts.clone();
+            let service = match key.and_then(|key| former.remove(&key)) {
+                Some(service) => plan.take_over(service, attempts, socket),
+                None => {
+                    let key = ServerKey(self.next_server);
+                    self.next_server += 1;
+                    plan.start(key, attempts, socket)
+                }
+            };
+            let mut service = service.expect("the plan was validated when it was made");
+            self.set_checks(&service, checks);
+            service.settle();
+            self.services.push(service);
+        }
+        for gone in former.into_values() {
+            info!(virtual_server = gone.config.name, "removed");
+            self.forget_backends(gone.key, |_| false);
+        }
+        Ok(())
+    }
+
+    /// Which of the running services `server` is the new form of.
+    fn former(&self, server: &VirtualServer, config: &Config) -> Option<usize> {
+        let named = |name: &str| config.virtual_servers.iter().any(|other| other.name == name);
+        let mut services = self.services.iter();
+        services.position(|one| one.config.name == server.name).or_else(|| {
+            let mut services = self.services.iter();
+            services.position(|one| one.config.listen == server.listen && !named(&one.config.name))
+        })
+    }
+
+    fn checks_of(&self, server: &VirtualServer) -> Result<PreparedChecks, ReloadError> {
+        let each = server.backends.iter().map(|backend| {
+            let prepared = self.checks.prepare(&backend.checks).map_err(|source| {
+                let virtual_server = server.name.clone();
+                ReloadError::Check { virtual_server, backend: backend.address, source }
+            });
+            Ok((backend.address, prepared?))
+        });
+        each.collect()
+    }
+
+    /// Runs these checks for a service's backends and no others.
+    fn set_checks(&mut self, service: &Service, checks: PreparedChecks) {
+        let server = service.key;
+        self.forget_backends(server, |place| {
+            service.machine.backends().any(|status| status.id == place.backend)
+        });
+        for (address, checks) in checks {
+            if let Some(backend) = service.backend(address) {
+                self.checks.set(Place { server, backend }, address, checks);
+            }
+        }
+    }
+
+    fn forget_backends(&mut self, server: ServerKey, stays: impl Fn(Place) -> bool) {
+        for place in self.checks.places() {
+            if place.server == server && !stays(place) {
+                self.checks.forget(place);
+                self.cuts.retain(|cut| cut.place != place);
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Scripts for events: in order, one at a time per virtual server, never holding up anything.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command as Process;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::config::Command;
+
+/// A script that takes longer than this is killed: the next one must not wait forever.
+const LONGEST_RUN: Duration = Duration::from_secs(60);
+/// Events beyond this many wait nowhere: the scripts are hopelessly behind.
+const QUEUE: usize = 1024;
+
+/// The scripts of one virtual server.
+#[derive(Debug)]
+pub struct Scripts {
+    queue: mpsc::Sender<Job>,
+    worker: JoinHandle<()>,
+}
+
+/// One run of a script.
+#[derive(Debug)]
+pub struct Job {
+    /// What to run.
+    pub command: Command,
+    /// Variables that tell the script what happened, beside what this process has.
+    pub variables: Vec<(&'static str, String)>,
+}
+
+impl Scripts {
+    /// Starts the queue; it works off what it has and ends when this is dropped. Must be called
+    /// within a runtime.
+    pub fn start() -> Self {
+        let (queue, mut jobs) = mpsc::channel::<Job>(QUEUE);
+        let worker = tokio::spawn(async move {
+            while let Some(job) = jobs.recv().await {
+                run(job).await;
+            }
+        });
+        Self { queue, worker }
+    }
+
+    /// Runs a script after all that were asked for before.
+    pub fn run(&self, job: Job) {
+        if let Err(refused) = self.queue.try_send(job) {
+            let job = refused.into_inner();
+            warn!(script = job.command.program, "dropped: {QUEUE} scripts are waiting already");
+        }
+    }
+
+    /// Resolves when every script that was asked for has ended.
+    pub async fn finish(self) {
+        drop(self.queue);
+        // A panic in there was reported when it happened.
+        let _ = self.worker.await;
+    }
+}
+
+async fn run(Job { command, variables }: Job) {
+    let script = &command.program;
+    let child = Process::new(script)
+        .args(&command.arguments)
+        .envs(variables)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => return warn!(script, %error, "script cannot be started"),
+    };
+    match timeout(LONGEST_RUN, child.wait()).await {
+        Ok(Ok(status)) if status.success() => info!(script, "script ran"),
+        Ok(Ok(status)) => warn!(script, %status, "script failed"),
+        Ok(Err(error)) => warn!(script, %error, "script cannot be waited for"),
+        Err(_) => warn!(script, "script killed after {} s", LONGEST_RUN.as_secs()),
+    }
+}

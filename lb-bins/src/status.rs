@@ -1,0 +1,86 @@
+//! What everything is like now: the one description that `/status`, `/metrics` and the demo show.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+/// All virtual servers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// In the order of the configuration.
+    pub virtual_servers: Vec<VirtualServerStatus>,
+}
+
+/// One virtual server.
+#[derive(Clone, Debug, Serialize)]
+pub struct VirtualServerStatus {
+    /// Its name.
+    pub name: String,
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// The scheduler's name.
+    pub scheduler: String,
+    /// Whether enough lives.
+    pub quorum: QuorumStatus,
+    /// Whether clients are sent to the sorry server.
+    pub sorry: bool,
+    /// Connections that clients opened.
+    pub accepted_total: u64,
+    /// Connections that were reset because no backend took them.
+    pub refused_total: u64,
+    /// Connections that are open now.
+    pub open_connections: u64,
+    /// Clients that are remembered.
+    pub persisted_clients: usize,
+    /// How often accepting rested because this host had run out of descriptors or memory.
+    pub accept_rests_total: u64,
+    /// In the order of the configuration.
+    pub backends: Vec<BackendReport>,
+}
+
+/// The quorum of a virtual server.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct QuorumStatus {
+    /// Whether it is gained.
+    pub up: bool,
+    /// The weight that lives.
+    pub live_weight: u64,
+    /// What is required to change that: to gain it when lost, to keep it when gained. In weight,
+    /// or in percent of the backends where the quorum is configured so.
+    pub required: u64,
+}
+
+/// One backend.
+#[derive(Clone, Debug, Serialize)]
+pub struct BackendReport {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// `warming`, `up`, `down`, `drain` or `maintenance`.
+    pub state: &'static str,
+    /// The effective weight.
+    pub weight: u16,
+    /// Connections that are open now.
+    pub active_connections: u32,
+    /// Connections ever assigned.
+    pub connections_total: u64,
+    /// Bytes that clients sent to it.
+    pub bytes_in: u64,
+    /// Bytes that it sent to clients.
+    pub bytes_out: u64,
+    /// The last run of its checks; the failing one, where there are several. Absent if it is not
+    /// checked or no run has ended yet.
+    pub last_check: Option<LastCheck>,
+}
+
+/// The last run of a check.
+#[derive(Clone, Debug, Serialize)]
+pub struct LastCheck {
+    /// `passed`, `failed`, or `local` if this host was at fault.
+    pub outcome: &'static str,
+    /// Why it did not pass, as one word for machines.
+    pub cause: Option<&'static str>,
+    /// Why it did not pass, for people.
+    pub detail: Option<String>,
+    /// How long ago it ended.
+    pub age_ms: u64,
+}

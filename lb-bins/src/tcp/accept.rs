@@ -1,0 +1,149 @@
+//! Accepting: one loop per worker and listener.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures::FutureExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tracing::{error, warn};
+
+use super::connect::is_local;
+use super::listen::Bound;
+use super::route::Route;
+use super::workers::Workers;
+
+/// How long accepting rests when this host has run out of descriptors or memory. The waiting
+/// clients stay in the kernel's queue; without a rest the loop would spin on the same error.
+const REST: Duration = Duration::from_millis(50);
+
+/// A listening address, and the route that its connections take.
+#[derive(Debug)]
+pub struct Listener {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stage: watch::Sender<Stage>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    route: ArcSwap<Route>,
+    rests: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    /// Clients wait in the kernel's queue.
+    Hold,
+    Accept,
+    Stop,
+}
+
+impl Listener {
+    /// Takes over the sockets; nobody is accepted yet.
+    pub fn open(bound: Bound, route: Arc<Route>, workers: &Workers) -> Self {
+        let address = bound.address();
+        let shared = Arc::new(Shared { route: ArcSwap::new(route), rests: AtomicU64::new(0) });
+        let (stage, _) = watch::channel(Stage::Hold);
+        workers.spread(bound.into_sockets(), |socket| {
+            let (shared, stage) = (Arc::clone(&shared), stage.subscribe());
+            async move {
+                match TcpListener::from_std(socket) {
+                    Ok(listener) => accept(&listener, &shared, stage).await,
+                    Err(error) => error!(%address, %error, "cannot accept"),
+                }
+            }
+        });
+        Self { address, shared, stage }
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Leads new connections elsewhere; those under way go on as they are.
+    pub fn lead_to(&self, route: Arc<Route>) {
+        self.shared.route.store(route);
+    }
+
+    /// Begins to accept.
+    pub fn accept(&self) {
+        self.stage.send_if_modified(|stage| {
+            let held = *stage == Stage::Hold;
+            if held {
+                *stage = Stage::Accept;
+            }
+            held
+        });
+    }
+
+    /// Whether it accepts.
+    pub fn is_accepting(&self) -> bool {
+        *self.stage.borrow() == Stage::Accept
+    }
+
+    /// How often accepting rested because this host had run out of something.
+    pub fn rests(&self) -> u64 {
+        self.shared.rests.load(Ordering::Relaxed)
+    }
+
+    /// Stops listening. Clients whose connection is complete already are still served.
+    pub fn stop(&self) {
+        self.stage.send_replace(Stage::Stop);
+    }
+
+    /// Whether every worker has stopped listening, and handed on what was queued.
+    pub fn is_closed(&self) -> bool {
+        self.stage.is_closed()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+async fn accept(listener: &TcpListener, shared: &Arc<Shared>, mut stage: watch::Receiver<Stage>) {
+    if stage.wait_for(|stage| *stage != Stage::Hold).await.is_err() {
+        return;
+    }
+    let mut resting = false;
+    while *stage.borrow_and_update() == Stage::Accept {
+        let accepted = tokio::select! {
+            biased;
+            _ = stage.changed() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((client, peer)) => {
+                resting = false;
+                carry(shared, client, peer);
+            }
+            Err(error) if is_local(&error) => {
+                shared.rests.fetch_add(1, Ordering::Relaxed);
+                if !resting {
+                    warn!(%error, "accepting rests until there is room again");
+                }
+                resting = true;
+                // Stopping need not wait for the rest to end.
+                let _ = tokio::time::timeout(REST, stage.changed()).await;
+            }
+            // The client gave up while it was queued, or its network failed (`accept(2)`).
+            Err(_) => {}
+        }
+    }
+    // The kernel resets what is left in the queue when the socket closes.
+    while let Some(Ok((client, peer))) = listener.accept().now_or_never() {
+        carry(shared, client, peer);
+    }
+}
+
+fn carry(shared: &Shared, client: TcpStream, peer: SocketAddr) {
+    let route = shared.route.load_full();
+    tokio::spawn(async move { route.carry(client, peer).await });
+}

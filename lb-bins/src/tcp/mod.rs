@@ -1,0 +1,23 @@
+//! Layer 4: bytes from a client to a backend and back.
+//!
+//! ```text
+//! Listener ─▶ accept (one loop per worker) ─▶ Balance { Director ─▶ Connector } ─▶ relay
+//!  bound by       Route: what the listener        who, and on refusal      both ways, with
+//!  control        leads to, replaced on reload    somebody else            half-close and reset
+//! ```
+
+mod accept;
+mod connect;
+mod listen;
+mod pipe;
+mod relay;
+mod route;
+mod upstream;
+mod workers;
+
+pub use accept::Listener;
+pub use connect::Attempt;
+pub use listen::{BindError, Bound};
+pub use route::{Endpoint, Route, RouteSettings, Tally};
+pub use upstream::{Traffic, Upstream};
+pub use workers::Workers;

@@ -1,0 +1,136 @@
+//! What a listener leads to.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use lb_core::service::{Balance, SystemEnv};
+use lb_core::{Director, Granularity};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tower::ServiceExt;
+use tracing::debug;
+
+use super::connect::{Attempt, Connection, Connector};
+use super::relay;
+use super::upstream::Upstream;
+use crate::control::ServerKey;
+
+/// What a backend of the daemon is to lb-core.
+pub type Endpoint = Arc<Upstream>;
+
+/// How connections of one virtual server are carried.
+#[derive(Clone, Debug)]
+pub struct RouteSettings {
+    /// The virtual server.
+    pub server: ServerKey,
+    /// Its name.
+    pub name: String,
+    /// What tells clients apart.
+    pub granularity: Granularity,
+    /// How long a backend may take to accept.
+    pub connect_timeout: Duration,
+    /// How many more backends are asked when one does not.
+    pub retries: usize,
+}
+
+/// One virtual server, seen from the data plane: immutable, replaced whole on reload.
+pub struct Route {
+    name: String,
+    granularity: Granularity,
+    balance: Balance<Connector, IpAddr, fn(&IpAddr) -> IpAddr, SystemEnv, Endpoint>,
+    tally: Arc<Tally>,
+}
+
+/// What happened to the clients of one virtual server. Kept over reloads.
+#[derive(Debug, Default)]
+pub struct Tally {
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    open: AtomicU64,
+}
+
+impl Tally {
+    /// Connections that clients opened.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Connections that were reset because no backend took them.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Connections that are open now.
+    pub fn open(&self) -> u64 {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Counts one connection until the guard is dropped.
+    fn enter(self: &Arc<Self>) -> Visit {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::AcqRel);
+        Visit(Arc::clone(self))
+    }
+}
+
+struct Visit(Arc<Tally>);
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Route {
+    /// A route to what `director` assigns; health hears of connection attempts through `attempts`.
+    pub fn new(
+        settings: RouteSettings,
+        director: Arc<Director<IpAddr, Endpoint>>,
+        tally: Arc<Tally>,
+        attempts: mpsc::Sender<Attempt>,
+    ) -> Self {
+        let RouteSettings { server, name, granularity, connect_timeout, retries } = settings;
+        let connector = Connector { server, timeout: connect_timeout, attempts };
+        let itself: fn(&IpAddr) -> IpAddr = |network| *network;
+        let balance = Balance::new(director, itself, connector).retries(retries);
+        Self { name, granularity, balance, tally }
+    }
+
+    /// Carries one connection from its first byte to its last.
+    pub(super) async fn carry(&self, client: TcpStream, peer: SocketAddr) {
+        let _visit = self.tally.enter();
+        let network = self.granularity.network(peer.ip());
+        let Connection { stream, lease } = match self.balance.clone().oneshot(network).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                self.tally.refused.fetch_add(1, Ordering::Relaxed);
+                debug!(virtual_server = self.name, %peer, %error, "client refused");
+                return relay::reset(&client);
+            }
+        };
+        relay::prepare(&client);
+        relay::prepare(&stream);
+        let upstream = lease.endpoint();
+        tokio::select! {
+            outcome = relay::relay(&client, &stream, upstream.traffic()) => {
+                if let Err(error) = outcome {
+                    debug!(virtual_server = self.name, %peer, backend = lease.name(), %error, "connection broken");
+                    relay::reset(&client);
+                    relay::reset(&stream);
+                }
+            }
+            () = upstream.until_cut() => {
+                debug!(virtual_server = self.name, %peer, backend = lease.name(), "connection cut");
+            }
+        }
+    }
+}

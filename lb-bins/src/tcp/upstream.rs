@@ -1,0 +1,88 @@
+//! What the data plane keeps of one backend besides lb-core's counters.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+/// The endpoint of a backend: its address and what went over the wire to and from it.
+#[derive(Debug)]
+pub struct Upstream {
+    address: SocketAddr,
+    traffic: Traffic,
+    /// Whether the last connection attempt failed.
+    failing: AtomicBool,
+    cut: Notify,
+}
+
+/// Payload bytes, counted as they pass.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Upstream {
+    /// The upstream at `address`, without history.
+    pub fn new(address: SocketAddr) -> Arc<Self> {
+        Arc::new(Self {
+            address,
+            traffic: Traffic::default(),
+            failing: AtomicBool::new(false),
+            cut: Notify::new(),
+        })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What passed so far.
+    pub const fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Notes the outcome of a connection attempt; whether health should hear of it. Every failure
+    /// should; of successes only the first after a failure, so that the usual case costs no message.
+    pub fn attempted(&self, connected: bool) -> bool {
+        if connected {
+            self.failing.load(Ordering::Relaxed) && self.failing.swap(false, Ordering::Relaxed)
+        } else {
+            self.failing.store(true, Ordering::Relaxed);
+            true
+        }
+    }
+
+    /// Ends every connection that goes through this upstream now.
+    pub fn cut(&self) {
+        self.cut.notify_waiters();
+    }
+
+    /// Resolves at the next [`cut`](Self::cut).
+    pub fn until_cut(&self) -> Notified<'_> {
+        self.cut.notified()
+    }
+}
+
+impl Traffic {
+    /// Bytes that clients sent to the backend.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that the backend sent to clients.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub(super) const fn from_client(&self) -> &AtomicU64 {
+        &self.received
+    }
+
+    pub(super) const fn from_backend(&self) -> &AtomicU64 {
+        &self.sent
+    }
+}
