@@ -19,12 +19,21 @@ pub struct BackendConfig<E = SocketAddr> {
     pub weight: Weight,
     /// Whether it takes flows before its first verdict, or if it is never checked. Default no.
     pub initially_up: bool,
+    /// Whether its checks may report a weight above the configured one, so that a quorum beyond the
+    /// configured weights can be reached all the same. Default no.
+    pub reports_weight: bool,
 }
 
 impl<E> BackendConfig<E> {
     /// A backend of weight 1 that takes flows once its checks pass.
     pub fn new(name: impl Into<Arc<str>>, endpoint: E) -> Self {
-        Self { name: name.into(), endpoint, weight: Weight::ONE, initially_up: false }
+        Self {
+            name: name.into(),
+            endpoint,
+            weight: Weight::ONE,
+            initially_up: false,
+            reports_weight: false,
+        }
     }
 
     /// The same at another weight.
@@ -37,6 +46,12 @@ impl<E> BackendConfig<E> {
     #[must_use]
     pub fn initially_up(self) -> Self {
         Self { initially_up: true, ..self }
+    }
+
+    /// The same, with checks that report weights of their own.
+    #[must_use]
+    pub fn reporting_weight(self) -> Self {
+        Self { reports_weight: true, ..self }
     }
 }
 
@@ -91,17 +106,24 @@ impl<E> VirtualServerConfig<E> {
         Self { backends: backends.into_iter().collect(), quorum: QuorumRule::ANY, sorry: None }
     }
 
-    /// Whether the configuration can ever work. No backends at all is fine: they may be found later.
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    /// Whether the configuration can ever work. No backends at all is fine: they may be found later;
+    /// so is a weight of 0 for all of them: they are out of service on purpose.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the contradiction.
+    pub fn validate(&self) -> Result<(), ConfigError> {
         let mut names = HashSet::new();
         if let Some(twin) = self.backends.iter().find(|one| !names.insert(&one.name)) {
             return Err(ConfigError::DuplicateBackend { name: twin.name.to_string() });
         }
-        if !self.backends.is_empty() {
-            let total = self.backends.iter().map(|backend| u64::from(backend.weight)).sum();
-            self.quorum.reachable_with(total)?;
+        let most = |backend: &BackendConfig<E>| match backend.reports_weight {
+            true => Weight::MAX,
+            false => backend.weight,
+        };
+        match self.backends.iter().map(|backend| u64::from(most(backend))).sum() {
+            0 => Ok(()),
+            total => Ok(self.quorum.reachable_with(total)?),
         }
-        Ok(())
     }
 }
 
