@@ -191,9 +191,12 @@ impl Driver {
                 return;
             }
         };
-        if let Some(run) = self.runs.remove(&id) {
-            self.monitor.handle_result(now(), run, result);
+        let Some(run) = self.runs.remove(&id) else { return };
+        // A handle that is kept would keep the memory of the finished task, too.
+        if let Some(driven) = self.checks.get_mut(&run.check()) {
+            driven.task.take_if(|task| task.id() == id);
         }
+        self.monitor.handle_result(now(), run, result);
     }
 }
 

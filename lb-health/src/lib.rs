@@ -64,6 +64,14 @@
 //! None is on by default, and none changes what another part does.
 //! `driver`, `tcp`, `http` (with `tcp`) and `script` (Unix) add the parts of that name, and tokio.
 
+//!
+//! # Not supported
+//!
+//! **No checkers for TLS, DNS, UDP, SMTP, ICMP or gRPC; no send/expect over TCP; no match of a body
+//! by pattern; no HTTP/2; no reuse of connections; no other user or limits for scripts.** Names are
+//! not resolved: a [`Target`] is an address. One check serves one backend: the same server behind
+//! two virtual servers is checked twice unless both share a backend.
+
 #![forbid(unsafe_code)]
 
 mod check;

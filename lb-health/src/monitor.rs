@@ -66,7 +66,11 @@ pub struct Monitor {
     checks: Checks,
     backends: HashMap<BackendId, Watched>,
     deadlines: Deadlines,
-    actions: VecDeque<Action>,
+    /// Told before any other action: traffic waits for them.
+    verdicts: VecDeque<Verdict>,
+    /// What to start and what to give up, in order.
+    orders: VecDeque<Action>,
+    /// The runs asked for so far.
     runs: u64,
 }
 
@@ -143,6 +147,8 @@ impl Monitor {
             self.cancel(check);
             self.checks.remove(check);
         }
+        // Nor one that was decided already, but not yet fetched.
+        self.verdicts.retain(|verdict| verdict.backend != backend);
     }
 
     /// Ends one check. The others decide on; a backend without any is up.
@@ -156,7 +162,8 @@ impl Monitor {
     }
 
     /// Stops checking `backend`, for maintenance. Its health stays as it is; runs that are going
-    /// are cancelled. Holds for checks that are added later, too.
+    /// are cancelled. Holds for checks that are added later too, until [`Self::resume`] or
+    /// [`Self::forget`].
     pub fn suspend(&mut self, backend: BackendId) {
         let watched = self.backends.entry(backend).or_default();
         watched.suspended = true;
@@ -193,7 +200,7 @@ impl Monitor {
             let run = Run { check: id, number: self.runs };
             check.timetable.start(now);
             check.running = Some(run);
-            self.actions.push_back(Action::Run(run));
+            self.orders.push_back(Action::Run(run));
         }
     }
 
@@ -254,7 +261,7 @@ impl Monitor {
 
     /// The next thing to do; to be called until `None` after each input.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        self.verdicts.pop_front().map(Action::Verdict).or_else(|| self.orders.pop_front())
     }
 
     /// One check, if it is known. O(1).
@@ -288,7 +295,7 @@ impl Monitor {
     fn cancel(&mut self, check: CheckId) {
         let Some(known) = self.checks.get_mut(check) else { return };
         self.deadlines.clear(check.slot);
-        self.actions.extend(known.running.take().map(Action::Cancel));
+        self.orders.extend(known.running.take().map(Action::Cancel));
     }
 
     /// Tells the combined health of `backend` if it is decided and not what was told last.
@@ -306,8 +313,7 @@ impl Monitor {
         });
         let Some(health) = combined.health() else { return };
         if watched.published.replace(health) != Some(health) {
-            let verdict = Verdict { backend, health, because: because() };
-            self.actions.push_back(Action::Verdict(verdict));
+            self.verdicts.push_back(Verdict { backend, health, because: because() });
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Any sequence of inputs: one run at a time (K4), never too early (K6), late results never apply,
 //! verdicts are new each time and equal to what the checks' own states say (R7).
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 mod world;
 
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lb_core::{BackendId, Health, ReportedWeight, Weight};
-use lb_health::{CheckError, CheckSpec, CheckState, Report};
+use lb_health::{Check, CheckError, CheckSpec, CheckState, Report};
 use proptest::prelude::*;
 use world::{World, millis};
 
@@ -114,9 +115,9 @@ proptest! {
                         }
                         world.finish(run, result(number));
                         // A second answer is ignored.
-                        let state = world.monitor.check(run.check()).map(|check| check.state());
+                        let state = world.monitor.check(run.check()).map(Check::state);
                         world.monitor.handle_result(world.now, run, Err(CheckError::Closed));
-                        let after = world.monitor.check(run.check()).map(|check| check.state());
+                        let after = world.monitor.check(run.check()).map(Check::state);
                         prop_assert_eq!(state, after);
                     }
                 }

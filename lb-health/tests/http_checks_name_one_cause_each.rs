@@ -1,5 +1,6 @@
 //! The HTTP checker against servers that misbehave, each in its own way.
 #![cfg(feature = "http")]
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
 //! The state of one check against naive oracles and against the counters of HAProxy and keepalived.
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 use lb_health::{CheckInput, CheckSpec, CheckState, LastKnown, Thresholds, Transition};
 use proptest::prelude::*;

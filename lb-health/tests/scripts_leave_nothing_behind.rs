@@ -1,5 +1,6 @@
 //! The script checker with real processes.
 #![cfg(all(feature = "script", target_os = "linux"))]
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! The TCP checker on loopback.
 #![cfg(feature = "tcp")]
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! When runs start: spread, jittered, and on average exactly the interval apart.
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 mod world;
 

@@ -1,4 +1,5 @@
 //! What real traffic sees of a backend, beside its checks.
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 mod world;
 
