@@ -22,3 +22,7 @@ pub mod process;
 pub mod status;
 pub mod tcp;
 pub mod telemetry;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -19,7 +19,7 @@ pub struct VirtualServerStatus {
     /// Where clients connect.
     pub listen: SocketAddr,
     /// The scheduler's name.
-    pub scheduler: String,
+    pub scheduler: &'static str,
     /// Whether enough lives.
     pub quorum: QuorumStatus,
     /// Whether clients are sent to the sorry server.

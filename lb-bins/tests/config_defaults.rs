@@ -31,7 +31,7 @@ fn the_least_configuration() {
     assert!(config.warnings.is_empty());
     let [server] = config.virtual_servers.as_slice() else { panic!("{config}") };
     assert_eq!(server.name, "[::1]:8000");
-    assert_eq!(server.scheduler, "wlc");
+    assert_eq!(server.scheduler.name(), "wlc");
     assert_eq!(server.quorum, Quorum::Weight { quorum: 1, hysteresis: 0 });
     assert_eq!((server.sorry_server, server.sorry_mode), (None, SorryMode::Quorum));
     let persistence = server.persistence.unwrap();

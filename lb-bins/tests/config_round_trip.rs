@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lb_bins::config::{
-    Backend, Check, CheckKind, Command, Config, Initial, Md5, Persistence, Quorum, SCHEDULERS,
-    SorryMode, StatusRange, VirtualServer,
+    Backend, Check, CheckKind, Command, Config, Initial, Md5, Persistence, Quorum, SorryMode,
+    StatusRange, VirtualServer,
 };
-use lb_core::Weight;
+use lb_core::{Algorithm, Weight};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -121,7 +121,7 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
     let balancing = (
         "[A-Za-z0-9._:\\[\\]-]{0,9}",
         address(port),
-        0..SCHEDULERS.len(),
+        0..Algorithm::ALL.len(),
         option::of(address(9999)),
         prop_oneof![Just(SorryMode::Last), Just(SorryMode::Quorum)],
         option::of((duration(), 1..=32_u8, 1..=1_u32 << 24)),
@@ -138,7 +138,7 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
             // The number makes it unique.
             name: format!("{name}{index}"),
             listen,
-            scheduler: SCHEDULERS[scheduler].to_owned(),
+            scheduler: Algorithm::ALL[scheduler],
             quorum,
             sorry_server,
             sorry_mode,

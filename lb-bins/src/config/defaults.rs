@@ -8,12 +8,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lb_core::Weight;
+use lb_core::{Algorithm, Weight};
 
 use super::model::{Initial, SorryMode, StatusRange};
 
 /// `scheduler`: weighted least connections, as in keepalived and IPVS.
-pub const SCHEDULER: &str = "wlc";
+pub const SCHEDULER: Algorithm = Algorithm::Wlc;
 /// `quorum`: one share of weight, so that any backend will do.
 pub const QUORUM: u64 = 1;
 /// `hysteresis`: gained and lost at the same weight.

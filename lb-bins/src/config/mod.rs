@@ -24,7 +24,7 @@
 //!     address = "127.0.0.1:9001"
 //!     "#,
 //! )?;
-//! assert_eq!(config.virtual_servers[0].scheduler, "wlc");
+//! assert_eq!(config.virtual_servers[0].scheduler.name(), "wlc");
 //! assert_eq!(config.virtual_servers[0].backends[0].checks.len(), 1);
 //!
 //! let errors = Config::parse("lb.toml", "admin = 9900").unwrap_err();
@@ -50,8 +50,8 @@ use std::path::Path;
 
 pub use self::mistakes::{ConfigErrors, Mistake, Severity};
 pub use self::model::{
-    Backend, Check, CheckKind, Command, Config, Initial, Md5, Persistence, Quorum, SCHEDULERS,
-    SorryMode, StatusRange, VirtualServer,
+    Backend, Check, CheckKind, Command, Config, Initial, Md5, Persistence, Quorum, SorryMode,
+    StatusRange, VirtualServer,
 };
 pub use self::source::Source;
 

@@ -4,15 +4,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lb_core::Weight;
+use lb_core::{Algorithm, Weight};
 
 use super::mistakes::Mistake;
-
-/// The names of the schedulers that a virtual server can ask for.
-///
-/// The one place that knows them here; they are the names that `lb_core::Algorithm` parses.
-pub const SCHEDULERS: &[&str] =
-    &["rr", "wrr", "lc", "wlc", "sed", "nq", "random", "p2c", "fo", "sh"];
 
 /// Everything that a configuration file says.
 ///
@@ -47,8 +41,8 @@ pub struct VirtualServer {
     pub name: String,
     /// Where clients connect; unique.
     pub listen: SocketAddr,
-    /// One of [`SCHEDULERS`]; default: [`SCHEDULER`](super::defaults::SCHEDULER).
-    pub scheduler: String,
+    /// Who gets the next flow; default: [`SCHEDULER`](super::defaults::SCHEDULER).
+    pub scheduler: Algorithm,
     /// When enough is alive; default: one share of weight, no hysteresis.
     pub quorum: Quorum,
     /// Who serves when the backends cannot; default: nobody.

@@ -38,7 +38,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
     writeln!(f, "\n[[virtual_server]]")?;
     writeln!(f, "name = {}", text(name))?;
     writeln!(f, "listen = {}", text(&listen.to_string()))?;
-    writeln!(f, "scheduler = {}", text(scheduler))?;
+    writeln!(f, "scheduler = {}", text(scheduler.name()))?;
     print_quorum(f, *quorum)?;
     optional(f, "sorry_server", sorry_server.map(|address| text(&address.to_string())))?;
     // Without a sorry server it has no effect, and a key for it is warned of; but it is not lost.

@@ -34,7 +34,7 @@ impl Control {
         VirtualServerStatus {
             name: service.config.name.clone(),
             listen: service.listener.address(),
-            scheduler: service.config.scheduler.clone(),
+            scheduler: service.config.scheduler.name(),
             quorum: QuorumStatus {
                 up: quorum.is_up(),
                 live_weight: machine.strength().weight,

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_core::{
-    Action, Algorithm, BackendConfig, BackendId, BackendState, ConfigError, Director, Event,
-    Granularity, QuorumError, QuorumRule, Scheduler, SorryServer, Strength, UnknownAlgorithm,
-    VirtualServer, VirtualServerConfig,
+    Action, BackendConfig, BackendId, BackendState, ConfigError, Director, Event, Granularity,
+    QuorumError, QuorumRule, Scheduler, SorryServer, Strength, VirtualServer, VirtualServerConfig,
 };
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -26,7 +25,6 @@ const LONGEST_GATE: Duration = Duration::from_secs(2);
 /// What lb-core needs of a virtual server's configuration, checked.
 pub(super) struct Plan {
     machine: VirtualServerConfig<Endpoint>,
-    algorithm: Algorithm,
     config: config::VirtualServer,
 }
 
@@ -40,9 +38,6 @@ pub enum PlanError {
     /// The quorum alone.
     #[error(transparent)]
     Quorum(#[from] QuorumError),
-    /// The scheduler's name.
-    #[error(transparent)]
-    Scheduler(#[from] UnknownAlgorithm),
 }
 
 /// One virtual server that runs.
@@ -98,12 +93,12 @@ impl Plan {
         };
         let machine = VirtualServerConfig { backends: backends.collect(), quorum, sorry };
         machine.validate()?;
-        Ok(Self { algorithm: config.scheduler.parse()?, machine, config })
+        Ok(Self { machine, config })
     }
 
     fn scheduler(&self) -> Arc<dyn Scheduler> {
         // A phase of its own, so that a fleet does not begin with the same backend everywhere.
-        self.algorithm.scheduler_at(rand::random())
+        self.config.scheduler.scheduler_at(rand::random())
     }
 
     fn director(&self, machine: &VirtualServer<Endpoint>) -> Arc<Director<IpAddr, Endpoint>> {

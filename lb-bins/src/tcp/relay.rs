@@ -50,8 +50,8 @@ pub(super) async fn relay(
     traffic: &Traffic,
 ) -> io::Result<()> {
     futures::future::try_join(
-        pump(client, backend, traffic.from_client()),
-        pump(backend, client, traffic.from_backend()),
+        pump(client, backend, &traffic.received),
+        pump(backend, client, &traffic.sent),
     )
     .await?;
     Ok(())

@@ -40,9 +40,12 @@ pub struct RouteSettings {
 pub struct Route {
     name: String,
     granularity: Granularity,
-    balance: Balance<Connector, IpAddr, fn(&IpAddr) -> IpAddr, SystemEnv, Endpoint>,
+    balance: Balancer,
     tally: Arc<Tally>,
 }
+
+/// Balances by the network that a client is in, which is also the whole of its request.
+type Balancer = Balance<Connector, IpAddr, fn(&IpAddr) -> IpAddr, SystemEnv, Endpoint>;
 
 /// What happened to the clients of one virtual server. Kept over reloads.
 #[derive(Debug, Default)]

@@ -20,8 +20,8 @@ pub struct Upstream {
 /// Payload bytes, counted as they pass.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    received: AtomicU64,
-    sent: AtomicU64,
+    pub(super) received: AtomicU64,
+    pub(super) sent: AtomicU64,
 }
 
 impl Upstream {
@@ -76,13 +76,5 @@ impl Traffic {
     /// Bytes that the backend sent to clients.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
-    }
-
-    pub(super) const fn from_client(&self) -> &AtomicU64 {
-        &self.received
-    }
-
-    pub(super) const fn from_backend(&self) -> &AtomicU64 {
-        &self.sent
     }
 }

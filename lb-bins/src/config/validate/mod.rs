@@ -11,14 +11,14 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::SocketAddr;
 
-use lb_core::Weight;
+use lb_core::{Algorithm, Weight};
 
 use self::quorum::TotalWeight;
 use self::values::{command, destination, duration, integer, port};
 use super::defaults;
 use super::draft::{self, Draft, Field, List};
 use super::mistakes::Mistakes;
-use super::model::{Backend, Check, CheckKind, Config, Persistence, SCHEDULERS, VirtualServer};
+use super::model::{Backend, Check, CheckKind, Config, Persistence, VirtualServer};
 use super::problem::Problem;
 use super::source::{Span, Spanned};
 
@@ -170,15 +170,15 @@ fn report_bad_name(name: &Spanned<String>, mistakes: &mut Mistakes) {
     }
 }
 
-fn scheduler(scheduler: &Field<String>, mistakes: &mut Mistakes) -> String {
+fn scheduler(scheduler: &Field<String>, mistakes: &mut Mistakes) -> Algorithm {
     let Some(Spanned { value: word, span }) = scheduler.given() else {
-        return defaults::SCHEDULER.to_owned();
+        return defaults::SCHEDULER;
     };
-    if !SCHEDULERS.contains(&word.as_str()) {
-        let (word, known) = (word.clone(), SCHEDULERS.to_vec());
+    word.parse().unwrap_or_else(|_| {
+        let (word, known) = (word.clone(), Algorithm::ALL.map(Algorithm::name).to_vec());
         mistakes.error(*span, Problem::UnknownWord { key: "scheduler", word, known });
-    }
-    word.clone()
+        defaults::SCHEDULER
+    })
 }
 
 fn persistence(
