@@ -4,6 +4,8 @@ mod backend;
 mod director;
 mod flow;
 mod health;
+#[cfg(feature = "laws")]
+pub mod laws;
 mod persistence;
 mod pool;
 mod quorum;

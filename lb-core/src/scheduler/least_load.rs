@@ -87,7 +87,7 @@ fn least(
     if tied == 1 {
         return Some(best.0);
     }
-    let mut left = below(rng, tied_shares);
+    let mut left = below(rng.next_u64(), tied_shares);
     let drawn = usable().filter(|(_, member)| compare(cost_of(member), best.1).is_eq()).find(
         |(_, member)| {
             let share = share_of(member);

@@ -170,27 +170,33 @@ impl FromStr for Algorithm {
     }
 }
 
-/// A number below `bound`, each as likely as the other to within 2⁻⁶⁴ · `bound` (Lemire,
-/// arXiv 1805.10941, without its rejection step). 0 for a generator of zeros, and for bound 0.
+/// A number below `bound` from 64 even bits, each as likely as the other to within 2⁻⁶⁴ · `bound`
+/// (Lemire, arXiv 1805.10941, without its rejection step). 0 for bits of zero, and for bound 0.
 #[inline]
-fn below(rng: &mut dyn Rng, bound: u64) -> u64 {
-    ((u128::from(rng.next_u64()) * u128::from(bound)) >> 64) as u64
+fn below(bits: u64, bound: u64) -> u64 {
+    ((u128::from(bits) * u128::from(bound)) >> 64) as u64
 }
 
 /// A member drawn by weight among those that may take the flow, by walking all of them: for
 /// redispatch, where the precomputed draw knows nothing of the ones tried.
 fn draw_by_walking(members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
-    let usable = || members.iter().enumerate().filter(|(_, member)| flow.may_use(member));
-    let total: u64 = usable().map(|(_, member)| u64::from(member.weight)).sum();
-    let mut left = below(rng, total);
-    usable()
-        .find(|(_, member)| {
-            let weight = u64::from(member.weight);
-            let found = left < weight;
-            left = left.saturating_sub(weight);
-            found
-        })
-        .map(|(index, _)| index)
+    let usable = (0..members.len()).filter(|&index| flow.may_use(&members[index]));
+    draw(usable, members, rng.next_u64())
+}
+
+/// One of the `usable` members' indices, drawn by weight with 64 even bits.
+fn draw(
+    mut usable: impl Iterator<Item = usize> + Clone,
+    members: &[Member],
+    bits: u64,
+) -> Option<usize> {
+    let weight = |index: usize| u64::from(members[index].weight);
+    let mut left = below(bits, usable.clone().map(weight).sum());
+    usable.find(|&index| {
+        let found = left < weight(index);
+        left = left.saturating_sub(weight(index));
+        found
+    })
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ impl WeightedDraw {
             // The columns' own members are all the usable ones in order, so that the place after
             // the first's, wrapped, is any other one.
             let place = self.columns.partition_point(|column| (column.own as usize) < first);
-            let steps = 1 + below(rng, self.columns.len() as u64 - 1) as usize;
+            let steps = 1 + below(rng.next_u64(), self.columns.len() as u64 - 1) as usize;
             second = self.columns[(place + steps) % self.columns.len()].own as usize;
         }
         Some((first, second))

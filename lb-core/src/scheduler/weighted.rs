@@ -1,5 +1,6 @@
 //! `wrr`: by weight, smoothly interleaved.
 
+use std::fmt;
 use std::sync::Arc;
 
 use rand::Rng;
@@ -21,10 +22,11 @@ use crate::pool::Member;
 /// drawn by weight among the rest, so that the share of a backend that refuses is spread over all.
 ///
 /// # Limits
-/// The laid-out period is at most 65 536 entries long (or one per backend, where there are more
-/// backends than that). Weights whose period is longer are scaled to it and rounded, none below
-/// one entry: a share is then off by at most one 65 536th of the whole.
-#[derive(Debug, Default)]
+/// Weights whose period is longer than 65 536 entries (or than one per backend, where there are
+/// more backends than that) are scaled to that length and rounded, equals alike and none below one
+/// entry. With n backends a period is then up to n entries longer, and a share off by at most
+/// (n + 1) / 65 536 of the whole.
+#[derive(Default)]
 pub struct SmoothWeighted {
     sequence: Box<[u32]>,
     cursor: Cursor,
@@ -106,5 +108,15 @@ impl Scheduler for SmoothWeighted {
             return Some(index);
         }
         draw_by_walking(members, flow, rng)
+    }
+}
+
+/// The length of the period, not its thousands of entries.
+impl fmt::Debug for SmoothWeighted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SmoothWeighted")
+            .field("period", &self.sequence.len())
+            .field("position", &self.cursor.position())
+            .finish()
     }
 }

@@ -45,7 +45,6 @@ impl Env for SystemEnv {
         Instant::now()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the door")]
     fn with_rng<T>(&self, f: impl FnOnce(&mut dyn Rng) -> T) -> T {
         use std::cell::RefCell;
 

@@ -1,0 +1,327 @@
+//! The laws that every [`Scheduler`] obeys, as a property suite to hold your own against.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use lb_core::{Algorithm, laws};
+//!
+//! laws::check(&|| Algorithm::Wlc.scheduler());
+//! ```
+//!
+//! In a test of your own, pass whatever makes a fresh instance of your scheduler. The laws:
+//!
+//! | law | in words |
+//! |---|---|
+//! | `survives the extremes` | no members, one, hundreds, all at weight 0, all at the largest: no panic, no overflow |
+//! | `picks only usable members` | an index into the members, its weight above 0, its backend not tried |
+//! | `refuses only when nobody is usable` | `None` says that there is nobody, and nothing else |
+//! | `minds every set of refusals` | both of these for every subset of the members as those tried |
+//! | `follows every change of membership` | both of these along any chain of rebuilds: backends come, go, come back, change weight and place |
+//! | `leaves the old pool serving` | readers that still hold the previous pool get legal picks from it |
+//! | `repeats itself` | two instances with the same history and the same seed make the same picks |
+//! | `serves several threads at once` | all of this without a lock around it |
+//!
+//! That counters are left alone needs no law: a [`Member`](crate::Member) gives no way to change
+//! them. Whether a scheduler is *fair* is its own matter, and for its own tests.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::sync::Arc;
+use std::thread;
+
+use proptest::collection::vec;
+use proptest::prelude::{Just, Strategy, any};
+use proptest::prop_oneof;
+use proptest::test_runner::{Config, TestCaseError, TestCaseResult, TestRunner};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, SeedableRng};
+
+use crate::backend::{Backend, BackendId, Lease};
+use crate::flow::Flow;
+use crate::health::Weight;
+use crate::pool::Pool;
+use crate::scheduler::Scheduler;
+
+/// Holds the schedulers that `make` makes to every law of this module.
+///
+/// `make` is called many times and must return instances that are alike, over no members yet. Each
+/// law is tried on 64 random histories, or on as many as the environment variable `PROPTEST_CASES`
+/// says.
+///
+/// # Panics
+/// If a law is broken: with its name, and with the shortest history found that breaks it.
+pub fn check(make: &dyn Fn() -> Arc<dyn Scheduler>) {
+    let many = match env::var_os("PROPTEST_CASES") {
+        Some(_) => Config::default().cases,
+        None => DEFAULT_CASES,
+    };
+    let first = |stage| History { seed: 1, stages: vec![stage] };
+    hold("survives the extremes", 1, &Just(extremes()), |history| play(make, &history, legal));
+    hold("picks only usable members", many, &stage(), |stage| play(make, &first(stage), usable));
+    hold("refuses only when nobody is usable", many, &stage(), |stage| {
+        play(make, &first(stage), needed)
+    });
+    hold("minds every set of refusals", many, &refusals(), |stage| {
+        play(make, &first(stage), legal)
+    });
+    hold("follows every change of membership", many, &history(), |all| play(make, &all, legal));
+    hold("leaves the old pool serving", many, &history(), |history| {
+        old_pool_serves(make, &history)
+    });
+    hold("repeats itself", many, &history(), |history| repeats(make, &history));
+    hold("serves several threads at once", 1, &Just(()), |()| threads_are_served(make));
+}
+
+/// What a scheduler lives through: memberships one after the other, with flows in each.
+#[derive(Clone, Debug)]
+struct History {
+    seed: u64,
+    stages: Vec<Stage>,
+}
+
+#[derive(Clone, Debug)]
+struct Stage {
+    /// Number and weight of each. Of two with one number the pool keeps the first.
+    members: Vec<(u32, u16)>,
+    attempts: Vec<Attempt>,
+}
+
+#[derive(Clone, Debug)]
+struct Attempt {
+    hash: u64,
+    tried: Vec<BackendId>,
+    /// Whether the flow is still there when the next one comes.
+    stays: bool,
+}
+
+const DEFAULT_CASES: u32 = 64;
+
+/// How many backends random histories are about: few, so that they come back.
+const CAST: u32 = 8;
+
+fn weight() -> impl Strategy<Value = u16> {
+    // The greatest weights make for long rebuilds with some schedulers: the extremes try them once.
+    prop_oneof![50 => 1_u16..10, 20 => Just(0), 1 => 10_u16..100]
+}
+
+fn attempt() -> impl Strategy<Value = Attempt> {
+    let tried = vec((0..CAST).prop_map(BackendId::new), 0..4);
+    (any::<u64>(), tried, any::<bool>()).prop_map(|(hash, tried, stays)| Attempt {
+        hash,
+        tried,
+        stays,
+    })
+}
+
+fn stage() -> impl Strategy<Value = Stage> {
+    (vec((0..CAST, weight()), 0..7), vec(attempt(), 0..20))
+        .prop_map(|(members, attempts)| Stage { members, attempts })
+}
+
+fn history() -> impl Strategy<Value = History> {
+    (any::<u64>(), vec(stage(), 1..6)).prop_map(|(seed, stages)| History { seed, stages })
+}
+
+/// Memberships at the edge of what there is, each with first and repeated attempts.
+fn extremes() -> History {
+    let all = |count: u32, weight: u16| (0..count).map(|number| (number, weight)).collect();
+    let one_among = |count, weight, other| {
+        let mut members: Vec<(u32, u16)> = all(count, other);
+        members[count as usize / 2].1 = weight;
+        members
+    };
+    let attempts = [vec![], vec![0], vec![1, 0], vec![7; 9]].into_iter().cycle().take(24);
+    let attempts: Vec<Attempt> = attempts
+        .map(|tried: Vec<u32>| tried.into_iter().map(BackendId::new).collect())
+        .zip([0, 1, u64::MAX, 1 << 63].into_iter().cycle())
+        .map(|(tried, hash)| Attempt { hash, tried, stays: true })
+        .collect();
+    let memberships = [
+        vec![],
+        all(1, 0),
+        all(1, 1),
+        all(1, u16::MAX),
+        all(2, u16::MAX),
+        all(300, 0),
+        all(300, 1),
+        all(300, u16::MAX),
+        one_among(3, 1, 0),
+        one_among(3, u16::MAX, 0),
+        one_among(3, u16::MAX, 1),
+        one_among(3, 1, u16::MAX),
+    ];
+    let stage = |members| Stage { members, attempts: attempts.clone() };
+    History { seed: 1, stages: memberships.map(stage).into() }
+}
+
+/// A membership, and every subset of it as those tried.
+fn refusals() -> impl Strategy<Value = Stage> {
+    (vec((0..CAST, weight()), 0..6), any::<u64>()).prop_map(|(members, hash)| {
+        let subset = |bits: usize| {
+            let chosen =
+                members.iter().enumerate().filter(move |(place, _)| bits >> place & 1 == 1);
+            chosen.map(|(_, &(number, _))| BackendId::new(number)).collect()
+        };
+        let attempts = (0..1 << members.len())
+            .map(|bits| Attempt { hash, tried: subset(bits), stays: false })
+            .collect();
+        Stage { members, attempts }
+    })
+}
+
+/// A pick that is looked at.
+struct Pick<'a> {
+    pool: &'a Pool<()>,
+    flow: Flow<'a>,
+    choice: Option<usize>,
+}
+
+/// Lets `law` judge every pick of a fresh scheduler's history.
+fn play(
+    make: &dyn Fn() -> Arc<dyn Scheduler>,
+    history: &History,
+    mut law: impl FnMut(&Pick<'_>) -> TestCaseResult,
+) -> TestCaseResult {
+    rebuilds(make, history, |pool, stage, rng| {
+        let mut staying = Vec::new();
+        for attempt in &stage.attempts {
+            let flow = Flow::new(attempt.hash).retried(&attempt.tried);
+            let choice = pool.scheduler().pick(pool.members(), &flow, rng);
+            law(&Pick { pool: &pool, flow, choice })?;
+            let backend = choice.and_then(|index| pool.backends().get(index));
+            staying.extend(backend.filter(|_| attempt.stays).cloned().map(Lease::new));
+        }
+        Ok(())
+    })
+}
+
+/// Takes a fresh scheduler through the memberships of `history`.
+fn rebuilds(
+    make: &dyn Fn() -> Arc<dyn Scheduler>,
+    history: &History,
+    mut each: impl FnMut(Pool<()>, &Stage, &mut dyn Rng) -> TestCaseResult,
+) -> TestCaseResult {
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(history.seed);
+    let mut known = BTreeMap::new();
+    let mut scheduler = make();
+    for stage in &history.stages {
+        let members = stage.members.iter().map(|&(number, weight)| {
+            let backend = known.entry(number).or_insert_with(|| {
+                Arc::new(Backend::new(BackendId::new(number), format!("backend {number}"), ()))
+            });
+            (Arc::clone(backend), Weight::new(weight))
+        });
+        let pool = Pool::new(members.collect::<Vec<_>>(), &*scheduler);
+        scheduler = Arc::clone(pool.scheduler());
+        each(pool, stage, &mut rng)?;
+    }
+    Ok(())
+}
+
+fn usable(pick: &Pick<'_>) -> TestCaseResult {
+    let Some(index) = pick.choice else { return Ok(()) };
+    let members = pick.pool.members();
+    let Some(chosen) = members.get(index) else {
+        return broken(pick, format!("picked index {index} of {}", members.len()));
+    };
+    if chosen.weight.is_zero() {
+        return broken(pick, format!("picked {}, whose weight is 0", chosen.id));
+    }
+    if pick.flow.has_tried(chosen.id) {
+        return broken(pick, format!("picked {}, which refused the flow", chosen.id));
+    }
+    Ok(())
+}
+
+fn needed(pick: &Pick<'_>) -> TestCaseResult {
+    match pick.pool.members().iter().find(|member| pick.flow.may_use(member)) {
+        Some(free) if pick.choice.is_none() => {
+            broken(pick, format!("picked nobody, {} would have been usable", free.id))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn legal(pick: &Pick<'_>) -> TestCaseResult {
+    usable(pick)?;
+    needed(pick)
+}
+
+fn broken(pick: &Pick<'_>, what: String) -> TestCaseResult {
+    Err(TestCaseError::fail(format!("{what}, for {:?} over {:?}", pick.flow, pick.pool)))
+}
+
+fn old_pool_serves(make: &dyn Fn() -> Arc<dyn Scheduler>, history: &History) -> TestCaseResult {
+    let mut previous: Option<Pool<()>> = None;
+    rebuilds(make, history, |pool, stage, rng| {
+        for attempt in &stage.attempts {
+            let flow = Flow::new(attempt.hash).retried(&attempt.tried);
+            for pool in previous.iter().chain([&pool]) {
+                let choice = pool.scheduler().pick(pool.members(), &flow, rng);
+                legal(&Pick { pool, flow, choice })?;
+            }
+        }
+        previous = Some(pool);
+        Ok(())
+    })
+}
+
+fn repeats(make: &dyn Fn() -> Arc<dyn Scheduler>, history: &History) -> TestCaseResult {
+    let picks = || {
+        let mut picks = Vec::new();
+        play(make, history, |pick| {
+            picks.push(pick.choice);
+            Ok(())
+        })?;
+        Ok::<_, TestCaseError>(picks)
+    };
+    let (once, again) = (picks()?, picks()?);
+    match once.iter().zip(&again).position(|(one, other)| one != other) {
+        Some(place) => Err(TestCaseError::fail(format!(
+            "pick {place} was {:?} once and {:?} again",
+            once[place], again[place]
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn threads_are_served(make: &dyn Fn() -> Arc<dyn Scheduler>) -> TestCaseResult {
+    const THREADS: u64 = 4;
+    let members = (0..5).map(|number| {
+        let backend = Backend::new(BackendId::new(number), format!("backend {number}"), ());
+        (Arc::new(backend), Weight::new(number as u16))
+    });
+    let pool = Pool::new(members, &*make());
+    let serve = |thread: u64| {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(thread);
+        let refused = [BackendId::new(thread as u32)];
+        for round in 0..500 {
+            let tried = if round % 4 == 0 { &refused[..] } else { &[] };
+            let flow = Flow::new(round * THREADS + thread).retried(tried);
+            let choice = pool.scheduler().pick(pool.members(), &flow, &mut rng);
+            legal(&Pick { pool: &pool, flow, choice })?;
+            let _stays = choice.map(|index| Lease::new(Arc::clone(&pool.backends()[index])));
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..THREADS).map(|thread| scope.spawn(move || serve(thread))).collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread.join().unwrap_or_else(|_| Err(TestCaseError::fail("a picking thread panicked")))
+        })
+    })
+}
+
+/// Tries `law` on as many `cases` as asked for of what `strategy` comes up with.
+fn hold<S: Strategy>(
+    law: &str,
+    cases: u32,
+    strategy: &S,
+    test: impl Fn(S::Value) -> TestCaseResult,
+) {
+    // What a failure says is all that is needed to repeat it: a library leaves no files behind.
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    if let Err(error) = TestRunner::new(config).run(strategy, test) {
+        panic!("the scheduler breaks the law `{law}`: {error}");
+    }
+}

@@ -1,0 +1,181 @@
+//! All ten schedulers under the property suite, those that rotate also from anywhere in their
+//! rotation; and the suite itself under schedulers that break its laws.
+
+mod support;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use lb_core::rand::Rng;
+use lb_core::{Algorithm, Flow, Member, Scheduler, laws};
+
+macro_rules! obey {
+    ($($name:ident: $algorithm:ident),+ $(,)?) => {
+        $(#[test]
+        fn $name() {
+            laws::check(&|| Algorithm::$algorithm.scheduler());
+        })+
+
+        #[test]
+        fn none_is_left_out() {
+            assert_eq!([$(Algorithm::$algorithm),+], Algorithm::ALL);
+        }
+    };
+}
+
+obey! {
+    fo: Fo,
+    lc: Lc,
+    nq: Nq,
+    p2c: P2c,
+    random: Random,
+    rr: Rr,
+    sed: Sed,
+    sh: Sh,
+    wlc: Wlc,
+    wrr: Wrr,
+}
+
+#[test]
+fn rotations_that_start_anywhere() {
+    let mut rng = support::seeded(1);
+    for phase in [u64::MAX, rng.next_u64()] {
+        laws::check(&|| Algorithm::Rr.scheduler_at(phase));
+        laws::check(&|| Algorithm::Wrr.scheduler_at(phase));
+    }
+}
+
+/// A scheduler out of one function of the members, the flow and how many picks came before.
+#[derive(Debug)]
+struct Rogue {
+    pick: Judgement,
+    picks: AtomicUsize,
+}
+
+type Judgement = fn(&[Member], &Flow<'_>, usize) -> Option<usize>;
+
+impl Rogue {
+    fn with(pick: Judgement) -> Arc<dyn Scheduler> {
+        Arc::new(Self { pick, picks: AtomicUsize::new(0) })
+    }
+}
+
+impl Scheduler for Rogue {
+    fn rebuild(&self, _: &[Member]) -> Arc<dyn Scheduler> {
+        Self::with(self.pick)
+    }
+
+    fn pick(&self, members: &[Member], flow: &Flow<'_>, _: &mut dyn Rng) -> Option<usize> {
+        (self.pick)(members, flow, self.picks.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+fn complaint(make: &dyn Fn() -> Arc<dyn Scheduler>) -> String {
+    let verdict = catch_unwind(AssertUnwindSafe(|| laws::check(make)));
+    *verdict.expect_err("this one must not pass").downcast::<String>().unwrap()
+}
+
+fn honest(members: &[Member], flow: &Flow<'_>) -> Option<usize> {
+    members.iter().position(|member| flow.may_use(member))
+}
+
+#[test]
+fn an_honest_one_passes() {
+    laws::check(&|| Rogue::with(|members, flow, _| honest(members, flow)));
+}
+
+#[test]
+fn who_picks_drained_members_is_caught() {
+    let drained: Judgement =
+        |members, flow, _| members.iter().position(|member| !flow.has_tried(member.id));
+    assert!(complaint(&|| Rogue::with(drained)).contains("whose weight is 0"));
+}
+
+#[test]
+fn who_forgets_what_was_tried_is_caught() {
+    let forgetful: Judgement = |members, flow, _| {
+        // Minds one refusal, not several.
+        let tried = flow.tried.get(..1).unwrap_or_default();
+        honest(members, &Flow::new(0).retried(tried))
+    };
+    assert!(complaint(&|| Rogue::with(forgetful)).contains("refused the flow"));
+}
+
+#[test]
+fn who_gives_up_too_soon_is_caught() {
+    let lazy: Judgement = |members, flow, _| honest(members, flow).filter(|&index| index < 2);
+    assert!(complaint(&|| Rogue::with(lazy)).contains("would have been usable"));
+}
+
+#[test]
+fn who_divides_by_the_weight_is_caught() {
+    let naive: Judgement = |members, flow, picks| {
+        let total: u64 = members.iter().map(|member| u64::from(member.weight)).sum();
+        let _turn = picks as u64 % total;
+        honest(members, flow)
+    };
+    assert!(complaint(&|| Rogue::with(naive)).contains("divisor of zero"));
+}
+
+#[test]
+fn who_overflows_is_caught() {
+    let narrow: Judgement = |members, flow, _| {
+        let _total: u16 = members.iter().map(|member| member.weight.value()).sum();
+        honest(members, flow)
+    };
+    assert!(complaint(&|| Rogue::with(narrow)).contains("overflow"));
+}
+
+#[test]
+fn who_remembers_a_shared_past_is_caught() {
+    static PICKS: AtomicUsize = AtomicUsize::new(0);
+    let shared: Judgement = |members, flow, _| {
+        let usable = members.iter().filter(|member| flow.may_use(member)).count();
+        let place = PICKS.fetch_add(1, Ordering::Relaxed).checked_rem(usable)?;
+        let mut usable = (0..members.len()).filter(|&index| flow.may_use(&members[index]));
+        usable.nth(place)
+    };
+    assert!(complaint(&|| Rogue::with(shared)).contains("`repeats itself`"));
+}
+
+/// Writes down in one place for all pools how many members the newest has.
+#[derive(Debug, Default)]
+struct Common(Arc<AtomicUsize>);
+
+impl Scheduler for Common {
+    fn rebuild(&self, members: &[Member]) -> Arc<dyn Scheduler> {
+        self.0.store(members.len(), Ordering::Relaxed);
+        Arc::new(Self(Arc::clone(&self.0)))
+    }
+
+    fn pick(&self, members: &[Member], flow: &Flow<'_>, _: &mut dyn Rng) -> Option<usize> {
+        (0..self.0.load(Ordering::Relaxed))
+            .find(|&index| members.get(index).is_none_or(|member| flow.may_use(member)))
+    }
+}
+
+#[test]
+fn who_serves_the_newest_pool_only_is_caught() {
+    assert!(complaint(&|| Arc::new(Common::default())).contains("`leaves the old pool serving`"));
+}
+
+/// Never looks at the members again after the first rebuild.
+#[derive(Debug)]
+struct Stale(Option<usize>);
+
+impl Scheduler for Stale {
+    fn rebuild(&self, members: &[Member]) -> Arc<dyn Scheduler> {
+        Arc::new(Self(self.0.or(Some(members.len()))))
+    }
+
+    fn pick(&self, members: &[Member], flow: &Flow<'_>, _: &mut dyn Rng) -> Option<usize> {
+        (0..self.0?).find(|&index| members.get(index).is_none_or(|member| flow.may_use(member)))
+    }
+}
+
+#[test]
+fn who_ignores_changes_is_caught() {
+    // The extremes change the membership too, and come first.
+    assert!(complaint(&|| Arc::new(Stale(None))).contains("breaks the law"));
+}
