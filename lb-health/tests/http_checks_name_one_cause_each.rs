@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
-const TIMEOUT: Duration = Duration::from_millis(400);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A server that reads one request and then does as it is told.
 async fn server<F, R>(behave: F) -> SocketAddr
@@ -227,6 +227,24 @@ async fn a_closed_port_refuses() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     assert_eq!(cause(address).await, "refused");
+}
+
+/// E18: what the server does not close, the checker resets.
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn nothing_is_left_in_time_wait() {
+    let address = server(|mut stream, _| async move {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+        let _ = stream.read_u8().await;
+    })
+    .await;
+    for _ in 0..50 {
+        assert_eq!(cause(address).await, "ok");
+    }
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = format!(":{:04X} ", address.port());
+    let waiting = table.lines().filter(|line| line.contains(&port) && line.contains(" 06 "));
+    assert_eq!(waiting.count(), 0);
 }
 
 #[test]

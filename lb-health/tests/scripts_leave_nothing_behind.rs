@@ -138,7 +138,7 @@ async fn a_flood_of_output_neither_blocks_nor_fills_memory() {
 async fn a_hanging_script_and_its_child_are_ended() {
     let file = scratch();
     let script = format!("echo $$ > {0}; sleep 100 & echo $! >> {0}; wait", file.display());
-    let error = shell(&script).oneshot(target(400)).await.unwrap_err();
+    let error = shell(&script).oneshot(target(1_000)).await.unwrap_err();
     assert_eq!(error.cause(), "timeout-script");
     assert_gone_within(&ids(&file, 2).await, Duration::from_secs(1)).await;
     std::fs::remove_file(file).unwrap();
@@ -152,9 +152,9 @@ async fn a_script_that_ignores_sigterm_is_killed() {
     let begin = Instant::now();
     let slots = ScriptSlots::new(NonZeroUsize::MIN);
     let checker = Script::new("/bin/sh", ["-c", &script], slots.clone());
-    let error = checker.oneshot(target(300)).await.unwrap_err();
+    let error = checker.oneshot(target(1_000)).await.unwrap_err();
     assert_eq!(error.cause(), "timeout-script");
-    assert!(begin.elapsed() < Duration::from_millis(600), "the answer does not wait for the end");
+    assert!(begin.elapsed() < Duration::from_millis(1_900), "the answer does not wait for the end");
     let ids = ids(&file, 1).await;
     assert!(!gone(&ids));
     assert_eq!(slots.free(), 0, "it still counts");
@@ -209,14 +209,14 @@ async fn no_more_run_at_once_than_there_are_slots() {
     let slots = ScriptSlots::new(NonZeroUsize::new(2).unwrap());
     let tasks: Vec<_> = (0..6_u16)
         .map(|port| {
-            let script = Script::new("/bin/sh", ["-c", "sleep 0.2"], slots.clone());
+            let script = Script::new("/bin/sh", ["-c", "sleep 0.4"], slots.clone());
             // Less time than the queue takes: waiting does not count.
-            let mut target = target(450);
+            let mut target = target(1_100);
             target.address.set_port(port);
             tokio::spawn(script.oneshot(target))
         })
         .collect();
-    sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(200)).await;
     assert_eq!(slots.free(), 0);
     for task in tasks {
         assert!(task.await.unwrap().is_ok());
@@ -228,15 +228,15 @@ async fn one_address_has_one_run_even_while_the_last_is_dying() {
     let file = scratch();
     // Fails if another is there; takes its time to die.
     let script = format!(
-        "test -e {0} && exit 7; touch {0}; trap 'sleep 0.3; rm {0}; exit' TERM; sleep 1 & wait",
+        "test -e {0} && exit 7; touch {0}; trap 'sleep 0.3; rm {0}; exit' TERM; sleep 5 & wait",
         file.display()
     );
     let mut checker = shell(&script);
-    let first = checker.ready().await.unwrap().call(target(200)).await;
+    let first = checker.ready().await.unwrap().call(target(600)).await;
     assert_eq!(first.unwrap_err().cause(), "timeout-script");
-    let second = checker.clone().oneshot(target(800)).await;
+    let second = checker.clone().oneshot(target(1_200)).await;
     assert_eq!(second.unwrap_err().cause(), "timeout-script");
-    sleep(Duration::from_millis(600)).await;
+    sleep(Duration::from_millis(1_000)).await;
     assert!(!file.exists());
 }
 
