@@ -1,7 +1,5 @@
 //! What holds for keys that are not given, and how the sample is understood.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::time::Duration;
 
 use lb_bins::config::{

@@ -8,6 +8,7 @@
 
 mod checks;
 mod command;
+mod plan;
 mod reload;
 mod report;
 mod service;
@@ -15,6 +16,7 @@ mod service;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use lb_core::{Admin as Word, BackendState};
 use lb_health::{Because, Verdict};
 use tokio::sync::mpsc;
@@ -23,8 +25,8 @@ use tracing::{info, warn};
 
 pub use checks::{CheckConfigError, ServerKey};
 pub use command::{Handle, Order, Refusal};
+pub use plan::PlanError;
 pub use reload::ReloadError;
-pub use service::PlanError;
 
 use crate::admin::Admin;
 use crate::config::Config;
@@ -35,6 +37,8 @@ use service::Service;
 
 /// Attempts that control has not read yet. Beyond them it is told enough already.
 const ATTEMPTS: usize = 4096;
+/// Verdicts and attempts that may go into one pool. A command never waits for more.
+const BATCH: usize = 1024;
 /// How often expired clients are forgotten and, while stopping, open connections counted.
 const TICK: Duration = Duration::from_secs(1);
 const STOPPING_TICK: Duration = Duration::from_millis(20);
@@ -107,16 +111,15 @@ impl Control {
                     }
                 }
                 (place, verdict) = self.checks.next() => self.judge(place, &verdict),
-                Some(attempt) = self.attempted.recv() => {
-                    let place = Place { server: attempt.server, backend: attempt.backend };
-                    self.checks.passive(place, attempt.outcome);
-                }
+                Some(attempt) = self.attempted.recv() => self.learn(attempt),
                 () = sleep_until(deadline.into()) => {
                     if self.handle_timeout(Instant::now()).is_break() {
                         break;
                     }
                 }
             }
+            self.catch_up();
+            self.services.iter_mut().for_each(Service::settle);
         }
         let scripts = self.services.into_iter().map(Service::finish);
         let _ = tokio::time::timeout(LAST_SCRIPTS, futures::future::join_all(scripts)).await;
@@ -136,6 +139,7 @@ impl Control {
         }
         self.cuts.retain(|cut| {
             if cut.at <= now {
+                info!(backend = %cut.upstream.address(), "drain timeout: its connections are cut");
                 cut.upstream.cut();
             }
             cut.at > now
@@ -163,6 +167,25 @@ impl Control {
             left => warn!("the drain timeout is over: {left} connections are cut"),
         }
         ControlFlow::Break(())
+    }
+
+    /// Takes in what else is there already, so that many verdicts at once (a start, a rack that
+    /// dies) make one new pool and not one each.
+    fn catch_up(&mut self) {
+        for _ in 0..BATCH {
+            if let Ok(attempt) = self.attempted.try_recv() {
+                self.learn(attempt);
+            } else if let Some((place, verdict)) = self.checks.next().now_or_never() {
+                self.judge(place, &verdict);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn learn(&mut self, attempt: Attempt) {
+        let place = Place { server: attempt.server, backend: attempt.backend };
+        self.checks.passive(place, attempt.outcome);
     }
 
     fn judge(&mut self, place: Place, verdict: &Verdict) {
@@ -247,6 +270,8 @@ impl Control {
                 Order::Weight(weight) => machine.set_weight(backend, weight),
             };
         });
+        // Before the answer: whoever gets it may rely on it.
+        service.settle();
         let place = Place { server: service.key, backend };
         if matches!(order, Order::Weight(_)) {
             return Ok(());

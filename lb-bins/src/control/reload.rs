@@ -8,7 +8,8 @@ use tracing::info;
 
 use super::Control;
 use super::checks::{CheckConfigError, Place, Prepared, ServerKey};
-use super::service::{Plan, PlanError, Service, Socket};
+use super::plan::{Plan, PlanError, Socket};
+use super::service::Service;
 use crate::admin::Admin;
 use crate::config::{Config, VirtualServer};
 use crate::tcp::{BindError, Bound, Listener};

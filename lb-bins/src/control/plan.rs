@@ -1,0 +1,209 @@
+//! What a virtual server is about to be: everything that can be wrong with it is found here.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use lb_core::{
+    BackendConfig, ConfigError, Director, Granularity, QuorumError, QuorumRule, Scheduler,
+    SorryServer, VirtualServer, VirtualServerConfig,
+};
+use tokio::sync::mpsc;
+use tracing::info;
+
+use super::checks::ServerKey;
+use super::service::Service;
+use crate::config::{self, CheckKind, Quorum, SorryMode};
+use crate::tcp::{
+    Attempt, Bound, Endpoint, Listener, Route, RouteSettings, Tally, Upstream, Workers,
+};
+
+/// A virtual server's configuration in the form that lb-core takes, checked.
+pub(super) struct Plan {
+    machine: VirtualServerConfig<Endpoint>,
+    config: config::VirtualServer,
+}
+
+/// A virtual server that cannot be built: the configuration's rules and the machine's differ.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The backends and the quorum.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The quorum alone.
+    #[error(transparent)]
+    Quorum(#[from] QuorumError),
+}
+
+/// Where a service gets its connections from.
+pub(super) enum Socket<'a> {
+    /// Nobody listened there before.
+    Bound(Bound, &'a Workers),
+    /// This or another service listens there already.
+    Open(Arc<Listener>),
+}
+
+impl Plan {
+    /// A plan for `config`, with the endpoints of `running` where the address is the same.
+    ///
+    /// # Errors
+    /// [`PlanError`], if lb-core refuses what the configuration allowed.
+    pub(super) fn new(
+        config: config::VirtualServer,
+        running: Option<&Service>,
+    ) -> Result<Self, PlanError> {
+        let endpoint = |address| {
+            let known = running.and_then(|service| service.endpoint(address));
+            known.unwrap_or_else(|| Upstream::new(address))
+        };
+        let backends = config.backends.iter().map(|backend| {
+            let name = backend.address.to_string();
+            let planned =
+                BackendConfig::new(name, endpoint(backend.address)).weighing(backend.weight);
+            let reports = |check: &config::Check| {
+                matches!(check.kind, CheckKind::Script { dynamic_weight: true, .. })
+            };
+            match (backend.checks.is_empty(), backend.checks.iter().any(reports)) {
+                (true, _) => planned.initially_up(),
+                (false, true) => planned.reporting_weight(),
+                (false, false) => planned,
+            }
+        });
+        let sorry = config.sorry_server.map(|address| SorryServer {
+            backend: BackendConfig::new(address.to_string(), endpoint(address)),
+            mode: match config.sorry_mode {
+                SorryMode::Last => lb_core::SorryMode::NoneAlive,
+                SorryMode::Quorum => lb_core::SorryMode::QuorumLost,
+            },
+        });
+        let quorum = match config.quorum {
+            Quorum::Weight { quorum, hysteresis } => QuorumRule::new(quorum, hysteresis)?,
+            Quorum::Thresholds { up_at, down_at } => QuorumRule::between(up_at, down_at)?,
+            Quorum::Shares { up_at, down_at } => QuorumRule::share(up_at.into(), down_at.into())?,
+        };
+        let machine = VirtualServerConfig { backends: backends.collect(), quorum, sorry };
+        machine.validate()?;
+        Ok(Self { machine, config })
+    }
+
+    /// What is planned for.
+    pub(super) const fn config(&self) -> &config::VirtualServer {
+        &self.config
+    }
+
+    /// Begins a service that was not there before.
+    ///
+    /// # Errors
+    /// None in practice: the plan is checked.
+    pub(super) fn start(
+        self,
+        key: ServerKey,
+        attempts: mpsc::Sender<Attempt>,
+        socket: Socket<'_>,
+    ) -> Result<Service, ConfigError> {
+        let Self { machine, config } = self;
+        let machine = VirtualServer::new(machine, scheduler(&config))?;
+        let director = director(&config, &machine);
+        let tally = Arc::default();
+        let listener = socket.lead_to(route(&config, key, &director, &tally, attempts));
+        Ok(Service::new(key, config, machine, director, tally, listener))
+    }
+
+    /// Takes over a service that runs.
+    ///
+    /// # Errors
+    /// None in practice: the plan is checked.
+    pub(super) fn take_over(
+        self,
+        mut service: Service,
+        attempts: mpsc::Sender<Attempt>,
+        socket: Socket<'_>,
+    ) -> Result<Service, ConfigError> {
+        let Self { machine, config } = self;
+        log_changes(&service.config, &config);
+        if config.scheduler != service.config.scheduler {
+            service.machine.set_scheduler(scheduler(&config));
+        }
+        service.machine.reconfigure(machine)?;
+        if config.persistence != service.config.persistence {
+            service.director = director(&config, &service.machine);
+        }
+        let route = route(&config, service.key, &service.director, &service.tally, attempts);
+        service.move_to(socket.lead_to(route));
+        service.config = config;
+        Ok(service)
+    }
+}
+
+/// A rotation of its own, so that a fleet does not begin with the same backend everywhere.
+fn scheduler(config: &config::VirtualServer) -> Arc<dyn Scheduler> {
+    config.scheduler.scheduler_at(rand::random())
+}
+
+fn director(
+    config: &config::VirtualServer,
+    machine: &VirtualServer<Endpoint>,
+) -> Arc<Director<IpAddr, Endpoint>> {
+    let director = Director::new(Arc::clone(machine.published()));
+    Arc::new(match config.persistence {
+        Some(persistence) => {
+            let capacity = NonZeroUsize::new(persistence.capacity as usize);
+            director.with_persistence(persistence.timeout, capacity.unwrap_or(NonZeroUsize::MIN))
+        }
+        None => director,
+    })
+}
+
+fn route(
+    config: &config::VirtualServer,
+    key: ServerKey,
+    director: &Arc<Director<IpAddr, Endpoint>>,
+    tally: &Arc<Tally>,
+    attempts: mpsc::Sender<Attempt>,
+) -> Arc<Route> {
+    let bits = config.persistence.map(|persistence| persistence.granularity);
+    let settings = RouteSettings {
+        server: key,
+        name: config.name.clone(),
+        granularity: bits.map_or(Granularity::HOST, Granularity::new),
+        connect_timeout: config.connect_timeout,
+        retries: config.retries.into(),
+    };
+    Arc::new(Route::new(settings, Arc::clone(director), Arc::clone(tally), attempts))
+}
+
+fn log_changes(before: &config::VirtualServer, after: &config::VirtualServer) {
+    let virtual_server = &*after.name;
+    if before.name != after.name {
+        info!(virtual_server, "renamed, from {}", before.name);
+    }
+    for gone in &before.backends {
+        if !after.backends.iter().any(|backend| backend.address == gone.address) {
+            info!(virtual_server, backend = %gone.address, "removed from the configuration");
+        }
+    }
+    for backend in &after.backends {
+        let address = backend.address;
+        match before.backends.iter().find(|former| former.address == address) {
+            None => info!(virtual_server, backend = %address, "added by the configuration"),
+            Some(former) if former.weight != backend.weight => {
+                let (from, to) = (former.weight, backend.weight);
+                info!(virtual_server, backend = %address, "weight {from} → {to}: configuration");
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+impl Socket<'_> {
+    fn lead_to(self, route: Arc<Route>) -> Arc<Listener> {
+        match self {
+            Self::Bound(bound, workers) => Arc::new(Listener::open(bound, route, workers)),
+            Self::Open(listener) => {
+                listener.lead_to(route);
+                listener
+            }
+        }
+    }
+}
