@@ -1,0 +1,129 @@
+//! The persistence table against the simplest thing that could be right: a list in order of last
+//! use.
+#![cfg_attr(fuzzing, no_main)]
+
+use std::num::NonZeroUsize;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use fuzz::arbitrary::{self, Arbitrary};
+use lb_core::{BackendId, PersistenceTable};
+
+fuzz::target!(|script: Script| script.run());
+
+#[derive(Arbitrary, Debug)]
+struct Script {
+    timeout: u8,
+    capacity: u8,
+    steps: Vec<Step>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Step {
+    Expire,
+    Forget {
+        backend: u8,
+    },
+    Get {
+        key: u8,
+    },
+    Insert {
+        key: u8,
+        backend: u8,
+    },
+    /// Clocks of several callers are not quite the same.
+    LateGet {
+        key: u8,
+        behind: u8,
+    },
+    Wait {
+        seconds: u8,
+    },
+}
+
+/// One remembered client: key, backend, expiry in seconds from the start.
+type Entry = (u8, u8, u64);
+
+struct Model {
+    timeout: u64,
+    capacity: usize,
+    /// Longest unused first.
+    entries: Vec<Entry>,
+}
+
+impl Model {
+    fn place(&self, key: u8) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.0 == key)
+    }
+
+    /// Moves to the end, and never expires before an entry that was used earlier.
+    fn append(&mut self, now: u64, key: u8, backend: u8) {
+        let newest = self.entries.last().map_or(0, |entry| entry.2);
+        self.entries.retain(|entry| entry.0 != key);
+        self.entries.push((key, backend, newest.max(now + self.timeout)));
+    }
+
+    fn get(&mut self, now: u64, key: u8) -> Option<u8> {
+        let place = self.place(key)?;
+        let (_, backend, expires) = self.entries[place];
+        if expires <= now {
+            self.entries.remove(place);
+            return None;
+        }
+        self.append(now, key, backend);
+        Some(backend)
+    }
+
+    fn insert(&mut self, now: u64, key: u8, backend: u8) {
+        if self.place(key).is_none() && self.entries.len() == self.capacity {
+            self.entries.remove(0);
+        }
+        self.append(now, key, backend);
+    }
+}
+
+impl Script {
+    fn run(self) {
+        let timeout = u64::from(self.timeout);
+        let capacity = NonZeroUsize::new(self.capacity.into()).unwrap_or(NonZeroUsize::MIN);
+        let mut table = PersistenceTable::new(Duration::from_secs(timeout), capacity);
+        let mut model = Model { timeout, capacity: capacity.get(), entries: Vec::new() };
+        let mut now = 1000;
+        for step in self.steps {
+            match step {
+                Step::Expire => {
+                    table.handle_timeout(at(now));
+                    model.entries.retain(|entry| entry.2 > now);
+                    assert!(table.next_deadline().is_none_or(|deadline| deadline > at(now)));
+                }
+                Step::Forget { backend } => {
+                    table.forget(BackendId::new(backend.into()));
+                    model.entries.retain(|entry| entry.1 != backend);
+                }
+                Step::Get { key } => look_up(&mut table, &mut model, now, key),
+                Step::Insert { key, backend } => {
+                    table.insert(at(now), key, BackendId::new(backend.into()));
+                    model.insert(now, key, backend);
+                }
+                Step::LateGet { key, behind } => {
+                    look_up(&mut table, &mut model, now - u64::from(behind), key);
+                }
+                Step::Wait { seconds } => now += u64::from(seconds),
+            }
+            assert_eq!(table.len(), model.entries.len());
+            assert!(table.len() <= capacity.get());
+            assert_eq!(table.next_deadline(), model.entries.first().map(|entry| at(entry.2)));
+        }
+    }
+}
+
+fn look_up(table: &mut PersistenceTable<u8>, model: &mut Model, now: u64, key: u8) {
+    let known = table.get(at(now), &key);
+    assert_eq!(known, model.get(now, key).map(|backend| BackendId::new(backend.into())));
+}
+
+/// So many seconds after the start of the process.
+fn at(seconds: u64) -> Instant {
+    static START: OnceLock<Instant> = OnceLock::new();
+    *START.get_or_init(Instant::now) + Duration::from_secs(seconds)
+}

@@ -1,0 +1,261 @@
+//! The control machine against a model that remembers everything and computes nothing ahead.
+#![cfg_attr(fuzzing, no_main)]
+
+use std::collections::{HashMap, HashSet};
+
+use fuzz::arbitrary::{self, Arbitrary};
+use lb_core::{
+    Action, Admin, Algorithm, BackendConfig, BackendId, Event, Health, QuorumRule, ReportedWeight,
+    SorryMode, SorryServer, VirtualServer, VirtualServerConfig, Weight,
+};
+
+fuzz::target!(|script: Script| script.run());
+
+#[derive(Arbitrary, Debug)]
+struct Script {
+    algorithm: u8,
+    first: Configuration,
+    steps: Vec<Step>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Step {
+    Admin { backend: u8, word: Word },
+    Drain,
+    Health { backend: u8, up: bool, reports: Vec<u8> },
+    Reconfigure(Configuration),
+    Reschedule { algorithm: u8 },
+    Weight { backend: u8, weight: u8 },
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Word {
+    Drain,
+    Maintenance,
+    Ready,
+}
+
+#[derive(Arbitrary, Clone, Debug)]
+struct Configuration {
+    backends: Vec<Line>,
+    quorum: u8,
+    hysteresis: u8,
+    /// The sorry server's name, and whether it waits until nobody is alive.
+    sorry: Option<(u8, bool)>,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+struct Line {
+    name: u8,
+    weight: u8,
+    initially_up: bool,
+}
+
+const MOST_BACKENDS: usize = 16;
+
+/// What the model knows of one backend, by name.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    id: BackendId,
+    line: Line,
+    weight: u8,
+    admin: Admin,
+    health: Option<Health>,
+}
+
+impl Known {
+    fn live_weight(&self) -> Option<Weight> {
+        let initial = self.line.initially_up.then_some(Health::UP);
+        let Health::Up { weight } = self.health.or(initial)? else { return None };
+        match self.admin {
+            Admin::Maintenance => None,
+            Admin::Drain => Some(Weight::ZERO),
+            Admin::Ready => Some(weight.over(Weight::new(self.weight.into()))),
+        }
+    }
+}
+
+/// What must hold, and what was seen so far.
+struct Run {
+    server: VirtualServer<()>,
+    known: Vec<Known>,
+    config: Configuration,
+    rule: QuorumRule,
+    quorum_up: bool,
+    /// Whoever had an identity, and under which name.
+    issued: HashMap<BackendId, String>,
+    generation: u64,
+    published: usize,
+}
+
+impl Script {
+    fn run(self) {
+        let Some((config, rule)) = self.first.build() else { return };
+        let Ok(server) = VirtualServer::new(config, algorithm(self.algorithm)) else { return };
+        let mut run = Run {
+            server,
+            known: Vec::new(),
+            config: self.first.clone(),
+            rule,
+            quorum_up: false,
+            issued: HashMap::new(),
+            generation: 0,
+            published: 0,
+        };
+        run.learn(self.first, rule);
+        run.drain();
+        assert_eq!(run.published, 1, "the first drain publishes");
+        for step in self.steps {
+            run.step(step);
+        }
+        run.drain();
+        let published = run.published;
+        run.drain();
+        assert_eq!(run.published, published, "nothing new, nothing published");
+    }
+}
+
+impl Configuration {
+    fn build(&self) -> Option<(VirtualServerConfig<()>, QuorumRule)> {
+        let rule = QuorumRule::new(self.quorum.into(), self.hysteresis.into()).ok()?;
+        let backends = self.backends.iter().take(MOST_BACKENDS).map(|line| {
+            let backend =
+                BackendConfig::new(line.name.to_string(), ()).weighing(u16::from(line.weight));
+            if line.initially_up { backend.initially_up() } else { backend }
+        });
+        let sorry = self.sorry.map(|(name, waits)| SorryServer {
+            backend: BackendConfig::new(name.to_string(), ()),
+            mode: if waits { SorryMode::NoneAlive } else { SorryMode::QuorumLost },
+        });
+        let config =
+            VirtualServerConfig { quorum: rule, sorry, ..VirtualServerConfig::of(backends) };
+        Some((config, rule))
+    }
+}
+
+impl Run {
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Admin { backend, word } => {
+                let word = match word {
+                    Word::Drain => Admin::Drain,
+                    Word::Maintenance => Admin::Maintenance,
+                    Word::Ready => Admin::Ready,
+                };
+                let id = self.target(backend);
+                let known = self.change(id, |known| known.admin = word);
+                assert_eq!(self.server.set_admin(id, word), known);
+            }
+            Step::Drain => self.drain(),
+            Step::Health { backend, up, reports } => {
+                let reports = reports.into_iter().map(|report| Weight::new(report.into()));
+                let weight = reports.fold(ReportedWeight::NONE, ReportedWeight::and);
+                let health = if up { Health::Up { weight } } else { Health::Down };
+                let id = self.target(backend);
+                self.change(id, |known| known.health = Some(health));
+                self.server.handle_health(id, health);
+            }
+            Step::Reconfigure(configuration) => {
+                let Some((config, rule)) = configuration.build() else { return };
+                if self.server.reconfigure(config).is_ok() {
+                    self.learn(configuration, rule);
+                }
+            }
+            Step::Reschedule { algorithm: number } => self.server.set_scheduler(algorithm(number)),
+            Step::Weight { backend, weight } => {
+                let id = self.target(backend);
+                let known = self.change(id, |known| known.weight = weight);
+                assert_eq!(self.server.set_weight(id, Weight::new(weight.into())), known);
+            }
+        }
+    }
+
+    /// Mostly somebody who is configured.
+    fn target(&self, number: u8) -> BackendId {
+        match self.known.get(usize::from(number) % (MOST_BACKENDS + 1)) {
+            Some(known) => known.id,
+            None => BackendId::new(number.into()),
+        }
+    }
+
+    fn change(&mut self, id: BackendId, change: impl FnOnce(&mut Known)) -> bool {
+        self.known.iter_mut().find(|known| known.id == id).map(change).is_some()
+    }
+
+    /// Follows an accepted configuration; identities are the machine's to give, and checked.
+    fn learn(&mut self, configuration: Configuration, rule: QuorumRule) {
+        let lines: Vec<_> = configuration.backends.iter().take(MOST_BACKENDS).copied().collect();
+        let ids: Vec<_> = self.server.backends().map(|backend| backend.id).collect();
+        assert_eq!(ids.len(), lines.len());
+        let before = std::mem::take(&mut self.known);
+        for (line, id) in lines.into_iter().zip(ids) {
+            let old = before.iter().find(|known| known.line.name == line.name);
+            let known = match old {
+                Some(old) => {
+                    assert_eq!(old.id, id, "who stays keeps the identity");
+                    let weight =
+                        if old.line.weight == line.weight { old.weight } else { line.weight };
+                    Known { line, weight, ..*old }
+                }
+                None => {
+                    let admin = Admin::Ready;
+                    Known { id, line, weight: line.weight, admin, health: None }
+                }
+            };
+            if old.is_none() {
+                let taken = self.issued.insert(id, line.name.to_string());
+                assert_eq!(taken, None, "{id} was somebody's");
+            }
+            self.known.push(known);
+        }
+        (self.config, self.rule) = (configuration, rule);
+    }
+
+    fn drain(&mut self) {
+        let mut publications = 0;
+        let mut quorum_events = Vec::new();
+        while let Some(action) = self.server.poll_action() {
+            match action {
+                Action::Publish(pool) => {
+                    publications += 1;
+                    assert!(pool.generation() > self.generation, "generations grow");
+                    self.generation = pool.generation();
+                }
+                Action::Notify(Event::QuorumGained { .. }) => quorum_events.push(true),
+                Action::Notify(Event::QuorumLost { .. }) => quorum_events.push(false),
+                Action::Notify(_) => {}
+            }
+        }
+        assert!(publications <= 1, "at most one publication per drain");
+        self.published += publications;
+
+        let live: Vec<_> =
+            self.known.iter().filter_map(|known| Some((known.id, known.live_weight()?))).collect();
+        let total: u64 = live.iter().map(|&(_, weight)| u64::from(weight)).sum();
+        let threshold = if self.quorum_up { self.rule.down_at() } else { self.rule.up_at() };
+        let up = total > 0 && total >= threshold;
+        let expected: Vec<bool> = (up != self.quorum_up).then_some(up).into_iter().collect();
+        assert_eq!(quorum_events, expected, "one event per change of quorum");
+        self.quorum_up = up;
+
+        let sorry = self.config.sorry.filter(|(_, waits)| if *waits { total == 0 } else { !up });
+        let published = self.server.published();
+        assert_eq!(published.records_affinity(), sorry.is_none());
+        match sorry {
+            Some((name, _)) => {
+                let names: Vec<_> = published.backends().iter().map(|one| one.name()).collect();
+                assert_eq!(names, [name.to_string()], "the sorry server alone");
+            }
+            None => {
+                let members = published.members().iter().map(|member| (member.id, member.weight));
+                assert_eq!(members.collect::<Vec<_>>(), live, "who lives, and nobody else");
+            }
+        }
+        let unique: HashSet<_> = published.members().iter().map(|member| member.id).collect();
+        assert_eq!(unique.len(), published.members().len(), "nobody twice");
+    }
+}
+
+fn algorithm(number: u8) -> std::sync::Arc<dyn lb_core::Scheduler> {
+    Algorithm::ALL[usize::from(number) % Algorithm::ALL.len()].scheduler()
+}
