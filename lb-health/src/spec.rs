@@ -88,29 +88,45 @@ impl CheckSpec {
     ///
     /// # Errors
     ///
-    /// If zero or above [`Self::LONGEST`]; so for every setter of a duration.
+    /// If zero or above [`Self::LONGEST`].
     pub fn with_interval(self, interval: Duration) -> Result<Self, SpecError> {
         Ok(Self { interval: bounded("interval", interval)?, ..self })
     }
 
     /// The time from one start to the next near an edge: while a few results more would change the
     /// state. Never longer than the interval. Default 500 ms.
+    ///
+    /// # Errors
+    ///
+    /// If zero or above [`Self::LONGEST`].
     pub fn with_fast_interval(self, interval: Duration) -> Result<Self, SpecError> {
         Ok(Self { fast_interval: bounded("fast interval", interval)?, ..self })
     }
 
     /// The time from one start to the next while down. Default: the interval.
+    ///
+    /// # Errors
+    ///
+    /// If zero or above [`Self::LONGEST`].
     pub fn with_down_interval(self, interval: Duration) -> Result<Self, SpecError> {
         Ok(Self { down_interval: Some(bounded("down interval", interval)?), ..self })
     }
 
     /// The time a whole run may take. Default 1 s. It may exceed the intervals: the next run then
     /// waits until this one is over.
+    ///
+    /// # Errors
+    ///
+    /// If zero or above [`Self::LONGEST`].
     pub fn with_timeout(self, timeout: Duration) -> Result<Self, SpecError> {
         Ok(Self { timeout: bounded("timeout", timeout)?, ..self })
     }
 
     /// The first run starts at a random time within this one. Default zero: at once.
+    ///
+    /// # Errors
+    ///
+    /// If above [`Self::LONGEST`].
     pub fn with_warmup(self, warmup: Duration) -> Result<Self, SpecError> {
         if warmup > Self::LONGEST {
             return Err(SpecError::TooLong { what: "warmup", duration: warmup });
