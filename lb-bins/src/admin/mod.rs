@@ -5,7 +5,6 @@ mod metrics;
 mod orders;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
@@ -16,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tracing::{error, info};
 
 use crate::control::Handle;
@@ -30,44 +29,14 @@ const MOST_CONNECTIONS: usize = 64;
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// The admin address, as long as this lives.
-#[derive(Debug)]
-pub struct Admin {
-    address: Option<SocketAddr>,
-    server: Option<AbortHandle>,
-}
-
-impl Admin {
-    /// No admin address.
-    pub const fn none() -> Self {
-        Self { address: None, server: None }
-    }
-
-    /// Answers on these sockets. Must be called within a runtime.
-    pub fn start(bound: Bound, control: Handle) -> Self {
-        let address = bound.address();
-        let server = tokio::spawn(async move {
-            for socket in bound.into_sockets() {
-                match TcpListener::from_std(socket) {
-                    Ok(listener) => serve(&listener, &control).await,
-                    Err(error) => error!(%address, %error, "no admin address"),
-                }
-            }
-        });
-        info!("administration at http://{address}/status");
-        Self { address: Some(address), server: Some(server.abort_handle()) }
-    }
-
-    /// Where it is.
-    pub const fn address(&self) -> Option<SocketAddr> {
-        self.address
-    }
-}
-
-impl Drop for Admin {
-    fn drop(&mut self) {
-        if let Some(server) = &self.server {
-            server.abort();
+/// Answers on these sockets until the task is aborted.
+pub async fn run(bound: Bound, control: Handle) {
+    let address = bound.address();
+    info!("administration at http://{address}/status");
+    for socket in bound.into_sockets() {
+        match TcpListener::from_std(socket) {
+            Ok(listener) => serve(&listener, &control).await,
+            Err(error) => error!(%address, %error, "no admin address"),
         }
     }
 }

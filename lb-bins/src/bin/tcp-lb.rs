@@ -8,6 +8,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use clap::{ArgGroup, Parser};
+use lb_bins::admin;
 use lb_bins::config::Config;
 use lb_bins::control::Control;
 use lb_bins::demo;
@@ -77,7 +78,10 @@ fn balance(arguments: &Arguments, path: PathBuf, config: Config) -> Result<(), E
     raise_descriptor_limit();
     runtime()?.block_on(async {
         let signals = Signals::catch().map_err(explain)?;
-        let control = Control::start(config, workers(arguments)?).map_err(explain)?;
+        let control = Control::start(config, workers(arguments)?, |bound, control| {
+            Box::pin(admin::run(bound, control))
+        })
+        .map_err(explain)?;
         tokio::spawn(signals.obey(control.handle(), Some(path)));
         control.run().await;
         Ok(())

@@ -6,6 +6,7 @@
 //!  admin, signals ──────┘                       └──▶ log
 //! ```
 
+mod administration;
 mod checks;
 mod command;
 mod plan;
@@ -23,14 +24,15 @@ use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use tracing::{info, warn};
 
+pub use administration::Serve;
 pub use checks::{CheckConfigError, ServerKey};
 pub use command::{Handle, Order, Refusal};
 pub use plan::PlanError;
 pub use reload::ReloadError;
 
-use crate::admin::Admin;
 use crate::config::Config;
 use crate::tcp::{Attempt, Endpoint, Workers};
+use administration::Administration;
 use checks::{Checks, Place};
 use command::Command;
 use service::Service;
@@ -53,7 +55,8 @@ pub struct Control {
     /// Draining backends whose connections are cut at some time.
     cuts: Vec<Cut>,
     workers: Workers,
-    admin: Admin,
+    administration: Administration,
+    serve_admin: Serve,
     attempts: mpsc::Sender<Attempt>,
     attempted: mpsc::Receiver<Attempt>,
     handle: Handle,
@@ -70,11 +73,16 @@ struct Cut {
 
 impl Control {
     /// Starts what `config` asks for: sockets listen when this returns, and clients are accepted as
-    /// soon as [`run`](Self::run) has the first verdicts. Must be called within a runtime.
+    /// soon as [`run`](Self::run) has the first verdicts. `serve_admin` answers on the admin
+    /// address, if there is one. Must be called within a runtime.
     ///
     /// # Errors
     /// [`ReloadError`], if any of it cannot be; nothing is left behind then.
-    pub fn start(config: Config, workers: Workers) -> Result<Self, ReloadError> {
+    pub fn start(
+        config: Config,
+        workers: Workers,
+        serve_admin: Serve,
+    ) -> Result<Self, ReloadError> {
         let (attempts, attempted) = mpsc::channel(ATTEMPTS);
         let (handle, commands) = Handle::new();
         let mut control = Self {
@@ -83,7 +91,8 @@ impl Control {
             checks: Checks::new(),
             cuts: Vec::new(),
             workers,
-            admin: Admin::none(),
+            administration: Administration::default(),
+            serve_admin,
             attempts,
             attempted,
             handle,

@@ -10,7 +10,6 @@ use super::Control;
 use super::checks::{CheckConfigError, Place, Prepared, ServerKey};
 use super::plan::{Plan, PlanError, Socket};
 use super::service::Service;
-use crate::admin::Admin;
 use crate::config::{Config, VirtualServer};
 use crate::tcp::{BindError, Bound, Listener};
 
@@ -76,19 +75,11 @@ impl Control {
                 bound.insert(server.listen, sockets);
             }
         }
-        let admin = match config.admin {
-            Some(address) if self.admin.address() != Some(address) => {
-                Some(Admin::start(Bound::bind(address, 1)?, self.handle.clone()))
-            }
-            Some(_) => None,
-            None => Some(Admin::none()),
-        };
+        let admin = self.administration.bind(config.admin)?;
 
         // Everything that could fail has not. What was not taken into account until here is not
         // worth half a configuration: the plans were validated by the machines' own rules.
-        if let Some(admin) = admin {
-            self.admin = admin;
-        }
+        self.administration.move_to(config.admin, admin, self.serve_admin, &self.handle);
         let mut former: HashMap<ServerKey, Service> =
             self.services.drain(..).map(|service| (service.key, service)).collect();
         for (plan, key, checks) in prepared {

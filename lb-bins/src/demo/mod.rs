@@ -4,6 +4,7 @@ mod backend;
 mod screen;
 mod visitor;
 
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -101,7 +102,7 @@ fn start(backends: &[Backend], workers: Workers) -> Result<(Control, SocketAddr)
     let free = PORTS.map(address).find(|&address| Bound::bind(address, 1).is_ok());
     let address = free.unwrap_or(address(*PORTS.start()));
     let config = Config::parse("demo.toml", &configuration(address, backends))?;
-    Ok((Control::start(config, workers)?, address))
+    Ok((Control::start(config, workers, |_, _| Box::pin(ready(())))?, address))
 }
 
 /// The demo's configuration, as a file would have it.

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tower::Service;
 
-use super::route::Endpoint;
+use super::upstream::Endpoint;
 use crate::control::ServerKey;
 
 /// What became of an attempt to connect to a backend: real traffic's word on its health.

@@ -18,6 +18,6 @@ mod workers;
 pub use accept::Listener;
 pub use connect::Attempt;
 pub use listen::{BindError, Bound};
-pub use route::{Endpoint, Route, RouteSettings, Tally};
-pub use upstream::{Traffic, Upstream};
+pub use route::{Route, RouteSettings, Tally};
+pub use upstream::{Endpoint, Traffic, Upstream};
 pub use workers::Workers;

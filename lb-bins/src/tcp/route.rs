@@ -15,11 +15,8 @@ use tracing::debug;
 
 use super::connect::{Attempt, Connection, Connector};
 use super::relay;
-use super::upstream::Upstream;
+use super::upstream::Endpoint;
 use crate::control::ServerKey;
-
-/// What a backend of the daemon is to lb-core.
-pub type Endpoint = Arc<Upstream>;
 
 /// How connections of one virtual server are carried.
 #[derive(Clone, Debug)]

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+/// What a backend of the daemon is to lb-core.
+pub type Endpoint = Arc<Upstream>;
+
 /// The endpoint of a backend: its address and what went over the wire to and from it.
 #[derive(Debug)]
 pub struct Upstream {
