@@ -1,5 +1,7 @@
 //! `wrr`: by weight, smoothly interleaved.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -74,21 +76,44 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// One period of the smooth sequence. O(Σ shares · n).
+/// The members of one share. They take turns in their order, because whoever of them was chosen
+/// less often is ahead; so only one of them can be next.
+struct Peers {
+    share: i64,
+    members: Vec<u32>,
+    next: usize,
+    /// The current value, in nginx's sense, of the member whose turn it is.
+    value: i64,
+}
+
+/// One period of the smooth sequence. O(Σ shares · distinct shares).
 fn lay_out(shares: &[i64]) -> Box<[u32]> {
+    let mut by_share = BTreeMap::<i64, Vec<u32>>::new();
+    for (index, &share) in shares.iter().enumerate().filter(|(_, share)| **share > 0) {
+        by_share.entry(share).or_default().push(index as u32);
+    }
+    let mut groups: Vec<Peers> = by_share
+        .into_iter()
+        .map(|(share, members)| Peers { share, members, next: 0, value: 0 })
+        .collect();
     let total: i64 = shares.iter().sum();
-    let mut current = vec![0; shares.len()];
     (0..total)
-        .map(|_| {
-            let (mut best, mut greatest) = (0, i64::MIN);
-            for (index, (value, share)) in current.iter_mut().zip(shares).enumerate() {
-                *value += share;
-                if *share > 0 && *value > greatest {
-                    (best, greatest) = (index, *value);
-                }
+        .filter_map(|_| {
+            for group in &mut groups {
+                group.value += group.share;
             }
-            current[best] -= total;
-            best as u32
+            let chosen = groups
+                .iter_mut()
+                .max_by_key(|group| (group.value, Reverse(group.members[group.next])))?;
+            let member = chosen.members[chosen.next];
+            chosen.next += 1;
+            if chosen.next == chosen.members.len() {
+                // All of them were chosen equally often: the first one's turn, one period's worth
+                // further behind.
+                chosen.next = 0;
+                chosen.value -= total;
+            }
+            Some(member)
         })
         .collect()
 }
@@ -118,5 +143,40 @@ impl fmt::Debug for SmoothWeighted {
             .field("period", &self.sequence.len())
             .field("position", &self.cursor.position())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// nginx's sequence as it is written down: raise all, take the first greatest, lower it.
+    fn by_the_book(shares: &[i64]) -> Vec<u32> {
+        let total: i64 = shares.iter().sum();
+        let mut current = vec![0; shares.len()];
+        (0..total)
+            .map(|_| {
+                let (mut best, mut greatest) = (0, i64::MIN);
+                for (index, (value, share)) in current.iter_mut().zip(shares).enumerate() {
+                    *value += share;
+                    if *share > 0 && *value > greatest {
+                        (best, greatest) = (index, *value);
+                    }
+                }
+                current[best] -= total;
+                best as u32
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn peers_of_one_share_take_turns_as_in_the_book(
+            shares in prop::collection::vec(0_i64..12, 0..24),
+        ) {
+            prop_assert_eq!(lay_out(&shares).to_vec(), by_the_book(&shares));
+        }
     }
 }
