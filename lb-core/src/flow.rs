@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::backend::BackendId;
-use crate::pool::Member;
+use crate::member::Member;
 
 /// What a [`Scheduler`](crate::Scheduler) may know about one connection or request.
 ///

@@ -6,24 +6,11 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use crate::backend::{Backend, BackendId, Load};
+use crate::backend::{Backend, BackendId};
 use crate::flow::{Flow, stable_hash};
 use crate::health::Weight;
+use crate::member::Member;
 use crate::scheduler::Scheduler;
-
-/// What a [`Scheduler`] sees of one backend: never the endpoint.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// The identity.
-    pub id: BackendId,
-    /// The share of new flows; 0 means none.
-    pub weight: Weight,
-    /// A stable hash of the backend's name: hashing schedulers place the backend by it, so that
-    /// directors which issued different identities still agree.
-    pub place: u64,
-    /// The live counters.
-    pub load: Arc<Load>,
-}
 
 /// Why no backend could be chosen.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]

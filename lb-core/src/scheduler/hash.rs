@@ -9,7 +9,7 @@ use rand::Rng;
 
 use super::{Scheduler, draw};
 use crate::flow::{Flow, stable_hash};
-use crate::pool::Member;
+use crate::member::Member;
 
 /// `sh`: by the hash of the client, on a consistent-hashing ring.
 ///

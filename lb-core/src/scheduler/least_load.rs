@@ -7,7 +7,7 @@ use rand::Rng;
 
 use super::{Scheduler, below};
 use crate::flow::Flow;
-use crate::pool::Member;
+use crate::member::Member;
 
 /// What [`LeastLoad`] keeps small. `a` is the number of active flows, `w` the weight.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

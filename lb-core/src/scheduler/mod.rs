@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rand::Rng;
 
 use crate::flow::Flow;
-use crate::pool::Member;
+use crate::member::Member;
 
 pub use failover::Failover;
 pub use hash::SourceHash;

@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::{Scheduler, below, draw_by_walking};
 use crate::flow::Flow;
-use crate::pool::Member;
+use crate::member::Member;
 
 /// `random`: a backend drawn in proportion to its weight. O(1).
 #[derive(Debug, Default)]

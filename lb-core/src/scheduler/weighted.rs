@@ -10,7 +10,7 @@ use rand::Rng;
 use super::round_robin::Cursor;
 use super::{Scheduler, draw_by_walking};
 use crate::flow::Flow;
-use crate::pool::Member;
+use crate::member::Member;
 
 /// `wrr`: nginx's smooth weighted round robin.
 ///

@@ -72,7 +72,7 @@ impl From<SocketAddr> for BackendConfig {
 /// When the sorry server takes over.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum SorryMode {
-    /// When no backend lives any more.
+    /// When no backend takes new flows any more: none lives, or all that do are drained.
     NoneAlive,
     /// As soon as quorum is lost, even if some backends still live: keepalived's behaviour.
     #[default]

@@ -73,7 +73,7 @@ pub enum Event {
 /// | gained | any | the live backends |
 /// | lost | none | the live backends: quorum only tells |
 /// | lost | [`SorryMode::QuorumLost`] | the sorry server alone |
-/// | lost | [`SorryMode::NoneAlive`] | the live backends, else the sorry server |
+/// | lost | [`SorryMode::NoneAlive`] | the live backends if one takes new flows, else the sorry server |
 ///
 /// Between the two there is no moment with an empty pool.
 ///
@@ -137,7 +137,10 @@ impl<E> VirtualServer<E> {
 
     /// Takes over a new configuration. Backends are recognised by name: those that stay keep their
     /// identity, counters and health, and the administrator's word (a weight that the administrator
-    /// set gives way only to a change of the configured one). O(n).
+    /// set gives way only to a change of the configured one). A backend that becomes the sorry
+    /// server, or was it, keeps its identity and counters. O(n).
+    ///
+    /// The next drain always publishes: whether an endpoint changed cannot be told.
     ///
     /// # Errors
     /// [`ConfigError`], if the configuration contradicts itself; nothing changes then.
@@ -145,14 +148,31 @@ impl<E> VirtualServer<E> {
         config.validate()?;
         let mut known: HashMap<String, Slot<E>> =
             self.slots.drain(..).map(|slot| (slot.backend.name().to_owned(), slot)).collect();
+        let former_sorry = self.sorry.take().map(|(backend, _)| backend);
+        let sorry_named = |name: &str| former_sorry.as_ref().filter(|sorry| sorry.name() == name);
         for backend in config.backends {
             let slot = match known.remove(&*backend.name) {
                 Some(slot) => slot.reconfigured(backend),
-                None => Slot::new(self.issue(), backend),
+                None => {
+                    let BackendConfig { name, endpoint, weight, initially_up, .. } = backend;
+                    let backend = self.backend(sorry_named(&name), &name, endpoint);
+                    Slot::new(backend, weight, initially_up)
+                }
             };
             self.slots.push(slot);
         }
-        self.sorry = config.sorry.map(|sorry| (self.sorry_backend(sorry.backend), sorry.mode));
+        if let Some(SorryServer { backend: BackendConfig { name, endpoint, .. }, mode }) =
+            config.sorry
+        {
+            // A sorry server that is also a backend is one and the same.
+            let twin = self.slots.iter().find(|slot| slot.backend.name() == &*name);
+            let former = || known.get(&*name).map(|slot| &slot.backend).or(sorry_named(&name));
+            let sorry = match twin {
+                Some(twin) => Arc::clone(&twin.backend),
+                None => self.backend(former(), &name, endpoint),
+            };
+            self.sorry = Some((sorry, mode));
+        }
         self.quorum.set_rule(config.quorum);
         self.unsettled = true;
         self.replaced = true;
@@ -240,24 +260,21 @@ impl<E> VirtualServer<E> {
         known
     }
 
-    fn issue(&mut self) -> BackendId {
-        let id = BackendId::new(self.next_id);
-        self.next_id += 1;
-        id
-    }
-
-    /// A sorry server that is also a backend is one and the same.
-    fn sorry_backend(&mut self, config: BackendConfig<E>) -> Arc<Backend<E>> {
-        let twin = self.slots.iter().find(|slot| slot.backend.name() == &*config.name);
-        if let Some(twin) = twin {
-            return Arc::clone(&twin.backend);
-        }
-        match &self.sorry {
-            Some((known, _)) if known.name() == &*config.name => {
-                Arc::new(known.with_endpoint(config.endpoint))
+    /// The backend that was there before, with its endpoint replaced, or a new one.
+    fn backend(
+        &mut self,
+        former: Option<&Arc<Backend<E>>>,
+        name: &Arc<str>,
+        endpoint: E,
+    ) -> Arc<Backend<E>> {
+        Arc::new(match former {
+            Some(former) => former.with_endpoint(endpoint),
+            None => {
+                let id = BackendId::new(self.next_id);
+                self.next_id += 1;
+                Backend::new(id, Arc::clone(name), endpoint)
             }
-            _ => Arc::new(Backend::new(self.issue(), config.name, config.endpoint)),
-        }
+        })
     }
 
     /// Judges the quorum and lays out what is to be done: first publish, so that no script delays

@@ -21,15 +21,9 @@ pub(super) struct Slot<E> {
 }
 
 impl<E> Slot<E> {
-    pub(super) fn new(id: BackendId, config: BackendConfig<E>) -> Self {
-        Self {
-            backend: Arc::new(Backend::new(id, config.name, config.endpoint)),
-            configured: config.weight,
-            weight: config.weight,
-            admin: Admin::Ready,
-            initially_up: config.initially_up,
-            health: None,
-        }
+    pub(super) fn new(backend: Arc<Backend<E>>, weight: Weight, initially_up: bool) -> Self {
+        let (configured, admin, health) = (weight, Admin::Ready, None);
+        Self { backend, configured, weight, admin, initially_up, health }
     }
 
     pub(super) fn reconfigured(self, config: BackendConfig<E>) -> Self {

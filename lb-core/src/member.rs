@@ -1,0 +1,20 @@
+//! A backend as schedulers see it.
+
+use std::sync::Arc;
+
+use crate::backend::{BackendId, Load};
+use crate::health::Weight;
+
+/// What a [`Scheduler`](crate::Scheduler) sees of one backend: never the endpoint.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The identity.
+    pub id: BackendId,
+    /// The share of new flows; 0 means none.
+    pub weight: Weight,
+    /// A stable hash of the backend's name: hashing schedulers place the backend by it, so that
+    /// directors which issued different identities still agree.
+    pub place: u64,
+    /// The live counters.
+    pub load: Arc<Load>,
+}

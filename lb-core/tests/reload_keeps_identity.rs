@@ -1,0 +1,266 @@
+//! Any sequence of reloads, verdicts and administrators' words against a naive model: identities,
+//! counters, health and the administrator's word survive; nothing is published twice or in vain.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use lb_core::{
+    Action, Admin, Algorithm, BackendConfig, BackendId, BackendState, Event, Health, Lease,
+    VirtualServer, VirtualServerConfig, Weight,
+};
+use proptest::collection::vec;
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_assert_ne, proptest,
+};
+use proptest::sample::subsequence;
+
+const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+#[derive(Clone, Debug)]
+enum Input {
+    Admin(usize, Admin),
+    Drain,
+    Health(usize, Option<Option<u16>>),
+    /// Names in order, each with its weight.
+    Reload(Vec<(&'static str, u16)>),
+    Scheduler(Algorithm),
+    Serve,
+    Weight(usize, u16),
+}
+
+fn input() -> impl Strategy<Value = Input> {
+    let place = || 0..NAMES.len();
+    let names = subsequence(NAMES.to_vec(), 0..=NAMES.len()).prop_shuffle();
+    let reload = (names, vec(0..4_u16, NAMES.len()))
+        .prop_map(|(names, weights)| Input::Reload(names.into_iter().zip(weights).collect()));
+    let admin =
+        proptest::prop_oneof![Just(Admin::Ready), Just(Admin::Drain), Just(Admin::Maintenance)];
+    let verdict = proptest::prop_oneof![
+        2 => Just(None),
+        4 => Just(Some(None)),
+        1 => (0..9_u16).prop_map(|weight| Some(Some(weight))),
+    ];
+    proptest::prop_oneof![
+        2 => (place(), admin).prop_map(|(place, admin)| Input::Admin(place, admin)),
+        6 => Just(Input::Drain),
+        6 => (place(), verdict).prop_map(|(place, verdict)| Input::Health(place, verdict)),
+        2 => reload,
+        1 => (0..Algorithm::ALL.len()).prop_map(|place| Input::Scheduler(Algorithm::ALL[place])),
+        4 => Just(Input::Serve),
+        2 => (place(), 0..4_u16).prop_map(|(place, weight)| Input::Weight(place, weight)),
+    ]
+}
+
+/// What is known of one configured backend.
+#[derive(Clone, Debug)]
+struct Known {
+    id: BackendId,
+    configured: u16,
+    weight: u16,
+    admin: Admin,
+    /// `None` before the first verdict; then down, or up with a reported weight or without.
+    verdict: Option<Option<Option<u16>>>,
+    total: u64,
+}
+
+impl Known {
+    fn live_weight(&self) -> Option<u16> {
+        match (self.admin, self.verdict??) {
+            (Admin::Maintenance, _) => None,
+            (Admin::Drain, _) => Some(0),
+            (Admin::Ready, reported) => Some(reported.unwrap_or(self.weight)),
+        }
+    }
+}
+
+/// Configured backends in order, and the one with a place in `NAMES`.
+type Model = Vec<(&'static str, Known)>;
+
+fn config(shares: &[(&'static str, u16)]) -> VirtualServerConfig<&'static str> {
+    let backends = shares.iter().map(|&(name, weight)| BackendConfig::named(name).weighing(weight));
+    // A quorum of 1 would refuse nothing here: weights of 0 for all are fine.
+    VirtualServerConfig::of(backends)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_virtual_server_is_its_model(inputs in vec(input(), 1..80)) {
+        let mut server = VirtualServer::new(config(&[]), Algorithm::Rr.scheduler()).unwrap();
+        let mut model: Model = Vec::new();
+        let mut issued = BTreeSet::new();
+        let mut leases: Vec<Lease<&'static str>> = Vec::new();
+        let (mut generation, mut quorum) = (0, false);
+        let mut must_publish = true;
+        let mut told_up: BTreeMap<BackendId, bool> = BTreeMap::new();
+        let mut rng = support::seeded(1);
+
+        for input in inputs {
+            let known = |model: &Model, place: usize| model.iter().position(|&(name, _)| name == NAMES[place]);
+            match input {
+                Input::Admin(place, admin) => {
+                    if let Some(at) = known(&model, place) {
+                        prop_assert!(server.set_admin(model[at].1.id, admin));
+                        model[at].1.admin = admin;
+                    }
+                }
+                Input::Weight(place, weight) => {
+                    if let Some(at) = known(&model, place) {
+                        prop_assert!(server.set_weight(model[at].1.id, Weight::new(weight)));
+                        model[at].1.weight = weight;
+                    }
+                }
+                Input::Health(place, verdict) => {
+                    if let Some(at) = known(&model, place) {
+                        let health = match verdict {
+                            None => Health::Down,
+                            Some(None) => Health::UP,
+                            Some(Some(weight)) => Health::Up { weight: Weight::new(weight).into() },
+                        };
+                        server.handle_health(model[at].1.id, health);
+                        model[at].1.verdict = Some(verdict);
+                    }
+                }
+                Input::Scheduler(algorithm) => {
+                    server.set_scheduler(algorithm.scheduler());
+                    must_publish = true;
+                }
+                Input::Reload(shares) => {
+                    server.reconfigure(config(&shares)).unwrap();
+                    must_publish = true;
+                    let gone: Vec<_> = model.iter().map(|(_, known)| known.id).collect();
+                    model = shares.iter().zip(server.backends()).map(|(&(name, weight), status)| {
+                        let before = model.iter().find(|&&(known, _)| known == name);
+                        let known = match before {
+                            Some((_, before)) if before.configured == weight => before.clone(),
+                            Some((_, before)) => Known { configured: weight, weight, ..before.clone() },
+                            None => {
+                                assert!(issued.insert(status.id), "{} was issued before", status.id);
+                                let (configured, total) = (weight, 0);
+                                Known { id: status.id, configured, weight, admin: Admin::Ready, verdict: None, total }
+                            }
+                        };
+                        (name, known)
+                    }).collect();
+                    // A verdict that comes late finds nobody.
+                    for id in gone.into_iter().filter(|&id| model.iter().all(|(_, known)| known.id != id)) {
+                        server.handle_health(id, Health::Down);
+                        prop_assert!(!server.set_admin(id, Admin::Drain));
+                    }
+                }
+                Input::Serve => {
+                    if let Ok(backend) = server.published().pick(&lb_core::Flow::new(7), &mut rng) {
+                        leases.push(Lease::new(Arc::clone(backend)));
+                        if let Some((_, known)) = model.iter_mut().find(|(_, known)| known.id == backend.id()) {
+                            known.total += 1;
+                        }
+                    }
+                    if leases.len() > 10 {
+                        drop(leases.remove(0));
+                    }
+                }
+                Input::Drain => {
+                    let before: Vec<_> =
+                        server.published().members().iter().map(|member| (member.id, member.weight)).collect();
+                    let actions: Vec<_> = std::iter::from_fn(|| server.poll_action()).collect();
+                    let after: Vec<_> = model
+                        .iter()
+                        .filter_map(|(_, known)| Some((known.id, Weight::new(known.live_weight()?))))
+                        .collect();
+                    let mut pools = 0;
+                    for (place, action) in actions.iter().enumerate() {
+                        match action {
+                            Action::Publish(pool) => {
+                                pools += 1;
+                                prop_assert_eq!(place, 0, "the data plane comes first");
+                                prop_assert!(Arc::ptr_eq(pool, server.published()));
+                                prop_assert_eq!(pool.generation(), generation + 1);
+                                generation += 1;
+                            }
+                            Action::Notify(Event::QuorumGained { strength }) => {
+                                prop_assert!(!std::mem::replace(&mut quorum, true) && strength.weight > 0);
+                            }
+                            Action::Notify(Event::QuorumLost { strength }) => {
+                                prop_assert!(std::mem::replace(&mut quorum, false) && strength.weight == 0);
+                            }
+                            Action::Notify(Event::BackendUp { backend, .. }) => {
+                                prop_assert_ne!(told_up.insert(*backend, true), Some(true));
+                            }
+                            Action::Notify(Event::BackendDown { backend, .. }) => {
+                                prop_assert_ne!(told_up.insert(*backend, false), Some(false));
+                            }
+                            Action::Notify(other) => panic!("{other:?}"),
+                        }
+                    }
+                    prop_assert_eq!(pools, usize::from(must_publish || before != after));
+                    must_publish = false;
+                    let published: Vec<_> =
+                        server.published().members().iter().map(|member| (member.id, member.weight)).collect();
+                    prop_assert_eq!(published, after);
+                    prop_assert!(server.poll_action().is_none());
+                }
+            }
+
+            prop_assert_eq!(server.backends().len(), model.len());
+            for (status, (name, known)) in server.backends().zip(&model) {
+                prop_assert_eq!((status.id, status.name, status.admin), (known.id, *name, known.admin));
+                prop_assert_eq!(status.weight.value(), known.live_weight().unwrap_or(0));
+                let state = match (known.admin, known.verdict) {
+                    (Admin::Maintenance, _) => BackendState::Maintenance,
+                    (Admin::Drain, _) => BackendState::Drain,
+                    (_, None) => BackendState::Warming,
+                    (_, Some(None)) => BackendState::Down,
+                    _ if known.live_weight() == Some(0) => BackendState::Drain,
+                    _ => BackendState::Up,
+                };
+                prop_assert_eq!(status.state, state);
+                let active = leases.iter().filter(|lease| lease.id() == known.id).count();
+                let load = status.backend.load();
+                prop_assert_eq!((load.active() as usize, load.total()), (active, known.total));
+            }
+        }
+        let ended: Vec<_> = leases.drain(..).map(|lease| Arc::clone(lease.load())).collect();
+        prop_assert!(ended.iter().all(|load| load.active() == 0));
+    }
+
+    /// However the reports come, the effective weight is that of the last ones.
+    #[test]
+    fn weights_leave_no_remainder(base: u16, reports in vec(vec(any::<u16>(), 0..4), 1..20)) {
+        let config = VirtualServerConfig::of([BackendConfig::named("a").weighing(base)]);
+        let mut server = VirtualServer::new(config, Algorithm::Rr.scheduler()).unwrap();
+        let id = server.backends().next().unwrap().id;
+        for reports in reports {
+            let weight = reports.iter().fold(lb_core::ReportedWeight::NONE, |all, &one| all.and(Weight::new(one)));
+            server.handle_health(id, Health::Up { weight });
+            let deltas: i64 = reports.iter().map(|&one| i64::from(one) - i64::from(base)).sum();
+            let due = (i64::from(base) + deltas).clamp(0, 65_535);
+            prop_assert_eq!(i64::from(server.backends().next().unwrap().weight.value()), due);
+        }
+    }
+}
+
+#[test]
+fn a_new_endpoint_is_published() {
+    let at = |endpoint| VirtualServerConfig::of([BackendConfig::new("a", endpoint).initially_up()]);
+    let mut server = VirtualServer::new(at(1), Algorithm::Rr.scheduler()).unwrap();
+    while server.poll_action().is_some() {}
+    let lease = Lease::new(Arc::clone(&server.published().backends()[0]));
+    server.reconfigure(at(2)).unwrap();
+    let Some(Action::Publish(pool)) = server.poll_action() else { panic!("not published") };
+    let backend = &pool.backends()[0];
+    assert_eq!((*backend.endpoint(), *lease.endpoint()), (2, 1));
+    assert_eq!((backend.id(), backend.load().active()), (lease.id(), 1));
+}
+
+#[test]
+fn a_refused_configuration_changes_nothing() {
+    let mut server =
+        VirtualServer::new(config(&[("a", 1), ("b", 2)]), Algorithm::Rr.scheduler()).unwrap();
+    while server.poll_action().is_some() {}
+    assert!(server.reconfigure(config(&[("c", 1), ("c", 1)])).is_err());
+    assert!(server.poll_action().is_none());
+    assert_eq!(server.backends().map(|backend| backend.name).collect::<Vec<_>>(), ["a", "b"]);
+}
