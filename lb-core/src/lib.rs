@@ -99,6 +99,7 @@ mod flow;
 mod health;
 #[cfg(feature = "laws")]
 pub mod laws;
+mod member;
 mod persistence;
 mod pool;
 mod quorum;
@@ -111,8 +112,9 @@ pub use backend::{Backend, BackendId, Lease, Load};
 pub use director::Director;
 pub use flow::{ClientKey, Flow, Granularity, stable_hash};
 pub use health::{Admin, Health, ReportedWeight, Weight};
+pub use member::Member;
 pub use persistence::PersistenceTable;
-pub use pool::{Member, NoBackend, Pool};
+pub use pool::{NoBackend, Pool};
 pub use quorum::{Quorum, QuorumChange, QuorumError, QuorumRule, Strength};
 pub use rand;
 pub use scheduler::{Algorithm, Scheduler, UnknownAlgorithm};
