@@ -1,5 +1,6 @@
 //! All ten schedulers under the property suite, those that rotate also from anywhere in their
 //! rotation; and the suite itself under schedulers that break its laws.
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 mod support;
 

@@ -1,6 +1,7 @@
 //! A request that comes back undelivered goes to another backend, and to no one twice; one that was
 //! consumed goes nowhere else. Whatever happens, no flow is left behind in the counters.
 #![cfg(feature = "service")]
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 mod support;
 
@@ -9,8 +10,8 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use lb_core::service::{Balance, BalanceError, Dispatch, EachService, Env, Undeli
 use lb_core::{Algorithm, Backend, BackendId, Director, Lease, NoBackend, Pool, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, Strategy, prop_assert, prop_assert_eq, proptest};
+use tower::util::BoxCloneService;
 use tower::{BoxError, Service, ServiceExt, service_fn};
 use tower_test::mock;
 
@@ -88,21 +90,17 @@ fn conducts() -> impl Strategy<Value = Vec<Conduct>> {
     )
 }
 
-type Asked = Rc<RefCell<Vec<usize>>>;
+/// The places asked, in order.
+type Asked = Arc<Mutex<Vec<usize>>>;
+
+type Connection = (Lease<()>, u64);
+type Connector = BoxCloneService<Dispatch<(), u64>, Connection, Undelivered<u64>>;
 
 /// A connector to backends of these conducts, that writes down whom it asked.
-fn connector(
-    conducts: Vec<Conduct>,
-    asked: Asked,
-) -> impl Service<
-    Dispatch<(), u64>,
-    Response = (Lease<()>, u64),
-    Error = Undelivered<u64>,
-    Future = impl Future<Output = Result<(Lease<()>, u64), Undelivered<u64>>>,
-> + Clone {
-    service_fn(move |Dispatch { lease, request }: Dispatch<(), u64>| {
+fn connector(conducts: Vec<Conduct>, asked: Asked) -> Connector {
+    BoxCloneService::new(service_fn(move |Dispatch { lease, request }: Dispatch<(), u64>| {
         let place = lease.id().number() as usize;
-        asked.borrow_mut().push(place);
+        asked.lock().unwrap().push(place);
         let conduct = conducts[place];
         async move {
             pause().await;
@@ -114,7 +112,7 @@ fn connector(
             pause().await;
             outcome
         }
-    })
+    }))
 }
 
 proptest! {
@@ -129,11 +127,11 @@ proptest! {
     ) {
         let director = director(algorithm, &vec![1; conducts.len()]);
         let asked = Asked::default();
-        let connector = connector(conducts.clone(), Rc::clone(&asked));
+        let connector = connector(conducts.clone(), Arc::clone(&asked));
         let mut balance =
             Balance::with_env(Arc::clone(&director), |key: &u64| *key, Frozen::new(), connector).retries(retries);
         let outcome = block_on(balance.call(client));
-        let asked = asked.take();
+        let asked = asked.lock().unwrap().clone();
 
         let mut once = asked.clone();
         once.sort_unstable();
@@ -215,13 +213,13 @@ fn a_persisted_client_moves_with_its_request() {
     let director = Arc::new(director);
     let asked = Asked::default();
     let connector =
-        connector(vec![Conduct::Refuses, Conduct::Serves, Conduct::Serves], Rc::clone(&asked));
+        connector(vec![Conduct::Refuses, Conduct::Serves, Conduct::Serves], Arc::clone(&asked));
     let mut balance =
         Balance::with_env(Arc::clone(&director), |key: &u64| *key, Frozen::new(), connector);
     for _ in 0..3 {
         drop(block_on(balance.call(7)).unwrap());
     }
-    assert_eq!(asked.take(), [0, 1, 1, 1]);
+    assert_eq!(*asked.lock().unwrap(), [0, 1, 1, 1]);
     assert_eq!(director.persisted(), 1);
 }
 

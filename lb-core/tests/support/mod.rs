@@ -1,6 +1,7 @@
 //! What several tests need: a clock that stands still, dice that are loaded, pools from words.
 
 #![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 use std::convert::Infallible;
 use std::sync::Arc;
