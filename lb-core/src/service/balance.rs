@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 use super::future::BalanceFuture;
-use super::{BalanceError, DEFAULT_RETRIES, Dispatch, EachService, Env, Undelivered};
+use super::{BalanceError, DEFAULT_RETRIES, Dispatch, Env, Undelivered};
 use crate::director::Director;
 use crate::flow::ClientKey;
 
@@ -65,7 +65,7 @@ impl<S, K, F, E> Balance<S, K, F, super::SystemEnv, E> {
 }
 
 #[cfg(feature = "system")]
-impl<K, F, E> Balance<EachService, K, F, super::SystemEnv, E> {
+impl<K, F, E> Balance<super::EachService, K, F, super::SystemEnv, E> {
     /// One service per backend: the endpoint of each is a service of its own.
     ///
     /// ```
@@ -87,7 +87,7 @@ impl<K, F, E> Balance<EachService, K, F, super::SystemEnv, E> {
     /// # Ok(()) }
     /// ```
     pub const fn over_services(director: Arc<Director<K, E>>, key: F) -> Self {
-        Self::new(director, key, EachService::new())
+        Self::new(director, key, super::EachService::new())
     }
 }
 
