@@ -84,6 +84,22 @@ fn of_two_the_less_busy_per_weight_is_taken() {
 }
 
 #[test]
+fn the_second_draw_is_weighted_too() {
+    let pool = pool(Algorithm::P2c, &[8, 6, 1, 1]);
+    // Whenever the first backend is drawn, the other one of the two is taken.
+    let _busy: Vec<_> = (0..99).map(|_| Lease::new(Arc::clone(&pool.backends()[0]))).collect();
+    let counts = tally(&pool, 0..DRAWS, &mut seeded(8));
+    // Drawn at first, or second to the busy one; a second draw that is the busy one again goes to
+    // any of the three.
+    let due = |weight: f64| weight / 16.0 + 0.5 * (weight / 16.0 + 0.5 / 3.0);
+    for (place, weight) in [(1, 6.0), (2, 1.0), (3, 1.0)] {
+        let share = counts[place] as f64 / DRAWS as f64;
+        assert!((share - due(weight)).abs() < 0.003, "{counts:?}");
+    }
+    assert_eq!(counts[0], 0);
+}
+
+#[test]
 fn two_choices_keep_the_longest_queue_short() {
     const BACKENDS: usize = 64;
     let longest = |algorithm| {

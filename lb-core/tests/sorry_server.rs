@@ -147,6 +147,23 @@ fn one_that_is_a_backend_too_is_one_entry() {
     }
 }
 
+/// The same member at the same weight, but now clients belong to it.
+#[test]
+fn one_that_is_the_only_backend_is_published_when_it_recovers() {
+    let only = VirtualServerConfig {
+        sorry: config(Some(("a", SorryMode::QuorumLost))).sorry,
+        ..VirtualServerConfig::of([BackendConfig::named("a")])
+    };
+    let mut server = VirtualServer::new(only, Algorithm::Rr.scheduler()).unwrap();
+    drain(&mut server);
+    assert!(!server.published().records_affinity());
+    let id = ids(&server)[0];
+    server.handle_health(id, Health::UP);
+    let pools = drain(&mut server);
+    assert_eq!(pools.len(), 1);
+    assert!(pools[0].records_affinity());
+}
+
 #[test]
 fn it_keeps_its_identity() {
     let mut server = server(Some(("sorry", SorryMode::QuorumLost)));

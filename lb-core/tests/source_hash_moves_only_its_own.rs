@@ -57,6 +57,28 @@ proptest! {
         }
     }
 
+    /// Second choices are as consistent as first ones.
+    #[test]
+    fn leaving_moves_only_the_leavers_refugees(count in 3..7_usize, gone in 1..7_usize) {
+        let shares: Vec<Share> =
+            ["refuser", "a", "b", "c", "d", "e"].map(|name| (name, 2)).into_iter().take(count).collect();
+        let gone = 1 + gone % (count - 1);
+        let mut rest = shares.clone();
+        rest.remove(gone);
+        let tried = [BackendId::new(0)];
+        let second = |pool: &Pool<()>, client| {
+            let flow = Flow::new(client).retried(&tried);
+            pool.pick(&flow, &mut Zeros).map(|backend| backend.name().to_owned())
+        };
+        let (before, after) = (named(&shares, 0), named(&rest, 0));
+        for client in 0..CLIENTS {
+            let chosen = second(&before, client);
+            if chosen.as_deref() != Ok(shares[gone].0) {
+                prop_assert_eq!(chosen, second(&after, client));
+            }
+        }
+    }
+
     #[test]
     fn coming_only_takes(shares in shares(), weight in 1..5_u16) {
         let more: Vec<_> = [("new", weight)].into_iter().chain(shares.iter().copied()).collect();
@@ -110,13 +132,18 @@ fn who_refuses_leaves_its_clients_to_all() {
     for giant in [1, 200] {
         let shares =
             [("dwarf 1", 1), ("dwarf 2", 1), ("giant", giant), ("dwarf 3", 1), ("dwarf 4", 1)];
-        let pool = named(&shares, 0);
+        // Another director lists them the other way round; the giant is in the middle of both.
+        let [pool, mirrored] = [shares, [shares[4], shares[3], shares[2], shares[1], shares[0]]]
+            .map(|shares| named(&shares, 0));
         let tried = [BackendId::new(2)];
         let mut takers = [0; 5];
         for client in 0..CLIENTS {
             if support::index(&pool, &Flow::new(client), &mut Zeros) == Some(2) {
                 let retry = Flow::new(client).retried(&tried);
-                takers[support::index(&pool, &retry, &mut Zeros).unwrap()] += 1;
+                let taker = support::index(&pool, &retry, &mut Zeros).unwrap();
+                let other = support::index(&mirrored, &retry, &mut Zeros).unwrap();
+                assert_eq!(pool.backends()[taker].name(), mirrored.backends()[other].name());
+                takers[taker] += 1;
             }
         }
         let moved: u32 = takers.iter().sum();
