@@ -135,7 +135,7 @@ const MOST_SHARDS: usize = 64;
 impl<K: ClientKey> Shards<K> {
     fn new(timeout: Duration, capacity: NonZeroUsize) -> Self {
         let count = (capacity.get() / SMALLEST_SHARD).clamp(1, MOST_SHARDS);
-        let each = NonZeroUsize::new(capacity.get().div_ceil(count)).unwrap_or(capacity);
+        let each = NonZeroUsize::new(capacity.get() / count).unwrap_or(capacity);
         Self((0..count).map(|_| Mutex::new(PersistenceTable::new(timeout, each))).collect())
     }
 

@@ -98,6 +98,15 @@ fn a_crowd_of_light_ones_stays_within_the_stated_error() {
 }
 
 #[test]
+fn an_empty_pool_on_the_way_loses_no_place() {
+    let before = pool(Algorithm::Wrr, &[2, 2, 1]);
+    assert_eq!(support::letters(&before, 2, &mut Zeros), "AB");
+    let empty = rebuilt(&**before.scheduler(), &[]);
+    let after = rebuilt(&**empty.scheduler(), &[2, 2, 1]);
+    assert_eq!(support::letters(&after, 3, &mut Zeros), "CAB");
+}
+
+#[test]
 fn huge_sums_are_nothing_special() {
     let pool = pool(Algorithm::Wrr, &[u16::MAX; 700]);
     assert_eq!(tally(&pool, 0..1400, &mut Zeros), [2; 700]);

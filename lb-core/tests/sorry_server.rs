@@ -205,6 +205,24 @@ fn its_clients_return_to_their_backend() {
     assert_eq!(assign(), home);
 }
 
+#[test]
+fn the_rotation_goes_on_where_it_was_before() {
+    let mut server = server(Some(("sorry", SorryMode::QuorumLost)));
+    raise(&mut server, 3);
+    drain(&mut server);
+    let pick = |server: &Server| {
+        let flow = lb_core::Flow::new(0);
+        server.published().pick(&flow, &mut Zeros).unwrap().name().to_owned()
+    };
+    assert_eq!([pick(&server), pick(&server)], ["a", "b"]);
+    raise(&mut server, 0);
+    drain(&mut server);
+    assert_eq!([pick(&server), pick(&server)], ["sorry", "sorry"]);
+    raise(&mut server, 3);
+    drain(&mut server);
+    assert_eq!([pick(&server), pick(&server)], ["c", "a"]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 

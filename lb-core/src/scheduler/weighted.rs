@@ -51,7 +51,7 @@ impl SmoothWeighted {
     fn resume(&self, length: u64) -> u64 {
         let position = self.cursor.position();
         match self.sequence.len() as u64 {
-            0 => position.checked_rem(length).unwrap_or(position),
+            old if old == 0 || length == 0 => position.checked_rem(length).unwrap_or(position),
             old => (u128::from(position % old) * u128::from(length) / u128::from(old)) as u64,
         }
     }

@@ -314,9 +314,11 @@ impl<E> VirtualServer<E> {
             .out_of(self.slots.len())
             .numbered(self.published.generation() + 1);
         if sorry.is_some() {
+            // The rotation is not the sorry server's: it goes on where it was afterwards.
             pool = pool.without_affinity();
+        } else {
+            self.scheduler = Arc::clone(pool.scheduler());
         }
-        self.scheduler = Arc::clone(pool.scheduler());
         self.published = Arc::new(pool);
         self.actions.push_back(Action::Publish(Arc::clone(&self.published)));
     }
