@@ -87,3 +87,12 @@ proptest! {
         prop_assert_eq!(choice(Algorithm::Nq), choice(Algorithm::Sed));
     }
 }
+
+/// Flows times weight is far beyond 32 bits here.
+#[test]
+fn great_crowds_and_great_weights_are_compared_exactly() {
+    for algorithm in [Algorithm::Nq, Algorithm::Sed, Algorithm::Wlc] {
+        let (pool, _leases) = busy(algorithm, &[(1, 65_538), (65_535, 70_000)]);
+        assert_eq!(index(&pool, &Flow::new(0), &mut Zeros), Some(1), "{algorithm}");
+    }
+}
