@@ -15,6 +15,7 @@ mod report;
 mod service;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -267,7 +268,7 @@ impl Control {
             let (name, known) = (virtual_server.to_owned(), known.join(", "));
             return Err(Refusal::UnknownVirtualServer { name, known });
         };
-        let Some(backend) = service.backend(address) else {
+        let Some(&backend) = service.identities().get(&address) else {
             let virtual_server = virtual_server.to_owned();
             return Err(Refusal::UnknownBackend { virtual_server, backend: address });
         };
@@ -287,9 +288,10 @@ impl Control {
         }
         self.cuts.retain(|cut| cut.place != place);
         if let (Order::Drain, Some((BackendState::Drain, _))) = (order, service.state(backend))
-            && let Some(upstream) = service.endpoint(address)
+            && let Some(status) = service.machine.backend(backend)
         {
             let at = Instant::now() + service.config.drain_timeout;
+            let upstream = Arc::clone(status.backend.endpoint());
             self.cuts.push(Cut { at, place, upstream });
         }
         Ok(())

@@ -1,12 +1,13 @@
 //! What a virtual server is about to be: everything that can be wrong with it is found here.
 
-use std::net::IpAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lb_core::{
     BackendConfig, ConfigError, Director, Granularity, QuorumError, QuorumRule, Scheduler,
-    SorryServer, VirtualServer, VirtualServerConfig,
+    SorryServer, VirtualServer, VirtualServerConfig, Weight,
 };
 use tokio::sync::mpsc;
 use tracing::info;
@@ -53,10 +54,9 @@ impl Plan {
         config: config::VirtualServer,
         running: Option<&Service>,
     ) -> Result<Self, PlanError> {
-        let endpoint = |address| {
-            let known = running.and_then(|service| service.endpoint(address));
-            known.unwrap_or_else(|| Upstream::new(address))
-        };
+        let known = running.map(Service::endpoints).unwrap_or_default();
+        let endpoint =
+            |address| known.get(&address).cloned().unwrap_or_else(|| Upstream::new(address));
         let backends = config.backends.iter().map(|backend| {
             let name = backend.address.to_string();
             let planned =
@@ -178,18 +178,18 @@ fn log_changes(before: &config::VirtualServer, after: &config::VirtualServer) {
     if before.name != after.name {
         info!(virtual_server, "renamed, from {}", before.name);
     }
-    for gone in &before.backends {
-        if !after.backends.iter().any(|backend| backend.address == gone.address) {
-            info!(virtual_server, backend = %gone.address, "removed from the configuration");
-        }
+    let weights = |config: &config::VirtualServer| -> HashMap<SocketAddr, Weight> {
+        config.backends.iter().map(|backend| (backend.address, backend.weight)).collect()
+    };
+    let (before, after) = (weights(before), weights(after));
+    for backend in before.keys().filter(|address| !after.contains_key(address)) {
+        info!(virtual_server, %backend, "removed from the configuration");
     }
-    for backend in &after.backends {
-        let address = backend.address;
-        match before.backends.iter().find(|former| former.address == address) {
-            None => info!(virtual_server, backend = %address, "added by the configuration"),
-            Some(former) if former.weight != backend.weight => {
-                let (from, to) = (former.weight, backend.weight);
-                info!(virtual_server, backend = %address, "weight {from} → {to}: configuration");
+    for (backend, to) in after {
+        match before.get(&backend) {
+            None => info!(virtual_server, %backend, "added by the configuration"),
+            Some(&from) if from != to => {
+                info!(virtual_server, %backend, "weight {from} → {to}: configuration");
             }
             Some(_) => {}
         }

@@ -134,11 +134,10 @@ impl Control {
     /// Runs these checks for a service's backends and no others.
     fn set_checks(&mut self, service: &Service, checks: PreparedChecks) {
         let server = service.key;
-        self.forget_backends(server, |place| {
-            service.machine.backends().any(|status| status.id == place.backend)
-        });
+        self.forget_backends(server, |place| service.machine.backend(place.backend).is_some());
+        let identities = service.identities();
         for (address, checks) in checks {
-            if let Some(backend) = service.backend(address) {
+            if let Some(&backend) = identities.get(&address) {
                 self.checks.set(Place { server, backend }, address, checks);
             }
         }

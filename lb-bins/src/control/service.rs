@@ -1,5 +1,6 @@
 //! One virtual server that runs: its machine, and what the machine's actions do.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,22 +51,22 @@ impl Service {
         }
     }
 
-    /// The endpoint at `address`, of a backend or the sorry server.
-    pub(super) fn endpoint(&self, address: SocketAddr) -> Option<Endpoint> {
+    /// The endpoints of the backends and of the sorry server, by address.
+    pub(super) fn endpoints(&self) -> HashMap<SocketAddr, Endpoint> {
         let backends = self.machine.backends().map(|status| status.backend);
-        let mut all = backends.chain(self.machine.sorry()).map(|backend| backend.endpoint());
-        all.find(|endpoint| endpoint.address() == address).cloned()
+        let all = backends.chain(self.machine.sorry()).map(|backend| backend.endpoint());
+        all.map(|endpoint| (endpoint.address(), Arc::clone(endpoint))).collect()
     }
 
-    /// The identity of the backend at `address`.
-    pub(super) fn backend(&self, address: SocketAddr) -> Option<BackendId> {
-        let mut all = self.machine.backends();
-        all.find(|status| status.backend.endpoint().address() == address).map(|status| status.id)
+    /// The identities of the backends, by address.
+    pub(super) fn identities(&self) -> HashMap<SocketAddr, BackendId> {
+        let all = self.machine.backends();
+        all.map(|status| (status.backend.endpoint().address(), status.id)).collect()
     }
 
-    /// The state and the name of a backend.
+    /// The state and the effective weight of a backend.
     pub(super) fn state(&self, backend: BackendId) -> Option<(BackendState, u16)> {
-        let status = self.machine.backends().find(|status| status.id == backend)?;
+        let status = self.machine.backend(backend)?;
         Some((status.state, status.weight.value()))
     }
 
@@ -80,8 +81,7 @@ impl Service {
         let before = self.state(backend);
         change(&mut self.machine);
         if let (Some((before, old_weight)), Some((after, weight))) = (before, self.state(backend)) {
-            let backend = self.machine.backends().find(|status| status.id == backend);
-            let backend = backend.map_or("", |status| status.name);
+            let backend = self.machine.backend(backend).map_or("", |status| status.name);
             let virtual_server = &*self.config.name;
             if before == after {
                 if old_weight != weight {

@@ -97,6 +97,8 @@ pub enum Event {
 pub struct VirtualServer<E = SocketAddr> {
     slots: Vec<Slot<E>>,
     sorry: Option<(Arc<Backend<E>>, SorryMode)>,
+    /// Places in `slots`.
+    places: HashMap<BackendId, usize>,
     quorum: Quorum,
     scheduler: Arc<dyn Scheduler>,
     published: Arc<Pool<E>>,
@@ -122,6 +124,7 @@ impl<E> VirtualServer<E> {
         let mut server = Self {
             slots: Vec::new(),
             sorry: None,
+            places: HashMap::new(),
             quorum: Quorum::new(config.quorum),
             published: Arc::new(Pool::empty(&*scheduler)),
             scheduler,
@@ -155,7 +158,7 @@ impl<E> VirtualServer<E> {
                 Some(slot) => slot.reconfigured(backend),
                 None => {
                     let BackendConfig { name, endpoint, weight, initially_up, .. } = backend;
-                    let backend = self.backend(sorry_named(&name), &name, endpoint);
+                    let backend = self.known_or_new(sorry_named(&name), &name, endpoint);
                     Slot::new(backend, weight, initially_up)
                 }
             };
@@ -169,10 +172,12 @@ impl<E> VirtualServer<E> {
             let former = || known.get(&*name).map(|slot| &slot.backend).or(sorry_named(&name));
             let sorry = match twin {
                 Some(twin) => Arc::clone(&twin.backend),
-                None => self.backend(former(), &name, endpoint),
+                None => self.known_or_new(former(), &name, endpoint),
             };
             self.sorry = Some((sorry, mode));
         }
+        let ids = self.slots.iter().map(|slot| slot.backend.id());
+        self.places = ids.zip(0..).collect();
         self.quorum.set_rule(config.quorum);
         self.unsettled = true;
         self.replaced = true;
@@ -187,8 +192,9 @@ impl<E> VirtualServer<E> {
     }
 
     /// The verdict of a backend's checks. Ignored for a backend that is not configured any more.
+    /// O(1); what follows from it is worked out when it is drained.
     pub fn handle_health(&mut self, backend: BackendId, health: Health) {
-        let Some(slot) = self.slots.iter_mut().find(|slot| slot.backend.id() == backend) else {
+        let Some(slot) = self.slot(backend) else {
             return;
         };
         let before = slot.health.replace(health);
@@ -227,6 +233,11 @@ impl<E> VirtualServer<E> {
         self.slots.iter().map(Slot::status)
     }
 
+    /// One configured backend. O(1).
+    pub fn backend(&self, backend: BackendId) -> Option<BackendStatus<'_, E>> {
+        self.slots.get(*self.places.get(&backend)?).map(Slot::status)
+    }
+
     /// The quorum as of the last drain.
     pub const fn quorum(&self) -> &Quorum {
         &self.quorum
@@ -253,15 +264,18 @@ impl<E> VirtualServer<E> {
         }
     }
 
+    fn slot(&mut self, backend: BackendId) -> Option<&mut Slot<E>> {
+        self.slots.get_mut(*self.places.get(&backend)?)
+    }
+
     fn administer(&mut self, backend: BackendId, change: impl FnOnce(&mut Slot<E>)) -> bool {
-        let slot = self.slots.iter_mut().find(|slot| slot.backend.id() == backend);
-        let known = slot.map(change).is_some();
+        let known = self.slot(backend).map(change).is_some();
         self.unsettled |= known;
         known
     }
 
     /// The backend that was there before, with its endpoint replaced, or a new one.
-    fn backend(
+    fn known_or_new(
         &mut self,
         former: Option<&Arc<Backend<E>>>,
         name: &Arc<str>,
