@@ -82,8 +82,11 @@ struct Run {
     config: Configuration,
     rule: QuorumRule,
     quorum_up: bool,
-    /// Whoever had an identity, and under which name.
-    issued: HashMap<BackendId, String>,
+    /// The sorry server's name and identity.
+    sorry: Option<(u8, BackendId)>,
+    /// Who was given an identity, and by which configuration.
+    issued: HashMap<BackendId, (u8, usize)>,
+    reloads: usize,
     generation: u64,
     published: usize,
 }
@@ -98,7 +101,9 @@ impl Script {
             config: self.first.clone(),
             rule,
             quorum_up: false,
+            sorry: None,
             issued: HashMap::new(),
+            reloads: 0,
             generation: 0,
             published: 0,
         };
@@ -187,27 +192,36 @@ impl Run {
         let lines: Vec<_> = configuration.backends.iter().take(MOST_BACKENDS).copied().collect();
         let ids: Vec<_> = self.server.backends().map(|backend| backend.id).collect();
         assert_eq!(ids.len(), lines.len());
+        // Whoever stays keeps the identity, from backend to sorry server and back as well.
         let before = std::mem::take(&mut self.known);
-        for (line, id) in lines.into_iter().zip(ids) {
-            let old = before.iter().find(|known| known.line.name == line.name);
-            let known = match old {
-                Some(old) => {
-                    assert_eq!(old.id, id, "who stays keeps the identity");
-                    let weight =
-                        if old.line.weight == line.weight { old.weight } else { line.weight };
-                    Known { line, weight, ..*old }
-                }
+        let identity = |name: u8| {
+            let backend = before.iter().find(|known| known.line.name == name);
+            let sorry = self.sorry.filter(|sorry| sorry.0 == name);
+            backend.map(|known| known.id).or(sorry.map(|sorry| sorry.1))
+        };
+        let sorry = self.server.sorry().map(|backend| backend.id());
+        let sorry = configuration.sorry.map(|(name, _)| name).zip(sorry);
+        for (name, id) in lines.iter().map(|line| line.name).zip(ids.iter().copied()).chain(sorry) {
+            match identity(name) {
+                Some(known) => assert_eq!(id, known, "{name} keeps the identity"),
                 None => {
-                    let admin = Admin::Ready;
-                    Known { id, line, weight: line.weight, admin, health: None }
+                    let owner = self.issued.entry(id).or_insert((name, self.reloads));
+                    // A sorry server that is also a backend is one and the same.
+                    assert_eq!(*owner, (name, self.reloads), "{id} was somebody's");
                 }
-            };
-            if old.is_none() {
-                let taken = self.issued.insert(id, line.name.to_string());
-                assert_eq!(taken, None, "{id} was somebody's");
             }
+        }
+        assert_eq!(configuration.sorry.is_some(), sorry.is_some());
+        for (line, id) in lines.into_iter().zip(ids) {
+            let known = match before.iter().find(|known| known.line.name == line.name) {
+                Some(old) if old.line.weight == line.weight => Known { line, ..*old },
+                Some(old) => Known { line, weight: line.weight, ..*old },
+                None => Known { id, line, weight: line.weight, admin: Admin::Ready, health: None },
+            };
             self.known.push(known);
         }
+        self.sorry = sorry;
+        self.reloads += 1;
         (self.config, self.rule) = (configuration, rule);
     }
 
@@ -256,6 +270,9 @@ impl Run {
     }
 }
 
+/// Those that are quick to rebuild: it is not they who are looked at here.
+const ALGORITHMS: [Algorithm; 4] = [Algorithm::Fo, Algorithm::P2c, Algorithm::Rr, Algorithm::Wlc];
+
 fn algorithm(number: u8) -> std::sync::Arc<dyn lb_core::Scheduler> {
-    Algorithm::ALL[usize::from(number) % Algorithm::ALL.len()].scheduler()
+    ALGORITHMS[usize::from(number) % ALGORITHMS.len()].scheduler()
 }
