@@ -140,7 +140,10 @@ impl<K: ClientKey> Shards<K> {
     }
 
     fn with<T>(&self, hash: u64, f: impl FnOnce(&mut PersistenceTable<K>) -> T) -> T {
-        let shard = (u128::from(hash) * self.0.len() as u128) >> 64;
+        // Keys may be small numbers: Fibonacci hashing (Knuth, TAOCP 6.4) moves their difference
+        // into the upper bits, which choose.
+        let spread = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let shard = (u128::from(spread) * self.0.len() as u128) >> 64;
         f(&mut lock(&self.0[shard as usize]))
     }
 

@@ -1,5 +1,6 @@
 //! One immutable snapshot of everything that a pick needs.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -77,20 +78,21 @@ impl<E> Pool<E> {
         members: impl IntoIterator<Item = (Arc<Backend<E>>, Weight)>,
         previous: &dyn Scheduler,
     ) -> Self {
-        let (mut views, mut backends) = (Vec::new(), Vec::new());
-        let mut positions: Vec<(BackendId, u32)> = Vec::new();
-        for (backend, weight) in members {
-            let id = backend.id();
-            let Err(slot) = positions.binary_search_by_key(&id, |&(id, _)| id) else { continue };
-            positions.insert(slot, (id, views.len() as u32));
-            views.push(Member {
-                id,
-                weight,
-                place: stable_hash(backend.name().as_bytes()),
-                load: Arc::clone(backend.load()),
-            });
-            backends.push(backend);
-        }
+        let mut seen = HashSet::new();
+        let members = members.into_iter().filter(|(backend, _)| seen.insert(backend.id()));
+        let (views, backends): (Vec<_>, Vec<_>) = members
+            .map(|(backend, weight)| {
+                let view = Member {
+                    id: backend.id(),
+                    weight,
+                    place: stable_hash(backend.name().as_bytes()),
+                    load: Arc::clone(backend.load()),
+                };
+                (view, backend)
+            })
+            .unzip();
+        let mut positions: Vec<_> = views.iter().map(|view| view.id).zip(0..).collect();
+        positions.sort_unstable();
         let scheduler = previous.rebuild(&views);
         Self {
             configured: views.len(),
@@ -145,8 +147,10 @@ impl<E> Pool<E> {
         {
             return Ok(backend);
         }
-        match self.scheduler.pick(&self.members, flow, rng) {
-            Some(index) => Ok(&self.backends[index]),
+        let chosen = self.scheduler.pick(&self.members, flow, rng);
+        // A scheduler of somebody else's may point beyond the members: then it chose nobody.
+        match chosen.and_then(|index| self.backends.get(index)) {
+            Some(backend) => Ok(backend),
             None => Err(self.refusal(flow)),
         }
     }

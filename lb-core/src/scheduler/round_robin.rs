@@ -16,22 +16,37 @@ use crate::member::Member;
 /// Alone on its cache line: it is written at every pick, its neighbours never are.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-pub(super) struct Cursor(AtomicU64);
+pub(super) struct Cursor {
+    position: AtomicU64,
+    start: u64,
+}
 
 impl Cursor {
     pub(super) const fn at(position: u64) -> Self {
-        Self(AtomicU64::new(position))
+        Self { position: AtomicU64::new(position), start: position }
+    }
+
+    /// A cursor for a rotation that is not known yet. 31 bits are phase enough, and leave as many
+    /// picks before divisions become slow.
+    pub(super) const fn starting_at(phase: u64) -> Self {
+        Self::at(phase & (u32::MAX >> 1) as u64)
+    }
+
+    /// Whether nobody was given a turn yet: then the whole phase carries over, and an instance
+    /// whose backends come up one by one still has a rotation of its own.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.position() == self.start
     }
 
     /// Where the next pick will be.
     pub(super) fn position(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.position.load(Ordering::Relaxed)
     }
 
     /// The next place in a rotation of `length` places, which must not be 0.
     #[inline]
     pub(super) fn advance(&self, length: usize) -> usize {
-        let position = self.0.fetch_add(1, Ordering::Relaxed);
+        let position = self.position.fetch_add(1, Ordering::Relaxed);
         // A 32-bit division takes half the time of a 64-bit one, and a cursor is only that far
         // after four billion picks.
         match (u32::try_from(position), length as u32) {
@@ -65,21 +80,20 @@ impl RoundRobin {
         Self::default()
     }
 
-    /// A rotation that starts `phase` turns later.
+    /// A rotation that starts `phase` turns later; only its lower 31 bits count.
     pub fn starting_at(phase: u64) -> Self {
-        Self { turns: Box::default(), cursor: Cursor::at(phase) }
+        Self { turns: Box::default(), cursor: Cursor::starting_at(phase) }
     }
 
     /// The position in `turns` of the backend whose turn would have come next.
     fn resume(&self, turns: &[Turn]) -> u64 {
-        let (old, new) = (self.turns.len() as u64, turns.len() as u64);
         let position = self.cursor.position();
-        if old == 0 || new == 0 {
-            return position.checked_rem(new).unwrap_or(position);
+        if self.turns.is_empty() || turns.is_empty() || self.cursor.is_untouched() {
+            return position;
         }
         let places: HashMap<_, _> =
             turns.iter().enumerate().map(|(place, turn)| (turn.id, place as u64)).collect();
-        let next = (position % old) as usize;
+        let next = (position % self.turns.len() as u64) as usize;
         let upcoming = self.turns[next..].iter().chain(&self.turns[..next]);
         upcoming.filter_map(|turn| places.get(&turn.id).copied()).next().unwrap_or(0)
     }

@@ -26,6 +26,9 @@ pub enum BalanceError {
     /// There was nobody to ask.
     #[error(transparent)]
     NoBackend(#[from] NoBackend),
+    /// The inner service cannot take requests, whoever the backend is.
+    #[error("the service cannot take requests: {0}")]
+    NotReady(#[source] BoxError),
 }
 
 /// A dispatch that failed.

@@ -30,21 +30,22 @@ pin_project! {
         // Empty, and so without an allocation, unless a backend refuses.
         tried: Vec<BackendId>,
         current: Option<BackendId>,
+        // Why the last of them refused.
+        refusal: Option<BoxError>,
         #[pin]
-        step: Step<S::Future, E, Req>,
+        step: Step<S::Future, Req>,
     }
 }
 
 pin_project! {
     /// ```text
-    /// Assign ──▶ Prepare ──▶ Call ──▶ done
-    ///    ▲                    │ the request came back
-    ///    └────────────────────┘
+    /// Prepare ──▶ Call ──▶ done
+    ///    ▲          │ the request came back
+    ///    └──────────┘
     /// ```
     #[project = StepProjection]
-    enum Step<Fut, E, Req> {
-        Assign { request: Option<Req> },
-        Prepare { dispatch: Option<Dispatch<E, Req>> },
+    enum Step<Fut, Req> {
+        Prepare { request: Option<Req> },
         Call { #[pin] response: Fut },
     }
 }
@@ -69,7 +70,8 @@ where
             retries,
             tried: Vec::new(),
             current: None,
-            step: Step::Assign { request: Some(request) },
+            refusal: None,
+            step: Step::Prepare { request: Some(request) },
         }
     }
 }
@@ -83,31 +85,31 @@ where
     type Output = Result<S::Response, BalanceError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        const POLLED_AGAIN: &str = "a future is not polled after it is done";
         let mut this = self.project();
-        let mut last_refusal: Option<BoxError> = None;
         loop {
             match this.step.as_mut().project() {
-                StepProjection::Assign { request } => {
+                StepProjection::Prepare { request } => {
+                    // First, so that nobody is chosen, and counted as busy, before the request
+                    // can be sent.
+                    if let Err(failed) = ready!(this.inner.poll_ready(cx)) {
+                        return Poll::Ready(Err(BalanceError::NotReady(failed.error)));
+                    }
                     let assigned = this.env.with_rng(|rng| {
                         this.director.assign(this.env.now(), this.client, this.tried, rng)
                     });
                     let lease = match assigned {
                         Ok(lease) => lease,
                         Err(reason) => {
-                            return Poll::Ready(Err(exhausted(this.tried, last_refusal, reason)));
+                            return Poll::Ready(Err(exhausted(
+                                this.tried,
+                                this.refusal.take(),
+                                reason,
+                            )));
                         }
                     };
                     *this.current = Some(lease.id());
-                    let request = request.take().expect(POLLED_AGAIN);
-                    let dispatch = Some(Dispatch { lease, request });
-                    this.step.set(Step::Prepare { dispatch });
-                }
-                StepProjection::Prepare { dispatch } => {
-                    if let Err(failed) = ready!(this.inner.poll_ready(cx)) {
-                        return Poll::Ready(Err(BalanceError::Backend(failed.error)));
-                    }
-                    let response = this.inner.call(dispatch.take().expect(POLLED_AGAIN));
+                    let request = request.take().expect("a future is not polled after it is done");
+                    let response = this.inner.call(Dispatch { lease, request });
                     this.step.set(Step::Call { response });
                 }
                 StepProjection::Call { response } => {
@@ -123,8 +125,8 @@ where
                         let attempts = this.tried.len();
                         return Poll::Ready(Err(BalanceError::Exhausted { attempts, last: error }));
                     }
-                    last_refusal = Some(error);
-                    this.step.set(Step::Assign { request: Some(request) });
+                    *this.refusal = Some(error);
+                    this.step.set(Step::Prepare { request: Some(request) });
                 }
             }
         }

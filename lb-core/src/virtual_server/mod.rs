@@ -197,7 +197,8 @@ impl<E> VirtualServer<E> {
         let Some(slot) = self.slot(backend) else {
             return;
         };
-        let before = slot.health.replace(health);
+        let before = slot.health();
+        slot.health = Some(health);
         if before.map(Health::is_up) != Some(health.is_up()) {
             let name = slot.backend.name().to_owned();
             self.events.push(match health {

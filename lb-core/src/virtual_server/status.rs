@@ -37,7 +37,8 @@ impl<E> Slot<E> {
         }
     }
 
-    fn health(&self) -> Option<Health> {
+    /// The verdict, or what holds before there is one.
+    pub(super) fn health(&self) -> Option<Health> {
         self.health.or(self.initially_up.then_some(Health::UP))
     }
 
