@@ -93,10 +93,24 @@ impl<K: ClientKey, E> Director<K, E> {
         tried: &[BackendId],
         rng: &mut dyn Rng,
     ) -> Result<Lease<E>, NoBackend> {
+        self.assign_at(|| now, client, tried, rng)
+    }
+
+    /// As [`assign`](Self::assign), but asks for the time only if somebody has to know it: reading
+    /// a clock costs more than a pick.
+    #[inline]
+    pub(crate) fn assign_at(
+        &self,
+        now: impl FnOnce() -> Instant,
+        client: &K,
+        tried: &[BackendId],
+        rng: &mut dyn Rng,
+    ) -> Result<Lease<E>, NoBackend> {
         let pool = self.pool.load();
         let flow = Flow::new(client.flow_hash()).retried(tried);
         match &self.persistence {
             Some(shards) if pool.records_affinity() => {
+                let now = now();
                 // Held over the pick, so that two first flows of one client agree.
                 shards.with(flow.hash, |table| {
                     let known = table.get(now, client);

@@ -95,7 +95,7 @@ where
                         return Poll::Ready(Err(BalanceError::NotReady(failed.error)));
                     }
                     let assigned = this.env.with_rng(|rng| {
-                        this.director.assign(this.env.now(), this.client, this.tried, rng)
+                        this.director.assign_at(|| this.env.now(), this.client, this.tried, rng)
                     });
                     let lease = match assigned {
                         Ok(lease) => lease,
