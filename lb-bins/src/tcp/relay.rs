@@ -3,9 +3,12 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::Shutdown;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::{Either, select};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -43,18 +46,31 @@ pub(super) fn reset(stream: &TcpStream) {
 /// Copies both ways. Returns when both sides have sent their end.
 ///
 /// # Errors
-/// The first error of either side: then neither side can be told a clean end.
+/// The first error of either side, also of one that has sent its end already: then neither side
+/// can be told a clean end.
 pub(super) async fn relay(
     client: &TcpStream,
     backend: &TcpStream,
     traffic: &Traffic,
 ) -> io::Result<()> {
-    futures::future::try_join(
-        pump(client, backend, &traffic.received),
-        pump(backend, client, &traffic.sent),
-    )
-    .await?;
-    Ok(())
+    let up = pin!(pump(client, backend, &traffic.received));
+    let down = pin!(pump(backend, client, &traffic.sent));
+    let (ended, other) = match select(up, down).await {
+        Either::Left((outcome, down)) => outcome.map(|()| (client, down.left_future()))?,
+        Either::Right((outcome, up)) => outcome.map(|()| (backend, up.right_future()))?,
+    };
+    tokio::select! {
+        biased;
+        outcome = other => outcome,
+        error = broken(ended) => Err(error),
+    }
+}
+
+/// Resolves when the connection breaks. Nobody reads from a side that has sent its end, so that
+/// without this it could vanish unnoticed, and the other one would wait for ever.
+async fn broken(ended: &TcpStream) -> io::Error {
+    let error = || ended.take_error()?.ok_or_else(|| io::ErrorKind::WouldBlock.into());
+    ended.async_io(Interest::ERROR, error).await.unwrap_or_else(|error| error)
 }
 
 /// Copies one way, then passes the end on.
