@@ -1,12 +1,13 @@
 //! Accepting: one loop per worker and listener.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures::FutureExt;
+use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tracing::{error, warn};
@@ -42,6 +43,17 @@ enum Stage {
     Stop,
 }
 
+/// A classic BPF program that sees TCP headers and drops those with SYN but without ACK: a client
+/// that comes while the socket closes asks again a second later, and is refused then or served by
+/// whoever listens, instead of being connected and reset.
+const NO_SYN: [SockFilter; 5] = [
+    SockFilter::new(0x30, 0, 0, 13),     // load the byte of the flags
+    SockFilter::new(0x54, 0, 0, 0x12),   // keep SYN and ACK
+    SockFilter::new(0x15, 0, 1, 0x02),   // SYN alone?
+    SockFilter::new(0x06, 0, 0, 0),      // drop
+    SockFilter::new(0x06, 0, 0, 0xffff), // take
+];
+
 impl Listener {
     /// Takes over the sockets; nobody is accepted yet.
     pub fn open(bound: Bound, route: Arc<Route>, workers: &Workers) -> Self {
@@ -52,7 +64,7 @@ impl Listener {
             let (shared, stage) = (Arc::clone(&shared), stage.subscribe());
             async move {
                 match TcpListener::from_std(socket) {
-                    Ok(listener) => accept(&listener, &shared, stage).await,
+                    Ok(listener) => accept(listener, &shared, stage).await,
                     Err(error) => error!(%address, %error, "cannot accept"),
                 }
             }
@@ -108,7 +120,7 @@ impl Drop for Listener {
     }
 }
 
-async fn accept(listener: &TcpListener, shared: &Arc<Shared>, mut stage: watch::Receiver<Stage>) {
+async fn accept(listener: TcpListener, shared: &Arc<Shared>, mut stage: watch::Receiver<Stage>) {
     if stage.wait_for(|stage| *stage != Stage::Hold).await.is_err() {
         return;
     }
@@ -137,9 +149,30 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>, mut stage: watch::
             Err(_) => {}
         }
     }
-    // The kernel resets what is left in the queue when the socket closes.
-    while let Some(Ok((client, peer))) = listener.accept().now_or_never() {
-        carry(shared, client, peer);
+    match listener.into_std() {
+        Ok(listener) => serve_queue(&listener, shared).await,
+        Err(error) => error!(%error, "clients that are queued are lost"),
+    }
+}
+
+/// Accepts who is queued. The kernel resets what is left when the socket closes, so the queue must
+/// be empty then, and nobody may join it meanwhile.
+async fn serve_queue(listener: &std::net::TcpListener, shared: &Arc<Shared>) {
+    // Without the filter a client could be lost here and there: no reason not to stop.
+    let _ = SockRef::from(listener).attach_filter(&NO_SYN);
+    // The system is asked, not tokio: that only knows of clients that its last poll has seen, and
+    // hands out no more than a budget at a time.
+    loop {
+        let accepted = listener.accept().and_then(|(client, peer)| {
+            client.set_nonblocking(true)?;
+            Ok((TcpStream::from_std(client)?, peer))
+        });
+        match accepted {
+            Ok((client, peer)) => carry(shared, client, peer),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if is_local(&error) => tokio::time::sleep(REST).await,
+            Err(_) => {}
+        }
     }
 }
 
