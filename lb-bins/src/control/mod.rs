@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use lb_core::{Admin as Word, BackendState};
+use lb_core::{Admin as Word, Backend, BackendState};
 use lb_health::{Because, Verdict};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
@@ -32,7 +32,7 @@ pub use plan::PlanError;
 pub use reload::ReloadError;
 
 use crate::config::Config;
-use crate::tcp::{Attempt, Endpoint, Workers};
+use crate::tcp::{Attempt, Endpoint, Tally, Workers};
 use administration::Administration;
 use checks::{Checks, Place};
 use command::Command;
@@ -53,8 +53,9 @@ pub struct Control {
     services: Vec<Service>,
     next_server: u32,
     checks: Checks,
-    /// Draining backends whose connections are cut at some time.
+    /// Draining and removed backends whose connections are cut at some time.
     cuts: Vec<Cut>,
+    removed: Vec<Removed>,
     workers: Workers,
     administration: Administration,
     serve_admin: Serve,
@@ -69,7 +70,13 @@ pub struct Control {
 struct Cut {
     at: Instant,
     place: Place,
-    upstream: Endpoint,
+    backend: Arc<Backend<Endpoint>>,
+}
+
+/// A virtual server that was removed while clients were connected.
+struct Removed {
+    tally: Arc<Tally>,
+    until: Instant,
 }
 
 impl Control {
@@ -91,6 +98,7 @@ impl Control {
             next_server: 0,
             checks: Checks::new(),
             cuts: Vec::new(),
+            removed: Vec::new(),
             workers,
             administration: Administration::default(),
             serve_admin,
@@ -148,9 +156,9 @@ impl Control {
             }
         }
         self.cuts.retain(|cut| {
-            if cut.at <= now {
-                info!(backend = %cut.upstream.address(), "drain timeout: its connections are cut");
-                cut.upstream.cut();
+            if cut.at <= now && cut.backend.load().active() > 0 {
+                info!(backend = cut.backend.name(), "drain timeout: its connections are cut");
+                cut.backend.endpoint().cut();
             }
             cut.at > now
         });
@@ -160,6 +168,7 @@ impl Control {
         for service in &self.services {
             service.director.expire(now);
         }
+        self.removed.retain(|removed| now < removed.until && removed.tally.open() > 0);
         let Some(since) = self.stopping_since else {
             self.next_tick = now + TICK;
             return ControlFlow::Continue(());
@@ -169,7 +178,7 @@ impl Control {
             now >= since + service.config.drain_timeout
                 || (service.listener.is_closed() && service.tally.open() == 0)
         };
-        if !self.services.iter().all(over) {
+        if !self.removed.is_empty() || !self.services.iter().all(over) {
             return ControlFlow::Continue(());
         }
         match self.services.iter().map(|service| service.tally.open()).sum() {
@@ -291,8 +300,7 @@ impl Control {
             && let Some(status) = service.machine.backend(backend)
         {
             let at = Instant::now() + service.config.drain_timeout;
-            let upstream = Arc::clone(status.backend.endpoint());
-            self.cuts.push(Cut { at, place, upstream });
+            self.cuts.push(Cut { at, place, backend: Arc::clone(status.backend) });
         }
         Ok(())
     }

@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
+use lb_core::{Backend, BackendId};
 use tracing::info;
 
-use super::Control;
 use super::checks::{CheckConfigError, Place, Prepared, ServerKey};
 use super::plan::{Plan, PlanError, Socket};
 use super::service::Service;
+use super::{Control, Cut, Removed};
 use crate::config::{Config, VirtualServer};
-use crate::tcp::{BindError, Bound, Listener};
+use crate::tcp::{BindError, Bound, Endpoint, Listener};
 
 /// A configuration that was not taken over. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +92,9 @@ impl Control {
                 (None, None) => continue,
             };
             let attempts = self.attempts.clone();
-            let service = match key.and_then(|key| former.remove(&key)) {
+            let former = key.and_then(|key| former.remove(&key));
+            let before = former.as_ref().map(Service::backends).unwrap_or_default();
+            let service = match former {
                 Some(service) => plan.take_over(service, attempts, socket),
                 None => {
                     let key = ServerKey(self.next_server);
@@ -100,14 +104,37 @@ impl Control {
             };
             let mut service = service.expect("the plan was validated when it was made");
             self.set_checks(&service, checks);
+            let stay = service.endpoints();
+            let gone =
+                |backend: &Backend<Endpoint>| !stay.contains_key(&backend.endpoint().address());
+            self.retire(&service, before.into_iter().filter(|(_, backend)| gone(backend)));
             service.settle();
             self.services.push(service);
         }
         for gone in former.into_values() {
             info!(virtual_server = gone.config.name, "removed");
             self.forget_backends(gone.key, |_| false);
+            self.retire(&gone, gone.backends().into_iter());
+            let until = Instant::now() + gone.config.drain_timeout;
+            self.removed.push(Removed { tally: gone.tally, until });
         }
         Ok(())
+    }
+
+    /// Sees to it that the connections of backends that are gone end in time.
+    fn retire(
+        &mut self,
+        service: &Service,
+        gone: impl Iterator<Item = (BackendId, Arc<Backend<Endpoint>>)>,
+    ) {
+        let at = Instant::now() + service.config.drain_timeout;
+        for (id, backend) in gone {
+            let place = Place { server: service.key, backend: id };
+            // One that was drained before has a time already.
+            if self.cuts.iter().all(|cut| cut.place != place) {
+                self.cuts.push(Cut { at, place, backend });
+            }
+        }
     }
 
     /// Which of the running services `server` is the new form of.
@@ -147,7 +174,6 @@ impl Control {
         for place in self.checks.places() {
             if place.server == server && !stays(place) {
                 self.checks.forget(place);
-                self.cuts.retain(|cut| cut.place != place);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lb_core::{Action, BackendId, BackendState, Director, Event, Strength, VirtualServer};
+use lb_core::{Action, Backend, BackendId, BackendState, Director, Event, Strength, VirtualServer};
 use tracing::{info, warn};
 
 use super::checks::ServerKey;
@@ -56,6 +56,11 @@ impl Service {
         let backends = self.machine.backends().map(|status| status.backend);
         let all = backends.chain(self.machine.sorry()).map(|backend| backend.endpoint());
         all.map(|endpoint| (endpoint.address(), Arc::clone(endpoint))).collect()
+    }
+
+    /// The backends.
+    pub(super) fn backends(&self) -> HashMap<BackendId, Arc<Backend<Endpoint>>> {
+        self.machine.backends().map(|status| (status.id, Arc::clone(status.backend))).collect()
     }
 
     /// The identities of the backends, by address.
