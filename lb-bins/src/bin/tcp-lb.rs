@@ -25,7 +25,7 @@ use tracing::warn;
 /// accepting and end when the open connections have, or after the drain timeout; a second one ends
 /// at once. RUST_LOG=debug logs every connection that fails.
 #[derive(Debug, Parser)]
-#[command(version, group = ArgGroup::new("mode").required(true).args(["config", "demo"]))]
+#[command(name = "tcp-lb", version, group = ArgGroup::new("mode").required(true).args(["config", "demo"]))]
 struct Arguments {
     /// Balance as this TOML file says
     #[arg(long, value_name = "FILE")]
@@ -33,7 +33,7 @@ struct Arguments {
 
     /// Only check the configuration and print all of it, defaults included; exit status 2 if it has
     /// mistakes
-    #[arg(long, requires = "config")]
+    #[arg(long, requires = "config", conflicts_with = "demo")]
     check: bool,
 
     /// Show what this does: three backends and a balancer in this process, one of them dying now
@@ -42,7 +42,7 @@ struct Arguments {
     demo: bool,
 
     /// End the demo after this many seconds
-    #[arg(long, value_name = "SECONDS", requires = "demo")]
+    #[arg(long, value_name = "SECONDS", requires = "demo", conflicts_with = "config")]
     demo_seconds: Option<u64>,
 
     /// How the log on standard error is written
@@ -61,12 +61,17 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match &arguments.config {
         Some(path) => Config::load(path).map_err(explain).and_then(|config| {
-            config.warnings.iter().for_each(|warning| eprint!("{warning}"));
+            if arguments.check || arguments.log_format == LogFormat::Text {
+                config.warnings.iter().for_each(|warning| eprint!("{warning}"));
+            }
             if arguments.check {
                 print!("{config}");
                 return Ok(());
             }
             telemetry::start(arguments.log_format);
+            if arguments.log_format == LogFormat::Json {
+                config.warnings.iter().for_each(|warning| warn!("{warning}"));
+            }
             balance(&arguments, path.clone(), config)
         }),
         None => show(&arguments),
