@@ -144,14 +144,14 @@ impl Control {
     }
 
     fn next_deadline(&self) -> Instant {
-        let gates = self.services.iter().filter_map(Service::gate);
+        let gates = self.services.iter().filter_map(Service::gate_opens);
         let cuts = self.cuts.iter().map(|cut| cut.at);
         gates.chain(cuts).fold(self.next_tick, Instant::min)
     }
 
     fn handle_timeout(&mut self, now: Instant) -> ControlFlow<()> {
         for service in &mut self.services {
-            if self.stopping_since.is_none() && service.gate().is_some_and(|gate| gate <= now) {
+            if self.stopping_since.is_none() && service.gate_opens().is_some_and(|gate| gate <= now) {
                 service.open_gate();
             }
         }

@@ -16,7 +16,7 @@ use super::checks::ServerKey;
 use super::service::Service;
 use crate::config::{self, CheckKind, Quorum, SorryMode};
 use crate::tcp::{
-    Attempt, Bound, Endpoint, Listener, Route, RouteSettings, Tally, Upstream, Workers,
+    Attempt, Bound, Endpoint, Gate, Listener, Route, RouteSettings, Tally, Upstream, Workers,
 };
 
 /// A virtual server's configuration in the form that lb-core takes, checked.
@@ -106,8 +106,9 @@ impl Plan {
         let machine = VirtualServer::new(machine, scheduler(&config))?;
         let director = director(&config, &machine);
         let tally = Arc::default();
-        let listener = socket.lead_to(route(&config, key, &director, &tally, attempts));
-        Ok(Service::new(key, config, machine, director, tally, listener))
+        let gate = Arc::default();
+        let listener = socket.lead_to(route(&config, key, &director, &tally, &gate, attempts));
+        Ok(Service::new(key, config, machine, director, tally, gate, listener))
     }
 
     /// Takes over a service that runs.
@@ -125,11 +126,16 @@ impl Plan {
         if config.scheduler != service.config.scheduler {
             service.machine.set_scheduler(scheduler(&config));
         }
+        let alive = service.machine.strength().alive;
         service.machine.reconfigure(machine)?;
+        if alive > 0 && service.machine.strength().alive == 0 {
+            service.close_gate();
+        }
         if config.persistence != service.config.persistence {
             service.director = director(&config, &service.machine);
         }
-        let route = route(&config, service.key, &service.director, &service.tally, attempts);
+        let Service { key, director, tally, gate, .. } = &service;
+        let route = route(&config, *key, director, tally, gate, attempts);
         service.move_to(socket.lead_to(route));
         service.config = config;
         Ok(service)
@@ -160,6 +166,7 @@ fn route(
     key: ServerKey,
     director: &Arc<Director<IpAddr, Endpoint>>,
     tally: &Arc<Tally>,
+    gate: &Arc<Gate>,
     attempts: mpsc::Sender<Attempt>,
 ) -> Arc<Route> {
     let bits = config.persistence.map(|persistence| persistence.granularity);
@@ -167,6 +174,7 @@ fn route(
         server: key,
         name: config.name.clone(),
         granularity: bits.map_or(Granularity::HOST, Granularity::new),
+        gate: Arc::clone(gate),
         connect_timeout: config.connect_timeout,
         retries: config.retries.into(),
     };

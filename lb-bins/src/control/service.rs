@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::checks::ServerKey;
 use crate::config::{self, Command};
 use crate::notify::{Job, Scripts};
-use crate::tcp::{Endpoint, Listener, Tally};
+use crate::tcp::{Endpoint, Gate, Listener, Tally};
 
 /// Clients wait this long for the first verdicts; then they are served by what there is.
 const LONGEST_GATE: Duration = Duration::from_secs(2);
@@ -25,8 +25,9 @@ pub(super) struct Service {
     pub(super) tally: Arc<Tally>,
     pub(super) listener: Arc<Listener>,
     scripts: Scripts,
+    pub(super) gate: Arc<Gate>,
     /// When clients are let in even if some backend has no verdict yet.
-    gate: Option<Instant>,
+    gate_opens: Option<Instant>,
 }
 
 impl Service {
@@ -37,16 +38,17 @@ impl Service {
         machine: VirtualServer<Endpoint>,
         director: Arc<Director<IpAddr, Endpoint>>,
         tally: Arc<Tally>,
+        gate: Arc<Gate>,
         listener: Arc<Listener>,
     ) -> Self {
-        let gate = Some(Instant::now() + LONGEST_GATE);
-        Self { key, config, machine, director, tally, listener, scripts: Scripts::start(), gate }
+        let (scripts, gate_opens) = (Scripts::start(), Some(Instant::now() + LONGEST_GATE));
+        Self { key, config, machine, director, tally, listener, scripts, gate, gate_opens }
     }
 
     /// Gets its connections from `listener` from now on.
     pub(super) fn move_to(&mut self, listener: Arc<Listener>) {
         self.listener = listener;
-        if self.gate.is_none() {
+        if self.gate_opens.is_none() {
             self.listener.accept();
         }
     }
@@ -109,19 +111,26 @@ impl Service {
             }
         }
         let warm = |state| state != BackendState::Warming;
-        if self.gate.is_some() && self.machine.backends().all(|status| warm(status.state)) {
+        if self.gate_opens.is_some() && self.machine.backends().all(|status| warm(status.state)) {
             self.open_gate();
         }
     }
 
     /// When clients are let in at the latest.
-    pub(super) const fn gate(&self) -> Option<Instant> {
-        self.gate
+    pub(super) const fn gate_opens(&self) -> Option<Instant> {
+        self.gate_opens
+    }
+
+    /// Lets clients wait for the first verdicts again.
+    pub(super) fn close_gate(&mut self) {
+        self.gate.close();
+        self.gate_opens = Some(Instant::now() + LONGEST_GATE);
     }
 
     /// Lets clients in.
     pub(super) fn open_gate(&mut self) {
-        self.gate = None;
+        self.gate_opens = None;
+        self.gate.open();
         self.listener.accept();
         info!(virtual_server = self.config.name, listen = %self.listener.address(), "accepting");
     }

@@ -8,6 +8,7 @@
 
 mod accept;
 mod connect;
+mod gate;
 mod listen;
 mod pipe;
 mod relay;
@@ -17,6 +18,7 @@ mod workers;
 
 pub use accept::Listener;
 pub use connect::Attempt;
+pub use gate::Gate;
 pub use listen::{BindError, Bound};
 pub use route::{Route, RouteSettings, Tally};
 pub use upstream::{Endpoint, Traffic, Upstream};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lb_core::service::{Balance, SystemEnv};
+use lb_core::service::{Balance, BalanceError, SystemEnv};
 use lb_core::{Director, Granularity};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -14,6 +14,7 @@ use tower::ServiceExt;
 use tracing::debug;
 
 use super::connect::{Attempt, Connection, Connector};
+use super::gate::Gate;
 use super::relay;
 use super::upstream::Endpoint;
 use crate::control::ServerKey;
@@ -27,6 +28,8 @@ pub struct RouteSettings {
     pub name: String,
     /// What tells clients apart.
     pub granularity: Granularity,
+    /// Where clients wait while nobody is known to live.
+    pub gate: Arc<Gate>,
     /// How long a backend may take to accept.
     pub connect_timeout: Duration,
     /// How many more backends are asked when one does not.
@@ -37,6 +40,7 @@ pub struct RouteSettings {
 pub struct Route {
     name: String,
     granularity: Granularity,
+    gate: Arc<Gate>,
     balance: Balancer,
     tally: Arc<Tally>,
 }
@@ -98,18 +102,31 @@ impl Route {
         tally: Arc<Tally>,
         attempts: mpsc::Sender<Attempt>,
     ) -> Self {
-        let RouteSettings { server, name, granularity, connect_timeout, retries } = settings;
+        let RouteSettings { server, name, granularity, gate, connect_timeout, retries } = settings;
         let connector = Connector { server, timeout: connect_timeout, attempts };
         let itself: fn(&IpAddr) -> IpAddr = |network| *network;
         let balance = Balance::new(director, itself, connector).retries(retries);
-        Self { name, granularity, balance, tally }
+        Self { name, granularity, gate, balance, tally }
+    }
+
+    /// A connection to a backend. While it is not known yet who lives, nobody is turned away.
+    async fn connect(&self, client: IpAddr) -> Result<Connection, BalanceError> {
+        loop {
+            let closed = self.gate.is_closed();
+            match self.balance.clone().oneshot(client).await {
+                Err(BalanceError::NoBackend(_)) if closed || self.gate.is_closed() => {
+                    self.gate.opened().await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Carries one connection from its first byte to its last.
     pub(super) async fn carry(&self, client: TcpStream, peer: SocketAddr) {
         let _visit = self.tally.enter();
         let network = self.granularity.network(peer.ip());
-        let Connection { stream, lease } = match self.balance.clone().oneshot(network).await {
+        let Connection { stream, lease } = match self.connect(network).await {
             Ok(connection) => connection,
             Err(error) => {
                 self.tally.refused.fetch_add(1, Ordering::Relaxed);
