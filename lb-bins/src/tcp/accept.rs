@@ -2,11 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rustix::io::fcntl_dupfd_cloexec;
 use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -133,17 +135,18 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>, mut stage: watch::R
         };
         match accepted {
             Ok((client, peer)) => {
+                // Whoever comes next waits in the queue until this one has what it needs.
+                let spare = loop {
+                    match reserve(&client) {
+                        Ok(spare) => break spare,
+                        Err(error) => rest(shared, &error, &mut resting, &mut stage).await,
+                    }
+                };
                 resting = false;
-                carry(shared, client, peer);
+                carry(shared, client, peer, spare);
             }
             Err(error) if is_local(&error) => {
-                shared.rests.fetch_add(1, Ordering::Relaxed);
-                if !resting {
-                    warn!(%error, "accepting rests until there is room again");
-                }
-                resting = true;
-                // Stopping need not wait for the rest to end.
-                let _ = tokio::time::timeout(REST, stage.changed()).await;
+                rest(shared, &error, &mut resting, &mut stage).await;
             }
             // The client gave up while it was queued, or its network failed (`accept(2)`).
             Err(_) => {}
@@ -168,7 +171,15 @@ async fn serve_queue(listener: &std::net::TcpListener, shared: &Arc<Shared>) {
             Ok((TcpStream::from_std(client)?, peer))
         });
         match accepted {
-            Ok((client, peer)) => carry(shared, client, peer),
+            Ok((client, peer)) => {
+                let spare = loop {
+                    match reserve(&client) {
+                        Ok(spare) => break spare,
+                        Err(_) => tokio::time::sleep(REST).await,
+                    }
+                };
+                carry(shared, client, peer, spare);
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) if is_local(&error) => tokio::time::sleep(REST).await,
             Err(_) => {}
@@ -176,7 +187,29 @@ async fn serve_queue(listener: &std::net::TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-fn carry(shared: &Shared, client: TcpStream, peer: SocketAddr) {
+/// Waits for room; said once per time that there is none.
+async fn rest(
+    shared: &Shared,
+    error: &io::Error,
+    resting: &mut bool,
+    stage: &mut watch::Receiver<Stage>,
+) {
+    shared.rests.fetch_add(1, Ordering::Relaxed);
+    if !*resting {
+        warn!(%error, "accepting rests until there is room again");
+    }
+    *resting = true;
+    // Stopping need not wait for the rest to end.
+    let _ = tokio::time::timeout(REST, stage.changed()).await;
+}
+
+/// A descriptor for the connection to the backend, before that is opened: a client for whom there
+/// is none can still wait, one that was accepted for nothing would have to be reset.
+fn reserve(client: &TcpStream) -> io::Result<OwnedFd> {
+    Ok(fcntl_dupfd_cloexec(client, 0)?)
+}
+
+fn carry(shared: &Shared, client: TcpStream, peer: SocketAddr, spare: OwnedFd) {
     let route = shared.route.load_full();
-    tokio::spawn(async move { route.carry(client, peer).await });
+    tokio::spawn(async move { route.carry(client, peer, spare).await });
 }

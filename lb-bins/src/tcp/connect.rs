@@ -13,10 +13,14 @@ use lb_health::{CheckError, Phase};
 use rustix::io::Errno;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout_at};
 use tower::Service;
 
 use super::upstream::Endpoint;
 use crate::control::ServerKey;
+
+/// How long an attempt waits for this host when that has run out of descriptors or ports.
+const REST: Duration = Duration::from_millis(50);
 
 /// What became of an attempt to connect to a backend: real traffic's word on its health.
 #[derive(Debug)]
@@ -69,8 +73,17 @@ impl Service<Dispatch<Endpoint, IpAddr>> for Connector {
         Box::pin(async move {
             let Dispatch { lease, request: client } = dispatch;
             let address = lease.endpoint().address();
-            let connected = tokio::time::timeout(connector.timeout, TcpStream::connect(address));
-            let refusal = match connected.await {
+            let deadline = Instant::now() + connector.timeout;
+            let connected = loop {
+                match timeout_at(deadline, TcpStream::connect(address)).await {
+                    // Somebody else was quicker to take the last descriptor.
+                    Ok(Err(error)) if is_local(&error) && Instant::now() + REST < deadline => {
+                        sleep(REST).await;
+                    }
+                    outcome => break outcome,
+                }
+            };
+            let refusal = match connected {
                 Ok(Ok(stream)) => {
                     connector.report(&lease, Ok(()));
                     return Ok(Connection { stream, lease });

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -122,10 +123,12 @@ impl Route {
         }
     }
 
-    /// Carries one connection from its first byte to its last.
-    pub(super) async fn carry(&self, client: TcpStream, peer: SocketAddr) {
+    /// Carries one connection from its first byte to its last. `spare` is given back when the
+    /// backend's connection is about to take its place.
+    pub(super) async fn carry(&self, client: TcpStream, peer: SocketAddr, spare: OwnedFd) {
         let _visit = self.tally.enter();
         let network = self.granularity.network(peer.ip());
+        drop(spare);
         let Connection { stream, lease } = match self.connect(network).await {
             Ok(connection) => connection,
             Err(error) => {
