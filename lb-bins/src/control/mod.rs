@@ -151,7 +151,7 @@ impl Control {
 
     fn handle_timeout(&mut self, now: Instant) -> ControlFlow<()> {
         for service in &mut self.services {
-            if self.stopping_since.is_none() && service.gate_opens().is_some_and(|gate| gate <= now) {
+            if service.gate_opens().is_some_and(|gate| gate <= now) {
                 service.open_gate();
             }
         }
