@@ -22,7 +22,7 @@ use crate::control::Handle;
 use crate::tcp::Bound;
 
 /// Whoever sends a request slower than this is not an administrator.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// More administrators at once wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 64;
 
@@ -62,7 +62,7 @@ async fn serve(listener: &TcpListener, control: &Handle) {
             // Whatever goes wrong here is the client's connection.
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIMEOUT)
+                .header_read_timeout(REQUEST_TIMEOUT)
                 .max_buf_size(16 * 1024)
                 .serve_connection(TokioIo::new(stream), answer)
                 .await;

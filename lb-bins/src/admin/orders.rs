@@ -7,8 +7,9 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use lb_core::Weight;
 use percent_encoding::percent_decode_str;
+use tokio::time::timeout;
 
-use super::{Answer, guard, text};
+use super::{Answer, REQUEST_TIMEOUT, guard, text};
 use crate::control::{Handle, Order, Refusal};
 
 /// A weight has at most five digits.
@@ -32,9 +33,11 @@ pub(super) async fn post(path: &str, request: Request<Incoming>, control: &Handl
     if let Err(suspicion) = guard::check(request.uri(), request.headers()) {
         return text(StatusCode::FORBIDDEN, format!("{suspicion}\n"));
     }
-    let body = match Limited::new(request.into_body(), LONGEST_BODY).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(_) => return text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long\n"),
+    let body = Limited::new(request.into_body(), LONGEST_BODY).collect();
+    let body = match timeout(REQUEST_TIMEOUT, body).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) => return text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long\n"),
+        Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body does not come\n"),
     };
     let (virtual_server, backend, order) = match parse(path, &String::from_utf8_lossy(&body)) {
         Ok(order) => order,
