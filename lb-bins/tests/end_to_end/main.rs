@@ -1,0 +1,22 @@
+//! The daemon from the outside: real processes, real sockets, backends that die.
+//!
+//! Each test has a daemon, ports and a directory of its own, and all of them run side by side.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod harness;
+
+mod a_bad_start_starts_nothing;
+mod backends_fail;
+mod checks_decide;
+mod clients_are_kept;
+mod descriptors_run_out;
+mod everything_is_shown;
+mod nginx_as_backend;
+mod orders_change_backends;
+mod quorum_decides;
+mod reload_harms_nobody;
+mod shares_follow_the_scheduler;
+mod shutdown_finishes_what_began;
+mod streams_are_exact;
+mod the_demo_runs;
