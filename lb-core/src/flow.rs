@@ -18,6 +18,7 @@ use crate::member::Member;
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Flow<'a> {
     /// The [`ClientKey`]'s hash: what hashing schedulers choose by.
     pub hash: u64,

@@ -131,12 +131,15 @@ impl Health {
 
 /// The administrator's word on a backend. It stands above every check.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub enum Admin {
     /// Checks decide.
     #[default]
     Ready,
-    /// No new client; existing flows and persisted clients stay.
+    /// No new client; existing flows stay, and persisted clients come back.
     Drain,
+    /// The time for draining is over: persisted clients belong elsewhere from now on, too.
+    Drained,
     /// Out of service: nobody is sent there.
     Maintenance,
 }

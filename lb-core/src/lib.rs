@@ -95,6 +95,7 @@
 
 mod backend;
 mod director;
+mod env;
 mod flow;
 mod health;
 #[cfg(feature = "laws")]
@@ -110,6 +111,9 @@ mod virtual_server;
 
 pub use backend::{Backend, BackendId, Lease, Load};
 pub use director::Director;
+pub use env::Env;
+#[cfg(feature = "system")]
+pub use env::SystemEnv;
 pub use flow::{ClientKey, Flow, Granularity, stable_hash};
 pub use health::{Admin, Health, ReportedWeight, Weight};
 pub use member::Member;

@@ -7,6 +7,7 @@ use crate::health::Weight;
 
 /// What a [`Scheduler`](crate::Scheduler) sees of one backend: never the endpoint.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Member {
     /// The identity.
     pub id: BackendId,

@@ -7,7 +7,7 @@ pub struct Strength {
     pub weight: u64,
     /// How many backends are alive with a weight above 0.
     pub alive: usize,
-    /// How many backends are configured.
+    /// How many backends are configured and not in maintenance.
     pub configured: usize,
 }
 
@@ -35,7 +35,7 @@ pub struct QuorumRule {
 enum Measure {
     /// The live weight.
     Weight,
-    /// The live backends, in percent of those configured.
+    /// The live backends, in percent of those in service.
     Share,
 }
 
@@ -110,7 +110,7 @@ impl QuorumRule {
         Ok(Self { measure: Measure::Weight, up_at, down_at })
     }
 
-    /// Gained when `up_at` percent of the configured backends live, lost below `down_at` percent
+    /// Gained when `up_at` percent of the backends in service live, lost below `down_at` percent
     /// or when none does, whatever their weights (seesaw's watermarks).
     ///
     /// # Errors

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use lb_core::service::{Balance, BalanceError, BalanceLayer, Dispatch, SystemEnv, Undelivered};
+use lb_core::SystemEnv;
+use lb_core::service::{Balance, BalanceError, BalanceLayer, Dispatch, Undelivered};
 use lb_core::{Algorithm, Director};
 use tower::load_shed::error::Overloaded;
 use tower::retry::Policy;

@@ -76,7 +76,7 @@ proptest! {
         }).collect();
         let total: u64 = weights.iter().map(|&weight| u64::from(weight % 16)).sum();
         let quorum = QuorumRule::new(q, h % q).unwrap();
-        let config = VirtualServerConfig { quorum, ..VirtualServerConfig::of(backends) };
+        let config = VirtualServerConfig::of(backends).with_quorum(quorum);
         match VirtualServer::new(config, Algorithm::Rr.scheduler()) {
             Ok(mut server) => {
                 while server.poll_action().is_some() {}
@@ -143,10 +143,7 @@ fn what_makes_no_quorum_is_refused() {
 #[test]
 fn two_of_weight_one_never_reach_three() {
     let quorum = QuorumRule::new(2, 1).unwrap();
-    let config = VirtualServerConfig {
-        quorum,
-        ..VirtualServerConfig::of(["a", "b"].map(BackendConfig::named))
-    };
+    let config = VirtualServerConfig::of(["a", "b"].map(BackendConfig::named)).with_quorum(quorum);
     let refusal = VirtualServer::new(config, Algorithm::Rr.scheduler()).unwrap_err();
     assert_eq!(refusal, ConfigError::Quorum(QuorumError::Unreachable { needed: 3, total: 2 }));
 }
@@ -164,7 +161,7 @@ fn events(server: &mut VirtualServer<&'static str>) -> Vec<Event> {
 fn servers_that_fail_together_lose_it_once() {
     let names = ["a", "b", "c", "d"].map(|name| BackendConfig::named(name).initially_up());
     let quorum = QuorumRule::new(3, 0).unwrap();
-    let config = VirtualServerConfig { quorum, ..VirtualServerConfig::of(names) };
+    let config = VirtualServerConfig::of(names).with_quorum(quorum);
     let mut server = VirtualServer::new(config, Algorithm::Rr.scheduler()).unwrap();
     let strength = Strength { weight: 4, alive: 4, configured: 4 };
     assert_eq!(events(&mut server), [Event::QuorumGained { strength }]);
@@ -193,11 +190,10 @@ fn servers_that_fail_together_lose_it_once() {
 
 #[test]
 fn weights_and_rules_are_judged_anew() {
-    let of = |quorum| VirtualServerConfig {
-        quorum: QuorumRule::new(quorum, 0).unwrap(),
-        ..VirtualServerConfig::of(
-            ["a", "b"].map(|name| BackendConfig::named(name).weighing(10).initially_up()),
-        )
+    let of = |quorum| {
+        let backends =
+            ["a", "b"].map(|name| BackendConfig::named(name).weighing(10).initially_up());
+        VirtualServerConfig::of(backends).with_quorum(QuorumRule::new(quorum, 0).unwrap())
     };
     let mut server = VirtualServer::new(of(15), Algorithm::Rr.scheduler()).unwrap();
     let id = server.backends().next().unwrap().id;

@@ -15,9 +15,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use lb_core::Env;
 use lb_core::rand::Rng;
 use lb_core::rand::rngs::Xoshiro256PlusPlus;
-use lb_core::service::{Balance, BalanceError, Dispatch, EachService, Env, Undelivered};
+use lb_core::service::{Balance, BalanceError, Dispatch, EachService, Undelivered};
 use lb_core::{Algorithm, Backend, BackendId, Director, Lease, NoBackend, Pool, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, Strategy, prop_assert, prop_assert_eq, proptest};

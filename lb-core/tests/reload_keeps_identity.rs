@@ -35,8 +35,12 @@ fn input() -> impl Strategy<Value = Input> {
     let names = subsequence(NAMES.to_vec(), 0..=NAMES.len()).prop_shuffle();
     let reload = (names, vec(0..4_u16, NAMES.len()))
         .prop_map(|(names, weights)| Input::Reload(names.into_iter().zip(weights).collect()));
-    let admin =
-        proptest::prop_oneof![Just(Admin::Ready), Just(Admin::Drain), Just(Admin::Maintenance)];
+    let admin = proptest::prop_oneof![
+        Just(Admin::Ready),
+        Just(Admin::Drain),
+        Just(Admin::Drained),
+        Just(Admin::Maintenance)
+    ];
     let verdict = proptest::prop_oneof![
         2 => Just(None),
         4 => Just(Some(None)),
@@ -68,9 +72,9 @@ struct Known {
 impl Known {
     fn live_weight(&self) -> Option<u16> {
         match (self.admin, self.verdict??) {
-            (Admin::Maintenance, _) => None,
             (Admin::Drain, _) => Some(0),
             (Admin::Ready, reported) => Some(reported.unwrap_or(self.weight)),
+            _ => None,
         }
     }
 }
@@ -210,7 +214,7 @@ proptest! {
                 prop_assert_eq!(status.weight.value(), known.live_weight().unwrap_or(0));
                 let state = match (known.admin, known.verdict) {
                     (Admin::Maintenance, _) => BackendState::Maintenance,
-                    (Admin::Drain, _) => BackendState::Drain,
+                    (Admin::Drain | Admin::Drained, _) => BackendState::Drain,
                     (_, None) => BackendState::Warming,
                     (_, Some(None)) => BackendState::Down,
                     _ if known.live_weight() == Some(0) => BackendState::Drain,
@@ -240,6 +244,23 @@ proptest! {
             prop_assert_eq!(i64::from(server.backends().next().unwrap().weight.value()), due);
         }
     }
+}
+
+#[test]
+fn a_backend_that_gets_its_first_check_stays_up_until_the_verdict() {
+    let unchecked = BackendConfig::named("a").initially_up();
+    let scheduler = Algorithm::Rr.scheduler();
+    let mut server = VirtualServer::new(VirtualServerConfig::of([unchecked]), scheduler).unwrap();
+    while server.poll_action().is_some() {}
+    server.reconfigure(VirtualServerConfig::of([BackendConfig::named("a")])).unwrap();
+    while let Some(action) = server.poll_action() {
+        assert!(!matches!(action, Action::Notify(_)), "nothing happened to it: {action:?}");
+    }
+    assert_eq!(server.published().backends().len(), 1);
+    let id = server.backends().next().unwrap().id;
+    server.handle_health(id, Health::Down);
+    while server.poll_action().is_some() {}
+    assert!(server.published().backends().is_empty());
 }
 
 #[test]

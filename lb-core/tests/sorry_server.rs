@@ -20,11 +20,9 @@ const MODES: [Option<SorryMode>; 3] =
 
 /// `a`, `b` and `c`, of which two make a quorum.
 fn config(sorry: Option<(&'static str, SorryMode)>) -> VirtualServerConfig<&'static str> {
-    VirtualServerConfig {
-        quorum: QuorumRule::new(2, 0).unwrap(),
-        sorry: sorry.map(|(name, mode)| SorryServer { backend: BackendConfig::named(name), mode }),
-        ..VirtualServerConfig::of(["a", "b", "c"].map(BackendConfig::named))
-    }
+    VirtualServerConfig::of(["a", "b", "c"].map(BackendConfig::named))
+        .with_quorum(QuorumRule::new(2, 0).unwrap())
+        .with_sorry(sorry.map(|(name, mode)| SorryServer::new(BackendConfig::named(name), mode)))
 }
 
 fn server(sorry: Option<(&'static str, SorryMode)>) -> Server {
@@ -150,10 +148,8 @@ fn one_that_is_a_backend_too_is_one_entry() {
 /// The same member at the same weight, but now clients belong to it.
 #[test]
 fn one_that_is_the_only_backend_is_published_when_it_recovers() {
-    let only = VirtualServerConfig {
-        sorry: config(Some(("a", SorryMode::QuorumLost))).sorry,
-        ..VirtualServerConfig::of([BackendConfig::named("a")])
-    };
+    let only = VirtualServerConfig::of([BackendConfig::named("a")])
+        .with_sorry(config(Some(("a", SorryMode::QuorumLost))).sorry);
     let mut server = VirtualServer::new(only, Algorithm::Rr.scheduler()).unwrap();
     drain(&mut server);
     assert!(!server.published().records_affinity());

@@ -70,19 +70,20 @@ impl Plan {
                 (false, false) => planned,
             }
         });
-        let sorry = config.sorry_server.map(|address| SorryServer {
-            backend: BackendConfig::new(address.to_string(), endpoint(address)),
-            mode: match config.sorry_mode {
+        let sorry = config.sorry_server.map(|address| {
+            let mode = match config.sorry_mode {
                 SorryMode::Last => lb_core::SorryMode::NoneAlive,
                 SorryMode::Quorum => lb_core::SorryMode::QuorumLost,
-            },
+            };
+            SorryServer::new(BackendConfig::new(address.to_string(), endpoint(address)), mode)
         });
         let quorum = match config.quorum {
             Quorum::Weight { quorum, hysteresis } => QuorumRule::new(quorum, hysteresis)?,
             Quorum::Thresholds { up_at, down_at } => QuorumRule::between(up_at, down_at)?,
             Quorum::Shares { up_at, down_at } => QuorumRule::share(up_at.into(), down_at.into())?,
         };
-        let machine = VirtualServerConfig { backends: backends.collect(), quorum, sorry };
+        let machine =
+            VirtualServerConfig::of(backends).with_quorum(quorum).with_sorry(sorry);
         machine.validate()?;
         Ok(Self { machine, config })
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lb_core::service::{Balance, BalanceError, SystemEnv};
-use lb_core::{Director, Granularity};
+use lb_core::service::{Balance, BalanceError};
+use lb_core::{Director, Granularity, SystemEnv};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tower::ServiceExt;

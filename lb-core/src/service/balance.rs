@@ -6,8 +6,9 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 use super::future::BalanceFuture;
-use super::{BalanceError, DEFAULT_RETRIES, Dispatch, Env, Undelivered};
+use super::{BalanceError, DEFAULT_RETRIES, Dispatch, Undelivered};
 use crate::director::Director;
+use crate::env::Env;
 use crate::flow::ClientKey;
 
 /// Sends each request to the backend that a [`Director`] assigns.
@@ -56,16 +57,16 @@ pub struct Balance<S, K, F, V, E> {
 }
 
 #[cfg(feature = "system")]
-impl<S, K, F, E> Balance<S, K, F, super::SystemEnv, E> {
+impl<S, K, F, E> Balance<S, K, F, crate::SystemEnv, E> {
     /// One inner service for all backends (a connector, a client), balanced by what `key` says of a
     /// request's client, with two retries.
     pub const fn new(director: Arc<Director<K, E>>, key: F, inner: S) -> Self {
-        Self::with_env(director, key, super::SystemEnv, inner)
+        Self::with_env(director, key, crate::SystemEnv, inner)
     }
 }
 
 #[cfg(feature = "system")]
-impl<K, F, E> Balance<super::EachService, K, F, super::SystemEnv, E> {
+impl<K, F, E> Balance<super::EachService, K, F, crate::SystemEnv, E> {
     /// One service per backend: the endpoint of each is a service of its own.
     ///
     /// ```

@@ -9,9 +9,10 @@ use pin_project_lite::pin_project;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::{BalanceError, Dispatch, Env, Undelivered};
+use super::{BalanceError, Dispatch, Undelivered};
 use crate::backend::BackendId;
 use crate::director::Director;
+use crate::env::Env;
 use crate::flow::ClientKey;
 use crate::pool::NoBackend;
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tower::Layer;
 
-use super::{Balance, Env};
+use super::Balance;
 use crate::director::Director;
+use crate::env::Env;
 
 /// Balances the requests to an inner service; see [`Balance`].
 pub struct BalanceLayer<K, F, V, E> {
@@ -16,10 +17,10 @@ pub struct BalanceLayer<K, F, V, E> {
 }
 
 #[cfg(feature = "system")]
-impl<K, F, E> BalanceLayer<K, F, super::SystemEnv, E> {
+impl<K, F, E> BalanceLayer<K, F, crate::SystemEnv, E> {
     /// Balances by what `key` says of a request's client, with two retries.
     pub const fn new(director: Arc<Director<K, E>>, key: F) -> Self {
-        Self::with_env(director, key, super::SystemEnv)
+        Self::with_env(director, key, crate::SystemEnv)
     }
 }
 

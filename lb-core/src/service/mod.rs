@@ -2,16 +2,12 @@
 
 mod balance;
 mod each;
-mod env;
 mod error;
 mod future;
 mod layer;
 
 pub use balance::Balance;
 pub use each::{EachFuture, EachService};
-pub use env::Env;
-#[cfg(feature = "system")]
-pub use env::SystemEnv;
 pub use error::{BalanceError, Undelivered};
 pub use future::BalanceFuture;
 pub use layer::BalanceLayer;

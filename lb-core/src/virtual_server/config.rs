@@ -9,6 +9,7 @@ use crate::quorum::{QuorumError, QuorumRule};
 
 /// One backend, as configured.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct BackendConfig<E = SocketAddr> {
     /// Recognises the backend over reconfigurations, and places it for hashing schedulers: the
     /// address is a good one. Unique within a virtual server.
@@ -82,6 +83,7 @@ pub enum SorryMode {
 /// Where flows go when there are not enough backends. It is never checked, never counts for the
 /// quorum, and never keeps a client.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SorryServer<E = SocketAddr> {
     /// The server. Its weight has no meaning.
     pub backend: BackendConfig<E>,
@@ -89,8 +91,16 @@ pub struct SorryServer<E = SocketAddr> {
     pub mode: SorryMode,
 }
 
+impl<E> SorryServer<E> {
+    /// This backend takes over when `mode` says so.
+    pub const fn new(backend: BackendConfig<E>, mode: SorryMode) -> Self {
+        Self { backend, mode }
+    }
+}
+
 /// What a [`VirtualServer`](crate::VirtualServer) is configured with.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct VirtualServerConfig<E = SocketAddr> {
     /// The backends, in the order that schedulers see.
     pub backends: Vec<BackendConfig<E>>,
@@ -104,6 +114,18 @@ impl<E> VirtualServerConfig<E> {
     /// These backends, up while any of them is, without a sorry server.
     pub fn of(backends: impl IntoIterator<Item = BackendConfig<E>>) -> Self {
         Self { backends: backends.into_iter().collect(), quorum: QuorumRule::ANY, sorry: None }
+    }
+
+    /// The same with another quorum.
+    #[must_use]
+    pub fn with_quorum(self, quorum: QuorumRule) -> Self {
+        Self { quorum, ..self }
+    }
+
+    /// The same with a sorry server, or without.
+    #[must_use]
+    pub fn with_sorry(self, sorry: impl Into<Option<SorryServer<E>>>) -> Self {
+        Self { sorry: sorry.into(), ..self }
     }
 
     /// Whether the configuration can ever work. No backends at all is fine: they may be found later;

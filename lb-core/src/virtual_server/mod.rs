@@ -261,7 +261,7 @@ impl<E> VirtualServer<E> {
         Strength {
             weight: weights().sum(),
             alive: weights().filter(|&weight| weight > 0).count(),
-            configured: self.slots.len(),
+            configured: self.slots.iter().filter(|slot| slot.admin != Admin::Maintenance).count(),
         }
     }
 

@@ -33,6 +33,8 @@ impl<E> Slot<E> {
             configured: config.weight,
             weight,
             initially_up: config.initially_up,
+            // Whoever was up without being checked stays up until the first check has a verdict.
+            health: self.health(),
             ..self
         }
     }
@@ -46,7 +48,7 @@ impl<E> Slot<E> {
     /// everything that was said.
     pub(super) fn live_weight(&self) -> Option<Weight> {
         match (self.admin, self.health()?) {
-            (Admin::Maintenance, _) | (_, Health::Down) => None,
+            (Admin::Drained | Admin::Maintenance, _) | (_, Health::Down) => None,
             (Admin::Drain, Health::Up { .. }) => Some(Weight::ZERO),
             (Admin::Ready, Health::Up { weight }) => Some(weight.over(self.weight)),
         }
@@ -55,7 +57,7 @@ impl<E> Slot<E> {
     pub(super) fn status(&self) -> BackendStatus<'_, E> {
         let state = match (self.admin, self.health()) {
             (Admin::Maintenance, _) => BackendState::Maintenance,
-            (Admin::Drain, _) => BackendState::Drain,
+            (Admin::Drain | Admin::Drained, _) => BackendState::Drain,
             (Admin::Ready, None) => BackendState::Warming,
             (Admin::Ready, Some(Health::Down)) => BackendState::Down,
             (Admin::Ready, Some(Health::Up { .. })) => match self.live_weight() {
@@ -76,6 +78,7 @@ impl<E> Slot<E> {
 
 /// The state of a backend: of those that apply, the first.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub enum BackendState {
     /// The administrator took it out of service.
     Maintenance,
@@ -110,6 +113,7 @@ impl fmt::Display for BackendState {
 
 /// One configured backend, as seen from outside.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct BackendStatus<'a, E = SocketAddr> {
     /// The identity.
     pub id: BackendId,

@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use rand::Rng;
 
-/// Where [`Balance`](super::Balance) reads the clock and rolls its dice: the only impurity of this
+/// Where [`Balance`](crate::service::Balance) reads the clock and rolls its dice: the only impurity of this
 /// crate, and an argument.
 ///
 /// ```
 /// use std::{cell::RefCell, rc::Rc, time::{Duration, Instant}};
-/// use lb_core::{rand::{Rng, SeedableRng, rngs::StdRng}, service::Env};
+/// use lb_core::{Env, rand::{Rng, SeedableRng, rngs::StdRng}};
 ///
 /// /// Time stands still and chance repeats itself: for tests.
 /// #[derive(Clone)]
@@ -45,6 +45,7 @@ impl Env for SystemEnv {
         Instant::now()
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
     fn with_rng<T>(&self, f: impl FnOnce(&mut dyn Rng) -> T) -> T {
         use std::cell::RefCell;
 
