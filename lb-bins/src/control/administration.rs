@@ -22,7 +22,7 @@ impl Administration {
     /// [`BindError`], if somebody else listens there.
     pub(super) fn bind(&self, wanted: Option<SocketAddr>) -> Result<Option<Bound>, BindError> {
         match wanted {
-            Some(address) if self.address() != wanted => Bound::bind(address, 1).map(Some),
+            Some(address) if self.address() != wanted => Bound::bind(address, 1, &[]).map(Some),
             _ => Ok(None),
         }
     }

@@ -45,6 +45,8 @@ const BATCH: usize = 1024;
 /// How often expired clients are forgotten and, while stopping, open connections counted.
 const TICK: Duration = Duration::from_secs(1);
 const STOPPING_TICK: Duration = Duration::from_millis(20);
+/// How long the workers may take to reset the last connections.
+const LAST_CUTS: Duration = Duration::from_millis(200);
 /// How long the last scripts are waited for.
 const LAST_SCRIPTS: Duration = Duration::from_secs(5);
 
@@ -118,14 +120,15 @@ impl Control {
         self.handle.clone()
     }
 
-    /// Decides until it is told to stop and the last connection has ended, or its time is over.
+    /// Decides until it is told to stop and the last connection has ended, or its time is over;
+    /// told a second time, returns at once.
     pub async fn run(mut self) {
         loop {
             let deadline = self.next_deadline();
             tokio::select! {
                 Some(command) = self.commands.recv() => {
                     if self.obey(command).is_break() {
-                        break;
+                        return self.cut_the_rest().await;
                     }
                 }
                 (place, verdict) = self.checks.next() => self.judge(place, &verdict),
@@ -139,8 +142,19 @@ impl Control {
             self.catch_up();
             self.services.iter_mut().for_each(Service::settle);
         }
+        self.cut_the_rest().await;
         let scripts = self.services.into_iter().map(Service::finish);
         let _ = tokio::time::timeout(LAST_SCRIPTS, futures::future::join_all(scripts)).await;
+    }
+
+    /// Resets what is still open: closed by the end of the process, it would look complete.
+    async fn cut_the_rest(&self) {
+        let endpoints = self.services.iter().flat_map(|service| service.endpoints().into_values());
+        endpoints.for_each(|endpoint| endpoint.cut());
+        let until = Instant::now() + LAST_CUTS;
+        while Instant::now() < until && self.services.iter().any(|one| one.tally.open() > 0) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     fn next_deadline(&self) -> Instant {
@@ -155,13 +169,20 @@ impl Control {
                 service.open_gate();
             }
         }
-        self.cuts.retain(|cut| {
-            if cut.at <= now && cut.backend.load().active() > 0 {
+        for cut in self.cuts.extract_if(.., |cut| cut.at <= now) {
+            if cut.backend.load().active() > 0 {
                 info!(backend = cut.backend.name(), "drain timeout: its connections are cut");
                 cut.backend.endpoint().cut();
             }
-            cut.at > now
-        });
+            // Whoever belongs there would come right back.
+            let Place { server, backend } = cut.place;
+            let mut services = self.services.iter_mut();
+            if let Some(service) = services.find(|service| service.key == server)
+                && service.machine.backend(backend).is_some_and(|one| one.admin == Word::Drain)
+            {
+                service.machine.set_admin(backend, Word::Drained);
+            }
+        }
         if now < self.next_tick {
             return ControlFlow::Continue(());
         }

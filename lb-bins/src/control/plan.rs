@@ -82,8 +82,7 @@ impl Plan {
             Quorum::Thresholds { up_at, down_at } => QuorumRule::between(up_at, down_at)?,
             Quorum::Shares { up_at, down_at } => QuorumRule::share(up_at.into(), down_at.into())?,
         };
-        let machine =
-            VirtualServerConfig::of(backends).with_quorum(quorum).with_sorry(sorry);
+        let machine = VirtualServerConfig::of(backends).with_quorum(quorum).with_sorry(sorry);
         machine.validate()?;
         Ok(Self { machine, config })
     }

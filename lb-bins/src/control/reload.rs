@@ -50,6 +50,14 @@ pub enum ReloadError {
 /// The checks of one virtual server's backends, by address.
 type PreparedChecks = Vec<(SocketAddr, Vec<Prepared>)>;
 
+/// What becomes of one configured virtual server.
+enum Step {
+    /// It is new, or `former` becomes what is planned.
+    Change { plan: Box<Plan>, former: Option<ServerKey>, checks: PreparedChecks },
+    /// It is as it was: nothing of it is touched.
+    Keep(ServerKey),
+}
+
 impl Control {
     /// Takes over a whole configuration, the first one or another. Virtual servers are recognised
     /// by name (or, if they were only renamed, by where they listen), backends by address.
@@ -59,21 +67,28 @@ impl Control {
     pub(super) fn reconfigure(&mut self, config: Config) -> Result<(), ReloadError> {
         let mut prepared = Vec::new();
         for server in &config.virtual_servers {
+            if let Some(same) = self.services.iter().find(|service| service.config == *server) {
+                prepared.push(Step::Keep(same.key));
+                continue;
+            }
             let failed = |source| ReloadError::Plan { virtual_server: server.name.clone(), source };
             let former = self.former(server, &config);
             let plan =
                 Plan::new(server.clone(), former.map(|at| &self.services[at])).map_err(failed)?;
-            prepared.push((plan, former.map(|at| self.services[at].key), self.checks_of(server)?));
+            let former = former.map(|at| self.services[at].key);
+            let (plan, checks) = (Box::new(plan), self.checks_of(server)?);
+            prepared.push(Step::Change { plan, former, checks });
         }
         let open: HashMap<SocketAddr, Arc<Listener>> = self
             .services
             .iter()
             .map(|service| (service.listener.address(), Arc::clone(&service.listener)))
             .collect();
+        let ours: Vec<SocketAddr> = open.keys().copied().collect();
         let mut bound = HashMap::new();
         for server in &config.virtual_servers {
             if !open.contains_key(&server.listen) {
-                let sockets = Bound::bind(server.listen, self.workers.count())?;
+                let sockets = Bound::bind(server.listen, self.workers.count(), &ours)?;
                 bound.insert(server.listen, sockets);
             }
         }
@@ -84,7 +99,14 @@ impl Control {
         self.administration.move_to(config.admin, admin, self.serve_admin, &self.handle);
         let mut former: HashMap<ServerKey, Service> =
             self.services.drain(..).map(|service| (service.key, service)).collect();
-        for (plan, key, checks) in prepared {
+        for step in prepared {
+            let (plan, key, checks) = match step {
+                Step::Change { plan, former, checks } => (plan, former, checks),
+                Step::Keep(key) => {
+                    self.services.extend(former.remove(&key));
+                    continue;
+                }
+            };
             let listen = plan.config().listen;
             let socket = match (open.get(&listen), bound.remove(&listen)) {
                 (Some(listener), _) => Socket::Open(Arc::clone(listener)),

@@ -99,7 +99,7 @@ pub async fn run(
 fn start(backends: &[Backend], workers: Workers) -> Result<(Control, SocketAddr), DemoError> {
     let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
     // Somebody may take the port between this look and the start: then the start says so.
-    let free = PORTS.map(address).find(|&address| Bound::bind(address, 1).is_ok());
+    let free = PORTS.map(address).find(|&address| Bound::bind(address, 1, &[]).is_ok());
     let address = free.unwrap_or(address(*PORTS.start()));
     let config = Config::parse("demo.toml", &configuration(address, backends))?;
     Ok((Control::start(config, workers, |_, _| Box::pin(ready(())))?, address))

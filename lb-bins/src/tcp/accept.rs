@@ -2,16 +2,18 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use rustix::io::fcntl_dupfd_cloexec;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::process::{Resource, getrlimit};
 use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tracing::{error, warn};
 
 use super::connect::is_local;
@@ -22,6 +24,9 @@ use super::workers::Workers;
 /// How long accepting rests when this host has run out of descriptors or memory. The waiting
 /// clients stay in the kernel's queue; without a rest the loop would spin on the same error.
 const REST: Duration = Duration::from_millis(50);
+
+/// Descriptors that clients do not get; an eighth, where there are few.
+const MOST_KEPT_FREE: u64 = 64;
 
 /// A listening address, and the route that its connections take.
 #[derive(Debug)]
@@ -182,7 +187,8 @@ async fn serve_queue(listener: &std::net::TcpListener, shared: &Arc<Shared>) {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) if is_local(&error) => tokio::time::sleep(REST).await,
-            Err(_) => {}
+            // The client has gone; let others have the worker meanwhile, in case it was not that.
+            Err(_) => yield_now().await,
         }
     }
 }
@@ -204,12 +210,23 @@ async fn rest(
 }
 
 /// A descriptor for the connection to the backend, before that is opened: a client for whom there
-/// is none can still wait, one that was accepted for nothing would have to be reset.
+/// is none can still wait, one that was accepted for nothing would have to be reset. The last
+/// descriptors are not for clients: checks, administration and reload need some, too.
 fn reserve(client: &TcpStream) -> io::Result<OwnedFd> {
-    Ok(fcntl_dupfd_cloexec(client, 0)?)
+    let spare = fcntl_dupfd_cloexec(client, 0)?;
+    // The system gives out the lowest number that is free, so that the number tells how many are
+    // in use (`open(2)`).
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let ceiling = limit - (limit / 8).min(MOST_KEPT_FREE);
+    if spare.as_raw_fd() as u64 >= ceiling {
+        return Err(Errno::MFILE.into());
+    }
+    Ok(spare)
 }
 
 fn carry(shared: &Shared, client: TcpStream, peer: SocketAddr, spare: OwnedFd) {
     let route = shared.route.load_full();
-    tokio::spawn(async move { route.carry(client, peer, spare).await });
+    // Counted at once: whoever stops this process must see it.
+    let visit = route.enter();
+    tokio::spawn(async move { route.carry(visit, client, peer, spare).await });
 }

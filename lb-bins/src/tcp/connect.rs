@@ -2,8 +2,9 @@
 
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use lb_core::{BackendId, Lease};
 use lb_health::{CheckError, Phase};
 use rustix::io::Errno;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use tower::Service;
 
@@ -38,25 +39,78 @@ pub struct Attempt {
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) lease: Lease<Endpoint>,
+    /// Changes when the connection has to end.
+    pub(super) cuts: watch::Receiver<u64>,
 }
 
 /// The inner service of the balancer: a client's address in, a connection out.
 #[derive(Clone, Debug)]
-pub(super) struct Connector {
-    pub(super) server: ServerKey,
-    pub(super) timeout: Duration,
-    pub(super) attempts: mpsc::Sender<Attempt>,
+pub(super) struct Connector(Arc<Settings>);
+
+#[derive(Debug)]
+struct Settings {
+    server: ServerKey,
+    timeout: Duration,
+    attempts: mpsc::Sender<Attempt>,
 }
 
 impl Connector {
-    /// Tells health. If control is so far behind that its queue is full, this attempt is one of
-    /// many that it has still to hear of.
-    fn report(&self, lease: &Lease<Endpoint>, outcome: Result<(), CheckError>) {
-        if lease.endpoint().attempted(outcome.is_ok()) {
-            let attempt = Attempt { server: self.server, backend: lease.id(), outcome };
-            let _ = self.attempts.try_send(attempt);
+    /// Gives a backend of `server` that long to accept, and tells health through `attempts`.
+    pub(super) fn new(
+        server: ServerKey,
+        timeout: Duration,
+        attempts: mpsc::Sender<Attempt>,
+    ) -> Self {
+        Self(Arc::new(Settings { server, timeout, attempts }))
+    }
+
+    /// Connects to `address`. While this host has run out of descriptors, waits for some.
+    async fn connect(&self, address: SocketAddr) -> Result<TcpStream, Refusal> {
+        let deadline = Instant::now() + self.0.timeout;
+        loop {
+            match timeout_at(deadline, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) if is_connected_to_itself(&stream) => {
+                    return Err(Refusal::Backend(CheckError::Refused));
+                }
+                Ok(Ok(stream)) => return Ok(stream),
+                // Somebody else was quicker to take the last descriptor.
+                Ok(Err(error)) if is_local(&error) && Instant::now() + REST < deadline => {
+                    sleep(REST).await;
+                }
+                Ok(Err(error)) if is_local(&error) => return Err(Refusal::Host(error)),
+                // No port is left towards this backend (`ip(7)`): towards others there may be.
+                Ok(Err(error)) if is_out_of_ports(&error) => return Err(Refusal::Ports(error)),
+                Ok(Err(error)) => {
+                    return Err(Refusal::Backend(CheckError::from_io(Phase::Connect, error)));
+                }
+                Err(_) => {
+                    return Err(Refusal::Backend(CheckError::Timeout { phase: Phase::Connect }));
+                }
+            }
         }
     }
+
+    /// Tells health. Of failures that do not fit into its queue it has heard often enough; a
+    /// success has to be told again.
+    fn report(&self, lease: &Lease<Endpoint>, outcome: Result<(), CheckError>) {
+        let upstream = lease.endpoint();
+        if upstream.attempted(outcome.is_ok()) {
+            let attempt = Attempt { server: self.0.server, backend: lease.id(), outcome };
+            if self.0.attempts.try_send(attempt).is_err() {
+                upstream.untold();
+            }
+        }
+    }
+}
+
+/// Why there is no connection.
+enum Refusal {
+    /// The backend does not want it, or does not answer.
+    Backend(CheckError),
+    /// This host has run out of something: no backend can be reached, and none is to blame.
+    Host(io::Error),
+    /// This host has no port left towards this backend.
+    Ports(io::Error),
 }
 
 impl Service<Dispatch<Endpoint, IpAddr>> for Connector {
@@ -72,44 +126,37 @@ impl Service<Dispatch<Endpoint, IpAddr>> for Connector {
         let connector = self.clone();
         Box::pin(async move {
             let Dispatch { lease, request: client } = dispatch;
-            let address = lease.endpoint().address();
-            let deadline = Instant::now() + connector.timeout;
-            let connected = loop {
-                match timeout_at(deadline, TcpStream::connect(address)).await {
-                    // Somebody else was quicker to take the last descriptor.
-                    Ok(Err(error)) if is_local(&error) && Instant::now() + REST < deadline => {
-                        sleep(REST).await;
-                    }
-                    outcome => break outcome,
-                }
-            };
-            let refusal = match connected {
-                Ok(Ok(stream)) => {
+            let cuts = lease.endpoint().cuts();
+            match connector.connect(lease.endpoint().address()).await {
+                Ok(stream) => {
                     connector.report(&lease, Ok(()));
-                    return Ok(Connection { stream, lease });
+                    Ok(Connection { stream, lease, cuts })
                 }
-                // No backend can be reached then, and none is to blame.
-                Ok(Err(error)) if is_local(&error) => return Err(Undelivered::consumed(error)),
-                Ok(Err(error)) => CheckError::from_io(Phase::Connect, error),
-                Err(_) => CheckError::Timeout { phase: Phase::Connect },
-            };
-            connector.report(&lease, Err(refusal.clone()));
-            Err(Undelivered::returned(client, refusal))
+                Err(Refusal::Backend(error)) => {
+                    connector.report(&lease, Err(error.clone()));
+                    Err(Undelivered::returned(client, error))
+                }
+                Err(Refusal::Ports(error)) => Err(Undelivered::returned(client, error)),
+                Err(Refusal::Host(error)) => Err(Undelivered::consumed(error)),
+            }
         })
     }
 }
 
-/// Whether this host ran out of something, rather than the backend refusing.
+/// A connection to a port of this host from which nobody listens, if it happens to be made from
+/// that very port, meets itself (RFC 9293, simultaneous open).
+fn is_connected_to_itself(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(here), Ok(there)) if here == there)
+}
+
+fn is_out_of_ports(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::ADDRNOTAVAIL | Errno::AGAIN))
+}
+
+/// Whether this host ran out of descriptors or memory.
 pub(super) fn is_local(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
-        Some(
-            Errno::MFILE
-                | Errno::NFILE
-                | Errno::NOBUFS
-                | Errno::NOMEM
-                | Errno::ADDRNOTAVAIL
-                | Errno::AGAIN
-        )
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
     )
 }

@@ -2,8 +2,9 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 /// How many connections may wait to be accepted, per worker; the kernel cuts it to
 /// `net.core.somaxconn`.
@@ -48,10 +49,15 @@ impl Bound {
     /// `socket(7)`), so that workers share nothing when they accept. For port 0 it chooses one.
     ///
     /// # Errors
-    /// [`BindError`] if anybody else listens there, also if they would share.
-    pub fn bind(address: SocketAddr, count: usize) -> Result<Self, BindError> {
+    /// [`BindError`] if anybody else listens there, also if they would share. Only with a socket in
+    /// `ours` it may be shared: with `0.0.0.0:80`, for instance, that takes over from `10.0.0.1:80`.
+    pub fn bind(address: SocketAddr, count: usize, ours: &[SocketAddr]) -> Result<Self, BindError> {
         let failed = |source| BindError { address, source };
-        if address.port() != 0 {
+        let overlaps = |other: &SocketAddr| {
+            other.port() == address.port()
+                && (other.ip().is_unspecified() || address.ip().is_unspecified())
+        };
+        if address.port() != 0 && !ours.iter().any(overlaps) {
             // With SO_REUSEPORT a second instance would be let in and take half the clients. A
             // socket without it cannot even be bound while another one listens.
             socket(address, false).map_err(failed)?;
@@ -76,6 +82,17 @@ impl Bound {
     }
 }
 
+/// No waiting for more small writes, and a probe now and then to find peers that vanished.
+pub(super) fn prepare(socket: &SockRef<'_>) {
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15))
+        .with_retries(4);
+    // Neither is worth a connection.
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+}
+
 fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
@@ -87,6 +104,8 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     if shared {
+        // Accepted sockets inherit these (`tcp(7)`).
+        prepare(&SockRef::from(&socket));
         socket.listen(BACKLOG)?;
     }
     Ok(socket.into())

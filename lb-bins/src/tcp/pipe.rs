@@ -3,7 +3,9 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use rustix::pipe::{
+    PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice,
+};
 use tokio::net::TcpStream;
 
 /// How much a pipe is asked to hold; the kernel may allow less, `pipe(7)`.
@@ -27,10 +29,15 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
-    pub(super) fn new() -> io::Result<Self> {
+    /// A pipe that holds at least `least` bytes. Users without privileges have a limit over all
+    /// their pipes, beyond which new ones hold next to nothing (`pipe(7)`).
+    pub(super) fn new(least: usize) -> io::Result<Self> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // Unprivileged users have a limit over all their pipes; the standard size works as well.
+        // If it does not grow, what it has may do.
         let _ = fcntl_setpipe_size(&writer, CAPACITY);
+        if fcntl_getpipe_size(&writer)? < least {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
         Ok(Self { reader, writer })
     }
 

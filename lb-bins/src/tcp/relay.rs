@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::{Either, select};
-use socket2::{SockRef, TcpKeepalive};
+use futures::future::FusedFuture;
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::task::consume_budget;
+use tokio::time::timeout;
 
 use super::pipe::{Pipe, Spliced};
 use super::upstream::Traffic;
@@ -21,21 +23,13 @@ const CHUNK: usize = 64 * 1024;
 /// After this many chunks in a row that filled the buffer it is a bulk transfer, worth a pipe.
 const CHUNKS_BEFORE_SPLICING: u32 = 8;
 
+/// How long what a broken side said last may take to reach the other.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 thread_local! {
     /// Shared by all connections of a worker: what was read is written at once, and only what the
     /// other side does not take yet is kept, so that an idle connection has no buffer at all.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; CHUNK].into());
-}
-
-/// No waiting for more small writes, and a probe now and then to find peers that vanished.
-pub(super) fn prepare(stream: &TcpStream) {
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(60))
-        .with_interval(Duration::from_secs(15))
-        .with_retries(4);
-    // Neither is worth a connection.
-    let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
 
 /// Makes the close that follows a reset, so that the other side learns that something broke.
@@ -43,54 +37,76 @@ pub(super) fn reset(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
+/// Why a direction stopped before its end.
+#[derive(Debug)]
+enum Broken {
+    /// Whoever sends has gone.
+    Sender(io::Error),
+    /// Whoever receives has gone. It may have said why before.
+    Receiver(io::Error),
+}
+
 /// Copies both ways. Returns when both sides have sent their end.
 ///
 /// # Errors
-/// The first error of either side, also of one that has sent its end already: then neither side
-/// can be told a clean end.
+/// The first error of either side, also of one that has sent its end already or is not read from
+/// because the other one is slow: then neither side can be told a clean end. What a side sent
+/// before it broke is still passed on, if the other one takes it soon.
 pub(super) async fn relay(
     client: &TcpStream,
     backend: &TcpStream,
     traffic: &Traffic,
 ) -> io::Result<()> {
-    let up = pin!(pump(client, backend, &traffic.received));
-    let down = pin!(pump(backend, client, &traffic.sent));
-    let (ended, other) = match select(up, down).await {
-        Either::Left((outcome, down)) => outcome.map(|()| (client, down.left_future()))?,
-        Either::Right((outcome, up)) => outcome.map(|()| (backend, up.right_future()))?,
-    };
-    tokio::select! {
-        biased;
-        outcome = other => outcome,
-        error = broken(ended) => Err(error),
+    let mut up = pin!(pump(client, backend, &traffic.received).fuse());
+    let mut down = pin!(pump(backend, client, &traffic.sent).fuse());
+    while !(up.is_terminated() && down.is_terminated()) {
+        let (error, last_words) = tokio::select! {
+            biased;
+            ended = &mut up, if !up.is_terminated() => match ended {
+                Ok(()) => continue,
+                Err(Broken::Sender(error)) => return Err(error),
+                Err(Broken::Receiver(error)) => (error, down),
+            },
+            ended = &mut down, if !down.is_terminated() => match ended {
+                Ok(()) => continue,
+                Err(Broken::Sender(error)) => return Err(error),
+                Err(Broken::Receiver(error)) => (error, up),
+            },
+            error = broken(client) => (error, up),
+            error = broken(backend) => (error, down),
+        };
+        if !last_words.is_terminated() {
+            // However that ends, something broke.
+            let _ = timeout(LAST_WORDS, last_words).await;
+        }
+        return Err(error);
     }
+    Ok(())
 }
 
-/// Resolves when the connection breaks. Nobody reads from a side that has sent its end, so that
-/// without this it could vanish unnoticed, and the other one would wait for ever.
-async fn broken(ended: &TcpStream) -> io::Error {
-    let error = || ended.take_error()?.ok_or_else(|| io::ErrorKind::WouldBlock.into());
-    ended.async_io(Interest::ERROR, error).await.unwrap_or_else(|error| error)
+/// Resolves when a connection breaks. Nobody reads from a side that has sent its end, or while the
+/// other side is slow, so that without this it could vanish unnoticed.
+async fn broken(side: &TcpStream) -> io::Error {
+    let error = || side.take_error()?.ok_or_else(|| io::ErrorKind::WouldBlock.into());
+    side.async_io(Interest::ERROR, error).await.unwrap_or_else(|error| error)
 }
 
 /// Copies one way, then passes the end on.
-async fn pump(from: &TcpStream, to: &TcpStream, count: &AtomicU64) -> io::Result<()> {
+async fn pump(from: &TcpStream, to: &TcpStream, count: &AtomicU64) -> Result<(), Broken> {
     let mut full_chunks = 0;
     loop {
-        from.readable().await?;
-        let (read, rest) = match pass_on(from, to) {
-            Ok(passed) => passed,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error),
-        };
+        from.readable().await.map_err(Broken::Sender)?;
+        // A sender that is always ready would have its worker for itself otherwise.
+        consume_budget().await;
+        let Some((read, rest)) = pass_on(from, to)? else { continue };
         if read == 0 {
             break;
         }
         count.fetch_add(read as u64, Ordering::Relaxed);
-        write_all(to, &rest).await?;
+        write_all(to, &rest).await.map_err(Broken::Receiver)?;
         full_chunks = if read == CHUNK { full_chunks + 1 } else { 0 };
         if full_chunks == CHUNKS_BEFORE_SPLICING
-            && let Ok(pipe) = Pipe::new()
+            && let Ok(pipe) = Pipe::new(CHUNK)
         {
             if splice(from, to, &pipe, count).await? == Spliced::End {
                 break;
@@ -101,20 +117,25 @@ async fn pump(from: &TcpStream, to: &TcpStream, count: &AtomicU64) -> io::Result
     match SockRef::from(to).shutdown(Shutdown::Write) {
         // It has closed already: nothing is lost.
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-        closed => closed,
+        closed => closed.map_err(Broken::Receiver),
     }
 }
 
-/// One read and one write, without waiting: how much was read, and what of it was not written.
-fn pass_on(from: &TcpStream, to: &TcpStream) -> io::Result<(usize, Vec<u8>)> {
+/// One read and one write, without waiting: how much was read, and what of it was not written;
+/// `None` if there was nothing to read yet.
+fn pass_on(from: &TcpStream, to: &TcpStream) -> Result<Option<(usize, Vec<u8>)>, Broken> {
     SCRATCH.with_borrow_mut(|scratch| {
-        let read = from.try_read(scratch)?;
+        let read = match from.try_read(scratch) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(Broken::Sender(error)),
+        };
         let written = match to.try_write(&scratch[..read]) {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => return Err(error),
+            Err(error) => return Err(Broken::Receiver(error)),
         };
-        Ok((read, scratch[written..read].to_vec()))
+        Ok(Some((read, scratch[written..read].to_vec())))
     })
 }
 
@@ -136,18 +157,21 @@ async fn splice(
     to: &TcpStream,
     pipe: &Pipe,
     count: &AtomicU64,
-) -> io::Result<Spliced> {
+) -> Result<Spliced, Broken> {
     let mut small_chunks = 0;
     loop {
-        let mut held = from.async_io(Interest::READABLE, || pipe.fill(from)).await?;
+        let filled = from.async_io(Interest::READABLE, || pipe.fill(from)).await;
+        let mut held = filled.map_err(Broken::Sender)?;
         if held == 0 {
             return Ok(Spliced::End);
         }
         count.fetch_add(held as u64, Ordering::Relaxed);
         small_chunks = if held < CHUNK / 8 { small_chunks + 1 } else { 0 };
         while held > 0 {
-            held -= to.async_io(Interest::WRITABLE, || pipe.drain(to, held)).await?;
+            let drained = to.async_io(Interest::WRITABLE, || pipe.drain(to, held)).await;
+            held -= drained.map_err(Broken::Receiver)?;
         }
+        consume_budget().await;
         if small_chunks == CHUNKS_BEFORE_SPLICING {
             return Ok(Spliced::Trickle);
         }

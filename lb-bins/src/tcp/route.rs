@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use lb_core::service::{Balance, BalanceError};
 use lb_core::{Director, Granularity, SystemEnv};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tower::ServiceExt;
@@ -16,8 +17,8 @@ use tracing::debug;
 
 use super::connect::{Attempt, Connection, Connector};
 use super::gate::Gate;
-use super::relay;
 use super::upstream::Endpoint;
+use super::{listen, relay};
 use crate::control::ServerKey;
 
 /// How connections of one virtual server are carried.
@@ -81,7 +82,9 @@ impl Tally {
     }
 }
 
-struct Visit(Arc<Tally>);
+/// One connection of a [`Tally`].
+#[derive(Debug)]
+pub(super) struct Visit(Arc<Tally>);
 
 impl Drop for Visit {
     fn drop(&mut self) {
@@ -104,7 +107,7 @@ impl Route {
         attempts: mpsc::Sender<Attempt>,
     ) -> Self {
         let RouteSettings { server, name, granularity, gate, connect_timeout, retries } = settings;
-        let connector = Connector { server, timeout: connect_timeout, attempts };
+        let connector = Connector::new(server, connect_timeout, attempts);
         let itself: fn(&IpAddr) -> IpAddr = |network| *network;
         let balance = Balance::new(director, itself, connector).retries(retries);
         Self { name, granularity, gate, balance, tally }
@@ -123,13 +126,24 @@ impl Route {
         }
     }
 
+    /// Counts a connection from here on until the visit is dropped.
+    pub(super) fn enter(&self) -> Visit {
+        self.tally.enter()
+    }
+
     /// Carries one connection from its first byte to its last. `spare` is given back when the
     /// backend's connection is about to take its place.
-    pub(super) async fn carry(&self, client: TcpStream, peer: SocketAddr, spare: OwnedFd) {
-        let _visit = self.tally.enter();
+    pub(super) async fn carry(
+        &self,
+        visit: Visit,
+        client: TcpStream,
+        peer: SocketAddr,
+        spare: OwnedFd,
+    ) {
+        let _visit = visit;
         let network = self.granularity.network(peer.ip());
         drop(spare);
-        let Connection { stream, lease } = match self.connect(network).await {
+        let Connection { stream, lease, mut cuts } = match self.connect(network).await {
             Ok(connection) => connection,
             Err(error) => {
                 self.tally.refused.fetch_add(1, Ordering::Relaxed);
@@ -137,20 +151,19 @@ impl Route {
                 return relay::reset(&client);
             }
         };
-        relay::prepare(&client);
-        relay::prepare(&stream);
-        let upstream = lease.endpoint();
+        listen::prepare(&SockRef::from(&stream));
+        let (virtual_server, backend) = (&*self.name, lease.name());
         tokio::select! {
-            outcome = relay::relay(&client, &stream, upstream.traffic()) => {
-                if let Err(error) = outcome {
-                    debug!(virtual_server = self.name, %peer, backend = lease.name(), %error, "connection broken");
-                    relay::reset(&client);
-                    relay::reset(&stream);
+            relayed = relay::relay(&client, &stream, lease.endpoint().traffic()) => match relayed {
+                Ok(()) => return,
+                Err(error) => {
+                    debug!(virtual_server, %peer, backend, %error, "connection broken");
                 }
-            }
-            () = upstream.until_cut() => {
-                debug!(virtual_server = self.name, %peer, backend = lease.name(), "connection cut");
-            }
+            },
+            _ = cuts.changed() => debug!(virtual_server, %peer, backend, "connection cut"),
         }
+        // Neither side may take this for the end of what the other had to say.
+        relay::reset(&client);
+        relay::reset(&stream);
     }
 }

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
+use tokio::sync::watch;
 
 /// What a backend of the daemon is to lb-core.
 pub type Endpoint = Arc<Upstream>;
@@ -17,7 +16,8 @@ pub struct Upstream {
     traffic: Traffic,
     /// Whether the last connection attempt failed.
     failing: AtomicBool,
-    cut: Notify,
+    /// How often its connections were cut: who connected before the last time has to go.
+    cuts: watch::Sender<u64>,
 }
 
 /// Payload bytes, counted as they pass.
@@ -34,7 +34,7 @@ impl Upstream {
             address,
             traffic: Traffic::default(),
             failing: AtomicBool::new(false),
-            cut: Notify::new(),
+            cuts: watch::Sender::new(0),
         })
     }
 
@@ -59,14 +59,19 @@ impl Upstream {
         }
     }
 
-    /// Ends every connection that goes through this upstream now.
-    pub fn cut(&self) {
-        self.cut.notify_waiters();
+    /// Takes back that health should hear of a success: it could not be told.
+    pub fn untold(&self) {
+        self.failing.store(true, Ordering::Relaxed);
     }
 
-    /// Resolves at the next [`cut`](Self::cut).
-    pub fn until_cut(&self) -> Notified<'_> {
-        self.cut.notified()
+    /// Ends every connection that goes through this upstream now.
+    pub fn cut(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Changes at every [`cut`](Self::cut) from now on.
+    pub fn cuts(&self) -> watch::Receiver<u64> {
+        self.cuts.subscribe()
     }
 }
 

@@ -42,6 +42,21 @@ fn drain_lets_connections_go_on_and_cuts_them_after_the_timeout() {
 }
 
 #[test]
+fn a_client_that_belongs_to_a_draining_backend_moves_when_the_drain_is_over() {
+    let more = [r#"drain_timeout = "1s""#, r#"persistence = { timeout = "60s" }"#];
+    let (balancer, web, [a, b]) = start(&more);
+    let home = ask(web.address()).unwrap();
+    let (home, other) = if home == a.name() { (a, b) } else { (b, a) };
+    assert_eq!(balancer.order("web", &home, "drain", "").status, 200);
+    assert_eq!(ask(web.address()).unwrap(), home.name(), "its clients still come");
+    // Whoever is there at that very moment is cut.
+    until("it moves", || ask(web.address()).is_ok_and(|name| name == other.name()));
+    assert_eq!(balancer.state("web", &home), "drain");
+    assert_eq!(balancer.order("web", &home, "enable", "").status, 200);
+    assert_eq!(ask(web.address()).unwrap(), other.name(), "it belongs there now");
+}
+
+#[test]
 fn enable_calls_a_drain_off() {
     let (balancer, web, [a, b]) = start(&[r#"drain_timeout = "300ms""#]);
     let (mut kept, mut cut) = (visitor_at(&web, &a), visitor_at(&web, &b));

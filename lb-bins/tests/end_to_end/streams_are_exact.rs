@@ -196,6 +196,44 @@ fn a_reset_by_the_backend_reaches_the_client() {
 }
 
 #[test]
+fn what_a_backend_said_before_it_closed_arrives() {
+    // As a web server that refuses an upload: it answers and closes with the upload unread, which
+    // the kernel turns into a reset.
+    let backend = Backend::serving(|mut stream| async move {
+        stream.read_u8().await.unwrap();
+        stream.write_all(b"no, thank you").await.unwrap();
+    });
+    let (_balancer, web) = start(&backend);
+    for _ in 0..20 {
+        let mut stream = connect(web.address()).unwrap();
+        let mut upload = stream.try_clone().unwrap();
+        let uploading = thread::spawn(move || while upload.write_all(&[0; 100_000]).is_ok() {});
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert_eq!(String::from_utf8(answer).unwrap(), "no, thank you");
+        drop(stream);
+        uploading.join().unwrap();
+    }
+}
+
+#[test]
+fn a_client_that_vanishes_while_its_backend_is_slow_is_noticed() {
+    // The backend never reads, so that nobody reads from the client either.
+    let backend = Backend::silent();
+    let (balancer, web) = start(&backend);
+    let clients: Vec<_> = (0..10)
+        .map(|_| {
+            let mut stream = connect(web.address()).unwrap();
+            stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+            while stream.write(&[0; 100_000]).is_ok() {}
+            stream
+        })
+        .collect();
+    clients.into_iter().for_each(reset);
+    balancer.until_idle("web");
+}
+
+#[test]
 fn a_reset_after_the_end_was_sent_reaches_the_other_side() {
     // The backend has seen the client's end and thinks about its answer when the client dies.
     let (backend, told) = telling(|mut stream: BackendStream| async move {
