@@ -188,8 +188,9 @@ fn the_log_as_text_has_no_colours_in_a_file_and_a_line_per_change() {
         balancer.until_state("web", &a, "up");
     }
     assert!(!balancer.said().contains('\x1b'));
-    let changes = balancer.lines_with(&a.name());
     let steps: Vec<_> = ["warming → up", "up → down", "down → up", "up → down", "down → up"].into();
+    until("all is logged", || balancer.lines_with(&a.name()).len() >= steps.len());
+    let changes = balancer.lines_with(&a.name());
     assert_eq!(changes.len(), steps.len(), "{changes:#?}");
     for (line, step) in changes.iter().zip(steps) {
         assert!(line.contains(step) && line.contains("check "), "{line}");

@@ -317,6 +317,39 @@ fn a_client_that_does_not_read_slows_the_backend_and_fills_no_memory() {
 }
 
 #[test]
+fn pieces_that_do_not_fit_at_once_arrive_whole() {
+    // Too small to be taken for a bulk transfer, until the client's side is full.
+    const PIECES: usize = 400;
+    const SIZE: usize = 30_000;
+    let backend = Backend::serving(|mut stream| async move {
+        let mut pattern = Pattern::new(5);
+        for _ in 0..PIECES {
+            stream.write_all(&pattern.next()[..SIZE]).await.unwrap();
+            // So that they are read one by one.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    let (balancer, web) = start(&backend);
+    let mut stream = connect(web.address()).unwrap();
+    SockRef::from(&stream).set_recv_buffer_size(64 * 1024).unwrap();
+    let passed = || balancer.backend("web", backend.address())["bytes_out"].as_u64().unwrap();
+    let (mut last, mut same) = (0, 0);
+    until("nothing moves any more", || {
+        let now = passed();
+        same = if now == last && now > 0 { same + 1 } else { 0 };
+        last = now;
+        same == 50
+    });
+    assert!(last < (PIECES * SIZE) as u64, "all of it fits: this shows nothing");
+    let (mut pattern, mut received) = (Pattern::new(5), vec![0; SIZE]);
+    for number in 0..PIECES {
+        stream.read_exact(&mut received).unwrap();
+        assert!(received == pattern.next()[..SIZE], "piece {number} is damaged");
+    }
+    assert_eq!(stream.read(&mut received).unwrap(), 0, "more than was sent");
+}
+
+#[test]
 fn two_thousand_idle_connections_are_kept() {
     const CONNECTIONS: usize = 2_000;
     if !enough_descriptors(2 * CONNECTIONS as u64 + 500) {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -52,7 +52,6 @@ pub(crate) struct Balancer {
     folder: Folder,
     admin: Port,
     log: Arc<Mutex<Vec<String>>>,
-    reader: Option<JoinHandle<()>>,
 }
 
 impl Balancer {
@@ -84,7 +83,8 @@ impl Balancer {
         let mut child = command(&folder, &path).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::<Mutex<Vec<String>>>::default();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        let reader = thread::spawn({
+        // Ends with the last one that has the other end, which may be a script that outlives the daemon.
+        thread::spawn({
             let log = Arc::clone(&log);
             move || {
                 for line in stderr.lines().map_while(Result::ok) {
@@ -92,7 +92,7 @@ impl Balancer {
                 }
             }
         });
-        let mut balancer = Self { child, folder, admin, log, reader: Some(reader) };
+        let mut balancer = Self { child, folder, admin, log };
         eventually("the daemon answers", || {
             if let Some(status) = balancer.child.try_wait().unwrap() {
                 panic!("the daemon has ended, {status}:\n{}", balancer.said());
@@ -214,11 +214,7 @@ impl Balancer {
 
     /// Waits until it has ended by itself.
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        let status = eventually("the daemon ends", || self.child.try_wait().unwrap());
-        if let Some(reader) = self.reader.take() {
-            reader.join().unwrap();
-        }
-        status
+        eventually("the daemon ends", || self.child.try_wait().unwrap())
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
@@ -271,9 +267,6 @@ impl Drop for Balancer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
-        }
         if thread::panicking() {
             eprintln!("--- the daemon said:\n{}\n---", self.said());
         }
