@@ -3,7 +3,8 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::process::Command as Process;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, Command as Process};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -67,16 +68,45 @@ async fn run(Job { command, variables }: Job) {
         .args(&command.arguments)
         .envs(variables)
         .stdin(Stdio::null())
-        .kill_on_drop(true)
+        .process_group(0)
         .spawn();
     let mut child = match child {
         Ok(child) => child,
         Err(error) => return warn!(script, %error, "script cannot be started"),
     };
-    match timeout(LONGEST_RUN, child.wait()).await {
+    let mut group = Group::of(&child);
+    let ended = timeout(LONGEST_RUN, child.wait()).await;
+    if ended.is_ok() {
+        // What it left running on purpose may run on.
+        group.0 = None;
+    }
+    match ended {
         Ok(Ok(status)) if status.success() => info!(script, "script ran"),
         Ok(Ok(status)) => warn!(script, %status, "script failed"),
         Ok(Err(error)) => warn!(script, %error, "script cannot be waited for"),
-        Err(_) => warn!(script, "script killed after {} s", LONGEST_RUN.as_secs()),
+        Err(_) => {
+            warn!(script, "script killed after {} s", LONGEST_RUN.as_secs());
+            drop(group);
+            // Reaped, at the latest by the runtime.
+            let _ = child.wait().await;
+        }
+    }
+}
+
+/// A script and all that it has started: killed with this, when its time or the daemon's is over.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // Perhaps there is nobody left.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
     }
 }

@@ -34,7 +34,7 @@ fn the_least_configuration() {
     assert_eq!((server.sorry_server, server.sorry_mode), (None, SorryMode::Quorum));
     let persistence = server.persistence.unwrap();
     assert_eq!(persistence.timeout, Duration::from_secs(360));
-    assert_eq!((persistence.granularity, persistence.capacity), (128, 65_536));
+    assert_eq!((persistence.granularity, persistence.capacity), (64, 65_536));
     assert_eq!((&server.on_quorum_up, &server.on_quorum_down), (&None, &None));
     assert_eq!(server.connect_timeout, Duration::from_secs(5));
     assert_eq!(server.drain_timeout, Duration::from_secs(30));

@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, Uri};
 
-/// Why a request may not change anything.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum Suspicion {
     /// A page of another site sent it (cross-site request forgery).
     #[error("requests from web pages (with an Origin header) may not give orders")]
     FromAPage,
     /// A name was made to point here (DNS rebinding): nobody administers by a foreign name.
-    #[error("orders must name this host by its address or as localhost")]
+    #[error("this host must be named by its address or as localhost")]
     ForeignName,
 }
 
@@ -21,6 +21,11 @@ pub(super) fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Suspicion> {
     if headers.contains_key(ORIGIN) {
         return Err(Suspicion::FromAPage);
     }
+    check_name(uri, headers)
+}
+
+/// Whether a request names this host as only somebody who means it does.
+pub(super) fn check_name(uri: &Uri, headers: &HeaderMap) -> Result<(), Suspicion> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let authority = uri.authority().cloned().or_else(|| host?.parse().ok());
     let host = authority.as_ref().map_or("", |authority| authority.host());

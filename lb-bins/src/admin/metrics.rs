@@ -39,11 +39,8 @@ const SERVER_COUNTERS: [ServerCount; 3] = [
     }),
 ];
 
-const BACKEND_GAUGES: [BackendCount; 4] = [
+const BACKEND_GAUGES: [BackendCount; 3] = [
     ("active_connections", "Connections open now", |one| one.active_connections.into()),
-    ("check_passed", "Whether the last check passed", |one| {
-        one.last_check.as_ref().is_some_and(|check| check.outcome == "passed").into()
-    }),
     ("up", "Whether the backend takes new clients", |one| (one.state == "up").into()),
     ("weight", "The effective weight", |one| one.weight.into()),
 ];
@@ -74,6 +71,12 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
     for (name, help, value) in BACKEND_COUNTERS {
         counter(backends, name, help, each_backend(status, value));
     }
+    let checked = |(labels, backend): (Labels, &BackendReport)| {
+        let check = backend.last_check.as_ref()?;
+        Some((labels, u64::from(check.outcome == "passed")))
+    };
+    let passed = each_backend(status, |backend| backend).filter_map(checked);
+    gauge(backends, "check_passed", "Whether the last check passed", passed);
     // One series per state, so that a graph can add them up.
     let states = status.virtual_servers.iter().flat_map(|server| {
         server.backends.iter().flat_map(move |backend| {
@@ -100,10 +103,10 @@ fn each_server(
     status.virtual_servers.iter().map(move |server| (labels(server), value(server)))
 }
 
-fn each_backend(
-    status: &Status,
-    value: fn(&BackendReport) -> u64,
-) -> impl Iterator<Item = (Labels, u64)> {
+fn each_backend<'a, T>(
+    status: &'a Status,
+    value: fn(&'a BackendReport) -> T,
+) -> impl Iterator<Item = (Labels, T)> {
     status.virtual_servers.iter().flat_map(move |server| {
         let backends = server.backends.iter();
         backends.map(move |backend| (backend_labels(server, backend), value(backend)))

@@ -5,6 +5,7 @@ mod metrics;
 mod orders;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
@@ -35,13 +36,13 @@ pub async fn run(bound: Bound, control: Handle) {
     info!("administration at http://{address}/status");
     for socket in bound.into_sockets() {
         match TcpListener::from_std(socket) {
-            Ok(listener) => serve(&listener, &control).await,
+            Ok(listener) => serve(&listener, address, &control).await,
             Err(error) => error!(%address, %error, "no admin address"),
         }
     }
 }
 
-async fn serve(listener: &TcpListener, control: &Handle) {
+async fn serve(listener: &TcpListener, address: SocketAddr, control: &Handle) {
     let mut connections = JoinSet::new();
     loop {
         while connections.len() >= MOST_CONNECTIONS {
@@ -57,7 +58,7 @@ async fn serve(listener: &TcpListener, control: &Handle) {
         connections.spawn(async move {
             let answer = service_fn(|request| {
                 let control = control.clone();
-                async move { Ok::<_, Infallible>(answer(request, &control).await) }
+                async move { Ok::<_, Infallible>(answer(request, address, &control).await) }
             });
             // Whatever goes wrong here is the client's connection.
             let _ = http1::Builder::new()
@@ -72,7 +73,7 @@ async fn serve(listener: &TcpListener, control: &Handle) {
 
 type Answer = Response<Full<Bytes>>;
 
-async fn answer(request: Request<Incoming>, control: &Handle) -> Answer {
+async fn answer(request: Request<Incoming>, address: SocketAddr, control: &Handle) -> Answer {
     let path = request.uri().path();
     if let Some(order) = path.strip_prefix("/virtual_servers/") {
         let order = order.to_owned();
@@ -81,29 +82,60 @@ async fn answer(request: Request<Incoming>, control: &Handle) -> Answer {
             _ => method_not_allowed("POST"),
         };
     }
-    let known = matches!(path, "/" | "/healthz" | "/metrics" | "/status");
-    if !known {
+    // From other hosts one may well be asked by a name.
+    if address.ip().is_loopback()
+        && let Err(suspicion) = guard::check_name(request.uri(), request.headers())
+    {
+        return text(StatusCode::FORBIDDEN, format!("{suspicion}\n"));
+    }
+    let Some(page) = Page::at(path) else {
         return text(StatusCode::NOT_FOUND, "there are /status, /metrics and /healthz\n");
-    }
-    if !matches!(request.method(), &Method::GET | &Method::HEAD) {
-        return method_not_allowed("GET, HEAD");
-    }
-    if path == "/" {
-        return text(StatusCode::OK, include_str!("index.txt"));
-    }
-    let Some(status) = control.status().await else {
-        return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     };
-    match path {
-        "/healthz" => text(StatusCode::OK, "ok\n"),
-        "/metrics" => match metrics::encode(&status) {
-            Ok(metrics) => with_type(StatusCode::OK, metrics::CONTENT_TYPE, metrics),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-        },
-        _ => match serde_json::to_string(&status) {
-            Ok(json) => with_type(StatusCode::OK, JSON, json + "\n"),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-        },
+    match request.method() {
+        &Method::GET | &Method::HEAD => page.show(control).await,
+        _ => method_not_allowed("GET, HEAD"),
+    }
+}
+
+/// What can be looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Page {
+    Health,
+    Index,
+    Metrics,
+    Status,
+}
+
+impl Page {
+    fn at(path: &str) -> Option<Self> {
+        Some(match path {
+            "/" => Self::Index,
+            "/healthz" => Self::Health,
+            "/metrics" => Self::Metrics,
+            "/status" => Self::Status,
+            _ => return None,
+        })
+    }
+
+    async fn show(self, control: &Handle) -> Answer {
+        let status = match self {
+            Self::Index => return text(StatusCode::OK, include_str!("index.txt")),
+            Self::Health if control.decides().await => return text(StatusCode::OK, "ok\n"),
+            Self::Health => None,
+            Self::Metrics | Self::Status => control.status().await,
+        };
+        let Some(status) = status else {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+        };
+        // With thousands of backends that takes a while, which checks need not wait for.
+        let rendered = tokio::task::spawn_blocking(move || match self {
+            Self::Metrics => (metrics::CONTENT_TYPE, metrics::encode(&status).ok()),
+            _ => (JSON, serde_json::to_string(&status).ok().map(|json| json + "\n")),
+        });
+        match rendered.await {
+            Ok((kind, Some(body))) => with_type(StatusCode::OK, kind, body),
+            _ => text(StatusCode::INTERNAL_SERVER_ERROR, "it cannot be written down\n"),
+        }
     }
 }
 

@@ -32,11 +32,12 @@ pub const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(360);
 /// `persistence.capacity`: 65 536 clients.
 pub const PERSISTENCE_CAPACITY: u32 = 65_536;
 
-/// `persistence.granularity`: all of the client address, in bits.
+/// `persistence.granularity`, in bits: each IPv4 address is a client. Of IPv6 it is each network of
+/// 64 bits, as hosts are given a whole one and could come from any address in it (RFC 4291, 2.5.1).
 pub const fn granularity(listen: IpAddr) -> u8 {
     match listen {
         IpAddr::V4(_) => 32,
-        IpAddr::V6(_) => 128,
+        IpAddr::V6(_) => 64,
     }
 }
 

@@ -110,8 +110,8 @@ pub enum SorryMode {
 pub struct Persistence {
     /// How long a client is remembered after its last flow; above zero, default: 6 min.
     pub timeout: Duration,
-    /// Bits of the client address that tell clients apart: from 1 to, and by default, all of
-    /// them, 32 for IPv4 and 128 for IPv6.
+    /// Bits of the client address that tell clients apart: from 1 to all of them; default: 32 for
+    /// IPv4 and 64 for IPv6.
     pub granularity: u8,
     /// How many clients are remembered at most; at least 1, default: 65 536.
     pub capacity: u32,

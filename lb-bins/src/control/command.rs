@@ -13,6 +13,7 @@ use crate::status::Status;
 #[derive(Debug)]
 pub(super) enum Command {
     Administer { virtual_server: String, backend: SocketAddr, order: Order, reply: Reply<Refusal> },
+    Ping { reply: oneshot::Sender<()> },
     Reconfigure { config: Box<Config>, reply: Reply<ReloadError> },
     Status { reply: oneshot::Sender<Status> },
     Stop,
@@ -67,6 +68,12 @@ impl Handle {
     pub(super) fn new() -> (Self, mpsc::Receiver<Command>) {
         let (sender, receiver) = mpsc::channel(64);
         (Self(sender), receiver)
+    }
+
+    /// Whether control still takes up what it is asked.
+    pub async fn decides(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Command::Ping { reply }).await.is_ok() && answer.await.is_ok()
     }
 
     /// What everything is like now; `None` once control has ended.

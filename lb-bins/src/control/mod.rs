@@ -257,6 +257,9 @@ impl Control {
             Command::Administer { virtual_server, backend, order, reply } => {
                 let _ = reply.send(self.administer(&virtual_server, backend, order));
             }
+            Command::Ping { reply } => {
+                let _ = reply.send(());
+            }
             Command::Reconfigure { reply, .. } if self.stopping_since.is_some() => {
                 let _ = reply.send(Err(ReloadError::Stopping));
             }

@@ -187,10 +187,11 @@ fn persistence(
     mistakes: &mut Mistakes,
 ) -> Persistence {
     const MOST_CLIENTS: u32 = 1 << 24;
-    let whole = defaults::granularity(listen.ip());
+    let whole = if listen.is_ipv4() { 32 } else { 128 };
+    let default = defaults::granularity(listen.ip());
     Persistence {
         timeout: duration("timeout", &draft.timeout, defaults::PERSISTENCE_TIMEOUT, mistakes),
-        granularity: integer("granularity", &draft.granularity, 1..=whole, whole, mistakes),
+        granularity: integer("granularity", &draft.granularity, 1..=whole, default, mistakes),
         capacity: integer(
             "capacity",
             &draft.capacity,

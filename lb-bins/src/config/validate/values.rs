@@ -80,10 +80,16 @@ pub(super) fn destination(
     port(key, address, span, mistakes);
     if address.ip().to_canonical().is_unspecified() {
         mistakes.error(span, Problem::Unspecified { key, address });
-    } else if address == listen {
+    } else if is_itself(address, listen) {
         mistakes.error(span, Problem::ForwardsToItself { key, address });
     }
     Some(address)
+}
+
+/// Whether connections to `address` come back to whoever listens on `listen`.
+fn is_itself(address: SocketAddr, listen: SocketAddr) -> bool {
+    let everywhere = listen.ip().is_unspecified() && address.ip().to_canonical().is_loopback();
+    address.port() == listen.port() && (address.ip() == listen.ip() || everywhere)
 }
 
 /// A program with its arguments.
