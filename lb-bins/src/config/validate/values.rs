@@ -89,7 +89,9 @@ pub(super) fn destination(
 /// Whether connections to `address` come back to whoever listens on `listen`.
 fn is_itself(address: SocketAddr, listen: SocketAddr) -> bool {
     let everywhere = listen.ip().is_unspecified() && address.ip().to_canonical().is_loopback();
-    address.port() == listen.port() && (address.ip() == listen.ip() || everywhere)
+    address.port() != 0
+        && address.port() == listen.port()
+        && (address.ip() == listen.ip() || everywhere)
 }
 
 /// A program with its arguments.
