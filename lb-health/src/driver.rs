@@ -2,7 +2,9 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::fmt;
 use std::future;
+use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,8 +44,8 @@ const GRACE: Duration = Duration::from_millis(100);
 /// assert_eq!(verdict.health, Health::UP);
 /// # }
 /// ```
-pub struct Driver {
-    monitor: Monitor,
+pub struct Driver<K = BackendId> {
+    monitor: Monitor<K>,
     rng: Box<dyn Rng + Send + Sync>,
     checks: HashMap<CheckId, Driven>,
     tasks: JoinSet<Result<Report, CheckError>>,
@@ -56,7 +58,7 @@ struct Driven {
     task: Option<AbortHandle>,
 }
 
-impl Driver {
+impl<K: Copy + Eq + Hash> Driver<K> {
     /// A driver of nothing. `rng` seeds the jitter of each check.
     pub fn new(rng: impl Rng + Send + Sync + 'static) -> Self {
         Self {
@@ -71,7 +73,7 @@ impl Driver {
     /// Starts to check `backend` at `address`: see [`Monitor::watch`].
     pub fn watch<C>(
         &mut self,
-        backend: BackendId,
+        backend: K,
         address: SocketAddr,
         checker: C,
         spec: CheckSpec,
@@ -99,7 +101,7 @@ impl Driver {
     }
 
     /// Ends every check of `backend`: see [`Monitor::forget`].
-    pub fn forget(&mut self, backend: BackendId) {
+    pub fn forget(&mut self, backend: K) {
         for (check, _) in self.monitor.checks_of(backend) {
             if let Some(mut driven) = self.checks.remove(&check) {
                 driven.cancel();
@@ -117,22 +119,22 @@ impl Driver {
     }
 
     /// Stops checking `backend`, for maintenance: see [`Monitor::suspend`].
-    pub fn suspend(&mut self, backend: BackendId) {
+    pub fn suspend(&mut self, backend: K) {
         self.monitor.suspend(backend);
     }
 
     /// Checks `backend` again: see [`Monitor::resume`].
-    pub fn resume(&mut self, backend: BackendId) {
+    pub fn resume(&mut self, backend: K) {
         self.monitor.resume(now(), backend);
     }
 
     /// Takes what real traffic saw of `backend`: see [`Monitor::handle_passive`].
-    pub fn passive(&mut self, backend: BackendId, result: Result<(), CheckError>) {
+    pub fn passive(&mut self, backend: K, result: Result<(), CheckError>) {
         self.monitor.handle_passive(now(), backend, result);
     }
 
     /// The machine inside, for reading.
-    pub const fn monitor(&self) -> &Monitor {
+    pub const fn monitor(&self) -> &Monitor<K> {
         &self.monitor
     }
 
@@ -140,7 +142,7 @@ impl Driver {
     ///
     /// Cancel safe: dropped at any point it loses neither a verdict nor a result. Checks are only
     /// started and judged while it is polled.
-    pub async fn next(&mut self) -> Verdict {
+    pub async fn next(&mut self) -> Verdict<K> {
         loop {
             while let Some(action) = self.monitor.poll_action() {
                 match action {
@@ -200,8 +202,8 @@ impl Driver {
     }
 }
 
-impl std::fmt::Debug for Driver {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<K: fmt::Debug> fmt::Debug for Driver<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver").field("monitor", &self.monitor).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! When to run which check, and what the results mean for a backend.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::time::Instant;
 
 use lb_core::{BackendId, Health};
@@ -17,14 +18,14 @@ use crate::{
 /// What the owner of a [`Monitor`] is to do.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Action {
+pub enum Action<K = BackendId> {
     /// Give this run up: its check was forgotten, replaced or suspended. A result that comes all
     /// the same is ignored.
     Cancel(Run),
     /// Run this check now, and answer with [`Monitor::handle_result`].
     Run(Run),
     /// The health of a backend changed.
-    Verdict(Verdict),
+    Verdict(Verdict<K>),
 }
 
 /// Schedules checks and turns their results into the health of backends.
@@ -38,6 +39,10 @@ pub enum Action {
 /// - a [`Verdict`] says something new each time.
 ///
 /// Names that are not known (any more) are ignored: a late call is doing nothing.
+///
+/// Backends are told apart by a key of type `K`. A [`BackendId`] will do where there is one virtual
+/// server; each issues its own, so a monitor of several needs a key that names both.
+///
 /// Every event costs O(log n) in the number of checks and O(k) in those of its backend.
 ///
 /// ```
@@ -61,15 +66,15 @@ pub enum Action {
 /// monitor.handle_result(now, run, Ok(Report::ALIVE));
 /// assert!(monitor.poll_action().is_none());
 /// ```
-#[derive(Debug, Default)]
-pub struct Monitor {
-    checks: Checks,
-    backends: HashMap<BackendId, Watched>,
+#[derive(Debug)]
+pub struct Monitor<K = BackendId> {
+    checks: Checks<K>,
+    backends: HashMap<K, Watched>,
     deadlines: Deadlines,
     /// Told before any other action: traffic waits for them.
-    verdicts: VecDeque<Verdict>,
+    verdicts: VecDeque<Verdict<K>>,
     /// What to start and what to give up, in order.
-    orders: VecDeque<Action>,
+    orders: VecDeque<Action<K>>,
     /// The runs asked for so far.
     runs: u64,
 }
@@ -81,7 +86,21 @@ struct Watched {
     suspended: bool,
 }
 
-impl Monitor {
+impl<K> Default for Monitor<K> {
+    /// A monitor of nothing.
+    fn default() -> Self {
+        Self {
+            checks: Checks::default(),
+            backends: HashMap::new(),
+            deadlines: Deadlines::default(),
+            verdicts: VecDeque::new(),
+            orders: VecDeque::new(),
+            runs: 0,
+        }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Monitor<K> {
     /// A monitor of nothing.
     pub fn new() -> Self {
         Self::default()
@@ -94,7 +113,7 @@ impl Monitor {
     pub fn watch(
         &mut self,
         now: Instant,
-        backend: BackendId,
+        backend: K,
         spec: CheckSpec,
         rng: &mut dyn Rng,
     ) -> CheckId {
@@ -141,7 +160,7 @@ impl Monitor {
     }
 
     /// Ends every check of `backend`, and with them its health. It gets no further verdict.
-    pub fn forget(&mut self, backend: BackendId) {
+    pub fn forget(&mut self, backend: K) {
         let Some(watched) = self.backends.remove(&backend) else { return };
         for check in watched.checks {
             self.cancel(check);
@@ -164,7 +183,7 @@ impl Monitor {
     /// Stops checking `backend`, for maintenance. Its health stays as it is; runs that are going
     /// are cancelled. Holds for checks that are added later too, until [`Self::resume`] or
     /// [`Self::forget`].
-    pub fn suspend(&mut self, backend: BackendId) {
+    pub fn suspend(&mut self, backend: K) {
         let watched = self.backends.entry(backend).or_default();
         watched.suspended = true;
         for check in watched.checks.clone() {
@@ -177,7 +196,7 @@ impl Monitor {
 
     /// Checks `backend` again after [`Self::suspend`]. Its old health is stale: the next result of
     /// each check decides alone, whatever rise and fall say.
-    pub fn resume(&mut self, now: Instant, backend: BackendId) {
+    pub fn resume(&mut self, now: Instant, backend: K) {
         let Some(watched) = self.backends.get_mut(&backend) else { return };
         if !std::mem::take(&mut watched.suspended) {
             return;
@@ -225,12 +244,7 @@ impl Monitor {
     ///
     /// A failure counts as one of every check that is up, and brings forward their next runs. A
     /// success ends a streak of failures, but never brings up what is down: that takes a check.
-    pub fn handle_passive(
-        &mut self,
-        now: Instant,
-        backend: BackendId,
-        result: Result<(), CheckError>,
-    ) {
+    pub fn handle_passive(&mut self, now: Instant, backend: K, result: Result<(), CheckError>) {
         let Some(watched) = self.backends.get(&backend) else { return };
         let input = match &result {
             Ok(()) => CheckInput::Ok,
@@ -260,34 +274,34 @@ impl Monitor {
     }
 
     /// The next thing to do; to be called until `None` after each input.
-    pub fn poll_action(&mut self) -> Option<Action> {
+    pub fn poll_action(&mut self) -> Option<Action<K>> {
         self.verdicts.pop_front().map(Action::Verdict).or_else(|| self.orders.pop_front())
     }
 
     /// One check, if it is known. O(1).
-    pub fn check(&self, check: CheckId) -> Option<&Check> {
+    pub fn check(&self, check: CheckId) -> Option<&Check<K>> {
         self.checks.get(check)
     }
 
     /// Every check, in no particular order.
-    pub fn checks(&self) -> impl Iterator<Item = (CheckId, &Check)> {
+    pub fn checks(&self) -> impl Iterator<Item = (CheckId, &Check<K>)> {
         self.checks.iter()
     }
 
     /// The checks of `backend`, in the order they were added.
-    pub fn checks_of(&self, backend: BackendId) -> impl Iterator<Item = (CheckId, &Check)> {
+    pub fn checks_of(&self, backend: K) -> impl Iterator<Item = (CheckId, &Check<K>)> {
         let watched = self.backends.get(&backend);
         let ids = watched.into_iter().flat_map(|watched| &watched.checks);
         ids.filter_map(|&id| Some((id, self.checks.get(id)?)))
     }
 
     /// The last verdict on `backend`, if there was one. O(1).
-    pub fn health(&self, backend: BackendId) -> Option<Health> {
+    pub fn health(&self, backend: K) -> Option<Health> {
         self.backends.get(&backend)?.published
     }
 
     /// Whether `backend` is [suspended](Self::suspend). O(1).
-    pub fn is_suspended(&self, backend: BackendId) -> bool {
+    pub fn is_suspended(&self, backend: K) -> bool {
         self.backends.get(&backend).is_some_and(|watched| watched.suspended)
     }
 
@@ -302,7 +316,7 @@ impl Monitor {
     ///
     /// Always from the checks' own states: a count kept beside them goes wrong sooner or later
     /// (keepalived lost its over reload: #381, #608, #1163, #1720).
-    fn publish(&mut self, backend: BackendId, because: impl FnOnce() -> Because) {
+    fn publish(&mut self, backend: K, because: impl FnOnce() -> Because) {
         let Some(watched) = self.backends.get_mut(&backend) else { return };
         if watched.suspended {
             return;

@@ -6,9 +6,9 @@ use crate::{CheckError, CheckId, CheckState};
 
 /// The combined health of a backend changed.
 #[derive(Clone, Debug)]
-pub struct Verdict {
+pub struct Verdict<K = BackendId> {
     /// The backend.
-    pub backend: BackendId,
+    pub backend: K,
     /// What all of its checks say together.
     pub health: Health,
     /// What decided it.

@@ -49,8 +49,8 @@ pub struct Outcome {
 
 /// A check and all that is known of it, for status pages.
 #[derive(Debug)]
-pub struct Check {
-    pub(crate) backend: BackendId,
+pub struct Check<K = BackendId> {
+    pub(crate) backend: K,
     pub(crate) spec: CheckSpec,
     pub(crate) state: CheckState,
     pub(crate) timetable: Timetable,
@@ -61,9 +61,9 @@ pub struct Check {
     pub(crate) last: Option<Outcome>,
 }
 
-impl Check {
+impl<K: Copy> Check<K> {
     /// The backend it checks.
-    pub const fn backend(&self) -> BackendId {
+    pub const fn backend(&self) -> K {
         self.backend
     }
 
@@ -123,14 +123,20 @@ impl Check {
 }
 
 /// Checks by identity, in slots that are used again under a new generation. Every access is O(1).
-#[derive(Debug, Default)]
-pub(crate) struct Checks {
-    slots: Vec<(u32, Option<Check>)>,
+#[derive(Debug)]
+pub(crate) struct Checks<K> {
+    slots: Vec<(u32, Option<Check<K>>)>,
     free: Vec<u32>,
 }
 
-impl Checks {
-    pub(crate) fn insert(&mut self, check: Check) -> CheckId {
+impl<K> Default for Checks<K> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<K> Checks<K> {
+    pub(crate) fn insert(&mut self, check: Check<K>) -> CheckId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push((0, None));
             (self.slots.len() - 1) as u32
@@ -140,7 +146,7 @@ impl Checks {
         CheckId { slot, generation: *generation }
     }
 
-    pub(crate) fn remove(&mut self, id: CheckId) -> Option<Check> {
+    pub(crate) fn remove(&mut self, id: CheckId) -> Option<Check<K>> {
         self.get(id)?;
         let (generation, place) = &mut self.slots[id.slot as usize];
         // A slot whose generations are used up stays empty, so that no identity comes twice.
@@ -151,23 +157,23 @@ impl Checks {
         place.take()
     }
 
-    pub(crate) fn get(&self, id: CheckId) -> Option<&Check> {
+    pub(crate) fn get(&self, id: CheckId) -> Option<&Check<K>> {
         let (generation, check) = self.slots.get(id.slot as usize)?;
         check.as_ref().filter(|_| *generation == id.generation)
     }
 
-    pub(crate) fn get_mut(&mut self, id: CheckId) -> Option<&mut Check> {
+    pub(crate) fn get_mut(&mut self, id: CheckId) -> Option<&mut Check<K>> {
         let (generation, check) = self.slots.get_mut(id.slot as usize)?;
         check.as_mut().filter(|_| *generation == id.generation)
     }
 
     /// The check in `slot`, whatever its generation.
-    pub(crate) fn at(&mut self, slot: u32) -> Option<(CheckId, &mut Check)> {
+    pub(crate) fn at(&mut self, slot: u32) -> Option<(CheckId, &mut Check<K>)> {
         let (generation, check) = self.slots.get_mut(slot as usize)?;
         Some((CheckId { slot, generation: *generation }, check.as_mut()?))
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (CheckId, &Check)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (CheckId, &Check<K>)> {
         (0..).zip(&self.slots).filter_map(|(slot, (generation, check))| {
             Some((CheckId { slot, generation: *generation }, check.as_ref()?))
         })

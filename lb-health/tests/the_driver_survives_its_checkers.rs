@@ -223,3 +223,19 @@ async fn waiting_to_be_ready_costs_no_time() {
     assert_eq!(driver.next().await.health, Health::UP);
     assert!(begin.elapsed() >= Duration::from_secs(60));
 }
+
+/// Two virtual servers issue the same identity: it takes a key that names both.
+#[tokio::test(start_paused = true)]
+async fn one_driver_serves_several_virtual_servers() {
+    let mut driver = Driver::new(SmallRng::seed_from_u64(7));
+    let alive = service_fn(|_: Target| async { Ok(Report::ALIVE) });
+    let dead = service_fn(|_: Target| async { Err(CheckError::Refused) });
+    driver.watch(("www", BACKEND), address(), alive, CheckSpec::default());
+    driver.watch(("mail", BACKEND), address(), dead, CheckSpec::default());
+    let (one, other) = (driver.next().await, driver.next().await);
+    assert_ne!(one.backend, other.backend);
+    assert_eq!(driver.monitor().health(("www", BACKEND)), Some(Health::UP));
+    assert_eq!(driver.monitor().health(("mail", BACKEND)), Some(Health::Down));
+    driver.forget(("mail", BACKEND));
+    assert_eq!(driver.monitor().health(("www", BACKEND)), Some(Health::UP));
+}

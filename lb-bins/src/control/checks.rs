@@ -20,8 +20,8 @@ use crate::status::LastCheck;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct ServerKey(pub(super) u32);
 
-/// A backend of a certain virtual server. Each virtual server issues identities of its own, so
-/// that one driver for all of them needs keys of its own.
+/// A backend of a certain virtual server: each virtual server issues identities of its own, and one
+/// driver serves them all.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Place {
     pub(super) server: ServerKey,
@@ -45,16 +45,10 @@ pub enum CheckConfigError {
 
 /// All checks of all virtual servers.
 pub(super) struct Checks {
-    driver: Driver,
+    driver: Driver<Place>,
     slots: ScriptSlots,
-    watched: HashMap<Place, Watched>,
-    places: HashMap<BackendId, Place>,
-    next_key: u32,
-}
-
-struct Watched {
-    key: BackendId,
-    checks: Vec<(Check, CheckId)>,
+    /// What each running check was made from.
+    watched: HashMap<Place, Vec<(Check, CheckId)>>,
 }
 
 /// A check that only has to be started.
@@ -75,26 +69,17 @@ impl Checks {
             driver: Driver::new(rand::make_rng::<SmallRng>()),
             slots: ScriptSlots::default(),
             watched: HashMap::new(),
-            places: HashMap::new(),
-            next_key: 0,
         }
     }
 
     /// The next verdict. Cancel safe.
-    pub(super) async fn next(&mut self) -> (Place, Verdict) {
-        loop {
-            let verdict = self.driver.next().await;
-            if let Some(&place) = self.places.get(&verdict.backend) {
-                return (place, verdict);
-            }
-        }
+    pub(super) async fn next(&mut self) -> Verdict<Place> {
+        self.driver.next().await
     }
 
     /// What real traffic saw of a backend.
     pub(super) fn passive(&mut self, place: Place, outcome: Result<(), CheckError>) {
-        if let Some(watched) = self.watched.get(&place) {
-            self.driver.passive(watched.key, outcome);
-        }
+        self.driver.passive(place, outcome);
     }
 
     /// Builds what the configuration asks for.
@@ -114,28 +99,23 @@ impl Checks {
     /// Begins, replaces and ends checks so that exactly these run. Those that are the same keep
     /// their state, streaks and phase.
     pub(super) fn set(&mut self, place: Place, address: SocketAddr, checks: Vec<Prepared>) {
-        let watched = self.watched.entry(place).or_insert_with(|| {
-            let key = BackendId::new(self.next_key);
-            self.next_key += 1;
-            self.places.insert(key, place);
-            Watched { key, checks: Vec::new() }
-        });
+        let watched = self.watched.entry(place).or_default();
         let wanted = checks.len();
         for (index, Prepared { check, spec, checker }) in checks.into_iter().enumerate() {
             let target = SocketAddr::new(address.ip(), check.port.unwrap_or(address.port()));
-            match watched.checks.get_mut(index) {
+            match watched.get_mut(index) {
                 Some((known, _)) if *known == check => {}
                 Some((known, id)) => {
                     self.driver.replace(*id, target, checker, spec);
                     *known = check;
                 }
                 None => {
-                    let id = self.driver.watch(watched.key, target, checker, spec);
-                    watched.checks.push((check, id));
+                    let id = self.driver.watch(place, target, checker, spec);
+                    watched.push((check, id));
                 }
             }
         }
-        for (_, surplus) in watched.checks.drain(wanted..) {
+        for (_, surplus) in watched.drain(wanted..) {
             self.driver.forget_check(surplus);
         }
     }
@@ -147,16 +127,14 @@ impl Checks {
 
     /// Ends every check of a backend that is gone.
     pub(super) fn forget(&mut self, place: Place) {
-        if let Some(watched) = self.watched.remove(&place) {
-            self.places.remove(&watched.key);
-            self.driver.forget(watched.key);
-        }
+        self.watched.remove(&place);
+        self.driver.forget(place);
     }
 
     /// The last run of a backend's checks: the failing one, else the latest.
     pub(super) fn last(&self, now: Instant, place: Place) -> Option<LastCheck> {
-        let checks = &self.watched.get(&place)?.checks;
-        let outcomes = checks.iter().filter_map(|(_, id)| self.driver.monitor().check(*id)?.last());
+        let checks = self.driver.monitor().checks_of(place);
+        let outcomes = checks.filter_map(|(_, check)| check.last());
         let last = outcomes.max_by_key(|outcome| (outcome.result.is_err(), outcome.at))?;
         let error = last.result.as_ref().err();
         Some(LastCheck {
@@ -173,8 +151,8 @@ impl Checks {
 
     /// How a check is called in logs.
     pub(super) fn name(&self, place: Place, check: CheckId) -> &'static str {
-        let checks = self.watched.get(&place).map_or(&[][..], |watched| &watched.checks);
-        match checks.iter().find(|(_, id)| *id == check).map(|(check, _)| &check.kind) {
+        let known = self.watched.get(&place).into_iter().flatten().find(|(_, id)| *id == check);
+        match known.map(|(check, _)| &check.kind) {
             Some(CheckKind::Http { .. }) => "http",
             Some(CheckKind::Script { .. }) => "script",
             Some(CheckKind::Tcp) => "tcp",

@@ -131,7 +131,7 @@ impl Control {
                         return self.cut_the_rest().await;
                     }
                 }
-                (place, verdict) = self.checks.next() => self.judge(place, &verdict),
+                verdict = self.checks.next() => self.judge(&verdict),
                 Some(attempt) = self.attempted.recv() => self.learn(attempt),
                 () = sleep_until(deadline.into()) => {
                     if self.handle_timeout(Instant::now()).is_break() {
@@ -215,8 +215,8 @@ impl Control {
         for _ in 0..BATCH {
             if let Ok(attempt) = self.attempted.try_recv() {
                 self.learn(attempt);
-            } else if let Some((place, verdict)) = self.checks.next().now_or_never() {
-                self.judge(place, &verdict);
+            } else if let Some(verdict) = self.checks.next().now_or_never() {
+                self.judge(&verdict);
             } else {
                 return;
             }
@@ -228,7 +228,8 @@ impl Control {
         self.checks.passive(place, attempt.outcome);
     }
 
-    fn judge(&mut self, place: Place, verdict: &Verdict) {
+    fn judge(&mut self, verdict: &Verdict<Place>) {
+        let place = verdict.backend;
         let why = match &verdict.because {
             Because::Failed { check, error } => {
                 format!("{} check failed: {error}", self.checks.name(place, *check))

@@ -173,6 +173,14 @@ impl Balancer {
         })
     }
 
+    /// Waits until exactly so many bytes were counted: they are passed on first, then counted.
+    pub(crate) fn until_bytes(&self, server: &str, backend: &Backend, to: usize, from: usize) {
+        until(&format!("{to} bytes to and {from} from {}", backend.name()), || {
+            let report = self.backend(server, backend.address());
+            report["bytes_in"] == to && report["bytes_out"] == from
+        });
+    }
+
     /// An order to a backend.
     pub(crate) fn order(&self, server: &str, backend: &Backend, what: &str, body: &str) -> Answer {
         let address = backend.address();
