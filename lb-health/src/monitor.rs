@@ -12,7 +12,8 @@ use crate::timetable::Timetable;
 use crate::verdict::Combined;
 use crate::watched::Checks;
 use crate::{
-    Because, Check, CheckError, CheckId, CheckInput, CheckSpec, CheckState, Report, Run, Verdict,
+    Because, Check, CheckError, CheckId, CheckInput, CheckSpec, CheckState, Event, Report, Run,
+    Verdict,
 };
 
 /// What the owner of a [`Monitor`] is to do.
@@ -22,10 +23,10 @@ pub enum Action<K = BackendId> {
     /// Give this run up: its check was forgotten, replaced or suspended. A result that comes all
     /// the same is ignored.
     Cancel(Run),
+    /// Tell whoever balances, and whoever watches.
+    Notify(Event<K>),
     /// Run this check now, and answer with [`Monitor::handle_result`].
     Run(Run),
-    /// The health of a backend changed.
-    Verdict(Verdict<K>),
 }
 
 /// Schedules checks and turns their results into the health of backends.
@@ -36,7 +37,9 @@ pub enum Action<K = BackendId> {
 ///   [`CheckSpec::shortest_interval`] after the previous one;
 /// - a backend is up while all of its checks are, down as soon as one is, and keeps its last
 ///   health while nothing is decided; before the first verdict it has none;
-/// - a [`Verdict`] says something new each time.
+/// - a [`Verdict`] says something new each time;
+/// - a check that cannot be run changes nothing but is [told](Event::Obstructed), and so is its
+///   recovery.
 ///
 /// Names that are not known (any more) are ignored: a late call is doing nothing.
 ///
@@ -48,7 +51,7 @@ pub enum Action<K = BackendId> {
 /// ```
 /// use std::time::Instant;
 /// use lb_core::{BackendId, Health};
-/// use lb_health::{Action, CheckSpec, Monitor, Report};
+/// use lb_health::{Action, CheckSpec, Event, Monitor, Report};
 /// use rand::{SeedableRng, rngs::SmallRng};
 ///
 /// let now = Instant::now();
@@ -59,7 +62,9 @@ pub enum Action<K = BackendId> {
 /// monitor.handle_timeout(now); // no warm-up: the first run is due at once
 /// let Some(Action::Run(run)) = monitor.poll_action() else { panic!("nothing to run") };
 /// monitor.handle_result(now, run, Ok(Report::ALIVE));
-/// let Some(Action::Verdict(verdict)) = monitor.poll_action() else { panic!("no verdict") };
+/// let Some(Action::Notify(Event::Verdict(verdict))) = monitor.poll_action() else {
+///     panic!("no verdict")
+/// };
 /// assert_eq!((verdict.backend, verdict.health), (BackendId::new(7), Health::UP));
 ///
 /// // A result applies once.
@@ -71,8 +76,8 @@ pub struct Monitor<K = BackendId> {
     checks: Checks<K>,
     backends: HashMap<K, Watched>,
     deadlines: Deadlines,
-    /// Told before any other action: traffic waits for them.
-    verdicts: VecDeque<Verdict<K>>,
+    /// Told before any other action: traffic waits for the verdicts.
+    events: VecDeque<Event<K>>,
     /// What to start and what to give up, in order.
     orders: VecDeque<Action<K>>,
     /// The runs asked for so far.
@@ -93,7 +98,7 @@ impl<K> Default for Monitor<K> {
             checks: Checks::default(),
             backends: HashMap::new(),
             deadlines: Deadlines::default(),
-            verdicts: VecDeque::new(),
+            events: VecDeque::new(),
             orders: VecDeque::new(),
             runs: 0,
         }
@@ -131,6 +136,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             running: None,
             weight: None,
             local_errors: 0,
+            obstructed: false,
             last: None,
         });
         watched.checks.push(id);
@@ -144,7 +150,8 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
     /// Puts a changed check in the place of `check`: at the same backend, under the same identity.
     ///
     /// The backend stays up, if it is, until the new check's own verdict; if it is down, a single
-    /// success suffices. A run that is going is cancelled. Do not call it for an unchanged check:
+    /// success suffices. A run that is going is cancelled. If the old check was obstructed, so is the
+    /// new one until a run says otherwise. Do not call it for an unchanged check:
     /// that would lose its streak and its phase.
     pub fn replace(&mut self, now: Instant, check: CheckId, spec: CheckSpec) {
         self.cancel(check);
@@ -167,7 +174,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             self.checks.remove(check);
         }
         // Nor one that was decided already, but not yet fetched.
-        self.verdicts.retain(|verdict| verdict.backend != backend);
+        self.events.retain(|event| event.backend() != backend);
     }
 
     /// Ends one check. The others decide on; a backend without any is up.
@@ -234,6 +241,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         check.state.observe(input, check.spec.thresholds());
         self.deadlines.set(run.check.slot, check.timetable.next(now, &check.spec, check.state));
         let backend = check.backend;
+        self.events.extend(check.obstruction(run.check));
         self.publish(backend, || match error {
             Some(error) => Because::Failed { check: run.check, error },
             None => Because::Passed { check: run.check },
@@ -275,7 +283,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
 
     /// The next thing to do; to be called until `None` after each input.
     pub fn poll_action(&mut self) -> Option<Action<K>> {
-        self.verdicts.pop_front().map(Action::Verdict).or_else(|| self.orders.pop_front())
+        self.events.pop_front().map(Action::Notify).or_else(|| self.orders.pop_front())
     }
 
     /// One check, if it is known. O(1).
@@ -327,7 +335,8 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         });
         let Some(health) = combined.health() else { return };
         if watched.published.replace(health) != Some(health) {
-            self.verdicts.push_back(Verdict { backend, health, because: because() });
+            let because = because();
+            self.events.push_back(Event::Verdict(Verdict { backend, health, because }));
         }
     }
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use lb_core::{Admin as Word, Backend, BackendState};
-use lb_health::{Because, Verdict};
+use lb_health::{Because, Event, Obstruction, Verdict};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use tracing::{info, warn};
@@ -128,7 +128,7 @@ impl Control {
                         break;
                     }
                 }
-                verdict = self.checks.next() => self.judge(&verdict),
+                event = self.checks.next() => self.heed(&event),
                 Some(attempt) = self.attempted.recv() => self.learn(attempt),
                 () = sleep_until(deadline.into()) => {
                     if self.handle_timeout(Instant::now()).is_break() {
@@ -194,8 +194,8 @@ impl Control {
         for _ in 0..BATCH {
             if let Ok(attempt) = self.attempted.try_recv() {
                 self.learn(attempt);
-            } else if let Some(verdict) = self.checks.next().now_or_never() {
-                self.judge(&verdict);
+            } else if let Some(event) = self.checks.next().now_or_never() {
+                self.heed(&event);
             } else {
                 return;
             }
@@ -205,6 +205,33 @@ impl Control {
     fn learn(&mut self, attempt: Attempt) {
         let place = Place { server: attempt.server, backend: attempt.backend };
         self.checks.passive(place, attempt.outcome);
+    }
+
+    fn heed(&mut self, event: &Event<Place>) {
+        if let Event::Verdict(verdict) = event {
+            self.judge(verdict);
+            return;
+        }
+        let place = event.backend();
+        let Some(service) = self.services.iter().find(|service| service.key == place.server) else {
+            return;
+        };
+        let virtual_server = &*service.config.name;
+        let backend = service.machine.backend(place.backend).map_or("", |status| status.name);
+        match event {
+            Event::Obstructed(Obstruction { check, errors, error, .. }) => {
+                let check = self.checks.name(place, *check);
+                warn!(
+                    virtual_server,
+                    backend, check, errors, %error, "cannot be checked, and stays as it is"
+                );
+            }
+            Event::Unobstructed { check, .. } => {
+                let check = self.checks.name(place, *check);
+                info!(virtual_server, backend, check, "can be checked again");
+            }
+            _ => {}
+        }
     }
 
     fn judge(&mut self, verdict: &Verdict<Place>) {
