@@ -81,6 +81,7 @@ mod deadlines;
 #[cfg(feature = "driver")]
 mod driver;
 mod error;
+mod hold;
 mod monitor;
 mod spec;
 mod state;

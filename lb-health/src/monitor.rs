@@ -8,12 +8,13 @@ use lb_core::{BackendId, Health};
 use rand::Rng;
 
 use crate::deadlines::Deadlines;
+use crate::hold::Hold;
 use crate::timetable::Timetable;
 use crate::verdict::Combined;
 use crate::watched::Checks;
 use crate::{
     Because, Check, CheckError, CheckId, CheckInput, CheckSpec, CheckState, Event, Report, Run,
-    Verdict,
+    Transition, Verdict,
 };
 
 /// What the owner of a [`Monitor`] is to do.
@@ -40,6 +41,19 @@ pub enum Action<K = BackendId> {
 /// - a [`Verdict`] says something new each time;
 /// - a check that cannot be run changes nothing but is [told](Event::Obstructed), and so is its
 ///   recovery.
+///
+/// # When traffic and checks disagree
+///
+/// A check may pass while clients fail: it looks at another port, or at less than they need. Traffic
+/// then takes the backend down ([`Self::handle_passive`]), the check brings it up, and so on. So a
+/// backend that traffic takes down again is held down: for the check's interval at the second time,
+/// and twice as long at each further one, up to a minute (or one interval, if that is longer). While
+/// it is held, runs that pass are recorded but do not count; the streak that brings it up begins
+/// after. A quiet time of twice the last hold and the interval, at least a minute, starts the
+/// count over; so do [`Self::replace`] and [`Self::resume`]. A single incident is never held, nor is
+/// what a check took down.
+///
+/// # Keys
 ///
 /// Names that are not known (any more) are ignored: a late call is doing nothing.
 ///
@@ -89,6 +103,7 @@ struct Watched {
     checks: Vec<CheckId>,
     published: Option<Health>,
     suspended: bool,
+    hold: Hold,
 }
 
 impl<K> Default for Monitor<K> {
@@ -163,6 +178,9 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             self.deadlines.set(check.slot, known.timetable.restart(now, &known.spec));
         }
         let backend = known.backend;
+        if let Some(watched) = self.backends.get_mut(&backend) {
+            watched.hold = Hold::default();
+        }
         self.publish(backend, || Because::Initial { check });
     }
 
@@ -208,6 +226,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         if !std::mem::take(&mut watched.suspended) {
             return;
         }
+        watched.hold = Hold::default();
         for &check in &watched.checks {
             if let Some(known) = self.checks.get_mut(check) {
                 known.state.observe(CheckInput::On, known.spec.thresholds());
@@ -238,7 +257,12 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         }
         let error = result.as_ref().err().cloned();
         let input = check.finish(now, result);
-        check.state.observe(input, check.spec.thresholds());
+        let held = self.backends.get(&check.backend).and_then(|watched| watched.hold.until(now));
+        let passes_in_vain =
+            input == CheckInput::Ok && matches!(check.state, CheckState::Down { .. });
+        if held.is_none() || !passes_in_vain {
+            check.state.observe(input, check.spec.thresholds());
+        }
         self.deadlines.set(run.check.slot, check.timetable.next(now, &check.spec, check.state));
         let backend = check.backend;
         self.events.extend(check.obstruction(run.check));
@@ -251,14 +275,17 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
     /// Takes what real traffic saw of `backend`: whether a connection to it could be made.
     ///
     /// A failure counts as one of every check that is up, and brings forward their next runs. A
-    /// success ends a streak of failures, but never brings up what is down: that takes a check.
+    /// success ends a streak of failures, but never brings up what is down: that takes a check. What
+    /// comes up to fail again is [held down](Self#when-traffic-and-checks-disagree).
     pub fn handle_passive(&mut self, now: Instant, backend: K, result: Result<(), CheckError>) {
-        let Some(watched) = self.backends.get(&backend) else { return };
+        let Some(watched) = self.backends.get_mut(&backend) else { return };
         let input = match &result {
             Ok(()) => CheckInput::Ok,
             Err(error) if error.is_local() => return,
             Err(_) => CheckInput::Fail,
         };
+        // Of the checks whose word is now worth nothing, the slowest.
+        let mut overruled = None;
         for &id in &watched.checks {
             let Some(check) = self.checks.get_mut(id) else { continue };
             // A stale belief waits for a check; traffic that is well has nothing to reset there.
@@ -266,13 +293,19 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             if input == CheckInput::Ok && failures == 0 {
                 continue;
             }
-            check.state.observe(input, check.spec.thresholds());
+            if check.state.observe(input, check.spec.thresholds()) == Some(Transition::Down) {
+                overruled = overruled.max(Some(check.spec.interval()));
+            }
             if let (CheckInput::Fail, Some(due)) = (input, self.deadlines.of(id.slot)) {
                 self.deadlines.set(id.slot, due.min(check.timetable.hurry(now, &check.spec)));
             }
         }
+        if let (Some(interval), true) = (overruled, watched.published.is_some_and(Health::is_up)) {
+            watched.hold.taken_down(now, interval);
+        }
+        let held_until = watched.hold.until(now);
         if let Err(error) = result {
-            self.publish(backend, || Because::Traffic { error });
+            self.publish(backend, || Because::Traffic { error, held_until });
         }
     }
 
@@ -306,6 +339,12 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
     /// The last verdict on `backend`, if there was one. O(1).
     pub fn health(&self, backend: K) -> Option<Health> {
         self.backends.get(&backend)?.published
+    }
+
+    /// Until when checks that pass do not bring `backend` up, if that is so at `now`: see [when
+    /// traffic and checks disagree](Self#when-traffic-and-checks-disagree). O(1).
+    pub fn held_until(&self, now: Instant, backend: K) -> Option<Instant> {
+        self.backends.get(&backend)?.hold.until(now)
     }
 
     /// Whether `backend` is [suspended](Self::suspend). O(1).

@@ -1,5 +1,7 @@
 //! What a Monitor tells of a backend, and why.
 
+use std::time::Instant;
+
 use lb_core::{BackendId, Health, ReportedWeight, Weight};
 
 use crate::{CheckError, CheckId, CheckState};
@@ -99,6 +101,9 @@ pub enum Because {
     Traffic {
         /// What happened to it.
         error: CheckError,
+        /// Until when checks that pass do not bring the backend up: it came up on their word
+        /// before, and traffic failed again. See [`Monitor`](crate::Monitor).
+        held_until: Option<Instant>,
     },
 }
 

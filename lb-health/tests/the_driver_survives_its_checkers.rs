@@ -38,7 +38,7 @@ async fn next_verdict<K: Copy + Eq + Hash>(driver: &mut Driver<K>) -> Verdict<K>
 
 fn cause(because: &Because) -> &'static str {
     match because {
-        Because::Failed { error, .. } | Because::Traffic { error } => error.cause(),
+        Because::Failed { error, .. } | Because::Traffic { error, .. } => error.cause(),
         _ => "none",
     }
 }

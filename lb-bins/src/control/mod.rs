@@ -243,7 +243,11 @@ impl Control {
             Because::Passed { check } => {
                 format!("{} check passed", self.checks.name(place, *check))
             }
-            Because::Traffic { error } => format!("connections fail: {error}"),
+            Because::Traffic { error, held_until: None } => format!("connections fail: {error}"),
+            Because::Traffic { error, held_until: Some(until) } => {
+                let hold = until.saturating_duration_since(Instant::now());
+                format!("connections fail again: {error}; checks do not count for {hold:.1?}")
+            }
             Because::Initial { .. } => "taken to be up until it is checked".to_owned(),
             _ => "a check was removed".to_owned(),
         };
