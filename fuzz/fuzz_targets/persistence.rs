@@ -85,7 +85,8 @@ impl Model {
 impl Script {
     fn run(self) {
         let timeout = u64::from(self.timeout);
-        let capacity = NonZeroUsize::new(self.capacity.into()).unwrap_or(NonZeroUsize::MIN);
+        // So few that every insertion looks at all of them for what was forgotten.
+        let capacity = NonZeroUsize::MIN.saturating_add(usize::from(self.capacity % 8));
         let mut table = PersistenceTable::new(Duration::from_secs(timeout), capacity);
         let mut model = Model { timeout, capacity: capacity.get(), entries: Vec::new() };
         let mut now = 1000;
@@ -99,14 +100,19 @@ impl Script {
                 Step::Forget { backend } => {
                     table.forget(BackendId::new(backend.into()));
                     model.entries.retain(|entry| entry.1 != backend);
+                    // Takes their room back, which is not done at once.
+                    table.handle_timeout(at(now));
+                    model.entries.retain(|entry| entry.2 > now);
+                    // A forgetting takes a millisecond of the table's time.
+                    now += 1;
                 }
-                Step::Get { key } => look_up(&mut table, &mut model, now, key),
+                Step::Get { key } => look_up(&mut table, &mut model, now, 0, key),
                 Step::Insert { key, backend } => {
                     table.insert(at(now), key, BackendId::new(backend.into()));
                     model.insert(now, key, backend);
                 }
                 Step::LateGet { key, behind } => {
-                    look_up(&mut table, &mut model, now - u64::from(behind), key);
+                    look_up(&mut table, &mut model, now, u64::from(behind), key);
                 }
                 Step::Wait { seconds } => now += u64::from(seconds),
             }
@@ -117,8 +123,11 @@ impl Script {
     }
 }
 
-fn look_up(table: &mut PersistenceTable<u8>, model: &mut Model, now: u64, key: u8) {
-    let known = table.get(at(now), &key);
+/// The table's time does not go back: who is behind is answered as of the latest.
+fn look_up(table: &mut PersistenceTable<u8>, model: &mut Model, now: u64, behind: u64, key: u8) {
+    table.handle_timeout(at(now));
+    model.entries.retain(|entry| entry.2 > now);
+    let known = table.get(at(now - behind), &key);
     assert_eq!(known, model.get(now, key).map(|backend| BackendId::new(backend.into())));
 }
 

@@ -11,7 +11,7 @@ use rand::Rng;
 
 use crate::backend::{BackendId, Lease};
 use crate::flow::{ClientKey, Flow};
-use crate::persistence::PersistenceTable;
+use crate::persistence::{HashSeed, PersistenceConfig, PersistenceTable};
 use crate::pool::{NoBackend, Pool};
 
 /// Gives out backends to any number of tasks at once.
@@ -25,12 +25,22 @@ use crate::pool::{NoBackend, Pool};
 /// | backend | existing flow | persisted client | new client |
 /// |---|---|---|---|
 /// | up | stays | stays | by the scheduler |
-/// | drained (weight 0) | stays | stays | elsewhere |
+/// | draining (weight 0) | stays | stays | elsewhere |
 /// | down, in maintenance, removed | as its owner decides | moved, and belongs there from now on | elsewhere |
 /// | refused this flow | – | moved, and belongs there from now on | elsewhere |
 /// | back again | – | stays where it was moved to | by the scheduler |
 ///
-/// Clients that are sent to a sorry server do not belong to it: they return to their backend.
+/// Persistence decides in the middle column alone, and by these rules:
+///
+/// - *Who is persisted*: whoever was sent to a backend, for the timeout after the last flow. A flow
+///   counts even if no backend could be found for it: the client waits for its backend to return.
+/// - *A new client may stay new*: when the table is full of clients that were seen within
+///   [`min_age`](PersistenceConfig::min_age), it is sent where the scheduler says each time, and
+///   remembered as soon as there is room. Nobody is refused for that.
+/// - *A move is for good*. Had clients that were moved belonged to their old backend still, they
+///   would all come back to it at the moment it does.
+/// - *Existing flows* are never asked for: a lease lasts until its holder drops it.
+/// - Clients that are sent to a sorry server do not belong to it: they return to their backend.
 ///
 /// ```
 /// use std::{net::IpAddr, num::NonZeroUsize, sync::Arc, time::{Duration, Instant}};
@@ -65,9 +75,21 @@ impl<K: ClientKey, E> Director<K, E> {
 
     /// Remembers which backend a client was sent to, for `timeout` after its last flow. At most
     /// `capacity` clients are remembered; the one unseen for longest is forgotten first.
+    ///
+    /// Wherever clients can choose among many keys, use
+    /// [`with_persistence_config`](Self::with_persistence_config) and give it a seed.
     #[must_use]
     pub fn with_persistence(self, timeout: Duration, capacity: NonZeroUsize) -> Self {
-        Self { persistence: Some(Shards::new(timeout, capacity)), ..self }
+        self.with_persistence_config(&PersistenceConfig::new(timeout, capacity))
+    }
+
+    /// Remembers which backend a client was sent to, as `config` says.
+    ///
+    /// All memory is asked for here: about 40 bytes for each of the `capacity` clients if they are
+    /// addresses.
+    #[must_use]
+    pub fn with_persistence_config(self, config: &PersistenceConfig) -> Self {
+        Self { persistence: Some(Shards::new(config)), ..self }
     }
 
     /// Replaces the pool: every assignment from now on sees the new one. Wait-free for readers.
@@ -133,36 +155,38 @@ impl<K: ClientKey, E> Director<K, E> {
     /// Takes back the room of clients that were not seen for the timeout. Call it now and then
     /// (each second will do); only memory depends on it.
     pub fn expire(&self, now: Instant) {
-        for shard in self.persistence.iter().flat_map(|shards| &shards.0) {
+        for shard in self.persistence.iter().flat_map(|shards| &shards.tables) {
             lock(shard).handle_timeout(now);
         }
     }
 }
 
 /// Persistence tables side by side, so that workers seldom wait for each other.
-struct Shards<K>(Box<[Mutex<PersistenceTable<K>>]>);
+struct Shards<K> {
+    tables: Box<[Mutex<PersistenceTable<K>>]>,
+    seed: HashSeed,
+}
 
 /// Fewer clients than this to a shard would make eviction unfair.
 const SMALLEST_SHARD: usize = 1024;
 const MOST_SHARDS: usize = 64;
 
 impl<K: ClientKey> Shards<K> {
-    fn new(timeout: Duration, capacity: NonZeroUsize) -> Self {
+    fn new(config: &PersistenceConfig) -> Self {
+        let &PersistenceConfig { timeout, capacity, min_age, seed } = config;
         let count = (capacity.get() / SMALLEST_SHARD).clamp(1, MOST_SHARDS);
         let each = NonZeroUsize::new(capacity.get() / count).unwrap_or(capacity);
-        Self((0..count).map(|_| Mutex::new(PersistenceTable::new(timeout, each))).collect())
+        let table = || PersistenceTable::with_hasher(timeout, each, seed).with_min_age(min_age);
+        Self { tables: (0..count).map(|_| Mutex::new(table())).collect(), seed }
     }
 
     fn with<T>(&self, hash: u64, f: impl FnOnce(&mut PersistenceTable<K>) -> T) -> T {
-        // Keys may be small numbers: Fibonacci hashing (Knuth, TAOCP 6.4) moves their difference
-        // into the upper bits, which choose.
-        let spread = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let shard = (u128::from(spread) * self.0.len() as u128) >> 64;
-        f(&mut lock(&self.0[shard as usize]))
+        let shard = (u128::from(self.seed.mix(hash)) * self.tables.len() as u128) >> 64;
+        f(&mut lock(&self.tables[shard as usize]))
     }
 
     fn len(&self) -> usize {
-        self.0.iter().map(|shard| lock(shard).len()).sum()
+        self.tables.iter().map(|shard| lock(shard).len()).sum()
     }
 }
 

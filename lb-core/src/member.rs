@@ -16,6 +16,9 @@ pub struct Member {
     /// A stable hash of the backend's name: hashing schedulers place the backend by it, so that
     /// directors which issued different identities still agree.
     pub place: u64,
+    /// Where [`Ketama`](crate::scheduler::Ketama) begins the backend's points: the unfinished CRC-32
+    /// of the name, as nginx takes it.
+    pub ketama_seed: u32,
     /// The live counters.
     pub load: Arc<Load>,
 }

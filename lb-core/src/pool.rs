@@ -11,7 +11,7 @@ use crate::backend::{Backend, BackendId};
 use crate::flow::{Flow, stable_hash};
 use crate::health::Weight;
 use crate::member::Member;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Scheduler, hash::ketama};
 
 /// Why no backend could be chosen.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
@@ -86,6 +86,7 @@ impl<E> Pool<E> {
                     id: backend.id(),
                     weight,
                     place: stable_hash(backend.name().as_bytes()),
+                    ketama_seed: ketama::seed(backend.name()),
                     load: Arc::clone(backend.load()),
                 };
                 (view, backend)

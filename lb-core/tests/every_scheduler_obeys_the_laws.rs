@@ -1,4 +1,4 @@
-//! All ten schedulers under the property suite, those that rotate also from anywhere in their
+//! All schedulers under the property suite, those that rotate also from anywhere in their
 //! rotation; and the suite itself under schedulers that break its laws.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
@@ -26,11 +26,16 @@ macro_rules! obey {
 }
 
 obey! {
+    dh: Dh,
     fo: Fo,
+    ketama: Ketama,
     lc: Lc,
+    mh: Mh,
     nq: Nq,
     p2c: P2c,
     random: Random,
+    rendezvous: Rendezvous,
+    ring: Ring,
     rr: Rr,
     sed: Sed,
     sh: Sh,

@@ -17,20 +17,20 @@ use tower::Service;
 use tower::util::BoxCloneSyncService;
 
 use crate::{
-    Action, CheckError, CheckId, CheckSpec, Checker, Monitor, Phase, Report, Run, Target, Verdict,
+    Action, CheckError, CheckId, CheckSpec, Checker, Event, Monitor, Phase, Report, Run, Target,
 };
 
 /// How much longer than its timeout a run may take before the driver ends it. A checker keeps its
 /// own deadline and names the phase it was in; this is for those that do not.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Runs checks when its [`Monitor`] asks for them, and hands out verdicts.
+/// Runs checks when its [`Monitor`] asks for them, and hands out events.
 ///
 /// Dropping it cancels every run.
 ///
 /// ```
 /// use lb_core::{BackendId, Health};
-/// use lb_health::{CheckError, CheckSpec, Driver, Report, Target};
+/// use lb_health::{CheckError, CheckSpec, Driver, Event, Report, Target};
 /// use rand::{SeedableRng, rngs::SmallRng};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -40,8 +40,11 @@ const GRACE: Duration = Duration::from_millis(100);
 /// let address = "192.0.2.1:80".parse().unwrap();
 /// driver.watch(BackendId::new(0), address, checker, CheckSpec::default());
 ///
-/// let verdict = driver.next().await; // beside other branches of a `select!`
-/// assert_eq!(verdict.health, Health::UP);
+/// // Beside other branches of a `select!`:
+/// match driver.next().await {
+///     Event::Verdict(verdict) => assert_eq!(verdict.health, Health::UP),
+///     event => println!("worth a line in the log: {event:?}"),
+/// }
 /// # }
 /// ```
 pub struct Driver<K = BackendId> {
@@ -138,19 +141,19 @@ impl<K: Copy + Eq + Hash> Driver<K> {
         &self.monitor
     }
 
-    /// Runs checks until the next verdict. Pends for ever while there is nothing to check.
+    /// Runs checks until there is something to tell. Pends for ever while there is nothing to check.
     ///
-    /// Cancel safe: dropped at any point it loses neither a verdict nor a result. Checks are only
+    /// Cancel safe: dropped at any point it loses neither an event nor a result. Checks are only
     /// started and judged while it is polled.
-    pub async fn next(&mut self) -> Verdict<K> {
+    pub async fn next(&mut self) -> Event<K> {
         loop {
             while let Some(action) = self.monitor.poll_action() {
                 match action {
                     Action::Cancel(run) => {
                         self.checks.get_mut(&run.check()).into_iter().for_each(Driven::cancel);
                     }
+                    Action::Notify(event) => return event,
                     Action::Run(run) => self.start(run),
-                    Action::Verdict(verdict) => return verdict,
                 }
             }
             let deadline = self.monitor.next_deadline().map(Instant::from_std);

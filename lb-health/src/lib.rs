@@ -4,7 +4,7 @@
 //!              Run                    call                 Result<Report, CheckError>
 //!  Monitor ──────────▶ Driver ──────────────────▶ Checker ──────────────┐
 //!     ▲  │            [driver]                  [tcp http script        │
-//!     │  └──Verdict──▶ whoever balances          or your own service]   │
+//!     │  └───Event───▶ whoever balances          or your own service]   │
 //!     └─────────────────────────handle_result───────────────────────────┘
 //! ```
 //!
@@ -81,6 +81,7 @@ mod deadlines;
 #[cfg(feature = "driver")]
 mod driver;
 mod error;
+mod hold;
 mod monitor;
 mod spec;
 mod state;
@@ -97,5 +98,5 @@ pub use monitor::{Action, Monitor};
 pub use spec::{CheckSpec, SpecError};
 pub use state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};
 pub use status::{ParseStatusError, StatusRanges};
-pub use verdict::{Because, Verdict};
+pub use verdict::{Because, Event, Obstruction, Verdict};
 pub use watched::{Check, CheckId, Outcome, Run};

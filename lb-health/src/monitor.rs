@@ -8,11 +8,13 @@ use lb_core::{BackendId, Health};
 use rand::Rng;
 
 use crate::deadlines::Deadlines;
+use crate::hold::Hold;
 use crate::timetable::Timetable;
 use crate::verdict::Combined;
 use crate::watched::Checks;
 use crate::{
-    Because, Check, CheckError, CheckId, CheckInput, CheckSpec, CheckState, Report, Run, Verdict,
+    Because, Check, CheckError, CheckId, CheckInput, CheckSpec, CheckState, Event, Report, Run,
+    Transition, Verdict,
 };
 
 /// What the owner of a [`Monitor`] is to do.
@@ -22,10 +24,10 @@ pub enum Action<K = BackendId> {
     /// Give this run up: its check was forgotten, replaced or suspended. A result that comes all
     /// the same is ignored.
     Cancel(Run),
+    /// Tell whoever balances, and whoever watches.
+    Notify(Event<K>),
     /// Run this check now, and answer with [`Monitor::handle_result`].
     Run(Run),
-    /// The health of a backend changed.
-    Verdict(Verdict<K>),
 }
 
 /// Schedules checks and turns their results into the health of backends.
@@ -36,7 +38,22 @@ pub enum Action<K = BackendId> {
 ///   [`CheckSpec::shortest_interval`] after the previous one;
 /// - a backend is up while all of its checks are, down as soon as one is, and keeps its last
 ///   health while nothing is decided; before the first verdict it has none;
-/// - a [`Verdict`] says something new each time.
+/// - a [`Verdict`] says something new each time;
+/// - a check that cannot be run changes nothing but is [told](Event::Obstructed), and so is its
+///   recovery.
+///
+/// # When traffic and checks disagree
+///
+/// A check may pass while clients fail: it looks at another port, or at less than they need. Traffic
+/// then takes the backend down ([`Self::handle_passive`]), the check brings it up, and so on. So a
+/// backend that traffic takes down again is held down: for the check's interval at the second time,
+/// and twice as long at each further one, up to a minute (or one interval, if that is longer). While
+/// it is held, runs that pass are recorded but do not count; the streak that brings it up begins
+/// after. A quiet time of twice the last hold and the interval, at least a minute, starts the
+/// count over; so do [`Self::replace`] and [`Self::resume`]. A single incident is never held, nor is
+/// what a check took down.
+///
+/// # Keys
 ///
 /// Names that are not known (any more) are ignored: a late call is doing nothing.
 ///
@@ -48,7 +65,7 @@ pub enum Action<K = BackendId> {
 /// ```
 /// use std::time::Instant;
 /// use lb_core::{BackendId, Health};
-/// use lb_health::{Action, CheckSpec, Monitor, Report};
+/// use lb_health::{Action, CheckSpec, Event, Monitor, Report};
 /// use rand::{SeedableRng, rngs::SmallRng};
 ///
 /// let now = Instant::now();
@@ -59,7 +76,9 @@ pub enum Action<K = BackendId> {
 /// monitor.handle_timeout(now); // no warm-up: the first run is due at once
 /// let Some(Action::Run(run)) = monitor.poll_action() else { panic!("nothing to run") };
 /// monitor.handle_result(now, run, Ok(Report::ALIVE));
-/// let Some(Action::Verdict(verdict)) = monitor.poll_action() else { panic!("no verdict") };
+/// let Some(Action::Notify(Event::Verdict(verdict))) = monitor.poll_action() else {
+///     panic!("no verdict")
+/// };
 /// assert_eq!((verdict.backend, verdict.health), (BackendId::new(7), Health::UP));
 ///
 /// // A result applies once.
@@ -71,8 +90,8 @@ pub struct Monitor<K = BackendId> {
     checks: Checks<K>,
     backends: HashMap<K, Watched>,
     deadlines: Deadlines,
-    /// Told before any other action: traffic waits for them.
-    verdicts: VecDeque<Verdict<K>>,
+    /// Told before any other action: traffic waits for the verdicts.
+    events: VecDeque<Event<K>>,
     /// What to start and what to give up, in order.
     orders: VecDeque<Action<K>>,
     /// The runs asked for so far.
@@ -84,6 +103,7 @@ struct Watched {
     checks: Vec<CheckId>,
     published: Option<Health>,
     suspended: bool,
+    hold: Hold,
 }
 
 impl<K> Default for Monitor<K> {
@@ -93,7 +113,7 @@ impl<K> Default for Monitor<K> {
             checks: Checks::default(),
             backends: HashMap::new(),
             deadlines: Deadlines::default(),
-            verdicts: VecDeque::new(),
+            events: VecDeque::new(),
             orders: VecDeque::new(),
             runs: 0,
         }
@@ -131,6 +151,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             running: None,
             weight: None,
             local_errors: 0,
+            obstructed: false,
             last: None,
         });
         watched.checks.push(id);
@@ -144,7 +165,8 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
     /// Puts a changed check in the place of `check`: at the same backend, under the same identity.
     ///
     /// The backend stays up, if it is, until the new check's own verdict; if it is down, a single
-    /// success suffices. A run that is going is cancelled. Do not call it for an unchanged check:
+    /// success suffices. A run that is going is cancelled. If the old check was obstructed, so is the
+    /// new one until a run says otherwise. Do not call it for an unchanged check:
     /// that would lose its streak and its phase.
     pub fn replace(&mut self, now: Instant, check: CheckId, spec: CheckSpec) {
         self.cancel(check);
@@ -156,6 +178,9 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             self.deadlines.set(check.slot, known.timetable.restart(now, &known.spec));
         }
         let backend = known.backend;
+        if let Some(watched) = self.backends.get_mut(&backend) {
+            watched.hold = Hold::default();
+        }
         self.publish(backend, || Because::Initial { check });
     }
 
@@ -167,7 +192,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             self.checks.remove(check);
         }
         // Nor one that was decided already, but not yet fetched.
-        self.verdicts.retain(|verdict| verdict.backend != backend);
+        self.events.retain(|event| event.backend() != backend);
     }
 
     /// Ends one check. The others decide on; a backend without any is up.
@@ -201,6 +226,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         if !std::mem::take(&mut watched.suspended) {
             return;
         }
+        watched.hold = Hold::default();
         for &check in &watched.checks {
             if let Some(known) = self.checks.get_mut(check) {
                 known.state.observe(CheckInput::On, known.spec.thresholds());
@@ -231,9 +257,15 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         }
         let error = result.as_ref().err().cloned();
         let input = check.finish(now, result);
-        check.state.observe(input, check.spec.thresholds());
+        let held = self.backends.get(&check.backend).and_then(|watched| watched.hold.until(now));
+        let passes_in_vain =
+            input == CheckInput::Ok && matches!(check.state, CheckState::Down { .. });
+        if held.is_none() || !passes_in_vain {
+            check.state.observe(input, check.spec.thresholds());
+        }
         self.deadlines.set(run.check.slot, check.timetable.next(now, &check.spec, check.state));
         let backend = check.backend;
+        self.events.extend(check.obstruction(run.check));
         self.publish(backend, || match error {
             Some(error) => Because::Failed { check: run.check, error },
             None => Because::Passed { check: run.check },
@@ -243,14 +275,17 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
     /// Takes what real traffic saw of `backend`: whether a connection to it could be made.
     ///
     /// A failure counts as one of every check that is up, and brings forward their next runs. A
-    /// success ends a streak of failures, but never brings up what is down: that takes a check.
+    /// success ends a streak of failures, but never brings up what is down: that takes a check. What
+    /// comes up to fail again is [held down](Self#when-traffic-and-checks-disagree).
     pub fn handle_passive(&mut self, now: Instant, backend: K, result: Result<(), CheckError>) {
-        let Some(watched) = self.backends.get(&backend) else { return };
+        let Some(watched) = self.backends.get_mut(&backend) else { return };
         let input = match &result {
             Ok(()) => CheckInput::Ok,
             Err(error) if error.is_local() => return,
             Err(_) => CheckInput::Fail,
         };
+        // Of the checks whose word is now worth nothing, the slowest.
+        let mut overruled = None;
         for &id in &watched.checks {
             let Some(check) = self.checks.get_mut(id) else { continue };
             // A stale belief waits for a check; traffic that is well has nothing to reset there.
@@ -258,13 +293,19 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             if input == CheckInput::Ok && failures == 0 {
                 continue;
             }
-            check.state.observe(input, check.spec.thresholds());
+            if check.state.observe(input, check.spec.thresholds()) == Some(Transition::Down) {
+                overruled = overruled.max(Some(check.spec.interval()));
+            }
             if let (CheckInput::Fail, Some(due)) = (input, self.deadlines.of(id.slot)) {
                 self.deadlines.set(id.slot, due.min(check.timetable.hurry(now, &check.spec)));
             }
         }
+        if let (Some(interval), true) = (overruled, watched.published.is_some_and(Health::is_up)) {
+            watched.hold.taken_down(now, interval);
+        }
+        let held_until = watched.hold.until(now);
         if let Err(error) = result {
-            self.publish(backend, || Because::Traffic { error });
+            self.publish(backend, || Because::Traffic { error, held_until });
         }
     }
 
@@ -275,7 +316,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
 
     /// The next thing to do; to be called until `None` after each input.
     pub fn poll_action(&mut self) -> Option<Action<K>> {
-        self.verdicts.pop_front().map(Action::Verdict).or_else(|| self.orders.pop_front())
+        self.events.pop_front().map(Action::Notify).or_else(|| self.orders.pop_front())
     }
 
     /// One check, if it is known. O(1).
@@ -298,6 +339,12 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
     /// The last verdict on `backend`, if there was one. O(1).
     pub fn health(&self, backend: K) -> Option<Health> {
         self.backends.get(&backend)?.published
+    }
+
+    /// Until when checks that pass do not bring `backend` up, if that is so at `now`: see [when
+    /// traffic and checks disagree](Self#when-traffic-and-checks-disagree). O(1).
+    pub fn held_until(&self, now: Instant, backend: K) -> Option<Instant> {
+        self.backends.get(&backend)?.hold.until(now)
     }
 
     /// Whether `backend` is [suspended](Self::suspend). O(1).
@@ -327,7 +374,8 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         });
         let Some(health) = combined.health() else { return };
         if watched.published.replace(health) != Some(health) {
-            self.verdicts.push_back(Verdict { backend, health, because: because() });
+            let because = because();
+            self.events.push_back(Event::Verdict(Verdict { backend, health, because }));
         }
     }
 }

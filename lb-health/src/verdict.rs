@@ -1,8 +1,62 @@
 //! What a Monitor tells of a backend, and why.
 
+use std::time::Instant;
+
 use lb_core::{BackendId, Health, ReportedWeight, Weight};
 
 use crate::{CheckError, CheckId, CheckState};
+
+/// What happened to a backend or one of its checks.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event<K = BackendId> {
+    /// A check cannot be run: [`Obstruction::THRESHOLD`] runs in a row failed for a reason on this
+    /// host. They say nothing of the backend, whose health stays as it is, unwatched.
+    Obstructed(Obstruction<K>),
+    /// A check that was obstructed could be run again, whatever came of it.
+    Unobstructed {
+        /// The backend.
+        backend: K,
+        /// Its check.
+        check: CheckId,
+    },
+    /// The combined health of a backend changed.
+    Verdict(Verdict<K>),
+}
+
+impl<K: Copy> Event<K> {
+    /// The backend it happened to.
+    pub const fn backend(&self) -> K {
+        match self {
+            Self::Obstructed(obstruction) => obstruction.backend,
+            Self::Unobstructed { backend, .. } => *backend,
+            Self::Verdict(verdict) => verdict.backend,
+        }
+    }
+}
+
+/// A check cannot be run.
+///
+/// Told once, when the count is full, and anew when the check that
+/// [replaced](crate::Monitor::replace) it cannot be run either; further errors only count in
+/// [`Check::local_errors`](crate::Check::local_errors).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Obstruction<K = BackendId> {
+    /// The backend.
+    pub backend: K,
+    /// Its check.
+    pub check: CheckId,
+    /// The runs in a row that failed here.
+    pub errors: u32,
+    /// What the last of them met with.
+    pub error: CheckError,
+}
+
+impl Obstruction {
+    /// The runs in a row that must fail here before it is told: one stall is no obstruction.
+    pub const THRESHOLD: u32 = 3;
+}
 
 /// The combined health of a backend changed.
 #[derive(Clone, Debug)]
@@ -47,6 +101,9 @@ pub enum Because {
     Traffic {
         /// What happened to it.
         error: CheckError,
+        /// Until when checks that pass do not bring the backend up: it came up on their word
+        /// before, and traffic failed again. See [`Monitor`](crate::Monitor).
+        held_until: Option<Instant>,
     },
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lb_core::{BackendId, Weight};
 
 use crate::timetable::Timetable;
-use crate::{CheckError, CheckInput, CheckSpec, CheckState, Report};
+use crate::{CheckError, CheckInput, CheckSpec, CheckState, Event, Obstruction, Report};
 
 /// The identity of a check: issued by [`Monitor::watch`](crate::Monitor::watch), never reused.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -58,6 +58,8 @@ pub struct Check<K = BackendId> {
     /// The weight that the last success reported.
     pub(crate) weight: Option<Weight>,
     pub(crate) local_errors: u32,
+    /// Whether an obstruction was told that has not been taken back.
+    pub(crate) obstructed: bool,
     pub(crate) last: Option<Outcome>,
 }
 
@@ -90,6 +92,23 @@ impl<K: Copy> Check<K> {
     /// Runs in a row that failed for a reason on this host.
     pub const fn local_errors(&self) -> u32 {
         self.local_errors
+    }
+
+    /// Whether it [could not be run](Event::Obstructed) for some time.
+    pub const fn is_obstructed(&self) -> bool {
+        self.obstructed
+    }
+
+    /// What the run that just ended says of whether the check, known as `id`, can be run at all.
+    pub(crate) fn obstruction(&mut self, id: CheckId) -> Option<Event<K>> {
+        let (backend, check, errors) = (self.backend, id, self.local_errors);
+        if errors == Obstruction::THRESHOLD {
+            self.obstructed = true;
+            let error = self.last.as_ref()?.result.as_ref().err()?.clone();
+            return Some(Event::Obstructed(Obstruction { backend, check, errors, error }));
+        }
+        let over = errors == 0 && std::mem::take(&mut self.obstructed);
+        over.then_some(Event::Unobstructed { backend, check })
     }
 
     /// Takes the result of the run that was going; answers what it means for the state.

@@ -59,3 +59,53 @@ fn a_limit_turns_them_into_failures() {
     let Because::Failed { error, .. } = &world.verdicts[1].because else { panic!() };
     assert!(error.is_local());
 }
+
+/// C1: after three in a row, once; and once more when it is over.
+#[test]
+fn a_check_that_cannot_run_is_told_and_so_is_its_recovery() {
+    let mut world = World::new(0);
+    let check = world.watch(0, CheckSpec::default());
+    for round in 0..3 {
+        world.pass(Duration::from_secs(10), |_, _| Some(Ok(Report::ALIVE)));
+        assert!(world.obstructed.is_empty());
+        let before = world.starts[&check].len();
+        while world.obstructed.is_empty() {
+            world.pass(Duration::from_millis(100), |_, _| no_descriptors());
+        }
+        assert_eq!(world.starts[&check].len() - before, 3);
+        let told = &world.obstructed[&check];
+        assert_eq!((told.backend.number(), told.errors, told.error.cause()), (0, 3, "local"));
+        // The world would notice a second one that has no end of its own.
+        world.pass(Duration::from_secs(100), |_, _| no_descriptors());
+        let failed = round == 1;
+        world.pass(Duration::from_secs(3), |_, _| {
+            Some(if failed { Err(CheckError::Refused) } else { Ok(Report::ALIVE) })
+        });
+        assert!(world.obstructed.is_empty(), "it ran, whatever came of it");
+    }
+}
+
+#[test]
+fn one_or_two_are_not_told() {
+    let mut world = World::new(0);
+    world.watch(0, CheckSpec::default());
+    let mut run = 0;
+    world.pass(Duration::from_secs(100), |_, _| {
+        run += 1;
+        if run % 3 == 0 { Some(Ok(Report::ALIVE)) } else { no_descriptors() }
+    });
+    assert!(world.obstructed.is_empty());
+}
+
+#[test]
+fn a_replacement_that_cannot_run_either_is_told_anew() {
+    let mut world = World::new(0);
+    let check = world.watch(0, CheckSpec::default());
+    world.pass(Duration::from_secs(10), |_, _| no_descriptors());
+    assert_eq!(world.obstructed.remove(&check).map(|told| told.errors), Some(3));
+    world.monitor.replace(world.now, check, CheckSpec::default());
+    world.pass(Duration::from_secs(10), |_, _| no_descriptors());
+    assert!(world.obstructed.contains_key(&check));
+    world.pass(Duration::from_secs(10), |_, _| Some(Ok(Report::ALIVE)));
+    assert!(world.obstructed.is_empty());
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 use std::future;
+use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lb_core::{BackendId, Health};
-use lb_health::{Because, CheckError, CheckSpec, Driver, Report, Target};
+use lb_health::{Because, CheckError, CheckSpec, Driver, Event, Report, Target, Verdict};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::time::{Instant, timeout};
@@ -27,9 +28,17 @@ fn address() -> SocketAddr {
     "192.0.2.1:80".parse().unwrap()
 }
 
+async fn next_verdict<K: Copy + Eq + Hash>(driver: &mut Driver<K>) -> Verdict<K> {
+    loop {
+        if let Event::Verdict(verdict) = driver.next().await {
+            return verdict;
+        }
+    }
+}
+
 fn cause(because: &Because) -> &'static str {
     match because {
-        Because::Failed { error, .. } | Because::Traffic { error } => error.cause(),
+        Because::Failed { error, .. } | Because::Traffic { error, .. } => error.cause(),
         _ => "none",
     }
 }
@@ -61,11 +70,11 @@ async fn verdicts_follow_the_checker() {
     });
     let mut driver = driver();
     driver.watch(BACKEND, address(), checker, CheckSpec::default());
-    assert_eq!(driver.next().await.health, Health::UP);
+    assert_eq!(next_verdict(&mut driver).await.health, Health::UP);
     assert!(timeout(LONG, driver.next()).await.is_err());
     alive.store(0, Ordering::SeqCst);
     let died = Instant::now();
-    assert_eq!(driver.next().await.health, Health::Down);
+    assert_eq!(next_verdict(&mut driver).await.health, Health::Down);
     assert!(died.elapsed() <= Duration::from_millis(2200 + 1000 + 10));
     assert_eq!(driver.monitor().health(BACKEND), Some(Health::Down));
 }
@@ -84,12 +93,12 @@ async fn a_panic_is_a_failure_and_no_more() {
     });
     let mut driver = driver();
     driver.watch(BACKEND, address(), checker, CheckSpec::default());
-    let verdict = driver.next().await;
+    let verdict = next_verdict(&mut driver).await;
     let Because::Failed { error: CheckError::Panicked { message }, .. } = verdict.because else {
         panic!("{verdict:?}")
     };
     assert_eq!(&*message, "call 0 went wrong");
-    assert_eq!(driver.next().await.health, Health::UP);
+    assert_eq!(next_verdict(&mut driver).await.health, Health::UP);
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +115,7 @@ async fn a_checker_that_forgets_its_deadline_is_ended() {
     let mut driver = driver();
     driver.watch(BACKEND, address(), checker, CheckSpec::default());
     let begin = Instant::now();
-    let verdict = driver.next().await;
+    let verdict = next_verdict(&mut driver).await;
     assert_eq!(cause(&verdict.because), "timeout");
     assert!(begin.elapsed() < Duration::from_millis(1200));
     assert!(timeout(LONG, driver.next()).await.is_err());
@@ -121,6 +130,9 @@ async fn a_stall_of_this_host_is_not_the_targets_fault() {
     });
     let mut driver = driver();
     let check = driver.watch(BACKEND, address(), checker, CheckSpec::default());
+    // Nothing is said of the target, and all of this host.
+    let Event::Obstructed(told) = driver.next().await else { panic!() };
+    assert_eq!((told.backend, told.check, told.error.cause()), (BACKEND, check, "overloaded"));
     assert!(timeout(LONG, driver.next()).await.is_err());
     let check = driver.monitor().check(check).unwrap();
     assert!(check.local_errors() > 0);
@@ -189,8 +201,8 @@ async fn traffic_reaches_the_machine() {
     for _ in 0..3 {
         driver.passive(BACKEND, Err(CheckError::Refused));
     }
-    assert_eq!(cause(&driver.next().await.because), "refused");
-    assert_eq!(driver.next().await.health, Health::UP);
+    assert_eq!(cause(&next_verdict(&mut driver).await.because), "refused");
+    assert_eq!(next_verdict(&mut driver).await.health, Health::UP);
 }
 
 /// Ready after a minute, like a checker in a long queue.
@@ -220,7 +232,7 @@ async fn waiting_to_be_ready_costs_no_time() {
     let mut driver = driver();
     driver.watch(BACKEND, address(), Queued { ready: None }, CheckSpec::default());
     let begin = Instant::now();
-    assert_eq!(driver.next().await.health, Health::UP);
+    assert_eq!(next_verdict(&mut driver).await.health, Health::UP);
     assert!(begin.elapsed() >= Duration::from_secs(60));
 }
 
@@ -232,7 +244,7 @@ async fn one_driver_serves_several_virtual_servers() {
     let dead = service_fn(|_: Target| async { Err(CheckError::Refused) });
     driver.watch(("www", BACKEND), address(), alive, CheckSpec::default());
     driver.watch(("mail", BACKEND), address(), dead, CheckSpec::default());
-    let (one, other) = (driver.next().await, driver.next().await);
+    let (one, other) = (next_verdict(&mut driver).await, next_verdict(&mut driver).await);
     assert_ne!(one.backend, other.backend);
     assert_eq!(driver.monitor().health(("www", BACKEND)), Some(Health::UP));
     assert_eq!(driver.monitor().health(("mail", BACKEND)), Some(Health::Down));

@@ -31,7 +31,10 @@ fn fall_failures_take_a_backend_down() {
     passive(&mut world, Err(CheckError::Refused));
     assert_eq!(world.verdicts.len(), 1);
     passive(&mut world, Err(CheckError::Refused));
-    assert!(matches!(world.verdicts[1].because, Because::Traffic { error: CheckError::Refused }));
+    assert!(matches!(
+        world.verdicts[1].because,
+        Because::Traffic { error: CheckError::Refused, .. }
+    ));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use lb_core::BackendId;
 use lb_health::checkers::{Http, HttpError, Script, ScriptSlots, Tcp};
 use lb_health::{
-    CheckError, CheckId, CheckSpec, Digest, Driver, ParseStatusError, Report, SpecError,
-    StatusRanges, Target, Verdict,
+    CheckError, CheckId, CheckSpec, Digest, Driver, Event, ParseStatusError, Report, SpecError,
+    StatusRanges, Target,
 };
 use rand::rngs::SmallRng;
 use tower::util::BoxCloneSyncService;
@@ -72,8 +72,8 @@ impl Checks {
         }
     }
 
-    /// The next verdict. Cancel safe.
-    pub(super) async fn next(&mut self) -> Verdict<Place> {
+    /// What happens next. Cancel safe.
+    pub(super) async fn next(&mut self) -> Event<Place> {
         self.driver.next().await
     }
 

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use lb_core::{Admin as Word, Backend, BackendState};
-use lb_health::{Because, Verdict};
+use lb_health::{Because, Event, Obstruction, Verdict};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use tracing::{info, warn};
@@ -131,7 +131,7 @@ impl Control {
                         return self.cut_the_rest().await;
                     }
                 }
-                verdict = self.checks.next() => self.judge(&verdict),
+                event = self.checks.next() => self.heed(&event),
                 Some(attempt) = self.attempted.recv() => self.learn(attempt),
                 () = sleep_until(deadline.into()) => {
                     if self.handle_timeout(Instant::now()).is_break() {
@@ -215,8 +215,8 @@ impl Control {
         for _ in 0..BATCH {
             if let Ok(attempt) = self.attempted.try_recv() {
                 self.learn(attempt);
-            } else if let Some(verdict) = self.checks.next().now_or_never() {
-                self.judge(&verdict);
+            } else if let Some(event) = self.checks.next().now_or_never() {
+                self.heed(&event);
             } else {
                 return;
             }
@@ -228,6 +228,33 @@ impl Control {
         self.checks.passive(place, attempt.outcome);
     }
 
+    fn heed(&mut self, event: &Event<Place>) {
+        if let Event::Verdict(verdict) = event {
+            self.judge(verdict);
+            return;
+        }
+        let place = event.backend();
+        let Some(service) = self.services.iter().find(|service| service.key == place.server) else {
+            return;
+        };
+        let virtual_server = &*service.config.name;
+        let backend = service.machine.backend(place.backend).map_or("", |status| status.name);
+        match event {
+            Event::Obstructed(Obstruction { check, errors, error, .. }) => {
+                let check = self.checks.name(place, *check);
+                warn!(
+                    virtual_server,
+                    backend, check, errors, %error, "cannot be checked, and stays as it is"
+                );
+            }
+            Event::Unobstructed { check, .. } => {
+                let check = self.checks.name(place, *check);
+                info!(virtual_server, backend, check, "can be checked again");
+            }
+            _ => {}
+        }
+    }
+
     fn judge(&mut self, verdict: &Verdict<Place>) {
         let place = verdict.backend;
         let why = match &verdict.because {
@@ -237,7 +264,11 @@ impl Control {
             Because::Passed { check } => {
                 format!("{} check passed", self.checks.name(place, *check))
             }
-            Because::Traffic { error } => format!("connections fail: {error}"),
+            Because::Traffic { error, held_until: None } => format!("connections fail: {error}"),
+            Because::Traffic { error, held_until: Some(until) } => {
+                let hold = until.saturating_duration_since(Instant::now());
+                format!("connections fail again: {error}; checks do not count for {hold:.1?}")
+            }
             Because::Initial { .. } => "taken to be up until it is checked".to_owned(),
             _ => "a check was removed".to_owned(),
         };

@@ -1,7 +1,7 @@
 //! Who gets the next flow: one trait, one file per family, and the names the field knows them by.
 
 mod failover;
-mod hash;
+pub(crate) mod hash;
 mod least_load;
 mod random;
 mod round_robin;
@@ -17,7 +17,10 @@ use crate::flow::Flow;
 use crate::member::Member;
 
 pub use failover::Failover;
-pub use hash::SourceHash;
+pub use hash::{
+    BadTableSize, Bounded, Consistent, Ketama, LoadFactor, Maglev, Rendezvous, Ring, TooTight,
+    ketama_hash,
+};
 pub use least_load::{Cost, LeastLoad};
 pub use random::{PowerOfTwo, Random};
 pub use round_robin::RoundRobin;
@@ -63,25 +66,35 @@ pub trait Scheduler: fmt::Debug + Send + Sync {
     fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize>;
 }
 
-/// The schedulers by the names that LVS and HAProxy gave them.
+/// The schedulers by the names that LVS, HAProxy, nginx and Envoy gave them.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Algorithm {
+    /// `dh`: by the hash of the destination, which the embedder passes, consistently. See [`Ring`].
+    Dh,
     /// `fo`: the heaviest backend as long as it lives, then the next. See [`Failover`].
     Fo,
+    /// `ketama`: by hash, to whom nginx' `hash … consistent` sends it. See [`Ketama`].
+    Ketama,
     /// `lc`: fewest active flows. See [`Cost::LeastConnections`].
     Lc,
+    /// `mh`: by hash, on Maglev's table. See [`Maglev`].
+    Mh,
     /// `nq`: an idle backend at once, else as `sed`. See [`Cost::NeverQueue`].
     Nq,
     /// `p2c`: the less loaded of two drawn by weight. See [`PowerOfTwo`].
     P2c,
     /// `random`: drawn by weight. See [`Random`].
     Random,
+    /// `rendezvous`: by hash, to the highest bidder. See [`Rendezvous`].
+    Rendezvous,
+    /// `ring`: by hash, on a consistent-hashing ring. See [`Ring`].
+    Ring,
     /// `rr`: one after the other, whatever the weight. See [`RoundRobin`].
     Rr,
     /// `sed`: shortest expected delay. See [`Cost::ShortestExpectedDelay`].
     Sed,
-    /// `sh`: by the client's hash, consistently. See [`SourceHash`].
+    /// `sh`: by the hash of the source, the client, consistently. See [`Ring`].
     Sh,
     /// `wlc`: fewest active flows per weight. See [`Cost::WeightedLeastConnections`].
     Wlc,
@@ -91,12 +104,17 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm, in the order of their names.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
+        Self::Dh,
         Self::Fo,
+        Self::Ketama,
         Self::Lc,
+        Self::Mh,
         Self::Nq,
         Self::P2c,
         Self::Random,
+        Self::Rendezvous,
+        Self::Ring,
         Self::Rr,
         Self::Sed,
         Self::Sh,
@@ -107,11 +125,16 @@ impl Algorithm {
     /// The name in configuration files.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Dh => "dh",
             Self::Fo => "fo",
+            Self::Ketama => "ketama",
             Self::Lc => "lc",
+            Self::Mh => "mh",
             Self::Nq => "nq",
             Self::P2c => "p2c",
             Self::Random => "random",
+            Self::Rendezvous => "rendezvous",
+            Self::Ring => "ring",
             Self::Rr => "rr",
             Self::Sed => "sed",
             Self::Sh => "sh",
@@ -129,17 +152,32 @@ impl Algorithm {
     /// own random `phase`, so that they do not all begin with the same backend.
     pub fn scheduler_at(self, phase: u64) -> Arc<dyn Scheduler> {
         match self {
+            Self::Dh | Self::Ring | Self::Sh => Arc::new(Ring::new()),
             Self::Fo => Arc::new(Failover::new()),
+            Self::Ketama => Arc::new(Ketama::new()),
             Self::Lc => Arc::new(LeastLoad::by(Cost::LeastConnections)),
+            Self::Mh => Arc::new(Maglev::new()),
             Self::Nq => Arc::new(LeastLoad::by(Cost::NeverQueue)),
             Self::P2c => Arc::new(PowerOfTwo::new()),
             Self::Random => Arc::new(Random::new()),
+            Self::Rendezvous => Arc::new(Rendezvous::new()),
             Self::Rr => Arc::new(RoundRobin::starting_at(phase)),
             Self::Sed => Arc::new(LeastLoad::by(Cost::ShortestExpectedDelay)),
-            Self::Sh => Arc::new(SourceHash::new()),
             Self::Wlc => Arc::new(LeastLoad::by(Cost::WeightedLeastConnections)),
             Self::Wrr => Arc::new(SmoothWeighted::starting_at(phase)),
         }
+    }
+
+    /// The scheduler with no backend loaded above `factor` times its share: `None` for those that
+    /// do not choose by hash. See [`Bounded`].
+    pub fn bounded(self, factor: LoadFactor) -> Option<Arc<dyn Scheduler>> {
+        Some(match self {
+            Self::Dh | Self::Ring | Self::Sh => Arc::new(Bounded::new(Ring::new(), factor)),
+            Self::Ketama => Arc::new(Bounded::new(Ketama::new(), factor)),
+            Self::Mh => Arc::new(Bounded::new(Maglev::new(), factor)),
+            Self::Rendezvous => Arc::new(Bounded::new(Rendezvous::new(), factor)),
+            _ => return None,
+        })
     }
 }
 
@@ -152,7 +190,8 @@ impl fmt::Display for Algorithm {
 /// There is no scheduler of this name.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "no scheduler is called `{name}`; there are fo, lc, nq, p2c, random, rr, sed, sh, wlc, wrr"
+    "no scheduler is called `{name}`; there are dh, fo, ketama, lc, mh, nq, p2c, random, rendezvous, \
+     ring, rr, sed, sh, wlc, wrr"
 )]
 pub struct UnknownAlgorithm {
     /// The name that was asked for.

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use lb_core::{BackendId, Health};
-use lb_health::{Action, CheckError, CheckId, CheckSpec, Monitor, Report, Run, Verdict};
+use lb_health::{
+    Action, CheckError, CheckId, CheckSpec, Event, Monitor, Obstruction, Report, Run, Verdict,
+};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
@@ -20,6 +22,8 @@ pub(crate) struct World {
     /// Starts so far, by check.
     pub(crate) starts: HashMap<CheckId, Vec<Instant>>,
     pub(crate) verdicts: Vec<Verdict>,
+    /// Checks that cannot be run, as told.
+    pub(crate) obstructed: HashMap<CheckId, Obstruction>,
     /// The last verdict of each backend.
     pub(crate) told: HashMap<BackendId, Health>,
 }
@@ -43,6 +47,7 @@ impl World {
             cancelled: Vec::new(),
             starts: HashMap::new(),
             verdicts: Vec::new(),
+            obstructed: HashMap::new(),
             told: HashMap::new(),
         }
     }
@@ -70,7 +75,15 @@ impl World {
                     starts.push(self.now);
                     assert_eq!(self.going.insert(run.check(), run), None, "two runs at once");
                 }
-                Action::Verdict(verdict) => {
+                Action::Notify(Event::Obstructed(told)) => {
+                    let check = self.monitor.check(told.check).expect("of nothing");
+                    assert!(check.is_obstructed() && check.local_errors() == told.errors);
+                    self.obstructed.insert(told.check, told);
+                }
+                Action::Notify(Event::Unobstructed { check, .. }) => {
+                    assert!(self.obstructed.remove(&check).is_some(), "it never was");
+                }
+                Action::Notify(Event::Verdict(verdict)) => {
                     let before = self.told.insert(verdict.backend, verdict.health);
                     assert_ne!(before, Some(verdict.health), "nothing new");
                     let known = self.monitor.health(verdict.backend);
