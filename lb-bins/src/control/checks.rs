@@ -82,15 +82,20 @@ impl Checks {
         self.driver.passive(place, outcome);
     }
 
-    /// Builds what the configuration asks for.
+    /// Builds what the configuration asks for of one backend; of all backends it asks for `total`
+    /// checks.
     ///
     /// # Errors
     /// [`CheckConfigError`], if the checkers refuse what the configuration allowed.
-    pub(super) fn prepare(&self, checks: &[Check]) -> Result<Vec<Prepared>, CheckConfigError> {
+    pub(super) fn prepare(
+        &self,
+        checks: &[Check],
+        total: u32,
+    ) -> Result<Vec<Prepared>, CheckConfigError> {
         checks
             .iter()
             .map(|check| {
-                let (spec, checker) = (self.spec(check)?, self.checker(&check.kind)?);
+                let (spec, checker) = (spec(check, total)?, self.checker(&check.kind)?);
                 Ok(Prepared { check: check.clone(), spec, checker })
             })
             .collect()
@@ -99,24 +104,41 @@ impl Checks {
     /// Begins, replaces and ends checks so that exactly these run. Those that are the same keep
     /// their state, streaks and phase.
     pub(super) fn set(&mut self, place: Place, address: SocketAddr, checks: Vec<Prepared>) {
-        let watched = self.watched.entry(place).or_default();
-        let wanted = checks.len();
-        for (index, Prepared { check, spec, checker }) in checks.into_iter().enumerate() {
-            let target = SocketAddr::new(address.ip(), check.port.unwrap_or(address.port()));
-            match watched.get_mut(index) {
-                Some((known, _)) if *known == check => {}
-                Some((known, id)) => {
-                    self.driver.replace(*id, target, checker, spec);
-                    *known = check;
-                }
-                None => {
-                    let id = self.driver.watch(place, target, checker, spec);
-                    watched.push((check, id));
-                }
+        let mut former = self.watched.remove(&place).unwrap_or_default();
+        let mut watched: Vec<(Check, Option<CheckId>)> = Vec::new();
+        let mut changed = Vec::new();
+        // A check is what it does: whatever place it had in the list, it is the same one.
+        for (index, prepared) in checks.into_iter().enumerate() {
+            let same = former.iter().position(|(check, _)| *check == prepared.check);
+            let same = same.map(|at| former.remove(at).1);
+            watched.push((prepared.check.clone(), same));
+            if same.is_none() {
+                changed.push((index, prepared));
             }
         }
-        for (_, surplus) in watched.drain(wanted..) {
+        for (index, Prepared { check, spec, checker }) in changed {
+            let target = SocketAddr::new(address.ip(), check.port.unwrap_or(address.port()));
+            watched[index].1 = Some(if former.is_empty() {
+                self.driver.watch(place, target, checker, spec)
+            } else {
+                let (_, id) = former.remove(0);
+                self.driver.replace(id, target, checker, spec);
+                id
+            });
+        }
+        for (_, surplus) in former {
             self.driver.forget_check(surplus);
+        }
+        let known = watched.into_iter().filter_map(|(check, id)| Some((check, id?)));
+        self.watched.insert(place, known.collect());
+    }
+
+    /// Stops or resumes the checks of a backend, for maintenance.
+    pub(super) fn pause(&mut self, place: Place, paused: bool) {
+        if paused {
+            self.driver.suspend(place);
+        } else if self.driver.monitor().is_suspended(place) {
+            self.driver.resume(place);
         }
     }
 
@@ -160,21 +182,6 @@ impl Checks {
         }
     }
 
-    fn spec(&self, check: &Check) -> Result<CheckSpec, SpecError> {
-        let all = self.watched.len() as u32;
-        let warmup = (WARMUP_PER_CHECK * all).min(LONGEST_WARMUP).min(check.interval);
-        CheckSpec::default()
-            .with_interval(check.interval)?
-            .with_fast_interval(check.fast_interval)?
-            .with_down_interval(check.down_interval)?
-            .with_timeout(check.timeout)?
-            .with_warmup(warmup)?
-            .with_rise(check.rise)?
-            .with_fall(check.fall)?
-            .with_initially_up(check.initial == Initial::Up)
-            .with_jitter_percent(check.jitter)
-    }
-
     fn checker(
         &self,
         kind: &CheckKind,
@@ -200,4 +207,18 @@ impl Checks {
             CheckKind::Tcp => BoxCloneSyncService::new(Tcp::new()),
         })
     }
+}
+
+fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
+    let warmup = (WARMUP_PER_CHECK * total).min(LONGEST_WARMUP).min(check.interval);
+    CheckSpec::default()
+        .with_interval(check.interval)?
+        .with_fast_interval(check.fast_interval)?
+        .with_down_interval(check.down_interval)?
+        .with_timeout(check.timeout)?
+        .with_warmup(warmup)?
+        .with_rise(check.rise)?
+        .with_fall(check.fall)?
+        .with_initially_up(check.initial == Initial::Up)
+        .with_jitter_percent(check.jitter)
 }

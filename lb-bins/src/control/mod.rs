@@ -351,6 +351,7 @@ impl Control {
         if matches!(order, Order::Weight(_)) {
             return Ok(());
         }
+        self.checks.pause(place, order == Order::Disable);
         self.cuts.retain(|cut| cut.place != place);
         if let (Order::Drain, Some((BackendState::Drain, _))) = (order, service.state(backend))
             && let Some(status) = service.machine.backend(backend)

@@ -65,6 +65,8 @@ impl Control {
     /// # Errors
     /// [`ReloadError`]; nothing has changed then.
     pub(super) fn reconfigure(&mut self, config: Config) -> Result<(), ReloadError> {
+        let backends = config.virtual_servers.iter().flat_map(|server| &server.backends);
+        let total = backends.map(|backend| backend.checks.len() as u32).sum();
         let mut prepared = Vec::new();
         for server in &config.virtual_servers {
             if let Some(same) = self.services.iter().find(|service| service.config == *server) {
@@ -76,7 +78,7 @@ impl Control {
             let plan =
                 Plan::new(server.clone(), former.map(|at| &self.services[at])).map_err(failed)?;
             let former = former.map(|at| self.services[at].key);
-            let (plan, checks) = (Box::new(plan), self.checks_of(server)?);
+            let (plan, checks) = (Box::new(plan), self.checks_of(server, total)?);
             prepared.push(Step::Change { plan, former, checks });
         }
         let open: HashMap<SocketAddr, Arc<Listener>> = self
@@ -169,9 +171,9 @@ impl Control {
         })
     }
 
-    fn checks_of(&self, server: &VirtualServer) -> Result<PreparedChecks, ReloadError> {
+    fn checks_of(&self, server: &VirtualServer, total: u32) -> Result<PreparedChecks, ReloadError> {
         let each = server.backends.iter().map(|backend| {
-            let prepared = self.checks.prepare(&backend.checks).map_err(|source| {
+            let prepared = self.checks.prepare(&backend.checks, total).map_err(|source| {
                 let virtual_server = server.name.clone();
                 ReloadError::Check { virtual_server, backend: backend.address, source }
             });
