@@ -38,7 +38,7 @@ impl Report {
 /// A checker keeps [`Target::timeout`], answers [`CheckError::is_local`] errors when this host, not
 /// the target, is at fault, and leaves nothing behind when its future is dropped: a check that is
 /// forgotten or suspended is cancelled that way. Waiting for a free slot belongs in `poll_ready`,
-/// where it costs the run none of its time.
+/// where it costs the run none of its time; the `Driver` waits an interval and a timeout for it.
 pub trait Checker: Service<Target, Response = Report, Error = CheckError> + Clone {}
 
 impl<S> Checker for S where S: Service<Target, Response = Report, Error = CheckError> + Clone {}

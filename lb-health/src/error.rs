@@ -71,11 +71,11 @@ pub enum CheckError {
         /// What the system said.
         source: Arc<io::Error>,
     },
-    /// The driver itself was late, so the run's timeout proves nothing. It says nothing of the
-    /// target.
-    #[error("this host stalled for {lag:?} during the run")]
+    /// The driver itself was late, so that the run's timeout proves nothing, or the run waited in
+    /// vain for its turn. It says nothing of the target.
+    #[error("this host is overloaded: {lag:?} late")]
     Overloaded {
-        /// How late the driver woke.
+        /// How late the driver woke, or how long the run waited.
         lag: Duration,
     },
     /// The checker panicked. That is a bug in it, and no proof that the target lives.
