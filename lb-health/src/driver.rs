@@ -181,7 +181,7 @@ impl<K: Copy + Eq + Hash> Driver<K> {
             return;
         };
         let (interval, timeout) = (check.spec().interval(), check.spec().timeout());
-        let target = Target { address: driven.address, timeout };
+        let target = Target::new(driven.address, timeout);
         let patience = interval + timeout;
         let task = self.tasks.spawn(execute(driven.checker.clone(), target, patience));
         self.runs.insert(task.id(), run);

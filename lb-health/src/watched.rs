@@ -38,6 +38,7 @@ impl Run {
 
 /// How a run ended.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Outcome {
     /// When the result came in.
     pub at: Instant,

@@ -80,7 +80,7 @@ impl Default for ScriptSlots {
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let slots = ScriptSlots::default(); // one for the whole process
 /// let script = Script::new("/bin/sh", ["-c", "exit 42"], slots).with_dynamic_weight();
-/// let target = Target { address: "192.0.2.1:80".parse()?, timeout: Duration::from_secs(5) };
+/// let target = Target::new("192.0.2.1:80".parse()?, Duration::from_secs(5));
 /// assert_eq!(script.oneshot(target).await?.weight, Some(Weight::new(40)));
 /// # Ok(())
 /// # }
@@ -280,7 +280,7 @@ impl Job {
         match (status.code().map(|code| code as u8), status.signal()) {
             (Some(0), _) => Ok(Report::ALIVE),
             (Some(code @ 2..), _) if self.dynamic_weight => {
-                Ok(Report { weight: Some(Weight::new(u16::from(code) - 2)) })
+                Ok(Report::weighing(Weight::new(u16::from(code) - 2)))
             }
             (Some(code), _) => Err(CheckError::ScriptExit { code, evidence }),
             (None, signal) => {
