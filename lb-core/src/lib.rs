@@ -89,11 +89,14 @@
 //! |---|---|---|
 //! | `service` | yes | the tower edge: `Balance`, its layer, and `Env`, through which time and chance come in |
 //! | `system` | yes | `SystemEnv`: the clock and the dice of the system |
+//! | `cookie` | no | signed sticky cookies: persistence that any balancer with the key can read |
 //! | `laws` | no | the property suite that every scheduler obeys, to hold your own against |
 
 #![forbid(unsafe_code)]
 
 mod backend;
+#[cfg(feature = "cookie")]
+pub mod cookie;
 mod director;
 mod env;
 mod flow;

@@ -10,6 +10,7 @@ use crate::CheckError;
 
 /// What one run of a check is aimed at.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub struct Target {
     /// Where the backend answers checks; need not be where it takes traffic.
     pub address: SocketAddr,
@@ -20,8 +21,16 @@ pub struct Target {
     pub timeout: Duration,
 }
 
+impl Target {
+    /// A run against `address` that may take `timeout` in all.
+    pub const fn new(address: SocketAddr, timeout: Duration) -> Self {
+        Self { address, timeout }
+    }
+}
+
 /// What a backend that passed a check said about itself.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub struct Report {
     /// The weight the backend asks for; `None` keeps the configured one.
     pub weight: Option<Weight>,
@@ -30,6 +39,11 @@ pub struct Report {
 impl Report {
     /// Alive, at the configured weight.
     pub const ALIVE: Self = Self { weight: None };
+
+    /// Alive, and asking for `weight`.
+    pub const fn weighing(weight: Weight) -> Self {
+        Self { weight: Some(weight) }
+    }
 }
 
 /// Any cloneable service from [`Target`] to [`Report`] is a checker: there is nothing to implement
@@ -38,7 +52,7 @@ impl Report {
 /// A checker keeps [`Target::timeout`], answers [`CheckError::is_local`] errors when this host, not
 /// the target, is at fault, and leaves nothing behind when its future is dropped: a check that is
 /// forgotten or suspended is cancelled that way. Waiting for a free slot belongs in `poll_ready`,
-/// where it costs the run none of its time.
+/// where it costs the run none of its time; the `Driver` waits an interval and a timeout for it.
 pub trait Checker: Service<Target, Response = Report, Error = CheckError> + Clone {}
 
 impl<S> Checker for S where S: Service<Target, Response = Report, Error = CheckError> + Clone {}

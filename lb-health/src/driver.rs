@@ -26,6 +26,9 @@ const GRACE: Duration = Duration::from_millis(100);
 
 /// Runs checks when its [`Monitor`] asks for them, and hands out events.
 ///
+/// A run waits until its checker is ready, for an interval and a timeout at most: then it fails with
+/// [`CheckError::Overloaded`], which says nothing of the backend and leads to [`Event::Obstructed`].
+///
 /// Dropping it cancels every run.
 ///
 /// ```
@@ -177,8 +180,10 @@ impl<K: Copy + Eq + Hash> Driver<K> {
         else {
             return;
         };
-        let target = Target { address: driven.address, timeout: check.spec().timeout() };
-        let task = self.tasks.spawn(execute(driven.checker.clone(), target));
+        let (interval, timeout) = (check.spec().interval(), check.spec().timeout());
+        let target = Target::new(driven.address, timeout);
+        let patience = interval + timeout;
+        let task = self.tasks.spawn(execute(driven.checker.clone(), target, patience));
         self.runs.insert(task.id(), run);
         driven.task = Some(task);
     }
@@ -230,9 +235,14 @@ impl Driven {
 async fn execute(
     mut checker: BoxCloneSyncService<Target, Report, CheckError>,
     target: Target,
+    patience: Duration,
 ) -> Result<Report, CheckError> {
-    // Waiting for a slot is not the target's fault and costs the run no time.
-    future::poll_fn(|context| checker.poll_ready(context)).await?;
+    // Waiting for a slot is not the target's fault and costs the run no time. But a run that takes
+    // no turn while the next ones come up is one that does not take place.
+    let ready = future::poll_fn(|context| checker.poll_ready(context));
+    time::timeout(patience, ready)
+        .await
+        .unwrap_or(Err(CheckError::Overloaded { lag: patience }))?;
     let started = Instant::now();
     let bound = target.timeout.saturating_add(GRACE);
     let result = time::timeout(bound, checker.call(target))

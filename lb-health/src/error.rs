@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::StatusRanges;
+use crate::{Md5, StatusRanges};
 
 /// Why a run of a check did not pass.
 ///
@@ -52,9 +52,9 @@ pub enum CheckError {
     #[error("the body's digest is {got}, not {wanted}")]
     Digest {
         /// The digest of the body.
-        got: Digest,
+        got: Md5,
         /// The digest that was expected.
-        wanted: Digest,
+        wanted: Md5,
     },
     /// The header of the answer is longer than the checker reads.
     #[error("the header is longer than {limit} bytes")]
@@ -71,11 +71,11 @@ pub enum CheckError {
         /// What the system said.
         source: Arc<io::Error>,
     },
-    /// The driver itself was late, so the run's timeout proves nothing. It says nothing of the
-    /// target.
-    #[error("this host stalled for {lag:?} during the run")]
+    /// The driver itself was late, so that the run's timeout proves nothing, or the run waited in
+    /// vain for its turn. It says nothing of the target.
+    #[error("this host is overloaded: {lag:?} late")]
     Overloaded {
-        /// How late the driver woke.
+        /// How late the driver woke, or how long the run waited.
         lag: Duration,
     },
     /// The checker panicked. That is a bug in it, and no proof that the target lives.
@@ -278,45 +278,4 @@ impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { Ok(()) } else { write!(f, ": {:?}", self.0) }
     }
-}
-
-/// An MD5 digest, as `keepalived --genhash` prints it: 32 hexadecimal digits.
-///
-/// It tells one page from another. It is no defence against somebody who forges pages.
-///
-/// ```
-/// use lb_health::Digest;
-///
-/// let empty: Digest = "d41d8cd98f00b204e9800998ecf8427e".parse()?;
-/// assert_eq!(empty.to_string(), "d41d8cd98f00b204e9800998ecf8427e");
-/// assert!("d41d8cd9".parse::<Digest>().is_err());
-/// # Ok::<(), lb_health::ParseDigestError>(())
-/// ```
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Digest(pub [u8; 16]);
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl std::str::FromStr for Digest {
-    type Err = ParseDigestError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refused = || ParseDigestError { text: text.into() };
-        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(refused());
-        }
-        let number = u128::from_str_radix(text, 16).map_err(|_| refused())?;
-        Ok(Self(number.to_be_bytes()))
-    }
-}
-
-/// A text is not a digest.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("a digest is 32 hexadecimal digits, not {text:?}")]
-pub struct ParseDigestError {
-    text: String,
 }

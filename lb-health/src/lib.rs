@@ -82,6 +82,7 @@ mod deadlines;
 mod driver;
 mod error;
 mod hold;
+mod md5;
 mod monitor;
 mod spec;
 mod state;
@@ -93,7 +94,8 @@ mod watched;
 pub use check::{Checker, Report, Target};
 #[cfg(feature = "driver")]
 pub use driver::Driver;
-pub use error::{CheckError, Digest, Evidence, ParseDigestError, Phase};
+pub use error::{CheckError, Evidence, Phase};
+pub use md5::{Md5, ParseMd5Error};
 pub use monitor::{Action, Monitor};
 pub use spec::{CheckSpec, SpecError};
 pub use state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};

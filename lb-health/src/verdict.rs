@@ -60,6 +60,7 @@ impl Obstruction {
 
 /// The combined health of a backend changed.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Verdict<K = BackendId> {
     /// The backend.
     pub backend: K,

@@ -38,10 +38,11 @@ impl Run {
 
 /// How a run ended.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Outcome {
     /// When the result came in.
     pub at: Instant,
-    /// How long the run took.
+    /// How long the run took, the wait for its turn included.
     pub took: Duration,
     /// What came out.
     pub result: Result<Report, CheckError>,
@@ -84,7 +85,7 @@ impl<K: Copy> Check<K> {
         self.last.as_ref()
     }
 
-    /// Since when a run is going, if one is.
+    /// Since when a run is going, or waits for its turn, if one does.
     pub fn running_since(&self) -> Option<Instant> {
         self.running.and(self.timetable.started())
     }

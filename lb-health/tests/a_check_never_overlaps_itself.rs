@@ -66,8 +66,8 @@ fn spec(number: usize) -> CheckSpec {
 fn result(number: u8) -> Result<Report, CheckError> {
     match number {
         0 | 1 => Ok(Report::ALIVE),
-        2 => Ok(Report { weight: Some(Weight::new(7)) }),
-        3 => Ok(Report { weight: Some(Weight::ZERO) }),
+        2 => Ok(Report::weighing(Weight::new(7))),
+        3 => Ok(Report::weighing(Weight::ZERO)),
         4 => {
             let source = Arc::new(std::io::ErrorKind::OutOfMemory.into());
             Err(CheckError::Local { operation: "test", source })

@@ -65,7 +65,7 @@ async fn repeating(first: &'static [u8], then: &'static [u8], pause: Duration) -
 async fn check(checker: Http, address: SocketAddr) -> Result<Report, CheckError> {
     #[expect(clippy::disallowed_methods, reason = "measures real sockets")]
     let begin = Instant::now();
-    let result = checker.oneshot(Target { address, timeout: TIMEOUT }).await;
+    let result = checker.oneshot(Target::new(address, TIMEOUT)).await;
     assert!(begin.elapsed() < TIMEOUT * 2, "one deadline over the whole run");
     result
 }
@@ -112,7 +112,7 @@ async fn the_request_is_what_was_asked_for() {
             "GET /a?b=c HTTP/1.1\r\nhost: {host}\r\nuser-agent: lb-health\r\naccept: */*\r\n\
              connection: close\r\n\r\n"
         );
-        lb_health::Digest(md5::Md5::digest(request).into())
+        lb_health::Md5(md5::Md5::digest(request).into())
     };
     let checker = Http::new("/a?b=c").unwrap();
     let plain = checker.clone().with_digest(digest_of(address.to_string()));

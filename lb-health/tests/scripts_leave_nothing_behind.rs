@@ -14,10 +14,7 @@ use tokio::time::{sleep, timeout};
 use tower::{Service, ServiceExt};
 
 fn target(millis: u64) -> Target {
-    Target {
-        address: "[2001:db8::1]:8080".parse().unwrap(),
-        timeout: Duration::from_millis(millis),
-    }
+    Target::new("[2001:db8::1]:8080".parse().unwrap(), Duration::from_millis(millis))
 }
 
 fn shell(script: &str) -> Script {

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tower::ServiceExt;
 
 fn target(address: SocketAddr) -> Target {
-    Target { address, timeout: Duration::from_millis(800) }
+    Target::new(address, Duration::from_millis(800))
 }
 
 #[tokio::test]

@@ -230,7 +230,8 @@ impl tower::Service<Target> for Queued {
 #[tokio::test(start_paused = true)]
 async fn waiting_to_be_ready_costs_no_time() {
     let mut driver = driver();
-    driver.watch(BACKEND, address(), Queued { ready: None }, CheckSpec::default());
+    let patient = CheckSpec::default().with_interval(Duration::from_secs(60)).unwrap();
+    driver.watch(BACKEND, address(), Queued { ready: None }, patient);
     let begin = Instant::now();
     assert_eq!(next_verdict(&mut driver).await.health, Health::UP);
     assert!(begin.elapsed() >= Duration::from_secs(60));
@@ -250,4 +251,20 @@ async fn one_driver_serves_several_virtual_servers() {
     assert_eq!(driver.monitor().health(("mail", BACKEND)), Some(Health::Down));
     driver.forget(("mail", BACKEND));
     assert_eq!(driver.monitor().health(("www", BACKEND)), Some(Health::UP));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_never_gets_its_turn_is_told() {
+    let mut driver = driver();
+    let check = driver.watch(BACKEND, address(), Queued { ready: None }, CheckSpec::default());
+    let begin = Instant::now();
+    let Event::Obstructed(told) = driver.next().await else { panic!() };
+    assert_eq!((told.check, told.error.cause()), (check, "overloaded"));
+    // Three runs that each wait for an interval and a timeout, and the way from one to the next.
+    assert!(begin.elapsed() >= Duration::from_secs(9) && begin.elapsed() < Duration::from_secs(12));
+    let waits_since = driver.monitor().check(check).unwrap().running_since();
+    assert_eq!(waits_since, None, "between two runs");
+    assert!(timeout(Duration::from_secs(2), driver.next()).await.is_err());
+    assert!(driver.monitor().check(check).unwrap().running_since().is_some());
+    assert_eq!(driver.monitor().health(BACKEND), None);
 }

@@ -99,6 +99,15 @@ pub(crate) fn allocations_of(work: impl FnOnce()) -> u64 {
     ALLOCATIONS.get() - before
 }
 
+/// How many bytes this thread holds once `work` is done that it did not hold before, and what
+/// `work` made.
+#[allow(dead_code, reason = "a pick holds nothing")]
+pub(crate) fn held_by<T>(work: impl FnOnce() -> T) -> (i64, T) {
+    let before = HELD.get();
+    let made = work();
+    (HELD.get() - before, made)
+}
+
 /// Prints one line per contender; for a peer, how many times ours it takes.
 pub(crate) fn print(title: &str, costs: &[Cost]) {
     println!("\n{title}");
@@ -133,6 +142,7 @@ struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static HELD: Cell<i64> = const { Cell::new(0) };
 }
 
 #[global_allocator]
@@ -143,17 +153,20 @@ static ALLOCATOR: Counting = Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        HELD.set(HELD.get() + layout.size() as i64);
         // SAFETY: the caller's promises are those that `System` asks for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        HELD.set(HELD.get() - layout.size() as i64);
         // SAFETY: as above; the memory came from `System`.
         unsafe { System.dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        HELD.set(HELD.get() + size as i64 - layout.size() as i64);
         // SAFETY: as above.
         unsafe { System.realloc(memory, layout, size) }
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lb_core::{Algorithm, Weight};
+pub use lb_health::Md5;
 
 use super::mistakes::Mistake;
 
@@ -223,15 +224,5 @@ impl fmt::Display for StatusRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { first, last } = self;
         if first == last { write!(f, "{first}") } else { write!(f, "{first}-{last}") }
-    }
-}
-
-/// An MD5 digest, shown as 32 hexadecimal digits.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Md5(pub [u8; 16]);
-
-impl fmt::Display for Md5 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }

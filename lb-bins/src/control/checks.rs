@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lb_core::BackendId;
 use lb_health::checkers::{Http, HttpError, Script, ScriptSlots, Tcp};
 use lb_health::{
-    CheckError, CheckId, CheckSpec, Digest, Driver, Event, ParseStatusError, Report, SpecError,
+    CheckError, CheckId, CheckSpec, Driver, Event, ParseStatusError, Report, SpecError,
     StatusRanges, Target,
 };
 use rand::rngs::SmallRng;
@@ -194,7 +194,7 @@ impl Checks {
                     http = http.with_host(host)?;
                 }
                 if let Some(md5) = md5 {
-                    http = http.with_digest(Digest(md5.0));
+                    http = http.with_digest(*md5);
                 }
                 BoxCloneSyncService::new(http)
             }

@@ -16,14 +16,14 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
-use md5::{Digest as _, Md5};
+use md5::Digest as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
 use super::{Tcp, deadline_after};
-use crate::{CheckError, Digest, Phase, Report, StatusRanges, Target};
+use crate::{CheckError, Md5, Phase, Report, StatusRanges, Target};
 
 /// The longest header of an answer, in bytes. keepalived stops at 4 KiB, which real servers pass.
 const HEADER_LIMIT: usize = 64 * 1024;
@@ -50,7 +50,7 @@ pub struct Http {
     path: PathAndQuery,
     host: Option<HeaderValue>,
     statuses: StatusRanges,
-    digest: Option<Digest>,
+    digest: Option<Md5>,
     body_limit: usize,
 }
 
@@ -97,7 +97,7 @@ impl Http {
 
     /// The digest that the body must have. Default: any body passes.
     #[must_use]
-    pub fn with_digest(self, digest: Digest) -> Self {
+    pub fn with_digest(self, digest: Md5) -> Self {
         Self { digest: Some(digest), ..self }
     }
 
@@ -175,7 +175,7 @@ impl Http {
     /// Reads the body to its end even if nobody asks for its digest: half a page is a failure.
     async fn read(&self, mut body: Incoming, deadline: Instant) -> Result<Report, CheckError> {
         let mut received = 0;
-        let mut hasher = Md5::new();
+        let mut hasher = md5::Md5::new();
         loop {
             let data = match timeout_at(deadline, body.frame()).await {
                 Ok(None) => break,
@@ -191,7 +191,7 @@ impl Http {
                 hasher.update(&data);
             }
         }
-        let got = Digest(hasher.finalize().into());
+        let got = Md5(hasher.finalize().into());
         match self.digest {
             Some(wanted) if wanted != got => Err(CheckError::Digest { got, wanted }),
             _ => Ok(Report::ALIVE),

@@ -11,7 +11,8 @@ use tokio::time::timeout;
 
 use crate::Evidence;
 
-/// Between SIGTERM and SIGKILL, as in keepalived (`check_misc.c`).
+/// Between SIGTERM and SIGKILL, and then until the process counts as stuck, as in keepalived
+/// (`check_misc.c`).
 const TERMINATION: Duration = Duration::from_secs(2);
 /// How long output may still be read once the process is gone: one of its children that has left
 /// the group may hold the pipe open for ever.
@@ -68,14 +69,23 @@ impl Process {
         }
     }
 
-    /// Ends the process: SIGTERM to the group, SIGKILL when that has not helped in 2 s.
-    pub(super) async fn end(&mut self) {
+    /// Ends the process: SIGTERM to the group, SIGKILL when that has not helped in 2 s. Answers
+    /// whether it is gone after 2 s more; one in uninterruptible sleep is not, and may never be.
+    pub(super) async fn end(&mut self) -> bool {
         self.signal(Signal::TERM);
-        if timeout(TERMINATION, self.exit()).await.is_err() {
-            self.signal(Signal::KILL);
-            // It fails only if somebody else has reaped the process, which is as well.
-            let _ = self.exit().await;
+        // To wait fails only if somebody else has reaped the process, which is as well.
+        if timeout(TERMINATION, self.exit()).await.is_ok() {
+            return true;
         }
+        self.kill();
+        timeout(TERMINATION, self.exit()).await.is_ok()
+    }
+
+    /// Kills the group, and the process even if it has moved to another group.
+    fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        // It fails only when the process is gone.
+        let _ = self.child.start_kill();
     }
 
     fn signal(&self, signal: Signal) {
@@ -91,7 +101,7 @@ impl Drop for Process {
     /// reaps it when it next may.
     fn drop(&mut self) {
         if self.child.id().is_some() {
-            self.signal(Signal::KILL);
+            self.kill();
         }
     }
 }

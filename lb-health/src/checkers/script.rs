@@ -1,6 +1,6 @@
 //! Passes when a program exits with zero.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
@@ -64,7 +64,9 @@ impl Default for ScriptSlots {
 /// `BACKEND_ADDRESS` and `BACKEND_PORT` in its environment. When its time is over the group gets
 /// SIGTERM, and 2 s later SIGKILL; so it does when the run is cancelled. What a program leaves
 /// behind in its group when it exits is killed. The next run at the same address waits until the
-/// last has died, within its own time.
+/// last has died, within its own time. One that SIGKILL does not end within 2 s (it is in
+/// uninterruptible sleep: a dead NFS server) gives its slot back, and until it ends, every run at
+/// its address is a [`CheckError::Local`]: there is never a second process beside it.
 ///
 /// Needs a tokio runtime with I/O and time, whose tasks see the program to its end.
 ///
@@ -78,7 +80,7 @@ impl Default for ScriptSlots {
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let slots = ScriptSlots::default(); // one for the whole process
 /// let script = Script::new("/bin/sh", ["-c", "exit 42"], slots).with_dynamic_weight();
-/// let target = Target { address: "192.0.2.1:80".parse()?, timeout: Duration::from_secs(5) };
+/// let target = Target::new("192.0.2.1:80".parse()?, Duration::from_secs(5));
 /// assert_eq!(script.oneshot(target).await?.weight, Some(Weight::new(40)));
 /// # Ok(())
 /// # }
@@ -177,16 +179,28 @@ struct Job {
     program: PathBuf,
     arguments: Vec<OsString>,
     dynamic_weight: bool,
-    running: Arc<watch::Sender<HashSet<SocketAddr>>>,
+    running: Lanes,
+}
+
+/// Where a script runs.
+type Lanes = Arc<watch::Sender<HashMap<SocketAddr, Occupant>>>;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Occupant {
+    /// It runs or is dying.
+    Alive,
+    /// It was killed, to no effect.
+    Stuck,
 }
 
 impl Job {
-    /// Runs the script once and answers; returns, and gives the slot back, when it is dead.
+    /// Runs the script once and answers; returns when it is dead. The slot is given back then, or
+    /// as soon as the script turns out to be stuck.
     async fn supervise(
         self,
         target: Target,
         mut answer: oneshot::Sender<Result<Report, CheckError>>,
-        _slot: OwnedSemaphorePermit,
+        slot: OwnedSemaphorePermit,
     ) {
         let deadline = deadline_after(target.timeout);
         let late = Err(CheckError::Timeout { phase: Phase::Script });
@@ -195,9 +209,16 @@ impl Job {
             lane = timeout_at(deadline, Lane::enter(&self.running, target.address)) => lane,
             () = answer.closed() => return,
         };
-        let Ok(_lane) = entered else {
-            let _ = answer.send(late);
-            return;
+        let lane = match entered {
+            Ok(Some(lane)) => lane,
+            Ok(None) => {
+                let _ = answer.send(Err(stuck()));
+                return;
+            }
+            Err(_) => {
+                let _ = answer.send(late);
+                return;
+            }
         };
         let mut process = match Process::spawn(self.command(target.address)) {
             Ok(process) => process,
@@ -221,7 +242,11 @@ impl Job {
             }
             None => {
                 let _ = answer.send(late);
-                process.end().await;
+                if !process.end().await {
+                    lane.occupy(Occupant::Stuck);
+                    drop(slot);
+                    let _ = process.exit().await;
+                }
             }
         }
     }
@@ -255,7 +280,7 @@ impl Job {
         match (status.code().map(|code| code as u8), status.signal()) {
             (Some(0), _) => Ok(Report::ALIVE),
             (Some(code @ 2..), _) if self.dynamic_weight => {
-                Ok(Report { weight: Some(Weight::new(u16::from(code) - 2)) })
+                Ok(Report::weighing(Weight::new(u16::from(code) - 2)))
             }
             (Some(code), _) => Err(CheckError::ScriptExit { code, evidence }),
             (None, signal) => {
@@ -267,32 +292,78 @@ impl Job {
 
 /// The only run of a script at one address, until it is dropped.
 struct Lane {
-    running: Arc<watch::Sender<HashSet<SocketAddr>>>,
+    running: Lanes,
     address: SocketAddr,
 }
 
 impl Lane {
-    /// Waits until no other run is at `address`.
-    async fn enter(running: &Arc<watch::Sender<HashSet<SocketAddr>>>, address: SocketAddr) -> Self {
+    /// Waits until no other run is at `address`; `None` if that one is stuck.
+    async fn enter(running: &Lanes, address: SocketAddr) -> Option<Self> {
         let mut changes = running.subscribe();
-        while !running.send_if_modified(|set| set.insert(address)) {
+        loop {
+            let mut occupant = None;
+            running.send_if_modified(|lanes| {
+                occupant = lanes.get(&address).copied();
+                occupant.is_none() && lanes.insert(address, Occupant::Alive).is_none()
+            });
+            match occupant {
+                None => return Some(Self { running: Arc::clone(running), address }),
+                Some(Occupant::Stuck) => return None,
+                Some(Occupant::Alive) => {}
+            }
+            let alive = |lanes: &HashMap<_, _>| lanes.get(&address) == Some(&Occupant::Alive);
             // The sender is borrowed here, so the wait cannot fail.
-            let _ = changes.wait_for(|set| !set.contains(&address)).await;
+            let _ = changes.wait_for(|lanes| !alive(lanes)).await;
         }
-        Self { running: Arc::clone(running), address }
+    }
+
+    fn occupy(&self, occupant: Occupant) {
+        self.running.send_modify(|lanes| {
+            lanes.insert(self.address, occupant);
+        });
     }
 }
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        self.running.send_modify(|set| {
-            set.remove(&self.address);
+        self.running.send_modify(|lanes| {
+            lanes.remove(&self.address);
         });
     }
+}
+
+/// The last run cannot be ended.
+fn stuck() -> CheckError {
+    let source = Arc::new(io::ErrorKind::ResourceBusy.into());
+    CheckError::Local { operation: "end the last run of the script", source }
 }
 
 /// The runtime is shutting down: there is no result.
 fn interrupted() -> CheckError {
     let source = Arc::new(io::ErrorKind::Interrupted.into());
     CheckError::Local { operation: "wait for a script", source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A process in uninterruptible sleep cannot be had in a test, so its lane alone.
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_is_closed_while_its_run_is_stuck() {
+        let (running, address) = (Lanes::default(), SocketAddr::from(([192, 0, 2, 1], 80)));
+        let lane = Lane::enter(&running, address).await.unwrap();
+        let waiting = tokio::spawn({
+            let running = Arc::clone(&running);
+            async move { Lane::enter(&running, address).await.is_some() }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished(), "it may still end");
+        lane.occupy(Occupant::Stuck);
+        assert!(!waiting.await.unwrap());
+        assert!(Lane::enter(&running, address).await.is_none());
+        drop(lane);
+        assert!(Lane::enter(&running, address).await.is_some());
+        assert!(running.borrow().is_empty());
+    }
 }

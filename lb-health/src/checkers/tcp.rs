@@ -26,7 +26,7 @@ use crate::{CheckError, Phase, Report, Target};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-/// let target = Target { address: listener.local_addr()?, timeout: Duration::from_secs(1) };
+/// let target = Target::new(listener.local_addr()?, Duration::from_secs(1));
 /// assert_eq!(Tcp::new().oneshot(target).await?, Report::ALIVE);
 /// # Ok(())
 /// # }

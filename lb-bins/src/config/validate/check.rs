@@ -140,21 +140,9 @@ fn status_range(
 
 fn md5(field: &Field<String>, mistakes: &mut Mistakes) -> Option<Md5> {
     let Spanned { value: text, span } = field.given()?;
-    let digest = digest(text);
+    let digest = text.parse().ok();
     if digest.is_none() {
         mistakes.error(*span, Problem::NotAnMd5 { text: text.clone() });
     }
     digest
-}
-
-fn digest(text: &str) -> Option<Md5> {
-    let digits: Option<Vec<u32>> = text.chars().map(|character| character.to_digit(16)).collect();
-    let bytes = digits?
-        .chunks(2)
-        .map(|pair| match pair {
-            [high, low] => u8::try_from(high << 4 | low).ok(),
-            _ => None,
-        })
-        .collect::<Option<Vec<u8>>>()?;
-    bytes.try_into().ok().map(Md5)
 }

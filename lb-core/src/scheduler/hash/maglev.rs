@@ -37,10 +37,9 @@ pub struct Maglev {
     table: Table,
 }
 
-/// The owners' indices.
+/// The owners' indices; none if there are no members.
 #[derive(Clone)]
 enum Table {
-    Empty,
     Narrow(Box<[u16]>),
     Wide(Box<[u32]>),
 }
@@ -61,8 +60,8 @@ impl Maglev {
 
     /// A table of 65,537 slots over no members yet: for up to about 650 backends with shares within
     /// 1 %.
-    pub const fn new() -> Self {
-        Self { slots: Self::DEFAULT_SLOTS, table: Table::Empty }
+    pub fn new() -> Self {
+        Self { slots: Self::DEFAULT_SLOTS, table: Table::Narrow(Box::default()) }
     }
 
     /// A table of so many `slots` over no members yet. Take at least 100 for each backend. Two
@@ -81,9 +80,9 @@ impl Maglev {
     /// # Errors
     /// [`BadTableSize`] if that is no prime number, or more than
     /// [`MOST_SLOTS`](Self::MOST_SLOTS).
-    pub const fn with_slots(slots: u32) -> Result<Self, BadTableSize> {
+    pub fn with_slots(slots: u32) -> Result<Self, BadTableSize> {
         if slots <= Self::MOST_SLOTS && is_prime(slots) {
-            Ok(Self { slots, table: Table::Empty })
+            Ok(Self { slots, table: Table::Narrow(Box::default()) })
         } else {
             Err(BadTableSize { slots })
         }
@@ -116,7 +115,6 @@ impl Table {
     #[inline]
     fn owner(&self, slot: u32) -> Option<usize> {
         match self {
-            Self::Empty => None,
             Self::Narrow(owners) => owners.get(slot as usize).map(|&owner| owner.into()),
             Self::Wide(owners) => owners.get(slot as usize).map(|&owner| owner as usize),
         }
@@ -213,7 +211,7 @@ impl Consistent for Maglev {
     fn over(&self, members: &[Member]) -> Self {
         let classes = classes(members, self.slots);
         let table = if classes.is_empty() {
-            Table::Empty
+            Table::Narrow(Box::default())
         } else if members.len() <= usize::from(u16::MAX) + 1 {
             Table::Narrow(fill(classes, self.slots, |index| index as u16))
         } else {

@@ -1,0 +1,252 @@
+//! What a million remembered clients cost, beside a plain map with timestamps and the `lru` crate.
+//!
+//! All run in the same process, in turns, over the same addresses in the same random order. Timing
+//! never fails the run; an allocation in our table does.
+
+mod support;
+
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lb_core::{
+    Algorithm, Backend, BackendId, Director, HashSeed, PersistenceConfig, PersistenceTable, Pool,
+    Weight,
+};
+use lru::LruCache;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use support::{Contender, Cost, find, held_by, measure, print};
+
+const CLIENTS: u32 = 1_000_000;
+const CAPACITY: NonZeroUsize = NonZeroUsize::new(CLIENTS as usize).expect("a million");
+const BACKENDS: u32 = 100;
+const TIMEOUT: Duration = Duration::from_secs(3600);
+/// How much time passes between two operations: as much as the bar for look-ups allows.
+const PACE: Duration = Duration::from_nanos(125);
+const ROUNDS: usize = 201;
+/// Scanning a map of a million takes milliseconds.
+const FEW_ROUNDS: usize = 11;
+
+const OURS: &str = "PersistenceTable";
+const MAP: &str = "std HashMap with timestamps";
+const LRU: &str = "lru::LruCache with timestamps";
+/// One shard of 64 is locked, one pick by rr is not needed.
+const DIRECTOR: &str = "Director::assign of a known client";
+
+type Map = HashMap<IpAddr, (BackendId, Instant)>;
+type Cache = LruCache<IpAddr, (BackendId, Instant)>;
+
+fn main() -> ExitCode {
+    let start = Instant::now();
+    let (table_bytes, mut table) = held_by(|| table(start));
+    let (map_bytes, mut map) = held_by(|| map(start));
+    let (cache_bytes, mut cache) = held_by(|| cache(start));
+    let (director_bytes, director) = held_by(|| director(start));
+    println!("\n{CLIENTS} remembered clients: bytes an entry");
+    for (name, bytes) in
+        [(OURS, table_bytes), (MAP, map_bytes), (LRU, cache_bytes), (DIRECTOR, director_bytes)]
+    {
+        println!("  {name:<44} {:>10.1}", per_entry(bytes));
+    }
+
+    let lookups = measure(
+        vec![
+            ours(|times| lookup(times, start, |now, key| table.get(now, key))),
+            map_peer(|times| lookup(times, start, |now, key| look_up_map(&mut map, now, key))),
+            cache_peer(|times| {
+                lookup(times, start, |now, key| look_up_cache(&mut cache, now, key))
+            }),
+            Contender::ours(DIRECTOR, |times| {
+                let mut rng = SmallRng::seed_from_u64(1);
+                lookup(times, start, |now, key| {
+                    director.assign(now, key, &[], &mut rng).ok().map(|lease| lease.id())
+                });
+            }),
+        ],
+        ROUNDS,
+    );
+    print("one look-up of a known client, which refreshes it", &lookups);
+
+    let mut news = [CLIENTS; 2];
+    let [new, new_to_cache] = &mut news;
+    let evictions = measure(
+        vec![
+            ours(|times| {
+                insert(times, start, new, |now, key, backend| {
+                    assert!(table.insert(now, key, backend), "without min_age, all are remembered");
+                });
+            }),
+            cache_peer(|times| {
+                insert(times, start, new_to_cache, |now, key, backend| {
+                    cache.push(key, (backend, now));
+                });
+            }),
+        ],
+        ROUNDS,
+    );
+    print("one new client in a full table, the oldest pushed out", &evictions);
+
+    let (mut backend, mut backend_of_map) = (0, 0);
+    let forgettings = measure(
+        vec![
+            ours(|times| {
+                for _ in 0..times {
+                    backend = (backend + 1) % BACKENDS;
+                    table.forget(black_box(BackendId::new(backend)));
+                }
+            }),
+            map_peer(|times| {
+                for _ in 0..times {
+                    backend_of_map = (backend_of_map + 1) % BACKENDS;
+                    map.retain(|_, (id, _)| id.number() != backend_of_map);
+                }
+            }),
+        ],
+        FEW_ROUNDS,
+    );
+    print("one backend forgotten", &forgettings);
+
+    verdict(table_bytes, [&lookups, &evictions, &forgettings])
+}
+
+fn ours<'a>(run: impl FnMut(u32) + 'a) -> Contender<'a> {
+    Contender::ours(OURS, run)
+}
+
+fn map_peer<'a>(run: impl FnMut(u32) + 'a) -> Contender<'a> {
+    Contender::peer(MAP, &[OURS], run)
+}
+
+fn cache_peer<'a>(run: impl FnMut(u32) + 'a) -> Contender<'a> {
+    Contender::peer(LRU, &[OURS], run)
+}
+
+/// Random clients, all of them known, and time that passes.
+fn lookup(times: u32, start: Instant, mut get: impl FnMut(Instant, &IpAddr) -> Option<BackendId>) {
+    let mut rng = SmallRng::seed_from_u64(start.elapsed().as_nanos() as u64);
+    let mut now = start + start.elapsed();
+    for _ in 0..times {
+        now += PACE;
+        let client = (u64::from(rng.next_u32()) * u64::from(CLIENTS)) >> 32;
+        let backend = get(now, black_box(&address(client as u32)));
+        assert!(black_box(backend).is_some(), "every client is known");
+    }
+}
+
+/// Clients that were never seen before.
+fn insert(
+    times: u32,
+    start: Instant,
+    next: &mut u32,
+    mut insert: impl FnMut(Instant, IpAddr, BackendId),
+) {
+    let mut now = start + start.elapsed();
+    for _ in 0..times {
+        now += PACE;
+        *next = next.wrapping_add(1);
+        insert(now, black_box(address(*next)), backend(*next));
+    }
+}
+
+fn look_up_map(map: &mut Map, now: Instant, key: &IpAddr) -> Option<BackendId> {
+    let (backend, used) = map.get_mut(key)?;
+    let fresh = now.duration_since(*used) < TIMEOUT;
+    *used = now;
+    fresh.then_some(*backend)
+}
+
+fn look_up_cache(cache: &mut Cache, now: Instant, key: &IpAddr) -> Option<BackendId> {
+    let (backend, used) = cache.get_mut(key)?;
+    let fresh = now.duration_since(*used) < TIMEOUT;
+    *used = now;
+    fresh.then_some(*backend)
+}
+
+fn table(now: Instant) -> PersistenceTable<IpAddr> {
+    let mut table = PersistenceTable::with_hasher(TIMEOUT, CAPACITY, seed());
+    for client in shuffled() {
+        table.insert(now, address(client), backend(client));
+    }
+    table
+}
+
+fn map(now: Instant) -> Map {
+    let mut map = HashMap::with_capacity(CAPACITY.get());
+    map.extend(shuffled().map(|client| (address(client), (backend(client), now))));
+    map
+}
+
+fn cache(now: Instant) -> Cache {
+    let mut cache = LruCache::new(CAPACITY);
+    for client in shuffled() {
+        cache.push(address(client), (backend(client), now));
+    }
+    cache
+}
+
+/// Half as much room again: shards fill unevenly, and nobody is to be pushed out here.
+fn director(now: Instant) -> Director {
+    let member = |n| {
+        let endpoint = (Ipv4Addr::from_bits(0x0a00_0001 + n), 80).into();
+        (Arc::new(Backend::new(BackendId::new(n), format!("{n}"), endpoint)), Weight::ONE)
+    };
+    let pool = Pool::new((0..BACKENDS).map(member), &*Algorithm::Rr.scheduler());
+    let room = CAPACITY.saturating_add(CAPACITY.get() / 2);
+    let config = PersistenceConfig::new(TIMEOUT, room).seed(seed());
+    let director = Director::new(pool).with_persistence_config(&config);
+    let mut rng = SmallRng::seed_from_u64(1);
+    for client in shuffled() {
+        drop(director.assign(now, &address(client), &[], &mut rng));
+    }
+    director
+}
+
+fn seed() -> HashSeed {
+    HashSeed::new([1, 2])
+}
+
+/// Every client once, so that neighbours in time are no neighbours in memory.
+fn shuffled() -> impl Iterator<Item = u32> {
+    // A prime that does not divide the number of clients: its multiples visit all of them.
+    (0..CLIENTS).map(|n| (u64::from(n) * 7_368_787 % u64::from(CLIENTS)) as u32)
+}
+
+/// Addresses all over the place, one for each number.
+fn address(client: u32) -> IpAddr {
+    Ipv4Addr::from_bits(client.wrapping_mul(0x9e37_79b1)).into()
+}
+
+fn backend(client: u32) -> BackendId {
+    BackendId::new(client % BACKENDS)
+}
+
+fn per_entry(bytes: i64) -> f64 {
+    bytes as f64 / f64::from(CLIENTS)
+}
+
+fn verdict(table_bytes: i64, [lookups, evictions, forgettings]: [&[Cost]; 3]) -> ExitCode {
+    println!("\nbars, at {CLIENTS} clients");
+    let judge =
+        |met: bool, bar: String| println!("  {} {bar}", if met { "met   " } else { "MISSED" });
+    let bytes = per_entry(table_bytes);
+    judge(bytes <= 40.0, format!("{bytes:.1} bytes an entry, at most 40"));
+    let millions = |costs| 1000.0 / find(costs, OURS).median;
+    let rate = millions(lookups);
+    judge(rate >= 8.0, format!("{rate:.1} M look-ups/s, at least 8"));
+    let rate = millions(evictions);
+    judge(rate >= 3.0, format!("{rate:.1} M insert-and-evict/s, at least 3"));
+    let forget = find(forgettings, OURS).median;
+    judge(forget < 1000.0, format!("{forget:.0} ns to forget a backend, less than 1000"));
+
+    let ours = [lookups, evictions, forgettings].into_iter().flatten();
+    let allocating = ours.filter(|cost| cost.against.is_empty() && cost.allocations > 0.0);
+    let allocating: Vec<_> = allocating.map(|cost| cost.name.as_str()).collect();
+    judge(allocating.is_empty(), format!("allocations after construction: {allocating:?}"));
+    if allocating.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
