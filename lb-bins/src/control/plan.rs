@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lb_core::{
-    BackendConfig, ConfigError, Director, Granularity, QuorumError, QuorumRule, Scheduler,
-    SorryServer, VirtualServer, VirtualServerConfig, Weight,
+    BackendConfig, ConfigError, Director, Granularity, HashSeed, PersistenceConfig, QuorumError,
+    QuorumRule, Scheduler, SorryServer, VirtualServer, VirtualServerConfig, Weight,
 };
 use tokio::sync::mpsc;
 use tracing::info;
@@ -155,7 +155,12 @@ fn director(
     Arc::new(match config.persistence {
         Some(persistence) => {
             let capacity = NonZeroUsize::new(persistence.capacity as usize);
-            director.with_persistence(persistence.timeout, capacity.unwrap_or(NonZeroUsize::MIN))
+            let capacity = capacity.unwrap_or(NonZeroUsize::MIN);
+            // Nobody may know which clients share a place in the table.
+            let seed = HashSeed::new(rand::random());
+            director.with_persistence_config(
+                &PersistenceConfig::new(persistence.timeout, capacity).seed(seed),
+            )
         }
         None => director,
     })
