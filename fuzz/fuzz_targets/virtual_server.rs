@@ -31,6 +31,7 @@ enum Step {
 #[derive(Arbitrary, Clone, Copy, Debug)]
 enum Word {
     Drain,
+    Drained,
     Maintenance,
     Ready,
 }
@@ -65,13 +66,16 @@ struct Known {
 
 impl Known {
     fn live_weight(&self) -> Option<Weight> {
-        let initial = self.line.initially_up.then_some(Health::UP);
-        let Health::Up { weight } = self.health.or(initial)? else { return None };
+        let Health::Up { weight } = self.health()? else { return None };
         match self.admin {
-            Admin::Maintenance => None,
             Admin::Drain => Some(Weight::ZERO),
             Admin::Ready => Some(weight.over(Weight::new(self.weight.into()))),
+            _ => None,
         }
+    }
+
+    fn health(&self) -> Option<Health> {
+        self.health.or(self.line.initially_up.then_some(Health::UP))
     }
 }
 
@@ -128,13 +132,11 @@ impl Configuration {
                 BackendConfig::new(line.name.to_string(), ()).weighing(u16::from(line.weight));
             if line.initially_up { backend.initially_up() } else { backend }
         });
-        let sorry = self.sorry.map(|(name, waits)| SorryServer {
-            backend: BackendConfig::new(name.to_string(), ()),
-            mode: if waits { SorryMode::NoneAlive } else { SorryMode::QuorumLost },
+        let sorry = self.sorry.map(|(name, waits)| {
+            let mode = if waits { SorryMode::NoneAlive } else { SorryMode::QuorumLost };
+            SorryServer::new(BackendConfig::new(name.to_string(), ()), mode)
         });
-        let config =
-            VirtualServerConfig { quorum: rule, sorry, ..VirtualServerConfig::of(backends) };
-        Some((config, rule))
+        Some((VirtualServerConfig::of(backends).with_quorum(rule).with_sorry(sorry), rule))
     }
 }
 
@@ -144,6 +146,7 @@ impl Run {
             Step::Admin { backend, word } => {
                 let word = match word {
                     Word::Drain => Admin::Drain,
+                    Word::Drained => Admin::Drained,
                     Word::Maintenance => Admin::Maintenance,
                     Word::Ready => Admin::Ready,
                 };
@@ -214,8 +217,12 @@ impl Run {
         assert_eq!(configuration.sorry.is_some(), sorry.is_some());
         for (line, id) in lines.into_iter().zip(ids) {
             let known = match before.iter().find(|known| known.line.name == line.name) {
-                Some(old) if old.line.weight == line.weight => Known { line, ..*old },
-                Some(old) => Known { line, weight: line.weight, ..*old },
+                Some(old) => {
+                    let same = old.line.weight == line.weight;
+                    let weight = if same { old.weight } else { line.weight };
+                    // Whoever was up without a verdict stays up.
+                    Known { line, weight, health: old.health(), ..*old }
+                }
                 None => Known { id, line, weight: line.weight, admin: Admin::Ready, health: None },
             };
             self.known.push(known);

@@ -13,7 +13,7 @@ use lb_core::{Algorithm, Backend, BackendId, Director, Lease, Pool, Scheduler, W
 use support::{seeded, start};
 
 const READERS: u64 = 3;
-const POOLS: u64 = 400;
+const POOLS: u64 = 150;
 
 /// The two sets that are published in turn: nobody is in both, and each wears its set's mark.
 fn sets() -> [Vec<Arc<Backend<&'static str>>>; 2] {
