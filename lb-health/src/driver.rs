@@ -243,14 +243,14 @@ async fn execute(
     time::timeout(patience, ready)
         .await
         .unwrap_or(Err(CheckError::Overloaded { lag: patience }))?;
-    let started = Instant::now();
+    let started = clock();
     let bound = target.timeout.saturating_add(GRACE);
     let result = time::timeout(bound, checker.call(target))
         .await
         .unwrap_or(Err(CheckError::Timeout { phase: Phase::Whole }));
     // Timers that fire far too late mean that this process stood still, and that an answer may
     // have come in time. Else a starved director takes every backend down (envoy#28699).
-    let late = started.elapsed().saturating_sub(bound);
+    let late = clock().saturating_duration_since(started).saturating_sub(bound);
     match result {
         Err(CheckError::Timeout { .. }) if late > GRACE => {
             Err(CheckError::Overloaded { lag: late })
@@ -266,7 +266,12 @@ fn message_of(panic: Box<dyn Any + Send>) -> Arc<str> {
     }
 }
 
-/// The time of the runtime, which tests can stop.
 fn now() -> std::time::Instant {
-    Instant::now().into_std()
+    clock().into_std()
+}
+
+/// The time of the runtime, which tests can stop.
+#[expect(clippy::disallowed_methods, reason = "the door through which time comes in")]
+fn clock() -> Instant {
+    Instant::now()
 }

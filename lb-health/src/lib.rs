@@ -85,6 +85,7 @@ mod hold;
 mod md5;
 mod monitor;
 mod spec;
+mod splitmix;
 mod state;
 mod status;
 mod timetable;

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use rand::rngs::SmallRng;
-use rand::{Rng, RngExt, SeedableRng};
+use rand::Rng;
 
+use crate::splitmix::SplitMix64;
 use crate::{CheckSpec, CheckState};
 
 /// The start times of one check.
@@ -19,15 +19,15 @@ pub(crate) struct Timetable {
     phase: f64,
     /// When the last run started.
     started: Option<Instant>,
-    rng: SmallRng,
+    random: SplitMix64,
 }
 
 impl Timetable {
     /// A check known from `now`, and when its first run is.
     pub(crate) fn new(now: Instant, spec: &CheckSpec, rng: &mut dyn Rng) -> (Self, Instant) {
-        let mut rng = SmallRng::seed_from_u64(rng.next_u64());
-        let first = now + spec.warmup().mul_f64(rng.random());
-        (Self { origin: first, phase: rng.random(), started: None, rng }, first)
+        let mut random = SplitMix64::new(rng.next_u64());
+        let first = now + spec.warmup().mul_f64(random.fraction());
+        (Self { origin: first, phase: random.fraction(), started: None, random }, first)
     }
 
     /// Takes note that a run starts.
@@ -42,7 +42,7 @@ impl Timetable {
 
     /// The first run of a changed or resumed check: within the warm-up.
     pub(crate) fn restart(&mut self, now: Instant, spec: &CheckSpec) -> Instant {
-        let first = now + spec.warmup().mul_f64(self.rng.random());
+        let first = now + spec.warmup().mul_f64(self.random.fraction());
         self.not_before(first, spec.shortest_interval())
     }
 
@@ -63,7 +63,7 @@ impl Timetable {
         // Half an interval after the last start is past every place that run can have had on the
         // grid (the jitter moves it by at most a quarter), and before the next one.
         let earliest = self.not_before(now, interval / 2);
-        let jitter = spec.percent_of(interval).mul_f64(self.rng.random());
+        let jitter = spec.percent_of(interval).mul_f64(self.random.fraction());
         // Half of the jitter to either side, so that two neighbours stray by all of it at most.
         let moved = self.on_grid(earliest, interval) + jitter;
         let at = moved.checked_sub(spec.percent_of(interval) / 2).unwrap_or(moved);

@@ -1,6 +1,7 @@
 //! The script checker with real processes.
 #![cfg(all(feature = "script", target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+#![expect(clippy::disallowed_methods, reason = "measures real processes")]
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -145,7 +146,6 @@ async fn a_hanging_script_and_its_child_are_ended() {
 async fn a_script_that_ignores_sigterm_is_killed() {
     let file = scratch();
     let script = format!("trap '' TERM; echo $$ > {}; while :; do sleep 0.1; done", file.display());
-    #[expect(clippy::disallowed_methods, reason = "measures real processes")]
     let begin = Instant::now();
     let slots = ScriptSlots::new(NonZeroUsize::MIN);
     let checker = Script::new("/bin/sh", ["-c", &script], slots.clone());
@@ -193,7 +193,6 @@ fn a_runtime_that_shuts_down_ends_its_scripts() {
 async fn what_a_script_leaves_in_its_group_is_killed() {
     let file = scratch();
     let script = format!("sleep 100 & echo $! > {}; exit 0", file.display());
-    #[expect(clippy::disallowed_methods, reason = "measures real processes")]
     let begin = Instant::now();
     assert!(run(&script).await.is_ok());
     assert!(begin.elapsed() < Duration::from_secs(2), "an open pipe must not hold the run");

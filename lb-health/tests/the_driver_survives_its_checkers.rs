@@ -1,6 +1,7 @@
 //! The tokio loop, in stopped time: checkers that panic, hang or are never ready.
 #![cfg(feature = "driver")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+#![expect(clippy::disallowed_methods, reason = "measures the stopped clock")]
 
 use std::future;
 use std::hash::Hash;

@@ -26,6 +26,7 @@ pub use tcp::Tcp;
 
 /// When a run that starts now and may take `timeout` must be over.
 #[cfg(any(feature = "script", feature = "tcp"))]
+#[expect(clippy::disallowed_methods, reason = "a checker is a driver of its own")]
 fn deadline_after(timeout: std::time::Duration) -> tokio::time::Instant {
     let now = tokio::time::Instant::now();
     now.checked_add(timeout).unwrap_or(now + crate::CheckSpec::LONGEST)
