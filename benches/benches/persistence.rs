@@ -60,7 +60,7 @@ fn main() -> ExitCode {
             ours(|times| lookup(times, start, |now, key| table.get(now, key))),
             map_peer(|times| lookup(times, start, |now, key| look_up_map(&mut map, now, key))),
             cache_peer(|times| {
-                lookup(times, start, |now, key| look_up_cache(&mut cache, now, key))
+                lookup(times, start, |now, key| look_up_cache(&mut cache, now, key));
             }),
             Contender::ours(DIRECTOR, |times| {
                 let mut rng = SmallRng::seed_from_u64(1);
