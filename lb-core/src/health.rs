@@ -31,6 +31,16 @@ impl Weight {
     pub const fn is_zero(self) -> bool {
         self.0 == 0
     }
+
+    /// The greatest weight that both are multiples of; with [`ZERO`](Self::ZERO), the other one.
+    #[must_use]
+    pub const fn gcd(self, other: Self) -> Self {
+        let (mut a, mut b) = (self.0, other.0);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        Self(a)
+    }
 }
 
 impl Default for Weight {

@@ -13,6 +13,10 @@ pub struct Member {
     pub id: BackendId,
     /// The share of new flows; 0 means none.
     pub weight: Weight,
+    /// The weight that counts as one where weights are laid out in points: what all configured
+    /// weights of the pool have in common. The same for all members, whoever of them is alive, so
+    /// that a backend that dies changes nothing for the others.
+    pub unit: Weight,
     /// A stable hash of the backend's name: hashing schedulers place the backend by it, so that
     /// directors which issued different identities still agree.
     pub place: u64,

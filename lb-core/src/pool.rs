@@ -78,6 +78,17 @@ impl<E> Pool<E> {
         members: impl IntoIterator<Item = (Arc<Backend<E>>, Weight)>,
         previous: &dyn Scheduler,
     ) -> Self {
+        Self::in_units(Weight::ONE, members, previous)
+    }
+
+    /// The same, where everything that is configured weighs a multiple of `unit`: rings are then
+    /// as small for weights 100 and 200 as for 1 and 2.
+    pub fn in_units(
+        unit: Weight,
+        members: impl IntoIterator<Item = (Arc<Backend<E>>, Weight)>,
+        previous: &dyn Scheduler,
+    ) -> Self {
+        let unit = unit.max(Weight::ONE);
         let mut seen = HashSet::new();
         let members = members.into_iter().filter(|(backend, _)| seen.insert(backend.id()));
         let (views, backends): (Vec<_>, Vec<_>) = members
@@ -85,6 +96,7 @@ impl<E> Pool<E> {
                 let view = Member {
                     id: backend.id(),
                     weight,
+                    unit,
                     place: stable_hash(backend.name().as_bytes()),
                     ketama_seed: ketama::seed(backend.name()),
                     load: Arc::clone(backend.load()),

@@ -24,7 +24,7 @@ fn named(shares: &[Share], first_id: u32) -> Pool<()> {
 }
 
 /// Clients as they come: small numbers are the worst that a hash may be given.
-fn owners(pool: &Pool<()>) -> Vec<Option<String>> {
+fn owners<E>(pool: &Pool<E>) -> Vec<Option<String>> {
     let owner = |client| pool.pick(&Flow::new(client), &mut Zeros).ok();
     (0..CLIENTS).map(|client| owner(client).map(|backend| backend.name().to_owned())).collect()
 }
@@ -177,4 +177,28 @@ fn the_greatest_weights_keep_the_ring_bounded() {
     assert!(giants <= 1 << 20, "{giants}");
     weights.push(1);
     assert_eq!(points(&weights), giants + 1, "nobody is left without a point");
+}
+
+/// Weights 100 and 200 make the ring of weights 1 and 2, a hundredth of the size, whoever is alive.
+#[test]
+fn what_configured_weights_have_in_common_does_not_count() {
+    use lb_core::{BackendConfig, Health, VirtualServer, VirtualServerConfig};
+
+    let published = |scale: u16, alive: &[usize]| {
+        let backends = [("a", 1), ("b", 2), ("c", 3)]
+            .map(|(name, weight)| BackendConfig::named(name).weighing(scale * weight));
+        let config = VirtualServerConfig::of(backends);
+        let mut server = VirtualServer::new(config, Algorithm::Sh.scheduler()).unwrap();
+        let ids: Vec<_> = server.backends().map(|status| status.id).collect();
+        for &backend in alive {
+            server.handle_health(ids[backend], Health::UP);
+        }
+        while server.poll_action().is_some() {}
+        let pool = Arc::clone(server.published());
+        (format!("{:?}", pool.scheduler()), owners(&pool))
+    };
+    assert_eq!(published(100, &[0, 1, 2]), published(1, &[0, 1, 2]));
+    // Alone, `b` would have all of its weight in common with itself: the dead count as well.
+    assert_eq!(published(100, &[1, 2]), published(1, &[1, 2]));
+    assert_eq!(published(100, &[1]), published(1, &[1]));
 }

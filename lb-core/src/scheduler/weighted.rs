@@ -10,6 +10,7 @@ use rand::Rng;
 use super::round_robin::Cursor;
 use super::{Scheduler, draw_by_walking};
 use crate::flow::Flow;
+use crate::health::Weight;
 use crate::member::Member;
 
 /// `wrr`: nginx's smooth weighted round robin.
@@ -60,7 +61,8 @@ impl SmoothWeighted {
 /// The weights of one period: divided by what they have in common, then held to the limit.
 fn shares(members: &[Member]) -> Vec<i64> {
     let weights = || members.iter().map(|member| u64::from(member.weight));
-    let common = weights().fold(0, gcd).max(1);
+    let common = members.iter().fold(Weight::ZERO, |common, member| common.gcd(member.weight));
+    let common = u64::from(common).max(1);
     let limit = LONGEST_PERIOD.max(members.len() as u64);
     let total = weights().sum::<u64>() / common;
     weights()
@@ -70,10 +72,6 @@ fn shares(members: &[Member]) -> Vec<i64> {
             share => ((share * limit + total / 2) / total).max(1) as i64,
         })
         .collect()
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// The members of one share. They take turns in their order, because whoever of them was chosen

@@ -99,6 +99,8 @@ pub struct VirtualServer<E = SocketAddr> {
     sorry: Option<(Arc<Backend<E>>, SorryMode)>,
     /// Places in `slots`.
     places: HashMap<BackendId, usize>,
+    /// What all configured weights have in common.
+    unit: Weight,
     quorum: Quorum,
     scheduler: Arc<dyn Scheduler>,
     published: Arc<Pool<E>>,
@@ -125,6 +127,7 @@ impl<E> VirtualServer<E> {
             slots: Vec::new(),
             sorry: None,
             places: HashMap::new(),
+            unit: Weight::ONE,
             quorum: Quorum::new(config.quorum),
             published: Arc::new(Pool::empty(&*scheduler)),
             scheduler,
@@ -149,6 +152,8 @@ impl<E> VirtualServer<E> {
     /// [`ConfigError`], if the configuration contradicts itself; nothing changes then.
     pub fn reconfigure(&mut self, config: VirtualServerConfig<E>) -> Result<(), ConfigError> {
         config.validate()?;
+        let weights = config.backends.iter().map(|backend| backend.weight);
+        self.unit = weights.fold(Weight::ZERO, Weight::gcd);
         let mut known: HashMap<String, Slot<E>> =
             self.slots.drain(..).map(|slot| (slot.backend.name().to_owned(), slot)).collect();
         let former_sorry = self.sorry.take().map(|(backend, _)| backend);
@@ -325,7 +330,7 @@ impl<E> VirtualServer<E> {
         if !self.replaced && self.is_published(&members, sorry.is_none()) {
             return;
         }
-        let mut pool = Pool::new(members, &*self.scheduler)
+        let mut pool = Pool::in_units(self.unit, members, &*self.scheduler)
             .out_of(self.slots.len())
             .numbered(self.published.generation() + 1);
         if sorry.is_some() {

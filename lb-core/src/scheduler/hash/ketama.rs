@@ -116,12 +116,13 @@ const fn crc32(mut crc: u32, bytes: &[u8]) -> u32 {
 
 impl Consistent for Ketama {
     fn over(&self, members: &[Member]) -> Self {
-        let halvings = halvings(members);
+        let weights = members.iter().map(|member| u64::from(member.weight));
+        let halvings = halvings(weights);
         let mut points = Vec::new();
         for index in in_order(members) {
             let member = &members[index as usize];
             let mut point = 0_u32;
-            for _ in 0..points_of(member, halvings) {
+            for _ in 0..points_of(member.weight.into(), halvings) {
                 point = !crc32(member.ketama_seed, &point.to_le_bytes());
                 points.push((point, index));
             }

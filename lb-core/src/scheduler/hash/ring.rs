@@ -25,7 +25,8 @@ use crate::scheduler::draw;
 /// spread over all others; when one comes, clients only move to it. Within a pool of equals the
 /// most loaded backend owns about 1.25 times its share.
 ///
-/// A backend owns 160 points per unit of weight on the ring. Where that would come to more than
+/// A backend owns 160 points per unit of weight on the ring, where a unit is what the configured
+/// weights have in common ([`Member::unit`]). Where that would come to more than
 /// 2²⁰ points for the whole pool, all numbers of points are halved until it does not (but nobody
 /// is left with less than one); a pool that crosses that line moves clients of other backends too,
 /// once. A redispatched flow is hashed again together with the number of the attempt, so that the
@@ -81,9 +82,9 @@ impl Ring {
     }
 }
 
-/// How many times the points of these members have to be halved.
-pub(super) fn halvings(members: &[Member]) -> u32 {
-    let total: u64 = members.iter().map(|member| u64::from(member.weight)).sum();
+/// How many times the points of members with these weights have to be halved.
+pub(super) fn halvings(weights: impl Iterator<Item = u64>) -> u32 {
+    let total: u64 = weights.sum();
     let mut halvings = 0;
     while (total * POINTS_PER_WEIGHT) >> halvings > MOST_POINTS {
         halvings += 1;
@@ -91,10 +92,14 @@ pub(super) fn halvings(members: &[Member]) -> u32 {
     halvings
 }
 
-/// How many points this member owns.
-pub(super) fn points_of(member: &Member, halvings: u32) -> u32 {
-    let least = u64::from(!member.weight.is_zero());
-    ((u64::from(member.weight) * POINTS_PER_WEIGHT) >> halvings).max(least) as u32
+/// How many points a member of this weight owns.
+pub(super) fn points_of(weight: u64, halvings: u32) -> u32 {
+    ((weight * POINTS_PER_WEIGHT) >> halvings).max(weight.min(1)) as u32
+}
+
+/// The weight in units, none below one.
+fn units(member: &Member) -> u64 {
+    u64::from(member.weight).div_ceil(u64::from(member.unit).max(1))
 }
 
 /// The indices of all members, in the order of their places: canonical, so that directors also
@@ -107,11 +112,11 @@ pub(super) fn in_order(members: &[Member]) -> Vec<u32> {
 
 impl Consistent for Ring {
     fn over(&self, members: &[Member]) -> Self {
-        let (halvings, order) = (halvings(members), in_order(members));
+        let (halvings, order) = (halvings(members.iter().map(units)), in_order(members));
         let points = order.iter().flat_map(|&index| {
             let member = &members[index as usize];
             let point = move |number| Point { place: member.place, number, index };
-            (0..points_of(member, halvings)).map(point)
+            (0..points_of(units(member), halvings)).map(point)
         });
         let mut ring = HashRing::new();
         ring.batch_add(points.collect());
