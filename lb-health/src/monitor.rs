@@ -199,6 +199,8 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
     pub fn forget_check(&mut self, check: CheckId) {
         self.cancel(check);
         let Some(known) = self.checks.remove(check) else { return };
+        // Verdicts are the backend's; what was to be told of the check alone is of no use now.
+        self.events.retain(|event| event.check() != Some(check));
         if let Some(watched) = self.backends.get_mut(&known.backend) {
             watched.checks.retain(|&other| other != check);
         }
