@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 /// Without it such a backend comes up with every rise and goes down with the next clients, for ever.
 /// The first time costs nothing: the checks bring the backend up as soon as they rise. From the
 /// second time on it is held for the interval of the check, and twice as long each time, up to
-/// [`Self::LONGEST`] (Envoy and HAProxy eject for a time that grows alike; reference: ejection for
-/// `min(base × n, max)`, decaying after a quiet time). Only traffic holds: what a check took down, a
-/// check brings up.
+/// [`Self::LONGEST`]; a quiet time starts over (C2, R4; Envoy's ejection grows too, by a fixed step
+/// each time). Only traffic holds: what a check took down, a check brings up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Hold {
     /// How often traffic took the backend down since the last quiet time.

@@ -13,6 +13,7 @@
 //! | [`CheckSpec`] | how often a check runs, how long it may take, how many results decide |
 //! | [`CheckState`] | rise and fall of one check, as a table; knows no time |
 //! | [`Monitor`] | when to run which check, and what the results mean for a backend |
+//! | [`Event`] | what it tells: verdicts on backends, and checks that cannot be run |
 //! | [`Checker`] | any `tower` service from [`Target`] to [`Report`] |
 //! | [`CheckError`] | why a run did not pass: exactly one cause, and whether it is our own fault |
 //! | `Driver` | the tokio loop around a monitor (feature `driver`) |
@@ -63,7 +64,6 @@
 //!
 //! None is on by default, and none changes what another part does.
 //! `driver`, `tcp`, `http` (with `tcp`) and `script` (Unix) add the parts of that name, and tokio.
-
 //!
 //! # Not supported
 //!

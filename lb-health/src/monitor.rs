@@ -42,6 +42,12 @@ pub enum Action<K = BackendId> {
 /// - a check that cannot be run changes nothing but is [told](Event::Obstructed), and so is its
 ///   recovery.
 ///
+/// Names that are not known (any more) are ignored: a late call is doing nothing.
+/// Every event costs O(log n) in the number of checks and O(k) in those of its backend.
+///
+/// Backends are told apart by a key of type `K`. A [`BackendId`] will do where there is one virtual
+/// server; each issues its own, so a monitor of several needs a key that names both.
+///
 /// # When traffic and checks disagree
 ///
 /// A check may pass while clients fail: it looks at another port, or at less than they need. Traffic
@@ -53,14 +59,7 @@ pub enum Action<K = BackendId> {
 /// count over; so do [`Self::replace`] and [`Self::resume`]. A single incident is never held, nor is
 /// what a check took down.
 ///
-/// # Keys
-///
-/// Names that are not known (any more) are ignored: a late call is doing nothing.
-///
-/// Backends are told apart by a key of type `K`. A [`BackendId`] will do where there is one virtual
-/// server; each issues its own, so a monitor of several needs a key that names both.
-///
-/// Every event costs O(log n) in the number of checks and O(k) in those of its backend.
+/// # Example
 ///
 /// ```
 /// use std::time::Instant;
@@ -199,6 +198,8 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
     pub fn forget_check(&mut self, check: CheckId) {
         self.cancel(check);
         let Some(known) = self.checks.remove(check) else { return };
+        // Verdicts are the backend's; what was to be told of the check alone is of no use now.
+        self.events.retain(|event| event.check() != Some(check));
         if let Some(watched) = self.backends.get_mut(&known.backend) {
             watched.checks.retain(|&other| other != check);
         }

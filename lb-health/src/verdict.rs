@@ -33,6 +33,15 @@ impl<K: Copy> Event<K> {
             Self::Verdict(verdict) => verdict.backend,
         }
     }
+
+    /// The check that it is about, if it is about one alone.
+    pub(crate) const fn check(&self) -> Option<CheckId> {
+        match self {
+            Self::Obstructed(obstruction) => Some(obstruction.check),
+            Self::Unobstructed { check, .. } => Some(*check),
+            Self::Verdict(_) => None,
+        }
+    }
 }
 
 /// A check cannot be run.
