@@ -32,8 +32,11 @@ impl Input {
             .max_idle(Duration::from_secs(self.max_idle.into()))
             .max_life(Duration::from_secs(self.max_life.into()));
         let [issued, now] = [self.issued, self.now].map(at);
-        // Nobody guesses a signature.
-        assert!(limited.verify(now, &self.text).is_err());
+        // Not that it is refused: the fuzzer watches comparisons, and so learns true cookies for the
+        // very keys that it makes up.
+        if limited.verify(now, &self.text).is_ok() {
+            assert!(signer.verify(now, &self.text).is_ok(), "limits only refuse");
+        }
 
         let text = signer.issue(issued, &self.backend);
         let Ok(cookie) = signer.verify(issued, &text) else { unreachable!("it was just issued") };
