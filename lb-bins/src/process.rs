@@ -10,6 +10,9 @@ use tracing::{error, info, warn};
 use crate::config::Config;
 use crate::control::Handle;
 
+/// With fewer than that there is something to say.
+const FEW_DESCRIPTORS: u64 = 1024;
+
 /// Allows as many open descriptors as an administrator permits. The usual soft limit of 1024 is
 /// there for programs that use `select(2)`; a proxy needs two descriptors per connection.
 pub fn raise_descriptor_limit() {
@@ -17,6 +20,11 @@ pub fn raise_descriptor_limit() {
     let raised = Rlimit { current: limit.maximum, ..limit };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         warn!(%error, limit = ?limit.current, "the limit of open descriptors stays");
+    }
+    if let Some(few) = limit.maximum.filter(|&most| most < FEW_DESCRIPTORS) {
+        warn!(
+            "only {few} open descriptors are allowed (`ulimit -Hn`, LimitNOFILE): each connection takes two"
+        );
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use clap::ValueEnum;
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 
 /// How the log is written.
@@ -15,15 +16,25 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts to log on standard error. `RUST_LOG` sets what is logged; by default `info` and graver.
-pub fn start(format: LogFormat) {
+/// Starts to log on standard error until the guard is dropped. `RUST_LOG` sets what is logged; by
+/// default `info` and graver.
+///
+/// Lines are written by a thread of their own: where nobody reads them (a full pipe, a stopped
+/// terminal), or they cannot be written (a full disk, a reader that has gone), lines are lost, and
+/// nothing else is.
+#[must_use = "lines that are not written yet are lost with the guard"]
+pub fn start(format: LogFormat) -> WorkerGuard {
+    let (writer, guard) = tracing_appender::non_blocking(io::stderr());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
-        .with_writer(io::stderr);
+        // Its complaint about a log that cannot be written would go there, too.
+        .log_internal_errors(false)
+        .with_writer(writer);
     match format {
         LogFormat::Json => log.json().flatten_event(true).init(),
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
     }
+    guard
 }

@@ -23,9 +23,9 @@ use crate::control::Handle;
 use crate::tcp::Bound;
 
 /// Whoever sends a request slower than this is not an administrator.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// More administrators at once wait in the kernel's queue.
-const MOST_CONNECTIONS: usize = 64;
+const MOST_CONNECTIONS: usize = 256;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -63,6 +63,8 @@ async fn serve(listener: &TcpListener, address: SocketAddr, control: &Handle) {
             // Whatever goes wrong here is the client's connection.
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
+                // Whoever keeps a connection for later keeps others out.
+                .keep_alive(false)
                 .header_read_timeout(REQUEST_TIMEOUT)
                 .max_buf_size(16 * 1024)
                 .serve_connection(TokioIo::new(stream), answer)

@@ -1,6 +1,7 @@
 //! `tcp-lb`: a layer-4 load balancer. What it can do is in lb-bins' library; here it is wired up.
 
 use std::fmt::Display;
+use std::io::{Write as _, stderr, stdout};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,13 +63,12 @@ fn main() -> ExitCode {
     let outcome = match &arguments.config {
         Some(path) => Config::load(path).map_err(explain).and_then(|config| {
             if arguments.check || arguments.log_format == LogFormat::Text {
-                config.warnings.iter().for_each(|warning| eprint!("{warning}"));
+                config.warnings.iter().for_each(say);
             }
             if arguments.check {
-                print!("{config}");
-                return Ok(());
+                return write!(stdout(), "{config}").map_err(explain);
             }
-            telemetry::start(arguments.log_format);
+            let _log = telemetry::start(arguments.log_format);
             if arguments.log_format == LogFormat::Json {
                 config.warnings.iter().for_each(|warning| warn!("{warning}"));
             }
@@ -102,7 +102,9 @@ fn show(arguments: &Arguments) -> Result<(), ExitCode> {
 }
 
 fn runtime() -> Result<runtime::Runtime, ExitCode> {
-    runtime::Builder::new_current_thread().enable_all().build().map_err(explain)
+    // Blocking work is a page for an administrator, now and then.
+    let mut builder = runtime::Builder::new_current_thread();
+    builder.enable_all().max_blocking_threads(4).build().map_err(explain)
 }
 
 fn workers(arguments: &Arguments) -> Result<Workers, ExitCode> {
@@ -117,8 +119,13 @@ fn explain(error: impl Display) -> ExitCode {
     let error = error.to_string();
     // Mistakes in a file come as blocks that name it.
     match error.ends_with('\n') {
-        true => eprint!("{error}"),
-        false => eprintln!("error: {error}"),
+        true => say(error),
+        false => say(format_args!("error: {error}\n")),
     }
     ExitCode::from(UNUSABLE)
+}
+
+/// Whoever closed standard error does not want to know.
+fn say(words: impl Display) {
+    let _ = write!(stderr(), "{words}");
 }

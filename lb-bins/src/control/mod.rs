@@ -144,7 +144,10 @@ impl Control {
         }
         self.cut_the_rest().await;
         let scripts = self.services.into_iter().map(Service::finish);
-        let _ = tokio::time::timeout(LAST_SCRIPTS, futures::future::join_all(scripts)).await;
+        let scripts = futures::future::join_all(scripts);
+        if tokio::time::timeout(LAST_SCRIPTS, scripts).await.is_err() {
+            warn!("scripts that still run are killed");
+        }
     }
 
     /// Resets what is still open: closed by the end of the process, it would look complete.

@@ -133,6 +133,14 @@ impl Control {
                 |backend: &Backend<Endpoint>| !stay.contains_key(&backend.endpoint().address());
             self.retire(&service, before.into_iter().filter(|(_, backend)| gone(backend)));
             service.settle();
+            // Whoever was removed and is back need not go.
+            let here = service.endpoints();
+            self.cuts.retain(|cut| {
+                let address = cut.backend.endpoint().address();
+                cut.place.server != service.key
+                    || service.machine.backend(cut.place.backend).is_some()
+                    || !here.contains_key(&address)
+            });
             self.services.push(service);
         }
         for gone in former.into_values() {

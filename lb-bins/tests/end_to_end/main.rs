@@ -7,6 +7,7 @@
 mod harness;
 
 mod a_bad_start_starts_nothing;
+mod a_log_that_fails_harms_nothing;
 mod backends_fail;
 mod checks_decide;
 mod clients_are_kept;

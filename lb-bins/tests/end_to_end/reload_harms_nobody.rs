@@ -213,6 +213,26 @@ fn connections_of_a_removed_backend_end_with_the_drain_timeout() {
 }
 
 #[test]
+fn connections_of_a_backend_that_is_back_in_time_go_on() {
+    let (web, a, b) = (Port::free(), Backend::greeter(), Backend::greeter());
+    let config = |list: &[(&Backend, u16)]| {
+        let list = backends(list.iter().copied());
+        server("web", &web, &[r#"drain_timeout = "500ms""#, QUICK_CHECK, &list])
+    };
+    // Weights 2 and 1, so that the first goes to `a`.
+    let both = config(&[(&a, 2), (&b, 1)]);
+    let balancer = Balancer::start(&both);
+    balancer.until_all_up();
+    let mut visitors = [(); 4].map(|()| Visitor::enter(web.address()));
+    let names = visitors.each_mut().map(|one| one.who().unwrap());
+    assert!(names.contains(&a.name()), "{names:?}");
+    balancer.reload(&config(&[(&b, 1)]));
+    balancer.reload(&both);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(visitors.each_mut().map(|one| one.who().unwrap()), names);
+}
+
+#[test]
 fn a_bad_file_changes_nothing_and_says_why() {
     let (web, a) = (Port::free(), Backend::greeter());
     let list = backends([(&a, 1)]);
