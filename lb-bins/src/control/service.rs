@@ -28,6 +28,8 @@ pub(super) struct Service {
     pub(super) gate: Arc<Gate>,
     /// When clients are let in even if some backend has no verdict yet.
     gate_opens: Option<Instant>,
+    /// A loss of quorum while they wait.
+    untold: Option<Event>,
 }
 
 impl Service {
@@ -42,7 +44,8 @@ impl Service {
         listener: Arc<Listener>,
     ) -> Self {
         let (scripts, gate_opens) = (Scripts::start(), Some(Instant::now() + LONGEST_GATE));
-        Self { key, config, machine, director, tally, listener, scripts, gate, gate_opens }
+        let untold = None;
+        Self { key, config, machine, director, tally, listener, scripts, gate, gate_opens, untold }
     }
 
     /// Gets its connections from `listener` from now on.
@@ -107,7 +110,7 @@ impl Service {
         while let Some(action) = self.machine.poll_action() {
             match action {
                 Action::Publish(pool) => self.director.publish(pool),
-                Action::Notify(event) => self.tell(&event),
+                Action::Notify(event) => self.hear(event),
             }
         }
         let warm = |state| state != BackendState::Warming;
@@ -130,9 +133,22 @@ impl Service {
     /// Lets clients in.
     pub(super) fn open_gate(&mut self) {
         self.gate_opens = None;
+        if let Some(event) = self.untold.take() {
+            self.tell(&event);
+        }
         self.gate.open();
         self.listener.accept();
         info!(virtual_server = self.config.name, listen = %self.listener.address(), "accepting");
+    }
+
+    /// A quorum that is lost only until the first verdicts are in is not worth telling: clients
+    /// wait for them as well.
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::QuorumLost { .. } if self.gate_opens.is_some() => self.untold = Some(event),
+            Event::QuorumGained { .. } if self.untold.take().is_some() => {}
+            event => self.tell(&event),
+        }
     }
 
     fn tell(&self, event: &Event) {

@@ -192,6 +192,18 @@ fn every_backend_is_replaced_under_load() {
     }
     load.stop();
     assert_eq!(ask(web.address()).unwrap(), b.name());
+    assert!(balancer.lines_with("quorum lost").is_empty(), "{}", balancer.said());
+}
+
+#[test]
+fn a_replacement_that_turns_out_dead_loses_the_quorum() {
+    let (web, a, mut b) = (Port::free(), Backend::greeter(), Backend::greeter());
+    b.kill();
+    let config = |backend| server("web", &web, &[QUICK_CHECK, &backends([(backend, 1)])]);
+    let balancer = Balancer::start(&config(&a));
+    balancer.until_all_up();
+    balancer.reload(&config(&b));
+    balancer.until_logged(&["quorum lost", "0 of 1"]);
 }
 
 #[test]
