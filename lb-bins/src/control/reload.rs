@@ -134,12 +134,11 @@ impl Control {
             self.retire(&service, before.into_iter().filter(|(_, backend)| gone(backend)));
             service.settle();
             // Whoever was removed and is back need not go.
-            let here = service.endpoints();
             self.cuts.retain(|cut| {
                 let address = cut.backend.endpoint().address();
                 cut.place.server != service.key
                     || service.machine.backend(cut.place.backend).is_some()
-                    || !here.contains_key(&address)
+                    || !stay.contains_key(&address)
             });
             self.services.push(service);
         }

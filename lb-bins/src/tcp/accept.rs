@@ -3,8 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -27,6 +27,13 @@ const REST: Duration = Duration::from_millis(50);
 
 /// Descriptors that clients do not get; an eighth, where there are few.
 const MOST_KEPT_FREE: u64 = 64;
+
+/// The first descriptor that clients do not get. The limit is raised before anybody is accepted and
+/// stays from then on.
+static CEILING: LazyLock<u64> = LazyLock::new(|| {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    limit - (limit / 8).min(MOST_KEPT_FREE)
+});
 
 /// A listening address, and the route that its connections take.
 #[derive(Debug)]
@@ -98,11 +105,6 @@ impl Listener {
             }
             held
         });
-    }
-
-    /// Whether it accepts.
-    pub fn is_accepting(&self) -> bool {
-        *self.stage.borrow() == Stage::Accept
     }
 
     /// How often accepting rested because this host had run out of something.
@@ -216,9 +218,7 @@ fn reserve(client: &TcpStream) -> io::Result<OwnedFd> {
     let spare = fcntl_dupfd_cloexec(client, 0)?;
     // The system gives out the lowest number that is free, so that the number tells how many are
     // in use (`open(2)`).
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let ceiling = limit - (limit / 8).min(MOST_KEPT_FREE);
-    if spare.as_raw_fd() as u64 >= ceiling {
+    if spare.as_raw_fd() as u64 >= *CEILING {
         return Err(Errno::MFILE.into());
     }
     Ok(spare)
