@@ -9,6 +9,7 @@ mod support;
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Instant;
 
 use lb_core::{
     Action, Algorithm, BackendConfig, BackendId, Director, Health, VirtualServer,
@@ -37,11 +38,11 @@ fn verdict(size: usize, algorithm: Algorithm) -> Contender<'static> {
     let mut server = VirtualServer::new(config, algorithm.scheduler()).expect("names are unique");
     let director: Director<IpAddr> = Director::new(server.published().clone());
     let unlucky = BackendId::new(size as u32 / 2);
-    let mut up = true;
+    let (now, mut up) = (Instant::now(), true);
     Contender::ours(algorithm.name(), move |times| {
         for _ in 0..times {
             up = !up;
-            server.handle_health(unlucky, if up { Health::UP } else { Health::Down });
+            server.handle_health(now, unlucky, if up { Health::UP } else { Health::Down });
             while let Some(action) = server.poll_action() {
                 match action {
                     Action::Publish(pool) => director.publish(pool),

@@ -2,6 +2,7 @@
 #![cfg_attr(fuzzing, no_main)]
 
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
 use fuzz::arbitrary::{self, Arbitrary};
 use lb_core::{
@@ -82,6 +83,7 @@ impl Known {
 /// What must hold, and what was seen so far.
 struct Run {
     server: VirtualServer<()>,
+    now: Instant,
     known: Vec<Known>,
     config: Configuration,
     rule: QuorumRule,
@@ -101,6 +103,7 @@ impl Script {
         let Ok(server) = VirtualServer::new(config, algorithm(self.algorithm)) else { return };
         let mut run = Run {
             server,
+            now: Instant::now(),
             known: Vec::new(),
             config: self.first.clone(),
             rule,
@@ -152,7 +155,7 @@ impl Run {
                 };
                 let id = self.target(backend);
                 let known = self.change(id, |known| known.admin = word);
-                assert_eq!(self.server.set_admin(id, word), known);
+                assert_eq!(self.server.set_admin(self.now, id, word), known);
             }
             Step::Drain => self.drain(),
             Step::Health { backend, up, reports } => {
@@ -161,11 +164,11 @@ impl Run {
                 let health = if up { Health::Up { weight } } else { Health::Down };
                 let id = self.target(backend);
                 self.change(id, |known| known.health = Some(health));
-                self.server.handle_health(id, health);
+                self.server.handle_health(self.now, id, health);
             }
             Step::Reconfigure(configuration) => {
                 let Some((config, rule)) = configuration.build() else { return };
-                if self.server.reconfigure(config).is_ok() {
+                if self.server.reconfigure(self.now, config).is_ok() {
                     self.learn(configuration, rule);
                 }
             }
@@ -173,7 +176,7 @@ impl Run {
             Step::Weight { backend, weight } => {
                 let id = self.target(backend);
                 let known = self.change(id, |known| known.weight = weight);
-                assert_eq!(self.server.set_weight(id, Weight::new(weight.into())), known);
+                assert_eq!(self.server.set_weight(self.now, id, Weight::new(weight.into())), known);
             }
         }
     }

@@ -1,10 +1,11 @@
-//! A place that flows can be sent to, and the count of those that are there now.
+//! A place that flows can be sent to.
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::limits::Limits;
+use crate::load::Load;
 
 /// The identity of a backend: issued once by a [`VirtualServer`](crate::VirtualServer), never
 /// reused, kept over every change of weight, health and configuration.
@@ -29,38 +30,6 @@ impl fmt::Display for BackendId {
     }
 }
 
-/// Live counters of one backend: the only state that the data plane writes.
-///
-/// They belong to the backend's identity, not to a pool, and so survive every change of the set.
-/// A cache line each, so that two workers counting on neighbours do not slow each other down.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-pub struct Load {
-    active: AtomicU32,
-    total: AtomicU64,
-}
-
-impl Load {
-    /// Flows that hold a [`Lease`] now.
-    pub fn active(&self) -> u32 {
-        self.active.load(Ordering::Relaxed)
-    }
-
-    /// Leases ever taken.
-    pub fn total(&self) -> u64 {
-        self.total.load(Ordering::Relaxed)
-    }
-
-    fn enter(&self) {
-        self.active.fetch_add(1, Ordering::Relaxed);
-        self.total.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn leave(&self) {
-        self.active.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// A backend: keepalived's `real_server`, nginx's upstream `server`.
 ///
 /// `E` is whatever the embedder balances over: a socket address, a tower service, a channel.
@@ -69,23 +38,50 @@ pub struct Backend<E = SocketAddr> {
     id: BackendId,
     name: Arc<str>,
     endpoint: E,
+    priority: u8,
+    zone: Option<Arc<str>>,
     load: Arc<Load>,
 }
 
 impl<E> Backend<E> {
-    /// A backend with fresh counters. `name` must be stable and unique within a pool: hashing
-    /// schedulers place a backend by it, so that two directors agree whatever ids they issued.
+    /// A backend with fresh counters, without limits, of priority 0 and in no zone. `name` must be
+    /// stable and unique within a pool: hashing schedulers place a backend by it, so that two
+    /// directors agree whatever ids they issued.
     pub fn new(id: BackendId, name: impl Into<Arc<str>>, endpoint: E) -> Self {
-        Self { id, name: name.into(), endpoint, load: Arc::default() }
+        let (priority, zone) = (0, None);
+        Self { id, name: name.into(), endpoint, priority, zone, load: Arc::default() }
     }
 
-    /// This backend with another endpoint: same identity, same counters.
+    /// This backend, taking no more flows at once than `limits` allow. They belong to its identity,
+    /// as the counters do: every copy of it is held to them.
+    #[must_use]
+    pub fn limited(self, limits: Limits) -> Self {
+        self.load.limit(limits);
+        self
+    }
+
+    /// This backend in the group of this `priority`: 0, the default, is tried first. See
+    /// [`Priorities`](crate::scheduler::Priorities).
+    #[must_use]
+    pub fn at_priority(self, priority: u8) -> Self {
+        Self { priority, ..self }
+    }
+
+    /// This backend in this zone, or in none. See [`Zones`](crate::scheduler::Zones).
+    #[must_use]
+    pub fn in_zone(self, zone: Option<Arc<str>>) -> Self {
+        Self { zone, ..self }
+    }
+
+    /// This backend with another endpoint: same identity, same counters, same place.
     #[must_use]
     pub fn with_endpoint<F>(&self, endpoint: F) -> Backend<F> {
         Backend {
             id: self.id,
             name: Arc::clone(&self.name),
             endpoint,
+            priority: self.priority,
+            zone: self.zone.clone(),
             load: Arc::clone(&self.load),
         }
     }
@@ -105,59 +101,18 @@ impl<E> Backend<E> {
         &self.endpoint
     }
 
+    /// Its group: 0 is tried first.
+    pub const fn priority(&self) -> u8 {
+        self.priority
+    }
+
+    /// The zone it is in, if any.
+    pub const fn zone(&self) -> Option<&Arc<str>> {
+        self.zone.as_ref()
+    }
+
     /// The live counters.
     pub const fn load(&self) -> &Arc<Load> {
         &self.load
-    }
-}
-
-/// One flow's stay at a backend: counts as active from creation to drop.
-///
-/// Hold it for as long as the connection or request lasts; dropping it at any point, a cancelled
-/// future included, leaves the counter exact.
-///
-/// ```
-/// use std::sync::Arc;
-/// use lb_core::{Backend, BackendId, Lease};
-///
-/// let backend = Arc::new(Backend::new(BackendId::new(0), "a", "10.0.0.1:80"));
-/// let lease = Lease::new(Arc::clone(&backend));
-/// assert_eq!((lease.load().active(), *lease.endpoint()), (1, "10.0.0.1:80"));
-/// drop(lease);
-/// assert_eq!((backend.load().active(), backend.load().total()), (0, 1));
-/// ```
-#[must_use = "the flow counts as over when the lease is dropped"]
-pub struct Lease<E = SocketAddr>(Arc<Backend<E>>);
-
-impl<E> Lease<E> {
-    /// Counts one more flow on `backend`.
-    pub fn new(backend: Arc<Backend<E>>) -> Self {
-        backend.load.enter();
-        Self(backend)
-    }
-
-    /// The backend, for holders that outlive the lease.
-    pub const fn backend(&self) -> &Arc<Backend<E>> {
-        &self.0
-    }
-}
-
-impl<E> Deref for Lease<E> {
-    type Target = Backend<E>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl<E> Drop for Lease<E> {
-    fn drop(&mut self) {
-        self.0.load.leave();
-    }
-}
-
-impl<E> fmt::Debug for Lease<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Lease").field(&self.0.name).finish()
     }
 }

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use rand::Rng;
 
-use crate::backend::{BackendId, Lease};
+use crate::backend::{Backend, BackendId};
 use crate::flow::{ClientKey, Flow};
+use crate::lease::Lease;
 use crate::persistence::{HashSeed, PersistenceConfig, PersistenceTable};
 use crate::pool::{NoBackend, Pool};
+use crate::queue::Queue;
 
 /// Gives out backends to any number of tasks at once.
 ///
@@ -25,10 +27,14 @@ use crate::pool::{NoBackend, Pool};
 /// | backend | existing flow | persisted client | new client |
 /// |---|---|---|---|
 /// | up | stays | stays | by the scheduler |
-/// | draining (weight 0) | stays | stays | elsewhere |
+/// | full | stays | served elsewhere, still belongs here | elsewhere |
+/// | draining (weight 0) | stays | stays; or is moved, if the pool [says so](Pool::moving_draining) | elsewhere |
 /// | down, in maintenance, removed | as its owner decides | moved, and belongs there from now on | elsewhere |
 /// | refused this flow | – | moved, and belongs there from now on | elsewhere |
 /// | back again | – | stays where it was moved to | by the scheduler |
+///
+/// If *elsewhere* there is room nowhere, a flow waits in the [queue](Self::with_queue), if there is
+/// one.
 ///
 /// Persistence decides in the middle column alone, and by these rules:
 ///
@@ -65,12 +71,36 @@ use crate::pool::{NoBackend, Pool};
 pub struct Director<K = IpAddr, E = SocketAddr> {
     pool: ArcSwap<Pool<E>>,
     persistence: Option<Shards<K>>,
+    queue: Option<(Arc<Queue>, Option<Duration>)>,
+}
+
+/// The line in which flows wait while every backend is full.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct QueueConfig {
+    /// How many flows may wait. Whoever comes then is refused.
+    pub length: NonZeroUsize,
+    /// How long each of them waits. Without it, until there is room.
+    pub timeout: Option<Duration>,
+}
+
+impl QueueConfig {
+    /// A line of at most `length` flows, each of which waits until there is room.
+    pub const fn new(length: NonZeroUsize) -> Self {
+        Self { length, timeout: None }
+    }
+
+    /// The same, where a flow waits no longer than `timeout`.
+    #[must_use]
+    pub const fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
+    }
 }
 
 impl<K: ClientKey, E> Director<K, E> {
     /// A director over a first pool.
     pub fn new(pool: impl Into<Arc<Pool<E>>>) -> Self {
-        Self { pool: ArcSwap::new(pool.into()), persistence: None }
+        Self { pool: ArcSwap::new(pool.into()), persistence: None, queue: None }
     }
 
     /// Remembers which backend a client was sent to, for `timeout` after its last flow. At most
@@ -92,9 +122,26 @@ impl<K: ClientKey, E> Director<K, E> {
         Self { persistence: Some(Shards::new(config)), ..self }
     }
 
+    /// Lets flows wait, first come, first served, while every backend that could take them is full:
+    #[cfg_attr(
+        feature = "service",
+        doc = "see [`Balance`](crate::service::Balance), which does the waiting."
+    )]
+    #[cfg_attr(not(feature = "service"), doc = "see `service::Balance`, which does the waiting.")]
+    ///
+    /// Nobody overtakes: while flows wait, [`assign`](Self::assign) says that all backends are full.
+    #[must_use]
+    pub fn with_queue(self, config: QueueConfig) -> Self {
+        let queue = Arc::new(Queue::new(config.length.get()));
+        Self { queue: Some((queue, config.timeout)), ..self }
+    }
+
     /// Replaces the pool: every assignment from now on sees the new one. Wait-free for readers.
     pub fn publish(&self, pool: Arc<Pool<E>>) {
         self.pool.store(pool);
+        if let Some((queue, _)) = &self.queue {
+            queue.call();
+        }
     }
 
     /// The pool that is published now.
@@ -115,11 +162,14 @@ impl<K: ClientKey, E> Director<K, E> {
         tried: &[BackendId],
         rng: &mut dyn Rng,
     ) -> Result<Lease<E>, NoBackend> {
-        self.assign_at(|| now, client, tried, rng)
+        match &self.queue {
+            Some((queue, _)) if queue.len() > 0 => Err(self.pool.load().all_full()),
+            _ => self.assign_at(|| now, client, tried, rng),
+        }
     }
 
-    /// As [`assign`](Self::assign), but asks for the time only if somebody has to know it: reading
-    /// a clock costs more than a pick.
+    /// As [`assign`](Self::assign), but for whoever is first in the queue; and asks for the time
+    /// only if somebody has to know it: reading a clock costs more than a pick.
     #[inline]
     pub(crate) fn assign_at(
         &self,
@@ -129,22 +179,54 @@ impl<K: ClientKey, E> Director<K, E> {
         rng: &mut dyn Rng,
     ) -> Result<Lease<E>, NoBackend> {
         let pool = self.pool.load();
-        let flow = Flow::new(client.flow_hash()).retried(tried);
-        match &self.persistence {
-            Some(shards) if pool.records_affinity() => {
-                let now = now();
-                // Held over the pick, so that two first flows of one client agree.
-                shards.with(flow.hash, |table| {
-                    let known = table.get(now, client);
-                    let backend = pool.pick(&flow.preferring(known), rng)?;
-                    if known != Some(backend.id()) {
-                        table.insert(now, client.clone(), backend.id());
-                    }
-                    Ok(Lease::new(Arc::clone(backend)))
-                })
+        let mut flow = Flow::new(client.flow_hash()).retried(tried);
+        let shards = self.persistence.as_ref().filter(|_| pool.records_affinity());
+        let now = (shards.is_some() || pool.is_timed()).then(now);
+        let since = now.filter(|_| pool.is_timed());
+        flow.now = since;
+        let (Some(shards), Some(now)) = (shards, now) else {
+            return self.enter(&pool, &flow, rng).map(|lease| lease.since(since));
+        };
+        // Held over the pick, so that two first flows of one client agree.
+        let assigned = shards.with(flow.hash, |table| {
+            let known = table.get(now, client);
+            // Where it belongs there will be room again.
+            let keeps = known.is_some_and(|home| !flow.has_tried(home) && pool.is_full(home));
+            let lease = self.enter(&pool, &flow.preferring(known), rng)?;
+            if known != Some(lease.id()) && !keeps {
+                table.insert(now, client.clone(), lease.id());
             }
-            _ => Ok(Lease::new(Arc::clone(pool.pick(&flow, rng)?))),
+            Ok(lease)
+        });
+        assigned.map(|lease| lease.since(since))
+    }
+
+    /// A place at a backend of the pool's choice.
+    #[inline]
+    fn enter(
+        &self,
+        pool: &Pool<E>,
+        flow: &Flow<'_>,
+        rng: &mut dyn Rng,
+    ) -> Result<Lease<E>, NoBackend> {
+        loop {
+            let backend: &Arc<Backend<E>> = pool.pick(flow, rng)?;
+            // Somebody else may have taken the last place; then there is one place less, and the
+            // next choice is another.
+            if let Some(lease) = Lease::try_new(backend) {
+                return Ok(lease.waking(self.queue.as_ref().map(|(queue, _)| queue)));
+            }
         }
+    }
+
+    /// The line of those who wait, and for how long.
+    pub(crate) const fn queue(&self) -> Option<&(Arc<Queue>, Option<Duration>)> {
+        self.queue.as_ref()
+    }
+
+    /// How many flows wait in the queue.
+    pub fn queued(&self) -> usize {
+        self.queue.as_ref().map_or(0, |(queue, _)| queue.len())
     }
 
     /// How many clients are remembered; 0 without persistence. O(shards).
@@ -200,6 +282,7 @@ impl<K, E> fmt::Debug for Director<K, E> {
         f.debug_struct("Director")
             .field("pool", &*self.pool.load())
             .field("persistence", &self.persistence.is_some())
+            .field("queue", &self.queue)
             .finish()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Instant;
 
 use crate::backend::BackendId;
 use crate::member::Member;
@@ -22,17 +23,21 @@ use crate::member::Member;
 pub struct Flow<'a> {
     /// The [`ClientKey`]'s hash: what hashing schedulers choose by.
     pub hash: u64,
-    /// The backend that this client already belongs to. Honoured as long as it is in the pool and
-    /// was not tried, even at weight 0.
+    /// The backend that this client already belongs to. Honoured as long as it is in the pool, has
+    /// room and was not tried; even at weight 0, unless the pool says otherwise.
     pub prefer: Option<BackendId>,
     /// Backends that refused this flow already: never chosen again for it.
     pub tried: &'a [BackendId],
+    /// When it comes, for schedulers that [look at the time](crate::Scheduler::is_timed).
+    pub now: Option<Instant>,
+    /// Whether a choice that did not look for room has met a backend without.
+    found_full: bool,
 }
 
 impl<'a> Flow<'a> {
     /// The first attempt of a flow without affinity.
     pub const fn new(hash: u64) -> Self {
-        Self { hash, prefer: None, tried: &[] }
+        Self { hash, prefer: None, tried: &[], now: None, found_full: false }
     }
 
     /// This flow after `tried` refused it.
@@ -47,11 +52,31 @@ impl<'a> Flow<'a> {
         Self { prefer: backend, ..self }
     }
 
-    /// Whether a scheduler may give this flow to `member`: it takes new flows and has not refused
-    /// this one.
+    /// This flow, which comes at `now`.
+    #[must_use]
+    pub const fn at(self, now: Instant) -> Self {
+        Self { now: Some(now), ..self }
+    }
+
+    /// This flow where a backend may be full: [`any_will_do`](Self::any_will_do) no more.
+    #[must_use]
+    pub const fn minding_limits(self) -> Self {
+        Self { found_full: true, ..self }
+    }
+
+    /// Whether a scheduler may give this flow to `member`: it takes new flows, has room, and has not
+    /// refused this one.
     #[inline]
     pub fn may_use(&self, member: &Member) -> bool {
-        !member.weight.is_zero() && !self.has_tried(member.id)
+        !member.weight.is_zero() && !self.has_tried(member.id) && !member.load.is_full()
+    }
+
+    /// Whether a scheduler need not ask [`may_use`](Self::may_use): whoever has a weight will do,
+    /// so that what was computed beforehand holds. A choice that turns out to be full is made again
+    /// with a flow for which this is false.
+    #[inline]
+    pub const fn any_will_do(&self) -> bool {
+        self.tried.is_empty() && !self.found_full
     }
 
     /// Whether `backend` refused this flow already.

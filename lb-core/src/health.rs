@@ -32,6 +32,12 @@ impl Weight {
         self.0 == 0
     }
 
+    /// So many times this weight, at most the largest.
+    #[must_use]
+    pub(crate) const fn times(self, factor: u16) -> Self {
+        Self(self.0.saturating_mul(factor))
+    }
+
     /// The greatest weight that both are multiples of; with [`ZERO`](Self::ZERO), the other one.
     #[must_use]
     pub const fn gcd(self, other: Self) -> Self {

@@ -35,9 +35,10 @@ use proptest::test_runner::{Config, TestCaseError, TestCaseResult, TestRunner};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
-use crate::backend::{Backend, BackendId, Lease};
+use crate::backend::{Backend, BackendId};
 use crate::flow::Flow;
 use crate::health::Weight;
+use crate::lease::Lease;
 use crate::pool::Pool;
 use crate::scheduler::Scheduler;
 

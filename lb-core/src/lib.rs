@@ -15,7 +15,7 @@
 //! let director = Director::<IpAddr>::new(Arc::clone(server.published()));
 //!
 //! let second = server.backends().nth(1).unwrap().id;
-//! server.handle_health(second, Health::UP);
+//! server.handle_health(Instant::now(), second, Health::UP);
 //! while let Some(action) = server.poll_action() {
 //!     match action {
 //!         Action::Publish(pool) => director.publish(pool),
@@ -46,7 +46,7 @@
 //! | [`Backend`] | a place that flows can be sent to; counts them by [`Lease`]s, under an identity that survives every change |
 //! | [`Weight`] | its share of new flows; 0 drains it |
 //! | [`Pool`] | one immutable snapshot: who lives, at which weight, scheduled how |
-//! | [`Scheduler`] | chooses a member of a pool for a flow; [`Algorithm`] knows fifteen by their names in the field |
+//! | [`Scheduler`] | chooses a member of a pool for a flow; [`Algorithm`] knows them by their names in the field |
 //! | [`Flow`] | what a scheduler may know of a connection or request: the client's hash, where it belongs, who refused it |
 //! | [`PersistenceTable`] | which client belongs to which backend, for a while |
 //! | [`Quorum`] | whether enough live to serve, with hysteresis |
@@ -72,7 +72,7 @@
 //! absolute, so that an input which changes nothing really changes nothing. Whatever a machine
 //! does can therefore be replayed in a test, in no time at all.
 //!
-//! [`VirtualServer`] has no timers and so no step 3. It is a convention and not a trait, because
+//! [`VirtualServer`] has a deadline only while a backend starts slowly. It is a convention and not a trait, because
 //! nothing is ever generic over "a machine".
 //!
 //! # Panics and errors
@@ -89,6 +89,7 @@
 //! |---|---|---|
 //! | `service` | yes | the tower edge: `Balance`, its layer, and `Env`, through which time and chance come in |
 //! | `system` | yes | `SystemEnv`: the clock and the dice of the system |
+//! | `tokio` | no | `TokioEnv`: the same with tokio's timers, for flows that wait in a queue |
 //! | `cookie` | no | signed sticky cookies: persistence that any balancer with the key can read |
 //! | `laws` | no | the property suite that every scheduler obeys, to hold your own against |
 
@@ -99,35 +100,46 @@ mod backend;
 pub mod cookie;
 mod director;
 mod env;
+mod estimate;
 mod flow;
 mod health;
 #[cfg(feature = "laws")]
 pub mod laws;
+mod lease;
+mod limits;
+mod load;
 mod member;
 mod persistence;
 mod pool;
+mod queue;
 mod quorum;
 pub mod scheduler;
 #[cfg(feature = "service")]
 pub mod service;
+mod sync;
 mod virtual_server;
 
-pub use backend::{Backend, BackendId, Lease, Load};
-pub use director::Director;
+pub use backend::{Backend, BackendId};
+pub use director::{Director, QueueConfig};
 pub use env::Env;
 #[cfg(feature = "system")]
 pub use env::SystemEnv;
+#[cfg(feature = "tokio")]
+pub use env::{TokioEnv, TokioSleep};
 pub use flow::{ClientKey, Flow, Granularity, stable_hash};
 pub use health::{Admin, Health, ReportedWeight, Weight};
+pub use lease::{Lease, Outcome};
+pub use limits::{Limits, LimitsError};
+pub use load::Load;
 pub use member::Member;
 pub use persistence::{
     HashSeed, PersistenceConfig, PersistenceTable, Replicated, SeededHasher, Stamp, Update,
 };
-pub use pool::{NoBackend, Pool};
+pub use pool::{Census, NoBackend, Pool};
 pub use quorum::{Quorum, QuorumChange, QuorumError, QuorumRule, Strength};
 pub use rand;
 pub use scheduler::{Algorithm, Scheduler, UnknownAlgorithm};
 pub use virtual_server::{
-    Action, BackendConfig, BackendState, BackendStatus, ConfigError, Event, SorryMode, SorryServer,
-    VirtualServer, VirtualServerConfig,
+    Action, BackendConfig, BackendState, BackendStatus, ConfigError, DrainingClients, Event,
+    SorryMode, SorryServer, VirtualServer, VirtualServerConfig,
 };

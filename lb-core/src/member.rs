@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::backend::{BackendId, Load};
+use crate::backend::BackendId;
 use crate::health::Weight;
+use crate::load::Load;
 
 /// What a [`Scheduler`](crate::Scheduler) sees of one backend: never the endpoint.
 #[derive(Clone, Debug)]
@@ -23,6 +24,12 @@ pub struct Member {
     /// Where [`Ketama`](crate::scheduler::Ketama) begins the backend's points: the unfinished CRC-32
     /// of the name, as nginx takes it.
     pub ketama_seed: u32,
+    /// The group it is in: 0 is tried first.
+    pub priority: u8,
+    /// How many backends are configured at this priority, alive or not.
+    pub peers: u32,
+    /// The zone it is in, if any.
+    pub zone: Option<Arc<str>>,
     /// The live counters.
     pub load: Arc<Load>,
 }

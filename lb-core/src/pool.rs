@@ -1,6 +1,6 @@
 //! One immutable snapshot of everything that a pick needs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +28,13 @@ pub enum NoBackend {
     AllDraining {
         /// How many backends are alive.
         alive: usize,
+    },
+    /// Backends would take new flows, but are full: they have as many as their
+    /// [limits](crate::Limits) allow.
+    #[error("all backends that are left have as many flows as they may: {full}")]
+    AllFull {
+        /// How many backends are full.
+        full: usize,
     },
     /// Every backend that takes new flows refused this one.
     #[error("all {tried} usable backends were tried")]
@@ -67,28 +74,82 @@ pub struct Pool<E = SocketAddr> {
     generation: u64,
     configured: usize,
     records_affinity: bool,
+    moves_draining: bool,
+    /// Whether any of the backends can be full.
+    is_limited: bool,
+    is_timed: bool,
+}
+
+/// What is configured, whoever of it lives: what the live ones are a part of.
+///
+/// ```
+/// use lb_core::Census;
+///
+/// // Four backends, three of them of priority 0; all weights are multiples of 100.
+/// let census = Census::of([(100, 0), (300, 0), (100, 0), (200, 1)]);
+/// assert_eq!((census.unit().value(), census.total()), (100, 4));
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Census {
+    unit: Weight,
+    priorities: HashMap<u8, u32>,
+}
+
+impl Census {
+    /// Of every configured backend the weight and the priority.
+    pub fn of<W: Into<Weight>>(configured: impl IntoIterator<Item = (W, u8)>) -> Self {
+        let mut census = Self { unit: Weight::ZERO, priorities: HashMap::new() };
+        for (weight, priority) in configured {
+            census.unit = census.unit.gcd(weight.into());
+            *census.priorities.entry(priority).or_default() += 1;
+        }
+        census
+    }
+
+    /// What all weights have in common, at least 1: the weight that counts as one where weights are
+    /// laid out in points, so that rings are as small for weights 100 and 200 as for 1 and 2.
+    pub fn unit(&self) -> Weight {
+        self.unit.max(Weight::ONE)
+    }
+
+    /// The same where every weight is given `times` as large.
+    #[must_use]
+    pub(crate) fn scaled(self, times: u16) -> Self {
+        Self { unit: self.unit().times(times), ..self }
+    }
+
+    /// How many backends are configured.
+    pub fn total(&self) -> usize {
+        self.priorities.values().map(|&count| count as usize).sum()
+    }
+
+    /// How many of them at this priority.
+    fn at(&self, priority: u8) -> u32 {
+        self.priorities.get(&priority).copied().unwrap_or(0)
+    }
 }
 
 impl<E> Pool<E> {
     /// A snapshot of `members` in their configured order, scheduled by `previous` rebuilt over
-    /// them. O(n log n), or what the scheduler's `rebuild` costs.
+    /// them: of a configuration that has no other backends, whose unit of weight is 1. O(n log n),
+    /// or what the scheduler's `rebuild` costs.
     ///
     /// Of two members with one identity only the first is kept.
     pub fn new(
         members: impl IntoIterator<Item = (Arc<Backend<E>>, Weight)>,
         previous: &dyn Scheduler,
     ) -> Self {
-        Self::in_units(Weight::ONE, members, previous)
+        let members: Vec<_> = members.into_iter().collect();
+        let census = members.iter().map(|(backend, _)| (Weight::ONE, backend.priority()));
+        Self::out_of(&Census::of(census), members, previous)
     }
 
-    /// The same, where everything that is configured weighs a multiple of `unit`: rings are then
-    /// as small for weights 100 and 200 as for 1 and 2.
-    pub fn in_units(
-        unit: Weight,
+    /// The same, where `members` are what lives of a configuration.
+    pub fn out_of(
+        census: &Census,
         members: impl IntoIterator<Item = (Arc<Backend<E>>, Weight)>,
         previous: &dyn Scheduler,
     ) -> Self {
-        let unit = unit.max(Weight::ONE);
         let mut seen = HashSet::new();
         let members = members.into_iter().filter(|(backend, _)| seen.insert(backend.id()));
         let (views, backends): (Vec<_>, Vec<_>) = members
@@ -96,9 +157,12 @@ impl<E> Pool<E> {
                 let view = Member {
                     id: backend.id(),
                     weight,
-                    unit,
+                    unit: census.unit(),
                     place: stable_hash(backend.name().as_bytes()),
                     ketama_seed: ketama::seed(backend.name()),
+                    priority: backend.priority(),
+                    peers: census.at(backend.priority()),
+                    zone: backend.zone().cloned(),
                     load: Arc::clone(backend.load()),
                 };
                 (view, backend)
@@ -108,27 +172,22 @@ impl<E> Pool<E> {
         positions.sort_unstable();
         let scheduler = previous.rebuild(&views);
         Self {
-            configured: views.len(),
+            configured: census.total().max(views.len()),
+            is_limited: views.iter().any(|view| !view.load.limits().is_none()),
+            is_timed: scheduler.is_timed(),
             members: views.into(),
             backends: backends.into(),
             positions: positions.into(),
             scheduler,
             generation: 0,
             records_affinity: true,
+            moves_draining: false,
         }
     }
 
     /// A pool without members.
     pub fn empty(previous: &dyn Scheduler) -> Self {
         Self::new([], previous)
-    }
-
-    /// Out of how many configured backends these are the live ones: the reason that
-    /// [`pick`](Self::pick) gives when there are none.
-    #[must_use]
-    pub fn out_of(mut self, configured: usize) -> Self {
-        self.configured = configured.max(self.members.len());
-        self
     }
 
     /// The snapshot's number: grows by one with every publication.
@@ -146,8 +205,16 @@ impl<E> Pool<E> {
         self
     }
 
-    /// The backend for `flow`: the preferred one if it is here and untried, else the scheduler's
-    /// choice.
+    /// A pool that does not honour a preference for a backend at weight 0: clients of draining
+    /// backends go elsewhere.
+    #[must_use]
+    pub fn moving_draining(mut self, moves: bool) -> Self {
+        self.moves_draining = moves;
+        self
+    }
+
+    /// The backend for `flow`: the preferred one if it is here, has room and is untried, else the
+    /// scheduler's choice.
     ///
     /// Takes no lock, allocates nothing, never blocks. What it costs is the scheduler's pick.
     ///
@@ -156,11 +223,21 @@ impl<E> Pool<E> {
     #[inline]
     pub fn pick(&self, flow: &Flow<'_>, rng: &mut dyn Rng) -> Result<&Arc<Backend<E>>, NoBackend> {
         if let Some(preferred) = flow.prefer.filter(|&id| !flow.has_tried(id))
-            && let Some(backend) = self.backend(preferred)
+            && let Some(position) = self.position(preferred)
+            && !(self.moves_draining && self.members[position].weight.is_zero())
+            && !self.backends[position].load().is_full()
         {
-            return Ok(backend);
+            return Ok(&self.backends[position]);
         }
-        let chosen = self.scheduler.pick(&self.members, flow, rng);
+        let mut chosen = self.scheduler.pick(&self.members, flow, rng);
+        // Where nobody is full, looking at every choice's counters would double its cost.
+        if self.is_limited
+            && flow.any_will_do()
+            && chosen
+                .is_none_or(|index| self.members.get(index).is_none_or(|one| one.load.is_full()))
+        {
+            chosen = self.scheduler.pick(&self.members, &flow.minding_limits(), rng);
+        }
         // A scheduler of somebody else's may point beyond the members: then it chose nobody.
         match chosen.and_then(|index| self.backends.get(index)) {
             Some(backend) => Ok(backend),
@@ -170,21 +247,48 @@ impl<E> Pool<E> {
 
     #[cold]
     fn refusal(&self, flow: &Flow<'_>) -> NoBackend {
+        let takes_flows = || self.members.iter().filter(|member| !member.weight.is_zero());
         if self.configured == 0 {
             NoBackend::Empty
         } else if self.members.is_empty() {
             NoBackend::AllDown { configured: self.configured }
-        } else if self.members.iter().all(|member| member.weight.is_zero()) {
+        } else if takes_flows().next().is_none() {
             NoBackend::AllDraining { alive: self.members.len() }
         } else {
-            NoBackend::AllTried { tried: flow.tried.len() }
+            match takes_flows().filter(|member| !flow.has_tried(member.id)).count() {
+                0 => NoBackend::AllTried { tried: flow.tried.len() },
+                full => NoBackend::AllFull { full },
+            }
         }
+    }
+
+    /// Whether the backend with this identity is here, in service for those who belong to it, but
+    /// without room.
+    pub(crate) fn is_full(&self, id: BackendId) -> bool {
+        self.backend(id).is_some_and(|backend| backend.load().is_full())
+    }
+
+    /// What to say to whoever comes while others wait for room.
+    #[cold]
+    pub(crate) fn all_full(&self) -> NoBackend {
+        let full = self.members.iter().filter(|member| !member.weight.is_zero()).count();
+        NoBackend::AllFull { full }
+    }
+
+    /// Whether choosing, or what comes of it, takes the time into account.
+    #[inline]
+    pub(crate) const fn is_timed(&self) -> bool {
+        self.is_timed
     }
 
     /// The backend with this identity. O(log n).
     pub fn backend(&self, id: BackendId) -> Option<&Arc<Backend<E>>> {
+        self.backends.get(self.position(id)?)
+    }
+
+    fn position(&self, id: BackendId) -> Option<usize> {
         let slot = self.positions.binary_search_by_key(&id, |&(id, _)| id).ok()?;
-        self.backends.get(self.positions[slot].1 as usize)
+        Some(self.positions[slot].1 as usize)
     }
 
     /// What the scheduler sees, in configured order.

@@ -1,5 +1,7 @@
 //! Quorum with hysteresis against the two lines of arithmetic that it comes down to.
 
+mod support;
+
 use lb_core::{
     Action, Algorithm, BackendConfig, ConfigError, Event, Health, Quorum, QuorumChange,
     QuorumError, QuorumRule, Strength, VirtualServer, VirtualServerConfig, Weight,
@@ -168,7 +170,7 @@ fn servers_that_fail_together_lose_it_once() {
 
     let ids: Vec<_> = server.backends().map(|backend| backend.id).collect();
     for &id in &ids[..3] {
-        server.handle_health(id, Health::Down);
+        server.handle_health(support::start(), id, Health::Down);
     }
     let told = events(&mut server);
     assert_eq!(told.len(), 4, "{told:?}");
@@ -176,11 +178,11 @@ fn servers_that_fail_together_lose_it_once() {
     assert_eq!(told[3], Event::QuorumLost { strength });
 
     // Lost and gained again between two drains is nothing.
-    server.handle_health(ids[0], Health::UP);
-    server.handle_health(ids[1], Health::UP);
+    server.handle_health(support::start(), ids[0], Health::UP);
+    server.handle_health(support::start(), ids[1], Health::UP);
     events(&mut server);
-    server.handle_health(ids[0], Health::Down);
-    server.handle_health(ids[0], Health::UP);
+    server.handle_health(support::start(), ids[0], Health::Down);
+    server.handle_health(support::start(), ids[0], Health::UP);
     assert!(
         events(&mut server)
             .iter()
@@ -209,20 +211,20 @@ fn weights_and_rules_are_judged_anew() {
     };
     assert_eq!(lost(events(&mut server)), Some(false));
     // An edit that changes nothing tells nothing.
-    server.reconfigure(of(15)).unwrap();
+    server.reconfigure(support::start(), of(15)).unwrap();
     assert_eq!(lost(events(&mut server)), None);
     // A script's weight.
-    server.handle_health(id, Health::Up { weight: Weight::new(4).into() });
+    server.handle_health(support::start(), id, Health::Up { weight: Weight::new(4).into() });
     assert_eq!(lost(events(&mut server)), Some(true));
     // A lower rule.
-    server.reconfigure(of(14)).unwrap();
+    server.reconfigure(support::start(), of(14)).unwrap();
     assert_eq!(lost(events(&mut server)), Some(false));
     // The administrator's weight.
-    server.handle_health(id, Health::UP);
-    server.set_weight(id, Weight::ZERO);
+    server.handle_health(support::start(), id, Health::UP);
+    server.set_weight(support::start(), id, Weight::ZERO);
     assert_eq!(lost(events(&mut server)), Some(true));
     // A quorum that is refused changes nothing.
-    assert!(server.reconfigure(of(21)).is_err());
+    assert!(server.reconfigure(support::start(), of(21)).is_err());
     assert_eq!(lost(events(&mut server)), None);
     assert_eq!(server.quorum().rule().up_at(), 14);
 }

@@ -19,7 +19,7 @@ use lb_core::Env;
 use lb_core::rand::Rng;
 use lb_core::rand::rngs::Xoshiro256PlusPlus;
 use lb_core::service::{Balance, BalanceError, Dispatch, EachService, Undelivered};
-use lb_core::{Algorithm, Backend, BackendId, Director, Lease, NoBackend, Pool, Weight};
+use lb_core::{Algorithm, Backend, BackendId, Census, Director, Lease, NoBackend, Pool, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, Strategy, prop_assert, prop_assert_eq, proptest};
 use tower::util::BoxCloneService;
@@ -37,6 +37,12 @@ impl Frozen {
 }
 
 impl Env for Frozen {
+    type Sleep = std::future::Pending<()>;
+
+    fn sleep_until(&self, _: Instant) -> Self::Sleep {
+        std::future::pending()
+    }
+
     fn now(&self) -> Instant {
         self.0
     }
@@ -195,9 +201,11 @@ fn there_is_a_reason_when_nobody_is_there() {
     };
     let scheduler = Algorithm::Wlc.scheduler();
     assert_eq!(ask(Pool::empty(&*scheduler)), NoBackend::Empty);
-    assert_eq!(ask(Pool::empty(&*scheduler).out_of(3)), NoBackend::AllDown { configured: 3 });
+    let three = Census::of([(1, 0); 3]);
+    let nobody = Pool::out_of(&three, [], &*scheduler);
+    assert_eq!(ask(nobody), NoBackend::AllDown { configured: 3 });
     assert_eq!(
-        ask(support::pool(Algorithm::Wlc, &[0, 0]).out_of(3)),
+        ask(Pool::out_of(&three, support::alphabet(&[0, 0]), &*scheduler)),
         NoBackend::AllDraining { alive: 2 }
     );
     let pool = support::pool(Algorithm::Wlc, &[0, 1]);

@@ -107,13 +107,13 @@ proptest! {
             match input {
                 Input::Admin(place, admin) => {
                     if let Some(at) = known(&model, place) {
-                        prop_assert!(server.set_admin(model[at].1.id, admin));
+                        prop_assert!(server.set_admin(support::start(), model[at].1.id, admin));
                         model[at].1.admin = admin;
                     }
                 }
                 Input::Weight(place, weight) => {
                     if let Some(at) = known(&model, place) {
-                        prop_assert!(server.set_weight(model[at].1.id, Weight::new(weight)));
+                        prop_assert!(server.set_weight(support::start(), model[at].1.id, Weight::new(weight)));
                         model[at].1.weight = weight;
                     }
                 }
@@ -124,7 +124,7 @@ proptest! {
                             Some(None) => Health::UP,
                             Some(Some(weight)) => Health::Up { weight: Weight::new(weight).into() },
                         };
-                        server.handle_health(model[at].1.id, health);
+                        server.handle_health(support::start(), model[at].1.id, health);
                         model[at].1.verdict = Some(verdict);
                     }
                 }
@@ -133,7 +133,7 @@ proptest! {
                     must_publish = true;
                 }
                 Input::Reload(shares) => {
-                    server.reconfigure(config(&shares)).unwrap();
+                    server.reconfigure(support::start(), config(&shares)).unwrap();
                     must_publish = true;
                     let gone: Vec<_> = model.iter().map(|(_, known)| known.id).collect();
                     model = shares.iter().zip(server.backends()).map(|(&(name, weight), status)| {
@@ -151,8 +151,8 @@ proptest! {
                     }).collect();
                     // A verdict that comes late finds nobody.
                     for id in gone.into_iter().filter(|&id| model.iter().all(|(_, known)| known.id != id)) {
-                        server.handle_health(id, Health::Down);
-                        prop_assert!(!server.set_admin(id, Admin::Drain));
+                        server.handle_health(support::start(), id, Health::Down);
+                        prop_assert!(!server.set_admin(support::start(), id, Admin::Drain));
                     }
                 }
                 Input::Serve => {
@@ -238,7 +238,7 @@ proptest! {
         let id = server.backends().next().unwrap().id;
         for reports in reports {
             let weight = reports.iter().fold(lb_core::ReportedWeight::NONE, |all, &one| all.and(Weight::new(one)));
-            server.handle_health(id, Health::Up { weight });
+            server.handle_health(support::start(), id, Health::Up { weight });
             let deltas: i64 = reports.iter().map(|&one| i64::from(one) - i64::from(base)).sum();
             let due = (i64::from(base) + deltas).clamp(0, 65_535);
             prop_assert_eq!(i64::from(server.backends().next().unwrap().weight.value()), due);
@@ -252,13 +252,15 @@ fn a_backend_that_gets_its_first_check_stays_up_until_the_verdict() {
     let scheduler = Algorithm::Rr.scheduler();
     let mut server = VirtualServer::new(VirtualServerConfig::of([unchecked]), scheduler).unwrap();
     while server.poll_action().is_some() {}
-    server.reconfigure(VirtualServerConfig::of([BackendConfig::named("a")])).unwrap();
+    server
+        .reconfigure(support::start(), VirtualServerConfig::of([BackendConfig::named("a")]))
+        .unwrap();
     while let Some(action) = server.poll_action() {
         assert!(!matches!(action, Action::Notify(_)), "nothing happened to it: {action:?}");
     }
     assert_eq!(server.published().backends().len(), 1);
     let id = server.backends().next().unwrap().id;
-    server.handle_health(id, Health::Down);
+    server.handle_health(support::start(), id, Health::Down);
     while server.poll_action().is_some() {}
     assert!(server.published().backends().is_empty());
 }
@@ -269,7 +271,7 @@ fn a_new_endpoint_is_published() {
     let mut server = VirtualServer::new(at(1), Algorithm::Rr.scheduler()).unwrap();
     while server.poll_action().is_some() {}
     let lease = Lease::new(Arc::clone(&server.published().backends()[0]));
-    server.reconfigure(at(2)).unwrap();
+    server.reconfigure(support::start(), at(2)).unwrap();
     let Some(Action::Publish(pool)) = server.poll_action() else { panic!("not published") };
     let backend = &pool.backends()[0];
     assert_eq!((*backend.endpoint(), *lease.endpoint()), (2, 1));
@@ -281,7 +283,7 @@ fn a_refused_configuration_changes_nothing() {
     let mut server =
         VirtualServer::new(config(&[("a", 1), ("b", 2)]), Algorithm::Rr.scheduler()).unwrap();
     while server.poll_action().is_some() {}
-    assert!(server.reconfigure(config(&[("c", 1), ("c", 1)])).is_err());
+    assert!(server.reconfigure(support::start(), config(&[("c", 1), ("c", 1)])).is_err());
     assert!(server.poll_action().is_none());
     assert_eq!(server.backends().map(|backend| backend.name).collect::<Vec<_>>(), ["a", "b"]);
 }

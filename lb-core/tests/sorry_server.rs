@@ -50,7 +50,11 @@ fn names<'a>(pool: &'a Pool<&'static str>) -> Vec<&'a str> {
 /// Puts exactly the first `count` backends up.
 fn raise(server: &mut Server, count: usize) {
     for (place, id) in ids(server).into_iter().enumerate() {
-        server.handle_health(id, if place < count { Health::UP } else { Health::Down });
+        server.handle_health(
+            support::start(),
+            id,
+            if place < count { Health::UP } else { Health::Down },
+        );
     }
 }
 
@@ -82,7 +86,7 @@ fn all_drained_is_as_good_as_none_alive() {
     let mut server = server(Some(("sorry", SorryMode::NoneAlive)));
     raise(&mut server, 3);
     for id in ids(&server) {
-        server.set_weight(id, Weight::ZERO);
+        server.set_weight(support::start(), id, Weight::ZERO);
     }
     drain(&mut server);
     assert_eq!(names(server.published()), ["sorry"]);
@@ -96,8 +100,8 @@ fn it_never_counts() {
     assert!(!server.quorum().is_up());
     // Nor does anybody say how it is.
     let sorry = server.sorry().unwrap().id();
-    server.handle_health(sorry, Health::Down);
-    assert!(!server.set_weight(sorry, Weight::MAX));
+    server.handle_health(support::start(), sorry, Health::Down);
+    assert!(!server.set_weight(support::start(), sorry, Weight::MAX));
     assert!(drain(&mut server).is_empty());
     assert_eq!(names(server.published()), ["sorry"]);
 }
@@ -107,9 +111,9 @@ fn changes_below_quorum_publish_nothing() {
     let mut server = server(Some(("sorry", SorryMode::QuorumLost)));
     drain(&mut server);
     for id in ids(&server) {
-        server.handle_health(id, Health::UP);
+        server.handle_health(support::start(), id, Health::UP);
         assert!(drain(&mut server).is_empty() || server.quorum().is_up());
-        server.handle_health(id, Health::Down);
+        server.handle_health(support::start(), id, Health::Down);
         assert!(drain(&mut server).is_empty());
     }
 }
@@ -120,12 +124,12 @@ fn taking_it_away_puts_the_live_ones_back() {
     raise(&mut server, 1);
     drain(&mut server);
     assert_eq!(names(server.published()), ["sorry"]);
-    server.reconfigure(config(None)).unwrap();
+    server.reconfigure(support::start(), config(None)).unwrap();
     drain(&mut server);
     assert_eq!(names(server.published()), ["a"]);
     assert!(server.published().records_affinity());
     // And bringing it back takes them out again.
-    server.reconfigure(config(Some(("sorry", SorryMode::QuorumLost)))).unwrap();
+    server.reconfigure(support::start(), config(Some(("sorry", SorryMode::QuorumLost)))).unwrap();
     drain(&mut server);
     assert_eq!(names(server.published()), ["sorry"]);
 }
@@ -154,7 +158,7 @@ fn one_that_is_the_only_backend_is_published_when_it_recovers() {
     drain(&mut server);
     assert!(!server.published().records_affinity());
     let id = ids(&server)[0];
-    server.handle_health(id, Health::UP);
+    server.handle_health(support::start(), id, Health::UP);
     let pools = drain(&mut server);
     assert_eq!(pools.len(), 1);
     assert!(pools[0].records_affinity());
@@ -164,7 +168,7 @@ fn one_that_is_the_only_backend_is_published_when_it_recovers() {
 fn it_keeps_its_identity() {
     let mut server = server(Some(("sorry", SorryMode::QuorumLost)));
     let before = server.sorry().unwrap().clone();
-    server.reconfigure(config(Some(("sorry", SorryMode::NoneAlive)))).unwrap();
+    server.reconfigure(support::start(), config(Some(("sorry", SorryMode::NoneAlive)))).unwrap();
     let after = server.sorry().unwrap();
     assert_eq!(before.id(), after.id());
     assert!(Arc::ptr_eq(before.load(), after.load()));
@@ -179,7 +183,7 @@ fn it_keeps_its_identity_when_it_changes_sides() {
 
     let mut swapped = config(Some(("a", SorryMode::QuorumLost)));
     swapped.backends[0] = BackendConfig::named("sorry");
-    server.reconfigure(swapped).unwrap();
+    server.reconfigure(support::start(), swapped).unwrap();
     assert_eq!((ids(&server)[0], server.sorry().unwrap().id()), (sorry, a));
 }
 
@@ -233,9 +237,9 @@ proptest! {
         for (place, word) in steps {
             let id = ids(&server)[place];
             match word {
-                0 => server.handle_health(id, Health::Down),
-                1 => server.handle_health(id, Health::UP),
-                _ => server.handle_health(id, Health::Up { weight: Weight::ZERO.into() }),
+                0 => server.handle_health(support::start(), id, Health::Down),
+                1 => server.handle_health(support::start(), id, Health::UP),
+                _ => server.handle_health(support::start(), id, Health::Up { weight: Weight::ZERO.into() }),
             }
             for pool in drain(&mut server) {
                 let live = server.strength().weight > 0;

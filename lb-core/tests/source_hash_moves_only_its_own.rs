@@ -191,7 +191,7 @@ fn what_configured_weights_have_in_common_does_not_count() {
         let mut server = VirtualServer::new(config, Algorithm::Sh.scheduler()).unwrap();
         let ids: Vec<_> = server.backends().map(|status| status.id).collect();
         for &backend in alive {
-            server.handle_health(ids[backend], Health::UP);
+            server.handle_health(support::start(), ids[backend], Health::UP);
         }
         while server.poll_action().is_some() {}
         let pool = Arc::clone(server.published());

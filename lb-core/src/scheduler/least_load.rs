@@ -1,11 +1,11 @@
 //! `lc`, `wlc`, `sed`, `nq`: the backend with the least to do.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Scheduler, below};
+use super::Scheduler;
+use super::least::{PerShare, least};
 use crate::flow::Flow;
 use crate::member::Member;
 
@@ -31,6 +31,11 @@ pub enum Cost {
 /// light load to one backend (the kernel hides this by also counting connections that have ended;
 /// a proxy has none of those); drawing from a generator of zeros is the kernel's order.
 ///
+/// A backend whose flows [fail](crate::Outcome) is never idle for long enough to look busy. To its
+/// own cost is added, of the mean cost of all, the share of its flows that failed: as much as it
+/// would have if they had stayed as long as everybody else's. It gets no more than its part then,
+/// and none of the kernel's schedulers does that.
+///
 /// Two pickers at once may see the same counters and choose the same backend: the cost of the
 /// choice is then above the least by as many flows as there are pickers at once. For pools of many
 /// hundreds take [`PowerOfTwo`](super::PowerOfTwo), which looks at two counters instead of all.
@@ -46,81 +51,28 @@ impl LeastLoad {
     }
 }
 
-/// A cost as the fraction that it is.
-type Fraction = (u64, u64);
-
-fn compare(a: Fraction, b: Fraction) -> Ordering {
-    // 33 bits of flows times 16 bits of weight.
-    (a.0 * b.1).cmp(&(b.0 * a.1))
-}
-
-/// The member of least cost; where several are, one drawn by `tie_share`.
-#[inline]
-fn least(
-    members: &[Member],
-    flow: &Flow<'_>,
-    rng: &mut dyn Rng,
-    cost: impl Fn(u64, u64) -> Fraction,
-    tie_share: impl Fn(u64) -> u64,
-) -> Option<usize> {
-    let usable = || members.iter().enumerate().filter(|(_, member)| flow.may_use(member));
-    let cost_of = |member: &Member| cost(u64::from(member.load.active()), u64::from(member.weight));
-    let share_of = |member: &Member| tie_share(u64::from(member.weight));
-
-    let (first, member) = usable().next()?;
-    let mut best = (first, cost_of(member));
-    let (mut tied, mut tied_shares) = (1_usize, share_of(member));
-    for (index, member) in usable().skip(1) {
-        let cost = cost_of(member);
-        match compare(cost, best.1) {
-            Ordering::Less => {
-                best = (index, cost);
-                (tied, tied_shares) = (1, share_of(member));
-            }
-            Ordering::Equal => {
-                tied += 1;
-                tied_shares += share_of(member);
-            }
-            Ordering::Greater => {}
-        }
-    }
-    if tied == 1 {
-        return Some(best.0);
-    }
-    let mut left = below(rng.next_u64(), tied_shares);
-    let drawn = usable().filter(|(_, member)| compare(cost_of(member), best.1).is_eq()).find(
-        |(_, member)| {
-            let share = share_of(member);
-            let found = left < share;
-            left = left.saturating_sub(share);
-            found
-        },
-    );
-    // Counters move while we look: if the drawn one has become busier meanwhile, the first will do.
-    Some(drawn.map_or(best.0, |(index, _)| index))
-}
-
 impl Scheduler for LeastLoad {
     fn rebuild(&self, _: &[Member]) -> Arc<dyn Scheduler> {
         Arc::new(*self)
     }
 
     fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
-        let by_weight = |weight| weight;
+        let active = |member: &Member| u64::from(member.load.active());
+        let weight = |member: &Member| u64::from(member.weight);
         match self.cost {
-            Cost::LeastConnections => least(members, flow, rng, |active, _| (active, 1), |_| 1),
-            Cost::NeverQueue => least(
-                members,
-                flow,
-                rng,
-                |active, weight| (if active == 0 { 0 } else { active + 1 }, weight),
-                by_weight,
-            ),
-            Cost::ShortestExpectedDelay => {
-                least(members, flow, rng, |active, weight| (active + 1, weight), by_weight)
+            Cost::LeastConnections => {
+                least(members, flow, rng, |one| PerShare { load: active(one), share: 1 })
             }
+            Cost::NeverQueue => least(members, flow, rng, |one| match active(one) {
+                0 => PerShare { load: 0, share: weight(one) },
+                busy => PerShare { load: busy + 1, share: weight(one) },
+            }),
+            Cost::ShortestExpectedDelay => least(members, flow, rng, |one| PerShare {
+                load: active(one) + 1,
+                share: weight(one),
+            }),
             Cost::WeightedLeastConnections => {
-                least(members, flow, rng, |active, weight| (active, weight), by_weight)
+                least(members, flow, rng, |one| PerShare { load: active(one), share: weight(one) })
             }
         }
     }

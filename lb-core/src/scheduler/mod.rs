@@ -1,8 +1,13 @@
 //! Who gets the next flow: one trait, one file per family, and the names the field knows them by.
 
+mod draw;
 mod failover;
+mod groups;
 pub(crate) mod hash;
+mod least;
 mod least_load;
+mod least_time;
+mod peak_ewma;
 mod random;
 mod round_robin;
 mod weighted;
@@ -17,11 +22,14 @@ use crate::flow::Flow;
 use crate::member::Member;
 
 pub use failover::Failover;
+pub use groups::{Priorities, Subset, Zones};
 pub use hash::{
     BadTableSize, Bounded, Consistent, Ketama, LoadFactor, Maglev, Rendezvous, Ring, TooTight,
     ketama_hash,
 };
 pub use least_load::{Cost, LeastLoad};
+pub use least_time::LeastTime;
+pub use peak_ewma::PeakEwma;
 pub use random::{PowerOfTwo, Random};
 pub use round_robin::RoundRobin;
 pub use weighted::SmoothWeighted;
@@ -64,6 +72,18 @@ pub trait Scheduler: fmt::Debug + Send + Sync {
     /// The index of the chosen one among the members given to [`rebuild`](Self::rebuild): one
     /// that [`Flow::may_use`] allows, or `None` if there is none. Never blocks, never allocates.
     fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize>;
+
+    /// Whether the time of a flow matters, and how long flows take: if not, nobody need read a
+    /// clock for it.
+    fn is_timed(&self) -> bool {
+        false
+    }
+
+    /// Whether a flow's hash alone decides. Whoever splits flows between groups of members then
+    /// does that by hash as well, and not by chance.
+    fn is_keyed(&self) -> bool {
+        false
+    }
 }
 
 /// The schedulers by the names that LVS, HAProxy, nginx and Envoy gave them.
@@ -78,12 +98,16 @@ pub enum Algorithm {
     Ketama,
     /// `lc`: fewest active flows. See [`Cost::LeastConnections`].
     Lc,
+    /// `least_time`: who would be done first. See [`LeastTime`].
+    LeastTime,
     /// `mh`: by hash, on Maglev's table. See [`Maglev`].
     Mh,
     /// `nq`: an idle backend at once, else as `sed`. See [`Cost::NeverQueue`].
     Nq,
     /// `p2c`: the less loaded of two drawn by weight. See [`PowerOfTwo`].
     P2c,
+    /// `peak_ewma`: the faster of two drawn by weight. See [`PeakEwma`].
+    PeakEwma,
     /// `random`: drawn by weight. See [`Random`].
     Random,
     /// `rendezvous`: by hash, to the highest bidder. See [`Rendezvous`].
@@ -104,14 +128,16 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm, in the order of their names.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Dh,
         Self::Fo,
         Self::Ketama,
         Self::Lc,
+        Self::LeastTime,
         Self::Mh,
         Self::Nq,
         Self::P2c,
+        Self::PeakEwma,
         Self::Random,
         Self::Rendezvous,
         Self::Ring,
@@ -129,9 +155,11 @@ impl Algorithm {
             Self::Fo => "fo",
             Self::Ketama => "ketama",
             Self::Lc => "lc",
+            Self::LeastTime => "least_time",
             Self::Mh => "mh",
             Self::Nq => "nq",
             Self::P2c => "p2c",
+            Self::PeakEwma => "peak_ewma",
             Self::Random => "random",
             Self::Rendezvous => "rendezvous",
             Self::Ring => "ring",
@@ -156,9 +184,11 @@ impl Algorithm {
             Self::Fo => Arc::new(Failover::new()),
             Self::Ketama => Arc::new(Ketama::new()),
             Self::Lc => Arc::new(LeastLoad::by(Cost::LeastConnections)),
+            Self::LeastTime => Arc::new(LeastTime::new()),
             Self::Mh => Arc::new(Maglev::new()),
             Self::Nq => Arc::new(LeastLoad::by(Cost::NeverQueue)),
             Self::P2c => Arc::new(PowerOfTwo::new()),
+            Self::PeakEwma => Arc::new(PeakEwma::new()),
             Self::Random => Arc::new(Random::new()),
             Self::Rendezvous => Arc::new(Rendezvous::new()),
             Self::Rr => Arc::new(RoundRobin::starting_at(phase)),
@@ -190,8 +220,8 @@ impl fmt::Display for Algorithm {
 /// There is no scheduler of this name.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "no scheduler is called `{name}`; there are dh, fo, ketama, lc, mh, nq, p2c, random, rendezvous, \
-     ring, rr, sed, sh, wlc, wrr"
+    "no scheduler is called `{name}`; there are dh, fo, ketama, lc, least_time, mh, nq, p2c, \
+     peak_ewma, random, rendezvous, ring, rr, sed, sh, wlc, wrr"
 )]
 pub struct UnknownAlgorithm {
     /// The name that was asked for.
@@ -207,35 +237,6 @@ impl FromStr for Algorithm {
             .find(|algorithm| algorithm.name() == name)
             .ok_or_else(|| UnknownAlgorithm { name: name.to_owned() })
     }
-}
-
-/// A number below `bound` from 64 even bits, each as likely as the other to within 2⁻⁶⁴ · `bound`
-/// (Lemire, arXiv 1805.10941, without its rejection step). 0 for bits of zero, and for bound 0.
-#[inline]
-fn below(bits: u64, bound: u64) -> u64 {
-    ((u128::from(bits) * u128::from(bound)) >> 64) as u64
-}
-
-/// A member drawn by weight among those that may take the flow, by walking all of them: for
-/// redispatch, where the precomputed draw knows nothing of the ones tried.
-fn draw_by_walking(members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
-    let usable = (0..members.len()).filter(|&index| flow.may_use(&members[index]));
-    draw(usable, members, rng.next_u64())
-}
-
-/// One of the `usable` members' indices, drawn by weight with 64 even bits.
-fn draw(
-    mut usable: impl Iterator<Item = usize> + Clone,
-    members: &[Member],
-    bits: u64,
-) -> Option<usize> {
-    let weight = |index: usize| u64::from(members[index].weight);
-    let mut left = below(bits, usable.clone().map(weight).sum());
-    usable.find(|&index| {
-        let found = left < weight(index);
-        left = left.saturating_sub(weight(index));
-        found
-    })
 }
 
 #[cfg(test)]

@@ -74,6 +74,12 @@ struct Turn {
     id: BackendId,
 }
 
+impl Turn {
+    const fn index(&self) -> usize {
+        self.index as usize
+    }
+}
+
 impl RoundRobin {
     /// A rotation that starts with the first backend.
     pub fn new() -> Self {
@@ -110,18 +116,20 @@ impl Scheduler for RoundRobin {
         Arc::new(Self { cursor: Cursor::at(self.resume(&turns)), turns })
     }
 
-    fn pick(&self, _: &[Member], flow: &Flow<'_>, _: &mut dyn Rng) -> Option<usize> {
+    fn pick(&self, members: &[Member], flow: &Flow<'_>, _: &mut dyn Rng) -> Option<usize> {
         let length = self.turns.len();
+        let may_use = |turn: &Turn| {
+            flow.any_will_do() || members.get(turn.index()).is_some_and(|one| flow.may_use(one))
+        };
         // Twice around finds every turn even if other pickers take turns in between; the plain
         // walk at the end is for when they took just the wrong ones.
         for _ in 0..2 * length {
             let turn = self.turns[self.cursor.advance(length)];
-            if !flow.has_tried(turn.id) {
-                return Some(turn.index as usize);
+            if may_use(&turn) {
+                return Some(turn.index());
             }
         }
-        let untried = self.turns.iter().find(|turn| !flow.has_tried(turn.id))?;
-        Some(untried.index as usize)
+        self.turns.iter().find(|turn| may_use(turn)).map(Turn::index)
     }
 }
 

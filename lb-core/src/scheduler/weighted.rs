@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use rand::Rng;
 
+use super::Scheduler;
+use super::draw::draw_by_walking;
 use super::round_robin::Cursor;
-use super::{Scheduler, draw_by_walking};
 use crate::flow::Flow;
 use crate::health::Weight;
 use crate::member::Member;
@@ -127,7 +128,7 @@ impl Scheduler for SmoothWeighted {
             return None;
         }
         let index = self.sequence[self.cursor.advance(self.sequence.len())] as usize;
-        if flow.tried.is_empty() || members.get(index).is_some_and(|member| flow.may_use(member)) {
+        if flow.any_will_do() || members.get(index).is_some_and(|member| flow.may_use(member)) {
             return Some(index);
         }
         draw_by_walking(members, flow, rng)

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 use super::future::BalanceFuture;
-use super::{BalanceError, DEFAULT_RETRIES, Dispatch, Undelivered};
+use super::{Answered, BalanceError, DEFAULT_RETRIES, Dispatch, Judge, Undelivered};
 use crate::director::Director;
 use crate::env::Env;
 use crate::flow::ClientKey;
@@ -20,7 +20,14 @@ use crate::flow::ClientKey;
 /// *redispatch*, and it is the same for a connection (the inner service connects) and for an HTTP
 /// request (the inner service is a client).
 ///
-/// Dropping the future at any point leaves the backends' counters exact.
+/// If every backend is full and the director has a [queue](Director::with_queue), the flow waits in
+/// it, for as long as the queue says and the [`Env`] can wake it.
+///
+/// How each flow fared is [reported](crate::Outcome): an answer is a success unless a
+/// [judge](Self::judging) says otherwise, an error a failure unless it is
+/// [blameless](Undelivered::blameless).
+///
+/// Dropping the future at any point leaves the backends' counters exact, and tells nothing of them.
 ///
 /// ```
 /// use std::{net::{IpAddr, SocketAddr}, sync::Arc};
@@ -48,11 +55,12 @@ use crate::flow::ClientKey;
 /// assert_eq!(answer, "192.0.2.7 is served by 10.0.0.2:80");
 /// # Ok(()) }
 /// ```
-pub struct Balance<S, K, F, V, E> {
+pub struct Balance<S, K, F, V, E, J = Answered> {
     director: Arc<Director<K, E>>,
     key: F,
     env: V,
     inner: S,
+    judge: J,
     retries: usize,
 }
 
@@ -95,7 +103,15 @@ impl<K, F, E> Balance<super::EachService, K, F, crate::SystemEnv, E> {
 impl<S, K, F, V: Env, E> Balance<S, K, F, V, E> {
     /// The same with another source of time and chance.
     pub const fn with_env(director: Arc<Director<K, E>>, key: F, env: V, inner: S) -> Self {
-        Self { director, key, env, inner, retries: DEFAULT_RETRIES }
+        Self { director, key, env, inner, judge: Answered, retries: DEFAULT_RETRIES }
+    }
+}
+
+impl<S, K, F, V: Env, E, J> Balance<S, K, F, V, E, J> {
+    /// The same, where `judge` says which answers are failures.
+    pub fn judging<H>(self, judge: H) -> Balance<S, K, F, V, E, H> {
+        let Self { director, key, env, inner, retries, .. } = self;
+        Balance { director, key, env, inner, judge, retries }
     }
 
     /// How many more backends are asked when one never saw the request. Default 2.
@@ -115,28 +131,30 @@ impl<S, K, F, V: Env, E> Balance<S, K, F, V, E> {
     }
 }
 
-impl<S: Clone, K, F: Clone, V: Env, E> Clone for Balance<S, K, F, V, E> {
+impl<S: Clone, K, F: Clone, V: Env, E, J: Clone> Clone for Balance<S, K, F, V, E, J> {
     fn clone(&self) -> Self {
         Self {
             director: Arc::clone(&self.director),
             key: self.key.clone(),
             env: self.env.clone(),
             inner: self.inner.clone(),
+            judge: self.judge.clone(),
             retries: self.retries,
         }
     }
 }
 
-impl<S, K, F, V, E, Req> Service<Req> for Balance<S, K, F, V, E>
+impl<S, K, F, V, E, J, Req> Service<Req> for Balance<S, K, F, V, E, J>
 where
     S: Service<Dispatch<E, Req>, Error = Undelivered<Req>> + Clone,
     K: ClientKey,
     F: Fn(&Req) -> K,
     V: Env,
+    J: Judge<S::Response> + Clone,
 {
     type Response = S::Response;
     type Error = BalanceError;
-    type Future = BalanceFuture<S, K, V, E, Req>;
+    type Future = BalanceFuture<S, K, V, E, J, Req>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
@@ -148,6 +166,7 @@ where
             (self.key)(&request),
             self.env.clone(),
             self.inner.clone(),
+            self.judge.clone(),
             self.retries,
             request,
         )

@@ -1,9 +1,11 @@
 //! How a request fails to be served.
 
 use std::fmt;
+use std::time::Duration;
 
 use tower::BoxError;
 
+use crate::lease::Outcome;
 use crate::pool::NoBackend;
 
 /// Why a balanced request was not answered.
@@ -23,6 +25,18 @@ pub enum BalanceError {
         #[source]
         last: BoxError,
     },
+    /// Every backend was full, and the queue, too.
+    #[error("every backend is full, and {waiting} wait already")]
+    QueueFull {
+        /// How many wait.
+        waiting: usize,
+    },
+    /// Every backend was full, for as long as a flow may wait.
+    #[error("no backend had room for {after:?}")]
+    QueueTimeout {
+        /// How long the flow waited.
+        after: Duration,
+    },
     /// There was nobody to ask.
     #[error(transparent)]
     NoBackend(#[from] NoBackend),
@@ -36,22 +50,31 @@ pub enum BalanceError {
 /// What decides whether another backend is asked is whether the request comes back: an inner
 /// service must return it only if the backend cannot have seen it (a refused connection, a failed
 /// handshake), and keep it once any of it was sent.
+#[non_exhaustive]
 pub struct Undelivered<Req> {
     /// The request, if the backend never saw it.
     pub request: Option<Req>,
     /// What went wrong.
     pub error: BoxError,
+    /// What it tells of the backend: a failure, unless it is [not to blame](Self::blameless).
+    pub outcome: Option<Outcome>,
 }
 
 impl<Req> Undelivered<Req> {
     /// The backend never saw `request`: another one may be asked.
     pub fn returned(request: Req, error: impl Into<BoxError>) -> Self {
-        Self { request: Some(request), error: error.into() }
+        Self { request: Some(request), ..Self::consumed(error) }
     }
 
     /// The backend may have acted on the request.
     pub fn consumed(error: impl Into<BoxError>) -> Self {
-        Self { request: None, error: error.into() }
+        Self { request: None, error: error.into(), outcome: Some(Outcome::Failure) }
+    }
+
+    /// The same, through no fault of the backend's: this host has run out of something.
+    #[must_use]
+    pub fn blameless(self) -> Self {
+        Self { outcome: None, ..self }
     }
 }
 

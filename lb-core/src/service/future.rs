@@ -9,32 +9,35 @@ use pin_project_lite::pin_project;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::{BalanceError, Dispatch, Undelivered};
+use super::admission::{Admission, Refusal};
+use super::{BalanceError, Dispatch, Judge, Undelivered};
 use crate::backend::BackendId;
 use crate::director::Director;
 use crate::env::Env;
 use crate::flow::ClientKey;
-use crate::pool::NoBackend;
+use crate::lease::Reporter;
 
 pin_project! {
     /// The future of [`Balance`](super::Balance).
     #[must_use = "futures do nothing unless polled"]
-    pub struct BalanceFuture<S, K, V, E, Req>
+    pub struct BalanceFuture<S, K, V, E, J, Req>
     where
         S: Service<Dispatch<E, Req>>,
+        V: Env,
     {
         director: Arc<Director<K, E>>,
         client: K,
         env: V,
         inner: S,
+        judge: J,
         retries: usize,
         // Empty, and so without an allocation, unless a backend refuses.
         tried: Vec<BackendId>,
-        current: Option<BackendId>,
+        current: Option<(BackendId, Reporter)>,
         // Why the last of them refused.
         refusal: Option<BoxError>,
         #[pin]
-        step: Step<S::Future, Req>,
+        step: Step<S::Future, V::Sleep, Req>,
     }
 }
 
@@ -45,21 +48,23 @@ pin_project! {
     ///    └──────────┘
     /// ```
     #[project = StepProjection]
-    enum Step<Fut, Req> {
-        Prepare { request: Option<Req> },
+    enum Step<Fut, W, Req> {
+        Prepare { request: Option<Req>, #[pin] admission: Admission<W> },
         Call { #[pin] response: Fut },
     }
 }
 
-impl<S, K, V, E, Req> BalanceFuture<S, K, V, E, Req>
+impl<S, K, V, E, J, Req> BalanceFuture<S, K, V, E, J, Req>
 where
     S: Service<Dispatch<E, Req>>,
+    V: Env,
 {
     pub(super) const fn new(
         director: Arc<Director<K, E>>,
         client: K,
         env: V,
         inner: S,
+        judge: J,
         retries: usize,
         request: Req,
     ) -> Self {
@@ -68,20 +73,28 @@ where
             client,
             env,
             inner,
+            judge,
             retries,
             tried: Vec::new(),
             current: None,
             refusal: None,
-            step: Step::Prepare { request: Some(request) },
+            step: Step::prepare(request),
         }
     }
 }
 
-impl<S, K, V, E, Req> Future for BalanceFuture<S, K, V, E, Req>
+impl<Fut, W, Req> Step<Fut, W, Req> {
+    const fn prepare(request: Req) -> Self {
+        Self::Prepare { request: Some(request), admission: Admission::new() }
+    }
+}
+
+impl<S, K, V, E, J, Req> Future for BalanceFuture<S, K, V, E, J, Req>
 where
     S: Service<Dispatch<E, Req>, Error = Undelivered<Req>>,
     K: ClientKey,
     V: Env,
+    J: Judge<S::Response>,
 {
     type Output = Result<S::Response, BalanceError>;
 
@@ -89,45 +102,50 @@ where
         let mut this = self.project();
         loop {
             match this.step.as_mut().project() {
-                StepProjection::Prepare { request } => {
+                StepProjection::Prepare { request, admission } => {
                     // First, so that nobody is chosen, and counted as busy, before the request
                     // can be sent.
                     if let Err(failed) = ready!(this.inner.poll_ready(cx)) {
                         return Poll::Ready(Err(BalanceError::NotReady(failed.error)));
                     }
-                    let assigned = this.env.with_rng(|rng| {
-                        this.director.assign_at(|| this.env.now(), this.client, this.tried, rng)
-                    });
-                    let lease = match assigned {
+                    let admitted =
+                        admission.poll(cx, this.director, this.env, this.client, this.tried);
+                    let lease = match ready!(admitted) {
                         Ok(lease) => lease,
-                        Err(reason) => {
-                            return Poll::Ready(Err(exhausted(
-                                this.tried,
-                                this.refusal.take(),
-                                reason,
-                            )));
+                        Err(refusal) => {
+                            let last = this.refusal.take();
+                            return Poll::Ready(Err(unserved(this.tried, last, refusal)));
                         }
                     };
-                    *this.current = Some(lease.id());
+                    *this.current = Some((lease.id(), lease.reporter()));
                     let request = request.take().expect("a future is not polled after it is done");
                     let response = this.inner.call(Dispatch { lease, request });
                     this.step.set(Step::Call { response });
                 }
                 StepProjection::Call { response } => {
-                    let Undelivered { request, error } = match ready!(response.poll(cx)) {
+                    let answer = ready!(response.poll(cx));
+                    let outcome = match &answer {
+                        Ok(response) => this.judge.judge(response),
+                        Err(undelivered) => undelivered.outcome,
+                    };
+                    let current = this.current.take();
+                    if let (Some((_, reporter)), Some(outcome)) = (&current, outcome) {
+                        reporter.report(|| this.env.now(), outcome);
+                    }
+                    let Undelivered { request, error, .. } = match answer {
                         Ok(response) => return Poll::Ready(Ok(response)),
                         Err(undelivered) => undelivered,
                     };
                     let Some(request) = request else {
                         return Poll::Ready(Err(BalanceError::Backend(error)));
                     };
-                    this.tried.extend(this.current.take());
+                    this.tried.extend(current.map(|(backend, _)| backend));
                     if this.tried.len() > *this.retries {
                         let attempts = this.tried.len();
                         return Poll::Ready(Err(BalanceError::Exhausted { attempts, last: error }));
                     }
                     *this.refusal = Some(error);
-                    this.step.set(Step::Prepare { request: Some(request) });
+                    this.step.set(Step::prepare(request));
                 }
             }
         }
@@ -135,9 +153,11 @@ where
 }
 
 /// Nobody is left: after a refusal that is the thing to tell, else why there was nobody at all.
-fn exhausted(tried: &[BackendId], last: Option<BoxError>, reason: NoBackend) -> BalanceError {
-    match last {
-        Some(last) => BalanceError::Exhausted { attempts: tried.len(), last },
-        None => BalanceError::NoBackend(reason),
+fn unserved(tried: &[BackendId], last: Option<BoxError>, refusal: Refusal) -> BalanceError {
+    match (last, refusal) {
+        (Some(last), _) => BalanceError::Exhausted { attempts: tried.len(), last },
+        (None, Refusal::NoBackend(reason)) => BalanceError::NoBackend(reason),
+        (None, Refusal::QueueFull { waiting }) => BalanceError::QueueFull { waiting },
+        (None, Refusal::TimedOut { after }) => BalanceError::QueueTimeout { after },
     }
 }

@@ -1,18 +1,21 @@
 //! The tower edge: a [`Director`](crate::Director) as a service.
 
+mod admission;
 mod balance;
 mod each;
 mod error;
 mod future;
+mod judge;
 mod layer;
 
 pub use balance::Balance;
 pub use each::{EachFuture, EachService};
 pub use error::{BalanceError, Undelivered};
 pub use future::BalanceFuture;
+pub use judge::{Answered, Judge};
 pub use layer::BalanceLayer;
 
-use crate::backend::Lease;
+use crate::lease::Lease;
 
 /// A request on its way to the backend that was assigned to it.
 ///

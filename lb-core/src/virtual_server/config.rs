@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::health::Weight;
+use crate::limits::Limits;
 use crate::quorum::{QuorumError, QuorumRule};
 
 /// One backend, as configured.
@@ -18,6 +20,12 @@ pub struct BackendConfig<E = SocketAddr> {
     pub endpoint: E,
     /// The share of new flows. Default 1.
     pub weight: Weight,
+    /// How many flows it takes at once. Default as many as come.
+    pub limits: Limits,
+    /// The group it is in: 0, the default, is tried first.
+    pub priority: u8,
+    /// The zone it is in. Default none.
+    pub zone: Option<Arc<str>>,
     /// Whether it takes flows before its first verdict, or if it is never checked. Default no.
     pub initially_up: bool,
     /// Whether its checks may report a weight above the configured one, so that a quorum beyond the
@@ -32,6 +40,9 @@ impl<E> BackendConfig<E> {
             name: name.into(),
             endpoint,
             weight: Weight::ONE,
+            limits: Limits::NONE,
+            priority: 0,
+            zone: None,
             initially_up: false,
             reports_weight: false,
         }
@@ -41,6 +52,24 @@ impl<E> BackendConfig<E> {
     #[must_use]
     pub fn weighing(self, weight: impl Into<Weight>) -> Self {
         Self { weight: weight.into(), ..self }
+    }
+
+    /// The same with at most so many flows at once.
+    #[must_use]
+    pub fn limited(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The same in the group of this `priority`.
+    #[must_use]
+    pub fn at_priority(self, priority: u8) -> Self {
+        Self { priority, ..self }
+    }
+
+    /// The same in this zone, or in none.
+    #[must_use]
+    pub fn in_zone(self, zone: impl Into<Option<Arc<str>>>) -> Self {
+        Self { zone: zone.into(), ..self }
     }
 
     /// The same, taking flows before its first verdict, or without ever being checked.
@@ -98,6 +127,18 @@ impl<E> SorryServer<E> {
     }
 }
 
+/// What becomes of persisted clients whose backend is being drained.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum DrainingClients {
+    /// They still come, until the administrator says that [draining is
+    /// over](crate::Admin::Drained): IPVS' behaviour for a backend of weight 0.
+    #[default]
+    Keep,
+    /// They are moved at once, and belong elsewhere from then on: IPVS with
+    /// `expire_quiescent_template`.
+    Move,
+}
+
 /// What a [`VirtualServer`](crate::VirtualServer) is configured with.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -108,12 +149,29 @@ pub struct VirtualServerConfig<E = SocketAddr> {
     pub quorum: QuorumRule,
     /// Where flows go otherwise.
     pub sorry: Option<SorryServer<E>>,
+    /// Over how long a backend that comes back takes on its share, from a sixteenth of it to the
+    /// whole. Default: it has it at once.
+    pub slow_start: Option<Duration>,
+    /// The share of live backends, in percent, below which checks are no longer believed: when
+    /// there are fewer of every [priority](BackendConfig::priority), those that are down get flows
+    /// as well, as it is likelier that the checks are wrong than that so many are dead, and the few
+    /// that are left would not survive the load. Default 0: never.
+    pub panic_below: u8,
+    /// What becomes of the clients of backends that are being drained.
+    pub draining_clients: DrainingClients,
 }
 
 impl<E> VirtualServerConfig<E> {
     /// These backends, up while any of them is, without a sorry server.
     pub fn of(backends: impl IntoIterator<Item = BackendConfig<E>>) -> Self {
-        Self { backends: backends.into_iter().collect(), quorum: QuorumRule::ANY, sorry: None }
+        Self {
+            backends: backends.into_iter().collect(),
+            quorum: QuorumRule::ANY,
+            sorry: None,
+            slow_start: None,
+            panic_below: 0,
+            draining_clients: DrainingClients::Keep,
+        }
     }
 
     /// The same with another quorum.
@@ -126,6 +184,24 @@ impl<E> VirtualServerConfig<E> {
     #[must_use]
     pub fn with_sorry(self, sorry: impl Into<Option<SorryServer<E>>>) -> Self {
         Self { sorry: sorry.into(), ..self }
+    }
+
+    /// The same, where a backend that comes back takes so long to take on its share.
+    #[must_use]
+    pub fn with_slow_start(self, time: impl Into<Option<Duration>>) -> Self {
+        Self { slow_start: time.into(), ..self }
+    }
+
+    /// The same, not believing its checks when fewer than so many percent live.
+    #[must_use]
+    pub fn panicking_below(self, percent: u8) -> Self {
+        Self { panic_below: percent, ..self }
+    }
+
+    /// The same, with clients of draining backends kept or moved.
+    #[must_use]
+    pub fn with_draining_clients(self, draining_clients: DrainingClients) -> Self {
+        Self { draining_clients, ..self }
     }
 
     /// Whether the configuration can ever work. No backends at all is fine: they may be found later;

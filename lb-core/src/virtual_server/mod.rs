@@ -1,23 +1,29 @@
 //! The control machine of one service: who is configured, who lives, what is published.
 
 mod config;
+mod publication;
+mod slow_start;
 mod status;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, BackendId};
 use crate::health::{Admin, Health, Weight};
-use crate::pool::Pool;
-use crate::quorum::{Quorum, QuorumChange, Strength};
+use crate::limits::Limits;
+use crate::pool::{Census, Pool};
+use crate::quorum::{Quorum, Strength};
 use crate::scheduler::Scheduler;
 
-pub use config::{BackendConfig, ConfigError, SorryMode, SorryServer, VirtualServerConfig};
+pub use config::{
+    BackendConfig, ConfigError, DrainingClients, SorryMode, SorryServer, VirtualServerConfig,
+};
 pub use status::{BackendState, BackendStatus};
 
-use status::Slot;
+use status::{Slot, Terms};
 
 /// What to do, in this order.
 #[derive(Debug)]
@@ -46,6 +52,17 @@ pub enum Event {
         /// The name it is configured under.
         name: String,
     },
+    /// So few backends live that their checks are not believed any more: those that are down get
+    /// flows as well. See [`VirtualServerConfig::panic_below`].
+    PanicBegan {
+        /// What lives.
+        strength: Strength,
+    },
+    /// Checks are believed again.
+    PanicEnded {
+        /// What lives.
+        strength: Strength,
+    },
     /// Enough backends live.
     QuorumGained {
         /// What lives.
@@ -61,10 +78,12 @@ pub enum Event {
 /// The control machine of one service (LVS' `virtual_server`): turns verdicts, administrators'
 /// words and new configurations into published pools and events.
 ///
-/// It has no timers and needs no clock: feed it one input, then drain
-/// [`poll_action`](Self::poll_action) until `None`. However many inputs come before the drain, it
-/// publishes at most one pool, and none if nothing changed for the data plane; quorum is judged
-/// once per drain, so that servers failing together lose it once.
+/// Feed it one input, then drain [`poll_action`](Self::poll_action) until `None`. However many inputs
+/// come before the drain, it publishes at most one pool, and none if nothing changed for the data
+/// plane; quorum is judged once per drain, so that servers failing together lose it once. It has a
+/// [deadline](Self::next_deadline) only while a backend [starts
+/// slowly](VirtualServerConfig::slow_start): when it comes into service while others serve, because
+/// its checks pass again, the administrator lets it, or a new configuration has added it.
 ///
 /// What is published ("live" is: checks pass, not in maintenance; at weight 0 if drained):
 ///
@@ -75,7 +94,8 @@ pub enum Event {
 /// | lost | [`SorryMode::QuorumLost`] | the sorry server alone |
 /// | lost | [`SorryMode::NoneAlive`] | the live backends if one takes new flows, else the sorry server |
 ///
-/// Between the two there is no moment with an empty pool.
+/// Between the two there is no moment with an empty pool. In a
+/// [panic](VirtualServerConfig::panic_below) the backends that are down are taken to be live.
 ///
 /// ```
 /// use lb_core::{Action, Algorithm, BackendConfig, Event, Health, VirtualServer, VirtualServerConfig};
@@ -83,9 +103,10 @@ pub enum Event {
 /// let backends = ["10.0.0.1:80", "10.0.0.2:80"].map(BackendConfig::named);
 /// let mut server = VirtualServer::new(VirtualServerConfig::of(backends), Algorithm::Rr.scheduler())?;
 /// let first = server.backends().next().unwrap().id;
+/// let now = std::time::Instant::now();
 /// while server.poll_action().is_some() {} // a pool without members: nobody was checked yet
 ///
-/// server.handle_health(first, Health::UP);
+/// server.handle_health(now, first, Health::UP);
 /// let Some(Action::Publish(pool)) = server.poll_action() else { panic!() };
 /// assert_eq!(pool.backends().len(), 1);
 /// let Some(Action::Notify(Event::BackendUp { name, .. })) = server.poll_action() else { panic!() };
@@ -99,19 +120,30 @@ pub struct VirtualServer<E = SocketAddr> {
     sorry: Option<(Arc<Backend<E>>, SorryMode)>,
     /// Places in `slots`.
     places: HashMap<BackendId, usize>,
-    /// What all configured weights have in common.
-    unit: Weight,
+    census: Census,
     quorum: Quorum,
+    policy: Policy,
+    panics: bool,
     scheduler: Arc<dyn Scheduler>,
     published: Arc<Pool<E>>,
     /// The next identity to issue; none is issued twice.
     next_id: u32,
+    /// When the last input came.
+    now: Option<Instant>,
     /// Whether an input came since the last drain.
     unsettled: bool,
     /// Whether endpoints or the scheduler changed, so that equal members do not mean an equal pool.
     replaced: bool,
     events: Vec<Event>,
     actions: VecDeque<Action<E>>,
+}
+
+/// What is done with those that live, and those that do not.
+#[derive(Clone, Copy, Debug, Default)]
+struct Policy {
+    slow_start: Option<Duration>,
+    panic_below: u8,
+    draining_clients: DrainingClients,
 }
 
 impl<E> VirtualServer<E> {
@@ -127,17 +159,20 @@ impl<E> VirtualServer<E> {
             slots: Vec::new(),
             sorry: None,
             places: HashMap::new(),
-            unit: Weight::ONE,
+            census: Census::default(),
             quorum: Quorum::new(config.quorum),
+            policy: Policy::default(),
+            panics: false,
             published: Arc::new(Pool::empty(&*scheduler)),
             scheduler,
             next_id: 0,
+            now: None,
             unsettled: true,
             replaced: true,
             events: Vec::new(),
             actions: VecDeque::new(),
         };
-        server.reconfigure(config)?;
+        server.take_over(config)?;
         Ok(server)
     }
 
@@ -150,21 +185,33 @@ impl<E> VirtualServer<E> {
     ///
     /// # Errors
     /// [`ConfigError`], if the configuration contradicts itself; nothing changes then.
-    pub fn reconfigure(&mut self, config: VirtualServerConfig<E>) -> Result<(), ConfigError> {
+    pub fn reconfigure(
+        &mut self,
+        now: Instant,
+        config: VirtualServerConfig<E>,
+    ) -> Result<(), ConfigError> {
+        self.take_over(config)?;
+        self.now = Some(now);
+        Ok(())
+    }
+
+    fn take_over(&mut self, config: VirtualServerConfig<E>) -> Result<(), ConfigError> {
         config.validate()?;
-        let weights = config.backends.iter().map(|backend| backend.weight);
-        self.unit = weights.fold(Weight::ZERO, Weight::gcd);
+        let configured = config.backends.iter().map(|backend| (backend.weight, backend.priority));
+        self.census = Census::of(configured);
         let mut known: HashMap<String, Slot<E>> =
             self.slots.drain(..).map(|slot| (slot.backend.name().to_owned(), slot)).collect();
         let former_sorry = self.sorry.take().map(|(backend, _)| backend);
         let sorry_named = |name: &str| former_sorry.as_ref().filter(|sorry| sorry.name() == name);
+        // Whoever is there from the beginning is not new to its share.
+        let later = self.published.generation() > 0;
         for backend in config.backends {
-            let slot = match known.remove(&*backend.name) {
-                Some(slot) => slot.reconfigured(backend),
+            let (name, endpoint, terms) = Terms::split(backend);
+            let slot = match known.remove(&*name) {
+                Some(slot) => slot.reconfigured(endpoint, &terms),
                 None => {
-                    let BackendConfig { name, endpoint, weight, initially_up, .. } = backend;
                     let backend = self.known_or_new(sorry_named(&name), &name, endpoint);
-                    Slot::new(backend, weight, initially_up)
+                    Slot::new(Arc::new(terms.place(backend)), &terms, later)
                 }
             };
             self.slots.push(slot);
@@ -177,13 +224,22 @@ impl<E> VirtualServer<E> {
             let former = || known.get(&*name).map(|slot| &slot.backend).or(sorry_named(&name));
             let sorry = match twin {
                 Some(twin) => Arc::clone(&twin.backend),
-                None => self.known_or_new(former(), &name, endpoint),
+                None => {
+                    // Whatever it was held to before, here it has to take them all.
+                    let sorry = self.known_or_new(former(), &name, endpoint);
+                    Arc::new(sorry.limited(Limits::NONE))
+                }
             };
             self.sorry = Some((sorry, mode));
         }
         let ids = self.slots.iter().map(|slot| slot.backend.id());
         self.places = ids.zip(0..).collect();
         self.quorum.set_rule(config.quorum);
+        self.policy = Policy {
+            slow_start: config.slow_start,
+            panic_below: config.panic_below,
+            draining_clients: config.draining_clients,
+        };
         self.unsettled = true;
         self.replaced = true;
         Ok(())
@@ -198,7 +254,7 @@ impl<E> VirtualServer<E> {
 
     /// The verdict of a backend's checks. Ignored for a backend that is not configured any more.
     /// O(1); what follows from it is worked out when it is drained.
-    pub fn handle_health(&mut self, backend: BackendId, health: Health) {
+    pub fn handle_health(&mut self, now: Instant, backend: BackendId, health: Health) {
         let Some(slot) = self.slot(backend) else {
             return;
         };
@@ -211,19 +267,33 @@ impl<E> VirtualServer<E> {
                 Health::Down => Event::BackendDown { backend, name },
             });
         }
+        self.now = Some(now);
         self.unsettled = true;
     }
 
     /// The administrator's weight, in place of the configured one; 0 drains. Whether the backend
     /// is configured.
-    pub fn set_weight(&mut self, backend: BackendId, weight: Weight) -> bool {
-        self.administer(backend, |slot| slot.weight = weight)
+    pub fn set_weight(&mut self, now: Instant, backend: BackendId, weight: Weight) -> bool {
+        self.administer(now, backend, |slot| slot.weight = weight)
     }
 
     /// The administrator's word: in service, draining or in maintenance. Whether the backend is
     /// configured.
-    pub fn set_admin(&mut self, backend: BackendId, admin: Admin) -> bool {
-        self.administer(backend, |slot| slot.admin = admin)
+    pub fn set_admin(&mut self, now: Instant, backend: BackendId, admin: Admin) -> bool {
+        self.administer(now, backend, |slot| slot.admin = admin)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing else comes: while a
+    /// backend starts slowly. O(n).
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let now = self.now?;
+        self.slots.iter().filter_map(|slot| slot.slow_start(now)?.next_step(now)).min()
+    }
+
+    /// Time has passed: whoever starts slowly takes on the next part of its share.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.unsettled |= self.next_deadline().is_some_and(|deadline| deadline <= now);
+        self.now = self.now.max(Some(now));
     }
 
     /// The next thing to do; `None` when there is nothing more until the next input.
@@ -236,12 +306,12 @@ impl<E> VirtualServer<E> {
 
     /// Every configured backend, in order.
     pub fn backends(&self) -> impl ExactSizeIterator<Item = BackendStatus<'_, E>> {
-        self.slots.iter().map(Slot::status)
+        self.slots.iter().map(|slot| slot.status(self.now))
     }
 
     /// One configured backend. O(1).
     pub fn backend(&self, backend: BackendId) -> Option<BackendStatus<'_, E>> {
-        self.slots.get(*self.places.get(&backend)?).map(Slot::status)
+        self.slots.get(*self.places.get(&backend)?).map(|slot| slot.status(self.now))
     }
 
     /// The quorum as of the last drain.
@@ -274,9 +344,17 @@ impl<E> VirtualServer<E> {
         self.slots.get_mut(*self.places.get(&backend)?)
     }
 
-    fn administer(&mut self, backend: BackendId, change: impl FnOnce(&mut Slot<E>)) -> bool {
+    fn administer(
+        &mut self,
+        now: Instant,
+        backend: BackendId,
+        change: impl FnOnce(&mut Slot<E>),
+    ) -> bool {
         let known = self.slot(backend).map(change).is_some();
-        self.unsettled |= known;
+        if known {
+            self.now = Some(now);
+            self.unsettled = true;
+        }
         known
     }
 
@@ -286,67 +364,15 @@ impl<E> VirtualServer<E> {
         former: Option<&Arc<Backend<E>>>,
         name: &Arc<str>,
         endpoint: E,
-    ) -> Arc<Backend<E>> {
-        Arc::new(match former {
+    ) -> Backend<E> {
+        match former {
             Some(former) => former.with_endpoint(endpoint),
             None => {
                 let id = BackendId::new(self.next_id);
                 self.next_id += 1;
                 Backend::new(id, Arc::clone(name), endpoint)
             }
-        })
-    }
-
-    /// Judges the quorum and lays out what is to be done: first publish, so that no script delays
-    /// the data plane, then tell.
-    fn settle(&mut self) {
-        let strength = self.strength();
-        let change = self.quorum.observe(strength);
-        self.publish(strength);
-        self.actions.extend(self.events.drain(..).map(Action::Notify));
-        self.actions.extend(change.map(|change| {
-            Action::Notify(match change {
-                QuorumChange::Gained => Event::QuorumGained { strength },
-                QuorumChange::Lost => Event::QuorumLost { strength },
-            })
-        }));
-        self.unsettled = false;
-        self.replaced = false;
-    }
-
-    fn publish(&mut self, strength: Strength) {
-        let sorry = self.sorry.as_ref().filter(|(_, mode)| match mode {
-            SorryMode::NoneAlive => strength.weight == 0,
-            SorryMode::QuorumLost => !self.quorum.is_up(),
-        });
-        let members: Vec<(Arc<Backend<E>>, Weight)> = match sorry {
-            Some((sorry, _)) => vec![(Arc::clone(sorry), Weight::ONE)],
-            None => self
-                .slots
-                .iter()
-                .filter_map(|slot| Some((Arc::clone(&slot.backend), slot.live_weight()?)))
-                .collect(),
-        };
-        if !self.replaced && self.is_published(&members, sorry.is_none()) {
-            return;
         }
-        let mut pool = Pool::in_units(self.unit, members, &*self.scheduler)
-            .out_of(self.slots.len())
-            .numbered(self.published.generation() + 1);
-        if sorry.is_some() {
-            // The rotation is not the sorry server's: it goes on where it was afterwards.
-            pool = pool.without_affinity();
-        } else {
-            self.scheduler = Arc::clone(pool.scheduler());
-        }
-        self.published = Arc::new(pool);
-        self.actions.push_back(Action::Publish(Arc::clone(&self.published)));
-    }
-
-    fn is_published(&self, members: &[(Arc<Backend<E>>, Weight)], affinity: bool) -> bool {
-        let published = self.published.members().iter().map(|member| (member.id, member.weight));
-        self.published.records_affinity() == affinity
-            && published.eq(members.iter().map(|(backend, weight)| (backend.id(), *weight)))
     }
 }
 

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::BackendConfig;
+use super::slow_start::{STEPS, SlowStart};
 use crate::backend::{Backend, BackendId};
 use crate::health::{Admin, Health, Weight};
+use crate::limits::Limits;
 
 /// What everybody said about one backend.
 pub(super) struct Slot<E> {
@@ -18,25 +21,63 @@ pub(super) struct Slot<E> {
     initially_up: bool,
     /// `None` until the first verdict.
     pub(super) health: Option<Health>,
+    /// Whether it took new flows when that was last looked at.
+    pub(super) serves: bool,
+    /// Whether it would be new to its share: it was out of service before, or is new itself.
+    cold: bool,
+    slow_start: Option<SlowStart>,
 }
 
 impl<E> Slot<E> {
-    pub(super) fn new(backend: Arc<Backend<E>>, weight: Weight, initially_up: bool) -> Self {
-        let (configured, admin, health) = (weight, Admin::Ready, None);
-        Self { backend, configured, weight, admin, initially_up, health }
+    pub(super) fn new(backend: Arc<Backend<E>>, config: &Terms, cold: bool) -> Self {
+        Self {
+            backend,
+            configured: config.weight,
+            weight: config.weight,
+            admin: Admin::Ready,
+            initially_up: config.initially_up,
+            health: None,
+            serves: false,
+            cold,
+            slow_start: None,
+        }
     }
 
-    pub(super) fn reconfigured(self, config: BackendConfig<E>) -> Self {
-        let weight = if config.weight == self.configured { self.weight } else { config.weight };
+    pub(super) fn reconfigured(self, endpoint: E, terms: &Terms) -> Self {
+        let weight = if terms.weight == self.configured { self.weight } else { terms.weight };
         Self {
-            backend: Arc::new(self.backend.with_endpoint(config.endpoint)),
-            configured: config.weight,
+            backend: Arc::new(terms.place(self.backend.with_endpoint(endpoint))),
+            configured: terms.weight,
             weight,
-            initially_up: config.initially_up,
+            initially_up: terms.initially_up,
             // Whoever was up without being checked stays up until the first check has a verdict.
             health: self.health(),
             ..self
         }
+    }
+
+    /// Notes whether it takes new flows. If it comes to do so beside `others`, it begins slowly.
+    pub(super) fn note_service(
+        &mut self,
+        now: Instant,
+        slow_start: Option<Duration>,
+        others: bool,
+    ) {
+        let serves = self.is_serving();
+        if !serves {
+            self.cold |= self.health.is_some();
+            self.slow_start = None;
+        } else if !self.serves {
+            let slow_start = slow_start.filter(|_| self.cold && others);
+            self.slow_start = slow_start.map(|lasts| SlowStart::new(now, lasts));
+            self.cold = true;
+        }
+        self.serves = serves;
+    }
+
+    /// On its way to its whole share.
+    pub(super) fn slow_start(&self, now: Instant) -> Option<&SlowStart> {
+        self.slow_start.as_ref().filter(|slow| slow.step(now) < STEPS)
     }
 
     /// The verdict, or what holds before there is one.
@@ -54,7 +95,17 @@ impl<E> Slot<E> {
         }
     }
 
-    pub(super) fn status(&self) -> BackendStatus<'_, E> {
+    /// Whether its checks alone keep it from taking flows.
+    pub(super) fn is_only_down(&self) -> bool {
+        self.admin == Admin::Ready && self.health() == Some(Health::Down)
+    }
+
+    /// Whether it takes new flows.
+    pub(super) fn is_serving(&self) -> bool {
+        self.live_weight().is_some_and(|weight| !weight.is_zero())
+    }
+
+    pub(super) fn status(&self, now: Option<Instant>) -> BackendStatus<'_, E> {
         let state = match (self.admin, self.health()) {
             (Admin::Maintenance, _) => BackendState::Maintenance,
             (Admin::Drain | Admin::Drained, _) => BackendState::Drain,
@@ -71,8 +122,35 @@ impl<E> Slot<E> {
             backend: &self.backend,
             state,
             weight: self.live_weight().unwrap_or(Weight::ZERO),
+            slow_start: now.and_then(|now| {
+                let slow = self.slow_start(now)?;
+                Some((u32::from(slow.step(now)) * 100 / u32::from(STEPS)) as u8)
+            }),
             admin: self.admin,
         }
+    }
+}
+
+/// What a configuration says of a backend besides who it is.
+pub(super) struct Terms {
+    weight: Weight,
+    limits: Limits,
+    priority: u8,
+    zone: Option<Arc<str>>,
+    initially_up: bool,
+}
+
+impl Terms {
+    /// The name, the endpoint, and everything else.
+    pub(super) fn split<E>(config: BackendConfig<E>) -> (Arc<str>, E, Self) {
+        let BackendConfig { name, endpoint, weight, limits, priority, zone, initially_up, .. } =
+            config;
+        (name, endpoint, Self { weight, limits, priority, zone, initially_up })
+    }
+
+    /// Puts `backend` where it belongs.
+    pub(super) fn place<E>(&self, backend: Backend<E>) -> Backend<E> {
+        backend.limited(self.limits).at_priority(self.priority).in_zone(self.zone.clone())
     }
 }
 
@@ -125,6 +203,8 @@ pub struct BackendStatus<'a, E = SocketAddr> {
     pub state: BackendState,
     /// The effective weight: 0 for one that takes no new flow.
     pub weight: Weight,
+    /// While it starts slowly, how many percent of its weight it has.
+    pub slow_start: Option<u8>,
     /// The administrator's word.
     pub admin: Admin,
 }

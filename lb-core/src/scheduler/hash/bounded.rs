@@ -139,4 +139,8 @@ impl<H: Consistent> Scheduler for Bounded<H> {
         let next = self.inner.first(members, flow.hash, |one| usable(one) && has_room(one));
         next.or(Some(preferred))
     }
+
+    fn is_keyed(&self) -> bool {
+        true
+    }
 }

@@ -65,11 +65,15 @@ impl<H: Consistent> Scheduler for H {
 
     #[inline]
     fn pick(&self, members: &[Member], flow: &Flow<'_>, _: &mut dyn Rng) -> Option<usize> {
-        if flow.tried.is_empty() {
+        if flow.any_will_do() {
             // Owners were chosen among those that take new flows: no need to look at them again.
             return self.owner(flow.hash);
         }
         self.first(members, flow.hash, |member| flow.may_use(member))
+    }
+
+    fn is_keyed(&self) -> bool {
+        true
     }
 }
 
@@ -80,7 +84,7 @@ const PROBES: u32 = 64;
 /// Both halves of the product, folded: one multiplication that spreads every bit of both factors
 /// (as wyhash and its kin do).
 #[inline]
-const fn fold(a: u64, b: u64) -> u64 {
+pub(super) const fn fold(a: u64, b: u64) -> u64 {
     let product = a as u128 * b as u128;
     (product >> 64) as u64 ^ product as u64
 }
@@ -88,7 +92,7 @@ const fn fold(a: u64, b: u64) -> u64 {
 /// All 64 bits of `x`, stirred: for keys and places, whose bits need not be even. (The finalizer of
 /// SplitMix64; Steele, Lea and Flood, *Fast Splittable Pseudorandom Number Generators*, 2014.)
 #[inline]
-const fn stir(x: u64) -> u64 {
+pub(super) const fn stir(x: u64) -> u64 {
     let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ x >> 31

@@ -9,7 +9,7 @@ use super::points::Points;
 use super::{Consistent, PROBES};
 use crate::flow::stable_hash;
 use crate::member::Member;
-use crate::scheduler::draw;
+use crate::scheduler::draw::draw;
 
 /// `sh`, `dh` and `ring`: by the hash of the key, on a consistent-hashing ring.
 ///

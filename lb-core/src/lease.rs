@@ -1,0 +1,140 @@
+//! One flow's stay at a backend, and how it fared.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::backend::Backend;
+use crate::load::Load;
+use crate::queue::Queue;
+
+/// How a flow fared at its backend.
+///
+/// Schedulers that look at load (`lc`, `wlc`, `sed`, `nq`, `p2c`, `least_time`, `peak_ewma`) need to
+/// know: a backend that fails at once is always idle and always fast, and would get everything. The
+/// time of a failed flow is not counted, and what it does not stay is made up for: of the load that
+/// others have, a backend is taken to have the share of its flows that failed.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Outcome {
+    /// The backend did not do what it is there for: it refused, broke off, answered with an error
+    /// of its own.
+    Failure,
+    /// It did.
+    Success,
+}
+
+/// One flow's stay at a backend: counts as active from creation to drop.
+///
+/// Hold it for as long as the connection or request lasts; dropping it at any point, a cancelled
+/// future included, leaves the counter exact. Dropping says nothing of how the flow fared:
+/// [`report`](Self::report) does.
+///
+/// ```
+/// use std::{sync::Arc, time::Instant};
+/// use lb_core::{Backend, BackendId, Lease, Outcome};
+///
+/// let backend = Arc::new(Backend::new(BackendId::new(0), "a", "10.0.0.1:80"));
+/// let lease = Lease::new(Arc::clone(&backend));
+/// assert_eq!((lease.load().active(), *lease.endpoint()), (1, "10.0.0.1:80"));
+/// lease.report(Instant::now(), Outcome::Failure);
+/// drop(lease);
+/// let load = backend.load();
+/// assert_eq!((load.active(), load.total(), load.failed()), (0, 1, 1));
+/// ```
+#[must_use = "the flow counts as over when the lease is dropped"]
+pub struct Lease<E = SocketAddr> {
+    backend: Arc<Backend<E>>,
+    since: Option<Instant>,
+    /// Who waits for the place that becomes free.
+    queue: Option<Arc<Queue>>,
+}
+
+impl<E> Lease<E> {
+    /// Counts one more flow on `backend`, even if it is full.
+    pub fn new(backend: Arc<Backend<E>>) -> Self {
+        backend.load().enter();
+        Self { backend, since: None, queue: None }
+    }
+
+    /// Counts one more flow on `backend`, unless it is full.
+    #[inline]
+    pub fn try_new(backend: &Arc<Backend<E>>) -> Option<Self> {
+        let entered = backend.load().try_enter();
+        entered.then(|| Self { backend: Arc::clone(backend), since: None, queue: None })
+    }
+
+    /// The same, begun at a known time: a [success](Outcome::Success) then tells how long it took.
+    #[inline]
+    pub fn since(mut self, begun: impl Into<Option<Instant>>) -> Self {
+        self.since = begun.into();
+        if let Some(now) = self.since {
+            self.backend.load().chosen(now);
+        }
+        self
+    }
+
+    /// The same, waking who waits in `queue` when it ends.
+    #[inline]
+    pub(crate) fn waking(mut self, queue: Option<&Arc<Queue>>) -> Self {
+        self.queue = queue.cloned();
+        self
+    }
+
+    /// How the flow fared, known at `now`: the first byte or the whole of the answer, or what went
+    /// wrong. Once per lease, as every call counts.
+    pub fn report(&self, now: Instant, outcome: Outcome) {
+        self.reporter().report(|| now, outcome);
+    }
+
+    /// The backend, for holders that outlive the lease.
+    pub const fn backend(&self) -> &Arc<Backend<E>> {
+        &self.backend
+    }
+
+    /// Reports for whoever has handed on the lease.
+    pub(crate) fn reporter(&self) -> Reporter {
+        Reporter { load: Arc::clone(self.backend.load()), since: self.since }
+    }
+}
+
+/// What it takes to tell how a flow fared.
+pub(crate) struct Reporter {
+    load: Arc<Load>,
+    since: Option<Instant>,
+}
+
+impl Reporter {
+    /// Asks for the time only if it is known when the flow began.
+    pub(crate) fn report(&self, now: impl FnOnce() -> Instant, outcome: Outcome) {
+        let took = self.since.map(|since| {
+            let now = now();
+            (now, now.saturating_duration_since(since))
+        });
+        self.load.report(outcome, took);
+    }
+}
+
+impl<E> Deref for Lease<E> {
+    type Target = Backend<E>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.backend
+    }
+}
+
+impl<E> Drop for Lease<E> {
+    fn drop(&mut self) {
+        self.backend.load().leave();
+        if let Some(queue) = &self.queue {
+            queue.call();
+        }
+    }
+}
+
+impl<E> fmt::Debug for Lease<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Lease").field(&self.backend.name()).finish()
+    }
+}

@@ -1,0 +1,143 @@
+//! Who waits for a place: first come, first served.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Waker};
+
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, fence};
+
+/// A bounded line of flows for which every backend was full.
+///
+/// Nobody overtakes: whoever comes while somebody waits goes to the end of the line, and only the
+/// first in it may try. It is called when a flow ends or a pool is published; once served, it calls
+/// the next. A ticket that is dropped leaves the line, and passes a call on that it had not used.
+///
+/// One flow may be unable to take the place that there is, because that very backend refused it
+/// before: it passes the call on as well, and keeps its place.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    line: Mutex<Line>,
+    /// As many as there are in the line: whoever sees none need not lock.
+    waiting: AtomicUsize,
+    room: usize,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    places: VecDeque<Place>,
+    next_number: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    number: u64,
+    waker: Waker,
+    called: bool,
+}
+
+impl Queue {
+    /// An empty line with `room` for so many.
+    pub(crate) fn new(room: usize) -> Self {
+        Self { line: Mutex::new(Line::default()), waiting: AtomicUsize::new(0), room }
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// How many may wait.
+    pub(crate) const fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Takes the last place. `None` if the line is full.
+    pub(crate) fn join(self: &Arc<Self>, waker: &Waker) -> Option<Ticket> {
+        let mut line = self.lock();
+        if line.places.len() >= self.room {
+            return None;
+        }
+        let number = line.next_number;
+        line.next_number += 1;
+        line.places.push_back(Place { number, waker: waker.clone(), called: false });
+        self.waiting.store(line.places.len(), Ordering::Relaxed);
+        // Before the first try: whichever flow that try does not see ended sees this one waiting.
+        fence(Ordering::SeqCst);
+        Some(Ticket { queue: Arc::clone(self), number })
+    }
+
+    /// There may be a place now: calls the first in line.
+    pub(crate) fn call(&self) {
+        // After the flow's end: whoever is not seen waiting here sees that end when trying.
+        fence(Ordering::SeqCst);
+        if self.len() > 0 {
+            let waker = self.lock().call_after(None);
+            waker.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Line> {
+        // A line is consistent between any two calls, so that a panic elsewhere does not taint it.
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    /// Marks the first place, or the first after `number`, as called: its waker.
+    fn call_after(&mut self, number: Option<u64>) -> Option<Waker> {
+        let next = match number {
+            Some(number) => self.places.partition_point(|place| place.number <= number),
+            None => 0,
+        };
+        let place = self.places.get_mut(next)?;
+        place.called = true;
+        Some(place.waker.clone())
+    }
+
+    fn position(&self, number: u64) -> Option<usize> {
+        self.places.binary_search_by_key(&number, |place| place.number).ok()
+    }
+}
+
+/// A place in the line, for as long as this lives.
+#[derive(Debug)]
+#[must_use = "the place in the line is given up when the ticket is dropped"]
+pub(crate) struct Ticket {
+    queue: Arc<Queue>,
+    number: u64,
+}
+
+impl Ticket {
+    /// Whether it is this one's turn to try. If not, or if trying fails, the task is woken for the
+    /// next chance.
+    pub(crate) fn is_called(&self, cx: &Context<'_>) -> bool {
+        let mut line = self.queue.lock();
+        let Some(position) = line.position(self.number) else { return true };
+        let place = &mut line.places[position];
+        place.waker.clone_from(cx.waker());
+        std::mem::take(&mut place.called) || position == 0
+    }
+
+    /// This one cannot use the place that there may be: lets the next one try.
+    pub(crate) fn pass_on(&self) {
+        let waker = self.queue.lock().call_after(Some(self.number));
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for Ticket {
+    /// Served, or tired of waiting: either way there may be room for the next.
+    fn drop(&mut self) {
+        let mut line = self.queue.lock();
+        let mut waker = None;
+        if let Some(position) = line.position(self.number) {
+            let gone = line.places.remove(position);
+            self.queue.waiting.store(line.places.len(), Ordering::Relaxed);
+            if position == 0 || gone.is_some_and(|place| place.called) {
+                waker = line.call_after(None);
+            }
+        }
+        drop(line);
+        waker.into_iter().for_each(Waker::wake);
+    }
+}

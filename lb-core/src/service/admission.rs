@@ -1,0 +1,100 @@
+//! The way of one flow to its backend: at once if there is room, else through the queue.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+
+use crate::backend::BackendId;
+use crate::director::Director;
+use crate::env::Env;
+use crate::flow::ClientKey;
+use crate::lease::Lease;
+use crate::pool::NoBackend;
+use crate::queue::{Queue, Ticket};
+
+pin_project! {
+    /// What a flow holds while it has no backend yet: nothing, or a place in the queue.
+    ///
+    /// Dropped, it gives up its place; whoever is next is told.
+    pub(super) struct Admission<W> {
+        ticket: Option<Ticket>,
+        #[pin]
+        alarm: Option<W>,
+    }
+}
+
+/// Why a flow has no backend.
+pub(super) enum Refusal {
+    NoBackend(NoBackend),
+    QueueFull { waiting: usize },
+    TimedOut { after: Duration },
+}
+
+impl<W> Admission<W> {
+    /// A flow that has just come.
+    pub(super) const fn new() -> Self {
+        Self { ticket: None, alarm: None }
+    }
+
+    /// Tries for a backend, or waits until trying makes sense again.
+    pub(super) fn poll<K, V, E>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        director: &Director<K, E>,
+        env: &V,
+        client: &K,
+        tried: &[BackendId],
+    ) -> Poll<Result<Lease<E>, Refusal>>
+    where
+        K: ClientKey,
+        V: Env<Sleep = W>,
+        W: Future<Output = ()>,
+    {
+        let assign = || env.with_rng(|rng| director.assign_at(|| env.now(), client, tried, rng));
+        let Some((queue, timeout)) = director.queue() else {
+            return Poll::Ready(assign().map_err(Refusal::NoBackend));
+        };
+        let mut this = self.project();
+        if this.ticket.is_none() {
+            // Whoever waits was here first.
+            if queue.len() == 0 {
+                match assign() {
+                    Err(NoBackend::AllFull { .. }) => {}
+                    outcome => return Poll::Ready(outcome.map_err(Refusal::NoBackend)),
+                }
+            }
+            *this.ticket = Some(match queue.join(cx.waker()) {
+                Some(ticket) => ticket,
+                None => return Poll::Ready(Err(refused_by(queue))),
+            });
+            this.alarm.set(timeout.map(|timeout| env.sleep_until(env.now() + timeout)));
+        }
+        if let Some(ticket) = this.ticket.as_ref().filter(|ticket| ticket.is_called(cx)) {
+            match assign() {
+                Err(NoBackend::AllFull { .. }) if tried.is_empty() => {}
+                // Somebody who was not refused yet may have more luck.
+                Err(NoBackend::AllFull { .. }) => ticket.pass_on(),
+                outcome => {
+                    *this.ticket = None;
+                    return Poll::Ready(outcome.map_err(Refusal::NoBackend));
+                }
+            }
+        }
+        let alarm = this.alarm.as_mut().as_pin_mut();
+        if let (Some(alarm), &Some(after)) = (alarm, timeout)
+            && alarm.poll(cx).is_ready()
+        {
+            *this.ticket = None;
+            return Poll::Ready(Err(Refusal::TimedOut { after }));
+        }
+        Poll::Pending
+    }
+}
+
+fn refused_by(queue: &Arc<Queue>) -> Refusal {
+    Refusal::QueueFull { waiting: queue.room() }
+}

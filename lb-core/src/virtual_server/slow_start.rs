@@ -1,0 +1,54 @@
+//! Slow start: a backend that comes back takes on its share bit by bit.
+
+use std::time::{Duration, Instant};
+
+use crate::health::Weight;
+
+/// In how many steps a share is taken on. While anybody is on the way, all weights are given in
+/// these parts (as HAProxy scales them by 16), so that a weight of 1 has steps, too.
+pub(super) const STEPS: u16 = 16;
+
+/// A backend on its way to its whole share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SlowStart {
+    begun: Instant,
+    lasts: Duration,
+}
+
+impl SlowStart {
+    /// Begins now.
+    pub(super) const fn new(begun: Instant, lasts: Duration) -> Self {
+        Self { begun, lasts }
+    }
+
+    /// The parts of its share that it takes, from 1 to [`STEPS`].
+    pub(super) fn step(&self, now: Instant) -> u16 {
+        let gone = now.saturating_duration_since(self.begun);
+        if gone >= self.lasts {
+            return STEPS;
+        }
+        // Less than the whole: the quotient is below STEPS.
+        let step = gone.as_nanos() * u128::from(STEPS) / self.lasts.as_nanos();
+        (step as u16).max(1)
+    }
+
+    /// When it takes on the next part. `None` if it has all of them.
+    pub(super) fn next_step(&self, now: Instant) -> Option<Instant> {
+        let next = self.step(now) + 1;
+        // Rounded up, so that the step has come when the time has.
+        let after = (self.lasts.as_nanos() * u128::from(next)).div_ceil(STEPS.into());
+        (next <= STEPS).then(|| self.begun + nanoseconds(after))
+    }
+
+    /// What it weighs now, in parts, if the whole is `weight`. At least one part, unless that is 0.
+    pub(super) fn weigh(&self, weight: Weight, scale: u16, now: Instant) -> Weight {
+        let whole = u32::from(weight.value()) * u32::from(scale);
+        let part = whole * u32::from(self.step(now)) / u32::from(STEPS);
+        Weight::new(part.clamp(whole.min(1), u16::MAX.into()) as u16)
+    }
+}
+
+fn nanoseconds(count: u128) -> Duration {
+    const SECOND: u128 = 1_000_000_000;
+    Duration::new((count / SECOND) as u64, (count % SECOND) as u32)
+}
