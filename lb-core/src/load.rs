@@ -45,6 +45,10 @@ struct Times {
 /// In `state`: the backend has reached its upper threshold, and not fallen below the lower one since.
 const OVERLOADED: u32 = 1 << 31;
 
+/// So small a share of failures does not count: without an end, the last trace of a failure would
+/// keep an idle backend behind its idle neighbours for long.
+const FORGOTTEN: u16 = u16::MAX / 64;
+
 impl Load {
     /// Flows that hold a [`Lease`](crate::Lease) now.
     #[inline]
@@ -63,7 +67,7 @@ impl Load {
     }
 
     /// How many of the last flows failed, in 65 536ths: an eighth of the way towards all at every
-    /// failure, an eighth of the way back at every success, 0 while nothing fails.
+    /// failure, an eighth of the way back at every success, and 0 once it is less than one in 64.
     #[inline]
     pub fn failing(&self) -> u16 {
         self.failing.load(Ordering::Relaxed)
@@ -165,7 +169,10 @@ impl Load {
             Outcome::Success => {
                 // Nearly always 0 already: then there is nothing to write.
                 if self.failing() > 0 {
-                    self.lean(|failing| failing - failing.div_ceil(8));
+                    self.lean(|failing| match failing - failing.div_ceil(8) {
+                        few if few < FORGOTTEN => 0,
+                        many => many,
+                    });
                 }
                 // Of failures the time is not taken: one that fails at once is not fast.
                 if let Some((now, took)) = took {

@@ -78,7 +78,7 @@ impl WeightedDraw {
             (self.usable(flow, members, rng)?, self.usable(flow, members, rng)?)
         };
         let (a, b) = (members.get(first)?, members.get(second)?);
-        Some(if is_busier(a, b, loads(a, b)) { second } else { first })
+        Some(if is_busier(a, b, loads(a, b), rng) { second } else { first })
     }
 
     /// Draws until somebody may take the flow; after a few times, among those alone.
@@ -123,17 +123,24 @@ impl WeightedDraw {
 /// Whether `a` has more load per weight than `b`. Whoever's flows fail has, beside its own, the share
 /// that failed of the other one's: as much as it would have if they had stayed as long.
 #[inline]
-fn is_busier(a: &Member, b: &Member, (a_load, b_load): (u64, u64)) -> bool {
+fn is_busier(a: &Member, b: &Member, (a_load, b_load): (u64, u64), rng: &mut dyn Rng) -> bool {
     let a_side = u128::from(a_load) * u128::from(b.weight.value());
     let b_side = u128::from(b_load) * u128::from(a.weight.value());
     match (a.load.failing(), b.load.failing()) {
         (0, 0) => a_side > b_side,
+        _ if is_trial(rng) => false,
         (a_fails, b_fails) => {
             const WHOLE: u128 = 1 << 16;
             a_side * WHOLE + b_side * u128::from(a_fails)
                 > b_side * WHOLE + a_side * u128::from(b_fails)
         }
     }
+}
+
+/// Whether to choose by weight alone although somebody's flows fail: one time in sixteen, so that
+/// whoever has recovered is found out.
+pub(super) fn is_trial(rng: &mut dyn Rng) -> bool {
+    below(rng.next_u64(), 16) == 0
 }
 
 /// A number below `bound` from 64 even bits, each as likely as the other to within 2⁻⁶⁴ · `bound`

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use rand::Rng;
 
-use super::draw::below;
+use super::draw::{below, draw_by_walking, is_trial};
 use crate::flow::Flow;
 use crate::member::Member;
 
@@ -54,6 +54,9 @@ pub(super) fn least(
     );
     if !failing {
         return chosen;
+    }
+    if is_trial(rng) {
+        return draw_by_walking(members, flow, rng);
     }
     // Somebody's flows fail. What they do not stay is made up for by as much of the mean.
     let (sum, count) = usable().fold((0_u128, 0_u128), |(sum, count), (_, member)| {

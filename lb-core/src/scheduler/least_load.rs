@@ -34,7 +34,8 @@ pub enum Cost {
 /// A backend whose flows [fail](crate::Outcome) is never idle for long enough to look busy. To its
 /// own cost is added, of the mean cost of all, the share of its flows that failed: as much as it
 /// would have if they had stayed as long as everybody else's. It gets no more than its part then,
-/// and none of the kernel's schedulers does that.
+/// and none of the kernel's schedulers does that. While anybody fails, one flow in sixteen is drawn
+/// by weight alone, so that a backend that has recovered is found out.
 ///
 /// Two pickers at once may see the same counters and choose the same backend: the cost of the
 /// choice is then above the least by as many flows as there are pickers at once. For pools of many
