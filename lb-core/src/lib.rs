@@ -109,6 +109,8 @@ mod lease;
 mod limits;
 mod load;
 mod member;
+#[cfg(all(test, loom))]
+mod model;
 mod persistence;
 mod pool;
 mod queue;

@@ -1,5 +1,5 @@
 //! The atomics of the data plane: the standard library's, or those of `loom` while its model
-//! checker runs (`--cfg loom`; see `tests/counters_are_exact.rs`).
+//! checker runs (`--cfg loom`; see `model.rs`).
 
 #[cfg(not(loom))]
 pub(crate) use std::sync::{
