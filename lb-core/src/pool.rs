@@ -29,6 +29,12 @@ pub enum NoBackend {
         /// How many backends are alive.
         alive: usize,
     },
+    /// Backends could be asked, but the scheduler gives none of them more than it has.
+    #[error("all {usable} usable backends have as many flows as they take")]
+    AllFull {
+        /// How many backends take new flows and have not refused this one.
+        usable: usize,
+    },
     /// Every backend that takes new flows refused this one.
     #[error("all {tried} usable backends were tried")]
     AllTried {
@@ -177,7 +183,10 @@ impl<E> Pool<E> {
         } else if self.members.iter().all(|member| member.weight.is_zero()) {
             NoBackend::AllDraining { alive: self.members.len() }
         } else {
-            NoBackend::AllTried { tried: flow.tried.len() }
+            match self.members.iter().filter(|member| flow.may_use(member)).count() {
+                0 => NoBackend::AllTried { tried: flow.tried.len() },
+                usable => NoBackend::AllFull { usable },
+            }
         }
     }
 

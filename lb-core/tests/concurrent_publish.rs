@@ -24,9 +24,11 @@ fn sets() -> [Vec<Arc<Backend<&'static str>>>; 2] {
 
 fn run(algorithm: Algorithm, persistence: bool) {
     let sets = sets();
+    // Room for all that readers hold with `ovf`, which refuses the rest.
+    let weight = if algorithm == Algorithm::Ovf { 7 * READERS as u16 } else { 3 };
     let members = |number: u64| {
         let set = &sets[(number % 2) as usize];
-        set.iter().map(|backend| (Arc::clone(backend), Weight::new(3))).collect::<Vec<_>>()
+        set.iter().map(|backend| (Arc::clone(backend), Weight::new(weight))).collect::<Vec<_>>()
     };
     let first = Pool::new(members(0), &*algorithm.scheduler());
     let mut scheduler: Arc<dyn Scheduler> = Arc::clone(first.scheduler());

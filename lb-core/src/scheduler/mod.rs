@@ -1,8 +1,10 @@
 //! Who gets the next flow: one trait, one file per family, and the names the field knows them by.
 
 mod failover;
+mod first;
 pub(crate) mod hash;
 mod least_load;
+mod overflow;
 mod random;
 mod round_robin;
 mod weighted;
@@ -17,11 +19,13 @@ use crate::flow::Flow;
 use crate::member::Member;
 
 pub use failover::Failover;
+pub use first::First;
 pub use hash::{
     BadTableSize, Bounded, Consistent, Ketama, LoadFactor, Maglev, Rendezvous, Ring, TooTight,
     ketama_hash,
 };
 pub use least_load::{Cost, LeastLoad};
+pub use overflow::Overflow;
 pub use random::{PowerOfTwo, Random};
 pub use round_robin::RoundRobin;
 pub use weighted::SmoothWeighted;
@@ -63,6 +67,9 @@ pub trait Scheduler: fmt::Debug + Send + Sync {
 
     /// The index of the chosen one among the members given to [`rebuild`](Self::rebuild): one
     /// that [`Flow::may_use`] allows, or `None` if there is none. Never blocks, never allocates.
+    ///
+    /// A scheduler that bounds what its backends are given may also say `None` if all of them are
+    /// busy ([`Overflow`] does): the pool then says [`AllFull`](crate::NoBackend::AllFull).
     fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize>;
 }
 
@@ -72,6 +79,8 @@ pub trait Scheduler: fmt::Debug + Send + Sync {
 pub enum Algorithm {
     /// `dh`: by the hash of the destination, which the embedder passes, consistently. See [`Ring`].
     Dh,
+    /// `first`: the first in the list that may take the flow. See [`First`].
+    First,
     /// `fo`: the heaviest backend as long as it lives, then the next. See [`Failover`].
     Fo,
     /// `ketama`: by hash, to whom nginx' `hash … consistent` sends it. See [`Ketama`].
@@ -82,6 +91,8 @@ pub enum Algorithm {
     Mh,
     /// `nq`: an idle backend at once, else as `sed`. See [`Cost::NeverQueue`].
     Nq,
+    /// `ovf`: the heaviest backend until it has its weight in flows, then the next. See [`Overflow`].
+    Ovf,
     /// `p2c`: the less loaded of two drawn by weight. See [`PowerOfTwo`].
     P2c,
     /// `random`: drawn by weight. See [`Random`].
@@ -104,13 +115,15 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm, in the order of their names.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Dh,
+        Self::First,
         Self::Fo,
         Self::Ketama,
         Self::Lc,
         Self::Mh,
         Self::Nq,
+        Self::Ovf,
         Self::P2c,
         Self::Random,
         Self::Rendezvous,
@@ -126,11 +139,13 @@ impl Algorithm {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Dh => "dh",
+            Self::First => "first",
             Self::Fo => "fo",
             Self::Ketama => "ketama",
             Self::Lc => "lc",
             Self::Mh => "mh",
             Self::Nq => "nq",
+            Self::Ovf => "ovf",
             Self::P2c => "p2c",
             Self::Random => "random",
             Self::Rendezvous => "rendezvous",
@@ -153,11 +168,13 @@ impl Algorithm {
     pub fn scheduler_at(self, phase: u64) -> Arc<dyn Scheduler> {
         match self {
             Self::Dh | Self::Ring | Self::Sh => Arc::new(Ring::new()),
+            Self::First => Arc::new(First::new()),
             Self::Fo => Arc::new(Failover::new()),
             Self::Ketama => Arc::new(Ketama::new()),
             Self::Lc => Arc::new(LeastLoad::by(Cost::LeastConnections)),
             Self::Mh => Arc::new(Maglev::new()),
             Self::Nq => Arc::new(LeastLoad::by(Cost::NeverQueue)),
+            Self::Ovf => Arc::new(Overflow::new()),
             Self::P2c => Arc::new(PowerOfTwo::new()),
             Self::Random => Arc::new(Random::new()),
             Self::Rendezvous => Arc::new(Rendezvous::new()),
@@ -190,8 +207,8 @@ impl fmt::Display for Algorithm {
 /// There is no scheduler of this name.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "no scheduler is called `{name}`; there are dh, fo, ketama, lc, mh, nq, p2c, random, rendezvous, \
-     ring, rr, sed, sh, wlc, wrr"
+    "no scheduler is called `{name}`; there are dh, first, fo, ketama, lc, mh, nq, ovf, p2c, \
+     random, rendezvous, ring, rr, sed, sh, wlc, wrr"
 )]
 pub struct UnknownAlgorithm {
     /// The name that was asked for.
@@ -246,8 +263,14 @@ mod tests {
     fn names_read_back() {
         for algorithm in Algorithm::ALL {
             assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
-            let refusal = "none".parse::<Algorithm>().unwrap_err().to_string();
-            assert!(refusal.contains(algorithm.name()), "{refusal}");
         }
+    }
+
+    #[test]
+    fn names_are_listed_in_order() {
+        let names = Algorithm::ALL.map(Algorithm::name);
+        assert!(names.is_sorted());
+        let refusal = "none".parse::<Algorithm>().unwrap_err().to_string();
+        assert!(refusal.ends_with(&format!("there are {}", names.join(", "))), "{refusal}");
     }
 }
