@@ -18,7 +18,7 @@ fn gcd(a: u64, b: u64) -> u64 {
 /// The length of a whole period, however it is scaled.
 fn period(pool: &Pool<()>) -> u64 {
     let text = format!("{:?}", pool.scheduler());
-    let number = text.split("period: ").nth(1).unwrap().split(',').next().unwrap();
+    let number = text.split("length: ").nth(1).unwrap().split(',').next().unwrap();
     number.parse().unwrap()
 }
 
