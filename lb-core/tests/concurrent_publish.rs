@@ -106,20 +106,22 @@ fn persistence_changes_nothing_about_it() {
 
 #[test]
 fn turns_are_not_lost_between_threads() {
-    let director = Director::<u64, ()>::new(support::pool(Algorithm::Wrr, &[5, 1, 2]));
-    let now = start();
-    thread::scope(|scope| {
-        for reader in 0..4 {
-            let director = &director;
-            scope.spawn(move || {
-                let mut rng = seeded(reader);
-                for client in 0..2_000 {
-                    drop(director.assign(now, &client, &[], &mut rng));
-                }
-            });
-        }
-    });
-    let totals: Vec<_> =
-        director.pool().members().iter().map(|member| member.load.total()).collect();
-    assert_eq!(totals, [5_000, 1_000, 2_000]);
+    for algorithm in [Algorithm::Wrr, Algorithm::WrrIpvs] {
+        let director = Director::<u64, ()>::new(support::pool(algorithm, &[5, 1, 2]));
+        let now = start();
+        thread::scope(|scope| {
+            for reader in 0..4 {
+                let director = &director;
+                scope.spawn(move || {
+                    let mut rng = seeded(reader);
+                    for client in 0..2_000 {
+                        drop(director.assign(now, &client, &[], &mut rng));
+                    }
+                });
+            }
+        });
+        let totals: Vec<_> =
+            director.pool().members().iter().map(|member| member.load.total()).collect();
+        assert_eq!(totals, [5_000, 1_000, 2_000], "{algorithm}");
+    }
 }

@@ -48,6 +48,7 @@ obey! {
     sh: Sh,
     wlc: Wlc,
     wrr: Wrr,
+    wrr_ipvs: WrrIpvs,
 }
 
 #[test]
@@ -56,6 +57,7 @@ fn rotations_that_start_anywhere() {
     for phase in [u64::MAX, rng.next_u64()] {
         laws::check(&|| Algorithm::Rr.scheduler_at(phase));
         laws::check(&|| Algorithm::Wrr.scheduler_at(phase));
+        laws::check(&|| Algorithm::WrrIpvs.scheduler_at(phase));
     }
 }
 

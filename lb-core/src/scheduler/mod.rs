@@ -28,7 +28,7 @@ pub use least_load::{Cost, LeastLoad};
 pub use overflow::Overflow;
 pub use random::{PowerOfTwo, Random};
 pub use round_robin::RoundRobin;
-pub use weighted::SmoothWeighted;
+pub use weighted::{GcdWeighted, SmoothWeighted};
 
 /// Chooses a member of a pool for a flow.
 ///
@@ -111,11 +111,13 @@ pub enum Algorithm {
     Wlc,
     /// `wrr`: by weight, smoothly interleaved. See [`SmoothWeighted`].
     Wrr,
+    /// `wrr-ipvs`: by weight, in the order of IPVS, the heavy ones in a row. See [`GcdWeighted`].
+    WrrIpvs,
 }
 
 impl Algorithm {
     /// Every algorithm, in the order of their names.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Dh,
         Self::First,
         Self::Fo,
@@ -133,6 +135,7 @@ impl Algorithm {
         Self::Sh,
         Self::Wlc,
         Self::Wrr,
+        Self::WrrIpvs,
     ];
 
     /// The name in configuration files.
@@ -155,6 +158,7 @@ impl Algorithm {
             Self::Sh => "sh",
             Self::Wlc => "wlc",
             Self::Wrr => "wrr",
+            Self::WrrIpvs => "wrr-ipvs",
         }
     }
 
@@ -182,6 +186,7 @@ impl Algorithm {
             Self::Sed => Arc::new(LeastLoad::by(Cost::ShortestExpectedDelay)),
             Self::Wlc => Arc::new(LeastLoad::by(Cost::WeightedLeastConnections)),
             Self::Wrr => Arc::new(SmoothWeighted::starting_at(phase)),
+            Self::WrrIpvs => Arc::new(GcdWeighted::starting_at(phase)),
         }
     }
 
@@ -208,7 +213,7 @@ impl fmt::Display for Algorithm {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "no scheduler is called `{name}`; there are dh, first, fo, ketama, lc, mh, nq, ovf, p2c, \
-     random, rendezvous, ring, rr, sed, sh, wlc, wrr"
+     random, rendezvous, ring, rr, sed, sh, wlc, wrr, wrr-ipvs"
 )]
 pub struct UnknownAlgorithm {
     /// The name that was asked for.

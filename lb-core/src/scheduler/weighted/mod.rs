@@ -1,5 +1,6 @@
 //! `wrr`, `wrr-ipvs`: by weight, in one period or another.
 
+mod gcd;
 mod smooth;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use crate::flow::Flow;
 use crate::health::Weight;
 use crate::member::Member;
 
+pub use gcd::GcdWeighted;
 pub use smooth::SmoothWeighted;
 
 /// Picks that repeat themselves, laid out once, and how far they have come.
