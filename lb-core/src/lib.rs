@@ -46,7 +46,7 @@
 //! | [`Backend`] | a place that flows can be sent to; counts them by [`Lease`]s, under an identity that survives every change |
 //! | [`Weight`] | its share of new flows; 0 drains it |
 //! | [`Pool`] | one immutable snapshot: who lives, at which weight, scheduled how |
-//! | [`Scheduler`] | chooses a member of a pool for a flow; [`Algorithm`] knows eighteen by their names in the field |
+//! | [`Scheduler`] | chooses a member of a pool for a flow; [`Algorithm`] knows twenty by their names in the field |
 //! | [`Flow`] | what a scheduler may know of a connection or request: the client's hash, where it belongs, who refused it |
 //! | [`PersistenceTable`] | which client belongs to which backend, for a while |
 //! | [`Quorum`] | whether enough live to serve, with hysteresis |

@@ -35,6 +35,8 @@ obey! {
     first: First,
     fo: Fo,
     ketama: Ketama,
+    lblc: Lblc,
+    lblcr: Lblcr,
     lc: Lc,
     mh: Mh,
     nq: Nq,

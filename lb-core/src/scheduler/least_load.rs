@@ -54,6 +54,15 @@ fn compare(a: Fraction, b: Fraction) -> Ordering {
     (a.0 * b.1).cmp(&(b.0 * a.1))
 }
 
+/// Which of two members has more flows per weight, as `wlc` counts; one of weight 0 has the most.
+pub(super) fn compare_loads(one: &Member, other: &Member) -> Ordering {
+    let load = |member: &Member| match u64::from(member.weight) {
+        0 => (1, 0),
+        weight => (u64::from(member.load.active()), weight),
+    };
+    compare(load(one), load(other))
+}
+
 /// The member of least cost; where several are, one drawn by `tie_share`.
 #[inline]
 fn least(

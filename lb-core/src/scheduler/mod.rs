@@ -4,6 +4,7 @@ mod failover;
 mod first;
 pub(crate) mod hash;
 mod least_load;
+mod locality;
 mod overflow;
 mod random;
 mod round_robin;
@@ -25,6 +26,7 @@ pub use hash::{
     ketama_hash,
 };
 pub use least_load::{Cost, LeastLoad};
+pub use locality::{LocalityBased, LocalityReplicated};
 pub use overflow::Overflow;
 pub use random::{PowerOfTwo, Random};
 pub use round_robin::RoundRobin;
@@ -85,6 +87,10 @@ pub enum Algorithm {
     Fo,
     /// `ketama`: by hash, to whom nginx' `hash … consistent` sends it. See [`Ketama`].
     Ketama,
+    /// `lblc`: the server that the destination had, else as `wlc`. See [`LocalityBased`].
+    Lblc,
+    /// `lblcr`: one of the servers that the destination had, else as `wlc`. See [`LocalityReplicated`].
+    Lblcr,
     /// `lc`: fewest active flows. See [`Cost::LeastConnections`].
     Lc,
     /// `mh`: by hash, on Maglev's table. See [`Maglev`].
@@ -117,11 +123,13 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm, in the order of their names.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Dh,
         Self::First,
         Self::Fo,
         Self::Ketama,
+        Self::Lblc,
+        Self::Lblcr,
         Self::Lc,
         Self::Mh,
         Self::Nq,
@@ -145,6 +153,8 @@ impl Algorithm {
             Self::First => "first",
             Self::Fo => "fo",
             Self::Ketama => "ketama",
+            Self::Lblc => "lblc",
+            Self::Lblcr => "lblcr",
             Self::Lc => "lc",
             Self::Mh => "mh",
             Self::Nq => "nq",
@@ -175,6 +185,8 @@ impl Algorithm {
             Self::First => Arc::new(First::new()),
             Self::Fo => Arc::new(Failover::new()),
             Self::Ketama => Arc::new(Ketama::new()),
+            Self::Lblc => Arc::new(LocalityBased::new()),
+            Self::Lblcr => Arc::new(LocalityReplicated::new()),
             Self::Lc => Arc::new(LeastLoad::by(Cost::LeastConnections)),
             Self::Mh => Arc::new(Maglev::new()),
             Self::Nq => Arc::new(LeastLoad::by(Cost::NeverQueue)),
@@ -212,8 +224,8 @@ impl fmt::Display for Algorithm {
 /// There is no scheduler of this name.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "no scheduler is called `{name}`; there are dh, first, fo, ketama, lc, mh, nq, ovf, p2c, \
-     random, rendezvous, ring, rr, sed, sh, wlc, wrr, wrr-ipvs"
+    "no scheduler is called `{name}`; there are dh, first, fo, ketama, lblc, lblcr, lc, mh, nq, \
+     ovf, p2c, random, rendezvous, ring, rr, sed, sh, wlc, wrr, wrr-ipvs"
 )]
 pub struct UnknownAlgorithm {
     /// The name that was asked for.
