@@ -216,6 +216,12 @@ impl Run {
         flow
     }
 
+    fn flows(&mut self, many: std::ops::Range<usize>) {
+        for _ in many {
+            self.flow();
+        }
+    }
+
     fn run(&mut self) {
         while let Some(place) =
             self.tasks.iter().position(|task| task.woken.0.swap(false, Ordering::Relaxed))
@@ -257,7 +263,7 @@ fn limited((member, limit): ((Arc<Backend<()>>, Weight), &u32)) -> (Arc<Backend<
 #[test]
 fn they_are_served_in_the_order_they_came() {
     let mut run = Run::new(&[1, 1], 10);
-    (0..6).for_each(|_| drop(run.flow()));
+    run.flows(0..6);
     assert_eq!((run.active(), run.director.queued()), (vec![1, 1], 4));
     for served in 2..6 {
         run.end(0, Ok(()));
@@ -280,7 +286,7 @@ fn whoever_asks_without_waiting_does_not_overtake() {
 #[test]
 fn a_full_queue_refuses_and_a_long_wait_ends() {
     let mut run = Run::new(&[1], 2);
-    (0..4).for_each(|_| drop(run.flow()));
+    run.flows(0..4);
     assert!(matches!(run.outcome(3), Err(BalanceError::QueueFull { waiting: 2 })));
     run.advance(TIMEOUT - Duration::from_millis(1));
     assert_eq!(run.director.queued(), 2);
@@ -308,7 +314,7 @@ fn nobody_waits_for_backends_that_are_gone() {
 #[test]
 fn a_new_pool_lets_them_in() {
     let mut run = Run::new(&[1], 5);
-    (0..4).for_each(|_| drop(run.flow()));
+    run.flows(0..4);
     let members = support::alphabet(&[1; 3]);
     let members = members[1..].iter().cloned().zip([&1, &1]).map(limited);
     let known = Arc::clone(&run.director.pool().backends()[0]);
@@ -379,7 +385,7 @@ proptest! {
         let mut run = Run::new(&limits, room);
         for step in steps {
             match step {
-                Step::Flow => drop(run.flow()),
+                Step::Flow => run.flows(0..1),
                 Step::End { place, refuses } => {
                     let visits = run.backends.visits().len();
                     if visits > 0 {
