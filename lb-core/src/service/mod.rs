@@ -1,12 +1,14 @@
 //! The tower edge: a [`Director`](crate::Director) as a service.
 
 mod balance;
+mod discover;
 mod each;
 mod error;
 mod future;
 mod layer;
 
 pub use balance::Balance;
+pub use discover::{Discovery, DiscoveryError};
 pub use each::{EachFuture, EachService};
 pub use error::{BalanceError, Undelivered};
 pub use future::BalanceFuture;
