@@ -57,6 +57,10 @@
 //! a director becomes a [`tower`](https://docs.rs/tower) service that redispatches:
 #![cfg_attr(feature = "service", doc = "[`service::Balance`].")]
 #![cfg_attr(not(feature = "service"), doc = "`service::Balance`.")]
+#![cfg_attr(
+    all(feature = "service", feature = "system"),
+    doc = "The [`guide`] has an example each for axum, a TCP proxy and tonic."
+)]
 //!
 //! # How machines are driven
 //!
@@ -100,6 +104,8 @@ pub mod cookie;
 mod director;
 mod env;
 mod flow;
+#[cfg(all(any(doc, doctest), feature = "service", feature = "system"))]
+pub mod guide;
 mod health;
 #[cfg(feature = "laws")]
 pub mod laws;

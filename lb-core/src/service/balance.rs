@@ -20,7 +20,9 @@ use crate::flow::ClientKey;
 /// *redispatch*, and it is the same for a connection (the inner service connects) and for an HTTP
 /// request (the inner service is a client).
 ///
-/// Dropping the future at any point leaves the backends' counters exact.
+/// Dropping the future at any point leaves the backends' counters exact. It is `Clone` if the inner
+/// service is, and `Send` and `Sync` if that and the endpoints are, so that tasks share it without a
+/// `Buffer`.
 ///
 /// ```
 /// use std::{net::{IpAddr, SocketAddr}, sync::Arc};
