@@ -53,6 +53,7 @@ fn it_is_shared_freely() {
     ));
     assert_shared(&balance);
     assert_send(&balance.call(1));
+    assert!(format!("{balance:?}").contains("retries: 2"));
     assert_shared(&BoxCloneSyncService::new(balance));
     assert_shared(&layer(&director));
     assert_shared(

@@ -12,7 +12,7 @@ use http::Request;
 use http::uri::PathAndQuery;
 use lb_core::service::{Balance, Discovery};
 use lb_core::{Algorithm, Director, Pool};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tonic::body::Body;
 use tonic::client::{Grpc, GrpcService};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -100,8 +100,12 @@ async fn greeter(calls: &Arc<AtomicUsize>) -> SocketAddr {
     address
 }
 
-async fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+/// An address that refuses connections for as long as the socket is there.
+fn nobody() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 #[tokio::test]
@@ -122,7 +126,8 @@ async fn calls_go_to_all_servers() {
 #[tokio::test]
 async fn a_channel_that_cannot_connect_costs_the_call() {
     let calls = Arc::default();
-    let addresses = [nobody().await, greeter(&calls).await];
+    let (_closed, refuses) = nobody();
+    let addresses = [refuses, greeter(&calls).await];
     let director = director_over(&addresses).await;
     let balance = Balance::over_services(Arc::clone(&director), |_: &Request<Body>| ());
     let outcomes = [call(&balance).await, call(&balance).await];

@@ -1,5 +1,5 @@
 //! How to put this crate into a program of yours: one chapter for each kind, every example compiled
-//! and run. What an example leaves out, servers to talk to and imports, is in its source.
+//! and run. The servers that they talk to are in their source.
 //!
 //! | to balance | read |
 //! |---|---|
@@ -33,6 +33,10 @@
 //! | rate limit | bounds all requests; not `Clone` | needs a `Buffer`, being not `Clone` |
 //! | retry | asks again, of another backend if the scheduler says so | asks the same backend again |
 //! | timeout | ends the request wherever it is, waiting included | runs from the backend's becoming ready |
+//!
+//! Around *one inner service* fit those layers that leave its error alone, such as a concurrency
+//! limit: what is known only as a `BoxError` cannot give the request back. A timeout for connecting
+//! belongs into the connector.
 //!
 //! `Balance` itself is always ready, and answers at once with
 //! [`BalanceError::NoBackend`](crate::service::BalanceError::NoBackend) when there is nobody: a

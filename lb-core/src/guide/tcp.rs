@@ -34,9 +34,10 @@
 //! #
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
 //! # // Nobody listens at the first backend; the second says back what it hears.
-//! # let closed = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
+//! # let closed = tokio::net::TcpSocket::new_v4()?;
+//! # closed.bind("127.0.0.1:0".parse()?)?;
 //! # let echo = TcpListener::bind("127.0.0.1:0").await?;
-//! # let backends = [closed, echo.local_addr()?].into_iter().zip(0..).map(|(address, number)| {
+//! # let backends = [closed.local_addr()?, echo.local_addr()?].into_iter().zip(0..).map(|(address, number)| {
 //! #     let backend = Backend::new(BackendId::new(number), address.to_string(), address);
 //! #     (Arc::new(backend), Weight::ONE)
 //! # });

@@ -1,5 +1,6 @@
 //! [`Balance`]: assign, call, and ask another backend if the first never saw the request.
 
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -153,5 +154,14 @@ where
             self.retries,
             request,
         )
+    }
+}
+
+impl<S, K, F, V, E> fmt::Debug for Balance<S, K, F, V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Balance")
+            .field("director", &self.director)
+            .field("retries", &self.retries)
+            .finish_non_exhaustive()
     }
 }
