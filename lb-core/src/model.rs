@@ -1,5 +1,5 @@
 //! The counters and the queue under loom, which tries every way in which threads can get into each
-//! other's way: `RUSTFLAGS='--cfg loom' cargo test -p lb-core --lib --release model`.
+//! other's way: `RUSTFLAGS='--cfg lb_loom' cargo test -p lb-core --lib --release model`.
 
 use std::future::poll_fn;
 use std::num::NonZeroU32;
