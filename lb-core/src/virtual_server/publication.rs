@@ -11,6 +11,7 @@ use crate::backend::Backend;
 use crate::health::Weight;
 use crate::pool::Pool;
 use crate::quorum::{QuorumChange, Strength};
+use crate::scheduler::First;
 
 impl<E> VirtualServer<E> {
     /// Judges the quorum and lays out what is to be done: first publish, so that no script delays
@@ -84,11 +85,13 @@ impl<E> VirtualServer<E> {
             return;
         }
         let census = self.census.clone().scaled(scale);
-        let mut pool = Pool::out_of(&census, members, &*self.scheduler)
+        // The rotation is not the sorry server's: it goes on where it was afterwards. Nor is the
+        // scheduler, which may think that one of its weight has enough.
+        let scheduler = if sorry.is_some() { &First::new() } else { &*self.scheduler };
+        let mut pool = Pool::out_of(&census, members, scheduler)
             .numbered(self.published.generation() + 1)
             .moving_draining(self.policy.draining_clients == DrainingClients::Move);
         if sorry.is_some() {
-            // The rotation is not the sorry server's: it goes on where it was afterwards.
             pool = pool.without_affinity();
         } else {
             self.scheduler = Arc::clone(pool.scheduler());
