@@ -190,8 +190,8 @@ impl<K: ClientKey, E> Director<K, E> {
         // Held over the pick, so that two first flows of one client agree.
         let assigned = shards.with(flow.hash, |table| {
             let known = table.get(now, client);
-            // Where it belongs there will be room again.
-            let keeps = known.is_some_and(|home| !flow.has_tried(home) && pool.is_full(home));
+            // Where it would have been sent but for want of room, there will be room again.
+            let keeps = known.is_some_and(|home| !flow.has_tried(home) && pool.honours(home));
             let lease = self.enter(&pool, &flow.preferring(known), rng)?;
             if known != Some(lease.id()) && !keeps {
                 table.insert(now, client.clone(), lease.id());
@@ -209,13 +209,14 @@ impl<K: ClientKey, E> Director<K, E> {
         flow: &Flow<'_>,
         rng: &mut dyn Rng,
     ) -> Result<Lease<E>, NoBackend> {
+        let mut flow = *flow;
         loop {
-            let backend: &Arc<Backend<E>> = pool.pick(flow, rng)?;
-            // Somebody else may have taken the last place; then there is one place less, and the
-            // next choice is another.
+            let backend: &Arc<Backend<E>> = pool.pick(&flow, rng)?;
             if let Some(lease) = Lease::try_new(backend) {
                 return Ok(lease.waking(self.queue.as_ref().map(|(queue, _)| queue)));
             }
+            // Somebody else may have taken the last place, or the limits are newer than the pool.
+            flow = flow.minding_limits();
         }
     }
 

@@ -223,8 +223,7 @@ impl<E> Pool<E> {
     #[inline]
     pub fn pick(&self, flow: &Flow<'_>, rng: &mut dyn Rng) -> Result<&Arc<Backend<E>>, NoBackend> {
         if let Some(preferred) = flow.prefer.filter(|&id| !flow.has_tried(id))
-            && let Some(position) = self.position(preferred)
-            && !(self.moves_draining && self.members[position].weight.is_zero())
+            && let Some(position) = self.home(preferred)
             && !self.backends[position].load().is_full()
         {
             return Ok(&self.backends[position]);
@@ -262,10 +261,16 @@ impl<E> Pool<E> {
         }
     }
 
-    /// Whether the backend with this identity is here, in service for those who belong to it, but
-    /// without room.
-    pub(crate) fn is_full(&self, id: BackendId) -> bool {
-        self.backend(id).is_some_and(|backend| backend.load().is_full())
+    /// Whether those who belong to this backend are sent there, if it has room.
+    pub(crate) fn honours(&self, id: BackendId) -> bool {
+        self.home(id).is_some()
+    }
+
+    /// Where the backend is, if it is in service for those who belong to it.
+    #[inline]
+    fn home(&self, id: BackendId) -> Option<usize> {
+        self.position(id)
+            .filter(|&place| !(self.moves_draining && self.members[place].weight.is_zero()))
     }
 
     /// What to say to whoever comes while others wait for room.
