@@ -92,13 +92,14 @@ pub struct Pool<E = SocketAddr> {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Census {
     unit: Weight,
+    parts: u16,
     priorities: HashMap<u8, u32>,
 }
 
 impl Census {
     /// Of every configured backend the weight and the priority.
     pub fn of<W: Into<Weight>>(configured: impl IntoIterator<Item = (W, u8)>) -> Self {
-        let mut census = Self { unit: Weight::ZERO, priorities: HashMap::new() };
+        let mut census = Self { unit: Weight::ZERO, parts: 1, priorities: HashMap::new() };
         for (weight, priority) in configured {
             census.unit = census.unit.gcd(weight.into());
             *census.priorities.entry(priority).or_default() += 1;
@@ -112,10 +113,10 @@ impl Census {
         self.unit.max(Weight::ONE)
     }
 
-    /// The same where every weight is given `times` as large.
+    /// The same, of which members' weights are given in so many `parts`.
     #[must_use]
-    pub(crate) fn scaled(self, times: u16) -> Self {
-        Self { unit: self.unit().times(times), ..self }
+    pub(crate) fn in_parts(self, parts: u16) -> Self {
+        Self { parts, ..self }
     }
 
     /// How many backends are configured.
@@ -157,6 +158,7 @@ impl<E> Pool<E> {
                 let view = Member {
                     id: backend.id(),
                     weight,
+                    parts: census.parts.max(1),
                     unit: census.unit(),
                     place: stable_hash(backend.name().as_bytes()),
                     ketama_seed: ketama::seed(backend.name()),
