@@ -33,6 +33,8 @@ pub use zones::Zones;
 struct Groups<K> {
     /// What schedules a group that was never there before.
     prototype: Arc<dyn Scheduler>,
+    /// Makes a key's place in one grouping tell nothing of its place in another one inside.
+    salt: u64,
     /// In the order in which they are tried.
     groups: Box<[Group<K>]>,
     /// The schedulers of groups that are not there now: their rotation goes on when they are back.
@@ -53,8 +55,8 @@ struct Group<K> {
 const WHOLE: u64 = 1 << 32;
 
 impl<K: Clone + Ord> Groups<K> {
-    fn around(prototype: Arc<dyn Scheduler>) -> Self {
-        Self { prototype, groups: Box::default(), absent: BTreeMap::new() }
+    fn around(prototype: Arc<dyn Scheduler>, salt: u64) -> Self {
+        Self { prototype, salt, groups: Box::default(), absent: BTreeMap::new() }
     }
 
     /// The same over other members, grouped by `key`, tried in the order of the keys. `shares` gives
@@ -94,7 +96,7 @@ impl<K: Clone + Ord> Groups<K> {
             }
         });
         let groups = groups.collect();
-        Self { prototype: Arc::clone(&self.prototype), groups, absent: known }
+        Self { prototype: Arc::clone(&self.prototype), salt: self.salt, groups, absent: known }
     }
 
     /// A member of the group that is drawn; if nobody there may take the flow, of the first other
@@ -125,7 +127,7 @@ impl<K: Clone + Ord> Groups<K> {
         match self.groups.iter().position(|group| group.end > 0) {
             Some(first) if self.groups[first].end < WHOLE => {
                 let bits = match self.prototype.is_keyed() {
-                    true => stir(flow.hash),
+                    true => stir(flow.hash ^ self.salt),
                     false => rng.next_u64(),
                 };
                 let drawn = below(bits, WHOLE);

@@ -46,7 +46,7 @@ pub struct Subset {
 impl Subset {
     /// `scheduler` over `size` of the backends, those of this `instance`.
     pub fn around(size: NonZeroUsize, instance: u64, scheduler: Arc<dyn Scheduler>) -> Self {
-        Self { groups: Groups::around(scheduler), size, instance }
+        Self { groups: Groups::around(scheduler, 0), size, instance }
     }
 
     /// What a backend offers to be kept to by this instance; equal offers are the place's matter.
