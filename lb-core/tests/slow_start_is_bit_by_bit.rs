@@ -238,7 +238,7 @@ enum Step {
     /// Until just before the deadline, and then until the deadline.
     Follow,
     /// Without looking in between.
-    Twice(Box<Step>, Box<Step>),
+    Twice(Box<Self>, Box<Self>),
 }
 
 fn a_weight() -> impl Strategy<Value = u16> {
