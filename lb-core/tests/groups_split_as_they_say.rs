@@ -221,6 +221,28 @@ fn a_group_that_cannot_take_a_flow_hands_it_on() {
 }
 
 #[test]
+fn the_share_of_a_full_backend_stays_in_its_group() {
+    for algorithm in [Algorithm::Random, Algorithm::Rr, Algorithm::Wrr, Algorithm::Mh] {
+        let pool = half_and_half(algorithm);
+        let full =
+            pool.backends()[0].with_endpoint(()).limited(Limits::NONE.at_most(NonZeroU32::MIN));
+        let _flow = Lease::new(Arc::new(full));
+        let again = Pool::out_of(
+            &Census::of([(1, 0); 4]),
+            pool.backends().iter().map(|one| (Arc::clone(one), Weight::ONE)),
+            &**pool.scheduler(),
+        );
+        let mut rng = seeded(1);
+        let mut pick = |hash| again.pick(&Flow::new(hash), &mut rng).unwrap().id().number();
+        let counts = (0..4_000).map(&mut pick).fold([0_u32; 5], |mut counts, id| {
+            counts[id as usize] += 1;
+            counts
+        });
+        assert!(counts[0] == 0 && counts[1].abs_diff(2_000) < 190, "{algorithm}: {counts:?}");
+    }
+}
+
+#[test]
 fn the_rotation_of_a_group_that_returns_goes_on() {
     let standby = (Arc::new(backend(3, 1, None)), Weight::ONE);
     let primaries: Vec<_> =

@@ -439,7 +439,8 @@ proptest! {
         });
         let mut oracle = Oracle {
             now: start(),
-            lasts: Duration::from_millis(lasts),
+            // Not to be had in sixteenths.
+            lasts: Duration::from_nanos(lasts * 1_000_003),
             told: told.collect(),
             reloaded: true,
             published: Vec::new(),
