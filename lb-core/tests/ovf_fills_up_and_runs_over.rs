@@ -74,7 +74,7 @@ fn a_refusal_names_its_reason() {
     let leases = leases(&pool, &[0, 2, 0]);
     let refusal = pool.pick(&flow, &mut Zeros).unwrap_err();
     assert_eq!(refusal, NoBackend::AllFull { full: 1 });
-    assert_eq!(refusal.to_string(), "all 1 usable backends have as many flows as they take");
+    assert_eq!(refusal.to_string(), "all 1 usable backends have as many flows as they may");
     drop(leases);
     assert_eq!(pool.pick(&flow, &mut Zeros).unwrap().name(), "B");
     let tried = [0, 1].map(BackendId::new);
