@@ -377,6 +377,34 @@ fn clients_to_be_moved_are_moved_from_full_backends_as_well() {
     assert_eq!(while_full_and_after(DrainingClients::Move, true), ["B", "B"]);
 }
 
+#[test]
+fn clients_of_removed_backends_are_moved_for_good() {
+    let config = |names: &[&'static str]| {
+        let backends = names.iter().map(|&name| BackendConfig::new(name, ()).initially_up());
+        VirtualServerConfig::of(backends.collect::<Vec<_>>())
+    };
+    let (now, mut server) =
+        (start(), VirtualServer::new(config(&["A", "B"]), Algorithm::Fo.scheduler()).unwrap());
+    let director = Director::<u64, ()>::new(Arc::clone(server.published()))
+        .with_persistence(Duration::from_secs(60), 10.try_into().unwrap());
+    drain(&mut server, &director);
+    let assign = |client| director.assign(now, &client, &[], &mut Zeros).unwrap();
+    let (first, unseen) = (assign(7), assign(8));
+    assert_eq!((first.name(), unseen.name()), ("A", "A"));
+    server.reconfigure(now, config(&["B"])).unwrap();
+    drain(&mut server, &director);
+    assert_eq!(assign(7).name(), "B");
+    // The flow that is there stays, and is counted where it is.
+    assert_eq!((first.name(), first.load().active()), ("A", 2));
+    server.reconfigure(now, config(&["A", "B"])).unwrap();
+    drain(&mut server, &director);
+    assert_eq!(assign(7).name(), "B");
+    // It is another one of the same name: nobody belongs there, and it has no flows.
+    let newcomer = assign(8);
+    assert_eq!((newcomer.name(), newcomer.load().active()), ("A", 1));
+    assert_ne!(newcomer.id(), first.id());
+}
+
 /// A reload holds backends to their new limits at once, the pool that knows of them comes later.
 #[test]
 fn limits_hold_before_the_pool_that_knows_of_them_is_published() {

@@ -150,7 +150,8 @@ pub struct VirtualServerConfig<E = SocketAddr> {
     /// Where flows go otherwise.
     pub sorry: Option<SorryServer<E>>,
     /// Over how long a backend that comes back takes on its share, from a sixteenth of it to the
-    /// whole. One that is on its way when this changes goes on as it began. Default: it has it at
+    /// whole. It is a share of weight: schedulers that do not look at weights (`rr`, `lc`, `first`)
+    /// do not notice. One that is on its way when this changes goes on as it began. Default: it has it at
     /// once.
     pub slow_start: Option<Duration>,
     /// The share of live backends, in percent, below which checks are no longer believed: when
