@@ -119,6 +119,7 @@ mod member;
 mod model;
 mod persistence;
 mod pool;
+#[cfg_attr(not(feature = "service"), expect(dead_code, reason = "waiting is the service's"))]
 mod queue;
 mod quorum;
 pub mod scheduler;
