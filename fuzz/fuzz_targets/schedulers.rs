@@ -1,5 +1,5 @@
 //! Every scheduler over chains of memberships: what it picks may be picked, it picks whenever
-//! somebody may be, and the same chain gives the same picks.
+//! somebody may be (`ovf`: whenever somebody is idle), and the same chain gives the same picks.
 #![cfg_attr(fuzzing, no_main)]
 
 use std::sync::Arc;
@@ -68,7 +68,7 @@ impl Script {
             let pool = Pool::new(members, &*scheduler);
             let mut leases = Vec::new();
             for pick in &round.picks {
-                let backend = pick.check(&pool, &mut rng);
+                let backend = pick.check(algorithm, &pool, &mut rng);
                 picked.push(backend.map(|backend| backend.id()));
                 leases.extend(backend.filter(|_| pick.stays).cloned().map(Lease::new));
             }
@@ -93,7 +93,12 @@ impl Heaviness {
 }
 
 impl Pick {
-    fn check<'a>(&self, pool: &'a Pool<()>, rng: &mut SmallRng) -> Option<&'a Arc<Backend<()>>> {
+    fn check<'a>(
+        &self,
+        algorithm: Algorithm,
+        pool: &'a Pool<()>,
+        rng: &mut SmallRng,
+    ) -> Option<&'a Arc<Backend<()>>> {
         let tried: Vec<_> = self.tried.iter().map(|&n| BackendId::new(n.into())).collect();
         let prefer = self.prefer.map(|n| BackendId::new(n.into()));
         let flow = Flow::new(self.hash).retried(&tried).preferring(prefer);
@@ -107,6 +112,10 @@ impl Pick {
                 "{} takes no such flow",
                 backend.id()
             ),
+            (Err(NoBackend::AllFull { full: count }), None) => {
+                assert_eq!((algorithm, count), (Algorithm::Ovf, usable().count()));
+                assert!(usable().all(|member| member.load.active() > 0), "refused an idle one");
+            }
             (Err(reason), preferred) => {
                 assert!(preferred.is_none() && usable().next().is_none(), "{reason}, but for some");
                 let weighty = pool.members().iter().any(|member| !member.weight.is_zero());

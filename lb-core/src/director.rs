@@ -220,6 +220,7 @@ impl<K: ClientKey, E> Director<K, E> {
     }
 
     /// The line of those who wait, and for how long.
+    #[cfg(feature = "service")]
     pub(crate) const fn queue(&self) -> Option<&(Arc<Queue>, Option<Duration>)> {
         self.queue.as_ref()
     }

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use rand::Rng;
 
-/// Where [`Balance`](crate::service::Balance) reads the clock and rolls its dice: the only impurity of this
-/// crate, and an argument.
+/// Where `service::Balance` reads the clock and rolls its dice: the only impurity of this crate, and
+/// an argument.
 ///
 /// ```
 /// use std::{cell::RefCell, future::{Pending, pending}, rc::Rc, time::Instant};

@@ -140,7 +140,7 @@ impl fmt::Debug for Peak {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(lb_loom)))]
 mod tests {
     use super::*;
 

@@ -20,6 +20,13 @@
 //! | `repeats itself` | two instances with the same history and the same seed make the same picks |
 //! | `serves several threads at once` | all of this without a lock around it |
 //!
+//! A scheduler may also refuse on purpose, rather than overload whom it has: IPVS' `ovf` does. Such
+//! a one is held to the same laws by [`check_refusing_when_busy`], with one in place of another:
+//!
+//! | law | in words |
+//! |---|---|
+//! | `refuses only when everybody is busy` | `None` says that everybody who is usable has a flow already |
+//!
 //! That counters are left alone needs no law: a [`Member`](crate::Member) gives no way to change
 //! them. Whether a scheduler is *fair* is its own matter, and for its own tests.
 
@@ -42,7 +49,8 @@ use crate::lease::Lease;
 use crate::pool::Pool;
 use crate::scheduler::Scheduler;
 
-/// Holds the schedulers that `make` makes to every law of this module.
+/// Holds the schedulers that `make` makes to every law of this module, and never lets them refuse a
+/// flow that somebody could take.
 ///
 /// `make` is called many times and must return instances that are alike, over no members yet. Each
 /// law is tried on 64 random histories, or on as many as the environment variable `PROPTEST_CASES`
@@ -51,25 +59,54 @@ use crate::scheduler::Scheduler;
 /// # Panics
 /// If a law is broken: with its name, and with the shortest history found that breaks it.
 pub fn check(make: &dyn Fn() -> Arc<dyn Scheduler>) {
+    hold_to_all(make, "refuses only when nobody is usable", needed, needed);
+}
+
+/// As [`check`], for schedulers that may refuse a flow if every usable member has one already.
+///
+/// One that is idle must never be refused a flow. How busy is too busy is the scheduler's own
+/// matter, and for its own tests.
+///
+/// # Panics
+/// As [`check`].
+pub fn check_refusing_when_busy(make: &dyn Fn() -> Arc<dyn Scheduler>) {
+    // Among threads, who is idle when a refusal is judged may have been busy when it was made.
+    let unjudged = |_: &Pick<'_>| Ok(());
+    hold_to_all(make, "refuses only when everybody is busy", needed_by_the_idle, unjudged);
+}
+
+/// A judgement of one pick.
+type Law = fn(&Pick<'_>) -> TestCaseResult;
+
+/// Holds the schedulers to all laws, where `refusal` is the name of the one that judges who picks
+/// nobody: by `needed`, and where several threads pick by `needed_in_a_crowd`.
+fn hold_to_all(
+    make: &dyn Fn() -> Arc<dyn Scheduler>,
+    refusal: &str,
+    needed: Law,
+    needed_in_a_crowd: Law,
+) {
     let many = match env::var_os("PROPTEST_CASES") {
         Some(_) => Config::default().cases,
         None => DEFAULT_CASES,
     };
     let first = |stage| History { seed: 1, stages: vec![stage] };
+    let legal = |pick: &Pick<'_>| usable(pick).and_then(|()| needed(pick));
+    let legal_in_a_crowd = |pick: &Pick<'_>| usable(pick).and_then(|()| needed_in_a_crowd(pick));
     hold("survives the extremes", 1, &Just(extremes()), |history| play(make, &history, legal));
     hold("picks only usable members", many, &stage(), |stage| play(make, &first(stage), usable));
-    hold("refuses only when nobody is usable", many, &stage(), |stage| {
-        play(make, &first(stage), needed)
-    });
+    hold(refusal, many, &stage(), |stage| play(make, &first(stage), needed));
     hold("minds every set of refusals", many, &refusals(), |stage| {
         play(make, &first(stage), legal)
     });
     hold("follows every change of membership", many, &history(), |all| play(make, &all, legal));
     hold("leaves the old pool serving", many, &history(), |history| {
-        old_pool_serves(make, &history)
+        old_pool_serves(make, &history, legal)
     });
     hold("repeats itself", many, &history(), |history| repeats(make, &history));
-    hold("serves several threads at once", 1, &Just(()), |()| threads_are_served(make));
+    hold("serves several threads at once", 1, &Just(()), |()| {
+        threads_are_served(make, legal_in_a_crowd)
+    });
 }
 
 /// What a scheduler lives through: memberships one after the other, with flows in each.
@@ -106,11 +143,9 @@ fn weight() -> impl Strategy<Value = u16> {
 
 fn attempt() -> impl Strategy<Value = Attempt> {
     let tried = vec((0..CAST).prop_map(BackendId::new), 0..4);
-    (any::<u64>(), tried, any::<bool>()).prop_map(|(hash, tried, stays)| Attempt {
-        hash,
-        tried,
-        stays,
-    })
+    // Some come again: there are schedulers that remember them.
+    let hash = prop_oneof![any::<u64>(), 0..4_u64];
+    (hash, tried, any::<bool>()).prop_map(|(hash, tried, stays)| Attempt { hash, tried, stays })
 }
 
 fn stage() -> impl Strategy<Value = Stage> {
@@ -242,16 +277,25 @@ fn needed(pick: &Pick<'_>) -> TestCaseResult {
     }
 }
 
-fn legal(pick: &Pick<'_>) -> TestCaseResult {
-    usable(pick)?;
-    needed(pick)
+fn needed_by_the_idle(pick: &Pick<'_>) -> TestCaseResult {
+    let mut usable = pick.pool.members().iter().filter(|member| pick.flow.may_use(member));
+    match usable.find(|member| member.load.active() == 0) {
+        Some(idle) if pick.choice.is_none() => {
+            broken(pick, format!("picked nobody, {} is usable and idle", idle.id))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn broken(pick: &Pick<'_>, what: String) -> TestCaseResult {
     Err(TestCaseError::fail(format!("{what}, for {:?} over {:?}", pick.flow, pick.pool)))
 }
 
-fn old_pool_serves(make: &dyn Fn() -> Arc<dyn Scheduler>, history: &History) -> TestCaseResult {
+fn old_pool_serves(
+    make: &dyn Fn() -> Arc<dyn Scheduler>,
+    history: &History,
+    legal: impl Fn(&Pick<'_>) -> TestCaseResult,
+) -> TestCaseResult {
     let mut previous: Option<Pool<()>> = None;
     rebuilds(make, history, |pool, stage, rng| {
         for attempt in &stage.attempts {
@@ -285,19 +329,22 @@ fn repeats(make: &dyn Fn() -> Arc<dyn Scheduler>, history: &History) -> TestCase
     }
 }
 
-fn threads_are_served(make: &dyn Fn() -> Arc<dyn Scheduler>) -> TestCaseResult {
+fn threads_are_served(
+    make: &dyn Fn() -> Arc<dyn Scheduler>,
+    legal: impl Fn(&Pick<'_>) -> TestCaseResult + Sync,
+) -> TestCaseResult {
     const THREADS: u64 = 4;
     let members = (0..5).map(|number| {
         let backend = Backend::new(BackendId::new(number), format!("backend {number}"), ());
         (Arc::new(backend), Weight::new(number as u16))
     });
     let pool = Pool::new(members, &*make());
-    let serve = |thread: u64| {
+    let serve = &|thread: u64| {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(thread);
         let refused = [BackendId::new(thread as u32)];
         for round in 0..500 {
             let tried = if round % 4 == 0 { &refused[..] } else { &[] };
-            let flow = Flow::new(round * THREADS + thread).retried(tried);
+            let flow = Flow::new(round).retried(tried);
             let choice = pool.scheduler().pick(pool.members(), &flow, &mut rng);
             legal(&Pick { pool: &pool, flow, choice })?;
             let _stays = choice.map(|index| Lease::new(Arc::clone(&pool.backends()[index])));

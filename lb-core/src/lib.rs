@@ -57,6 +57,10 @@
 //! a director becomes a [`tower`](https://docs.rs/tower) service that redispatches:
 #![cfg_attr(feature = "service", doc = "[`service::Balance`].")]
 #![cfg_attr(not(feature = "service"), doc = "`service::Balance`.")]
+#![cfg_attr(
+    all(feature = "service", feature = "system"),
+    doc = "The [`guide`] has an example each for axum, a TCP proxy and tonic."
+)]
 //!
 //! # How machines are driven
 //!
@@ -102,6 +106,8 @@ mod director;
 mod env;
 mod estimate;
 mod flow;
+#[cfg(all(any(doc, doctest), feature = "service", feature = "system"))]
+pub mod guide;
 mod health;
 #[cfg(feature = "laws")]
 pub mod laws;
@@ -109,8 +115,11 @@ mod lease;
 mod limits;
 mod load;
 mod member;
+#[cfg(all(test, lb_loom))]
+mod model;
 mod persistence;
 mod pool;
+#[cfg_attr(not(feature = "service"), expect(dead_code, reason = "waiting is the service's"))]
 mod queue;
 mod quorum;
 pub mod scheduler;

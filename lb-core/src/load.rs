@@ -230,7 +230,7 @@ impl fmt::Debug for Load {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(lb_loom)))]
 mod tests {
     use std::num::NonZeroU32;
 

@@ -30,8 +30,8 @@ pub enum NoBackend {
         alive: usize,
     },
     /// Backends would take new flows, but are full: they have as many as their
-    /// [limits](crate::Limits) allow.
-    #[error("all backends that are left have as many flows as they may: {full}")]
+    /// [limits](crate::Limits) allow, or as many as the scheduler gives them.
+    #[error("all {full} usable backends have as many flows as they may")]
     AllFull {
         /// How many backends are full.
         full: usize,

@@ -26,6 +26,8 @@ pub(crate) struct Queue {
 struct Line {
     places: VecDeque<Place>,
     next_number: u64,
+    /// Everybody who waits has passed the last call on: it is for whoever comes next.
+    unanswered: bool,
 }
 
 #[derive(Debug)]
@@ -59,7 +61,8 @@ impl Queue {
         }
         let number = line.next_number;
         line.next_number += 1;
-        line.places.push_back(Place { number, waker: waker.clone(), called: false });
+        let called = std::mem::take(&mut line.unanswered);
+        line.places.push_back(Place { number, waker: waker.clone(), called });
         self.waiting.store(line.places.len(), Ordering::Relaxed);
         // Before the first try: whichever flow that try does not see ended sees this one waiting.
         fence(Ordering::SeqCst);
@@ -89,7 +92,9 @@ impl Line {
             Some(number) => self.places.partition_point(|place| place.number <= number),
             None => 0,
         };
-        let place = self.places.get_mut(next)?;
+        let place = self.places.get_mut(next);
+        self.unanswered = place.is_none();
+        let place = place?;
         place.called = true;
         Some(place.waker.clone())
     }
@@ -126,17 +131,14 @@ impl Ticket {
 }
 
 impl Drop for Ticket {
-    /// Served, or tired of waiting: either way there may be room for the next.
+    /// Served, or tired of waiting: either way there may be room for the first of the others.
     fn drop(&mut self) {
         let mut line = self.queue.lock();
-        let mut waker = None;
         if let Some(position) = line.position(self.number) {
-            let gone = line.places.remove(position);
-            self.queue.waiting.store(line.places.len(), Ordering::Relaxed);
-            if position == 0 || gone.is_some_and(|place| place.called) {
-                waker = line.call_after(None);
-            }
+            line.places.remove(position);
         }
+        self.queue.waiting.store(line.places.len(), Ordering::Relaxed);
+        let waker = line.call_after(None);
         drop(line);
         waker.into_iter().for_each(Waker::wake);
     }

@@ -6,14 +6,15 @@ mod support;
 use std::future::{Future, pending, ready};
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use lb_core::SystemEnv;
 use lb_core::service::{Balance, BalanceError, BalanceLayer, Dispatch, Undelivered};
 use lb_core::{Algorithm, Director};
+use tower::hedge::Hedge;
 use tower::load_shed::error::Overloaded;
 use tower::retry::Policy;
 use tower::timeout::error::Elapsed;
@@ -52,7 +53,18 @@ fn it_is_shared_freely() {
     ));
     assert_shared(&balance);
     assert_send(&balance.call(1));
+    assert!(format!("{balance:?}").contains("retries: 2"));
     assert_shared(&BoxCloneSyncService::new(balance));
+    assert_shared(&layer(&director));
+    assert_shared(
+        &ServiceBuilder::new()
+            .load_shed()
+            .concurrency_limit(100)
+            .timeout(Duration::from_secs(1))
+            .retry(Again(1))
+            .layer(layer(&director))
+            .service(service_fn(echo)),
+    );
     assert_shared(&Balance::new(
         Arc::new(Director::<IpAddr, ()>::new(support::pool(Algorithm::Rr, &[1]))),
         |key: &IpAddr| *key,
@@ -145,6 +157,91 @@ async fn towers_retry_repeats_what_redispatch_may_not() {
     );
     assert_eq!(stack.ready().await.unwrap().call(7).await.unwrap(), 7);
     assert_eq!((asked.load(Ordering::Relaxed), active(&director)), (3, 0));
+}
+
+/// Waits a second and asks again, as long as nobody is there.
+#[derive(Clone)]
+struct UntilSomebodyComes;
+
+impl<T> Policy<u64, T, BalanceError> for UntilSomebodyComes {
+    type Future = tokio::time::Sleep;
+
+    fn retry(&mut self, _: &mut u64, result: &mut Result<T, BalanceError>) -> Option<Self::Future> {
+        let nobody = matches!(result, Err(BalanceError::NoBackend(_)));
+        nobody.then(|| tokio::time::sleep(Duration::from_secs(1)))
+    }
+
+    fn clone_request(&mut self, request: &u64) -> Option<u64> {
+        Some(*request)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_waits_for_a_backend_to_come() {
+    let director: Arc<Director<Key, ()>> =
+        Arc::new(Director::new(support::pool(Algorithm::Wlc, &[])));
+    let stack = ServiceBuilder::new()
+        .retry(UntilSomebodyComes)
+        .layer(layer(&director))
+        .service(service_fn(echo));
+    let answer = tokio::spawn(stack.oneshot(7));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!answer.is_finished());
+    director.publish(Arc::new(support::pool(Algorithm::Wlc, &[1])));
+    assert_eq!(answer.await.unwrap().unwrap(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_limit_stands_above_it() {
+    let director = director();
+    let mut stack = ServiceBuilder::new()
+        .rate_limit(2, Duration::from_secs(1))
+        .layer(layer(&director))
+        .service(service_fn(echo));
+    let start = tokio::time::Instant::now();
+    for request in 0..6 {
+        assert_eq!(stack.ready().await.unwrap().call(request).await.unwrap(), request);
+    }
+    assert_eq!(start.elapsed().as_secs(), 2);
+}
+
+/// Every request may be sent twice.
+#[derive(Clone)]
+struct Anything;
+
+impl tower::hedge::Policy<u64> for Anything {
+    fn clone_request(&self, request: &u64) -> Option<u64> {
+        Some(*request)
+    }
+
+    fn can_retry(&self, _: &u64) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hedged_request_goes_to_another_backend() {
+    let director = director();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let names = Arc::clone(&asked);
+    // The first to be asked never answers.
+    let balance = Balance::new(
+        Arc::clone(&director),
+        |key: &u64| *key,
+        service_fn(move |dispatch: Dispatch<(), u64>| {
+            let mut asked = names.lock().unwrap();
+            asked.push(dispatch.lease.id());
+            let stuck = asked.len() == 1;
+            async move { if stuck { never(dispatch).await } else { echo(dispatch).await } }
+        }),
+    );
+    let (policy, period) = (Anything, Duration::from_secs(60));
+    let latencies = [10; 10];
+    let mut hedged = Hedge::new_with_mock_latencies(balance, policy, 10, 0.9, period, &latencies);
+    assert_eq!(hedged.ready().await.unwrap().call(7).await.unwrap(), 7);
+    let asked = asked.lock().unwrap();
+    assert!(matches!(**asked, [first, second] if first != second), "{asked:?}");
+    assert_eq!(active(&director), 0);
 }
 
 #[test]

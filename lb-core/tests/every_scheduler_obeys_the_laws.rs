@@ -15,7 +15,12 @@ macro_rules! obey {
     ($($name:ident: $algorithm:ident),+ $(,)?) => {
         $(#[test]
         fn $name() {
-            laws::check(&|| Algorithm::$algorithm.scheduler());
+            let check = match Algorithm::$algorithm {
+                // Every backend may have its weight in flows, and one more.
+                Algorithm::Ovf => laws::check_refusing_when_busy,
+                _ => laws::check,
+            };
+            check(&|| Algorithm::$algorithm.scheduler());
         })+
 
         #[test]
@@ -27,12 +32,16 @@ macro_rules! obey {
 
 obey! {
     dh: Dh,
+    first: First,
     fo: Fo,
     ketama: Ketama,
+    lblc: Lblc,
+    lblcr: Lblcr,
     lc: Lc,
     least_time: LeastTime,
     mh: Mh,
     nq: Nq,
+    ovf: Ovf,
     p2c: P2c,
     peak_ewma: PeakEwma,
     random: Random,
@@ -43,6 +52,7 @@ obey! {
     sh: Sh,
     wlc: Wlc,
     wrr: Wrr,
+    wrr_ipvs: WrrIpvs,
 }
 
 #[test]
@@ -51,6 +61,7 @@ fn rotations_that_start_anywhere() {
     for phase in [u64::MAX, rng.next_u64()] {
         laws::check(&|| Algorithm::Rr.scheduler_at(phase));
         laws::check(&|| Algorithm::Wrr.scheduler_at(phase));
+        laws::check(&|| Algorithm::WrrIpvs.scheduler_at(phase));
     }
 }
 
@@ -80,7 +91,14 @@ impl Scheduler for Rogue {
 }
 
 fn complaint(make: &dyn Fn() -> Arc<dyn Scheduler>) -> String {
-    let verdict = catch_unwind(AssertUnwindSafe(|| laws::check(make)));
+    complaint_of(laws::check, make)
+}
+
+fn complaint_of(
+    check: fn(&dyn Fn() -> Arc<dyn Scheduler>),
+    make: &dyn Fn() -> Arc<dyn Scheduler>,
+) -> String {
+    let verdict = catch_unwind(AssertUnwindSafe(|| check(make)));
     *verdict.expect_err("this one must not pass").downcast::<String>().unwrap()
 }
 
@@ -114,6 +132,36 @@ fn who_forgets_what_was_tried_is_caught() {
 fn who_gives_up_too_soon_is_caught() {
     let lazy: Judgement = |members, flow, _| honest(members, flow).filter(|&index| index < 2);
     assert!(complaint(&|| Rogue::with(lazy)).contains("would have been usable"));
+}
+
+fn is_idle(member: &Member) -> bool {
+    member.load.active() == 0
+}
+
+#[test]
+fn who_refuses_the_busy_passes_where_that_is_allowed() {
+    let shy: Judgement = |members, flow, _| {
+        members.iter().position(|member| flow.may_use(member) && is_idle(member))
+    };
+    laws::check_refusing_when_busy(&|| Rogue::with(shy));
+    assert!(complaint(&|| Rogue::with(shy)).contains("would have been usable"));
+}
+
+#[test]
+fn who_refuses_an_idle_one_is_caught_even_there() {
+    // One that is busy is enough to scare it off.
+    let shyer: Judgement =
+        |members, flow, _| honest(members, flow).filter(|_| members.iter().all(is_idle));
+    let complaint = complaint_of(laws::check_refusing_when_busy, &|| Rogue::with(shyer));
+    assert!(complaint.contains("is usable and idle"), "{complaint}");
+}
+
+#[test]
+fn who_overloads_the_drained_is_caught_even_there() {
+    let drained: Judgement =
+        |members, flow, _| members.iter().position(|member| !flow.has_tried(member.id));
+    let complaint = complaint_of(laws::check_refusing_when_busy, &|| Rogue::with(drained));
+    assert!(complaint.contains("whose weight is 0"), "{complaint}");
 }
 
 #[test]

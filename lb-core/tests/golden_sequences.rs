@@ -3,7 +3,7 @@
 
 mod support;
 
-use lb_core::Algorithm::{self, Fo, Nq, Rr, Sed, Wlc, Wrr};
+use lb_core::Algorithm::{self, First, Fo, Nq, Ovf, Rr, Sed, Wlc, Wrr, WrrIpvs};
 use support::{Zeros, letters, pool};
 
 fn sequence(algorithm: Algorithm, weights: &[u16], count: usize) -> String {
@@ -22,6 +22,22 @@ fn wrr_is_the_smooth_one_of_nginx() {
         (&[0, 3, 0, 1], "BBDB"),
     ] {
         assert_eq!(sequence(Wrr, weights, 3 * period.len()), period.repeat(3), "{weights:?}");
+    }
+}
+
+#[test]
+fn wrr_ipvs_is_the_one_of_the_kernel() {
+    for (weights, period) in [
+        (&[4, 3, 2][..], "AABABCABC"),
+        (&[5, 1, 1], "AAAAABC"),
+        (&[2, 2, 1], "ABABC"),
+        (&[3, 1], "AAAB"),
+        // What weights have in common does not show.
+        (&[300, 100], "AAAB"),
+        (&[0, 3, 0, 1], "BBBD"),
+        (&[1, 2], "BAB"),
+    ] {
+        assert_eq!(sequence(WrrIpvs, weights, 3 * period.len()), period.repeat(3), "{weights:?}");
     }
 }
 
@@ -52,6 +68,17 @@ fn lc_is_blind_to_weights() {
 fn fo_sends_all_to_the_heaviest() {
     assert_eq!(sequence(Fo, &[1, 3, 3, 0], 5), "BBBBB");
     assert_eq!(sequence(Fo, &[1, 0, 0, 0], 5), "AAAAA");
+}
+
+#[test]
+fn ovf_runs_over_after_one_more_than_the_weight() {
+    assert_eq!(sequence(Ovf, &[3, 2, 1], 9), "AAAABBBCC");
+    assert_eq!(sequence(Ovf, &[1, 3, 3, 0], 10), "BBBBCCCCAA");
+}
+
+#[test]
+fn first_is_the_first_that_has_a_weight() {
+    assert_eq!(sequence(First, &[0, 1, 9], 5), "BBBBB");
 }
 
 #[test]

@@ -14,8 +14,7 @@ use crate::member::Member;
 /// backend tried.
 #[derive(Debug, Default)]
 pub struct Failover {
-    /// Indices of usable members, heaviest first.
-    order: Box<[u32]>,
+    order: HeaviestFirst,
 }
 
 impl Failover {
@@ -27,15 +26,35 @@ impl Failover {
 
 impl Scheduler for Failover {
     fn rebuild(&self, members: &[Member]) -> Arc<dyn Scheduler> {
+        Arc::new(Self { order: HeaviestFirst::of(members) })
+    }
+
+    fn pick(&self, members: &[Member], flow: &Flow<'_>, _: &mut dyn Rng) -> Option<usize> {
+        self.order.find(members, |member| flow.may_use(member))
+    }
+}
+
+/// Indices of members with a weight, heaviest first.
+#[derive(Debug, Default)]
+pub(super) struct HeaviestFirst(Box<[u32]>);
+
+impl HeaviestFirst {
+    pub(super) fn of(members: &[Member]) -> Self {
         let mut order: Vec<u32> = (0..members.len() as u32).collect();
         order.retain(|&index| !members[index as usize].weight.is_zero());
         // Stable: equals stay in configured order.
         order.sort_by_key(|&index| Reverse(members[index as usize].weight));
-        Arc::new(Self { order: order.into() })
+        Self(order.into())
     }
 
-    fn pick(&self, members: &[Member], flow: &Flow<'_>, _: &mut dyn Rng) -> Option<usize> {
-        let mut order = self.order.iter().map(|&index| index as usize);
-        order.find(|&index| members.get(index).is_some_and(|member| flow.may_use(member)))
+    /// The index of the heaviest that is `suitable`.
+    #[inline]
+    pub(super) fn find(
+        &self,
+        members: &[Member],
+        suitable: impl Fn(&Member) -> bool,
+    ) -> Option<usize> {
+        let mut order = self.0.iter().map(|&index| index as usize);
+        order.find(|&index| members.get(index).is_some_and(&suitable))
     }
 }

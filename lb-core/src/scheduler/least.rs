@@ -19,7 +19,7 @@ pub(super) struct PerShare {
 }
 
 impl PerShare {
-    fn compare(self, other: Self) -> Ordering {
+    pub(super) fn compare(self, other: Self) -> Ordering {
         (self.load * other.share).cmp(&(other.load * self.share))
     }
 

@@ -1,5 +1,6 @@
 //! `lc`, `wlc`, `sed`, `nq`: the backend with the least to do.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use rand::Rng;
@@ -50,6 +51,15 @@ impl LeastLoad {
     pub const fn by(cost: Cost) -> Self {
         Self { cost }
     }
+}
+
+/// Which of two members has more flows per weight, as `wlc` counts; one of weight 0 has the most.
+pub(super) fn compare_loads(one: &Member, other: &Member) -> Ordering {
+    let load = |member: &Member| match u64::from(member.weight) {
+        0 => PerShare { load: 1, share: 0 },
+        share => PerShare { load: member.load.active().into(), share },
+    };
+    load(one).compare(load(other))
 }
 
 impl Scheduler for LeastLoad {

@@ -2,11 +2,14 @@
 
 mod draw;
 mod failover;
+mod first;
 mod groups;
 pub(crate) mod hash;
 mod least;
 mod least_load;
 mod least_time;
+mod locality;
+mod overflow;
 mod peak_ewma;
 mod random;
 mod round_robin;
@@ -22,6 +25,7 @@ use crate::flow::Flow;
 use crate::member::Member;
 
 pub use failover::Failover;
+pub use first::First;
 pub use groups::{Priorities, Subset, Zones};
 pub use hash::{
     BadTableSize, Bounded, Consistent, Ketama, LoadFactor, Maglev, Rendezvous, Ring, TooTight,
@@ -29,10 +33,12 @@ pub use hash::{
 };
 pub use least_load::{Cost, LeastLoad};
 pub use least_time::LeastTime;
+pub use locality::{LocalityBased, LocalityReplicated};
+pub use overflow::Overflow;
 pub use peak_ewma::PeakEwma;
 pub use random::{PowerOfTwo, Random};
 pub use round_robin::RoundRobin;
-pub use weighted::SmoothWeighted;
+pub use weighted::{GcdWeighted, SmoothWeighted};
 
 /// Chooses a member of a pool for a flow.
 ///
@@ -71,6 +77,9 @@ pub trait Scheduler: fmt::Debug + Send + Sync {
 
     /// The index of the chosen one among the members given to [`rebuild`](Self::rebuild): one
     /// that [`Flow::may_use`] allows, or `None` if there is none. Never blocks, never allocates.
+    ///
+    /// A scheduler that bounds what its backends are given may also say `None` if all of them are
+    /// busy ([`Overflow`] does): the pool then says [`AllFull`](crate::NoBackend::AllFull).
     fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize>;
 
     /// Whether the time of a flow matters, and how long flows take: if not, nobody need read a
@@ -79,8 +88,8 @@ pub trait Scheduler: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Whether a flow's hash alone decides. Whoever splits flows between groups of members then
-    /// does that by hash as well, and not by chance.
+    /// Whether a flow's hash decides. Whoever splits flows between groups of members then does that
+    /// by hash as well, and not by chance.
     fn is_keyed(&self) -> bool {
         false
     }
@@ -92,10 +101,16 @@ pub trait Scheduler: fmt::Debug + Send + Sync {
 pub enum Algorithm {
     /// `dh`: by the hash of the destination, which the embedder passes, consistently. See [`Ring`].
     Dh,
+    /// `first`: the first in the list that may take the flow. See [`First`].
+    First,
     /// `fo`: the heaviest backend as long as it lives, then the next. See [`Failover`].
     Fo,
     /// `ketama`: by hash, to whom nginx' `hash … consistent` sends it. See [`Ketama`].
     Ketama,
+    /// `lblc`: the server that the destination had, else as `wlc`. See [`LocalityBased`].
+    Lblc,
+    /// `lblcr`: one of the servers that the destination had, else as `wlc`. See [`LocalityReplicated`].
+    Lblcr,
     /// `lc`: fewest active flows. See [`Cost::LeastConnections`].
     Lc,
     /// `least_time`: who would be done first. See [`LeastTime`].
@@ -104,6 +119,8 @@ pub enum Algorithm {
     Mh,
     /// `nq`: an idle backend at once, else as `sed`. See [`Cost::NeverQueue`].
     Nq,
+    /// `ovf`: the heaviest backend until it has its weight in flows, then the next. See [`Overflow`].
+    Ovf,
     /// `p2c`: the less loaded of two drawn by weight. See [`PowerOfTwo`].
     P2c,
     /// `peak_ewma`: the faster of two drawn by weight. See [`PeakEwma`].
@@ -124,18 +141,24 @@ pub enum Algorithm {
     Wlc,
     /// `wrr`: by weight, smoothly interleaved. See [`SmoothWeighted`].
     Wrr,
+    /// `wrr-ipvs`: by weight, in the order of IPVS, the heavy ones in a row. See [`GcdWeighted`].
+    WrrIpvs,
 }
 
 impl Algorithm {
     /// Every algorithm, in the order of their names.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 22] = [
         Self::Dh,
+        Self::First,
         Self::Fo,
         Self::Ketama,
+        Self::Lblc,
+        Self::Lblcr,
         Self::Lc,
         Self::LeastTime,
         Self::Mh,
         Self::Nq,
+        Self::Ovf,
         Self::P2c,
         Self::PeakEwma,
         Self::Random,
@@ -146,18 +169,23 @@ impl Algorithm {
         Self::Sh,
         Self::Wlc,
         Self::Wrr,
+        Self::WrrIpvs,
     ];
 
     /// The name in configuration files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Dh => "dh",
+            Self::First => "first",
             Self::Fo => "fo",
             Self::Ketama => "ketama",
+            Self::Lblc => "lblc",
+            Self::Lblcr => "lblcr",
             Self::Lc => "lc",
             Self::LeastTime => "least_time",
             Self::Mh => "mh",
             Self::Nq => "nq",
+            Self::Ovf => "ovf",
             Self::P2c => "p2c",
             Self::PeakEwma => "peak_ewma",
             Self::Random => "random",
@@ -168,6 +196,7 @@ impl Algorithm {
             Self::Sh => "sh",
             Self::Wlc => "wlc",
             Self::Wrr => "wrr",
+            Self::WrrIpvs => "wrr-ipvs",
         }
     }
 
@@ -181,12 +210,16 @@ impl Algorithm {
     pub fn scheduler_at(self, phase: u64) -> Arc<dyn Scheduler> {
         match self {
             Self::Dh | Self::Ring | Self::Sh => Arc::new(Ring::new()),
+            Self::First => Arc::new(First::new()),
             Self::Fo => Arc::new(Failover::new()),
             Self::Ketama => Arc::new(Ketama::new()),
+            Self::Lblc => Arc::new(LocalityBased::new()),
+            Self::Lblcr => Arc::new(LocalityReplicated::new()),
             Self::Lc => Arc::new(LeastLoad::by(Cost::LeastConnections)),
             Self::LeastTime => Arc::new(LeastTime::new()),
             Self::Mh => Arc::new(Maglev::new()),
             Self::Nq => Arc::new(LeastLoad::by(Cost::NeverQueue)),
+            Self::Ovf => Arc::new(Overflow::new()),
             Self::P2c => Arc::new(PowerOfTwo::new()),
             Self::PeakEwma => Arc::new(PeakEwma::new()),
             Self::Random => Arc::new(Random::new()),
@@ -195,6 +228,7 @@ impl Algorithm {
             Self::Sed => Arc::new(LeastLoad::by(Cost::ShortestExpectedDelay)),
             Self::Wlc => Arc::new(LeastLoad::by(Cost::WeightedLeastConnections)),
             Self::Wrr => Arc::new(SmoothWeighted::starting_at(phase)),
+            Self::WrrIpvs => Arc::new(GcdWeighted::starting_at(phase)),
         }
     }
 
@@ -220,8 +254,8 @@ impl fmt::Display for Algorithm {
 /// There is no scheduler of this name.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "no scheduler is called `{name}`; there are dh, fo, ketama, lc, least_time, mh, nq, p2c, \
-     peak_ewma, random, rendezvous, ring, rr, sed, sh, wlc, wrr"
+    "no scheduler is called `{name}`; there are dh, first, fo, ketama, lblc, lblcr, lc, least_time, \
+     mh, nq, ovf, p2c, peak_ewma, random, rendezvous, ring, rr, sed, sh, wlc, wrr, wrr-ipvs"
 )]
 pub struct UnknownAlgorithm {
     /// The name that was asked for.
@@ -247,8 +281,14 @@ mod tests {
     fn names_read_back() {
         for algorithm in Algorithm::ALL {
             assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
-            let refusal = "none".parse::<Algorithm>().unwrap_err().to_string();
-            assert!(refusal.contains(algorithm.name()), "{refusal}");
         }
+    }
+
+    #[test]
+    fn names_are_listed_in_order() {
+        let names = Algorithm::ALL.map(Algorithm::name);
+        assert!(names.is_sorted());
+        let refusal = "none".parse::<Algorithm>().unwrap_err().to_string();
+        assert!(refusal.ends_with(&format!("there are {}", names.join(", "))), "{refusal}");
     }
 }

@@ -1,5 +1,6 @@
 //! [`Balance`]: assign, call, and ask another backend if the first never saw the request.
 
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -28,6 +29,8 @@ use crate::flow::ClientKey;
 /// [blameless](Undelivered::blameless).
 ///
 /// Dropping the future at any point leaves the backends' counters exact, and tells nothing of them.
+/// `Balance` is `Clone` if the inner service is, and `Send` and `Sync` if that and the endpoints are,
+/// so that tasks share it without a `Buffer`.
 ///
 /// ```
 /// use std::{net::{IpAddr, SocketAddr}, sync::Arc};
@@ -170,5 +173,14 @@ where
             self.retries,
             request,
         )
+    }
+}
+
+impl<S, K, F, V, E> fmt::Debug for Balance<S, K, F, V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Balance")
+            .field("director", &self.director)
+            .field("retries", &self.retries)
+            .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! The layer that puts [`Balance`] over a service.
 
+use std::fmt;
 use std::sync::Arc;
 
 use tower::Layer;
@@ -65,5 +66,14 @@ impl<S, K, F: Clone, V: Env, E, J: Clone> Layer<S> for BalanceLayer<K, F, V, E, 
         Balance::with_env(Arc::clone(&self.director), self.key.clone(), self.env.clone(), inner)
             .judging(self.judge.clone())
             .retries(self.retries)
+    }
+}
+
+impl<K, F, V, E> fmt::Debug for BalanceLayer<K, F, V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BalanceLayer")
+            .field("director", &self.director)
+            .field("retries", &self.retries)
+            .finish_non_exhaustive()
     }
 }

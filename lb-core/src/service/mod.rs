@@ -2,6 +2,7 @@
 
 mod admission;
 mod balance;
+mod discover;
 mod each;
 mod error;
 mod future;
@@ -9,6 +10,7 @@ mod judge;
 mod layer;
 
 pub use balance::Balance;
+pub use discover::{Discovery, DiscoveryError};
 pub use each::{EachFuture, EachService};
 pub use error::{BalanceError, Undelivered};
 pub use future::BalanceFuture;

@@ -195,7 +195,8 @@ impl<E> VirtualServer<E> {
         Ok(())
     }
 
-    fn take_over(&mut self, config: VirtualServerConfig<E>) -> Result<(), ConfigError> {
+    /// The same where nobody starts slowly, so that the time does not matter.
+    pub(crate) fn take_over(&mut self, config: VirtualServerConfig<E>) -> Result<(), ConfigError> {
         config.validate()?;
         let configured = config.backends.iter().map(|backend| (backend.weight, backend.priority));
         self.census = Census::of(configured);

@@ -2,17 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use rand::Rng;
 
-use super::Scheduler;
-use super::draw::draw_by_walking;
-use super::round_robin::Cursor;
+use super::{Period, shares};
 use crate::flow::Flow;
-use crate::health::Weight;
 use crate::member::Member;
+use crate::scheduler::Scheduler;
 
 /// `wrr`: nginx's smooth weighted round robin.
 ///
@@ -30,13 +27,10 @@ use crate::member::Member;
 /// more backends than that) are scaled to that length and rounded, equals alike and none below one
 /// entry. With n backends a period is then up to n entries longer, and a share off by at most
 /// (n + 1) / 65 536 of the whole.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct SmoothWeighted {
-    sequence: Box<[u32]>,
-    cursor: Cursor,
+    period: Period,
 }
-
-const LONGEST_PERIOD: u64 = 65_536;
 
 impl SmoothWeighted {
     /// A rotation that starts at the beginning of its period.
@@ -46,33 +40,17 @@ impl SmoothWeighted {
 
     /// A rotation that starts `phase` picks later; only its lower 31 bits count.
     pub fn starting_at(phase: u64) -> Self {
-        Self { sequence: Box::default(), cursor: Cursor::starting_at(phase) }
+        Self { period: Period::starting_at(phase) }
     }
 
     /// The same fraction of a period of `length` as the cursor is through this one.
     fn resume(&self, length: u64) -> u64 {
-        let position = self.cursor.position();
-        match self.sequence.len() as u64 {
-            old if old == 0 || length == 0 || self.cursor.is_untouched() => position,
+        let position = self.period.cursor.position();
+        match self.period.sequence.len() as u64 {
+            old if old == 0 || length == 0 || self.period.cursor.is_untouched() => position,
             old => (u128::from(position % old) * u128::from(length) / u128::from(old)) as u64,
         }
     }
-}
-
-/// The weights of one period: divided by what they have in common, then held to the limit.
-fn shares(members: &[Member]) -> Vec<i64> {
-    let weights = || members.iter().map(|member| u64::from(member.weight));
-    let common = members.iter().fold(Weight::ZERO, |common, member| common.gcd(member.weight));
-    let common = u64::from(common).max(1);
-    let limit = LONGEST_PERIOD.max(members.len() as u64);
-    let total = weights().sum::<u64>() / common;
-    weights()
-        .map(|weight| match weight / common {
-            0 => 0,
-            share if total <= limit => share as i64,
-            share => ((share * limit + total / 2) / total).max(1) as i64,
-        })
-        .collect()
 }
 
 /// The members of one share. They take turns in their order, because whoever of them was chosen
@@ -120,28 +98,12 @@ fn lay_out(shares: &[i64]) -> Box<[u32]> {
 impl Scheduler for SmoothWeighted {
     fn rebuild(&self, members: &[Member]) -> Arc<dyn Scheduler> {
         let sequence = lay_out(&shares(members));
-        Arc::new(Self { cursor: Cursor::at(self.resume(sequence.len() as u64)), sequence })
+        let position = self.resume(sequence.len() as u64);
+        Arc::new(Self { period: Period::at(position, sequence) })
     }
 
     fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
-        if self.sequence.is_empty() {
-            return None;
-        }
-        let index = self.sequence[self.cursor.advance(self.sequence.len())] as usize;
-        if flow.any_will_do() || members.get(index).is_some_and(|member| flow.may_use(member)) {
-            return Some(index);
-        }
-        draw_by_walking(members, flow, rng)
-    }
-}
-
-/// The length of the period, not its thousands of entries.
-impl fmt::Debug for SmoothWeighted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SmoothWeighted")
-            .field("period", &self.sequence.len())
-            .field("position", &self.cursor.position())
-            .finish()
+        self.period.pick(members, flow, rng)
     }
 }
 

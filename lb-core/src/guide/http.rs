@@ -1,0 +1,77 @@
+//! HTTP requests: an axum `Router` in front of upstreams, one tower service for each.
+//!
+//! What the router has no route for is forwarded. Each upstream has a timeout of its own; what they
+//! share is the client with its connections.
+//!
+//! ```
+//! use std::{net::SocketAddr, sync::Arc, time::Duration};
+//! use axum::{Router, ServiceExt, body::Body, extract::Request, http::StatusCode, routing::get};
+//! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+//! use lb_core::service::{Balance, BalanceError};
+//! use lb_core::{Algorithm, Backend, BackendId, Director, Pool, Weight};
+//! use tower::{BoxError, ServiceBuilder};
+//! # use tokio::net::TcpListener;
+//!
+//! async fn serve(listener: TcpListener, upstreams: [SocketAddr; 3]) -> Result<(), BoxError> {
+//!     let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+//!     let backends = upstreams.into_iter().zip(0..).map(|(address, number)| {
+//!         let client = client.clone();
+//!         let layers = ServiceBuilder::new().timeout(Duration::from_secs(5));
+//!         let upstream = layers.service_fn(move |mut request: Request| {
+//!             let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+//!             let target = format!("http://{address}{path}").parse();
+//!             let client = client.clone();
+//!             async move {
+//!                 *request.uri_mut() = target?;
+//!                 Ok::<_, BoxError>(client.request(request).await?)
+//!             }
+//!         });
+//!         (Arc::new(Backend::new(BackendId::new(number), address.to_string(), upstream)), Weight::ONE)
+//!     });
+//!     let director = Director::new(Pool::new(backends, &*Algorithm::Rr.scheduler()));
+//!     let balance = Balance::over_services(Arc::new(director), |_: &Request| ());
+//!     let answer = |error: BalanceError| async move { (StatusCode::BAD_GATEWAY, error.to_string()) };
+//!     let app = Router::new().route("/alive", get("yes")).fallback_service(balance.handle_error(answer));
+//!     Ok(axum::serve(listener, app).await?)
+//! }
+//! #
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
+//! # let mut upstreams = Vec::new();
+//! # for name in ["a", "b", "c"] {
+//! #     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! #     upstreams.push(listener.local_addr()?);
+//! #     let answer = move |request: Request| async move { format!("{} from {name}", request.uri()) };
+//! #     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+//! # }
+//! # let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! # let address = listener.local_addr()?;
+//! # tokio::spawn(serve(listener, [upstreams[0], upstreams[1], upstreams[2]]));
+//! # let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+//! # for (path, expected) in [
+//! #     ("/?q=1", "/?q=1 from a"),
+//! #     ("/alive", "yes"),
+//! #     ("/2", "/2 from b"),
+//! #     ("/3", "/3 from c"),
+//! #     ("/4", "/4 from a"),
+//! # ] {
+//! #     let response = client.get(format!("http://{address}{path}").parse()?).await?;
+//! #     let body = axum::body::to_bytes(Body::new(response.into_body()), 100).await?;
+//! #     assert_eq!(body, expected);
+//! # }
+//! # Ok(()) }
+//! ```
+//!
+//! - **To keep clients where they are**, make the key theirs: the address from axum's `ConnectInfo`,
+//!   a header, a [cookie]; and give the director a hashing scheduler or
+//!   [persistence](crate::Director::with_persistence).
+//! - **A request that was given to a client is gone**, even if it could not connect. To have another
+//!   backend asked then, use one inner service that opens the connection first and
+//!   [returns](crate::service::Undelivered::returned) the request when it cannot, as [`tcp`] does,
+//!   or tower's `retry` above `Balance`, for requests that can be cloned.
+//! - **A body that streams on** after the response began is not counted as a flow; an inner service
+//!   can keep the lease in the body.
+//! - **Headers are forwarded as they are.** Hop-by-hop ones, `X-Forwarded-For` and `Host` are yours.
+//!
+//! [`tcp`]: super::tcp
+#![cfg_attr(feature = "cookie", doc = "[cookie]: crate::cookie")]
+#![cfg_attr(not(feature = "cookie"), doc = "[cookie]: crate#features")]

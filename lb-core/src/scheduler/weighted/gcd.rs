@@ -1,0 +1,139 @@
+//! `wrr-ipvs`: by weight, in the order that the kernel has.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use rand::Rng;
+
+use super::{Period, shares};
+use crate::backend::BackendId;
+use crate::flow::Flow;
+use crate::health::Weight;
+use crate::member::Member;
+use crate::scheduler::Scheduler;
+
+/// `wrr-ipvs`: the weighted round robin of IPVS (`ip_vs_wrr.c`), pick by pick.
+///
+/// The list is gone through again and again, each time for those who weigh as much as the *level*.
+/// That begins at the greatest weight, falls by the greatest common divisor of all weights, and
+/// begins anew after the lowest. Weights 4, 3, 2 give `A A B A B C A B C`, and weights 5, 1, 1 give
+/// `A A A A A B C`: the heavy ones get theirs in a row. Take it where a director has to do what IPVS
+/// did, and [`SmoothWeighted`](super::SmoothWeighted) wherever nobody counts on that.
+///
+/// The period of `Σw / gcd` picks is laid out once when the membership changes; a pick is one atomic
+/// addition and one load, O(1). A redispatched flow is drawn by weight among the rest, so that the
+/// share of a backend that refuses is spread over all.
+///
+/// A change of membership or of a weight goes back to the head of the list, and stays at the level
+/// of the last pick, as in the kernel: a level above the greatest weight becomes that, and where
+/// weights have a divisor it moves to one of their levels. Whoever is first in the list therefore
+/// gains by frequent changes.
+///
+/// # Limits
+/// Those of [`SmoothWeighted`](super::SmoothWeighted): periods longer than 65 536 entries are scaled
+/// and rounded, with the same error. The level is then kept in proportion.
+///
+/// # Where it differs
+/// The kernel looks at the list at every pick, so that one that is overloaded or refuses leaves its
+/// turns to those after it. Drawing is of this library. A pool that is published anew with nothing
+/// changed goes on where it was.
+#[derive(Debug, Default)]
+pub struct GcdWeighted {
+    period: Period,
+    /// What the period was laid out for.
+    list: Box<[(BackendId, Weight)]>,
+    /// The position that the last change set: that of the list's head, at the level kept.
+    head: u64,
+    /// Where the first pick of all is to be; 0 if there was one before the last change.
+    phase: u64,
+}
+
+impl GcdWeighted {
+    /// A rotation that starts at the head of the list, with the greatest weight.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A rotation that starts `phase` picks later; only its lower 31 bits count.
+    pub fn starting_at(phase: u64) -> Self {
+        let period = Period::starting_at(phase);
+        let phase = period.cursor.position();
+        Self { period, list: Box::default(), head: phase, phase }
+    }
+
+    /// How many levels there are below the one of the last pick, of how many; `None` if there are
+    /// none at all. Before the first pick since a change it is the level that the change kept.
+    fn level(&self, position: u64) -> Option<(u64, u64)> {
+        let last = if position == self.head { position } else { position - 1 };
+        let sequence = &self.period.sequence;
+        let place = last.checked_rem(sequence.len() as u64)? as usize;
+        // Each level goes up the list, and begins no later in it than the one before has ended.
+        let falls = |picks: &[u32]| picks.windows(2).filter(|pair| pair[1] <= pair[0]).count();
+        let all = falls(sequence);
+        Some(((all - falls(&sequence[..=place])) as u64, all as u64 + 1))
+    }
+
+    /// The weight that the kernel would ask for now, its `cw`: 0 without members.
+    fn weight_asked_for(&self, position: u64) -> u64 {
+        let greatest = self.list.iter().map(|&(_, weight)| u64::from(weight)).max().unwrap_or(0);
+        // From level to level it is the divisor, unless the period had to be scaled.
+        self.level(position).map_or(0, |(below, levels)| below * greatest / levels + 1)
+    }
+}
+
+/// The position in the period of `shares` where the list begins at the level of weight `asked_for`.
+fn head_at(shares: &[i64], greatest: u64, asked_for: u64) -> u64 {
+    let levels = shares.iter().copied().max().unwrap_or(0);
+    let level = match asked_for {
+        0 => levels,
+        _ if levels as u64 == greatest => levels.min(asked_for as i64),
+        _ => levels.min((asked_for * levels as u64 / greatest.max(1)) as i64 + 1),
+    };
+    shares.iter().map(|share| (share - level).max(0) as u64).sum()
+}
+
+/// One period of the kernel's sequence. O(Σ shares + members · distinct shares).
+fn lay_out(shares: &[i64]) -> Box<[u32]> {
+    let mut heaviest_first: Vec<u32> = (0..shares.len() as u32).collect();
+    heaviest_first.sort_by_key(|&index| Reverse(shares[index as usize]));
+    let mut joining = heaviest_first.iter().copied().peekable();
+    let mut present = Vec::new();
+    let mut sequence = Vec::with_capacity(shares.iter().sum::<i64>() as usize);
+    for level in (1..=shares.iter().copied().max().unwrap_or(0)).rev() {
+        let before = present.len();
+        while let Some(index) = joining.next_if(|&index| shares[index as usize] >= level) {
+            present.push(index);
+        }
+        if present.len() > before {
+            present.sort_unstable();
+        }
+        sequence.extend_from_slice(&present);
+    }
+    sequence.into()
+}
+
+impl Scheduler for GcdWeighted {
+    fn rebuild(&self, members: &[Member]) -> Arc<dyn Scheduler> {
+        let list: Box<[_]> = members.iter().map(|member| (member.id, member.weight)).collect();
+        let position = self.period.cursor.position();
+        if list == self.list {
+            let period = Period::at(position, self.period.sequence.clone());
+            return Arc::new(Self { period, list, head: self.head, phase: self.phase });
+        }
+        let shares = shares(members);
+        let untouched = position == self.head;
+        // An instance whose backends come up one by one still has a rotation of its own.
+        let phase = if untouched { self.phase } else { 0 };
+        let head = if phase > 0 {
+            phase
+        } else {
+            let greatest = members.iter().map(|member| u64::from(member.weight)).max();
+            head_at(&shares, greatest.unwrap_or(0), self.weight_asked_for(position))
+        };
+        Arc::new(Self { period: Period::at(head, lay_out(&shares)), list, head, phase })
+    }
+
+    fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
+        self.period.pick(members, flow, rng)
+    }
+}

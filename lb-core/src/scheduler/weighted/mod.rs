@@ -1,0 +1,78 @@
+//! `wrr`, `wrr-ipvs`: by weight, in one period or another.
+
+mod gcd;
+mod smooth;
+
+use std::fmt;
+
+use rand::Rng;
+
+use super::draw::draw_by_walking;
+use super::round_robin::Cursor;
+use crate::flow::Flow;
+use crate::health::Weight;
+use crate::member::Member;
+
+pub use gcd::GcdWeighted;
+pub use smooth::SmoothWeighted;
+
+/// Picks that repeat themselves, laid out once, and how far they have come.
+#[derive(Default)]
+struct Period {
+    /// Indices of members, in the order of their turns.
+    sequence: Box<[u32]>,
+    cursor: Cursor,
+}
+
+impl Period {
+    /// A period that is not known yet.
+    fn starting_at(phase: u64) -> Self {
+        Self { sequence: Box::default(), cursor: Cursor::starting_at(phase) }
+    }
+
+    const fn at(position: u64, sequence: Box<[u32]>) -> Self {
+        Self { sequence, cursor: Cursor::at(position) }
+    }
+
+    /// Whose turn it is; if that one refused the flow, one of the others drawn by weight, so that
+    /// its share is spread over all of them and does not go to whoever comes next.
+    fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
+        if self.sequence.is_empty() {
+            return None;
+        }
+        let index = self.sequence[self.cursor.advance(self.sequence.len())] as usize;
+        if flow.any_will_do() || members.get(index).is_some_and(|member| flow.may_use(member)) {
+            return Some(index);
+        }
+        draw_by_walking(members, flow, rng)
+    }
+}
+
+/// The length, not its thousands of entries.
+impl fmt::Debug for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Period")
+            .field("length", &self.sequence.len())
+            .field("position", &self.cursor.position())
+            .finish()
+    }
+}
+
+/// The longest period that is laid out whole, unless there are more members than this.
+const LONGEST_PERIOD: u64 = 65_536;
+
+/// The weights of one period: divided by what they have in common, then held to the limit.
+fn shares(members: &[Member]) -> Vec<i64> {
+    let weights = || members.iter().map(|member| u64::from(member.weight));
+    let common = members.iter().fold(Weight::ZERO, |common, member| common.gcd(member.weight));
+    let common = u64::from(common).max(1);
+    let limit = LONGEST_PERIOD.max(members.len() as u64);
+    let total = weights().sum::<u64>() / common;
+    weights()
+        .map(|weight| match weight / common {
+            0 => 0,
+            share if total <= limit => share as i64,
+            share => ((share * limit + total / 2) / total).max(1) as i64,
+        })
+        .collect()
+}

@@ -1,0 +1,447 @@
+//! While every backend is full, flows wait their turn: bounded, first come first served, for as long
+//! as they may; and whoever is dropped at whatever moment leaves every count exact and nobody stuck.
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
+mod support;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use lb_core::rand::Rng;
+use lb_core::rand::rngs::Xoshiro256PlusPlus;
+use lb_core::service::{Balance, BalanceError, Dispatch, Undelivered};
+use lb_core::{
+    Algorithm, Backend, BackendId, Census, Director, Env, Lease, Limits, NoBackend, Pool,
+    QueueConfig, Weight,
+};
+use proptest::collection::vec;
+use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert_eq, proptest};
+use proptest::prop_oneof;
+use proptest::test_runner::TestCaseResult;
+use tower::Service;
+
+/// A clock that is set by hand, with alarms.
+#[derive(Clone)]
+struct World(Rc<WorldState>);
+
+struct WorldState {
+    now: Cell<Instant>,
+    alarms: RefCell<Vec<(Instant, Waker)>>,
+    rng: RefCell<Xoshiro256PlusPlus>,
+}
+
+impl World {
+    fn new() -> Self {
+        let (now, rng) = (Cell::new(support::start()), RefCell::new(support::seeded(1)));
+        Self(Rc::new(WorldState { now, alarms: RefCell::default(), rng }))
+    }
+
+    fn advance(&self, time: Duration) {
+        let now = self.0.now.get() + time;
+        self.0.now.set(now);
+        let due: Vec<_> = self.0.alarms.borrow_mut().extract_if(.., |(at, _)| *at <= now).collect();
+        due.into_iter().for_each(|(_, waker)| waker.wake());
+    }
+}
+
+struct Alarm(Instant, World);
+
+impl Future for Alarm {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.1.0.now.get() >= self.0 {
+            return Poll::Ready(());
+        }
+        self.1.0.alarms.borrow_mut().push((self.0, cx.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl Env for World {
+    type Sleep = Alarm;
+
+    fn now(&self) -> Instant {
+        self.0.now.get()
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Alarm {
+        Alarm(deadline, self.clone())
+    }
+
+    fn with_rng<T>(&self, f: impl FnOnce(&mut dyn Rng) -> T) -> T {
+        f(&mut *self.0.rng.borrow_mut())
+    }
+}
+
+/// A flow that a backend has, until the test says what comes of it.
+struct Visit {
+    flow: u64,
+    lease: RefCell<Option<Lease<()>>>,
+    end: RefCell<Option<Result<(), ()>>>,
+    waker: RefCell<Option<Waker>>,
+    gone: Cell<bool>,
+}
+
+impl Visit {
+    fn end(&self, outcome: Result<(), ()>) {
+        *self.end.borrow_mut() = Some(outcome);
+        self.waker.take().into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Holds every flow until it is told.
+#[derive(Clone, Default)]
+struct Backends(Rc<RefCell<Vec<Rc<Visit>>>>);
+
+impl Backends {
+    /// Who is there, in the order in which they came.
+    fn visits(&self) -> Vec<Rc<Visit>> {
+        let over = |visit: &Rc<Visit>| visit.gone.get() || visit.end.borrow().is_some();
+        self.0.borrow().iter().filter(|visit| !over(visit)).cloned().collect()
+    }
+
+    /// Who ever was served, in that order.
+    fn admitted(&self) -> Vec<u64> {
+        self.0.borrow().iter().map(|visit| visit.flow).collect()
+    }
+}
+
+struct Stay(Rc<Visit>);
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.0.gone.set(true);
+        drop(self.0.lease.take());
+    }
+}
+
+impl Service<Dispatch<(), u64>> for Backends {
+    type Response = ();
+    type Error = Undelivered<u64>;
+    type Future = Pin<Box<dyn Future<Output = Result<(), Undelivered<u64>>>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, Dispatch { lease, request }: Dispatch<(), u64>) -> Self::Future {
+        let visit = Rc::new(Visit {
+            flow: request,
+            lease: RefCell::new(Some(lease)),
+            end: RefCell::default(),
+            waker: RefCell::default(),
+            gone: Cell::new(false),
+        });
+        self.0.borrow_mut().push(Rc::clone(&visit));
+        let stay = Stay(visit);
+        Box::pin(std::future::poll_fn(move |cx| {
+            let Some(end) = *stay.0.end.borrow() else {
+                *stay.0.waker.borrow_mut() = Some(cx.waker().clone());
+                return Poll::Pending;
+            };
+            drop(stay.0.lease.take());
+            Poll::Ready(end.map_err(|()| Undelivered::returned(request, "refused")))
+        }))
+    }
+}
+
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+type Outcome = Result<(), BalanceError>;
+
+struct Task {
+    flow: u64,
+    future: Pin<Box<dyn Future<Output = Outcome>>>,
+    woken: Arc<Flag>,
+}
+
+/// Flows, and an executor that polls a task only when it was woken: a wake-up that is lost shows.
+struct Run {
+    world: World,
+    backends: Backends,
+    director: Arc<Director<u64, ()>>,
+    tasks: Vec<Task>,
+    next: u64,
+    done: Vec<(u64, Outcome)>,
+    retries: usize,
+}
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Run {
+    fn new(limits: &[u32], room: usize) -> Self {
+        let members = support::alphabet(&vec![1; limits.len()]);
+        let members: Vec<_> = members.into_iter().zip(limits).map(limited).collect();
+        let pool = Pool::new(members, &*Algorithm::Wlc.scheduler());
+        let queue = QueueConfig::new(NonZeroUsize::new(room).unwrap()).timeout(TIMEOUT);
+        Self {
+            world: World::new(),
+            backends: Backends::default(),
+            director: Arc::new(Director::new(pool).with_queue(queue)),
+            tasks: Vec::new(),
+            next: 0,
+            done: Vec::new(),
+            retries: 3,
+        }
+    }
+
+    /// One more flow, which gets as far as it can.
+    fn flow(&mut self) -> u64 {
+        let balance = Balance::with_env(
+            Arc::clone(&self.director),
+            |flow: &u64| *flow,
+            self.world.clone(),
+            self.backends.clone(),
+        );
+        let flow = self.next;
+        self.next += 1;
+        let future = Box::pin(balance.retries(self.retries).call(flow));
+        self.tasks.push(Task { flow, future, woken: Arc::new(Flag(AtomicBool::new(true))) });
+        self.run();
+        flow
+    }
+
+    fn flows(&mut self, many: std::ops::Range<usize>) {
+        for _ in many {
+            self.flow();
+        }
+    }
+
+    fn run(&mut self) {
+        while let Some(place) =
+            self.tasks.iter().position(|task| task.woken.0.swap(false, Ordering::Relaxed))
+        {
+            let waker = Waker::from(Arc::clone(&self.tasks[place].woken));
+            let polled = self.tasks[place].future.as_mut().poll(&mut Context::from_waker(&waker));
+            if let Poll::Ready(outcome) = polled {
+                let task = self.tasks.remove(place);
+                self.done.push((task.flow, outcome));
+            }
+        }
+    }
+
+    fn end(&mut self, place: usize, outcome: Result<(), ()>) {
+        self.backends.visits()[place].end(outcome);
+        self.run();
+    }
+
+    fn advance(&mut self, time: Duration) {
+        self.world.advance(time);
+        self.run();
+    }
+
+    fn active(&self) -> Vec<u32> {
+        self.director.pool().members().iter().map(|member| member.load.active()).collect()
+    }
+
+    fn outcome(&self, flow: u64) -> &Outcome {
+        &self.done.iter().find(|(done, _)| *done == flow).unwrap().1
+    }
+}
+
+fn limited((member, limit): ((Arc<Backend<()>>, Weight), &u32)) -> (Arc<Backend<()>>, Weight) {
+    let (backend, weight) = member;
+    let limits = NonZeroU32::new(*limit).map_or(Limits::NONE, |max| Limits::NONE.at_most(max));
+    (Arc::new(backend.with_endpoint(()).limited(limits)), weight)
+}
+
+#[test]
+fn they_are_served_in_the_order_they_came() {
+    let mut run = Run::new(&[1, 1], 10);
+    run.flows(0..6);
+    assert_eq!((run.active(), run.director.queued()), (vec![1, 1], 4));
+    for served in 2..6 {
+        run.end(0, Ok(()));
+        assert_eq!(run.backends.admitted().len(), served + 1);
+    }
+    assert_eq!(run.backends.admitted(), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(run.director.queued(), 0);
+}
+
+#[test]
+fn whoever_asks_without_waiting_does_not_overtake() {
+    let mut run = Run::new(&[1], 10);
+    run.flow();
+    run.flow();
+    let now = run.world.now();
+    let asked = run.director.assign(now, &9, &[], &mut support::seeded(1));
+    assert_eq!(asked.unwrap_err(), NoBackend::AllFull { full: 1 });
+}
+
+#[test]
+fn a_full_queue_refuses_and_a_long_wait_ends() {
+    let mut run = Run::new(&[1], 2);
+    run.flows(0..4);
+    assert!(matches!(run.outcome(3), Err(BalanceError::QueueFull { waiting: 2 })));
+    run.advance(TIMEOUT - Duration::from_millis(1));
+    assert_eq!(run.director.queued(), 2);
+    run.advance(Duration::from_millis(1));
+    for flow in [1, 2] {
+        assert!(matches!(run.outcome(flow), Err(BalanceError::QueueTimeout { after: TIMEOUT })));
+    }
+    assert_eq!((run.director.queued(), run.active()), (0, vec![1]));
+}
+
+#[test]
+fn nobody_waits_for_backends_that_are_gone() {
+    let mut run = Run::new(&[1], 2);
+    run.flow();
+    let waiting = run.flow();
+    let nobody = Pool::out_of(&Census::of([(1, 0)]), [], &*Algorithm::Wlc.scheduler());
+    run.director.publish(Arc::new(nobody));
+    run.run();
+    assert!(matches!(
+        run.outcome(waiting),
+        Err(BalanceError::NoBackend(NoBackend::AllDown { configured: 1 }))
+    ));
+}
+
+#[test]
+fn a_new_pool_lets_them_in() {
+    let mut run = Run::new(&[1], 5);
+    run.flows(0..4);
+    let members = support::alphabet(&[1; 3]);
+    let members = members[1..].iter().cloned().zip([&1, &1]).map(limited);
+    let known = Arc::clone(&run.director.pool().backends()[0]);
+    let members = members.chain([(known, Weight::ONE)]).collect::<Vec<_>>();
+    run.director.publish(Arc::new(Pool::new(members, &*Algorithm::Wlc.scheduler())));
+    run.run();
+    assert_eq!((run.backends.admitted(), run.director.queued()), (vec![0, 1, 2], 1));
+}
+
+#[test]
+fn who_cannot_use_a_place_lets_the_next_one_have_it() {
+    let mut run = Run::new(&[1, 1], 5);
+    let (first, second) = (run.flow(), run.flow());
+    // The first one's backend refuses it; the other one is full.
+    run.end(0, Err(()));
+    assert_eq!((run.director.queued(), run.active().iter().sum::<u32>()), (1, 1));
+    // The place that it left is of no use to it, but to whoever comes now.
+    let third = run.flow();
+    assert_eq!(run.backends.admitted(), [first, second, third]);
+    run.end(0, Ok(()));
+    assert_eq!(run.backends.admitted(), [first, second, third, first]);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Flow,
+    End { place: usize, refuses: bool },
+    Drop { place: usize },
+    Wait { millis: u64 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Flow),
+        3 => (0..64_usize, proptest::bool::weighted(0.3))
+            .prop_map(|(place, refuses)| Step::End { place, refuses }),
+        2 => (0..64_usize).prop_map(|place| Step::Drop { place }),
+        1 => (0..6_000_u64).prop_map(|millis| Step::Wait { millis }),
+    ]
+}
+
+/// What holds between any two steps.
+fn exact(run: &Run, limits: &[u32], room: usize) -> TestCaseResult {
+    let visits = run.backends.visits();
+    let mut counted = vec![0; limits.len()];
+    for visit in &visits {
+        let lease = visit.lease.borrow();
+        counted[lease.as_ref().unwrap().id().number() as usize] += 1;
+    }
+    prop_assert_eq!(&run.active(), &counted, "who is there is counted, nobody else");
+    let too_many = counted.iter().zip(limits).any(|(count, limit)| count > limit);
+    prop_assert_eq!(too_many, false, "{:?} of {:?}", counted, limits);
+    let waiting = run.tasks.len() - visits.len();
+    prop_assert_eq!(run.director.queued(), waiting, "who waits is in the queue, nobody else");
+    prop_assert_eq!(waiting > room, false);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn dropped_at_any_moment_counts_stay_exact_and_nobody_is_stuck(
+        limits in vec(1..4_u32, 1..4),
+        room in 1..6_usize,
+        steps in vec(step(), 1..80),
+    ) {
+        let mut run = Run::new(&limits, room);
+        for step in steps {
+            match step {
+                Step::Flow => run.flows(0..1),
+                Step::End { place, refuses } => {
+                    let visits = run.backends.visits().len();
+                    if visits > 0 {
+                        run.end(place % visits, if refuses { Err(()) } else { Ok(()) });
+                    }
+                }
+                Step::Drop { place } => {
+                    if !run.tasks.is_empty() {
+                        drop(run.tasks.remove(place % run.tasks.len()));
+                        run.run();
+                    }
+                }
+                Step::Wait { millis } => run.advance(Duration::from_millis(millis)),
+            }
+            exact(&run, &limits, room)?;
+            // Nobody but those that were refused themselves waits while there is room.
+            let refused: Vec<u64> = run.backends.admitted();
+            let fresh = |task: &Task| !refused.contains(&task.flow);
+            if run.tasks.iter().any(fresh) {
+                prop_assert_eq!(run.active(), limits.clone(), "somebody waits beside a free place");
+            }
+        }
+        // First come, first served: first admissions are in the order of arrival.
+        let mut seen = VecDeque::new();
+        for flow in run.backends.admitted() {
+            if !seen.contains(&flow) {
+                prop_assert_eq!(seen.back().is_none_or(|last| *last < flow), true);
+                seen.push_back(flow);
+            }
+        }
+        run.tasks.clear();
+        prop_assert_eq!((run.active(), run.director.queued()), (vec![0; limits.len()], 0));
+        // And after all that the queue still works.
+        let flow = run.flow();
+        prop_assert_eq!(run.backends.admitted().pop(), Some(flow));
+    }
+}
+
+#[test]
+fn threads_never_exceed_a_limit() {
+    let backend = limited((support::alphabet(&[1]).remove(0), &3));
+    let director =
+        Arc::new(Director::<u64, ()>::new(Pool::new([backend], &*Algorithm::Rr.scheduler())));
+    let now = support::start();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let director = &director;
+            scope.spawn(move || {
+                let mut rng = support::seeded(thread);
+                for _ in 0..20_000 {
+                    if let Ok(lease) = director.assign(now, &thread, &[], &mut rng) {
+                        assert!(lease.load().active() <= 3);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(director.pool().backend(BackendId::new(0)).unwrap().load().active(), 0);
+}
