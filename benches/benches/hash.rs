@@ -13,8 +13,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use lb_core::backend::BackendId;
 use lb_core::scheduler::{LoadFactor, ketama_hash};
-use lb_core::{Algorithm, Backend, BackendId, Flow, Pool, Scheduler, Weight};
+use lb_core::{Algorithm, Backend, Flow, Pool, Scheduler, Weight};
 use pingora_ketama::{Bucket, Continuum};
 use pingora_load_balancing::selection::Consistent;
 use pingora_load_balancing::{Backend as PingoraBackend, Backends, LoadBalancer, discovery};

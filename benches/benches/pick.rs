@@ -16,8 +16,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use futures::future::{self, FutureExt};
+use lb_core::backend::BackendId;
 use lb_core::service::{Balance, Dispatch, Undelivered};
-use lb_core::{Algorithm, Backend, BackendId, Director, Flow, Pool, Weight};
+use lb_core::{Algorithm, Backend, Director, Flow, Pool, Weight};
 use pingora_load_balancing::selection::{
     BackendIter, BackendSelection, Consistent, Random, RoundRobin,
 };

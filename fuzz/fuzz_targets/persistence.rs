@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use fuzz::arbitrary::{self, Arbitrary};
-use lb_core::{BackendId, PersistenceTable};
+use lb_core::PersistenceTable;
+use lb_core::backend::BackendId;
 
 fuzz::target!(|script: Script| script.run());
 

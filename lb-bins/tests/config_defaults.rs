@@ -5,7 +5,8 @@ use std::time::Duration;
 use lb_bins::config::{
     Check, CheckKind, Command, Config, HashKey, Initial, Md5, Queue, Quorum, SorryMode, StatusRange,
 };
-use lb_core::{DrainingClients, Weight};
+use lb_core::Weight;
+use lb_core::virtual_server::DrainingClients;
 
 fn parse(text: &str) -> Config {
     match Config::parse("test.toml", text) {

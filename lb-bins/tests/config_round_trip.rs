@@ -10,7 +10,8 @@ use lb_bins::config::{
     Backend, Check, CheckKind, Command, Config, HashKey, Initial, Md5, Persistence, Queue, Quorum,
     SorryMode, StatusRange, VirtualServer,
 };
-use lb_core::{Algorithm, DrainingClients, Weight};
+use lb_core::virtual_server::DrainingClients;
+use lb_core::{Algorithm, Weight};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

@@ -9,9 +9,9 @@ use std::task::Poll;
 use loom::future::block_on;
 use loom::thread;
 
-use crate::limits::Limits;
-use crate::load::Load;
-use crate::queue::Queue;
+use crate::backend::Limits;
+use crate::backend::Load;
+use crate::director::Queue;
 
 fn limits(max: u32) -> Limits {
     Limits::NONE.at_most(NonZeroU32::new(max).unwrap())

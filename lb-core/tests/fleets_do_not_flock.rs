@@ -6,8 +6,8 @@ mod support;
 
 use std::sync::Arc;
 
-use lb_core::rand::Rng;
 use lb_core::{Algorithm, Backend, Flow, Lease, Pool, Weight};
+use rand::Rng;
 use support::{alphabet, seeded};
 
 const INSTANCES: u64 = 50;

@@ -15,17 +15,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use lb_core::rand::Rng;
-use lb_core::rand::rngs::Xoshiro256PlusPlus;
+use lb_core::backend::{BackendId, Limits};
+use lb_core::director::QueueConfig;
+use lb_core::env::Env;
+use lb_core::pool::{Census, NoBackend};
 use lb_core::service::{Balance, BalanceError, Dispatch, Undelivered};
-use lb_core::{
-    Algorithm, Backend, BackendId, Census, Director, Env, Lease, Limits, NoBackend, Pool,
-    QueueConfig, Weight,
-};
+use lb_core::{Algorithm, Backend, Director, Lease, Pool, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert_eq, proptest};
 use proptest::prop_oneof;
 use proptest::test_runner::TestCaseResult;
+use rand::Rng;
+use rand::rngs::Xoshiro256PlusPlus;
 use tower::Service;
 
 /// A clock that is set by hand, with alarms.

@@ -7,8 +7,10 @@ mod support;
 
 use std::sync::Arc;
 
+use lb_core::backend::BackendId;
+use lb_core::flow::stable_hash;
 use lb_core::scheduler::LoadFactor;
-use lb_core::{Algorithm, Backend, BackendId, Flow, Pool, Scheduler, Weight, stable_hash};
+use lb_core::{Algorithm, Backend, Flow, Pool, Scheduler, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert, prop_assert_eq, proptest};
 use proptest::sample::{Index, select};

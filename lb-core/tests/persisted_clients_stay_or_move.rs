@@ -6,7 +6,8 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lb_core::{Algorithm, Backend, BackendId, Director, Pool, Weight};
+use lb_core::backend::BackendId;
+use lb_core::{Algorithm, Backend, Director, Pool, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert_eq, proptest};
 use support::{Zeros, after, start};

@@ -4,7 +4,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use lb_core::{BackendId, PersistenceTable};
+use lb_core::PersistenceTable;
+use lb_core::backend::BackendId;
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, Strategy, prop_assert, prop_assert_eq, proptest};
 use support::{after, start};

@@ -5,7 +5,8 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use lb_core::{Algorithm, BackendId, Director, Flow};
+use lb_core::backend::BackendId;
+use lb_core::{Algorithm, Director, Flow};
 use support::{pool, seeded, start};
 
 /// The system's allocator, counting what this thread asks for.

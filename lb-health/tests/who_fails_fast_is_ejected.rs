@@ -8,10 +8,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lb_core::{
-    Action, Algorithm, BackendConfig, BackendId, Director, Lease, Outcome, VirtualServer,
-    VirtualServerConfig,
-};
+use lb_core::backend::{BackendId, Outcome};
+use lb_core::virtual_server::{Action, BackendConfig, VirtualServerConfig};
+use lb_core::{Algorithm, Director, Lease, VirtualServer};
 use lb_health::{CheckError, CheckSpec, Report};
 use world::{World, millis};
 

@@ -10,7 +10,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lb_core::{Algorithm, DrainingClients, Weight};
+use lb_core::virtual_server::DrainingClients;
+use lb_core::{Algorithm, Weight};
 
 use super::model::{HashKey, Initial, SorryMode, StatusRange};
 

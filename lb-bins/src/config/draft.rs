@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lb_core::DrainingClients;
+use lb_core::virtual_server::DrainingClients;
 
 use super::model::{HashKey, Initial, SorryMode};
 use super::source::{Span, Spanned};

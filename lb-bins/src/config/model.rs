@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use lb_core::{Algorithm, DrainingClients, Weight};
+use lb_core::virtual_server::DrainingClients;
+use lb_core::{Algorithm, Weight};
 pub use lb_health::Md5;
 
 use super::mistakes::Mistake;

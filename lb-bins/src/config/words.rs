@@ -1,6 +1,6 @@
 //! Values that are one of a few words: the words, once, for reading and for printing.
 
-use lb_core::DrainingClients;
+use lb_core::virtual_server::DrainingClients;
 
 use super::draft::CheckType;
 use super::model::{HashKey, Initial, SorryMode};

@@ -19,7 +19,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use lb_core::{Admin as Word, Backend, BackendState};
+use lb_core::Backend;
+use lb_core::health::Admin as Word;
+use lb_core::virtual_server::BackendState;
 use lb_health::{Because, Event, Obstruction, Verdict};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;

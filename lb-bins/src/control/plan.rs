@@ -6,12 +6,14 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
+use lb_core::backend::{Limits, LimitsError};
+use lb_core::director::QueueConfig;
+use lb_core::flow::Granularity;
+use lb_core::persistence::{HashSeed, PersistenceConfig};
+use lb_core::quorum::{QuorumError, QuorumRule};
 use lb_core::scheduler::{LoadFactor, Priorities, Zones};
-use lb_core::{
-    Algorithm, BackendConfig, ConfigError, Director, Granularity, HashSeed, Limits, LimitsError,
-    PersistenceConfig, QueueConfig, QuorumError, QuorumRule, Scheduler, SorryServer, VirtualServer,
-    VirtualServerConfig, Weight,
-};
+use lb_core::virtual_server::{BackendConfig, ConfigError, SorryServer, VirtualServerConfig};
+use lb_core::{Algorithm, Director, Scheduler, VirtualServer, Weight};
 use tokio::sync::mpsc;
 use tracing::info;
 
@@ -83,8 +85,8 @@ impl Plan {
         let backends = backends.collect::<Result<Vec<_>, LimitsError>>()?;
         let sorry = config.sorry_server.map(|address| {
             let mode = match config.sorry_mode {
-                SorryMode::Last => lb_core::SorryMode::NoneAlive,
-                SorryMode::Quorum => lb_core::SorryMode::QuorumLost,
+                SorryMode::Last => lb_core::virtual_server::SorryMode::NoneAlive,
+                SorryMode::Quorum => lb_core::virtual_server::SorryMode::QuorumLost,
             };
             SorryServer::new(BackendConfig::new(address.to_string(), endpoint(address)), mode)
         });

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use lb_core::{Action, Backend, BackendId, BackendState, Director, Event, Strength, VirtualServer};
+use lb_core::backend::BackendId;
+use lb_core::quorum::Strength;
+use lb_core::virtual_server::{Action, BackendState, Event};
+use lb_core::{Backend, Director, VirtualServer};
 use tracing::{info, warn};
 
 use super::checks::ServerKey;

@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use lb_core::{ClientKey, Granularity};
+use lb_core::flow::{ClientKey, Granularity};
 use tokio::net::TcpStream;
 
 /// What schedulers that hash look at.

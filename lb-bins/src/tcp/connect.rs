@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use lb_core::Lease;
+use lb_core::backend::{BackendId, Outcome};
 use lb_core::service::{Dispatch, Undelivered};
-use lb_core::{BackendId, Lease, Outcome};
 use lb_health::{CheckError, Phase};
 use rustix::io::Errno;
 use tokio::net::TcpStream;

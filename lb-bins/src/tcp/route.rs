@@ -6,8 +6,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lb_core::Director;
+use lb_core::backend::Outcome;
+use lb_core::env::TokioEnv;
+use lb_core::pool::NoBackend;
 use lb_core::service::{Balance, BalanceError};
-use lb_core::{Director, NoBackend, Outcome, TokioEnv};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lb_core::NoBackend;
+use lb_core::pool::NoBackend;
 use lb_core::service::BalanceError;
 
 /// Why a client was turned away.

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use lb_core::{Lease, Outcome};
+use lb_core::Lease;
+use lb_core::backend::Outcome;
 
 use super::relay::{End, Side};
 use super::upstream::Endpoint;
@@ -78,7 +79,8 @@ mod tests {
     use std::io;
     use std::sync::Arc;
 
-    use lb_core::{Backend, BackendId};
+    use lb_core::Backend;
+    use lb_core::backend::BackendId;
 
     use super::*;
     use crate::tcp::Upstream;

@@ -72,16 +72,15 @@ fn a_bound_keeps_one_client_from_having_a_backend_to_itself() {
 #[test]
 fn some_hash_where_clients_connect_to() {
     for scheduler in ["dh", "lblc", "lblcr"] {
-        let (web, three) = (Port::free(), [(); 3].map(|()| Backend::greeter()));
+        let (web, three) = (Port::free_everywhere(), [(); 3].map(|()| Backend::greeter()));
         // Enough weight for `lblc` not to mind how many come.
         let list = backends(three.iter().map(|backend| (backend, 100)));
-        let port = web.address().port();
-        let rest = format!("listen = \"0.0.0.0:{port}\"\nscheduler = \"{scheduler}\"\n{list}\n");
-        let balancer = Balancer::start(&format!("[[virtual_server]]\nname = \"web\"\n{rest}"));
+        let key = format!("scheduler = \"{scheduler}\"");
+        let balancer = Balancer::start(&server("web", &web, &[&key, UNCHECKED, &list]));
         balancer.until_all_up();
         let mut homes = HashSet::new();
         for destination in 1..40 {
-            let to = SocketAddr::new(local(destination), port);
+            let to = SocketAddr::new(local(destination), web.address().port());
             let home = ask_from(local(1), to).unwrap();
             for client in [2, 3, 99] {
                 assert_eq!(ask_from(local(client), to).unwrap(), home, "{scheduler}");

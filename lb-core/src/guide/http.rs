@@ -8,7 +8,8 @@
 //! use axum::{Router, ServiceExt, body::Body, extract::Request, http::StatusCode, routing::get};
 //! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 //! use lb_core::service::{Balance, BalanceError};
-//! use lb_core::{Algorithm, Backend, BackendId, Director, Pool, Weight};
+//! use lb_core::backend::BackendId;
+//! use lb_core::{Algorithm, Backend, Director, Pool, Weight};
 //! use tower::{BoxError, ServiceBuilder};
 //! # use tokio::net::TcpListener;
 //!

@@ -9,7 +9,7 @@ use super::seed::HashSeed;
 ///
 /// ```
 /// use std::time::Duration;
-/// use lb_core::{HashSeed, PersistenceConfig};
+/// use lb_core::persistence::{HashSeed, PersistenceConfig};
 ///
 /// let config = PersistenceConfig::new(Duration::from_secs(300), 1_000_000.try_into()?)
 ///     .min_age(Duration::from_secs(10))

@@ -33,7 +33,8 @@ use crate::backend::BackendId;
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use lb_core::{BackendId, PersistenceTable};
+/// use lb_core::backend::BackendId;
+/// use lb_core::PersistenceTable;
 ///
 /// let backend = BackendId::new(7);
 /// let start = Instant::now();

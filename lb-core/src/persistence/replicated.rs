@@ -52,7 +52,9 @@ pub struct Update<K> {
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use lb_core::{BackendId, PersistenceTable, Replicated};
+/// use lb_core::backend::BackendId;
+/// use lb_core::persistence::Replicated;
+/// use lb_core::PersistenceTable;
 ///
 /// let table = || PersistenceTable::new(Duration::from_secs(60), 1_000.try_into().unwrap());
 /// let mut one = Replicated::new(table(), 1);

@@ -12,9 +12,10 @@ use std::hash::{BuildHasher, DefaultHasher, Hasher};
 ///
 /// ```
 /// use std::time::Duration;
-/// use lb_core::{HashSeed, PersistenceTable};
-/// # let mut system = <lb_core::rand::rngs::Xoshiro256PlusPlus as lb_core::rand::SeedableRng>::seed_from_u64(1);
-/// use lb_core::rand::Rng;
+/// use lb_core::persistence::HashSeed;
+/// use lb_core::PersistenceTable;
+/// # let mut system = <rand::rngs::Xoshiro256PlusPlus as rand::SeedableRng>::seed_from_u64(1);
+/// use rand::Rng;
 ///
 /// let seed = HashSeed::new([system.next_u64(), system.next_u64()]);
 /// let table = PersistenceTable::<String, _>::with_hasher(Duration::from_secs(60), 1_000.try_into()?, seed);

@@ -3,7 +3,7 @@
 use rand::Rng;
 
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 /// How often the precomputed draw is asked for somebody else before all members are walked.
 const DRAWS: usize = 8;

@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::draw::{below, draw_by_walking, is_trial};
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 /// A load beside the share of all loads that is due to whoever bears it. Among equals, it is drawn
 /// by that share.

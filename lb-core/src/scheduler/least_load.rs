@@ -8,7 +8,7 @@ use rand::Rng;
 use super::Scheduler;
 use super::least::{PerShare, least};
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 /// What [`LeastLoad`] keeps small. `a` is the number of active flows, `w` the weight.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -32,7 +32,7 @@ pub enum Cost {
 /// light load to one backend (the kernel hides this by also counting connections that have ended;
 /// a proxy has none of those); drawing from a generator of zeros is the kernel's order.
 ///
-/// A backend whose flows [fail](crate::Outcome) is never idle for long enough to look busy. To its
+/// A backend whose flows [fail](crate::backend::Outcome) is never idle for long enough to look busy. To its
 /// own cost is added, of the mean cost of all, the share of its flows that failed: as much as it
 /// would have if they had stayed as long as everybody else's. It gets no more than its part then,
 /// and none of the kernel's schedulers does that. While anybody fails, one flow in sixteen is drawn

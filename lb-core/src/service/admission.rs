@@ -9,12 +9,12 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use crate::backend::BackendId;
+use crate::backend::Lease;
 use crate::director::Director;
+use crate::director::{Queue, Ticket};
 use crate::env::Env;
 use crate::flow::ClientKey;
-use crate::lease::Lease;
 use crate::pool::NoBackend;
-use crate::queue::{Queue, Ticket};
 
 pin_project! {
     /// What a flow holds while it has no backend yet: nothing, or a place in the queue.

@@ -12,10 +12,10 @@ use tower_service::Service;
 use super::admission::{Admission, Refusal};
 use super::{BalanceError, Dispatch, Judge, Undelivered};
 use crate::backend::BackendId;
+use crate::backend::Reporter;
 use crate::director::Director;
 use crate::env::Env;
 use crate::flow::ClientKey;
-use crate::lease::Reporter;
 
 pin_project! {
     /// The future of [`Balance`](super::Balance).

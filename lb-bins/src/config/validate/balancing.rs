@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use lb_core::{Algorithm, DrainingClients};
+use lb_core::Algorithm;
+use lb_core::virtual_server::DrainingClients;
 
 use super::elements;
 use super::values::{duration, integer};

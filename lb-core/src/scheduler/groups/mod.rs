@@ -23,7 +23,7 @@ use super::Scheduler;
 use super::draw::below;
 use super::hash::stir;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 pub use priorities::Priorities;
 pub use subset::Subset;

@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::Groups;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 use crate::scheduler::Scheduler;
 
 /// Groups by priority: as long as anybody of priority 0 can take a flow, nobody else gets one; then
@@ -23,8 +23,10 @@ use crate::scheduler::Scheduler;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use lb_core::{Algorithm, Backend, BackendId, Flow, Pool, Weight, scheduler::Priorities};
-/// # use lb_core::rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
+/// use lb_core::backend::BackendId;
+/// use lb_core::scheduler::Priorities;
+/// use lb_core::{Algorithm, Backend, Flow, Pool, Weight};
+/// # use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 /// # let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
 ///
 /// let backend = |id, name, priority| Backend::new(BackendId::new(id), name, ()).at_priority(priority);
@@ -36,7 +38,7 @@ use crate::scheduler::Scheduler;
 /// let flow = Flow::new(0);
 /// assert_eq!(pool.pick(&flow, &mut rng)?.name(), "primary");
 /// assert_eq!(pool.pick(&flow.retried(&[BackendId::new(0)]), &mut rng)?.name(), "standby");
-/// # Ok::<(), lb_core::NoBackend>(())
+/// # Ok::<(), lb_core::pool::NoBackend>(())
 /// ```
 #[derive(Debug)]
 pub struct Priorities {

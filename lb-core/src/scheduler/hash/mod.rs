@@ -28,7 +28,7 @@ use rand::Rng;
 
 use super::Scheduler;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 pub use bounded::{Bounded, LoadFactor, TooTight};
 pub use ketama::{Ketama, ketama_hash};

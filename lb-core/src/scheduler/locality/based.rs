@@ -7,7 +7,7 @@ use rand::Rng;
 use super::table::Known;
 use super::{FALLBACK, Memory, is_overloaded};
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 use crate::scheduler::Scheduler;
 
 /// `lblc`: locality-based least connections (IPVS `ip_vs_lblc.c`).

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use super::{Cost, LeastLoad};
 use crate::backend::BackendId;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 use table::Table;
 
 pub use based::LocalityBased;

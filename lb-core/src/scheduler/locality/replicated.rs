@@ -9,7 +9,7 @@ use super::servers::Servers;
 use super::table::Known;
 use super::{FALLBACK, Memory, is_overloaded};
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 use crate::scheduler::Scheduler;
 use crate::scheduler::least_load::compare_loads;
 
@@ -129,9 +129,9 @@ mod tests {
     use rand::rngs::Xoshiro256PlusPlus;
 
     use super::*;
+    use crate::backend::Lease;
     use crate::backend::{Backend, BackendId};
     use crate::health::Weight;
-    use crate::lease::Lease;
     use crate::pool::Pool;
 
     const DESTINATION: u64 = 7;

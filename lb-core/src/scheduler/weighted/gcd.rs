@@ -9,7 +9,7 @@ use super::{Period, shares};
 use crate::backend::BackendId;
 use crate::flow::Flow;
 use crate::health::Weight;
-use crate::member::Member;
+use crate::pool::Member;
 use crate::scheduler::Scheduler;
 
 /// `wrr-ipvs`: the weighted round robin of IPVS (`ip_vs_wrr.c`), pick by pick.

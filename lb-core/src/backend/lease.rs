@@ -6,9 +6,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::backend::Backend;
-use crate::load::Load;
-use crate::queue::Queue;
+use super::{Backend, Load};
+use crate::director::Queue;
 
 /// How a flow fared at its backend.
 ///
@@ -33,7 +32,8 @@ pub enum Outcome {
 ///
 /// ```
 /// use std::{sync::Arc, time::Instant};
-/// use lb_core::{Backend, BackendId, Lease, Outcome};
+/// use lb_core::backend::{BackendId, Outcome};
+/// use lb_core::{Backend, Lease};
 ///
 /// let backend = Arc::new(Backend::new(BackendId::new(0), "a", "10.0.0.1:80"));
 /// let lease = Lease::new(Arc::clone(&backend));

@@ -1,6 +1,9 @@
 //! One immutable snapshot of everything that a pick needs.
 
-use std::collections::{HashMap, HashSet};
+mod census;
+mod member;
+
+use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,8 +13,10 @@ use rand::Rng;
 use crate::backend::{Backend, BackendId};
 use crate::flow::{Flow, stable_hash};
 use crate::health::Weight;
-use crate::member::Member;
 use crate::scheduler::{Scheduler, hash::ketama};
+
+pub use census::Census;
+pub use member::Member;
 
 /// Why no backend could be chosen.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
@@ -30,7 +35,7 @@ pub enum NoBackend {
         alive: usize,
     },
     /// Backends would take new flows, but are full: they have as many as their
-    /// [limits](crate::Limits) allow, or as many as the scheduler gives them.
+    /// [limits](crate::backend::Limits) allow, or as many as the scheduler gives them.
     #[error("all {full} usable backends have as many flows as they may")]
     AllFull {
         /// How many backends are full.
@@ -55,7 +60,8 @@ pub enum NoBackend {
 ///
 /// ```
 /// use std::sync::Arc;
-/// use lb_core::{Algorithm, Backend, BackendId, Flow, Pool, Weight};
+/// use lb_core::backend::BackendId;
+/// use lb_core::{Algorithm, Backend, Flow, Pool, Weight};
 /// use rand::{SeedableRng, rngs::StdRng};
 ///
 /// let member = |n, name, weight| (Arc::new(Backend::new(BackendId::new(n), name, ())), Weight::new(weight));
@@ -63,7 +69,7 @@ pub enum NoBackend {
 /// let mut rng = StdRng::seed_from_u64(1);
 /// let mut pick = || pool.pick(&Flow::new(0), &mut rng).map(|backend| backend.name().to_owned());
 /// assert_eq!([pick()?, pick()?, pick()?], ["a", "b", "a"]);
-/// # Ok::<(), lb_core::NoBackend>(())
+/// # Ok::<(), lb_core::pool::NoBackend>(())
 /// ```
 pub struct Pool<E = SocketAddr> {
     members: Box<[Member]>,
@@ -78,55 +84,6 @@ pub struct Pool<E = SocketAddr> {
     /// Whether any of the backends can be full.
     is_limited: bool,
     is_timed: bool,
-}
-
-/// What is configured, whoever of it lives: what the live ones are a part of.
-///
-/// ```
-/// use lb_core::Census;
-///
-/// // Four backends, three of them of priority 0; all weights are multiples of 100.
-/// let census = Census::of([(100, 0), (300, 0), (100, 0), (200, 1)]);
-/// assert_eq!((census.unit().value(), census.total()), (100, 4));
-/// ```
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Census {
-    unit: Weight,
-    priorities: HashMap<u8, u32>,
-}
-
-impl Census {
-    /// Of every configured backend the weight and the priority.
-    pub fn of<W: Into<Weight>>(configured: impl IntoIterator<Item = (W, u8)>) -> Self {
-        let mut census = Self { unit: Weight::ZERO, priorities: HashMap::new() };
-        for (weight, priority) in configured {
-            census.unit = census.unit.gcd(weight.into());
-            *census.priorities.entry(priority).or_default() += 1;
-        }
-        census
-    }
-
-    /// What all weights have in common, at least 1: the weight that counts as one where weights are
-    /// laid out in points, so that rings are as small for weights 100 and 200 as for 1 and 2.
-    pub fn unit(&self) -> Weight {
-        self.unit.max(Weight::ONE)
-    }
-
-    /// The same where every weight is given `times` as large.
-    #[must_use]
-    pub(crate) fn scaled(self, times: u16) -> Self {
-        Self { unit: self.unit().times(times), ..self }
-    }
-
-    /// How many backends are configured.
-    pub fn total(&self) -> usize {
-        self.priorities.values().map(|&count| count as usize).sum()
-    }
-
-    /// How many of them at this priority.
-    fn at(&self, priority: u8) -> u32 {
-        self.priorities.get(&priority).copied().unwrap_or(0)
-    }
 }
 
 impl<E> Pool<E> {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::backend::BackendId;
+use crate::backend::{BackendId, Load};
 use crate::health::Weight;
-use crate::load::Load;
 
 /// What a [`Scheduler`](crate::Scheduler) sees of one backend: never the endpoint.
 #[derive(Clone, Debug)]

@@ -5,9 +5,8 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::estimate::{Mean, Peak};
-use crate::lease::Outcome;
-use crate::limits::Limits;
+use super::estimate::{Mean, Peak};
+use super::{Limits, Outcome};
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 /// Live counters of one backend, and the limits that they are held to.

@@ -1,4 +1,7 @@
-//! The published pool and the persistence table: where the data plane asks.
+//! The published pool, the persistence table and the queue: where the data plane asks.
+
+#[cfg_attr(not(feature = "service"), expect(dead_code, reason = "waiting is the service's"))]
+mod queue;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -9,12 +12,14 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use rand::Rng;
 
-use crate::backend::{Backend, BackendId};
+use crate::backend::{Backend, BackendId, Lease};
 use crate::flow::{ClientKey, Flow};
-use crate::lease::Lease;
 use crate::persistence::{HashSeed, PersistenceConfig, PersistenceTable};
 use crate::pool::{NoBackend, Pool};
-use crate::queue::Queue;
+
+pub(crate) use queue::Queue;
+#[cfg(feature = "service")]
+pub(crate) use queue::Ticket;
 
 /// Gives out backends to any number of tasks at once.
 ///
@@ -50,7 +55,8 @@ use crate::queue::Queue;
 ///
 /// ```
 /// use std::{net::IpAddr, num::NonZeroUsize, sync::Arc, time::{Duration, Instant}};
-/// use lb_core::{Algorithm, Backend, BackendId, Director, Pool, Weight};
+/// use lb_core::backend::BackendId;
+/// use lb_core::{Algorithm, Backend, Director, Pool, Weight};
 /// use rand::{SeedableRng, rngs::StdRng};
 ///
 /// let backends = ["10.0.0.1:80", "10.0.0.2:80"].into_iter().zip(0..).map(|(address, n)| {
