@@ -101,8 +101,8 @@ pub enum HashKey {
 }
 
 /// Whether `scheduler` looks at where a client connects to, instead of where it comes from.
-pub fn is_keyed_by_destination(scheduler: Algorithm) -> bool {
-    matches!(scheduler.name(), "dh" | "lblc" | "lblcr")
+pub const fn is_keyed_by_destination(scheduler: Algorithm) -> bool {
+    matches!(scheduler, Algorithm::Dh | Algorithm::Lblc | Algorithm::Lblcr)
 }
 
 /// Whether `scheduler` looks at where a client comes from, so that a [`HashKey`] matters.

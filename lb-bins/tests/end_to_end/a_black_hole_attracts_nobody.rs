@@ -38,13 +38,13 @@ fn black_hole(resets: bool) -> (Backend, Arc<AtomicU64>) {
 
 #[test]
 fn a_backend_that_closes_at_once_gets_at_most_twice_its_share() {
-    const CLIENTS: u64 = 8;
-    const VISITS: u64 = 50;
+    const CLIENTS: u64 = 16;
+    const VISITS: u64 = 80;
     for (scheduler, resets) in
         [("lc", false), ("lc", true), ("wlc", false), ("p2c", false), ("least_time", false)]
     {
         let (hole, visits) = black_hole(resets);
-        let others = [(); 4].map(|()| slow(Duration::from_millis(20)));
+        let others = [(); 9].map(|()| slow(Duration::from_millis(20)));
         let web = Port::free();
         let list = backends(others.iter().chain([&hole]).map(|backend| (backend, 1)));
         let key = format!("scheduler = \"{scheduler}\"\ncheck = \"none\"");
@@ -67,8 +67,13 @@ fn a_backend_that_closes_at_once_gets_at_most_twice_its_share() {
             client.join().unwrap();
         }
         balancer.until_idle("web");
-        let (fair, visits) = (CLIENTS * VISITS / 5, visits.load(Ordering::SeqCst));
-        assert!(visits <= 2 * fair, "{scheduler}: {visits} of {}", CLIENTS * VISITS);
+        // A reset may come before the balancer knows that there is a connection: then somebody else
+        // serves the client, and one visit makes two picks.
+        let status = balancer.server("web");
+        let backends = status["backends"].as_array().unwrap().iter();
+        let picks: u64 = backends.map(|one| one["connections_total"].as_u64().unwrap()).sum();
+        let visits = visits.load(Ordering::SeqCst);
+        assert!(visits <= 2 * picks / 10, "{scheduler}: {visits} of {picks}");
         let report = balancer.backend("web", hole.address());
         assert_eq!(report["failures_total"], visits, "{scheduler}: {report}");
         assert_eq!(report["state"], "up", "nobody checks it");

@@ -40,19 +40,27 @@ fn with_the_port_the_connections_of_one_client_spread() {
     assert_eq!(answers(&web).len(), 1);
 }
 
-#[test]
-fn persistence_knows_a_client_whatever_its_port() {
-    let keys = [
-        r#"scheduler = "sh""#,
-        r#"hash_key = "source-port""#,
-        "persistence = { capacity = 1000, granularity = 24 }",
-    ];
+fn persistence_knows_a_client_whatever_its_port(persistence: &str) {
+    let keys = [r#"scheduler = "sh""#, r#"hash_key = "source-port""#, persistence];
     let (balancer, web, _three) = start::<3>(&keys);
     assert_eq!(answers(&web).len(), 1);
     for last in 2..20 {
         ask_from(local(last), web.address()).unwrap();
     }
     assert_eq!(balancer.server("web")["persisted_clients"], 1);
+}
+
+#[test]
+fn a_small_table_knows_a_client_whatever_its_port() {
+    persistence_knows_a_client_whatever_its_port(
+        "persistence = { capacity = 1000, granularity = 24 }",
+    );
+}
+
+#[test]
+#[ignore = "lb-core divides large tables by what is hashed for schedulers, not by the client"]
+fn a_large_table_knows_a_client_whatever_its_port() {
+    persistence_knows_a_client_whatever_its_port("persistence = { granularity = 24 }");
 }
 
 #[test]
@@ -70,23 +78,23 @@ fn a_bound_keeps_one_client_from_having_a_backend_to_itself() {
 }
 
 #[test]
-fn dh_hashes_where_clients_connect_to() {
-    let (web, three) = (Port::free(), [(); 3].map(|()| Backend::greeter()));
-    let list = backends(three.iter().map(|backend| (backend, 1)));
-    let port = web.address().port();
-    let config = format!(
-        "\n[[virtual_server]]\nname = \"web\"\nlisten = \"0.0.0.0:{port}\"\nscheduler = \"dh\"\n{list}\n"
-    );
-    let balancer = Balancer::start(&config);
-    balancer.until_all_up();
-    let mut homes = HashSet::new();
-    for destination in 1..40 {
-        let to = SocketAddr::new(local(destination), port);
-        let home = ask_from(local(1), to).unwrap();
-        for client in [2, 3, 99] {
-            assert_eq!(ask_from(local(client), to).unwrap(), home);
+fn some_hash_where_clients_connect_to() {
+    for scheduler in ["dh", "lblc", "lblcr"] {
+        let (web, three) = (Port::free_everywhere(), [(); 3].map(|()| Backend::greeter()));
+        // Enough weight for `lblc` not to mind how many come.
+        let list = backends(three.iter().map(|backend| (backend, 100)));
+        let key = format!("scheduler = \"{scheduler}\"");
+        let balancer = Balancer::start(&server("web", &web, &[&key, UNCHECKED, &list]));
+        balancer.until_all_up();
+        let mut homes = HashSet::new();
+        for destination in 1..40 {
+            let to = SocketAddr::new(local(destination), web.address().port());
+            let home = ask_from(local(1), to).unwrap();
+            for client in [2, 3, 99] {
+                assert_eq!(ask_from(local(client), to).unwrap(), home, "{scheduler}");
+            }
+            homes.insert(home);
         }
-        homes.insert(home);
+        assert_eq!(homes.len(), 3, "{scheduler}");
     }
-    assert_eq!(homes.len(), 3);
 }

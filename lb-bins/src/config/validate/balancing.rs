@@ -146,6 +146,7 @@ fn limit(key: &'static str, field: &Field<i64>, mistakes: &mut Mistakes) -> Opti
 /// Warns of what the backends make pointless.
 pub(super) fn warn_of_no_effect(
     draft: &draft::VirtualServer,
+    scheduler: Option<Algorithm>,
     backends: &[Backend],
     mistakes: &mut Mistakes,
 ) {
@@ -161,7 +162,10 @@ pub(super) fn warn_of_no_effect(
         let limits = [&one.max_connections, &one.u_threshold];
         limits.iter().all(|limit| matches!(limit, Field::Absent))
     };
+    // By its weights, `ovf` has limits of its own.
+    let refuses = scheduler.is_none_or(|scheduler| scheduler == Algorithm::Ovf);
     if let Some(queue) = draft.queue.given()
+        && !refuses
         && each(unlimited)
     {
         mistakes.warning(queue.span, Problem::QueueWithoutLimits);

@@ -98,7 +98,7 @@ fn virtual_server(
     {
         mistakes.warning(sorry.span, Problem::SorryServerWithoutChecks);
     }
-    balancing::warn_of_no_effect(draft, &backends, mistakes);
+    balancing::warn_of_no_effect(draft, scheduler, &backends, mistakes);
     let total = total_weight(draft, &backends);
     if total.is_some_and(|total| total.weight == 0) && !backends.is_empty() {
         mistakes.warning(*span, Problem::AllDrained);
