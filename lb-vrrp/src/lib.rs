@@ -1,6 +1,20 @@
 #![forbid(unsafe_code)]
 //! Who holds the address? VRRP and CARP as pure state machines.
-//!
-//! **Empty so far.** The room is laid out in the architecture (advertisements and checksums, the
-//! virtual router and its timers, tracking, sync groups, a driver over a `Network` trait); it
-//! depends on no sibling crate, so that a user who only moves an address compiles nothing else.
+
+mod addresses;
+mod announce;
+mod authentication;
+mod channel;
+mod config;
+mod refusal;
+mod replay;
+mod values;
+pub mod wire;
+
+pub use addresses::{AddressList, Addresses, Family};
+pub use announce::{ArpTarget, GratuitousArp, MacAddr, UnsolicitedNa};
+pub use authentication::{Authentication, Freshness, HmacKeys, Migration};
+pub use channel::{Channel, ChannelConfig, ChecksumPolicy, Peer, Reach, Received};
+pub use config::ConfigError;
+pub use refusal::{IpFault, Reason, Refusal};
+pub use values::{Interval, Priority, Version, Vrid};
