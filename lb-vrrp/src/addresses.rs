@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::config::ConfigError;
+use crate::error::ConfigError;
 
 /// IPv4 or IPv6. One virtual router speaks one of them (RFC 9568 5.1).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

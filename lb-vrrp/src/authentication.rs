@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::config::ConfigError;
-use crate::wire::advertisement::{PASSWORD, Password};
+use crate::error::ConfigError;
+use crate::wire::packet::{PASSWORD, Password};
 use crate::wire::{AuthType, trailer};
 
 /// How the routers of one identifier know each other. All must be configured alike.

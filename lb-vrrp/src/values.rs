@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroU8;
 use std::time::Duration;
 
-use crate::config::ConfigError;
+use crate::error::ConfigError;
 
 /// Which VRRP is spoken.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -1,5 +1,6 @@
 //! Frames that left real daemons: all of them are understood, and all of them can be produced, bit
 //! for bit, from their parameters.
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime};

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use crate::addresses::{AddressList, Family};
 use crate::authentication::Authentication;
-use crate::config::ConfigError;
+use crate::error::ConfigError;
 use crate::values::{Interval, Priority, Version, Vrid};
 use crate::wire::Advertisement;
 

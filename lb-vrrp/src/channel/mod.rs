@@ -12,7 +12,7 @@ pub use receive::Received;
 use crate::authentication::Method;
 use crate::replay::{ReplayTable, is_after, seconds_behind, sequence_at};
 use crate::values::Priority;
-use crate::wire::advertisement::{PASSWORD, Password};
+use crate::wire::packet::{PASSWORD, Password};
 use crate::wire::trailer::Trailer;
 use crate::wire::{self, ChecksumForm, Ipv4Header, PROTOCOL, ah};
 
@@ -137,7 +137,7 @@ impl Channel {
         // Over IPv6 the kernel sums up all that it is given.
         let covered = if source.is_ipv6() { message.len() } else { end };
         for destination in config.reach.destinations() {
-            message[wire::advertisement::CHECKSUM].fill(0);
+            message[wire::packet::CHECKSUM].fill(0);
             advertisement.fill_checksum(form, source, destination, 0, covered, message);
             match (source, destination) {
                 (IpAddr::V4(source), IpAddr::V4(destination)) => {

@@ -13,8 +13,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 
 use crate::refusal::Refusal;
-use crate::wire::advertisement::Password;
 use crate::wire::ip::Ipv4Header;
+use crate::wire::packet::Password;
 use crate::wire::padded;
 
 /// The IP protocol of an authentication header.

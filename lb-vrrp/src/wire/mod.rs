@@ -2,7 +2,7 @@
 //!
 //! | file | what | by |
 //! |---|---|---|
-//! | `advertisement` | [`Advertisement`]: VRRP versions 2 and 3 | RFC 3768, RFC 9568 |
+//! | `advertisement`, `packet` | [`Advertisement`]: VRRP versions 2 and 3; [`Packet`]: its fields where they are | RFC 3768, RFC 9568 |
 //! | `checksum` | the internet checksum and its [disputed forms](ChecksumForm) | RFC 1071 |
 //! | `ip` | [`Ipv4Header`], [`Datagram`] | RFC 791 |
 //! | `ah` | the authentication header, keepalived's dialect | RFC 2402, almost |
@@ -22,12 +22,14 @@ pub(crate) mod ah;
 pub(crate) mod carp;
 pub(crate) mod checksum;
 pub(crate) mod ip;
+pub(crate) mod packet;
 pub(crate) mod trailer;
 
-pub use advertisement::{Advertisement, AuthType, Packet};
+pub use advertisement::Advertisement;
 pub use carp::{CarpAdvertisement, CarpKey};
 pub use checksum::ChecksumForm;
 pub use ip::{Datagram, Ipv4Header};
+pub use packet::{AuthType, Packet};
 
 /// The IP protocol of VRRP, and of CARP.
 pub const PROTOCOL: u8 = 112;

@@ -15,7 +15,7 @@ use sha2::Sha256;
 
 use crate::refusal::Refusal;
 use crate::values::Version;
-use crate::wire::advertisement::CHECKSUM;
+use crate::wire::packet::CHECKSUM;
 use crate::wire::padded;
 
 /// The length of the trailer.
