@@ -217,6 +217,16 @@ impl Config {
         self.priority
     }
 
+    /// How often it advertises.
+    pub const fn interval(&self) -> Interval {
+        self.interval
+    }
+
+    /// Which version's timers it goes by.
+    pub const fn protocol(&self) -> Version {
+        self.version
+    }
+
     /// Whether packets for the addresses are taken: always by the owner.
     pub fn accepts(&self) -> bool {
         self.accept || self.priority == Priority::OWNER

@@ -183,14 +183,16 @@ impl VirtualRouter {
         }
     }
 
-    /// Another owner with a higher address. One of us must not be what it is configured to be.
+    /// One of two owners must not be what it is configured to be. The release makes the other one say
+    /// at once that it is there; if it is not, or gives way as well, somebody else is not far.
     pub(super) fn give_way(&mut self, now: Instant, other: Heard, interval: Interval) {
         let source = other.source;
         self.gave_way = true;
         self.notify(Event::OwnerConflict { source, yielded: true });
         let from = std::mem::replace(&mut self.priority, Priority::MOST);
         self.notify(Event::PriorityChanged { from, to: self.priority });
-        self.step_down(now, other, interval, Because::OwnerConflict { source });
+        self.push(Action::Advertise(Priority::RELEASE));
+        self.become_backup(now, interval, Some(other), Because::OwnerConflict { source });
     }
 
     /// Another owner with a lower address: it should give way. If after two of our advertisements
