@@ -19,7 +19,9 @@ mod lan;
 use std::time::Duration;
 
 use lan::{Dice, Lan, MS, Weather};
-use lb_vrrp::{Config, FaultCause, Interval, Preempt, Priority, Releasing, Role, State, Version};
+use lb_vrrp::{
+    Config, FaultCause, Interval, Preempt, Priority, Releasing, Role, State, Version, VirtualRouter,
+};
 
 const SCHEDULES: u64 = 100_000;
 const THREADS: u64 = 2;
@@ -143,9 +145,9 @@ impl Schedule {
                     lateness: dice.duration(interval / 2),
                 });
             }
-            10 if running => lan.with(place, |router, now| router.shutdown(now)),
+            10 if running => lan.with(place, VirtualRouter::shutdown),
             11 if running => {
-                let _ = lan.with(place, |router, now| router.switchover(now));
+                let _ = lan.with(place, VirtualRouter::switchover);
             }
             12 if running => {
                 let present = dice.percent(50);

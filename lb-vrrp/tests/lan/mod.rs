@@ -16,15 +16,15 @@ use lb_vrrp::{
     VirtualRouter, Vrid,
 };
 
-pub const MS: Duration = Duration::from_millis(1);
+pub(crate) const MS: Duration = Duration::from_millis(1);
 
 /// The address of the host at this place.
-pub fn host(place: usize) -> IpAddr {
+pub(crate) fn host(place: usize) -> IpAddr {
     IpAddr::from([10, 0, 0, place as u8 + 1])
 }
 
 /// Version 3, this priority, every 100 ms, at this place.
-pub fn config(place: usize, priority: u8) -> Config {
+pub(crate) fn config(place: usize, priority: u8) -> Config {
     let mut config = Config::new(host(place));
     config
         .priority(Priority::new(priority))
@@ -36,10 +36,10 @@ pub fn config(place: usize, priority: u8) -> Config {
 
 /// SplitMix64: small, and the same everywhere.
 #[derive(Clone, Debug)]
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub u64);
 
 impl Dice {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -48,34 +48,34 @@ impl Dice {
     }
 
     /// Below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
 
-    pub fn percent(&mut self, chance: u64) -> bool {
+    pub(crate) fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }
 
-    pub fn duration(&mut self, most: Duration) -> Duration {
+    pub(crate) fn duration(&mut self, most: Duration) -> Duration {
         Duration::from_micros(self.below(most.as_micros() as u64 + 1))
     }
 }
 
 /// How bad the network is.
 #[derive(Clone, Copy, Debug)]
-pub struct Weather {
+pub(crate) struct Weather {
     /// Percent of datagrams that are lost, for each receiver.
-    pub loss: u64,
+    pub(crate) loss: u64,
     /// Percent that arrive twice.
-    pub duplication: u64,
+    pub(crate) duplication: u64,
     /// Each takes anything up to this, so that later ones overtake earlier ones.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
     /// Hosts wake up late by anything up to this.
-    pub lateness: Duration,
+    pub(crate) lateness: Duration,
 }
 
 impl Weather {
-    pub const FINE: Self = Self {
+    pub(crate) const FINE: Self = Self {
         loss: 0,
         duplication: 0,
         delay: Duration::from_micros(200),
@@ -92,11 +92,11 @@ struct Said {
 }
 
 /// One host.
-pub struct Host {
-    pub router: VirtualRouter,
+pub(crate) struct Host {
+    pub(crate) router: VirtualRouter,
     config: Config,
     /// `None` while the daemon does not run.
-    pub running: bool,
+    pub(crate) running: bool,
     paused_until: Option<Duration>,
     inbox: VecDeque<Said>,
     /// How far its clock is ahead: clocks only jump forward.
@@ -104,24 +104,24 @@ pub struct Host {
     /// How late its next wake-up is.
     late: Duration,
     /// Whether the addresses are on the host.
-    pub holds: bool,
+    pub(crate) holds: bool,
     /// Whether they are there although nobody manages them.
-    pub orphaned: bool,
-    pub advertised: u64,
+    pub(crate) orphaned: bool,
+    pub(crate) advertised: u64,
     /// Announcements, in gratuitous ARPs an address.
-    pub announced: u64,
-    pub discarded: u64,
-    pub events: Vec<(Duration, Event)>,
+    pub(crate) announced: u64,
+    pub(crate) discarded: u64,
+    pub(crate) events: Vec<(Duration, Event)>,
     /// When, and with which priority.
-    pub said: Vec<(Duration, Priority)>,
-    pub keep_log: bool,
+    pub(crate) said: Vec<(Duration, Priority)>,
+    pub(crate) keep_log: bool,
 }
 
 /// The link and its hosts.
-pub struct Lan {
+pub(crate) struct Lan {
     start: Instant,
-    pub now: Duration,
-    pub hosts: Vec<Host>,
+    pub(crate) now: Duration,
+    pub(crate) hosts: Vec<Host>,
     in_flight: BinaryHeap<Reverse<(Duration, u64, usize, Said)>>,
     sent: u64,
     /// `cut[from][to]`.
@@ -130,12 +130,12 @@ pub struct Lan {
     dice: Dice,
     /// Since when two hosts are both master and hear each other, for `a < b`.
     both_since: Vec<Vec<Option<Duration>>>,
-    pub longest_both: Duration,
+    pub(crate) longest_both: Duration,
 }
 
 impl Lan {
     #[allow(clippy::disallowed_methods, reason = "any instant is the beginning")]
-    pub fn new(configs: impl IntoIterator<Item = Config>, seed: u64) -> Self {
+    pub(crate) fn new(configs: impl IntoIterator<Item = Config>, seed: u64) -> Self {
         let host = |config: Config| Host {
             router: VirtualRouter::new(config.clone()),
             config,
@@ -170,7 +170,7 @@ impl Lan {
     }
 
     /// With all hosts started.
-    pub fn started(configs: impl IntoIterator<Item = Config>) -> Self {
+    pub(crate) fn started(configs: impl IntoIterator<Item = Config>) -> Self {
         let mut lan = Self::new(configs, 1);
         for place in 0..lan.hosts.len() {
             lan.boot(place);
@@ -178,16 +178,16 @@ impl Lan {
         lan
     }
 
-    pub fn state(&self, place: usize) -> &State {
+    pub(crate) fn state(&self, place: usize) -> &State {
         self.hosts[place].router.state()
     }
 
-    pub fn role(&self, place: usize) -> Role {
+    pub(crate) fn role(&self, place: usize) -> Role {
         self.state(place).role()
     }
 
     /// Who is master, releasing ones included.
-    pub fn masters(&self) -> Vec<usize> {
+    pub(crate) fn masters(&self) -> Vec<usize> {
         let places = 0..self.hosts.len();
         places
             .filter(|&place| self.hosts[place].running && self.role(place) == Role::Master)
@@ -200,7 +200,7 @@ impl Lan {
     }
 
     /// One input to a router, and then what it asks for.
-    pub fn with<T>(
+    pub(crate) fn with<T>(
         &mut self,
         place: usize,
         input: impl FnOnce(&mut VirtualRouter, Instant) -> T,
@@ -212,7 +212,7 @@ impl Lan {
     }
 
     /// Starts the daemon, or the host with it. What it finds of its addresses is for the router.
-    pub fn boot(&mut self, place: usize) {
+    pub(crate) fn boot(&mut self, place: usize) {
         let host = &mut self.hosts[place];
         if host.running {
             return;
@@ -229,7 +229,7 @@ impl Lan {
     }
 
     /// The host dies, and its addresses with it.
-    pub fn crash(&mut self, place: usize) {
+    pub(crate) fn crash(&mut self, place: usize) {
         let host = &mut self.hosts[place];
         host.running = false;
         host.holds = false;
@@ -237,7 +237,7 @@ impl Lan {
     }
 
     /// The daemon dies, and leaves its addresses behind.
-    pub fn kill(&mut self, place: usize) {
+    pub(crate) fn kill(&mut self, place: usize) {
         let host = &mut self.hosts[place];
         host.running = false;
         host.orphaned |= host.holds;
@@ -245,24 +245,24 @@ impl Lan {
     }
 
     /// The daemon stops running for a while; what comes waits in its socket.
-    pub fn pause(&mut self, place: usize, length: Duration) {
+    pub(crate) fn pause(&mut self, place: usize, length: Duration) {
         let until = self.now + length;
         let host = &mut self.hosts[place];
         host.paused_until = Some(host.paused_until.map_or(until, |set| set.max(until)));
     }
 
     /// The clock of a host jumps forward.
-    pub fn jump(&mut self, place: usize, by: Duration) {
+    pub(crate) fn jump(&mut self, place: usize, by: Duration) {
         self.hosts[place].jumped += by;
     }
 
     /// What `from` says does, or does not, reach `to`.
-    pub fn cut(&mut self, from: usize, to: usize, cut: bool) {
+    pub(crate) fn cut(&mut self, from: usize, to: usize, cut: bool) {
         self.cut[from][to] = cut;
     }
 
     /// Nothing reaches `place` or comes from it.
-    pub fn isolate(&mut self, place: usize, cut: bool) {
+    pub(crate) fn isolate(&mut self, place: usize, cut: bool) {
         for other in 0..self.hosts.len() {
             self.cut[place][other] = cut;
             self.cut[other][place] = cut;
@@ -270,16 +270,16 @@ impl Lan {
     }
 
     /// Everything reaches everybody again.
-    pub fn heal(&mut self) {
+    pub(crate) fn heal(&mut self) {
         self.cut.iter_mut().for_each(|row| row.fill(false));
     }
 
-    pub fn weather(&self) -> Weather {
+    pub(crate) fn weather(&self) -> Weather {
         self.weather
     }
 
     /// From now on. What is under way still takes as long as it was to take.
-    pub fn set_weather(&mut self, weather: Weather) {
+    pub(crate) fn set_weather(&mut self, weather: Weather) {
         self.weather = weather;
         self.both_since.iter_mut().for_each(|row| row.fill(None));
         for host in &mut self.hosts {
@@ -287,11 +287,11 @@ impl Lan {
         }
     }
 
-    pub fn run_for(&mut self, length: Duration) {
+    pub(crate) fn run_for(&mut self, length: Duration) {
         self.run_until(self.now + length);
     }
 
-    pub fn run_until(&mut self, end: Duration) {
+    pub(crate) fn run_until(&mut self, end: Duration) {
         while let Some(next) = self.next_event().filter(|&next| next <= end) {
             self.now = self.now.max(next);
             self.step();
