@@ -118,9 +118,11 @@ impl VirtualRouter {
             self.give_way(now, heard, interval);
         } else if (priority, source) > (self.priority, self.config.source) {
             let because = Because::Outranked { source, priority };
-            self.step_down(now, heard, interval, because);
+            self.step_down(now, heard, interval, self.priority, because);
         } else if self.is_patient() && self.overslept(now) {
-            self.step_down(now, heard, interval, Because::Overslept { source });
+            // Whatever our own priority is: nobody must step down for one who steps down.
+            let because = Because::Overslept { source };
+            self.step_down(now, heard, interval, Priority::LEAST, because);
         } else {
             if both_own {
                 self.dispute(now, heard, interval);
@@ -130,10 +132,17 @@ impl VirtualRouter {
         }
     }
 
-    /// The last word has the lower priority, so that the winner says at once who is master.
-    fn step_down(&mut self, now: Instant, master: Heard, interval: Interval, because: Because) {
+    /// The last word has a lower priority than the winner's, who therefore says at once who is master.
+    fn step_down(
+        &mut self,
+        now: Instant,
+        master: Heard,
+        interval: Interval,
+        last_word: Priority,
+        because: Because,
+    ) {
         if self.config.parting_advertisement {
-            self.push(Action::Advertise(self.priority));
+            self.push(Action::Advertise(last_word));
         }
         self.become_backup(now, interval, Some(master), because);
     }
