@@ -49,8 +49,6 @@ pub enum GroupError {
 #[derive(Clone, Debug)]
 pub struct SyncGroup {
     members: Vec<VirtualRouter>,
-    /// All of them are master, or on their way from it.
-    leads: bool,
     actions: VecDeque<(usize, Action)>,
 }
 
@@ -67,7 +65,7 @@ impl SyncGroup {
             check(member, router.config())?;
             router.couple();
         }
-        Ok(Self { members, leads: false, actions: VecDeque::new() })
+        Ok(Self { members, actions: VecDeque::new() })
     }
 
     /// [`VirtualRouter::startup`] of all.
@@ -210,18 +208,16 @@ impl SyncGroup {
         }
     }
 
-    /// One is no longer master, so none is.
+    /// One is not master, so none is. Who is releasing still is, until it is over.
     fn follow(&mut self, now: Instant) {
-        if self.leads && self.members.iter().any(|m| m.state().role() != Role::Master) {
-            self.leads = false;
+        if self.members.iter().any(|member| member.state().role() != Role::Master) {
             self.members.iter_mut().for_each(|member| member.demote(now));
         }
     }
 
     /// All want to be master, so all are.
     fn agree(&mut self, now: Instant) {
-        if !self.leads && self.members.iter().all(VirtualRouter::wants_mastery) {
-            self.leads = true;
+        if self.members.iter().all(VirtualRouter::wants_mastery) {
             self.members.iter_mut().for_each(|member| member.promote(now));
         }
     }
