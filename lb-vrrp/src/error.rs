@@ -14,6 +14,14 @@ pub enum ConfigError {
         /// Which one.
         version: Version,
     },
+    /// 255 and 255 say that a host gives up; nobody advertises all the time.
+    #[error("a CARP host cannot advertise every {base} s and {skew}/256")]
+    CarpPeriod {
+        /// In seconds.
+        base: u8,
+        /// In 256ths of a second.
+        skew: u8,
+    },
     /// One lost advertisement must not be a failure, nor a hundred be none.
     #[error("a master is dead after 1 to 100 intervals, not {intervals}")]
     DownAfter {

@@ -4,6 +4,7 @@
 mod addresses;
 mod announce;
 mod authentication;
+pub mod carp;
 mod channel;
 mod config;
 mod error;

@@ -99,6 +99,9 @@ pub struct CarpAdvertisement {
 }
 
 impl CarpAdvertisement {
+    /// How long every advertisement is, in octets.
+    pub const LENGTH: usize = LENGTH;
+
     /// Appends the advertisement, checksum and digest included.
     pub fn encode(&self, key: &CarpKey, out: &mut Vec<u8>) {
         let start = out.len();

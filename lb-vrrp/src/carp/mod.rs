@@ -1,0 +1,422 @@
+//! CARP: the other way to share an address, as OpenBSD, FreeBSD and ucarp do.
+//!
+//! It differs from VRRP in who wins (whoever advertises most often), in what is authenticated (that
+//! the sender knows the passphrase, but not what it says of itself), and in that a backup goes by its
+//! own interval. The machine is driven by the same verbs, under the same
+//! [contract](crate::VirtualRouter#driving-it).
+//!
+//! **Replays are not noticed**, by nobody who speaks it: the counter of a host that reboots begins
+//! anywhere.
+
+mod channel;
+mod config;
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+pub use channel::CarpChannel;
+pub use config::{CarpConfig, Demotion};
+
+use crate::router::{Discard, Role};
+use crate::timers::{Timer, TimerTable};
+use crate::wire::CarpAdvertisement;
+
+/// What the owner of a [`CarpHost`] is to do, in this order.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum CarpAction {
+    /// Add every virtual address. Alternates with [`Self::RemoveAddresses`].
+    AddAddresses,
+    /// Send this.
+    Advertise(CarpAdvertisement),
+    /// Tell the link where the addresses are, this often for each.
+    Announce {
+        /// How many, for each address.
+        times: u8,
+    },
+    /// Tell whoever watches that the role changed.
+    Notify {
+        /// What it was.
+        from: Role,
+        /// What it is.
+        to: Role,
+    },
+    /// Remove every virtual address.
+    RemoveAddresses,
+}
+
+/// Where a host is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Backup,
+    Fault,
+    Initialize,
+    Master {
+        /// When it last announced because of what it heard.
+        reacted: Option<Instant>,
+        answers: u8,
+    },
+    Releasing,
+}
+
+/// Decides when this host holds the addresses, by CARP.
+///
+/// ```text
+///   Initialize ──startup──▶ Backup ──silence, or somebody worse heard (see below)──▶ Master
+///        ▲                  ▲    ▲                                                   │  │
+///        │                  │    └──────────── somebody better heard ────────────────┘  │
+///        │                Fault (no advertisement, no address)                shutdown  │
+///        └────────── successor heard, or time over ──────── Releasing ◀─────────────────┘
+/// ```
+///
+/// A backup takes over at once from a master that gives up, that advertises so rarely that it would
+/// be taken for dead, or that says it is less fit; if it [preempts](CarpConfig::preempt), also from
+/// one that advertises less often than itself would. A master that stops says so, and goes on
+/// answering for the addresses until its successor speaks.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use lb_vrrp::Role;
+/// use lb_vrrp::carp::{CarpConfig, CarpHost};
+///
+/// let now = Instant::now();
+/// let mut config = CarpConfig::new("10.99.0.11".parse()?);
+/// config.period(1, 100)?;
+/// let mut host = CarpHost::new(config);
+/// host.startup(now);
+///
+/// // Three bases, and the skew: 3391 ms, as ucarp.
+/// let deadline = host.next_deadline().ok_or("nothing to wait for")?;
+/// assert_eq!(deadline, now + Duration::from_secs(3) + Duration::from_secs(100) / 256);
+/// host.handle_timeout(deadline);
+/// assert_eq!(host.role(), Role::Master);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CarpHost {
+    config: CarpConfig,
+    state: State,
+    timers: TimerTable,
+    demotion: u8,
+    faulty: bool,
+    holds: bool,
+    counter: u64,
+    last_heard: Option<Instant>,
+    actions: VecDeque<CarpAction>,
+}
+
+/// How many answers a master gives beside its scheduled advertisements, in each period.
+const ANSWERS: u8 = 8;
+
+impl CarpHost {
+    /// One that has not been started.
+    pub fn new(config: CarpConfig) -> Self {
+        Self {
+            counter: config.first_counter,
+            config,
+            state: State::Initialize,
+            timers: TimerTable::default(),
+            demotion: 0,
+            faulty: false,
+            holds: false,
+            last_heard: None,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Begins to take part. Does nothing if it does already.
+    pub fn startup(&mut self, now: Instant) {
+        if self.state == State::Initialize {
+            self.last_heard = None;
+            self.begin(now);
+        }
+    }
+
+    /// Ends. A master says so, and goes on answering for its addresses until a successor is heard, or
+    /// for a period and a tenth of a second. Called a second time, it does not wait.
+    pub fn shutdown(&mut self, now: Instant) {
+        match self.state {
+            State::Master { .. } => {
+                self.give_up();
+                self.enter(State::Releasing);
+                let limit = self.period() + Duration::from_millis(100);
+                self.timers.set(Timer::Release, now + limit);
+            }
+            State::Backup | State::Fault | State::Releasing => self.end(),
+            State::Initialize => {}
+        }
+    }
+
+    /// An advertisement of our virtual host was received and verified.
+    ///
+    /// # Errors
+    /// Why it was discarded; then nothing has changed.
+    pub fn handle_packet(
+        &mut self,
+        now: Instant,
+        source: IpAddr,
+        said: &CarpAdvertisement,
+    ) -> Result<(), Discard> {
+        match self.state {
+            State::Initialize => return Err(Discard::NotRunning),
+            State::Fault => return Err(Discard::Fault),
+            State::Backup | State::Master { .. } | State::Releasing => {}
+        }
+        if source == self.config.source {
+            return Err(Discard::OwnSource);
+        }
+        self.last_heard = Some(now);
+        match self.state {
+            State::Backup if self.takes_over_from(said) => self.become_master(now),
+            State::Backup => self.timers.set(Timer::MasterDown, now + self.master_down()),
+            State::Master { .. } if self.is_outranked_by(source, said) => {
+                // So that the winner announces.
+                self.advertise();
+                self.become_backup(now);
+            }
+            State::Master { .. } => self.answer(now),
+            _ if !said.gives_up() => self.end(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// How unfit this host is now; 0 is fit.
+    pub fn handle_demotion(&mut self, now: Instant, demotion: u8) {
+        if demotion == self.demotion {
+            return;
+        }
+        let before = self.master_down();
+        self.demotion = demotion;
+        let after = self.master_down();
+        if let Some(deadline) = self.timers.get(Timer::MasterDown) {
+            let moved = (deadline + after).checked_sub(before).map_or(now, |at| at.max(now));
+            self.timers.set(Timer::MasterDown, moved);
+        }
+        if let State::Master { .. } = self.state {
+            // Who is better learns it at once.
+            self.advertise();
+            self.timers.set(Timer::Advertise, now + self.period());
+        }
+    }
+
+    /// This host cannot be a master, or can again.
+    pub fn handle_fault(&mut self, now: Instant, faulty: bool) {
+        if std::mem::replace(&mut self.faulty, faulty) == faulty {
+            return;
+        }
+        match self.state {
+            State::Fault if !faulty => self.begin(now),
+            State::Backup if faulty => self.enter(State::Fault),
+            State::Master { .. } if faulty => {
+                self.give_up();
+                self.drop_addresses();
+                self.enter(State::Fault);
+            }
+            State::Releasing if faulty => self.end(),
+            _ => {}
+        }
+    }
+
+    /// Time has come: does all that is due. Read the socket first, as the contract says.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((timer, deadline)) = self.timers.pop_due(now) {
+            let announcements = self.config.announcements;
+            match timer {
+                Timer::Advertise => {
+                    if let State::Master { answers, .. } = &mut self.state {
+                        *answers = 0;
+                    }
+                    self.advertise();
+                    self.timers.set_next(Timer::Advertise, now, deadline, self.period());
+                }
+                Timer::Announce => self.announce(announcements.first),
+                Timer::MasterDown => self.become_master(now),
+                Timer::React => self.react(now),
+                Timer::Refresh => {
+                    self.announce(1);
+                    self.timers.set_next(Timer::Refresh, now, deadline, announcements.refresh);
+                }
+                Timer::Release => {
+                    self.give_up();
+                    self.end();
+                }
+                // Of VRRP alone.
+                Timer::OwnerConflict | Timer::PreemptDelay | Timer::Startup => {}
+            }
+        }
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called; `None` while nothing is due ever.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// What to do next. Drain it after every input.
+    pub fn poll_action(&mut self) -> Option<CarpAction> {
+        self.actions.pop_front()
+    }
+
+    /// What it is. Who is releasing is master until it is over.
+    pub const fn role(&self) -> Role {
+        match self.state {
+            State::Backup => Role::Backup,
+            State::Fault => Role::Fault,
+            State::Initialize => Role::Initialize,
+            State::Master { .. } | State::Releasing => Role::Master,
+        }
+    }
+
+    /// Whether it gave up, and only answers for the addresses until the successor does.
+    pub fn is_releasing(&self) -> bool {
+        self.state == State::Releasing
+    }
+
+    /// Whether nobody else was ever heard since the start.
+    pub fn is_lonely(&self) -> bool {
+        self.state != State::Initialize && self.last_heard.is_none()
+    }
+
+    fn begin(&mut self, now: Instant) {
+        if self.faulty {
+            self.enter(State::Fault);
+        } else {
+            self.become_backup(now);
+        }
+    }
+
+    fn become_backup(&mut self, now: Instant) {
+        self.drop_addresses();
+        self.enter(State::Backup);
+        self.timers.set(Timer::MasterDown, now + self.master_down());
+    }
+
+    fn become_master(&mut self, now: Instant) {
+        let announcements = self.config.announcements;
+        self.advertise();
+        if !std::mem::replace(&mut self.holds, true) {
+            self.actions.push_back(CarpAction::AddAddresses);
+        }
+        self.announce(announcements.first);
+        self.enter(State::Master { reacted: None, answers: 0 });
+        self.timers.set(Timer::Advertise, now + self.period());
+        if !announcements.second_after.is_zero() {
+            self.timers.set_in(Timer::Announce, now, announcements.second_after);
+        }
+        if !announcements.refresh.is_zero() {
+            self.timers.set_in(Timer::Refresh, now, announcements.refresh);
+        }
+    }
+
+    fn end(&mut self) {
+        self.drop_addresses();
+        self.enter(State::Initialize);
+    }
+
+    fn drop_addresses(&mut self) {
+        if std::mem::take(&mut self.holds) {
+            self.actions.push_back(CarpAction::RemoveAddresses);
+        }
+    }
+
+    fn enter(&mut self, state: State) {
+        let from = self.role();
+        self.timers.clear();
+        self.state = state;
+        let to = self.role();
+        if from != to {
+            self.actions.push_back(CarpAction::Notify { from, to });
+        }
+    }
+
+    fn advertise(&mut self) {
+        let demotion = match self.config.demotion {
+            Demotion::AddedToSkew => 0,
+            Demotion::Said => self.demotion,
+        };
+        self.say(self.config.base, self.config.skew(self.demotion), demotion);
+    }
+
+    /// Both at their most.
+    fn give_up(&mut self) {
+        self.say(u8::MAX, u8::MAX, 0);
+    }
+
+    fn say(&mut self, base: u8, skew: u8, demotion: u8) {
+        let said = CarpAdvertisement { skew, demotion, base, counter: self.counter };
+        self.counter = self.counter.wrapping_add(1);
+        self.actions.push_back(CarpAction::Advertise(said));
+    }
+
+    fn announce(&mut self, times: u8) {
+        if times > 0 {
+            self.actions.push_back(CarpAction::Announce { times });
+        }
+    }
+
+    /// Says at once who is master, and tells those who believed otherwise.
+    fn answer(&mut self, now: Instant) {
+        let State::Master { answers, .. } = &mut self.state else { return };
+        if *answers < ANSWERS {
+            *answers += 1;
+            self.advertise();
+            self.timers.set(Timer::Advertise, now + self.period());
+        }
+        self.react(now);
+    }
+
+    fn react(&mut self, now: Instant) {
+        let period = self.period();
+        let State::Master { reacted, .. } = &mut self.state else { return };
+        match reacted.map(|last| last + period).filter(|&next| now < next) {
+            Some(next) => self.timers.set_no_later(Timer::React, next),
+            None => {
+                *reacted = Some(now);
+                self.announce(self.config.announcements.reaction);
+            }
+        }
+    }
+
+    fn period(&self) -> Duration {
+        config::period(self.config.base.into(), self.config.skew(self.demotion))
+    }
+
+    fn master_down(&self) -> Duration {
+        let base = u32::from(self.config.base) * u32::from(self.config.dead_ratio);
+        config::period(base, self.config.skew(self.demotion))
+    }
+
+    /// Their demotion beside ours, if anybody says it.
+    fn demotions(&self, said: &CarpAdvertisement) -> (u8, u8) {
+        match self.config.demotion {
+            Demotion::AddedToSkew => (0, 0),
+            Demotion::Said => (said.demotion, self.demotion),
+        }
+    }
+
+    fn is_outranked_by(&self, source: IpAddr, said: &CarpAdvertisement) -> bool {
+        if said.gives_up() {
+            return false;
+        }
+        let (theirs, ours) = self.demotions(said);
+        (theirs, said.period(), source) < (ours, self.period(), self.config.source)
+    }
+
+    fn takes_over_from(&self, said: &CarpAdvertisement) -> bool {
+        let (theirs, ours) = self.demotions(said);
+        let preempts = self.config.preempt && theirs >= ours && self.period() < said.period();
+        said.gives_up() || preempts || theirs > ours || self.master_down() < said.period()
+    }
+}
+
+impl CarpAdvertisement {
+    /// Whether the sender gives up.
+    pub const fn gives_up(&self) -> bool {
+        self.base == u8::MAX && self.skew == u8::MAX
+    }
+
+    fn period(&self) -> Duration {
+        config::period(self.base.into(), self.skew)
+    }
+}

@@ -1,0 +1,232 @@
+//! CARP hosts among themselves, in virtual time.
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use lb_vrrp::carp::{CarpAction, CarpChannel, CarpConfig, CarpHost, Demotion};
+use lb_vrrp::wire::{CarpKey, Datagram};
+use lb_vrrp::{AddressList, Role, Vrid};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MS: Duration = Duration::from_millis(1);
+
+struct Lan {
+    now: Instant,
+    hosts: Vec<CarpHost>,
+    channels: Vec<CarpChannel>,
+    holds: Vec<bool>,
+    announced: Vec<u32>,
+    alive: Vec<bool>,
+    cut: bool,
+    in_flight: VecDeque<(Instant, usize, Vec<u8>)>,
+}
+
+impl Lan {
+    #[allow(clippy::disallowed_methods, reason = "any instant is the beginning")]
+    fn new(configs: Vec<CarpConfig>) -> Self {
+        let count = configs.len();
+        let addresses = AddressList::new([IpAddr::from([10, 9, 9, 9])]).unwrap();
+        let key = CarpKey::new(b"passphrase", Vrid::new(7).unwrap(), addresses.as_addresses());
+        let mut lan = Self {
+            now: Instant::now(),
+            hosts: configs.into_iter().map(CarpHost::new).collect(),
+            channels: (0..count).map(|place| CarpChannel::new(host(place), key.clone())).collect(),
+            holds: vec![false; count],
+            announced: vec![0; count],
+            alive: vec![true; count],
+            cut: false,
+            in_flight: VecDeque::new(),
+        };
+        for place in 0..count {
+            lan.with(place, CarpHost::startup);
+        }
+        lan
+    }
+
+    fn with<T>(&mut self, place: usize, input: impl FnOnce(&mut CarpHost, Instant) -> T) -> T {
+        let answer = input(&mut self.hosts[place], self.now);
+        while let Some(action) = self.hosts[place].poll_action() {
+            let holds = &mut self.holds[place];
+            match action {
+                CarpAction::AddAddresses => assert!(!std::mem::replace(holds, true)),
+                CarpAction::RemoveAddresses => assert!(std::mem::take(holds)),
+                CarpAction::Announce { times } => {
+                    assert!(*holds);
+                    self.announced[place] += u32::from(times);
+                }
+                CarpAction::Advertise(said) if !self.cut => {
+                    let mut packet = Vec::new();
+                    self.channels[place].advertise(&said, 1, &mut packet);
+                    for to in (0..self.hosts.len()).filter(|&to| to != place) {
+                        self.in_flight.push_back((self.now + MS / 5, to, packet.clone()));
+                    }
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(self.holds[place], self.hosts[place].role() == Role::Master);
+        answer
+    }
+
+    fn run_for(&mut self, length: Duration) {
+        let end = self.now + length;
+        loop {
+            let arrival = self.in_flight.front().map(|(at, ..)| *at);
+            let alive = self.hosts.iter().zip(&self.alive).filter(|(_, alive)| **alive);
+            let wakes = alive.filter_map(|(host, _)| host.next_deadline());
+            let Some(next) = wakes.chain(arrival).min().filter(|&next| next <= end) else { break };
+            self.now = self.now.max(next);
+            while self.in_flight.front().is_some_and(|(at, ..)| *at <= self.now) {
+                let (_, to, packet) = self.in_flight.pop_front().unwrap();
+                let datagram = Datagram::ipv4(&packet).unwrap();
+                let (source, said) = self.channels[to].receive(&datagram).unwrap();
+                if self.alive[to] {
+                    let _ = self.with(to, |host, now| host.handle_packet(now, source, &said));
+                }
+            }
+            for place in 0..self.hosts.len() {
+                if self.alive[place]
+                    && self.hosts[place].next_deadline().is_some_and(|at| at <= self.now)
+                {
+                    self.with(place, CarpHost::handle_timeout);
+                    assert!(self.hosts[place].next_deadline().is_none_or(|next| next > self.now));
+                }
+            }
+        }
+        self.now = end;
+    }
+
+    fn masters(&self) -> Vec<usize> {
+        let places = 0..self.hosts.len();
+        places
+            .filter(|&place| self.alive[place] && self.hosts[place].role() == Role::Master)
+            .collect()
+    }
+}
+
+fn host(place: usize) -> IpAddr {
+    IpAddr::from([10, 0, 0, place as u8 + 1])
+}
+
+fn config(place: usize, skew: u8) -> CarpConfig {
+    let mut config = CarpConfig::new(host(place));
+    config.period(1, skew).unwrap();
+    config
+}
+
+#[test]
+fn who_advertises_most_often_wins() {
+    let mut lan = Lan::new(vec![config(0, 100), config(1, 0), config(2, 50)]);
+    lan.run_for(SECOND * 10);
+    assert_eq!(lan.masters(), [1]);
+}
+
+#[test]
+fn between_equals_the_lower_address_wins() {
+    let mut lan = Lan::new(vec![config(0, 10), config(1, 10)]);
+    lan.cut = true;
+    lan.run_for(SECOND * 10);
+    assert_eq!(lan.masters(), [0, 1]);
+    lan.cut = false;
+    lan.run_for(SECOND * 2);
+    assert_eq!(lan.masters(), [0]);
+}
+
+#[test]
+fn a_dead_master_is_succeeded_after_three_bases_and_the_skew() {
+    let mut lan = Lan::new(vec![config(0, 0), config(1, 100)]);
+    lan.run_for(SECOND * 10 + MS * 10);
+    assert_eq!(lan.masters(), [0]);
+    lan.alive[0] = false;
+    lan.run_for(MS * 3370);
+    assert!(lan.masters().is_empty());
+    lan.run_for(MS * 30);
+    assert_eq!(lan.masters(), [1]);
+}
+
+#[test]
+fn a_clean_stop_leaves_no_gap() {
+    let mut lan = Lan::new(vec![config(0, 0), config(1, 100)]);
+    lan.run_for(SECOND * 10);
+    lan.with(0, CarpHost::shutdown);
+    assert!(lan.hosts[0].is_releasing());
+    for _ in 0..20 {
+        assert!(lan.holds.contains(&true));
+        lan.run_for(MS / 10);
+    }
+    assert_eq!(lan.masters(), [1]);
+    assert_eq!(lan.hosts[0].role(), Role::Initialize);
+
+    lan.with(1, CarpHost::shutdown);
+    lan.run_for(SECOND * 2);
+    assert!(lan.masters().is_empty(), "it does not wait for ever");
+}
+
+#[test]
+fn only_who_preempts_takes_over_from_the_living() {
+    for preempt in [false, true] {
+        let mut better = config(1, 0);
+        better.preempt(preempt);
+        let mut lan = Lan::new(vec![config(0, 100), better]);
+        lan.alive[1] = false;
+        lan.run_for(SECOND * 5);
+        assert_eq!(lan.masters(), [0]);
+        lan.alive[1] = true;
+        let late = lan.now;
+        lan.hosts[1] = CarpHost::new({
+            let mut better = config(1, 0);
+            better.preempt(preempt);
+            better
+        });
+        lan.with(1, |host, _| host.startup(late));
+        lan.run_for(SECOND * 10);
+        assert_eq!(lan.masters(), [usize::from(preempt)]);
+    }
+}
+
+#[test]
+fn demotion_moves_the_master() {
+    for demotion in [Demotion::AddedToSkew, Demotion::Said] {
+        let configs = [0, 1].map(|place| {
+            let mut config = config(place, place as u8 * 50);
+            config.demotion(demotion).preempt(true);
+            config
+        });
+        let mut lan = Lan::new(configs.to_vec());
+        lan.run_for(SECOND * 10);
+        assert_eq!(lan.masters(), [0]);
+        lan.with(0, |host, now| host.handle_demotion(now, 100));
+        lan.run_for(SECOND * 3);
+        assert_eq!(lan.masters(), [1], "{demotion:?}");
+        lan.with(0, |host, now| host.handle_demotion(now, 0));
+        lan.run_for(SECOND * 5);
+        assert_eq!(lan.masters(), [0], "{demotion:?}");
+    }
+}
+
+#[test]
+fn the_winner_of_a_healed_partition_announces_at_once() {
+    let mut lan = Lan::new(vec![config(0, 0), config(1, 100)]);
+    lan.cut = true;
+    lan.run_for(SECOND * 10 + MS * 500);
+    assert_eq!(lan.masters(), [0, 1]);
+    lan.cut = false;
+    let before = lan.announced[0];
+    lan.run_for(MS * 1400);
+    assert_eq!(lan.masters(), [0]);
+    assert!(lan.announced[0] >= before + 2);
+}
+
+#[test]
+fn a_fault_gives_up_and_ends_as_a_backup() {
+    let mut lan = Lan::new(vec![config(0, 0), config(1, 100)]);
+    lan.run_for(SECOND * 10);
+    lan.with(0, |host, now| host.handle_fault(now, true));
+    lan.run_for(MS);
+    assert_eq!(lan.masters(), [1]);
+    lan.with(0, |host, now| host.handle_fault(now, false));
+    assert_eq!(lan.hosts[0].role(), Role::Backup);
+    assert!(!lan.hosts[1].is_lonely());
+}
