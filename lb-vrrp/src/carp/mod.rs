@@ -8,43 +8,22 @@
 //! **Replays are not noticed**, by nobody who speaks it: the counter of a host that reboots begins
 //! anywhere.
 
+mod action;
 mod channel;
 mod config;
+mod rank;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+pub use action::CarpAction;
 pub use channel::CarpChannel;
 pub use config::{CarpConfig, Demotion};
 
 use crate::router::{Discard, Role};
 use crate::timers::{Timer, TimerTable};
 use crate::wire::CarpAdvertisement;
-
-/// What the owner of a [`CarpHost`] is to do, in this order.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum CarpAction {
-    /// Add every virtual address. Alternates with [`Self::RemoveAddresses`].
-    AddAddresses,
-    /// Send this.
-    Advertise(CarpAdvertisement),
-    /// Tell the link where the addresses are, this often for each.
-    Announce {
-        /// How many, for each address.
-        times: u8,
-    },
-    /// Tell whoever watches that the role changed.
-    Notify {
-        /// What it was.
-        from: Role,
-        /// What it is.
-        to: Role,
-    },
-    /// Remove every virtual address.
-    RemoveAddresses,
-}
 
 /// Where a host is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -385,38 +364,5 @@ impl CarpHost {
     fn master_down(&self) -> Duration {
         let base = u32::from(self.config.base) * u32::from(self.config.dead_ratio);
         config::period(base, self.config.skew(self.demotion))
-    }
-
-    /// Their demotion beside ours, if anybody says it.
-    fn demotions(&self, said: &CarpAdvertisement) -> (u8, u8) {
-        match self.config.demotion {
-            Demotion::AddedToSkew => (0, 0),
-            Demotion::Said => (said.demotion, self.demotion),
-        }
-    }
-
-    fn is_outranked_by(&self, source: IpAddr, said: &CarpAdvertisement) -> bool {
-        if said.gives_up() {
-            return false;
-        }
-        let (theirs, ours) = self.demotions(said);
-        (theirs, said.period(), source) < (ours, self.period(), self.config.source)
-    }
-
-    fn takes_over_from(&self, said: &CarpAdvertisement) -> bool {
-        let (theirs, ours) = self.demotions(said);
-        let preempts = self.config.preempt && theirs >= ours && self.period() < said.period();
-        said.gives_up() || preempts || theirs > ours || self.master_down() < said.period()
-    }
-}
-
-impl CarpAdvertisement {
-    /// Whether the sender gives up.
-    pub const fn gives_up(&self) -> bool {
-        self.base == u8::MAX && self.skew == u8::MAX
-    }
-
-    fn period(&self) -> Duration {
-        config::period(self.base.into(), self.skew)
     }
 }
