@@ -1,5 +1,104 @@
+//! Who holds the address? VRRP and CARP as pure state machines: no sockets, no clock, no log.
+//!
+//! ```text
+//!   raw socket ──▶ Datagram ──▶ Channel ──Advertisement──▶ VirtualRouter ──Action──▶ addresses, ARP
+//!                               │  ▲                        │  ▲    ▲
+//!                    Refusal ◀──┘  └──── Advertise ◀────────┘  │    └── links, scripts, files
+//!                  (counted)                                   └─────── time
+//! ```
+//!
+//! | noun | what it is |
+//! |---|---|
+//! | [`VirtualRouter`] | decides when this host holds the addresses; its page has the diagram and the contract |
+//! | [`SyncGroup`] | several routers that are master together or not at all |
+//! | [`Channel`] | turns advertisements into datagrams and back, and refuses what is wrong with them |
+//! | [`wire`] | the bytes: versions 2 and 3, IPv4 and IPv6, authentication header, HMAC trailer, CARP |
+//! | [`Refusal`], [`Discard`] | why a packet was not taken: the former is wrong, the latter has no effect |
+//! | [`Tracker`], [`FaultCause`] | what else decides: interfaces, scripts, files, checks |
+//! | [`GratuitousArp`], [`UnsolicitedNa`] | telling the link where an address is now |
+//! | [`carp`] | the same for CARP: [`carp::CarpHost`], [`carp::CarpChannel`] |
+//!
+//! The RFC now says *Active* where this says *Master*, as scripts, configurations and everybody do.
+//!
+//! # Driving a machine
+//!
+//! 1. Feed one input: a `handle_…` method, with `now` if time matters to it.
+//! 2. Drain `poll_action` until `None`, doing each thing in that order.
+//! 3. Sleep until `next_deadline` or the next datagram, whichever comes first. At the deadline read
+//!    the socket until it is empty (as 1 and 2), and only then call `handle_timeout(now)`.
+//!
+//! The order in 3 is what keeps a host that overslept from acting on a silence that never was.
+//!
+//! ```
+//! use std::net::IpAddr;
+//! use std::time::{Instant, SystemTime};
+//! use lb_vrrp::wire::Datagram;
+//! use lb_vrrp::{
+//!     Action, AddressList, Channel, ChannelConfig, Config, Priority, VirtualRouter, Vrid,
+//! };
+//!
+//! /// What a host does with one datagram; time works the same way, with `handle_timeout`.
+//! fn heard(
+//!     channel: &mut Channel,
+//!     router: &mut VirtualRouter,
+//!     packet: &[u8],
+//!     mut send: impl FnMut(IpAddr, &[u8]),
+//! ) -> Result<(), lb_vrrp::Refusal> {
+//!     let (now, utc) = (Instant::now(), SystemTime::now()); // only you read clocks
+//!     let received = channel.receive(utc, &Datagram::ipv4(packet)?)?;
+//!     let _ = router.handle_packet(now, received.source, &received.advertisement);
+//!     while let Some(action) = router.poll_action() {
+//!         match action {
+//!             Action::Advertise(priority) => channel.advertise(utc, priority, &mut send),
+//!             other => println!("{other:?}"), // netlink, gratuitous ARP, scripts
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//!
+//! let addresses = AddressList::new(["10.99.0.200".parse()?])?;
+//! let here = ChannelConfig::new(Vrid::new(51)?, "10.99.0.12".parse()?, addresses.clone())?;
+//! let there = ChannelConfig::new(Vrid::new(51)?, "10.99.0.11".parse()?, addresses)?;
+//! let mut router = VirtualRouter::new(Config::of(&here));
+//! router.startup(Instant::now());
+//!
+//! let mut packet = Vec::new();
+//! Channel::new(there).advertise(SystemTime::now(), Priority::new(200), |_, sent| {
+//!     packet.extend_from_slice(sent);
+//! });
+//! heard(&mut Channel::new(here), &mut router, &packet, |_, _| {})?;
+//! assert!(!router.is_lonely());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where the standards are
+//!
+//! | what | RFC | here |
+//! |---|---|---|
+//! | packet format, version 3 | 9568 5.1, 5.2 | [`wire::Advertisement`] |
+//! | packet format, version 2 | 3768 5; authentication: 2338 5.3.6 | [`wire::Advertisement`], [`Authentication`] |
+//! | checksum, and who disputes it | 9568 5.2.8 | [`wire::ChecksumForm`], [`ChecksumPolicy`] |
+//! | parameters and timers | 9568 6.1, 6.2; 3768 6.1, 6.2 | [`Config`] |
+//! | state machine | 9568 6.4; 3768 6.4 | [`VirtualRouter`] |
+//! | receiving | 9568 7.1 | [`Channel::receive`], [`Refusal`] |
+//! | virtual MAC address | 9568 7.3 | [`MacAddr::of_virtual_router`] |
+//! | ARP and neighbour discovery | 9568 8.1.2, 8.2.2 | [`GratuitousArp`], [`UnsolicitedNa`] |
+//! | HMAC trailer | draft-cassen-vrrp-auth-hmac | [`HmacKeys`] |
+//!
+//! # Panics and errors
+//!
+//! No datagram, configuration, order or delay makes this crate panic. What cannot be configured is a
+//! [`ConfigError`], what is wrong with a datagram a [`Refusal`]. A panic is a bug.
+//!
+//! # Not supported
+//!
+//! **No sockets, netlink or daemon yet**: this crate decides, and somebody else does. **No version 3
+//! with the version 2 of RFC 5798's transition; no authentication of version 3 beside the trailer; no
+//! subsecond intervals in version 2** (as the RFC has it); **no CARP without passphrase, no replay
+//! protection in CARP** (nobody has it), **no load balancing by CARP**. Packets of version 2 over IPv6
+//! are refused. Jumbo datagrams are not split: 255 IPv6 addresses need an MTU of more than 4 KiB.
+
 #![forbid(unsafe_code)]
-//! Who holds the address? VRRP and CARP as pure state machines.
 
 mod addresses;
 mod announce;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use subtle::ConstantTimeEq;
+use ctutils::CtEq;
 
 use super::{Channel, ChannelConfig, Reach};
 use crate::addresses::Family;
@@ -144,7 +144,7 @@ impl Channel {
                 let expected = packet.message_length(Version::V2);
                 let length = packet.octets().len();
                 let theirs = packet.password().ok_or(Refusal::Length { expected, length })?;
-                if !bool::from(theirs.ct_eq(&secret.0)) {
+                if !theirs.ct_eq(&secret.0).to_bool() {
                     return Err(Refusal::Password);
                 }
             }
