@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::ConfigError;
 use crate::wire::packet::{PASSWORD, Password};
-use crate::wire::{AuthType, trailer};
+use crate::wire::{AuthType, ah, trailer};
 
 /// How the routers of one identifier know each other. All must be configured alike.
 ///
@@ -20,15 +20,15 @@ use crate::wire::{AuthType, trailer};
 /// assert!(!format!("{authentication:?}").contains("secret"));
 /// # Ok::<(), lb_vrrp::ConfigError>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Authentication(pub(crate) Method);
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) enum Method {
     #[default]
     None,
     Password(Secret),
-    Ah(Secret),
+    Ah(ah::Key),
     Hmac(HmacKeys),
 }
 
@@ -36,9 +36,14 @@ pub(crate) enum Method {
 #[derive(Clone)]
 pub(crate) struct Secret(pub(crate) Password);
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for Authentication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
+        match &self.0 {
+            Method::None => f.write_str("None"),
+            Method::Password(_) => f.write_str("Password"),
+            Method::Ah(_) => f.write_str("Ah"),
+            Method::Hmac(keys) => keys.fmt(f),
+        }
     }
 }
 
@@ -64,7 +69,7 @@ impl Authentication {
     /// Version 2's authentication header as keepalived computes it: HMAC-MD5 with a key of eight
     /// octets, and a sequence that refuses replays. Only the first eight octets count.
     pub fn ah(password: &[u8]) -> Self {
-        Self(Method::Ah(Secret::new(password)))
+        Self(Method::Ah(ah::Key::new(&Secret::new(password).0)))
     }
 
     /// The trailer of keepalived 2.4: HMAC-SHA-256, with keys that can be rotated.

@@ -143,7 +143,7 @@ impl Channel {
                 (IpAddr::V4(source), IpAddr::V4(destination)) => {
                     self.identification = self.identification.wrapping_add(1);
                     let ah = match &config.authentication.0 {
-                        Method::Ah(secret) => Some(&secret.0),
+                        Method::Ah(key) => Some(key),
                         _ => None,
                     };
                     let header = Ipv4Header {
@@ -162,8 +162,8 @@ impl Channel {
                         ah::Header::of(source, self.ah_sequence).emit(packet);
                     }
                     packet.extend_from_slice(message);
-                    if let Some(secret) = ah {
-                        ah::seal(secret, !destination.is_multicast(), packet);
+                    if let Some(key) = ah {
+                        ah::seal(key, !destination.is_multicast(), packet);
                     }
                     send(destination.into(), packet);
                 }

@@ -148,12 +148,12 @@ impl Channel {
                     return Err(Refusal::Password);
                 }
             }
-            Method::Ah(secret) => {
+            Method::Ah(key) => {
                 let (Some(ah), Some(header)) = (ah, datagram.header) else {
                     return Err(Refusal::AhMalformed);
                 };
                 let unicast = !datagram.destination.is_multicast();
-                if !ah::verify(&secret.0, unicast, header, datagram.payload) {
+                if !ah::verify(key, unicast, header, datagram.payload) {
                     return Err(Refusal::AhForged);
                 }
                 // Of its sender alone: with one for all, three routers refuse each other.

@@ -19,7 +19,7 @@ impl VirtualRouter {
     /// [`Channel`](crate::Channel) sees to that.
     ///
     /// # Errors
-    /// Why it was discarded; then nothing has changed.
+    /// Why it was discarded; then no deadline has moved, and there is nothing to do.
     pub fn handle_packet(
         &mut self,
         now: Instant,

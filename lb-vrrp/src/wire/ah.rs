@@ -76,36 +76,46 @@ impl Header {
 /// In words of 32 bits, less two (RFC 2402 2.2).
 const LENGTH_FIELD: u8 = (LENGTH / 4 - 2) as u8;
 
+/// A key, ready to use.
+#[derive(Clone)]
+pub(crate) struct Key(Hmac<Md5>);
+
+impl Key {
+    pub(crate) fn new(password: &Password) -> Self {
+        Self(Hmac::new(&padded(password).into()))
+    }
+}
+
 /// Writes the digest into a whole packet: IP header, authentication header, message.
-pub(crate) fn seal(password: &Password, unicast: bool, packet: &mut [u8]) {
+pub(crate) fn seal(key: &Key, unicast: bool, packet: &mut [u8]) {
     let Some((header, rest)) = packet.split_first_chunk_mut::<{ Ipv4Header::LENGTH }>() else {
         return;
     };
     let Some((ah, message)) = rest.split_first_chunk_mut::<LENGTH>() else { return };
-    let digest = digest(password, unicast, header, &ah[..COVERED], message).finalize().into_bytes();
+    let digest = digest(key, unicast, header, &ah[..COVERED], message).finalize().into_bytes();
     ah[COVERED..].copy_from_slice(&digest[..ICV]);
 }
 
 /// Whether the digest in `payload` is that of its packet. Takes the same time wherever it differs.
 pub(crate) fn verify(
-    password: &Password,
+    key: &Key,
     unicast: bool,
     header: &[u8; Ipv4Header::LENGTH],
     payload: &[u8],
 ) -> bool {
     let Some((ah, message)) = payload.split_first_chunk::<LENGTH>() else { return false };
     let (covered, icv) = ah.split_at(COVERED);
-    digest(password, unicast, header, covered, message).verify_truncated_left(icv).is_ok()
+    digest(key, unicast, header, covered, message).verify_truncated_left(icv).is_ok()
 }
 
 fn digest(
-    password: &Password,
+    key: &Key,
     unicast: bool,
     header: &[u8; Ipv4Header::LENGTH],
     covered: &[u8],
     message: &[u8],
 ) -> Hmac<Md5> {
-    let mut mac = Hmac::<Md5>::new(&padded(password).into());
+    let mut mac = key.0.clone();
     mac.update(&Ipv4Header::muted(header, unicast));
     mac.update(covered);
     mac.update(&[0; ICV]);
