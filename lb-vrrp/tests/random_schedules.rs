@@ -5,7 +5,8 @@
 //! daemons, reboots, clocks that jump, shutdowns, switchovers, faults. At every step `lan` asserts that
 //!
 //! - adds and removes of addresses alternate, and only a master holds them: every loser releases;
-//! - no two masters that hear each other last for more than one interval and 5 ms;
+//! - no two masters that hear each other last for more than one interval and 5 ms, beside what the
+//!   network takes to deliver and the hosts to wake up;
 //! - the next deadline is never in the past, and what is discarded moves none.
 //!
 //! Then the network is left alone, and here it is asserted that a master exists within the

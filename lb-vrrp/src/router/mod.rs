@@ -21,25 +21,29 @@ use crate::values::{Interval, Priority};
 /// Decides when this host holds the addresses.
 ///
 /// ```text
-///                       startup, owner
-///      ┌────────────┐ ───────────────────────────────────────▶ ┌────────┐ ◀──┐ Adver_Timer: advertise
-///      │ Initialize │                                          │ Master │ ───┘ release or lower heard:
-///      └────────────┘ ─────────────▶ ┌────────┐ ────────────▶ └────────┘      advertise, announce
-///         ▲   ▲  ▲    startup        │ Backup │  master down    │  │   │
-///         │   │  └────────────────── └────────┘ ◀───────────────┘  │   │
-///         │   │       shutdown         ▲  ▲  │    better heard:     │   │
-///         │   │                        │  │  │    last word, remove │   │ fault: release, remove
-///         │   │          fault cleared │  │  │ fault                │   │
-///         │   │                        │  │  ▼                      │   │
-///         │   └─────────────────────── ┌───────┐ ◀─────────────────┼───┘
-///         │           shutdown         │ Fault │                    │ shutdown, switchover: release
-///         │                            └───────┘                    ▼
-///         │                       ▲ (switchover)              ┌───────────┐ ──▶ Master, if a switchover
-///         └───────────────────────┴────────────────────────── │ Releasing │     finds no successor
-///                 successor heard, or time over: remove       └───────────┘
+///   Initialize ──▶ Waiting ──▶ Backup ◀──▶ Master ──▶ Releasing ──▶ Initialize or Backup
+///                                  ▲         │
+///                                  └─ Fault ◀┘   (and Backup ──▶ Fault)
 /// ```
 ///
-/// Before the first startup there may be a delay, `Waiting`, in which it hears and says nothing.
+/// | in | on | it | and is |
+/// |---|---|---|---|
+/// | Initialize | startup | hears and says nothing while a startup delay runs | Waiting |
+/// | Initialize, Waiting | startup without delay, or after it | waits for the master-down interval | Backup |
+/// | | the same, as the owner of the addresses | advertises, adds, announces | Master |
+/// | Backup | the master-down interval is over | advertises, adds, announces | Master |
+/// | | a release | waits no longer than its skew | Backup |
+/// | | its equal or better; or a lower one, if it does not preempt (yet) | takes over the interval, waits anew | Backup |
+/// | | a lower one, if it preempts | discards it | Backup |
+/// | Master | its interval is over | advertises | Master |
+/// | | a release, or a lower one | advertises at once, announces | Master |
+/// | | a better one, or its equal with a higher address | says a last word, removes | Backup |
+/// | | shutdown, switchover | releases, and answers for the addresses as before | Releasing |
+/// | Releasing | a successor, or its time is over | removes | Initialize, or Backup after a switchover |
+/// | | the time of a switchover is over, and nobody came | advertises, announces | Master |
+/// | any that takes part | the first cause of fault | releases and removes, if it holds the addresses | Fault |
+/// | Fault | the last cause is gone | as at the startup, without delay | Backup or Master |
+/// | any | shutdown, unless it is master | | Initialize |
 ///
 /// # Driving it
 ///
