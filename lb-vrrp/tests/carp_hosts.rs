@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use lb_vrrp::carp::{CarpAction, CarpChannel, CarpConfig, CarpHost, Demotion};
-use lb_vrrp::wire::{CarpKey, Datagram};
+use lb_vrrp::wire::{CarpAdvertisement, CarpKey, Datagram};
 use lb_vrrp::{AddressList, Role, Vrid};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -229,4 +229,64 @@ fn a_fault_gives_up_and_ends_as_a_backup() {
     lan.with(0, |host, now| host.handle_fault(now, false));
     assert_eq!(lan.hosts[0].role(), Role::Backup);
     assert!(!lan.hosts[1].is_lonely());
+}
+
+fn said(base: u8, skew: u8, demotion: u8) -> CarpAdvertisement {
+    CarpAdvertisement { skew, demotion, base, counter: 1 }
+}
+
+/// One host that has heard nobody yet.
+#[allow(clippy::disallowed_methods, reason = "any instant is the beginning")]
+fn alone(config: CarpConfig) -> (CarpHost, Instant) {
+    let now = Instant::now();
+    let mut host = CarpHost::new(config);
+    host.startup(now);
+    (host, now)
+}
+
+#[test]
+fn a_master_that_would_be_taken_for_dead_is_dead() {
+    let (mut backup, now) = alone(config(0, 100));
+    backup.handle_packet(now, host(1), &said(3, 0, 0)).unwrap();
+    assert_eq!(backup.role(), Role::Backup);
+    backup.handle_packet(now, host(1), &said(4, 0, 0)).unwrap();
+    assert_eq!(backup.role(), Role::Master);
+}
+
+#[test]
+fn who_gives_up_is_no_successor() {
+    let (mut master, now) = alone(config(0, 0));
+    master.handle_timeout(now + SECOND * 4);
+    master.shutdown(now + SECOND * 4);
+    master.handle_packet(now + SECOND * 4, host(1), &said(255, 255, 0)).unwrap();
+    assert!(master.is_releasing());
+    master.handle_packet(now + SECOND * 4, host(1), &said(1, 100, 0)).unwrap();
+    assert_eq!(master.role(), Role::Initialize);
+}
+
+/// 255 with a base of 255 would say that it gives up.
+#[test]
+fn the_most_unfit_is_still_there() {
+    let (mut master, now) = alone(config(0, 100));
+    master.handle_demotion(now, 255);
+    master.handle_timeout(now + SECOND * 5);
+    let skews = std::iter::from_fn(|| master.poll_action()).filter_map(|action| match action {
+        CarpAction::Advertise(said) => Some((said.base, said.skew)),
+        _ => None,
+    });
+    assert_eq!(skews.collect::<Vec<_>>(), [(1, 240)]);
+}
+
+#[test]
+fn a_flood_of_lower_masters_makes_little_noise() {
+    let (mut master, now) = alone(config(0, 0));
+    let now = now + SECOND * 4;
+    master.handle_timeout(now);
+    while master.poll_action().is_some() {}
+    for _ in 0..100 {
+        master.handle_packet(now, host(1), &said(1, 200, 0)).unwrap();
+    }
+    let actions: Vec<_> = std::iter::from_fn(|| master.poll_action()).collect();
+    let announced = actions.iter().filter(|a| matches!(a, CarpAction::Announce { .. })).count();
+    assert_eq!((actions.len() - announced, announced), (8, 1));
 }

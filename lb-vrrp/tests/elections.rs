@@ -113,10 +113,13 @@ fn a_backup_goes_by_the_masters_interval() {
     let mut slow = config(0, 200);
     slow.version(Version::V3, Interval::SECOND).unwrap();
     let mut lan = Lan::started([slow, config(1, 100)]);
-    lan.run_for(SECOND * 10);
+    lan.run_for(SECOND * 5);
+    let said = lan.hosts[1].advertised;
+    lan.run_for(SECOND * 5);
     assert_eq!(lan.masters(), [0]);
     let State::Backup(backup) = *lan.state(1) else { panic!("not a backup") };
     assert_eq!(backup.interval, Interval::SECOND);
+    assert_eq!(lan.hosts[1].advertised, said, "it never took the master for dead");
     let last = lan.hosts[0].said.last().unwrap().0;
     lan.crash(0);
     lan.run_for(SECOND * 5);

@@ -263,6 +263,13 @@ fn unicast_comes_from_peers() {
     let mut receiver = peers(one.clone());
     assert_eq!(receive(&mut receiver, &from(1)), Ok(()));
     assert_eq!(receive(&mut receiver, &from(3)), Err(Reason::UnknownPeer));
+    // keepalived 2.2.7 sends unicast over IPv6 with whatever the kernel's default is.
+    let far = from(1);
+    let (header, payload) = Ipv4Header::parse(&far).unwrap();
+    let mut packet = Vec::new();
+    Ipv4Header { ttl: 64, ..header }.emit(payload.len(), &mut packet);
+    packet.extend(&far[payload]);
+    assert_eq!(receive(&mut receiver, &packet), Ok(()));
     let mut near = peers(one.hop_limits(1..=64));
     assert_eq!(receive(&mut near, &from(1)), Err(Reason::PeerHopLimit));
     let multicast = said(&mut channel(1, Version::V3, &Authentication::NONE), 200);

@@ -25,6 +25,7 @@ struct Site {
     in_flight: VecDeque<(Instant, usize, usize, usize, Priority)>,
     /// `cut[link]`: nothing goes through.
     cut: [bool; MEMBERS],
+    announced: [u32; MEMBERS],
 }
 
 impl Site {
@@ -40,6 +41,7 @@ impl Site {
             holds: vec![[false; MEMBERS]; priorities.len()],
             in_flight: VecDeque::new(),
             cut: [false; MEMBERS],
+            announced: [0; MEMBERS],
         };
         for place in 0..site.groups.len() {
             site.with(place, SyncGroup::startup);
@@ -54,7 +56,10 @@ impl Site {
             match action {
                 Action::AddAddresses => assert!(!std::mem::replace(holds, true)),
                 Action::RemoveAddresses => assert!(std::mem::take(holds)),
-                Action::Announce { .. } => assert!(*holds),
+                Action::Announce { times } => {
+                    assert!(*holds);
+                    self.announced[member] += u32::from(times);
+                }
                 Action::Advertise(priority) if !self.cut[member] => {
                     for to in (0..self.groups.len()).filter(|&to| to != place) {
                         let at = self.now + MS / 5;
@@ -189,6 +194,16 @@ fn owners_in_a_group_are_master_at_once_and_together() {
     let mut site = Site::new(&[255, 100]);
     site.run_for(MS);
     assert_eq!(site.masters(), [0]);
+}
+
+/// Clients of one address may have believed what those of the other heard.
+#[test]
+fn all_announce_what_one_has_to_defend() {
+    let mut site = Site::new(&[200]);
+    site.run_for(SECOND);
+    site.announced = [0; MEMBERS];
+    site.deliver(0, 1, 5, Priority::new(100));
+    assert_eq!(site.announced, [2; MEMBERS]);
 }
 
 #[test]
