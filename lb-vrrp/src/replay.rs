@@ -18,6 +18,12 @@ impl ReplayTable {
         Self { senders: Vec::new(), capacity }
     }
 
+    /// The same, with room for as many as `other`.
+    pub(crate) fn resized(&self, other: &Self) -> Self {
+        let surplus = self.senders.len().saturating_sub(other.capacity);
+        Self { senders: self.senders[surplus..].to_vec(), capacity: other.capacity }
+    }
+
     /// Where `sender` is.
     pub(crate) fn last(&self, sender: IpAddr) -> Option<u64> {
         self.senders.iter().find(|(known, _)| *known == sender).map(|&(_, last)| last)

@@ -321,6 +321,38 @@ fn three_routers_with_authentication_headers_hear_each_other() {
     assert!(routers[1].receive(utc(), &Datagram::ipv4(&packet).unwrap()).is_ok());
 }
 
+/// The kernel gives a packet whose identification is zero another one, which nobody signed.
+#[test]
+fn no_identification_is_zero() {
+    let ah = Authentication::ah(b"lbsecret");
+    let mut sender = channel(1, Version::V2, &ah);
+    for _ in 0..=u32::from(u16::MAX) {
+        let packet = said(&mut sender, 100);
+        assert_ne!(packet[4..6], [0, 0]);
+    }
+}
+
+#[test]
+fn a_reload_forgets_no_sequence() {
+    for (version, authentication) in authentications() {
+        let mut sender = channel(1, version, &authentication);
+        let mut receiver = channel(2, version, &authentication);
+        let packet = said(&mut sender, 100);
+        let datagram = Datagram::ipv4(&packet).unwrap();
+        receiver.receive(utc(), &datagram).unwrap();
+        for channel in [&mut sender, &mut receiver] {
+            let config = channel.config().clone();
+            channel.reconfigure(config);
+        }
+        let replayed = receiver.receive(utc(), &datagram).is_err();
+        let mut sequenced = ["Ah", "HmacKeys"].iter();
+        let sequenced = sequenced.any(|name| format!("{authentication:?}").contains(name));
+        assert_eq!(replayed, sequenced, "{authentication:?}");
+        let packet = said(&mut sender, 100);
+        assert!(receiver.receive(utc(), &Datagram::ipv4(&packet).unwrap()).is_ok());
+    }
+}
+
 #[test]
 fn migrations_never_break_and_forgeries_never_pass() {
     let keys = |migration| {

@@ -122,6 +122,19 @@ fn patience_that_is_lost_comes_back_with_a_better_master() {
 }
 
 #[test]
+fn patience_does_not_run_out_under_a_better_master() {
+    let mut middle = config(1, 150);
+    middle.preempt(Preempt::After(MS * 200));
+    let mut bench = Bench::new(middle);
+    bench.hear(0, 100, 10).unwrap();
+    for _ in 0..5 {
+        bench.hear(2, 200, 10).unwrap();
+        bench.wait(MS * 100);
+    }
+    assert_eq!(bench.hear(0, 100, 10), Ok(()));
+}
+
+#[test]
 fn a_backup_takes_over_the_interval_of_its_master_and_only_of_its_master() {
     let mut bench = Bench::new(config(0, 100));
     bench.hear(1, 200, 100).unwrap();

@@ -102,10 +102,7 @@ impl ChannelConfig {
     /// # Errors
     /// [`ConfigError::MixedFamilies`] if `source` is of another family than `addresses`.
     pub fn new(vrid: Vrid, source: IpAddr, addresses: AddressList) -> Result<Self, ConfigError> {
-        if Family::of(&source) != addresses.family() {
-            return Err(ConfigError::MixedFamilies);
-        }
-        Ok(Self {
+        let mut config = Self {
             version: Version::V3,
             vrid,
             interval: Interval::SECOND,
@@ -114,7 +111,21 @@ impl ChannelConfig {
             addresses,
             authentication: Authentication::NONE,
             checksum: ChecksumPolicy::default(),
-        })
+        };
+        config.source(source)?;
+        Ok(config)
+    }
+
+    /// Speaks from this address from now on.
+    ///
+    /// # Errors
+    /// [`ConfigError::MixedFamilies`].
+    pub fn source(&mut self, source: IpAddr) -> Result<&mut Self, ConfigError> {
+        if Family::of(&source) != self.addresses.family() {
+            return Err(ConfigError::MixedFamilies);
+        }
+        self.source = source;
+        Ok(self)
     }
 
     /// Speaks this version, every so often. Default: version 3, every second.

@@ -13,7 +13,7 @@ use crate::authentication::Method;
 use crate::replay::{ReplayTable, is_after, seconds_behind, sequence_at};
 use crate::values::Priority;
 use crate::wire::packet::{PASSWORD, Password};
-use crate::wire::trailer::Trailer;
+use crate::wire::trailer::{self, Trailer};
 use crate::wire::{self, ChecksumForm, Ipv4Header, PROTOCOL, ah};
 
 /// How many senders are remembered at least.
@@ -90,7 +90,7 @@ impl Channel {
     pub fn reconfigure(&mut self, config: ChannelConfig) {
         let fresh = Self::new(config);
         *self = Self {
-            heard: std::mem::replace(&mut self.heard, fresh.heard),
+            heard: self.heard.resized(&fresh.heard),
             sequence: self.sequence,
             ah_sequence: self.ah_sequence,
             identification: self.identification,
@@ -121,54 +121,45 @@ impl Channel {
         let sequence = self.next_sequence(utc);
         let form = self.checksum_form();
         let Self { config, message, packet, .. } = self;
-        let source = config.source;
         let advertisement = config.advertisement(priority);
         message.clear();
         advertisement.emit(&config.password(), message);
         let end = message.len();
-        let with_trailer = match &config.authentication.0 {
-            Method::Hmac(keys) => keys.signing(),
-            _ => None,
-        };
-        if let Some((id, key)) = with_trailer {
+        if let Some((id, key)) = config.signing_key() {
             let trailer = Trailer { key: *id, sequence };
-            trailer.emit(key, advertisement.version(), source, 0, message);
+            trailer.emit(key, advertisement.version(), config.source, 0, message);
         }
         // Over IPv6 the kernel sums up all that it is given.
-        let covered = if source.is_ipv6() { message.len() } else { end };
+        let covered = if config.source.is_ipv6() { message.len() } else { end };
         for destination in config.reach.destinations() {
             message[wire::packet::CHECKSUM].fill(0);
-            advertisement.fill_checksum(form, source, destination, 0, covered, message);
-            match (source, destination) {
-                (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                    self.identification = self.identification.wrapping_add(1);
-                    let ah = match &config.authentication.0 {
-                        Method::Ah(key) => Some(key),
-                        _ => None,
-                    };
-                    let header = Ipv4Header {
-                        tos: Ipv4Header::TOS,
-                        identification: self.identification,
-                        dont_fragment: false,
-                        ttl: 255,
-                        protocol: if ah.is_some() { ah::PROTOCOL } else { PROTOCOL },
-                        source,
-                        destination,
-                    };
-                    let extra = if ah.is_some() { ah::LENGTH } else { 0 };
-                    packet.clear();
-                    header.emit(extra + message.len(), packet);
-                    if ah.is_some() {
-                        ah::Header::of(source, self.ah_sequence).emit(packet);
-                    }
-                    packet.extend_from_slice(message);
-                    if let Some(key) = ah {
-                        ah::seal(key, !destination.is_multicast(), packet);
-                    }
-                    send(destination.into(), packet);
-                }
-                (_, destination) => send(destination, message),
+            advertisement.fill_checksum(form, config.source, destination, 0, covered, message);
+            let (IpAddr::V4(from), IpAddr::V4(to)) = (config.source, destination) else {
+                send(destination, message);
+                continue;
+            };
+            // The kernel replaces a zero, and the authentication header would no longer hold.
+            self.identification = self.identification.checked_add(1).unwrap_or(1);
+            let ah = config.ah_key().map(|key| (key, ah::Header::of(from, self.ah_sequence)));
+            let header = Ipv4Header {
+                tos: Ipv4Header::TOS,
+                identification: self.identification,
+                dont_fragment: false,
+                ttl: 255,
+                protocol: if ah.is_some() { ah::PROTOCOL } else { PROTOCOL },
+                source: from,
+                destination: to,
+            };
+            packet.clear();
+            header.emit(message.len() + ah.map_or(0, |_| ah::LENGTH), packet);
+            if let Some((_, ah)) = ah {
+                ah.emit(packet);
             }
+            packet.extend_from_slice(message);
+            if let Some((key, _)) = ah {
+                ah::seal(key, !to.is_multicast(), packet);
+            }
+            send(destination, packet);
         }
     }
 
@@ -179,12 +170,12 @@ impl Channel {
     fn next_sequence(&mut self, utc: SystemTime) -> u64 {
         self.ah_sequence = self.ah_sequence.saturating_add(1);
         let clock = sequence_at(utc);
-        let stranded = match &self.config.authentication.0 {
-            Method::Hmac(keys) => keys
-                .window(self.config.interval.as_duration())
-                .is_some_and(|window| seconds_behind(self.sequence, clock) > window as i32),
-            _ => false,
+        let window = match &self.config.authentication.0 {
+            Method::Hmac(keys) => keys.window(self.config.interval.as_duration()),
+            _ => None,
         };
+        let ahead = seconds_behind(self.sequence, clock);
+        let stranded = window.is_some_and(|window| ahead > window as i32);
         self.sequence = if self.sequence == 0 || stranded || is_after(clock, self.sequence) {
             clock
         } else {
@@ -199,6 +190,21 @@ impl ChannelConfig {
         match &self.authentication.0 {
             Method::Password(secret) => secret.0,
             _ => [0; PASSWORD],
+        }
+    }
+
+    fn ah_key(&self) -> Option<&ah::Key> {
+        match &self.authentication.0 {
+            Method::Ah(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// `None` while nothing is signed.
+    fn signing_key(&self) -> Option<&(u8, trailer::Key)> {
+        match &self.authentication.0 {
+            Method::Hmac(keys) => keys.signing(),
+            _ => None,
         }
     }
 }
