@@ -7,7 +7,6 @@ use crate::error::ConfigError;
 
 /// IPv4 or IPv6. One virtual router speaks one of them (RFC 9568 5.1).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[allow(clippy::exhaustive_enums)]
 pub enum Family {
     /// IPv4.
     V4,

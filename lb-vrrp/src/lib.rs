@@ -92,11 +92,11 @@
 //!
 //! # Not supported
 //!
-//! **No sockets, netlink or daemon yet**: this crate decides, and somebody else does. **No version 3
-//! with the version 2 of RFC 5798's transition; no authentication of version 3 beside the trailer; no
-//! subsecond intervals in version 2** (as the RFC has it); **no CARP without passphrase, no replay
-//! protection in CARP** (nobody has it), **no load balancing by CARP**. Packets of version 2 over IPv6
-//! are refused. Jumbo datagrams are not split: 255 IPv6 addresses need an MTU of more than 4 KiB.
+//! **No sockets, netlink or daemon yet**: this crate decides, and somebody else does. **No speaking of
+//! both versions at once** (RFC 5798 8.4); **no authentication in version 3 but the trailer; no intervals
+//! below a second in version 2; no version 2 over IPv6; no VRRPE, HSRP or GLBP. No CARP without a
+//! passphrase, no protection against replays in CARP** (nobody has it), **no balancing by CARP.**
+//! Advertisements are not split: 255 IPv6 addresses need an MTU of more than 4 KiB.
 
 #![forbid(unsafe_code)]
 

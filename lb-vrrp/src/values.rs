@@ -8,7 +8,6 @@ use crate::error::ConfigError;
 
 /// Which VRRP is spoken.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[allow(clippy::exhaustive_enums)]
 pub enum Version {
     /// RFC 3768: IPv4, intervals in whole seconds, passwords.
     V2,

@@ -288,6 +288,7 @@ fn nothing_is_heard_twice() {
         assert_eq!(receive(&packets[0]), None);
         assert_eq!(receive(&packets[1]), None);
         let again = receive(&packets[0]);
+        assert_eq!(receive(&packets[1]), again);
         let expected = match format!("{authentication:?}") {
             name if name.contains("Ah") => Some(Reason::AhReplayed),
             name if name.contains("Hmac") => Some(Reason::TrailerReplayed),
@@ -412,6 +413,20 @@ fn clocks_may_differ_by_the_window_and_be_corrected() {
     assert_eq!(at(10, 10), Ok(()));
     // Set back by less than the window, it goes on counting.
     assert_eq!(at(7, 10), Ok(()));
+}
+
+/// Before anybody has told it the time.
+#[test]
+fn a_clock_that_stands_still_is_no_replay() {
+    let keys = Authentication::hmac(HmacKeys::new(7, SECRET).unwrap());
+    let mut sender = channel(1, Version::V3, &keys);
+    let mut receiver = channel(2, Version::V3, &keys);
+    for _ in 0..3 {
+        let mut packet = Vec::new();
+        let unset = SystemTime::UNIX_EPOCH;
+        sender.advertise(unset, Priority::DEFAULT, |_, octets| packet = octets.to_vec());
+        assert!(receiver.receive(unset, &Datagram::ipv4(&packet).unwrap()).is_ok());
+    }
 }
 
 fn arbitrary_list(version: Version) -> impl Strategy<Value = AddressList> {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use lan::{MS, config, host};
 use lb_vrrp::wire::Advertisement;
 use lb_vrrp::{
-    Action, AddressList, Config, Discard, FaultCause, Interval, Preempt, Priority, Role, State,
-    Version, VirtualRouter, Vrid,
+    Action, AddressList, Config, Discard, Event, FaultCause, Interval, Preempt, Priority, Role,
+    State, Version, VirtualRouter, Vrid,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -87,6 +87,16 @@ fn a_flood_of_lower_masters_makes_little_noise() {
         bench.hear(1, 50, 10).unwrap();
     }
     assert_eq!(bench.count(), (8, 0), "the next interval has its own answers");
+}
+
+/// A cloud may have given the address to the other one, though nothing changed here.
+#[test]
+fn every_lower_master_is_told_of() {
+    let mut bench = Bench::master(config(0, 100));
+    bench.hear(1, 50, 10).unwrap();
+    let (source, priority) = (host(1), Priority::new(50));
+    let told = Action::Notify(Event::LowerMaster { source, priority });
+    assert!(bench.drain().contains(&told));
 }
 
 #[test]

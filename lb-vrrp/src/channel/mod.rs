@@ -51,7 +51,7 @@ pub struct Channel {
     config: ChannelConfig,
     heard: ReplayTable,
     /// The last sequence of the trailer that was sent.
-    sequence: u64,
+    sequence: Option<u64>,
     /// The last one of the authentication header that was sent or heard: keepalived has one for all.
     ah_sequence: u32,
     identification: u16,
@@ -72,7 +72,7 @@ impl Channel {
         Self {
             config,
             heard: ReplayTable::new(senders),
-            sequence: 0,
+            sequence: None,
             ah_sequence: 0,
             identification: 0,
             form: None,
@@ -174,14 +174,14 @@ impl Channel {
             Method::Hmac(keys) => keys.window(self.config.interval.as_duration()),
             _ => None,
         };
-        let ahead = seconds_behind(self.sequence, clock);
-        let stranded = window.is_some_and(|window| ahead > window as i32);
-        self.sequence = if self.sequence == 0 || stranded || is_after(clock, self.sequence) {
-            clock
-        } else {
-            self.sequence.wrapping_add(1)
+        let is_stranded =
+            |last| window.is_some_and(|window| seconds_behind(last, clock) > window as i32);
+        let sequence = match self.sequence {
+            Some(last) if !is_after(clock, last) && !is_stranded(last) => last.wrapping_add(1),
+            _ => clock,
         };
-        self.sequence
+        self.sequence = Some(sequence);
+        sequence
     }
 }
 

@@ -11,11 +11,15 @@
 //!
 //! # What nothing protects
 //!
-//! Without a key anybody on the link can say anything. With a checksum alone, any single flipped bit
-//! is noticed, except in the reserved bits of version 3, which nobody looks at but the checksum
-//! covers, so that they are noticed too; and in the source address of an IPv4 packet under
-//! [`ChecksumForm::Message`], which the IP header's own checksum covers. Over IPv6 flow label and
-//! traffic class are covered by nothing and mean nothing here.
+//! Without a key anybody on the link can say anything. A checksum is no key, but with it alone no
+//! single flipped bit gets through: over IPv4 it is in the header, which has a checksum of its own, or
+//! in the message. That includes the reserved bits of version 3, which mean nothing but are covered.
+//! Over IPv6 the message, source and destination are covered; flow label and traffic class are not,
+//! and mean nothing here; nor is the hop limit, which is looked at only where it must be 255, or
+//! where a peer's distance is configured.
+//!
+//! CARP's digest leaves out skew, base and demotion: who can change a packet on its way can change
+//! who wins, and needs no passphrase for it.
 
 pub(crate) mod advertisement;
 pub(crate) mod ah;
