@@ -217,6 +217,11 @@ impl Config {
         self.priority
     }
 
+    /// The primary address of its host.
+    pub const fn source(&self) -> IpAddr {
+        self.source
+    }
+
     /// How often it advertises.
     pub const fn interval(&self) -> Interval {
         self.interval

@@ -9,7 +9,7 @@ use lan::{MS, config, host};
 use lb_vrrp::wire::Advertisement;
 use lb_vrrp::{
     Action, AddressList, Config, Discard, Event, FaultCause, Interval, Preempt, Priority, Role,
-    State, Version, VirtualRouter, Vrid,
+    Start, State, Version, VirtualRouter, Vrid,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -266,4 +266,16 @@ fn who_stood_back_as_a_master_again_preempts_again() {
     assert_eq!(bench.role(), Role::Master);
     bench.hear(2, 200, 10).unwrap();
     assert_eq!(bench.hear(1, 50, 10), Err(Discard::LowerPriority), "and no more");
+}
+
+/// Who takes itself for the master at the start is careful after a fault.
+#[test]
+fn after_a_fault_the_whole_master_down_interval_is_waited_for() {
+    let mut eager = config(0, 100);
+    eager.start(Start::Master);
+    let mut bench = Bench::master(eager);
+    bench.router.handle_fault(bench.now, FaultCause::Admin, true);
+    bench.router.handle_fault(bench.now, FaultCause::Admin, false);
+    let whole = MS * 300 + MS * 100 * 156 / 256;
+    assert_eq!(bench.router.next_deadline(), Some(bench.now + whole));
 }

@@ -8,12 +8,12 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use lb_vrrp::wire::Advertisement;
+use lb_vrrp::wire::{Advertisement, Datagram};
 use lb_vrrp::{
-    Action, AddressList, Config, Event, Interval, Priority, Role, State, Version, VirtualRouter,
-    Vrid,
+    Action, AddressList, Authentication, Channel, ChannelConfig, Config, Event, Interval, Priority,
+    Reason, Role, State, Version, VirtualRouter, Vrid,
 };
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
@@ -32,6 +32,16 @@ pub(crate) fn config(place: usize, priority: u8) -> Config {
         .version(Version::V3, Interval::from_centis(10).unwrap())
         .unwrap();
     config
+}
+
+/// A channel for such a router.
+fn channel(config: &Config, authentication: Authentication) -> Channel {
+    let addresses = AddressList::new([IpAddr::from([10, 9, 9, 9])]).unwrap();
+    let mut channel =
+        ChannelConfig::new(Vrid::new(51).unwrap(), config.source(), addresses).unwrap();
+    channel.version(config.protocol(), config.interval()).unwrap();
+    channel.authentication(authentication).unwrap();
+    Channel::new(channel)
 }
 
 /// SplitMix64: small, and the same everywhere.
@@ -83,19 +93,22 @@ impl Weather {
     };
 }
 
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Said {
     from: usize,
     priority: Priority,
     interval: Interval,
     version: bool,
+    /// As it is on the wire, if hosts speak through channels.
+    packet: Vec<u8>,
 }
 
 /// One host.
 pub(crate) struct Host {
     pub(crate) router: VirtualRouter,
     config: Config,
-    /// `None` while the daemon does not run.
+    channel: Option<Channel>,
+    /// Whether the daemon runs.
     pub(crate) running: bool,
     paused_until: Option<Duration>,
     inbox: VecDeque<Said>,
@@ -111,6 +124,7 @@ pub(crate) struct Host {
     /// Announcements, in gratuitous ARPs an address.
     pub(crate) announced: u64,
     pub(crate) discarded: u64,
+    pub(crate) refused: u64,
     pub(crate) events: Vec<(Duration, Event)>,
     /// When, and with which priority.
     pub(crate) said: Vec<(Duration, Priority)>,
@@ -128,6 +142,8 @@ pub(crate) struct Lan {
     cut: Vec<Vec<bool>>,
     weather: Weather,
     dice: Dice,
+    /// How hosts speak through channels, if they do.
+    authentication: Option<Authentication>,
     /// Since when two hosts are both master and hear each other, for `a < b`.
     both_since: Vec<Vec<Option<Duration>>>,
     pub(crate) longest_both: Duration,
@@ -139,6 +155,7 @@ impl Lan {
         let host = |config: Config| Host {
             router: VirtualRouter::new(config.clone()),
             config,
+            channel: None,
             running: false,
             paused_until: None,
             inbox: VecDeque::new(),
@@ -149,6 +166,7 @@ impl Lan {
             advertised: 0,
             announced: 0,
             discarded: 0,
+            refused: 0,
             events: Vec::new(),
             said: Vec::new(),
             keep_log: true,
@@ -164,9 +182,16 @@ impl Lan {
             cut: vec![vec![false; count]; count],
             weather: Weather::FINE,
             dice: Dice(seed),
+            authentication: None,
             both_since: vec![vec![None; count]; count],
             longest_both: Duration::ZERO,
         }
+    }
+
+    /// With packets as they are on the wire. Before anybody is started.
+    pub(crate) fn speaking(mut self, authentication: Authentication) -> Self {
+        self.authentication = Some(authentication);
+        self
     }
 
     /// With all hosts started.
@@ -221,6 +246,7 @@ impl Lan {
         host.paused_until = None;
         host.inbox.clear();
         host.router = VirtualRouter::new(host.config.clone());
+        host.channel = self.authentication.clone().map(|with| channel(&host.config, with));
         self.with(place, VirtualRouter::startup);
         if self.hosts[place].orphaned {
             self.with(place, |router, _| router.handle_address_found([10, 9, 9, 9].into()));
@@ -324,11 +350,8 @@ impl Lan {
     /// All that happens at `now`.
     fn step(&mut self) {
         // What has arrived is in the sockets before anybody looks at a clock.
-        while let Some(&Reverse((at, _, to, said))) = self.in_flight.peek() {
-            if at > self.now {
-                break;
-            }
-            self.in_flight.pop();
+        while self.in_flight.peek().is_some_and(|Reverse((at, ..))| *at <= self.now) {
+            let Some(Reverse((_, _, to, said))) = self.in_flight.pop() else { break };
             let host = &mut self.hosts[to];
             // A socket's buffer is not endless.
             if host.running && host.inbox.len() < 64 {
@@ -358,7 +381,27 @@ impl Lan {
         }
     }
 
+    /// What everybody's wall clock says.
+    fn utc(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_750_000_000) + self.now
+    }
+
     fn deliver(&mut self, to: usize, said: Said) {
+        let utc = self.utc();
+        if let Some(channel) = &mut self.hosts[to].channel {
+            let datagram = Datagram::ipv4(&said.packet).unwrap();
+            match channel.receive(utc, &datagram) {
+                Ok(received) => assert_eq!(received.advertisement.priority(), said.priority),
+                Err(refusal) => {
+                    self.hosts[to].refused += 1;
+                    let replay = [Reason::AhReplayed, Reason::TrailerReplayed];
+                    let replay = replay.contains(&refusal.reason());
+                    assert!(replay || refusal.reason() == Reason::TrailerStale, "{refusal}");
+                    self.did_not_hear(said.from, to);
+                    return;
+                }
+            }
+        }
         let addresses = AddressList::new([IpAddr::from([10, 9, 9, 9])]).unwrap();
         let advertisement = Advertisement::new(
             if said.version { Version::V3 } else { Version::V2 },
@@ -416,31 +459,40 @@ impl Lan {
     }
 
     fn send(&mut self, from: usize, priority: Priority) {
+        let utc = self.utc();
         let config = self.hosts[from].router.config();
-        let said = Said {
+        let mut said = Said {
             from,
             priority,
             interval: config.interval(),
             version: config.protocol() == Version::V3,
+            packet: Vec::new(),
         };
+        if let Some(channel) = &mut self.hosts[from].channel {
+            channel.advertise(utc, priority, |_, packet| said.packet.extend_from_slice(packet));
+        }
         for to in 0..self.hosts.len() {
             if to == from || self.cut[from][to] {
                 continue;
             }
             if self.dice.percent(self.weather.loss) {
-                // They did not hear each other just now.
-                let (low, high) = (from.min(to), from.max(to));
-                if let Some(since) = &mut self.both_since[low][high] {
-                    *since = self.now;
-                }
+                self.did_not_hear(from, to);
                 continue;
             }
             let copies = 1 + u64::from(self.dice.percent(self.weather.duplication));
             for _ in 0..copies {
                 let at = self.now + self.dice.duration(self.weather.delay);
                 self.sent += 1;
-                self.in_flight.push(Reverse((at, self.sent, to, said)));
+                self.in_flight.push(Reverse((at, self.sent, to, said.clone())));
             }
+        }
+    }
+
+    /// One could not take what the other said: they do not hear each other just now.
+    fn did_not_hear(&mut self, from: usize, to: usize) {
+        let (low, high) = (from.min(to), from.max(to));
+        if let Some(since) = &mut self.both_since[low][high] {
+            *since = self.now;
         }
     }
 
