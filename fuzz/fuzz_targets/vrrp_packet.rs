@@ -137,7 +137,7 @@ impl Input {
         if mend && packet[0] == 0x45 {
             mend_checksum(&mut packet[..Ipv4Header::LENGTH], 10);
             let start = if packet[9] == 51 { 44 } else { 20 };
-            mend_checksum(&mut packet[start..], 6);
+            mend_checksum(packet.get_mut(start..).unwrap_or_default(), 6);
         }
         let Ok(datagram) = Datagram::ipv4(&packet) else { return };
         let heard = channel(kind, 2).receive(utc, &datagram).is_ok();
