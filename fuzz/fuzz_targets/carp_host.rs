@@ -27,11 +27,15 @@ struct Script {
 
 #[derive(Arbitrary, Debug)]
 enum Step {
+    AddressFound,
+    AddressLost,
     Demotion(u8),
     Fault(bool),
     Hear { host: u8, base: u8, skew: u8, demotion: u8 },
+    PreemptAgain,
     Shutdown,
     Startup,
+    Switchover,
     Wait { millis: u16 },
     WaitForDeadline { late: u32 },
 }
@@ -57,6 +61,13 @@ impl Script {
                         assert_eq!(host.next_deadline(), before, "discarded, and nothing changed");
                     }
                 }
+                Step::AddressFound => host.handle_address_found([10, 0, 0, 200].into()),
+                Step::AddressLost => host.handle_address_lost(now, [10, 0, 0, 200].into()),
+                Step::PreemptAgain => host.preempt_again(),
+                Step::Switchover => {
+                    let may = host.role() == Role::Master && !host.is_releasing();
+                    assert_eq!(host.switchover(now).is_ok(), may);
+                }
                 Step::Shutdown => host.shutdown(now),
                 Step::Startup => host.startup(now),
                 Step::Wait { millis } => now += Duration::from_millis(millis.into()),
@@ -76,6 +87,8 @@ impl Script {
                 match action {
                     CarpAction::AddAddresses => assert!(!std::mem::replace(&mut holds, true)),
                     CarpAction::RemoveAddresses => assert!(std::mem::take(&mut holds)),
+                    CarpAction::RestoreAddress(_) => assert!(holds),
+                    CarpAction::RemoveAddress(_) => assert!(!holds),
                     CarpAction::Announce { times } => assert!(holds && times > 0),
                     CarpAction::Advertise(said) => {
                         assert_eq!(said.counter, counter, "no counter is used twice");

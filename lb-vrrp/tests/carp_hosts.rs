@@ -165,6 +165,54 @@ fn a_clean_stop_leaves_no_gap() {
 }
 
 #[test]
+fn a_switchover_leaves_no_gap_and_does_not_come_back() {
+    let configs = [0, 1].map(|place| {
+        let mut config = config(place, place as u8 * 100);
+        config.preempt(true);
+        config
+    });
+    let mut lan = Lan::new(configs.to_vec());
+    lan.run_for(SECOND * 10);
+    lan.with(0, CarpHost::switchover).unwrap();
+    for _ in 0..100 {
+        assert!(lan.holds.contains(&true));
+        lan.run_for(MS / 10);
+    }
+    lan.run_for(SECOND * 10);
+    assert_eq!(lan.masters(), [1]);
+    assert!(lan.with(0, CarpHost::switchover).is_err());
+    lan.with(0, |host, _| host.preempt_again());
+    lan.run_for(SECOND * 2);
+    assert_eq!(lan.masters(), [0]);
+}
+
+#[test]
+fn a_switchover_to_nobody_leaves_no_gap_either() {
+    let mut lan = Lan::new(vec![config(0, 0)]);
+    lan.run_for(SECOND * 10);
+    lan.with(0, CarpHost::switchover).unwrap();
+    for _ in 0..100 {
+        lan.run_for(MS * 100);
+        assert!(lan.holds[0]);
+    }
+    assert!(!lan.hosts[0].is_releasing());
+}
+
+#[test]
+fn what_is_taken_away_comes_back_at_once() {
+    let (mut master, now) = alone(config(0, 0));
+    let address = IpAddr::from([10, 9, 9, 9]);
+    master.handle_address_found(address);
+    let actions = std::iter::from_fn(|| master.poll_action()).collect::<Vec<_>>();
+    assert!(actions.contains(&CarpAction::RemoveAddress(address)));
+    master.handle_timeout(now + SECOND * 4);
+    while master.poll_action().is_some() {}
+    master.handle_address_lost(now + SECOND * 4, address);
+    assert_eq!(master.poll_action(), Some(CarpAction::RestoreAddress(address)));
+    assert_eq!(master.poll_action(), Some(CarpAction::Announce { times: 2 }));
+}
+
+#[test]
 fn only_who_preempts_takes_over_from_the_living() {
     for preempt in [false, true] {
         let mut better = config(1, 0);

@@ -1,5 +1,7 @@
 //! What a CARP host asks for, and what it tells.
 
+use std::net::IpAddr;
+
 use crate::router::Role;
 use crate::wire::CarpAdvertisement;
 
@@ -23,6 +25,10 @@ pub enum CarpAction {
         /// What it is.
         to: Role,
     },
+    /// Remove this one address, which the kernel has and this host does not hold.
+    RemoveAddress(IpAddr),
     /// Remove every virtual address.
     RemoveAddresses,
+    /// Add this one address again, which somebody took away.
+    RestoreAddress(IpAddr),
 }

@@ -12,16 +12,17 @@ mod action;
 mod channel;
 mod config;
 mod rank;
+mod transition;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub use action::CarpAction;
 pub use channel::CarpChannel;
 pub use config::{CarpConfig, Demotion};
 
-use crate::router::{Discard, Role};
+use crate::router::{Discard, NotMaster, Releasing, Role};
 use crate::timers::{Timer, TimerTable};
 use crate::wire::CarpAdvertisement;
 
@@ -36,17 +37,15 @@ enum State {
         reacted: Option<Instant>,
         answers: u8,
     },
-    Releasing,
+    Releasing(Releasing),
 }
 
 /// Decides when this host holds the addresses, by CARP.
 ///
 /// ```text
-///   Initialize ──startup──▶ Backup ──silence, or somebody worse heard (see below)──▶ Master
-///        ▲                  ▲    ▲                                                   │  │
-///        │                  │    └──────────── somebody better heard ────────────────┘  │
-///        │                Fault (no advertisement, no address)                shutdown  │
-///        └────────── successor heard, or time over ──────── Releasing ◀─────────────────┘
+///   Initialize ──▶ Backup ◀──▶ Master ──▶ Releasing ──▶ Initialize, or Backup after a switchover
+///                      ▲         │                  └─▶ Master, if a switchover finds nobody
+///                      └─ Fault ◀┘   (and Backup ──▶ Fault)
 /// ```
 ///
 /// A backup takes over at once from a master that gives up, that advertises so rarely that it would
@@ -80,13 +79,12 @@ pub struct CarpHost {
     demotion: u8,
     faulty: bool,
     holds: bool,
+    /// An administrator moved the addresses away: no preemption until it is master again.
+    stands_back: bool,
     counter: u64,
     last_heard: Option<Instant>,
     actions: VecDeque<CarpAction>,
 }
-
-/// How many answers a master gives beside its scheduled advertisements, in each period.
-const ANSWERS: u8 = 8;
 
 impl CarpHost {
     /// One that has not been started.
@@ -99,6 +97,7 @@ impl CarpHost {
             demotion: 0,
             faulty: false,
             holds: false,
+            stands_back: false,
             last_heard: None,
             actions: VecDeque::new(),
         }
@@ -116,15 +115,33 @@ impl CarpHost {
     /// for a period and a tenth of a second. Called a second time, it does not wait.
     pub fn shutdown(&mut self, now: Instant) {
         match self.state {
-            State::Master { .. } => {
-                self.give_up();
-                self.enter(State::Releasing);
-                let limit = self.period() + Duration::from_millis(100);
-                self.timers.set(Timer::Release, now + limit);
+            State::Master { .. } => self.release(now, Releasing::ToInitialize),
+            State::Releasing(Releasing::ToBackup) => {
+                self.state = State::Releasing(Releasing::ToInitialize);
             }
-            State::Backup | State::Fault | State::Releasing => self.end(),
+            State::Backup | State::Fault | State::Releasing(_) => self.end(),
             State::Initialize => {}
         }
+    }
+
+    /// Gives the addresses to whoever is next, and does not take them back from a living master
+    /// until it was master again, or until [`Self::preempt_again`]. If nobody takes them in time it
+    /// stays master, without a gap.
+    ///
+    /// # Errors
+    /// [`NotMaster`].
+    pub fn switchover(&mut self, now: Instant) -> Result<(), NotMaster> {
+        if !matches!(self.state, State::Master { .. }) {
+            return Err(NotMaster { role: self.role() });
+        }
+        self.stands_back = true;
+        self.release(now, Releasing::ToBackup);
+        Ok(())
+    }
+
+    /// Undoes what [`Self::switchover`] did to preemption.
+    pub const fn preempt_again(&mut self) {
+        self.stands_back = false;
     }
 
     /// An advertisement of our virtual host was received and verified.
@@ -140,7 +157,7 @@ impl CarpHost {
         match self.state {
             State::Initialize => return Err(Discard::NotRunning),
             State::Fault => return Err(Discard::Fault),
-            State::Backup | State::Master { .. } | State::Releasing => {}
+            State::Backup | State::Master { .. } | State::Releasing(_) => {}
         }
         if source == self.config.source {
             return Err(Discard::OwnSource);
@@ -155,7 +172,7 @@ impl CarpHost {
                 self.become_backup(now);
             }
             State::Master { .. } => self.answer(now),
-            _ if !said.gives_up() => self.end(),
+            State::Releasing(to) if !said.gives_up() => self.hand_over(now, to),
             _ => {}
         }
         Ok(())
@@ -188,13 +205,29 @@ impl CarpHost {
         match self.state {
             State::Fault if !faulty => self.begin(now),
             State::Backup if faulty => self.enter(State::Fault),
-            State::Master { .. } if faulty => {
+            State::Releasing(Releasing::ToInitialize) if faulty => self.end(),
+            State::Master { .. } | State::Releasing(Releasing::ToBackup) if faulty => {
                 self.give_up();
                 self.drop_addresses();
                 self.enter(State::Fault);
             }
-            State::Releasing if faulty => self.end(),
             _ => {}
+        }
+    }
+
+    /// Somebody else removed a virtual address. If it is ours to hold, it comes back at once.
+    pub fn handle_address_lost(&mut self, now: Instant, address: IpAddr) {
+        if self.holds {
+            self.actions.push_back(CarpAction::RestoreAddress(address));
+            self.react(now);
+        }
+    }
+
+    /// A virtual address is on this host, although it was not asked for. It stays if it is ours to
+    /// hold, and goes if not.
+    pub fn handle_address_found(&mut self, address: IpAddr) {
+        if !self.holds {
+            self.actions.push_back(CarpAction::RemoveAddress(address));
         }
     }
 
@@ -217,10 +250,7 @@ impl CarpHost {
                     self.announce(1);
                     self.timers.set_next(Timer::Refresh, now, deadline, announcements.refresh);
                 }
-                Timer::Release => {
-                    self.give_up();
-                    self.end();
-                }
+                Timer::Release => self.release_is_over(now),
                 // Of VRRP alone.
                 Timer::OwnerConflict | Timer::PreemptDelay | Timer::Startup => {}
             }
@@ -243,126 +273,17 @@ impl CarpHost {
             State::Backup => Role::Backup,
             State::Fault => Role::Fault,
             State::Initialize => Role::Initialize,
-            State::Master { .. } | State::Releasing => Role::Master,
+            State::Master { .. } | State::Releasing(_) => Role::Master,
         }
     }
 
     /// Whether it gave up, and only answers for the addresses until the successor does.
     pub fn is_releasing(&self) -> bool {
-        self.state == State::Releasing
+        matches!(self.state, State::Releasing(_))
     }
 
     /// Whether nobody else was ever heard since the start.
     pub fn is_lonely(&self) -> bool {
         self.state != State::Initialize && self.last_heard.is_none()
-    }
-
-    fn begin(&mut self, now: Instant) {
-        if self.faulty {
-            self.enter(State::Fault);
-        } else {
-            self.become_backup(now);
-        }
-    }
-
-    fn become_backup(&mut self, now: Instant) {
-        self.drop_addresses();
-        self.enter(State::Backup);
-        self.timers.set(Timer::MasterDown, now + self.master_down());
-    }
-
-    fn become_master(&mut self, now: Instant) {
-        let announcements = self.config.announcements;
-        self.advertise();
-        if !std::mem::replace(&mut self.holds, true) {
-            self.actions.push_back(CarpAction::AddAddresses);
-        }
-        self.announce(announcements.first);
-        self.enter(State::Master { reacted: None, answers: 0 });
-        self.timers.set(Timer::Advertise, now + self.period());
-        if !announcements.second_after.is_zero() {
-            self.timers.set_in(Timer::Announce, now, announcements.second_after);
-        }
-        if !announcements.refresh.is_zero() {
-            self.timers.set_in(Timer::Refresh, now, announcements.refresh);
-        }
-    }
-
-    fn end(&mut self) {
-        self.drop_addresses();
-        self.enter(State::Initialize);
-    }
-
-    fn drop_addresses(&mut self) {
-        if std::mem::take(&mut self.holds) {
-            self.actions.push_back(CarpAction::RemoveAddresses);
-        }
-    }
-
-    fn enter(&mut self, state: State) {
-        let from = self.role();
-        self.timers.clear();
-        self.state = state;
-        let to = self.role();
-        if from != to {
-            self.actions.push_back(CarpAction::Notify { from, to });
-        }
-    }
-
-    fn advertise(&mut self) {
-        let demotion = match self.config.demotion {
-            Demotion::AddedToSkew => 0,
-            Demotion::Said => self.demotion,
-        };
-        self.say(self.config.base, self.config.skew(self.demotion), demotion);
-    }
-
-    /// Both at their most.
-    fn give_up(&mut self) {
-        self.say(u8::MAX, u8::MAX, 0);
-    }
-
-    fn say(&mut self, base: u8, skew: u8, demotion: u8) {
-        let said = CarpAdvertisement { skew, demotion, base, counter: self.counter };
-        self.counter = self.counter.wrapping_add(1);
-        self.actions.push_back(CarpAction::Advertise(said));
-    }
-
-    fn announce(&mut self, times: u8) {
-        if times > 0 {
-            self.actions.push_back(CarpAction::Announce { times });
-        }
-    }
-
-    /// Says at once who is master, and tells those who believed otherwise.
-    fn answer(&mut self, now: Instant) {
-        let State::Master { answers, .. } = &mut self.state else { return };
-        if *answers < ANSWERS {
-            *answers += 1;
-            self.advertise();
-            self.timers.set(Timer::Advertise, now + self.period());
-        }
-        self.react(now);
-    }
-
-    fn react(&mut self, now: Instant) {
-        let period = self.period();
-        let State::Master { reacted, .. } = &mut self.state else { return };
-        match reacted.map(|last| last + period).filter(|&next| now < next) {
-            Some(next) => self.timers.set_no_later(Timer::React, next),
-            None => {
-                *reacted = Some(now);
-                self.announce(self.config.announcements.reaction);
-            }
-        }
-    }
-
-    fn period(&self) -> Duration {
-        config::period(self.config.base.into(), self.config.skew(self.demotion))
-    }
-
-    fn master_down(&self) -> Duration {
-        let base = u32::from(self.config.base) * u32::from(self.config.dead_ratio);
-        config::period(base, self.config.skew(self.demotion))
     }
 }

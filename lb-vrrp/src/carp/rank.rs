@@ -27,8 +27,10 @@ impl CarpHost {
     /// Whether such a master is as good as none.
     pub(super) fn takes_over_from(&self, said: &CarpAdvertisement) -> bool {
         let (theirs, ours) = self.demotions(said);
-        let preempts = self.config.preempt && theirs >= ours && self.period() < said.period();
-        said.gives_up() || preempts || theirs > ours || self.master_down() < said.period()
+        let may_preempt = self.config.preempt && !self.stands_back;
+        let preempts = may_preempt && theirs >= ours && self.period() < said.period();
+        let is_less_fit = theirs > ours && !self.stands_back;
+        said.gives_up() || preempts || is_less_fit || self.master_down() < said.period()
     }
 }
 
