@@ -69,7 +69,7 @@ impl VirtualRouter {
         self.timers.set(Timer::MasterDown, now + self.master_down());
     }
 
-    /// Says that it gives up, and waits for who comes.
+    /// Says that it gives up, and waits for who comes; announces nothing, so as not to win clients back.
     pub(super) fn release(&mut self, now: Instant, to: Releasing) {
         self.push(Action::Advertise(Priority::RELEASE));
         self.enter_silently(State::Releasing(to));
@@ -79,10 +79,6 @@ impl VirtualRouter {
             limit = limit.max(self.config.master_down(Priority::RELEASE, self.config.interval));
         }
         self.timers.set_in(Timer::Release, now, limit);
-        let refresh = self.config.announcements.refresh;
-        if !refresh.is_zero() && to == Releasing::ToBackup {
-            self.timers.set_in(Timer::Refresh, now, refresh);
-        }
     }
 
     /// The successor speaks.
