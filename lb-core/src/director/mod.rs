@@ -4,6 +4,7 @@
 mod queue;
 
 use std::fmt;
+use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -78,7 +79,7 @@ pub(crate) use queue::Ticket;
 pub struct Director<K = IpAddr, E = SocketAddr> {
     pool: ArcSwap<Pool<E>>,
     persistence: Option<Shards<K>>,
-    queue: Option<(Arc<Queue>, Option<Duration>)>,
+    queue: Arc<Queue>,
     hash_seed: Option<u64>,
 }
 
@@ -108,7 +109,12 @@ impl QueueConfig {
 impl<K: ClientKey, E> Director<K, E> {
     /// A director over a first pool.
     pub fn new(pool: impl Into<Arc<Pool<E>>>) -> Self {
-        Self { pool: ArcSwap::new(pool.into()), persistence: None, queue: None, hash_seed: None }
+        Self {
+            pool: ArcSwap::new(pool.into()),
+            persistence: None,
+            queue: Arc::default(),
+            hash_seed: None,
+        }
     }
 
     /// Remembers which backend a client was sent to, for `timeout` after its last flow. At most
@@ -148,18 +154,33 @@ impl<K: ClientKey, E> Director<K, E> {
     #[cfg_attr(not(feature = "service"), doc = "see `service::Balance`, which does the waiting.")]
     ///
     /// Nobody overtakes: while flows wait, [`assign`](Self::assign) says that all backends are full.
+    ///
+    /// **The timeout is as good as the [`Env`](crate::env::Env) of whoever waits**: `SystemEnv` cannot
+    /// wake anybody, `TokioEnv` can.
     #[must_use]
     pub fn with_queue(self, config: QueueConfig) -> Self {
-        let queue = Arc::new(Queue::new(config.length.get()));
-        Self { queue: Some((queue, config.timeout)), ..self }
+        self.set_queue(Some(config));
+        self
+    }
+
+    /// The same for a director that is in use: who waits already goes on waiting, as long as was said
+    /// then. Without a queue, nobody else begins to.
+    pub fn set_queue(&self, config: Option<QueueConfig>) {
+        self.queue.set(config);
+        self.queue.call();
+    }
+
+    /// Lets flows wait in the line of another director, which this one is to replace: places that
+    /// become free at either are for whoever is first in it.
+    #[must_use]
+    pub fn sharing_queue(self, other: &Self) -> Self {
+        Self { queue: Arc::clone(&other.queue), ..self }
     }
 
     /// Replaces the pool: every assignment from now on sees the new one. Wait-free for readers.
     pub fn publish(&self, pool: Arc<Pool<E>>) {
         self.pool.store(pool);
-        if let Some((queue, _)) = &self.queue {
-            queue.call();
-        }
+        self.queue.call();
     }
 
     /// The pool that is published now.
@@ -180,9 +201,9 @@ impl<K: ClientKey, E> Director<K, E> {
         tried: &[BackendId],
         rng: &mut dyn Rng,
     ) -> Result<Lease<E>, NoBackend> {
-        match &self.queue {
-            Some((queue, _)) if queue.len() > 0 => Err(self.pool.load().all_full()),
-            _ => self.assign_at(|| now, client, tried, rng),
+        match self.queue.len() {
+            0 => self.assign_at(|| now, client, tried, rng),
+            _ => Err(self.pool.load().all_full()),
         }
     }
 
@@ -206,10 +227,10 @@ impl<K: ClientKey, E> Director<K, E> {
             return self.enter(&pool, &flow, rng).map(|lease| lease.since(since));
         };
         // Held over the pick, so that two first flows of one client agree.
-        let assigned = shards.with(flow.hash, |table| {
+        let assigned = shards.with(client, |table| {
             let known = table.get(now, client);
             // Where it belongs there will be room again.
-            let keeps = known.is_some_and(|home| !flow.has_tried(home) && pool.is_full(home));
+            let keeps = known.is_some_and(|home| !flow.has_tried(home) && pool.is_full_home(home));
             let lease = self.enter(&pool, &flow.preferring(known), rng)?;
             if known != Some(lease.id()) && !keeps {
                 table.insert(now, client.clone(), lease.id());
@@ -235,25 +256,28 @@ impl<K: ClientKey, E> Director<K, E> {
         flow: &Flow<'_>,
         rng: &mut dyn Rng,
     ) -> Result<Lease<E>, NoBackend> {
-        loop {
-            let backend: &Arc<Backend<E>> = pool.pick(flow, rng)?;
-            // Somebody else may have taken the last place; then there is one place less, and the
-            // next choice is another.
+        let mut flow = *flow;
+        // Every round but the first is a place that somebody else took; a scheduler that minds no
+        // limits is not asked for ever.
+        for _ in 0..=pool.members().len() {
+            let backend: &Arc<Backend<E>> = pool.pick(&flow, rng)?;
             if let Some(lease) = Lease::try_new(backend) {
-                return Ok(lease.waking(self.queue.as_ref().map(|(queue, _)| queue)));
+                return Ok(lease.waking(self.queue.is_open().then_some(&self.queue)));
             }
+            flow = flow.minding_limits();
         }
+        Err(pool.all_full())
     }
 
-    /// The line of those who wait, and for how long.
+    /// The line of those who wait.
     #[cfg(feature = "service")]
-    pub(crate) const fn queue(&self) -> Option<&(Arc<Queue>, Option<Duration>)> {
-        self.queue.as_ref()
+    pub(crate) const fn queue(&self) -> &Arc<Queue> {
+        &self.queue
     }
 
     /// How many flows wait in the queue.
     pub fn queued(&self) -> usize {
-        self.queue.as_ref().map_or(0, |(queue, _)| queue.len())
+        self.queue.len()
     }
 
     /// How many clients are remembered; 0 without persistence. O(shards).
@@ -262,8 +286,10 @@ impl<K: ClientKey, E> Director<K, E> {
     }
 
     /// Takes back the room of clients that were not seen for the timeout. Call it now and then
-    /// (each second will do); only memory depends on it.
+    /// (each second will do); only memory depends on it, and whoever waits for a place that was taken
+    /// before there was a [queue](Self::set_queue).
     pub fn expire(&self, now: Instant) {
+        self.queue.call();
         for shard in self.persistence.iter().flat_map(|shards| &shards.tables) {
             lock(shard).handle_timeout(now);
         }
@@ -289,8 +315,11 @@ impl<K: ClientKey> Shards<K> {
         Self { tables: (0..count).map(|_| Mutex::new(table())).collect(), seed }
     }
 
-    fn with<T>(&self, hash: u64, f: impl FnOnce(&mut PersistenceTable<K>) -> T) -> T {
-        let shard = (u128::from(self.seed.mix(hash)) * self.tables.len() as u128) >> 64;
+    /// The table of a client: by its key, and not by what a scheduler goes by, which may differ for
+    /// the same client.
+    fn with<T>(&self, client: &K, f: impl FnOnce(&mut PersistenceTable<K>) -> T) -> T {
+        let hash = u128::from(self.seed.hash_one(client));
+        let shard = (hash * self.tables.len() as u128) >> 64;
         f(&mut lock(&self.tables[shard as usize]))
     }
 

@@ -25,10 +25,21 @@ pub struct Member {
     pub ketama_seed: u32,
     /// The group it is in: 0 is tried first.
     pub priority: u8,
-    /// How many backends are configured at this priority, alive or not.
+    /// How many backends are configured to take flows at this priority, alive or not.
     pub peers: u32,
     /// The zone it is in, if any.
     pub zone: Option<Arc<str>>,
     /// The live counters.
     pub load: Arc<Load>,
+    /// How many times as large as configured all weights are, while somebody starts slowly.
+    pub(super) scale: u16,
+}
+
+impl Member {
+    /// The weight as a number of flows, for schedulers to whom it is one (`ovf`, `lblc`, `lblcr`):
+    /// as it is configured, however finely weights are given while somebody starts slowly.
+    #[inline]
+    pub fn capacity(&self) -> u32 {
+        u32::from(self.weight.value().div_ceil(self.scale.max(1)))
+    }
 }

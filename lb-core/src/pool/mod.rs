@@ -97,7 +97,9 @@ impl<E> Pool<E> {
         previous: &dyn Scheduler,
     ) -> Self {
         let members: Vec<_> = members.into_iter().collect();
-        let census = members.iter().map(|(backend, _)| (Weight::ONE, backend.priority()));
+        let census = members
+            .iter()
+            .map(|(backend, weight)| ((*weight).min(Weight::ONE), backend.priority()));
         Self::out_of(&Census::of(census), members, previous)
     }
 
@@ -121,6 +123,7 @@ impl<E> Pool<E> {
                     peers: census.at(backend.priority()),
                     zone: backend.zone().cloned(),
                     load: Arc::clone(backend.load()),
+                    scale: census.scale(),
                 };
                 (view, backend)
             })
@@ -181,7 +184,7 @@ impl<E> Pool<E> {
     pub fn pick(&self, flow: &Flow<'_>, rng: &mut dyn Rng) -> Result<&Arc<Backend<E>>, NoBackend> {
         if let Some(preferred) = flow.prefer.filter(|&id| !flow.has_tried(id))
             && let Some(position) = self.position(preferred)
-            && !(self.moves_draining && self.members[position].weight.is_zero())
+            && self.is_home(position)
             && !self.backends[position].load().is_full()
         {
             return Ok(&self.backends[position]);
@@ -219,10 +222,15 @@ impl<E> Pool<E> {
         }
     }
 
-    /// Whether the backend with this identity is here, in service for those who belong to it, but
-    /// without room.
-    pub(crate) fn is_full(&self, id: BackendId) -> bool {
-        self.backend(id).is_some_and(|backend| backend.load().is_full())
+    /// Whether this is a backend whose clients may come, but which has no room for them now.
+    pub(crate) fn is_full_home(&self, id: BackendId) -> bool {
+        self.position(id)
+            .is_some_and(|position| self.is_home(position) && self.members[position].load.is_full())
+    }
+
+    /// Whether clients who belong to a member may come.
+    fn is_home(&self, position: usize) -> bool {
+        !(self.moves_draining && self.members[position].weight.is_zero())
     }
 
     /// What to say to whoever comes while others wait for room.

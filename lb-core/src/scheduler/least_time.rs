@@ -64,6 +64,6 @@ impl Scheduler for LeastTime {
 
 /// In milliseconds, rounded up to whole steps.
 fn stepped(time: Duration) -> u64 {
-    let time = u64::try_from(time.as_millis()).unwrap_or(WORST);
-    if time > WORST { WORST } else { time + STEP - time % STEP }
+    let time = u64::try_from(time.as_millis()).unwrap_or(WORST).min(WORST);
+    (time + STEP - time % STEP).min(WORST)
 }

@@ -43,7 +43,7 @@ impl Scheduler for Overflow {
 
     fn pick(&self, members: &[Member], flow: &Flow<'_>, _: &mut dyn Rng) -> Option<usize> {
         self.order.find(members, |member| {
-            member.load.active() <= u32::from(member.weight.value()) && flow.may_use(member)
+            member.load.active() <= member.capacity() && flow.may_use(member)
         })
     }
 }

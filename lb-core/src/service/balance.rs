@@ -179,7 +179,7 @@ where
     }
 }
 
-impl<S, K, F, V, E> fmt::Debug for Balance<S, K, F, V, E> {
+impl<S, K, F, V, E, J> fmt::Debug for Balance<S, K, F, V, E, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Balance")
             .field("director", &self.director)

@@ -69,7 +69,7 @@ impl<S, K, F: Clone, V: Env, E, J: Clone> Layer<S> for BalanceLayer<K, F, V, E, 
     }
 }
 
-impl<K, F, V, E> fmt::Debug for BalanceLayer<K, F, V, E> {
+impl<K, F, V, E, J> fmt::Debug for BalanceLayer<K, F, V, E, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BalanceLayer")
             .field("director", &self.director)

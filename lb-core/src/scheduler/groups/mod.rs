@@ -31,6 +31,9 @@ pub use zones::Zones;
 
 /// The members in groups by `K`, each under a scheduler of its own.
 struct Groups<K> {
+    /// Another one for each kind of grouping: the hash bits that split flows between groups must not
+    /// be those that split them again within one.
+    salt: u64,
     /// What schedules a group that was never there before.
     prototype: Arc<dyn Scheduler>,
     /// In the order in which they are tried.
@@ -53,8 +56,8 @@ struct Group<K> {
 const WHOLE: u64 = 1 << 32;
 
 impl<K: Clone + Ord> Groups<K> {
-    fn around(prototype: Arc<dyn Scheduler>) -> Self {
-        Self { prototype, groups: Box::default(), absent: BTreeMap::new() }
+    fn around(salt: u64, prototype: Arc<dyn Scheduler>) -> Self {
+        Self { salt, prototype, groups: Box::default(), absent: BTreeMap::new() }
     }
 
     /// The same over other members, grouped by `key`, tried in the order of the keys. `shares` gives
@@ -94,7 +97,7 @@ impl<K: Clone + Ord> Groups<K> {
             }
         });
         let groups = groups.collect();
-        Self { prototype: Arc::clone(&self.prototype), groups, absent: known }
+        Self { salt: self.salt, prototype: Arc::clone(&self.prototype), groups, absent: known }
     }
 
     /// A member of the group that is drawn; if nobody there may take the flow, of the first other
@@ -125,7 +128,7 @@ impl<K: Clone + Ord> Groups<K> {
         match self.groups.iter().position(|group| group.end > 0) {
             Some(first) if self.groups[first].end < WHOLE => {
                 let bits = match self.prototype.is_keyed() {
-                    true => stir(flow.hash),
+                    true => stir(stir(flow.hash) ^ self.salt),
                     false => rng.next_u64(),
                 };
                 let drawn = below(bits, WHOLE);

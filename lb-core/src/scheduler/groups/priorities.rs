@@ -50,10 +50,13 @@ pub struct Priorities {
 /// Everything, in what shares are counted by: fine enough for 65 536 backends.
 const WHOLE: u64 = 1 << 32;
 
+/// "priority" in ASCII.
+const SALT: u64 = 0x7072_696f_7269_7479;
+
 impl Priorities {
     /// `scheduler` in every group, the next group only when nobody is left.
     pub fn around(scheduler: Arc<dyn Scheduler>) -> Self {
-        Self { groups: Groups::around(scheduler), spill_below: 0 }
+        Self { groups: Groups::around(SALT, scheduler), spill_below: 0 }
     }
 
     /// The same, where the next group helps as soon as less than so many percent of the configured

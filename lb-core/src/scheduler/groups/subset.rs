@@ -45,10 +45,13 @@ pub struct Subset {
     instance: u64,
 }
 
+/// "subset" in ASCII.
+const SALT: u64 = 0x7375_6273_6574;
+
 impl Subset {
     /// `scheduler` over `size` of the backends, those of this `instance`.
     pub fn around(size: NonZeroUsize, instance: u64, scheduler: Arc<dyn Scheduler>) -> Self {
-        Self { groups: Groups::around(scheduler), size, instance }
+        Self { groups: Groups::around(SALT, scheduler), size, instance }
     }
 
     /// What a backend offers to be kept to by this instance; equal offers are the place's matter.

@@ -46,10 +46,13 @@ pub struct Zones {
     here: Arc<str>,
 }
 
+/// "zone" in ASCII.
+const SALT: u64 = 0x7a6f_6e65;
+
 impl Zones {
     /// `scheduler` in every zone, the one called `here` preferred.
     pub fn around(here: impl Into<Arc<str>>, scheduler: Arc<dyn Scheduler>) -> Self {
-        Self { groups: Groups::around(scheduler), here: here.into() }
+        Self { groups: Groups::around(SALT, scheduler), here: here.into() }
     }
 
     fn is_here(&self, zone: Option<&str>) -> bool {
