@@ -16,6 +16,7 @@ use crate::backend::{Backend, BackendId, Lease};
 use crate::flow::{ClientKey, Flow};
 use crate::persistence::{HashSeed, PersistenceConfig, PersistenceTable};
 use crate::pool::{NoBackend, Pool};
+use crate::scheduler::hash::stir;
 
 pub(crate) use queue::Queue;
 #[cfg(feature = "service")]
@@ -78,6 +79,7 @@ pub struct Director<K = IpAddr, E = SocketAddr> {
     pool: ArcSwap<Pool<E>>,
     persistence: Option<Shards<K>>,
     queue: Option<(Arc<Queue>, Option<Duration>)>,
+    hash_seed: Option<u64>,
 }
 
 /// The line in which flows wait while every backend is full.
@@ -106,7 +108,7 @@ impl QueueConfig {
 impl<K: ClientKey, E> Director<K, E> {
     /// A director over a first pool.
     pub fn new(pool: impl Into<Arc<Pool<E>>>) -> Self {
-        Self { pool: ArcSwap::new(pool.into()), persistence: None, queue: None }
+        Self { pool: ArcSwap::new(pool.into()), persistence: None, queue: None, hash_seed: None }
     }
 
     /// Remembers which backend a client was sent to, for `timeout` after its last flow. At most
@@ -126,6 +128,16 @@ impl<K: ClientKey, E> Director<K, E> {
     #[must_use]
     pub fn with_persistence_config(self, config: &PersistenceConfig) -> Self {
         Self { persistence: Some(Shards::new(config)), ..self }
+    }
+
+    /// Gives every flow another hash for another `seed`, so that nobody outside knows which keys go
+    /// to the same backend and could send them all there. Directors with the same seed agree on every
+    /// key.
+    ///
+    /// Not for [`Ketama`](crate::scheduler::Ketama), if it is to agree with nginx.
+    #[must_use]
+    pub fn with_hash_seed(self, seed: u64) -> Self {
+        Self { hash_seed: Some(seed), ..self }
     }
 
     /// Lets flows wait, first come, first served, while every backend that could take them is full:
@@ -185,7 +197,7 @@ impl<K: ClientKey, E> Director<K, E> {
         rng: &mut dyn Rng,
     ) -> Result<Lease<E>, NoBackend> {
         let pool = self.pool.load();
-        let mut flow = Flow::new(client.flow_hash()).retried(tried);
+        let mut flow = Flow::new(self.hash(client)).retried(tried);
         let shards = self.persistence.as_ref().filter(|_| pool.records_affinity());
         let now = (shards.is_some() || pool.is_timed()).then(now);
         let since = now.filter(|_| pool.is_timed());
@@ -205,6 +217,14 @@ impl<K: ClientKey, E> Director<K, E> {
             Ok(lease)
         });
         assigned.map(|lease| lease.since(since))
+    }
+
+    #[inline]
+    fn hash(&self, client: &K) -> u64 {
+        match self.hash_seed {
+            Some(seed) => stir(client.flow_hash() ^ stir(seed)),
+            None => client.flow_hash(),
+        }
     }
 
     /// A place at a backend of the pool's choice.
