@@ -122,7 +122,8 @@ impl Plan {
     ) -> Result<Service, ConfigError> {
         let Self { machine, config } = self;
         let machine = VirtualServer::new(machine, Scheduling::of(&config).scheduler())?;
-        let director = director(&config, &machine);
+        let director = Arc::new(director(&config, &machine));
+        director.set_queue(queue(&config));
         let tally = Arc::default();
         let gate = Arc::default();
         let listener = socket.lead_to(route(&config, key, &director, &tally, &gate, attempts));
@@ -150,10 +151,11 @@ impl Plan {
         if alive > 0 && service.machine.strength().alive == 0 {
             service.close_gate();
         }
-        if (config.persistence, config.queue) != (service.config.persistence, service.config.queue)
-        {
-            service.assign_by(director(&config, &service.machine));
+        if config.persistence != service.config.persistence {
+            let director = director(&config, &service.machine).sharing_queue(&service.director);
+            service.assign_by(Arc::new(director));
         }
+        service.director.set_queue(queue(&config));
         let Service { key, director, tally, gate, .. } = &service;
         let route = route(&config, *key, director, tally, gate, attempts);
         service.move_to(socket.lead_to(route));
@@ -214,7 +216,7 @@ fn limits(backend: &config::Backend) -> Result<Limits, LimitsError> {
 fn director(
     config: &config::VirtualServer,
     machine: &VirtualServer<Endpoint>,
-) -> Arc<Director<Client, Endpoint>> {
+) -> Director<Client, Endpoint> {
     let mut director = Director::new(Arc::clone(machine.published()));
     if let Some(persistence) = config.persistence {
         let capacity = NonZeroUsize::new(persistence.capacity as usize);
@@ -224,11 +226,13 @@ fn director(
         let table = PersistenceConfig::new(persistence.timeout, capacity);
         director = director.with_persistence_config(&table.min_age(persistence.min_age).seed(seed));
     }
-    if let Some(queue) = config.queue {
-        let length = NonZeroUsize::new(queue.length as usize).unwrap_or(NonZeroUsize::MIN);
-        director = director.with_queue(QueueConfig::new(length).timeout(queue.timeout));
-    }
-    Arc::new(director)
+    director
+}
+
+fn queue(config: &config::VirtualServer) -> Option<QueueConfig> {
+    let queue = config.queue?;
+    let length = NonZeroUsize::new(queue.length as usize)?;
+    Some(QueueConfig::new(length).timeout(queue.timeout))
 }
 
 fn route(

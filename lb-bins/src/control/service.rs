@@ -68,7 +68,8 @@ impl Service {
         }
     }
 
-    /// Assigns by another director from now on. Whoever waits in the queue of this one stays there.
+    /// Assigns by another director from now on. Whoever waits keeps the place in the queue, which both
+    /// share, and is assigned by this one.
     pub(super) fn assign_by(&mut self, director: Arc<Director<Client, Endpoint>>) {
         let former = std::mem::replace(&mut self.director, director);
         self.former_directors.push(Arc::downgrade(&former));
@@ -77,8 +78,7 @@ impl Service {
     /// Sees to what depends on time alone.
     pub(super) fn tick(&mut self, now: Instant) {
         self.director.expire(now);
-        // Places that become free are told to the queue of the director that gave them out: here
-        // those who wait elsewhere hear of them.
+        // Who waited before there was another director knows of new pools only by its own.
         self.former_directors.retain(|former| match former.upgrade() {
             Some(former) => {
                 former.publish(Arc::clone(self.machine.published()));

@@ -58,7 +58,6 @@ fn a_small_table_knows_a_client_whatever_its_port() {
 }
 
 #[test]
-#[ignore = "lb-core divides large tables by what is hashed for schedulers, not by the client"]
 fn a_large_table_knows_a_client_whatever_its_port() {
     persistence_knows_a_client_whatever_its_port("persistence = { granularity = 24 }");
 }

@@ -89,7 +89,7 @@ pub struct Director<K = IpAddr, E = SocketAddr> {
 pub struct QueueConfig {
     /// How many flows may wait. Whoever comes then is refused.
     pub length: NonZeroUsize,
-    /// How long each of them waits. Without it, until there is room.
+    /// How long each of them waits, all attempts together. Without it, until there is room.
     pub timeout: Option<Duration>,
 }
 

@@ -33,8 +33,8 @@ pub enum Cost {
 /// a proxy has none of those); drawing from a generator of zeros is the kernel's order.
 ///
 /// A backend whose flows [fail](crate::backend::Outcome) is never idle for long enough to look busy. To its
-/// own cost is added, of the mean cost of all, the share of its flows that failed: as much as it
-/// would have if they had stayed as long as everybody else's. It gets no more than its part then,
+/// own cost is added, of the mean cost of the others, the share of its flows that failed: as much as
+/// it would have if they had stayed as long as everybody else's. It gets no more than its part then,
 /// and none of the kernel's schedulers does that. While anybody fails, one flow in sixteen is drawn
 /// by weight alone, so that a backend that has recovered is found out.
 ///

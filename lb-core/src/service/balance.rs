@@ -22,7 +22,9 @@ use crate::flow::ClientKey;
 /// request (the inner service is a client).
 ///
 /// If every backend is full and the director has a [queue](Director::with_queue), the flow waits in
-/// it, for as long as the queue says and the [`Env`] can wake it.
+/// it, for as long as the queue says and the [`Env`] can wake it: **`SystemEnv` cannot**, so that the
+/// queue's timeout takes a `TokioEnv`, or tower's own timeout around this. The inner service is made
+/// ready before: if it is limited itself, it is held while the flow waits.
 ///
 /// How each flow fared is [reported](crate::backend::Outcome): an answer is a success unless a
 /// [judge](Self::judging) says otherwise, an error a failure unless it is
