@@ -58,7 +58,7 @@ use crate::backend::BackendId;
 /// # Memory
 ///
 /// All of it is asked for at construction, none later. An entry takes a slot of 32 bytes if the key
-/// has at most 17, as an [`IpAddr`](std::net::IpAddr) has, else of 64 or more; then 5⅓ bytes of index
+/// has at most 17, as an [`IpAddr`](std::net::IpAddr) has, else of 64 or more; then 6.4 bytes of index
 /// and between ¾ and 1½ of notes on what was forgotten. Keys are kept whole, so that no client is
 /// ever taken for another; a `String` besides owns its text, which the caller allocated. Of a
 /// removed entry, the key is dropped when its slot is used again.
