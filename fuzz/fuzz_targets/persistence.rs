@@ -92,6 +92,8 @@ impl Script {
         let mut model = Model { timeout, capacity: capacity.get(), entries: Vec::new() };
         let mut now = 1000;
         for step in self.steps {
+            // Further apart than a grain (half a second here), so that the order of use is exact.
+            now += 1;
             match step {
                 Step::Expire => {
                     table.handle_timeout(at(now));
@@ -104,8 +106,6 @@ impl Script {
                     // Takes their room back, which is not done at once.
                     table.handle_timeout(at(now));
                     model.entries.retain(|entry| entry.2 > now);
-                    // A forgetting takes a millisecond of the table's time.
-                    now += 1;
                 }
                 Step::Get { key } => look_up(&mut table, &mut model, now, 0, key),
                 Step::Insert { key, backend } => {

@@ -122,12 +122,12 @@ impl<K: Clone + Eq + Hash, S: BuildHasher> Replicated<K, S> {
 
     /// As [`PersistenceTable::get`].
     pub fn get(&mut self, now: Instant, millis: u64, key: &K) -> Option<BackendId> {
-        let slot = self.table.use_slot(now, key)?;
+        let (slot, backend) = self.table.use_slot(now, key)?;
         let known = self.stamps[slot as usize];
         if millis >= known.millis.saturating_add(self.refresh_millis) {
             self.learn(slot, millis, known);
         }
-        Some(self.table.slots.entry(slot).backend())
+        Some(backend)
     }
 
     /// As [`PersistenceTable::insert`].
@@ -176,8 +176,8 @@ impl<K: Clone + Eq + Hash, S: BuildHasher> Replicated<K, S> {
         })
     }
 
-    /// All that this node knows, whoever learnt it, the longest unused first: for a node that
-    /// joins.
+    /// All that this node knows, whoever learnt it, the longest unused first (to within a grain of
+    /// the table): for a node that joins.
     pub fn snapshot(&self) -> impl Iterator<Item = Update<K>> {
         let slots = &self.table.slots;
         std::iter::successors(slots.oldest(), |&slot| slots.after(slot))
