@@ -182,27 +182,43 @@ impl<K: ClientKey, E> Director<K, E> {
         let mut flow = Flow::new(client.flow_hash()).retried(tried);
         let shards = self.persistence.as_ref().filter(|_| pool.records_affinity());
         let now = (shards.is_some() || pool.is_timed()).then(now);
-        let since = now.filter(|_| pool.is_timed());
-        flow.now = since;
-        let (Some(shards), Some(now)) = (shards, now) else {
-            return self.enter(&pool, &flow, rng).map(|lease| lease.since(since));
-        };
+        flow.now = now.filter(|_| pool.is_timed());
+        match (shards, now) {
+            (Some(shards), Some(now)) => {
+                self.assign_persisted(shards, now, &pool, client, &flow, rng)
+            }
+            _ => self.enter(&pool, &flow, rng),
+        }
+    }
+
+    /// A place for a client that is remembered, or will be. Apart, so that without persistence an
+    /// assignment is small enough to become part of its caller.
+    #[inline(never)]
+    fn assign_persisted(
+        &self,
+        shards: &Shards<K>,
+        now: Instant,
+        pool: &Pool<E>,
+        client: &K,
+        flow: &Flow<'_>,
+        rng: &mut dyn Rng,
+    ) -> Result<Lease<E>, NoBackend> {
         // Held over the pick, so that two first flows of one client agree.
-        let assigned = shards.with(flow.hash, |table| {
+        shards.with(flow.hash, |table| {
             let known = table.get(now, client);
             // Where it belongs there will be room again.
             let keeps = known.is_some_and(|home| !flow.has_tried(home) && pool.is_full(home));
-            let lease = self.enter(&pool, &flow.preferring(known), rng)?;
+            let lease = self.enter(pool, &flow.preferring(known), rng)?;
             if known != Some(lease.id()) && !keeps {
                 table.insert(now, client.clone(), lease.id());
             }
             Ok(lease)
-        });
-        assigned.map(|lease| lease.since(since))
+        })
     }
 
     /// A place at a backend of the pool's choice.
-    #[inline]
+    // A call would hand over the lease in memory, in pieces: that costs as much as the pick.
+    #[inline(always)]
     fn enter(
         &self,
         pool: &Pool<E>,
@@ -213,8 +229,9 @@ impl<K: ClientKey, E> Director<K, E> {
             let backend: &Arc<Backend<E>> = pool.pick(flow, rng)?;
             // Somebody else may have taken the last place; then there is one place less, and the
             // next choice is another.
-            if let Some(lease) = Lease::try_new(backend) {
-                return Ok(lease.waking(self.queue.as_ref().map(|(queue, _)| queue)));
+            let queue = self.queue.as_ref().map(|(queue, _)| queue);
+            if let Some(lease) = Lease::try_begun(backend, flow.now, queue) {
+                return Ok(lease);
             }
         }
     }
