@@ -262,7 +262,8 @@ impl<E> Pool<E> {
         flow: &Flow<'_>,
         rng: &mut dyn Rng,
     ) -> Option<usize> {
-        let has_room = |index: usize| self.members.get(index).is_some_and(|one| !one.load.is_full());
+        let has_room =
+            |index: usize| self.members.get(index).is_some_and(|one| !one.load.is_full());
         if !flow.any_will_do() || chosen.is_some_and(has_room) {
             return chosen;
         }
