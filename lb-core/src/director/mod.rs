@@ -222,23 +222,38 @@ impl<K: ClientKey, E> Director<K, E> {
         let mut flow = Flow::new(self.hash(client)).retried(tried);
         let shards = self.persistence.as_ref().filter(|_| pool.records_affinity());
         let now = (shards.is_some() || pool.is_timed()).then(now);
-        let since = now.filter(|_| pool.is_timed());
-        flow.now = since;
-        let (Some(shards), Some(now)) = (shards, now) else {
-            return self.enter(&pool, &flow, rng).map(|lease| lease.since(since));
-        };
+        flow.now = now.filter(|_| pool.is_timed());
+        match (shards, now) {
+            (Some(shards), Some(now)) => {
+                self.assign_persisted(shards, now, &pool, client, &flow, rng)
+            }
+            _ => self.enter(&pool, &flow, rng),
+        }
+    }
+
+    /// A place for a client that is remembered, or will be. Apart, so that without persistence an
+    /// assignment is small enough to become part of its caller.
+    #[inline(never)]
+    fn assign_persisted(
+        &self,
+        shards: &Shards<K>,
+        now: Instant,
+        pool: &Pool<E>,
+        client: &K,
+        flow: &Flow<'_>,
+        rng: &mut dyn Rng,
+    ) -> Result<Lease<E>, NoBackend> {
         // Held over the pick, so that two first flows of one client agree.
-        let assigned = shards.with(client, |table| {
+        shards.with(client, |table| {
             let known = table.get(now, client);
             // Where it belongs there will be room again.
             let keeps = known.is_some_and(|home| !flow.has_tried(home) && pool.is_full_home(home));
-            let lease = self.enter(&pool, &flow.preferring(known), rng)?;
+            let lease = self.enter(pool, &flow.preferring(known), rng)?;
             if known != Some(lease.id()) && !keeps {
                 table.insert(now, client.clone(), lease.id());
             }
             Ok(lease)
-        });
-        assigned.map(|lease| lease.since(since))
+        })
     }
 
     #[inline]
@@ -250,22 +265,26 @@ impl<K: ClientKey, E> Director<K, E> {
     }
 
     /// A place at a backend of the pool's choice.
-    #[inline]
+    // A call would hand over the lease in memory, in pieces: that costs as much as the pick.
+    #[inline(always)]
     fn enter(
         &self,
         pool: &Pool<E>,
         flow: &Flow<'_>,
         rng: &mut dyn Rng,
     ) -> Result<Lease<E>, NoBackend> {
-        let mut flow = *flow;
+        let mut again: Flow<'_>;
+        let mut flow = flow;
         // Every round but the first is a place that somebody else took; a scheduler that minds no
         // limits is not asked for ever.
         for _ in 0..=pool.members().len() {
-            let backend: &Arc<Backend<E>> = pool.pick(&flow, rng)?;
-            if let Some(lease) = Lease::try_new(backend) {
-                return Ok(lease.waking(self.queue.is_open().then_some(&self.queue)));
+            let backend: &Arc<Backend<E>> = pool.pick(flow, rng)?;
+            let queue = self.queue.is_open().then_some(&self.queue);
+            if let Some(lease) = Lease::try_begun(backend, flow.now, queue) {
+                return Ok(lease);
             }
-            flow = flow.minding_limits();
+            again = flow.minding_limits();
+            flow = &again;
         }
         Err(pool.all_full())
     }

@@ -182,27 +182,51 @@ impl<E> Pool<E> {
     /// [`NoBackend`] says why nobody can take the flow.
     #[inline]
     pub fn pick(&self, flow: &Flow<'_>, rng: &mut dyn Rng) -> Result<&Arc<Backend<E>>, NoBackend> {
-        if let Some(preferred) = flow.prefer.filter(|&id| !flow.has_tried(id))
-            && let Some(position) = self.position(preferred)
-            && self.is_home(position)
-            && !self.backends[position].load().is_full()
+        if let Some(preferred) = flow.prefer
+            && let Some(home) = self.home(preferred, flow)
         {
-            return Ok(&self.backends[position]);
+            return Ok(home);
         }
         let mut chosen = self.scheduler.pick(&self.members, flow, rng);
         // Where nobody is full, looking at every choice's counters would double its cost.
-        if self.is_limited
-            && flow.any_will_do()
-            && chosen
-                .is_none_or(|index| self.members.get(index).is_none_or(|one| one.load.is_full()))
-        {
-            chosen = self.scheduler.pick(&self.members, &flow.minding_limits(), rng);
+        if self.is_limited {
+            chosen = self.with_room(chosen, flow, rng);
         }
         // A scheduler of somebody else's may point beyond the members: then it chose nobody.
         match chosen.and_then(|index| self.backends.get(index)) {
             Some(backend) => Ok(backend),
             None => Err(self.refusal(flow)),
         }
+    }
+
+    // Calls, so that a pick that needs neither of them is small enough to become part of its caller.
+
+    /// The `preferred` backend, if it may have the flow.
+    #[inline(never)]
+    fn home(&self, preferred: BackendId, flow: &Flow<'_>) -> Option<&Arc<Backend<E>>> {
+        if flow.has_tried(preferred) {
+            return None;
+        }
+        let position = self.position(preferred)?;
+        let backend = &self.backends[position];
+        (self.is_home(position) && !backend.load().is_full()).then_some(backend)
+    }
+
+    /// The scheduler's choice, or another one if that was made without looking for room and found
+    /// none.
+    #[inline(never)]
+    fn with_room(
+        &self,
+        chosen: Option<usize>,
+        flow: &Flow<'_>,
+        rng: &mut dyn Rng,
+    ) -> Option<usize> {
+        let has_room =
+            |index: usize| self.members.get(index).is_some_and(|one| !one.load.is_full());
+        if !flow.any_will_do() || chosen.is_some_and(has_room) {
+            return chosen;
+        }
+        self.scheduler.pick(&self.members, &flow.minding_limits(), rng)
     }
 
     #[cold]

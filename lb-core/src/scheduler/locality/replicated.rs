@@ -7,7 +7,7 @@ use rand::Rng;
 
 use super::servers::Servers;
 use super::table::Known;
-use super::{FALLBACK, Memory, is_overloaded};
+use super::{Memory, is_overloaded};
 use crate::flow::Flow;
 use crate::pool::Member;
 use crate::scheduler::Scheduler;
@@ -71,7 +71,7 @@ impl LocalityReplicated {
             servers = without_most_loaded(servers, members, least);
         }
         let welcome = least.filter(|&index| !is_overloaded(&members[index], members, flow));
-        let chosen = welcome.or_else(|| FALLBACK.pick(members, flow, rng));
+        let chosen = welcome.or_else(|| self.memory.fallback.pick(members, flow, rng));
         if let Some(newest) = chosen.filter(|&chosen| !servers.iter().any(|one| one == chosen)) {
             if servers.len() == Servers::MOST {
                 servers = without_most_loaded(servers, members, None);
