@@ -9,9 +9,8 @@ use std::task::Poll;
 use loom::future::block_on;
 use loom::thread;
 
-use crate::backend::Limits;
-use crate::backend::Load;
-use crate::director::Queue;
+use crate::backend::{Limits, Load};
+use crate::director::{Queue, QueueConfig};
 
 fn limits(max: u32) -> Limits {
     Limits::NONE.at_most(NonZeroU32::new(max).unwrap())

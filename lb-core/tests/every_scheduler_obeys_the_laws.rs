@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lb_core::pool::Member;
+use lb_core::scheduler::{LoadFactor, Priorities, Subset, Zones};
 use lb_core::{Algorithm, Flow, Scheduler, laws};
 use rand::Rng;
 
@@ -64,6 +65,50 @@ fn rotations_that_start_anywhere() {
         laws::check(&|| Algorithm::Wrr.scheduler_at(phase));
         laws::check(&|| Algorithm::WrrIpvs.scheduler_at(phase));
     }
+}
+
+/// One of each kind: a rotation, a table, counters, a draw, a hash, a memory, a bound, a refusal.
+fn several(check: impl Fn(fn(&dyn Fn() -> Arc<dyn Scheduler>), &dyn Fn() -> Arc<dyn Scheduler>)) {
+    use Algorithm::{First, LeastTime, P2c, Rendezvous, Rr, Wlc, Wrr};
+    for algorithm in [First, LeastTime, P2c, Rendezvous, Rr, Wlc, Wrr] {
+        check(laws::check, &|| algorithm.scheduler());
+    }
+    check(laws::check, &|| Algorithm::Rendezvous.bounded(LoadFactor::default()).unwrap());
+    check(laws::check_refusing_when_busy, &|| Algorithm::Ovf.scheduler());
+}
+
+#[test]
+fn priorities() {
+    for percent in [0, 70] {
+        several(|laws, make| {
+            laws(&|| Arc::new(Priorities::around(make()).spilling_below(percent)));
+        });
+    }
+}
+
+#[test]
+fn zones() {
+    several(|laws, make| laws(&|| Arc::new(Zones::around("a", make()))));
+}
+
+#[test]
+fn subsets() {
+    for size in [1, 3] {
+        several(|laws, make| {
+            laws(&|| Arc::new(Subset::around(size.try_into().unwrap(), 7, make())));
+        });
+    }
+}
+
+#[test]
+fn groups_in_groups() {
+    let few = 2.try_into().unwrap();
+    several(|laws, make| {
+        laws(&|| {
+            let zones = Zones::around("b", Arc::new(Subset::around(few, 1, make())));
+            Arc::new(Priorities::around(Arc::new(zones)).spilling_below(60))
+        });
+    });
 }
 
 /// A scheduler out of one function of the members, the flow and how many picks came before.
@@ -127,6 +172,21 @@ fn who_forgets_what_was_tried_is_caught() {
         honest(members, &Flow::new(0).retried(tried))
     };
     assert!(complaint(&|| Rogue::with(forgetful)).contains("refused the flow"));
+}
+
+#[test]
+fn who_overloads_the_full_is_caught() {
+    let careless: Judgement = |members, flow, _| {
+        members.iter().position(|member| !member.weight.is_zero() && !flow.has_tried(member.id))
+    };
+    assert!(complaint(&|| Rogue::with(careless)).contains("which is full"));
+    // Looks for room only where somebody refused the flow.
+    let forgetful: Judgement = |members, flow, _| match flow.tried {
+        [] => members.iter().position(|member| !member.weight.is_zero()),
+        _ => honest(members, flow),
+    };
+    let complaint = complaint(&|| Rogue::with(forgetful));
+    assert!(complaint.contains("`passes over those that are full`"), "{complaint}");
 }
 
 #[test]

@@ -3,16 +3,326 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lb_core::backend::BackendId;
-use lb_core::{Algorithm, Backend, Director, Pool, Weight};
+use lb_core::backend::{BackendId, Limits};
+use lb_core::health::Admin;
+use lb_core::pool::NoBackend;
+use lb_core::virtual_server::{
+    Action, BackendConfig, DrainingClients, SorryMode, SorryServer, VirtualServerConfig,
+};
+use lb_core::{Algorithm, Backend, Director, Health, Lease, Pool, VirtualServer, Weight};
 use proptest::collection::vec;
-use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert_eq, proptest};
+use proptest::option;
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest,
+};
+use proptest::prop_oneof;
+use proptest::test_runner::TestCaseResult;
 use support::{Zeros, after, start};
 
 const TIMEOUT: u64 = 1_000;
+const BACKENDS: usize = 4;
+
+/// At most so many flows; overloaded at so many, until there are fewer than so many.
+type Bounds = (Option<u32>, Option<(u32, u32)>);
+
+#[derive(Clone, Debug)]
+struct Setting {
+    bounds: Vec<Bounds>,
+    moves_draining: bool,
+    has_sorry: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Health(usize, bool),
+    Admin(usize, Admin),
+    Weight(usize, u16),
+    Reload(Setting),
+    Publish,
+    Flow {
+        client: u64,
+        tried: Vec<usize>,
+        pause: u64,
+    },
+    /// The flow in this place ends.
+    End(usize),
+}
+
+fn bounds() -> impl Strategy<Value = Bounds> {
+    let thresholds = (1..4_u32, 1..4_u32).prop_map(|(a, b)| (a.max(b), a.min(b)));
+    (option::of(1..4_u32), option::weighted(0.3, thresholds))
+}
+
+fn setting() -> impl Strategy<Value = Setting> {
+    (vec(prop_oneof![Just((None, None)), bounds()], BACKENDS), any::<bool>(), any::<bool>())
+        .prop_map(|(bounds, moves_draining, has_sorry)| Setting {
+            bounds,
+            moves_draining,
+            has_sorry,
+        })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let admin = prop_oneof![
+        3 => Just(Admin::Ready),
+        1 => Just(Admin::Drain),
+        1 => Just(Admin::Drained),
+        1 => Just(Admin::Maintenance),
+    ];
+    let flow = (0..3_u64, vec(0..BACKENDS, 0..3), prop_oneof![0..100_u64, 0..1_500_u64]);
+    prop_oneof![
+        3 => (0..BACKENDS, proptest::bool::weighted(0.7)).prop_map(|(one, up)| Step::Health(one, up)),
+        3 => (0..BACKENDS, admin).prop_map(|(one, admin)| Step::Admin(one, admin)),
+        2 => (0..BACKENDS, 0..3_u16).prop_map(|(one, weight)| Step::Weight(one, weight)),
+        1 => setting().prop_map(Step::Reload),
+        5 => Just(Step::Publish),
+        12 => flow.prop_map(|(client, tried, pause)| Step::Flow { client, tried, pause }),
+        4 => (0..8_usize).prop_map(Step::End),
+    ]
+}
+
+fn config(setting: &Setting) -> VirtualServerConfig<()> {
+    let number = |number| NonZeroU32::new(number).unwrap();
+    let backends = ["A", "B", "C", "D"].into_iter().zip(&setting.bounds).map(|(name, bounds)| {
+        let mut limits = Limits::NONE;
+        if let Some(max) = bounds.0 {
+            limits = limits.at_most(number(max));
+        }
+        if let Some((upper, lower)) = bounds.1 {
+            limits = limits.overloaded_at(number(upper), Some(number(lower))).unwrap();
+        }
+        BackendConfig::new(name, ()).limited(limits)
+    });
+    let sorry = SorryServer::new(BackendConfig::new("sorry", ()), SorryMode::NoneAlive);
+    VirtualServerConfig::of(backends)
+        .with_sorry(setting.has_sorry.then_some(sorry))
+        .with_draining_clients(match setting.moves_draining {
+            true => DrainingClients::Move,
+            false => DrainingClients::Keep,
+        })
+}
+
+/// A row of the table, but for fullness.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Row {
+    Up,
+    Draining,
+    Out,
+}
+
+/// What was said of one backend, and what it has.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    up: bool,
+    admin: Admin,
+    weight: u16,
+    flows: u32,
+    overloaded: bool,
+}
+
+impl Told {
+    fn row(&self) -> Row {
+        match self.admin {
+            Admin::Ready if self.up && self.weight > 0 => Row::Up,
+            Admin::Ready | Admin::Drain if self.up => Row::Draining,
+            _ => Row::Out,
+        }
+    }
+
+    fn counted(&mut self, flows: u32, bounds: Bounds) {
+        self.flows = flows;
+        match bounds.1 {
+            Some((upper, _)) if flows >= upper => self.overloaded = true,
+            Some((_, lower)) if flows < lower => self.overloaded = false,
+            Some(_) => {}
+            None => self.overloaded = false,
+        }
+    }
+
+    fn is_full(&self, bounds: Bounds) -> bool {
+        self.overloaded || bounds.0.is_some_and(|max| self.flows >= max)
+    }
+}
+
+/// The table in plain words: a list of what was said, and where each client belongs.
+struct Oracle {
+    setting: Setting,
+    told: [Told; BACKENDS],
+    /// As of the last publication: the rows, whether clients of drained ones move, and the sorry
+    /// server if it serves.
+    rows: [Row; BACKENDS],
+    moves: bool,
+    sorry: Option<BackendId>,
+    homes: BTreeMap<u64, (BackendId, u64)>,
+}
+
+impl Oracle {
+    fn publish(&mut self, sorry: Option<BackendId>) {
+        self.rows = self.told.map(|told| told.row());
+        self.moves = self.setting.moves_draining;
+        self.sorry = sorry.filter(|_| !self.rows.contains(&Row::Up));
+    }
+
+    fn is_full(&self, one: usize) -> bool {
+        self.told[one].is_full(self.setting.bounds[one])
+    }
+
+    /// Judges whom a flow was given to.
+    fn judge(
+        &mut self,
+        now: u64,
+        client: u64,
+        tried: &[usize],
+        taken: Result<BackendId, NoBackend>,
+        may_refuse: bool,
+    ) -> TestCaseResult {
+        if let Some(sorry) = self.sorry {
+            // Nobody comes to belong there, and nobody is forgotten for it.
+            prop_assert_eq!(taken, Ok(sorry));
+            return Ok(());
+        }
+        let known = self.homes.remove(&client).filter(|&(_, last)| now < last + TIMEOUT);
+        let home = known.map(|(home, _)| home.number() as usize);
+        let refused = home.is_some_and(|home| tried.contains(&home));
+        let belongs = home.is_some_and(|home| match self.rows[home] {
+            Row::Up => !refused,
+            Row::Draining => !refused && !self.moves,
+            Row::Out => false,
+        });
+        let stays = home.filter(|&home| belongs && !self.is_full(home));
+        let usable: Vec<_> = (0..BACKENDS)
+            .filter(|&one| self.rows[one] == Row::Up && !tried.contains(&one))
+            .collect();
+        let free = usable.iter().any(|&one| !self.is_full(one));
+        match (taken, stays) {
+            (_, Some(home)) => prop_assert_eq!(taken, Ok(BackendId::new(home as u32)), "stays"),
+            (Ok(id), None) => {
+                let one = id.number() as usize;
+                prop_assert!(usable.contains(&one) && !self.is_full(one), "{id} is not elsewhere");
+            }
+            (Err(reason), None) => {
+                prop_assert!(!free || may_refuse, "{reason}, but there was room");
+                let count = |wanted| self.rows.iter().filter(|&&row| wanted == row).count();
+                let expected = match (count(Row::Up), count(Row::Draining)) {
+                    (0, 0) => NoBackend::AllDown { configured: BACKENDS },
+                    (0, alive) => NoBackend::AllDraining { alive },
+                    _ if usable.is_empty() => NoBackend::AllTried { tried: tried.len() },
+                    _ => NoBackend::AllFull { full: usable.len() },
+                };
+                prop_assert_eq!(reason, expected);
+            }
+        }
+        let belongs = known.filter(|_| belongs || taken.is_err()).map(|(home, _)| home);
+        if let Some(home) = belongs.or(taken.ok()) {
+            self.homes.insert(client, (home, now));
+        }
+        Ok(())
+    }
+}
+
+fn drain(server: &mut VirtualServer<()>, director: &Director<u64, ()>) {
+    while let Some(action) = server.poll_action() {
+        if let Action::Publish(pool) = action {
+            director.publish(pool);
+        }
+    }
+}
+
+fn play(algorithm: Algorithm, setting: Setting, steps: Vec<Step>, seed: u64) -> TestCaseResult {
+    let mut server = VirtualServer::new(config(&setting), algorithm.scheduler()).unwrap();
+    let director = Director::<u64, ()>::new(Arc::clone(server.published()))
+        .with_persistence(Duration::from_millis(TIMEOUT), 100.try_into().unwrap());
+    let (begin, mut rng) = (start(), support::seeded(seed));
+    let mut oracle = Oracle {
+        setting,
+        told: [Told { up: true, admin: Admin::Ready, weight: 1, flows: 0, overloaded: false };
+            BACKENDS],
+        rows: [Row::Out; BACKENDS],
+        moves: false,
+        sorry: None,
+        homes: BTreeMap::new(),
+    };
+    let (mut now, mut leases) = (0, Vec::<Lease<()>>::new());
+    let id = |one: usize| BackendId::new(one as u32);
+    let all_up = (0..BACKENDS).map(|one| Step::Health(one, true));
+    let opening = all_up.chain([Step::Publish]);
+    for step in opening.chain(steps) {
+        let instant = after(begin, now);
+        match step {
+            Step::Health(one, up) => {
+                oracle.told[one].up = up;
+                server.handle_health(instant, id(one), if up { Health::UP } else { Health::Down });
+            }
+            Step::Admin(one, admin) => {
+                oracle.told[one].admin = admin;
+                prop_assert!(server.set_admin(instant, id(one), admin));
+            }
+            Step::Weight(one, weight) => {
+                oracle.told[one].weight = weight;
+                prop_assert!(server.set_weight(instant, id(one), Weight::new(weight)));
+            }
+            Step::Reload(setting) => {
+                server.reconfigure(instant, config(&setting)).unwrap();
+                for (told, &bounds) in oracle.told.iter_mut().zip(&setting.bounds) {
+                    told.counted(told.flows, bounds);
+                }
+                oracle.setting = setting;
+            }
+            Step::Publish => {
+                drain(&mut server, &director);
+                oracle.publish(server.sorry().map(|sorry| sorry.id()));
+            }
+            Step::Flow { client, tried, pause } => {
+                now += pause;
+                let refused: Vec<_> = tried.iter().copied().map(id).collect();
+                let taken = director.assign(after(begin, now), &client, &refused, &mut rng);
+                // `ovf` fills up to weights, too.
+                let may_refuse = algorithm == Algorithm::Ovf;
+                let place = taken.as_ref().map(|lease| lease.id()).map_err(|&reason| reason);
+                oracle.judge(now, client, &tried, place, may_refuse)?;
+                if let Ok(lease) = taken {
+                    if let Some(told) = oracle.told.get_mut(lease.id().number() as usize) {
+                        let bounds = oracle.setting.bounds[lease.id().number() as usize];
+                        told.counted(told.flows + 1, bounds);
+                    }
+                    leases.push(lease);
+                }
+            }
+            Step::End(place) => {
+                if place < leases.len() {
+                    let one = leases.remove(place).id().number() as usize;
+                    if let Some(told) = oracle.told.get_mut(one) {
+                        told.counted(told.flows - 1, oracle.setting.bounds[one]);
+                    }
+                }
+            }
+        }
+        // Existing flows stay, whatever happens to their backend.
+        for (status, told) in server.backends().zip(&oracle.told) {
+            prop_assert_eq!(status.backend.load().active(), told.flows);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn it_is_the_table(
+        algorithm in (0..Algorithm::ALL.len()).prop_map(|place| Algorithm::ALL[place]),
+        setting in setting(),
+        steps in vec(step(), 1..80),
+        seed in any::<u64>(),
+    ) {
+        play(algorithm, setting, steps, seed)?;
+    }
+}
 
 type Backends = Vec<(Arc<Backend<()>>, Weight)>;
 
@@ -25,47 +335,64 @@ fn publish(director: &Director<u64, ()>, backends: &Backends, weights: &[Option<
     director.publish(Arc::new(Pool::new(members.collect::<Vec<_>>(), &**pool.scheduler())));
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+fn at_most(flows: u32) -> Limits {
+    Limits::NONE.at_most(NonZeroU32::new(flows).unwrap())
+}
 
-    #[test]
-    fn it_is_the_table(
-        steps in vec(
-            (vec(proptest::option::of(0..3_u16), 4), 0..3_u64, vec(0..4_u32, 0..3), 0..1_500_u64),
-            1..40,
-        ),
-        algorithm in (0..Algorithm::ALL.len()).prop_map(|place| Algorithm::ALL[place]),
-        seed in any::<u64>(),
-    ) {
-        let backends = support::alphabet(&[1; 4]);
-        let pool = Pool::new(backends.clone(), &*algorithm.scheduler());
-        let director = Director::new(pool)
-            .with_persistence(Duration::from_millis(TIMEOUT), 100.try_into().unwrap());
-        let (start, mut rng) = (start(), support::seeded(seed));
-        let (mut elapsed, mut homes) = (0, [None; 3]);
-        for (weights, client, tried, pause) in steps {
-            elapsed += pause;
-            publish(&director, &backends, &weights);
-            let tried: Vec<_> = tried.into_iter().map(BackendId::new).collect();
-            let taken =
-                director.assign(after(start, elapsed), &client, &tried, &mut rng).map(|lease| lease.id());
+/// With `A` down to one flow at once, which the client itself has, and what the client gets then and
+/// when that flow has ended.
+fn while_full_and_after(draining: DrainingClients, drained: bool) -> [String; 2] {
+    let config = |limits| {
+        let backends = ["A", "B"].map(|name| BackendConfig::new(name, ()).initially_up());
+        let [a, b] = backends;
+        VirtualServerConfig::of([a.limited(limits), b]).with_draining_clients(draining)
+    };
+    let (now, mut server) =
+        (start(), VirtualServer::new(config(at_most(1)), Algorithm::Fo.scheduler()).unwrap());
+    let director = Director::<u64, ()>::new(Arc::clone(server.published()))
+        .with_persistence(Duration::from_secs(60), 10.try_into().unwrap());
+    drain(&mut server, &director);
+    let assign = || director.assign(now, &7, &[], &mut Zeros).unwrap();
+    let first = assign();
+    assert_eq!(first.name(), "A");
+    if drained {
+        server.set_admin(now, first.id(), Admin::Drain);
+        drain(&mut server, &director);
+    }
+    let meanwhile = assign().name().to_owned();
+    drop(first);
+    server.set_admin(now, BackendId::new(0), Admin::Ready);
+    drain(&mut server, &director);
+    [meanwhile, assign().name().to_owned()]
+}
 
-            let usable = |id: BackendId, least: u16| {
-                weights[id.number() as usize].is_some_and(|weight| weight >= least) && !tried.contains(&id)
-            };
-            let home = &mut homes[client as usize];
-            // Forgotten by time alone. Looking refreshes, even if nobody is found.
-            let known = home.filter(|&(_, last)| elapsed < last + TIMEOUT).map(|(id, _)| id);
-            match known.filter(|&id| usable(id, 0)) {
-                Some(id) => prop_assert_eq!(taken, Ok(id), "stays, even with a drained one"),
-                None => prop_assert_eq!(
-                    taken.map(|id| usable(id, 1)).unwrap_or(true),
-                    true,
-                    "moves to one that takes new clients"
-                ),
-            }
-            *home = taken.ok().or(known).map(|id| (id, elapsed));
+#[test]
+fn clients_of_full_backends_are_served_elsewhere_and_return() {
+    for draining in [DrainingClients::Keep, DrainingClients::Move] {
+        assert_eq!(while_full_and_after(draining, false), ["B", "A"]);
+    }
+    assert_eq!(while_full_and_after(DrainingClients::Keep, true), ["B", "A"]);
+}
+
+#[test]
+fn clients_to_be_moved_are_moved_from_full_backends_as_well() {
+    assert_eq!(while_full_and_after(DrainingClients::Move, true), ["B", "B"]);
+}
+
+/// A reload holds backends to their new limits at once, the pool that knows of them comes later.
+#[test]
+fn limits_hold_before_the_pool_that_knows_of_them_is_published() {
+    for algorithm in Algorithm::ALL {
+        let backends = support::alphabet(&[1, 1]);
+        let director =
+            Director::<u64, ()>::new(Pool::new(backends.clone(), &*algorithm.scheduler()));
+        for (backend, _) in &backends {
+            drop(backend.with_endpoint(()).limited(at_most(1)));
         }
+        let assign = || director.assign(start(), &7, &[], &mut Zeros);
+        let [first, second] = [assign().unwrap(), assign().unwrap()];
+        assert_ne!(first.id(), second.id(), "{algorithm}");
+        assert_eq!(assign().unwrap_err(), NoBackend::AllFull { full: 2 }, "{algorithm}");
     }
 }
 

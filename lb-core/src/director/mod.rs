@@ -246,8 +246,8 @@ impl<K: ClientKey, E> Director<K, E> {
         // Held over the pick, so that two first flows of one client agree.
         shards.with(client, |table| {
             let known = table.get(now, client);
-            // Where it belongs there will be room again.
-            let keeps = known.is_some_and(|home| !flow.has_tried(home) && pool.is_full_home(home));
+            // Where it would have been sent but for want of room, there will be room again.
+            let keeps = known.is_some_and(|home| !flow.has_tried(home) && pool.honours(home));
             let lease = self.enter(pool, &flow.preferring(known), rng)?;
             if known != Some(lease.id()) && !keeps {
                 table.insert(now, client.clone(), lease.id());
@@ -275,8 +275,8 @@ impl<K: ClientKey, E> Director<K, E> {
     ) -> Result<Lease<E>, NoBackend> {
         let mut again: Flow<'_>;
         let mut flow = flow;
-        // Every round but the first is a place that somebody else took; a scheduler that minds no
-        // limits is not asked for ever.
+        // Every round but the first is a place that somebody else took, or limits that are newer than
+        // the pool; a scheduler that minds none is not asked for ever.
         for _ in 0..=pool.members().len() {
             let backend: &Arc<Backend<E>> = pool.pick(flow, rng)?;
             let queue = self.queue.is_open().then_some(&self.queue);

@@ -16,8 +16,8 @@ use crate::health::Weight;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Census {
     unit: Weight,
-    /// How much finer all weights are given than they are configured.
-    scale: u16,
+    /// In how many parts of a configured weight members' weights are given.
+    parts: u16,
     total: usize,
     /// How many are meant to take flows, by priority.
     priorities: HashMap<u8, u32>,
@@ -41,18 +41,18 @@ impl Census {
     /// What all weights have in common, at least 1: the weight that counts as one where weights are
     /// laid out in points, so that rings are as small for weights 100 and 200 as for 1 and 2.
     pub fn unit(&self) -> Weight {
-        self.unit.max(Weight::ONE).times(self.scale)
+        self.unit.max(Weight::ONE)
     }
 
-    /// The same where every weight is given `scale` times as large.
+    /// The same, of which members' weights are given in so many `parts`.
     #[must_use]
-    pub(crate) fn scaled(self, scale: u16) -> Self {
-        Self { scale, ..self }
+    pub(crate) fn in_parts(self, parts: u16) -> Self {
+        Self { parts, ..self }
     }
 
-    /// How many times as large as configured every weight is.
-    pub(super) const fn scale(&self) -> u16 {
-        self.scale
+    /// In how many parts of a configured weight members' weights are given.
+    pub(super) fn parts(&self) -> u16 {
+        self.parts.max(1)
     }
 
     /// How many backends are configured.
@@ -69,6 +69,6 @@ impl Census {
 /// Nobody.
 impl Default for Census {
     fn default() -> Self {
-        Self { unit: Weight::ZERO, scale: 1, total: 0, priorities: HashMap::new() }
+        Self { unit: Weight::ZERO, parts: 1, total: 0, priorities: HashMap::new() }
     }
 }

@@ -11,11 +11,15 @@ use crate::health::Weight;
 pub struct Member {
     /// The identity.
     pub id: BackendId,
-    /// The share of new flows; 0 means none.
+    /// The share of new flows, in [`parts`](Self::parts); 0 means none.
     pub weight: Weight,
-    /// The weight that counts as one where weights are laid out in points: what all configured
-    /// weights of the pool have in common. The same for all members, whoever of them is alive, so
-    /// that a backend that dies changes nothing for the others.
+    /// In how many parts of a configured weight weights are given: 1, or more while anybody starts
+    /// slowly. The same for all members. Of no matter to whoever only compares weights; a weight
+    /// that stands for a number, of flows or points, is to be divided by it.
+    pub parts: u16,
+    /// The configured weight that counts as one where weights are laid out in points: what all
+    /// configured weights of the pool have in common. The same for all members, whoever of them is
+    /// alive, so that a backend that dies changes nothing for the others.
     pub unit: Weight,
     /// A stable hash of the backend's name: hashing schedulers place the backend by it, so that
     /// directors which issued different identities still agree.
@@ -31,15 +35,4 @@ pub struct Member {
     pub zone: Option<Arc<str>>,
     /// The live counters.
     pub load: Arc<Load>,
-    /// How many times as large as configured all weights are, while somebody starts slowly.
-    pub(super) scale: u16,
-}
-
-impl Member {
-    /// The weight as a number of flows, for schedulers to whom it is one (`ovf`, `lblc`, `lblcr`):
-    /// as it is configured, however finely weights are given while somebody starts slowly.
-    #[inline]
-    pub fn capacity(&self) -> u32 {
-        u32::from(self.weight.value().div_ceil(self.scale.max(1)))
-    }
 }

@@ -116,6 +116,7 @@ impl<E> Pool<E> {
                 let view = Member {
                     id: backend.id(),
                     weight,
+                    parts: census.parts(),
                     unit: census.unit(),
                     place: stable_hash(backend.name().as_bytes()),
                     ketama_seed: ketama::seed(backend.name()),
@@ -123,7 +124,6 @@ impl<E> Pool<E> {
                     peers: census.at(backend.priority()),
                     zone: backend.zone().cloned(),
                     load: Arc::clone(backend.load()),
-                    scale: census.scale(),
                 };
                 (view, backend)
             })
@@ -246,13 +246,12 @@ impl<E> Pool<E> {
         }
     }
 
-    /// Whether this is a backend whose clients may come, but which has no room for them now.
-    pub(crate) fn is_full_home(&self, id: BackendId) -> bool {
-        self.position(id)
-            .is_some_and(|position| self.is_home(position) && self.members[position].load.is_full())
+    /// Whether those who belong to this backend are sent there, if it has room.
+    pub(crate) fn honours(&self, id: BackendId) -> bool {
+        self.position(id).is_some_and(|position| self.is_home(position))
     }
 
-    /// Whether clients who belong to a member may come.
+    /// Whether those who belong to a member may come.
     fn is_home(&self, position: usize) -> bool {
         !(self.moves_draining && self.members[position].weight.is_zero())
     }

@@ -43,7 +43,8 @@ impl Scheduler for Overflow {
 
     fn pick(&self, members: &[Member], flow: &Flow<'_>, _: &mut dyn Rng) -> Option<usize> {
         self.order.find(members, |member| {
-            member.load.active() <= member.capacity() && flow.may_use(member)
+            let flows = u64::from(member.load.active()) * u64::from(member.parts);
+            flows <= member.weight.into() && flow.may_use(member)
         })
     }
 }

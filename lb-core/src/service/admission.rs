@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
-use crate::backend::BackendId;
-use crate::backend::Lease;
+use crate::backend::{BackendId, Lease};
 use crate::director::Director;
 use crate::director::{Queue, Ticket};
 use crate::env::Env;

@@ -11,8 +11,7 @@ use tower_service::Service;
 
 use super::admission::{Admission, Patience, Refusal};
 use super::{BalanceError, Dispatch, Judge, Undelivered};
-use crate::backend::BackendId;
-use crate::backend::Reporter;
+use crate::backend::{BackendId, Reporter};
 use crate::director::Director;
 use crate::env::Env;
 use crate::flow::ClientKey;

@@ -150,12 +150,14 @@ pub struct VirtualServerConfig<E = SocketAddr> {
     /// Where flows go otherwise.
     pub sorry: Option<SorryServer<E>>,
     /// Over how long a backend that comes back takes on its share, from a sixteenth of it to the
-    /// whole. Default: it has it at once.
+    /// whole. One that is on its way when this changes goes on as it began. Default: it has it at
+    /// once.
     pub slow_start: Option<Duration>,
     /// The share of live backends, in percent, below which checks are no longer believed: when
     /// there are fewer of every [priority](BackendConfig::priority), those that are down get flows
     /// as well, as it is likelier that the checks are wrong than that so many are dead, and the few
-    /// that are left would not survive the load. Default 0: never.
+    /// that are left would not survive the load. Backends that are drained, in maintenance or not
+    /// checked yet do not count, and get nothing. Default 0: never.
     pub panic_below: u8,
     /// What becomes of the clients of backends that are being drained.
     pub draining_clients: DrainingClients,

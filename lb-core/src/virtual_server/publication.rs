@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::slow_start::STEPS;
+use super::slow_start::{STEPS, SlowStart};
 use super::status::Slot;
 use super::{Action, DrainingClients, Event, SorryMode, VirtualServer};
 use crate::backend::Backend;
 use crate::health::Weight;
 use crate::pool::Pool;
 use crate::quorum::{QuorumChange, Strength};
+use crate::scheduler::First;
 
 impl<E> VirtualServer<E> {
     /// Judges the quorum and lays out what is to be done: first publish, so that no script delays
@@ -18,8 +19,8 @@ impl<E> VirtualServer<E> {
     pub(super) fn settle(&mut self) {
         let strength = self.strength();
         let change = self.quorum.observe(strength);
-        self.note_service();
         self.note_panic(strength);
+        self.note_service();
         self.publish(strength);
         self.actions.extend(self.events.drain(..).map(Action::Notify));
         self.actions.extend(change.map(|change| {
@@ -34,13 +35,11 @@ impl<E> VirtualServer<E> {
 
     /// Whoever begins to serve beside others begins slowly.
     fn note_service(&mut self) {
-        let Some(now) = self.now else {
-            self.slots.iter_mut().for_each(|slot| slot.serves = slot.is_serving());
-            return;
-        };
-        let others = self.slots.iter().any(|slot| slot.serves);
+        let stays = |slot: &Slot<E>| slot.serves && slot.is_serving();
+        let slowly = SlowStart::of(self.now, self.policy.slow_start);
+        let slowly = slowly.filter(|_| self.slots.iter().any(stays));
         for slot in &mut self.slots {
-            slot.note_service(now, self.policy.slow_start, others);
+            slot.note_service(slowly, self.panics);
         }
     }
 
@@ -62,7 +61,9 @@ impl<E> VirtualServer<E> {
         }
         let below = u64::from(self.policy.panic_below);
         let panics = groups.values().any(|&(_, down)| down > 0)
-            && groups.values().all(|&(live, down)| live * 100 < below * (live + down))
+            && groups
+                .values()
+                .all(|&(live, down)| live + down == 0 || live * 100 < below * (live + down))
             && !self.is_sorry(strength);
         if panics != self.panics {
             self.panics = panics;
@@ -83,12 +84,14 @@ impl<E> VirtualServer<E> {
         if !self.replaced && self.is_published(&members, sorry.is_none()) {
             return;
         }
-        let census = self.census.clone().scaled(scale);
-        let mut pool = Pool::out_of(&census, members, &*self.scheduler)
+        let census = self.census.clone().in_parts(scale);
+        // The rotation is not the sorry server's: it goes on where it was afterwards. Nor is the
+        // scheduler, which may think that one of its weight has enough.
+        let scheduler = if sorry.is_some() { &First::new() } else { &*self.scheduler };
+        let mut pool = Pool::out_of(&census, members, scheduler)
             .numbered(self.published.generation() + 1)
             .moving_draining(self.policy.draining_clients == DrainingClients::Move);
         if sorry.is_some() {
-            // The rotation is not the sorry server's: it goes on where it was afterwards.
             pool = pool.without_affinity();
         } else {
             self.scheduler = Arc::clone(pool.scheduler());

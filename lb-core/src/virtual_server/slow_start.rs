@@ -16,9 +16,10 @@ pub(super) struct SlowStart {
 }
 
 impl SlowStart {
-    /// Begins now.
-    pub(super) const fn new(begun: Instant, lasts: Duration) -> Self {
-        Self { begun, lasts }
+    /// Begins now, if both are known.
+    pub(super) fn of(begun: Option<Instant>, lasts: Option<Duration>) -> Option<Self> {
+        let (begun, lasts) = begun.zip(lasts)?;
+        Some(Self { begun, lasts })
     }
 
     /// The parts of its share that it takes, from 1 to [`STEPS`].
@@ -37,7 +38,7 @@ impl SlowStart {
         let next = self.step(now) + 1;
         // Rounded up, so that the step has come when the time has.
         let after = (self.lasts.as_nanos() * u128::from(next)).div_ceil(STEPS.into());
-        (next <= STEPS).then(|| self.begun + nanoseconds(after))
+        self.begun.checked_add(nanoseconds(after)).filter(|_| next <= STEPS)
     }
 
     /// What it weighs now, in parts, if the whole is `weight`. At least one part, unless that is 0.

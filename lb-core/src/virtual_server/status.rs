@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::BackendConfig;
 use super::slow_start::{STEPS, SlowStart};
@@ -56,23 +56,18 @@ impl<E> Slot<E> {
         }
     }
 
-    /// Notes whether it takes new flows. If it comes to do so beside `others`, it begins slowly.
-    pub(super) fn note_service(
-        &mut self,
-        now: Instant,
-        slow_start: Option<Duration>,
-        others: bool,
-    ) {
+    /// Notes whether it takes new flows. If it comes to do so, and is cold, it does so `slowly`; in
+    /// a panic it has all of its share at once, and keeps it when its checks pass again.
+    pub(super) fn note_service(&mut self, slowly: Option<SlowStart>, panics: bool) {
         let serves = self.is_serving();
         if !serves {
             self.cold |= self.health.is_some();
             self.slow_start = None;
         } else if !self.serves {
-            let slow_start = slow_start.filter(|_| self.cold && others);
-            self.slow_start = slow_start.map(|lasts| SlowStart::new(now, lasts));
+            self.slow_start = slowly.filter(|_| self.cold);
             self.cold = true;
         }
-        self.serves = serves;
+        self.serves = serves || (panics && self.is_only_down());
     }
 
     /// On its way to its whole share.
@@ -97,7 +92,7 @@ impl<E> Slot<E> {
 
     /// Whether its checks alone keep it from taking flows.
     pub(super) fn is_only_down(&self) -> bool {
-        self.admin == Admin::Ready && self.health() == Some(Health::Down)
+        self.admin == Admin::Ready && !self.weight.is_zero() && self.health() == Some(Health::Down)
     }
 
     /// Whether it takes new flows.

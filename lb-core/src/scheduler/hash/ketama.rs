@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::points::Points;
-use super::ring::{halvings, in_order, points_of};
+use super::ring::{counts, in_order};
 use super::{Consistent, PROBES, rendezvous};
 use crate::pool::Member;
 
@@ -117,13 +117,12 @@ const fn crc32(mut crc: u32, bytes: &[u8]) -> u32 {
 
 impl Consistent for Ketama {
     fn over(&self, members: &[Member]) -> Self {
-        let weights = members.iter().map(|member| u64::from(member.weight));
-        let halvings = halvings(weights);
+        let counts = counts(members, |one| one.parts.into());
         let mut points = Vec::new();
         for index in in_order(members) {
             let member = &members[index as usize];
             let mut point = 0_u32;
-            for _ in 0..points_of(member.weight.into(), halvings) {
+            for _ in 0..counts[index as usize] {
                 point = !crc32(member.ketama_seed, &point.to_le_bytes());
                 points.push((point, index));
             }

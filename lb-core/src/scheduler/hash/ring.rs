@@ -82,24 +82,18 @@ impl Ring {
     }
 }
 
-/// How many times the points of members with these weights have to be halved.
-pub(super) fn halvings(weights: impl Iterator<Item = u64>) -> u32 {
-    let total: u64 = weights.sum();
+/// How many points each of the members owns: 160 for each `whole` in its weight; or half as many,
+/// and so on, so that all together are not too many; but at least one.
+pub(super) fn counts(members: &[Member], whole: impl Fn(&Member) -> u64) -> Vec<u32> {
+    let points =
+        |member: &Member| u64::from(member.weight) * POINTS_PER_WEIGHT / whole(member).max(1);
+    let total: u64 = members.iter().map(points).sum();
     let mut halvings = 0;
-    while (total * POINTS_PER_WEIGHT) >> halvings > MOST_POINTS {
+    while total >> halvings > MOST_POINTS {
         halvings += 1;
     }
-    halvings
-}
-
-/// How many points a member of this weight owns.
-pub(super) fn points_of(weight: u64, halvings: u32) -> u32 {
-    ((weight * POINTS_PER_WEIGHT) >> halvings).max(weight.min(1)) as u32
-}
-
-/// The weight in units, none below one.
-fn units(member: &Member) -> u64 {
-    u64::from(member.weight).div_ceil(u64::from(member.unit).max(1))
+    let least = |member: &Member| u64::from(member.weight).min(1);
+    members.iter().map(|one| (points(one) >> halvings).max(least(one)) as u32).collect()
 }
 
 /// The indices of all members, in the order of their places: canonical, so that directors also
@@ -112,11 +106,12 @@ pub(super) fn in_order(members: &[Member]) -> Vec<u32> {
 
 impl Consistent for Ring {
     fn over(&self, members: &[Member]) -> Self {
-        let (halvings, order) = (halvings(members.iter().map(units)), in_order(members));
+        let order = in_order(members);
+        let counts = counts(members, |one| u64::from(one.unit) * u64::from(one.parts));
         let points = order.iter().flat_map(|&index| {
             let member = &members[index as usize];
             let point = move |number| Point { place: member.place, number, index };
-            (0..points_of(units(member), halvings)).map(point)
+            (0..counts[index as usize]).map(point)
         });
         let mut ring = HashRing::new();
         ring.batch_add(points.collect());

@@ -33,10 +33,9 @@ const DESTINATIONS: usize = 16_384;
 /// Whether `member` has more flows than weight while somebody else who may take this one has less
 /// than half.
 fn is_overloaded(member: &Member, members: &[Member], flow: &Flow<'_>) -> bool {
-    let half_idle = |one: &Member| {
-        2 * u64::from(one.load.active()) < one.capacity().into() && flow.may_use(one)
-    };
-    member.load.active() > member.capacity() && members.iter().any(half_idle)
+    let flows = |one: &Member| u64::from(one.load.active()) * u64::from(one.parts);
+    let half_idle = |one: &Member| 2 * flows(one) < one.weight.into() && flow.may_use(one);
+    flows(member) > member.weight.into() && members.iter().any(half_idle)
 }
 
 /// A table of destinations, and the members that its numbers stand for.

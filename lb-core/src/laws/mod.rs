@@ -14,8 +14,9 @@
 //! | `survives the extremes` | no members, one, hundreds, all at weight 0, all at the largest: no panic, no overflow |
 //! | `picks only usable members` | an index into the members, its weight above 0, its backend not tried |
 //! | `refuses only when nobody is usable` | `None` says that there is nobody, and nothing else |
+//! | `passes over those that are full` | whoever has reached a limit gets nothing, neither from the scheduler, if the flow [minds limits](crate::Flow::minding_limits), nor through [`Pool::pick`](crate::Pool::pick); whoever has room gets it |
 //! | `minds every set of refusals` | both of these for every subset of the members as those tried |
-//! | `follows every change of membership` | both of these along any chain of rebuilds: backends come, go, come back, change weight and place |
+//! | `follows every change of membership` | both of these along any chain of rebuilds: backends come, go, come back, change weight, place, priority, zone and limits |
 //! | `leaves the old pool serving` | readers that still hold the previous pool get legal picks from it |
 //! | `repeats itself` | two instances with the same history and the same seed make the same picks |
 //! | `serves several threads at once` | all of this without a lock around it |
@@ -30,24 +31,27 @@
 //! That counters are left alone needs no law: a [`Member`](crate::pool::Member) gives no way to change
 //! them. Whether a scheduler is *fair* is its own matter, and for its own tests.
 
-use std::collections::BTreeMap;
+mod histories;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::env;
 use std::sync::Arc;
 use std::thread;
 
-use proptest::collection::vec;
-use proptest::prelude::{Just, Strategy, any};
-use proptest::prop_oneof;
+use proptest::prelude::{Just, Strategy};
 use proptest::test_runner::{Config, TestCaseError, TestCaseResult, TestRunner};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
-use crate::backend::Lease;
-use crate::backend::{Backend, BackendId};
+use crate::backend::{Backend, BackendId, Lease};
 use crate::flow::Flow;
 use crate::health::Weight;
 use crate::pool::Pool;
 use crate::scheduler::Scheduler;
+
+use histories::{History, Stage, extremes, history, refusals, stage};
+
+const DEFAULT_CASES: u32 = 64;
 
 /// Holds the schedulers that `make` makes to every law of this module, and never lets them refuse a
 /// flow that somebody could take.
@@ -96,6 +100,9 @@ fn hold_to_all(
     hold("survives the extremes", 1, &Just(extremes()), |history| play(make, &history, legal));
     hold("picks only usable members", many, &stage(), |stage| play(make, &first(stage), usable));
     hold(refusal, many, &stage(), |stage| play(make, &first(stage), needed));
+    hold("passes over those that are full", many, &history(), |history| {
+        full_are_passed_over(make, &history, legal)
+    });
     hold("minds every set of refusals", many, &refusals(), |stage| {
         play(make, &first(stage), legal)
     });
@@ -107,101 +114,6 @@ fn hold_to_all(
     hold("serves several threads at once", 1, &Just(()), |()| {
         threads_are_served(make, legal_in_a_crowd)
     });
-}
-
-/// What a scheduler lives through: memberships one after the other, with flows in each.
-#[derive(Clone, Debug)]
-struct History {
-    seed: u64,
-    stages: Vec<Stage>,
-}
-
-#[derive(Clone, Debug)]
-struct Stage {
-    /// Number and weight of each. Of two with one number the pool keeps the first.
-    members: Vec<(u32, u16)>,
-    attempts: Vec<Attempt>,
-}
-
-#[derive(Clone, Debug)]
-struct Attempt {
-    hash: u64,
-    tried: Vec<BackendId>,
-    /// Whether the flow is still there when the next one comes.
-    stays: bool,
-}
-
-const DEFAULT_CASES: u32 = 64;
-
-/// How many backends random histories are about: few, so that they come back.
-const CAST: u32 = 8;
-
-fn weight() -> impl Strategy<Value = u16> {
-    // The greatest weights make for long rebuilds with some schedulers: the extremes try them once.
-    prop_oneof![50 => 1_u16..10, 20 => Just(0), 1 => 10_u16..100]
-}
-
-fn attempt() -> impl Strategy<Value = Attempt> {
-    let tried = vec((0..CAST).prop_map(BackendId::new), 0..4);
-    // Some come again: there are schedulers that remember them.
-    let hash = prop_oneof![any::<u64>(), 0..4_u64];
-    (hash, tried, any::<bool>()).prop_map(|(hash, tried, stays)| Attempt { hash, tried, stays })
-}
-
-fn stage() -> impl Strategy<Value = Stage> {
-    (vec((0..CAST, weight()), 0..7), vec(attempt(), 0..20))
-        .prop_map(|(members, attempts)| Stage { members, attempts })
-}
-
-fn history() -> impl Strategy<Value = History> {
-    (any::<u64>(), vec(stage(), 1..6)).prop_map(|(seed, stages)| History { seed, stages })
-}
-
-/// Memberships at the edge of what there is, each with first and repeated attempts.
-fn extremes() -> History {
-    let all = |count: u32, weight: u16| (0..count).map(|number| (number, weight)).collect();
-    let one_among = |count, weight, other| {
-        let mut members: Vec<(u32, u16)> = all(count, other);
-        members[count as usize / 2].1 = weight;
-        members
-    };
-    let attempts = [vec![], vec![0], vec![1, 0], vec![7; 9]].into_iter().cycle().take(24);
-    let attempts: Vec<Attempt> = attempts
-        .map(|tried: Vec<u32>| tried.into_iter().map(BackendId::new).collect())
-        .zip([0, 1, u64::MAX, 1 << 63].into_iter().cycle())
-        .map(|(tried, hash)| Attempt { hash, tried, stays: true })
-        .collect();
-    let memberships = [
-        vec![],
-        all(1, 0),
-        all(1, 1),
-        all(1, u16::MAX),
-        all(2, u16::MAX),
-        all(300, 0),
-        all(300, 1),
-        all(300, u16::MAX),
-        one_among(3, 1, 0),
-        one_among(3, u16::MAX, 0),
-        one_among(3, u16::MAX, 1),
-        one_among(3, 1, u16::MAX),
-    ];
-    let stage = |members| Stage { members, attempts: attempts.clone() };
-    History { seed: 1, stages: memberships.map(stage).into() }
-}
-
-/// A membership, and every subset of it as those tried.
-fn refusals() -> impl Strategy<Value = Stage> {
-    (vec((0..CAST, weight()), 0..6), any::<u64>()).prop_map(|(members, hash)| {
-        let subset = |bits: usize| {
-            let chosen =
-                members.iter().enumerate().filter(move |(place, _)| bits >> place & 1 == 1);
-            chosen.map(|(_, &(number, _))| BackendId::new(number)).collect()
-        };
-        let attempts = (0..1 << members.len())
-            .map(|bits| Attempt { hash, tried: subset(bits), stays: false })
-            .collect();
-        Stage { members, attempts }
-    })
 }
 
 /// A pick that is looked at.
@@ -230,6 +142,33 @@ fn play(
     })
 }
 
+/// The same with flows that mind limits, and through the pool; some of those that stay end.
+fn full_are_passed_over(
+    make: &dyn Fn() -> Arc<dyn Scheduler>,
+    history: &History,
+    mut law: impl FnMut(&Pick<'_>) -> TestCaseResult,
+) -> TestCaseResult {
+    rebuilds(make, history, |pool, stage, rng| {
+        let mut staying = VecDeque::new();
+        for attempt in &stage.attempts {
+            let flow = Flow::new(attempt.hash).retried(&attempt.tried);
+            let minding = flow.minding_limits();
+            let choice = pool.scheduler().pick(pool.members(), &minding, rng);
+            law(&Pick { pool: &pool, flow: minding, choice })?;
+            let backend = pool.pick(&flow, rng).ok();
+            let choice = backend.and_then(|backend| {
+                pool.members().iter().position(|member| member.id == backend.id())
+            });
+            law(&Pick { pool: &pool, flow: minding, choice })?;
+            staying.extend(backend.and_then(Lease::try_new));
+            if !attempt.stays {
+                staying.pop_front();
+            }
+        }
+        Ok(())
+    })
+}
+
 /// Takes a fresh scheduler through the memberships of `history`.
 fn rebuilds(
     make: &dyn Fn() -> Arc<dyn Scheduler>,
@@ -240,11 +179,12 @@ fn rebuilds(
     let mut known = BTreeMap::new();
     let mut scheduler = make();
     for stage in &history.stages {
-        let members = stage.members.iter().map(|&(number, weight)| {
-            let backend = known.entry(number).or_insert_with(|| {
-                Arc::new(Backend::new(BackendId::new(number), format!("backend {number}"), ()))
+        let members = stage.members.iter().map(|role| {
+            let number = role.number;
+            let backend: &Backend<()> = known.entry(number).or_insert_with(|| {
+                Backend::new(BackendId::new(number), format!("backend {number}"), ())
             });
-            (Arc::clone(backend), Weight::new(weight))
+            (Arc::new(role.given_to(backend)), Weight::new(role.weight))
         });
         let pool = Pool::new(members.collect::<Vec<_>>(), &*scheduler);
         scheduler = Arc::clone(pool.scheduler());
@@ -264,6 +204,9 @@ fn usable(pick: &Pick<'_>) -> TestCaseResult {
     }
     if pick.flow.has_tried(chosen.id) {
         return broken(pick, format!("picked {}, which refused the flow", chosen.id));
+    }
+    if !pick.flow.any_will_do() && chosen.load.is_full() {
+        return broken(pick, format!("picked {}, which is full", chosen.id));
     }
     Ok(())
 }
