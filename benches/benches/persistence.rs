@@ -13,10 +13,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lb_core::{
-    Algorithm, Backend, BackendId, Director, HashSeed, PersistenceConfig, PersistenceTable, Pool,
-    Weight,
-};
+use lb_core::backend::BackendId;
+use lb_core::persistence::{HashSeed, PersistenceConfig};
+use lb_core::{Algorithm, Backend, Director, PersistenceTable, Pool, Weight};
 use lru::LruCache;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};

@@ -11,10 +11,9 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use lb_core::{
-    Action, Algorithm, BackendConfig, BackendId, Director, Health, VirtualServer,
-    VirtualServerConfig,
-};
+use lb_core::backend::BackendId;
+use lb_core::virtual_server::{Action, BackendConfig, VirtualServerConfig};
+use lb_core::{Algorithm, Director, Health, VirtualServer};
 
 use support::{Contender, measure, print};
 

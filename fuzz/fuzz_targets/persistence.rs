@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use fuzz::arbitrary::{self, Arbitrary};
-use lb_core::{BackendId, PersistenceTable};
+use lb_core::PersistenceTable;
+use lb_core::backend::BackendId;
 
 fuzz::target!(|script: Script| script.run());
 
@@ -91,6 +92,8 @@ impl Script {
         let mut model = Model { timeout, capacity: capacity.get(), entries: Vec::new() };
         let mut now = 1000;
         for step in self.steps {
+            // Further apart than a grain (half a second here), so that the order of use is exact.
+            now += 1;
             match step {
                 Step::Expire => {
                     table.handle_timeout(at(now));
@@ -103,8 +106,6 @@ impl Script {
                     // Takes their room back, which is not done at once.
                     table.handle_timeout(at(now));
                     model.entries.retain(|entry| entry.2 > now);
-                    // A forgetting takes a millisecond of the table's time.
-                    now += 1;
                 }
                 Step::Get { key } => look_up(&mut table, &mut model, now, 0, key),
                 Step::Insert { key, backend } => {

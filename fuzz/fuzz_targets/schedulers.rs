@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use fuzz::arbitrary::{self, Arbitrary};
-use lb_core::{Algorithm, Backend, BackendId, Flow, Lease, NoBackend, Pool, Weight};
+use lb_core::backend::BackendId;
+use lb_core::pool::NoBackend;
+use lb_core::{Algorithm, Backend, Flow, Lease, Pool, Weight};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 

@@ -5,10 +5,13 @@ use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use fuzz::arbitrary::{self, Arbitrary};
-use lb_core::{
-    Action, Admin, Algorithm, BackendConfig, BackendId, Event, Health, QuorumRule, ReportedWeight,
-    SorryMode, SorryServer, VirtualServer, VirtualServerConfig, Weight,
+use lb_core::backend::BackendId;
+use lb_core::health::{Admin, ReportedWeight};
+use lb_core::quorum::QuorumRule;
+use lb_core::virtual_server::{
+    Action, BackendConfig, Event, SorryMode, SorryServer, VirtualServerConfig,
 };
+use lb_core::{Algorithm, Health, VirtualServer, Weight};
 
 fuzz::target!(|script: Script| script.run());
 

@@ -1,5 +1,6 @@
 //! What everything is like now: the one description that `/status`, `/metrics` and the demo show.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::Serialize;
@@ -24,10 +25,18 @@ pub struct VirtualServerStatus {
     pub quorum: QuorumStatus,
     /// Whether clients are sent to the sorry server.
     pub sorry: bool,
+    /// Whether so few backends live that their checks are not believed, and all get connections.
+    pub panic: bool,
+    /// Clients that wait because every backend is full. Absent if they are not to wait.
+    pub queue: Option<QueueStatus>,
     /// Connections that clients opened.
     pub accepted_total: u64,
     /// Connections that were reset because no backend took them.
     pub refused_total: u64,
+    /// The same by [reason](crate::tcp::RefusalReason): every one, also if it never happened.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// Connections that clients reset before a backend had taken them.
+    pub abandoned_total: u64,
     /// Connections that are open now.
     pub open_connections: u64,
     /// Clients that are remembered.
@@ -50,6 +59,15 @@ pub struct QuorumStatus {
     pub required: u64,
 }
 
+/// The queue of a virtual server.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct QueueStatus {
+    /// How many wait now.
+    pub length: usize,
+    /// How many may.
+    pub limit: usize,
+}
+
 /// One backend.
 #[derive(Clone, Debug, Serialize)]
 pub struct BackendReport {
@@ -57,12 +75,24 @@ pub struct BackendReport {
     pub address: SocketAddr,
     /// `warming`, `up`, `down`, `drain` or `maintenance`.
     pub state: &'static str,
+    /// Whether it has so many connections that it takes no others until some have ended.
+    pub full: bool,
     /// The effective weight.
     pub weight: u16,
+    /// While it starts slowly, how many percent of its weight it has; else absent.
+    pub slow_start_percent: Option<u8>,
+    /// Its group: 0 is tried first.
+    pub priority: u8,
+    /// Where it is.
+    pub zone: Option<String>,
+    /// How many connections it takes at once; absent if there is no limit.
+    pub max_connections: Option<u32>,
     /// Connections that are open now.
     pub active_connections: u32,
     /// Connections ever assigned.
     pub connections_total: u64,
+    /// Connections that it did not take, or ended before it had said anything.
+    pub failures_total: u64,
     /// Bytes that clients sent to it.
     pub bytes_in: u64,
     /// Bytes that it sent to clients.

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use lb_bins::config::{
-    Check, CheckKind, Command, Config, Initial, Md5, Quorum, SorryMode, StatusRange,
+    Check, CheckKind, Command, Config, HashKey, Initial, Md5, Queue, Quorum, SorryMode, StatusRange,
 };
 use lb_core::Weight;
+use lb_core::virtual_server::DrainingClients;
 
 fn parse(text: &str) -> Config {
     match Config::parse("test.toml", text) {
@@ -30,19 +31,57 @@ fn the_least_configuration() {
     let [server] = config.virtual_servers.as_slice() else { panic!("{config}") };
     assert_eq!(server.name, "[::1]:8000");
     assert_eq!(server.scheduler.name(), "wlc");
+    assert_eq!((server.hash_key, server.bounded, &server.zone), (HashKey::Source, None, &None));
+    assert_eq!((server.spill_below, server.panic_below, server.slow_start), (0, 0, None));
+    assert_eq!((server.queue, server.draining_clients), (None, DrainingClients::Keep));
     assert_eq!(server.quorum, Quorum::Weight { quorum: 1, hysteresis: 0 });
     assert_eq!((server.sorry_server, server.sorry_mode), (None, SorryMode::Quorum));
     let persistence = server.persistence.unwrap();
     assert_eq!(persistence.timeout, Duration::from_secs(360));
     assert_eq!((persistence.granularity, persistence.capacity), (64, 65_536));
+    assert_eq!(persistence.min_age, Duration::ZERO);
     assert_eq!((&server.on_quorum_up, &server.on_quorum_down), (&None, &None));
     assert_eq!(server.connect_timeout, Duration::from_secs(5));
     assert_eq!(server.drain_timeout, Duration::from_secs(30));
     assert_eq!(server.retries, 3);
     let [backend] = server.backends.as_slice() else { panic!("{config}") };
-    assert_eq!(backend.weight, Weight::ONE);
+    assert_eq!((backend.weight, backend.priority, &backend.zone), (Weight::ONE, 0, &None));
+    assert_eq!(
+        (backend.max_connections, backend.u_threshold, backend.l_threshold),
+        (None, None, None)
+    );
     assert!(backend.checks.is_empty());
     assert!(config.to_string().contains("check = \"none\" # always up\n"));
+}
+
+#[test]
+fn the_least_queue() {
+    let config = parse(
+        r#"
+        [[virtual_server]]
+        listen = "127.0.0.1:8000"
+        queue = {}
+        backend = [{ address = "127.0.0.1:9001", max_connections = 1 }]
+        "#,
+    );
+    let expected = Queue { length: 100, timeout: Duration::from_secs(5) };
+    assert_eq!(config.virtual_servers[0].queue, Some(expected));
+}
+
+#[test]
+fn a_factor_is_what_was_written() {
+    for (written, hundredths) in [("1.01", 101), ("1.5", 150), ("2", 200), ("1_0.25", 1025)] {
+        let config = parse(&format!(
+            r#"
+            [[virtual_server]]
+            listen = "127.0.0.1:8000"
+            scheduler = "mh"
+            bounded = {written}
+            backend = [{{ address = "127.0.0.1:9001" }}]
+            "#
+        ));
+        assert_eq!(config.virtual_servers[0].bounded, Some(hundredths), "{written}");
+    }
 }
 
 #[test]

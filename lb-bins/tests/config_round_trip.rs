@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use lb_bins::config::{
-    Backend, Check, CheckKind, Command, Config, Initial, Md5, Persistence, Quorum, SorryMode,
-    StatusRange, VirtualServer,
+    Backend, Check, CheckKind, Command, Config, HashKey, Initial, Md5, Persistence, Queue, Quorum,
+    SorryMode, StatusRange, VirtualServer,
 };
+use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
 use proptest::collection::vec;
 use proptest::option;
@@ -74,10 +76,32 @@ fn check() -> impl Strategy<Value = Check> {
     )
 }
 
+/// A maximum, and thresholds in their order.
+fn limits() -> impl Strategy<Value = [Option<NonZeroU32>; 3]> {
+    let limit = || 1..=1_000_000_000_u32;
+    (option::of(limit()), option::of((limit(), option::of(limit())))).prop_map(
+        |(max, thresholds)| {
+            let (upper, lower) = thresholds.unzip();
+            let lower = lower.flatten().zip(upper).map(|(lower, upper)| lower.min(upper));
+            [max, upper, lower].map(|limit| limit.and_then(NonZeroU32::new))
+        },
+    )
+}
+
+/// Any name that is one.
+fn zone() -> impl Strategy<Value = Option<String>> {
+    option::of(any::<String>().prop_map(|name| name + "a"))
+}
+
 fn backends() -> impl Strategy<Value = Vec<Backend>> {
-    let several = vec((any::<u16>(), vec(check(), 0..3), any::<bool>()), 1..5);
+    type Place = (u8, Option<String>, [Option<NonZeroU32>; 3]);
+    let place = (any::<u8>(), zone(), limits());
+    let several = vec((any::<u16>(), place, vec(check(), 0..3), any::<bool>()), 1..5);
     (several, vec(check(), 0..3), any::<bool>()).prop_map(|(several, shared, alike)| {
-        let backend = |(index, (weight, own, v6)): (usize, (u16, Vec<Check>, bool))| Backend {
+        let backend = |(index, (weight, (priority, zone, limits), own, v6)): (
+            usize,
+            (u16, Place, Vec<Check>, bool),
+        )| Backend {
             address: if v6 {
                 format!("[::1]:{}", 9000 + index)
             } else {
@@ -86,6 +110,11 @@ fn backends() -> impl Strategy<Value = Vec<Backend>> {
             .parse()
             .unwrap(),
             weight: Weight::new(weight),
+            priority,
+            zone,
+            max_connections: limits[0],
+            u_threshold: limits[1],
+            l_threshold: limits[2],
             checks: own,
         };
         let mut backends: Vec<_> = several.into_iter().enumerate().map(backend).collect();
@@ -116,6 +145,45 @@ fn quorum(backends: &[Backend]) -> impl Strategy<Value = Quorum> + use<> {
     ]
 }
 
+/// What goes around a scheduler, and what before it.
+#[derive(Clone, Debug)]
+struct Around {
+    hash_key: HashKey,
+    bounded: Option<u32>,
+    zone: Option<String>,
+    spill_below: u8,
+    panic_below: u8,
+    slow_start: Option<Duration>,
+    queue: Option<Queue>,
+    draining_clients: DrainingClients,
+}
+
+fn around() -> impl Strategy<Value = Around> {
+    let words = (
+        prop_oneof![Just(HashKey::Source), Just(HashKey::SourcePort)],
+        prop_oneof![Just(DrainingClients::Keep), Just(DrainingClients::Move)],
+    );
+    let numbers = (option::of(101..=10_000_u32), 0..=100_u8, 0..=100_u8);
+    let queue =
+        (1..=1_000_000_u32, duration()).prop_map(|(length, timeout)| Queue { length, timeout });
+    (words, numbers, zone(), option::of(duration()), option::of(queue)).prop_map(
+        |(words, numbers, zone, slow_start, queue)| {
+            let ((hash_key, draining_clients), (bounded, spill_below, panic_below)) =
+                (words, numbers);
+            Around {
+                hash_key,
+                bounded,
+                zone,
+                spill_below,
+                panic_below,
+                slow_start,
+                queue,
+                draining_clients,
+            }
+        },
+    )
+}
+
 fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
     let port = 8000 + u16::try_from(index).unwrap();
     let balancing = (
@@ -124,29 +192,40 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
         0..Algorithm::ALL.len(),
         option::of(address(9999)),
         prop_oneof![Just(SorryMode::Last), Just(SorryMode::Quorum)],
-        option::of((duration(), 1..=32_u8, 1..=1_u32 << 24)),
+        option::of((duration(), 1..=32_u8, 1..=1_u32 << 24, duration())),
     );
     let limits = (duration(), prop_oneof![Just(Duration::ZERO), duration()], any::<u8>());
     let hooks = (option::of(command()), option::of(command()));
     let backends = backends().prop_flat_map(|backends| (quorum(&backends), Just(backends)));
-    (balancing, limits, hooks, backends).prop_map(move |(balancing, limits, hooks, backends)| {
+    let all = (balancing, around(), limits, hooks, backends);
+    all.prop_map(move |(balancing, around, limits, hooks, backends)| {
         let (name, listen, scheduler, sorry_server, sorry_mode, persistence) = balancing;
         let (connect_timeout, drain_timeout, retries) = limits;
         let (on_quorum_up, on_quorum_down) = hooks;
         let (quorum, backends) = backends;
+        let scheduler = Algorithm::ALL[scheduler];
         VirtualServer {
             // The number makes it unique.
             name: format!("{name}{index}"),
             listen,
-            scheduler: Algorithm::ALL[scheduler],
+            scheduler,
+            hash_key: around.hash_key,
+            bounded: around.bounded.filter(|_| scheduler.bounded(Default::default()).is_some()),
+            zone: around.zone,
+            spill_below: around.spill_below,
+            panic_below: around.panic_below,
+            slow_start: around.slow_start,
+            queue: around.queue,
             quorum,
             sorry_server,
             sorry_mode,
-            persistence: persistence.map(|(timeout, granularity, capacity)| Persistence {
+            persistence: persistence.map(|(timeout, granularity, capacity, min_age)| Persistence {
                 timeout,
                 granularity,
                 capacity,
+                min_age,
             }),
+            draining_clients: around.draining_clients,
             on_quorum_up,
             on_quorum_down,
             connect_timeout,

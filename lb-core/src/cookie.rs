@@ -114,7 +114,7 @@ pub struct StickyCookie {
 }
 
 impl StickyCookie {
-    /// Where its bearer belongs: the [`Member::place`](crate::Member::place) of the backend, which is the stable
+    /// Where its bearer belongs: the [`Member::place`](crate::pool::Member::place) of the backend, which is the stable
     /// hash of its name and the same on every balancer.
     pub const fn place(&self) -> u64 {
         self.place

@@ -10,7 +10,8 @@ use rand::Rng;
 ///
 /// ```
 /// use std::{cell::RefCell, future::{Pending, pending}, rc::Rc, time::Instant};
-/// use lb_core::{Env, rand::{Rng, SeedableRng, rngs::StdRng}};
+/// use rand::{Rng, SeedableRng, rngs::StdRng};
+/// use lb_core::env::Env;
 ///
 /// /// Time stands still and chance repeats itself: for tests.
 /// #[derive(Clone)]
@@ -38,7 +39,7 @@ pub trait Env: Clone {
     /// The time.
     fn now(&self) -> Instant;
 
-    /// Wakes the caller at `deadline`: how flows that wait in a [queue](crate::QueueConfig) learn
+    /// Wakes the caller at `deadline`: how flows that wait in a [queue](crate::director::QueueConfig) learn
     /// that they have waited long enough.
     fn sleep_until(&self, deadline: Instant) -> Self::Sleep;
 

@@ -5,12 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
 use crate::backend::BackendId;
-use crate::member::Member;
+use crate::pool::Member;
 
 /// What a [`Scheduler`](crate::Scheduler) may know about one connection or request.
 ///
 /// ```
-/// use lb_core::{ClientKey, Flow};
+/// use lb_core::flow::ClientKey;
+/// use lb_core::Flow;
 /// use std::net::IpAddr;
 ///
 /// let client: IpAddr = "192.0.2.7".parse()?;
@@ -166,7 +167,7 @@ impl ClientKey for () {
 /// `persistence_granularity`.
 ///
 /// ```
-/// use lb_core::Granularity;
+/// use lb_core::flow::Granularity;
 ///
 /// let office = Granularity::new(24);
 /// assert_eq!(office.network("192.0.2.7".parse()?), office.network("192.0.2.200".parse()?));

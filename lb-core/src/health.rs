@@ -81,7 +81,8 @@ impl fmt::Display for Weight {
 /// by adding to the last one, so a missed report cannot leave a remainder behind.
 ///
 /// ```
-/// use lb_core::{ReportedWeight, Weight};
+/// use lb_core::health::ReportedWeight;
+/// use lb_core::Weight;
 ///
 /// let base = Weight::new(100);
 /// let none = ReportedWeight::NONE;

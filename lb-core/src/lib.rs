@@ -3,9 +3,8 @@
 //!
 //! ```
 //! use std::{net::{IpAddr, SocketAddr}, sync::Arc, time::Instant};
-//! use lb_core::{
-//!     Action, Algorithm, BackendConfig, Director, Health, VirtualServer, VirtualServerConfig,
-//! };
+//! use lb_core::virtual_server::{Action, BackendConfig, VirtualServerConfig};
+//! use lb_core::{Algorithm, Director, Health, VirtualServer};
 //! use rand::{SeedableRng, rngs::StdRng};
 //!
 //! // The control plane: one owner, which says what it learns and does what it is told.
@@ -82,8 +81,9 @@
 //! # Panics and errors
 //!
 //! No configuration, verdict, key or weight makes this crate panic. What cannot be done is an error
-//! with the numbers to act on, one type per operation: [`ConfigError`], [`NoBackend`],
-//! [`QuorumError`], [`UnknownAlgorithm`]. A panic is a bug.
+//! with the numbers to act on, one type per operation: [`ConfigError`](virtual_server::ConfigError),
+//! [`NoBackend`](pool::NoBackend), [`QuorumError`](quorum::QuorumError),
+//! [`UnknownAlgorithm`](scheduler::UnknownAlgorithm). A panic is a bug.
 //!
 //! # Features
 //!
@@ -99,55 +99,36 @@
 
 #![forbid(unsafe_code)]
 
-mod backend;
+pub mod backend;
 #[cfg(feature = "cookie")]
 pub mod cookie;
-mod director;
-mod env;
-mod estimate;
-mod flow;
+pub mod director;
+pub mod env;
+pub mod flow;
 #[cfg(all(any(doc, doctest), feature = "service", feature = "system"))]
 pub mod guide;
-mod health;
+pub mod health;
 #[cfg(feature = "laws")]
 pub mod laws;
-mod lease;
-mod limits;
-mod load;
-mod member;
 #[cfg(all(test, lb_loom))]
 mod model;
-mod persistence;
-mod pool;
-mod queue;
-mod quorum;
+pub mod persistence;
+pub mod pool;
+pub mod quorum;
 pub mod scheduler;
 #[cfg(feature = "service")]
 pub mod service;
 mod sync;
-mod virtual_server;
+pub mod virtual_server;
 
-pub use backend::{Backend, BackendId};
-pub use director::{Director, QueueConfig};
-pub use env::Env;
-#[cfg(feature = "system")]
-pub use env::SystemEnv;
-#[cfg(feature = "tokio")]
-pub use env::{TokioEnv, TokioSleep};
-pub use flow::{ClientKey, Flow, Granularity, stable_hash};
-pub use health::{Admin, Health, ReportedWeight, Weight};
-pub use lease::{Lease, Outcome};
-pub use limits::{Limits, LimitsError};
-pub use load::Load;
-pub use member::Member;
-pub use persistence::{
-    HashSeed, PersistenceConfig, PersistenceTable, Replicated, SeededHasher, Stamp, Update,
-};
-pub use pool::{Census, NoBackend, Pool};
-pub use quorum::{Quorum, QuorumChange, QuorumError, QuorumRule, Strength};
-pub use rand;
-pub use scheduler::{Algorithm, Scheduler, UnknownAlgorithm};
-pub use virtual_server::{
-    Action, BackendConfig, BackendState, BackendStatus, ConfigError, DrainingClients, Event,
-    SorryMode, SorryServer, VirtualServer, VirtualServerConfig,
-};
+pub use rand::rand_core;
+
+pub use backend::{Backend, Lease};
+pub use director::Director;
+pub use flow::Flow;
+pub use health::{Health, Weight};
+pub use persistence::PersistenceTable;
+pub use pool::Pool;
+pub use quorum::Quorum;
+pub use scheduler::{Algorithm, Scheduler};
+pub use virtual_server::VirtualServer;

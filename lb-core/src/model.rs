@@ -2,16 +2,15 @@
 //! other's way: `RUSTFLAGS='--cfg lb_loom' cargo test -p lb-core --lib --release model`.
 
 use std::future::poll_fn;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::task::Poll;
 
 use loom::future::block_on;
 use loom::thread;
 
-use crate::limits::Limits;
-use crate::load::Load;
-use crate::queue::Queue;
+use crate::backend::{Limits, Load};
+use crate::director::{Queue, QueueConfig};
 
 fn limits(max: u32) -> Limits {
     Limits::NONE.at_most(NonZeroU32::new(max).unwrap())
@@ -35,6 +34,12 @@ fn explore(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
     builder.check(model);
+}
+
+fn line_of_two() -> Arc<Queue> {
+    let queue = Queue::default();
+    queue.set(Some(QueueConfig::new(NonZeroUsize::new(2).unwrap())));
+    Arc::new(queue)
 }
 
 /// Lets three threads do the same.
@@ -86,8 +91,14 @@ fn limits_that_change_meanwhile_leave_nothing_behind() {
         load.limit(thresholds(1, 1));
         leaves.join().unwrap();
         assert_eq!((load.active(), load.is_full()), (0, false));
+    });
+    explore(|| {
+        let load = load(thresholds(1, 1));
+        let other = Arc::clone(&load);
+        let enters = thread::spawn(move || other.try_enter());
         load.limit(Limits::NONE);
-        assert!(load.try_enter());
+        assert!(enters.join().unwrap());
+        assert!(!load.is_full(), "by limits that there are no more");
     });
 }
 
@@ -115,7 +126,7 @@ async fn wait(load: &Load, queue: &Arc<Queue>) {
 fn nobody_waits_beside_a_free_place() {
     explore(|| {
         let load = load(limits(1));
-        let queue = Arc::new(Queue::new(2));
+        let queue = line_of_two();
         load.enter();
         let (other_load, other_queue) = (Arc::clone(&load), Arc::clone(&queue));
         let leaves = thread::spawn(move || {
@@ -133,7 +144,7 @@ fn nobody_waits_beside_a_free_place() {
 fn two_who_wait_are_both_served() {
     explore(|| {
         let load = load(limits(1));
-        let queue = Arc::new(Queue::new(2));
+        let queue = line_of_two();
         let waiter = |load: Arc<Load>, queue: Arc<Queue>| {
             move || {
                 block_on(wait(&load, &queue));

@@ -14,7 +14,8 @@ pub struct Strength {
 /// From which strength on a virtual server counts as up, and below which as down.
 ///
 /// ```
-/// use lb_core::{Quorum, QuorumRule, Strength};
+/// use lb_core::quorum::{QuorumRule, Strength};
+/// use lb_core::Quorum;
 ///
 /// let weight = |weight| Strength { weight, alive: 1, configured: 1 };
 /// let mut quorum = Quorum::new(QuorumRule::new(30, 2)?);
@@ -22,7 +23,7 @@ pub struct Strength {
 /// assert!(quorum.observe(weight(32)).is_some());
 /// assert!(quorum.observe(weight(28)).is_none()); // still: down at 27
 /// assert!(quorum.observe(weight(27)).is_some());
-/// # Ok::<(), lb_core::QuorumError>(())
+/// # Ok::<(), lb_core::quorum::QuorumError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct QuorumRule {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use lb_core::SystemEnv;
+use lb_core::env::SystemEnv;
 use lb_core::service::{Balance, BalanceError, BalanceLayer, Dispatch, Undelivered};
 use lb_core::{Algorithm, Director};
 use tower::hedge::Hedge;

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use lb_core::{Algorithm, Backend, BackendId, Director, Lease, Pool, Scheduler, Weight};
+use lb_core::backend::BackendId;
+use lb_core::{Algorithm, Backend, Director, Lease, Pool, Scheduler, Weight};
 use support::{seeded, start};
 
 const READERS: u64 = 3;

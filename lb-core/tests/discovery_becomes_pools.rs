@@ -15,16 +15,17 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::stream;
-use lb_core::rand::Rng;
+use lb_core::backend::BackendId;
+use lb_core::health::Admin;
+use lb_core::pool::{Member, NoBackend};
 use lb_core::service::{Balance, Discovery, DiscoveryError};
-use lb_core::{
-    Admin, Algorithm, BackendConfig, BackendId, BackendState, ConfigError, Director, Event, Flow,
-    Health, Lease, Member, NoBackend, Pool, Scheduler, Weight,
-};
+use lb_core::virtual_server::{BackendConfig, BackendState, ConfigError, Event};
+use lb_core::{Algorithm, Director, Flow, Health, Lease, Pool, Scheduler, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest,
 };
+use rand::Rng;
 use tower::discover::{Change, Discover, ServiceList};
 use tower::{Service, service_fn};
 use tower_test::mock;

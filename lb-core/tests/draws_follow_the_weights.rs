@@ -7,10 +7,10 @@ mod support;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use lb_core::backend::{BackendId, Limits};
+use lb_core::pool::Census;
 use lb_core::scheduler::{Priorities, Zones};
-use lb_core::{
-    Algorithm, Backend, BackendId, Census, Flow, Lease, Limits, Pool, Scheduler, Weight,
-};
+use lb_core::{Algorithm, Backend, Flow, Lease, Pool, Scheduler, Weight};
 use support::{index, pool, seeded};
 
 /// The most that chi-square may be, with a probability of 10⁻⁶, by degrees of freedom.

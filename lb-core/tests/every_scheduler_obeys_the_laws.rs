@@ -8,9 +8,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lb_core::rand::Rng;
+use lb_core::pool::Member;
 use lb_core::scheduler::{LoadFactor, Priorities, Subset, Zones};
-use lb_core::{Algorithm, Flow, Member, Scheduler, laws};
+use lb_core::{Algorithm, Flow, Scheduler, laws};
+use rand::Rng;
 
 macro_rules! obey {
     ($($name:ident: $algorithm:ident),+ $(,)?) => {

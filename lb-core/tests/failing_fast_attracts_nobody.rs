@@ -8,8 +8,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
-use lb_core::rand::{Rng, RngExt};
-use lb_core::{Algorithm, Director, Lease, Outcome};
+use lb_core::backend::Outcome;
+use lb_core::{Algorithm, Director, Lease};
+use rand::{Rng, RngExt};
 use support::{pool, seeded, start};
 
 const LOOK_AT_LOAD: [Algorithm; 7] = [

@@ -2,7 +2,8 @@
 
 mod support;
 
-use lb_core::{Algorithm, BackendId, Flow};
+use lb_core::backend::BackendId;
+use lb_core::{Algorithm, Flow};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 use support::{Zeros, index, pool};

@@ -15,17 +15,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use lb_core::rand::Rng;
-use lb_core::rand::rngs::Xoshiro256PlusPlus;
+use lb_core::backend::{BackendId, Limits};
+use lb_core::director::QueueConfig;
+use lb_core::env::Env;
+use lb_core::pool::{Census, Member, NoBackend};
 use lb_core::service::{Balance, BalanceError, Dispatch, Undelivered};
-use lb_core::{
-    Algorithm, Backend, BackendId, Census, Director, Env, Lease, Limits, NoBackend, Pool,
-    QueueConfig, Weight,
-};
+use lb_core::{Algorithm, Backend, Director, Flow, Lease, Pool, Scheduler, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert_eq, proptest};
 use proptest::prop_oneof;
 use proptest::test_runner::TestCaseResult;
+use rand::Rng;
+use rand::rngs::Xoshiro256PlusPlus;
 use tower::Service;
 
 /// A clock that is set by hand, with alarms.
@@ -336,6 +337,82 @@ fn who_cannot_use_a_place_lets_the_next_one_have_it() {
     assert_eq!(run.backends.admitted(), [first, second, third]);
     run.end(0, Ok(()));
     assert_eq!(run.backends.admitted(), [first, second, third, first]);
+}
+
+#[test]
+fn a_flow_that_was_refused_waits_no_longer_in_all() {
+    let mut run = Run::new(&[1], 5);
+    let (_first, second) = (run.flow(), run.flow());
+    run.advance(TIMEOUT / 2);
+    // Its turn comes, its backend refuses it, and it has tried everybody.
+    let members = support::alphabet(&[1, 1]).into_iter().zip([&1, &1]).map(limited);
+    let pool = Pool::new(members.collect::<Vec<_>>(), &*Algorithm::First.scheduler());
+    let other = Arc::clone(&pool.backends()[1]);
+    let kept = Lease::new(other);
+    run.director.publish(Arc::new(pool));
+    run.run();
+    assert_eq!(run.backends.admitted(), [0, 1]);
+    run.backends.visits().last().unwrap().end(Err(()));
+    run.run();
+    assert_eq!(run.director.queued(), 1, "the other one is full");
+    run.advance(TIMEOUT / 2);
+    assert!(matches!(run.outcome(second), Err(BalanceError::Exhausted { attempts: 1, .. })));
+    drop(kept);
+}
+
+#[test]
+fn a_wait_without_end_does_not_overflow() {
+    let mut run = Run::new(&[1], 5);
+    let for_ever = QueueConfig::new(NonZeroUsize::MIN).timeout(Duration::MAX);
+    run.director.set_queue(Some(for_ever));
+    run.flows(0..2);
+    run.advance(Duration::from_secs(1_000_000));
+    assert_eq!(run.director.queued(), 1);
+}
+
+#[test]
+fn limits_that_a_pool_does_not_know_yet_hold_all_the_same() {
+    for algorithm in Algorithm::ALL {
+        let members = support::alphabet(&[1, 1]);
+        let pool = Pool::new(members.clone(), &*algorithm.scheduler());
+        // A new configuration limits the same backends before its pool is published.
+        let kept: Vec<_> = members.iter().map(|(one, _)| Lease::new(Arc::clone(one))).collect();
+        let [first, second] = [0, 1].map(|at: usize| Arc::clone(&members[at].0));
+        let _ = first.with_endpoint(()).limited(Limits::NONE.at_most(NonZeroU32::MIN));
+        let director = Director::<u64, ()>::new(pool);
+        let mut rng = support::seeded(1);
+        for flow in 0..20 {
+            let lease = director.assign(support::start(), &flow, &[], &mut rng).unwrap();
+            assert_eq!(lease.name(), second.name(), "{algorithm}");
+        }
+        let _ = second.with_endpoint(()).limited(Limits::NONE.at_most(NonZeroU32::MIN));
+        let refused = director.assign(support::start(), &0, &[], &mut rng).unwrap_err();
+        assert_eq!(refused, NoBackend::AllFull { full: 2 }, "{algorithm}");
+        drop(kept);
+    }
+}
+
+/// Chooses the first, whatever anybody says.
+#[derive(Debug)]
+struct Stubborn;
+
+impl Scheduler for Stubborn {
+    fn rebuild(&self, _: &[Member]) -> Arc<dyn Scheduler> {
+        Arc::new(Self)
+    }
+
+    fn pick(&self, _: &[Member], _: &Flow<'_>, _: &mut dyn Rng) -> Option<usize> {
+        Some(0)
+    }
+}
+
+#[test]
+fn a_scheduler_that_minds_no_limits_is_not_asked_for_ever() {
+    let members = support::alphabet(&[1, 1]).into_iter().zip([&1, &1]).map(limited);
+    let director = Director::<u64, ()>::new(Pool::new(members.collect::<Vec<_>>(), &Stubborn));
+    let assign = || director.assign(support::start(), &0, &[], &mut support::seeded(1));
+    let _kept = assign().unwrap();
+    assert_eq!(assign().unwrap_err(), NoBackend::AllFull { full: 2 });
 }
 
 #[derive(Clone, Debug)]

@@ -8,14 +8,14 @@ use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use lb_core::rand::TryRng;
+use lb_core::backend::{BackendId, Limits};
+use lb_core::pool::Census;
 use lb_core::scheduler::{Priorities, Zones};
-use lb_core::{
-    Algorithm, Backend, BackendId, Census, Flow, Lease, Limits, Pool, Scheduler, Weight,
-};
+use lb_core::{Algorithm, Backend, Flow, Lease, Pool, Scheduler, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, prop_assert, proptest};
 use proptest::prop_oneof;
+use rand::TryRng;
 use support::{Zeros, seeded};
 
 /// Draws that lie evenly between nothing and everything.

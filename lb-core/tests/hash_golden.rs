@@ -3,7 +3,9 @@
 
 mod support;
 
-use lb_core::{Algorithm, BackendId, Flow, Pool, stable_hash};
+use lb_core::backend::BackendId;
+use lb_core::flow::stable_hash;
+use lb_core::{Algorithm, Flow, Pool};
 use support::{Zeros, index, pool};
 
 const WEIGHTS: [u16; 5] = [1, 2, 0, 3, 1];

@@ -7,8 +7,10 @@ mod support;
 
 use std::sync::Arc;
 
+use lb_core::backend::BackendId;
+use lb_core::flow::stable_hash;
 use lb_core::scheduler::LoadFactor;
-use lb_core::{Algorithm, Backend, BackendId, Flow, Pool, Scheduler, Weight, stable_hash};
+use lb_core::{Algorithm, Backend, Flow, Pool, Scheduler, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert, prop_assert_eq, proptest};
 use proptest::sample::{Index, select};
@@ -235,5 +237,30 @@ fn dwarfs_share_what_a_giant_leaves() {
                 assert!((500..=1_500).contains(&heirs[heir]), "{algorithm}, {giant}: {heirs:?}");
             }
         }
+    }
+}
+
+#[test]
+fn directors_with_one_seed_agree_and_nobody_else_knows() {
+    let owners = |seed: Option<u64>, first: u32| {
+        let pool = named(&*Mh.scheduler(), &equals(9), first);
+        let director = lb_core::Director::<u64, ()>::new(pool);
+        let director = match seed {
+            Some(seed) => director.with_hash_seed(seed),
+            None => director,
+        };
+        let assign = |number| {
+            let now = support::start();
+            let lease = director.assign(now, &key(number), &[], &mut Zeros).unwrap();
+            lease.name().to_owned()
+        };
+        (0..KEYS).map(assign).collect::<Vec<_>>()
+    };
+    assert_eq!(owners(Some(7), 0), owners(Some(7), 100));
+    for (one, other) in [(Some(7), Some(8)), (Some(0), None)] {
+        let (one, other) = (owners(one, 0), owners(other, 0));
+        let same = one.iter().zip(&other).filter(|(one, other)| one == other).count();
+        // One of nine by chance.
+        assert!((60..170).contains(&same), "{same} of {KEYS}");
     }
 }

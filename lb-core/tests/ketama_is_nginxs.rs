@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs, process, thread};
 
+use lb_core::backend::BackendId;
 use lb_core::scheduler::{Ketama, ketama_hash};
-use lb_core::{Backend, BackendId, Flow, Pool, Weight};
+use lb_core::{Backend, Flow, Pool, Weight};
 use support::{Zeros, start};
 
 /// Nobody listens there, so that nginx goes through all of them.

@@ -13,8 +13,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use lb_core::backend::BackendId;
+use lb_core::env::SystemEnv;
 use lb_core::service::{Balance, BalanceError, BalanceLayer, Dispatch, EachService, Undelivered};
-use lb_core::{Algorithm, Backend, BackendId, Director, Pool, SystemEnv, Weight};
+use lb_core::{Algorithm, Backend, Director, Pool, Weight};
 use tower::buffer::Buffer;
 use tower::load_shed::error::Overloaded;
 use tower::retry::Policy;

@@ -6,8 +6,10 @@ mod support;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use lb_core::backend::BackendId;
+use lb_core::flow::stable_hash;
 use lb_core::scheduler::{Bounded, LoadFactor, Maglev, TooTight};
-use lb_core::{Algorithm, BackendId, Flow, Lease, laws, stable_hash};
+use lb_core::{Algorithm, Flow, Lease, laws};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
 use proptest::sample::select;

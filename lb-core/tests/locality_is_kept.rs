@@ -8,8 +8,9 @@ mod support;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use lb_core::backend::BackendId;
 use lb_core::scheduler::{LocalityBased, LocalityReplicated};
-use lb_core::{Algorithm, Backend, BackendId, Flow, Lease, Pool, Scheduler, Weight};
+use lb_core::{Algorithm, Backend, Flow, Lease, Pool, Scheduler, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert_eq, proptest};
 use proptest::prop_oneof;

@@ -5,8 +5,9 @@ mod support;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use lb_core::backend::BackendId;
 use lb_core::scheduler::{BadTableSize, Consistent, Maglev};
-use lb_core::{Backend, BackendId, Flow, Pool, Weight};
+use lb_core::{Backend, Flow, Pool, Weight};
 use support::{Zeros, index};
 
 fn named(maglev: &Maglev, weights: &[u16]) -> Pool<()> {

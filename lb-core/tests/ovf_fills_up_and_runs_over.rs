@@ -6,7 +6,9 @@ mod support;
 
 use std::sync::Arc;
 
-use lb_core::{Algorithm, BackendId, Flow, Lease, NoBackend, Pool};
+use lb_core::backend::BackendId;
+use lb_core::pool::NoBackend;
+use lb_core::{Algorithm, Flow, Lease, Pool};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, Strategy, prop_assert_eq, proptest};
 use support::{Zeros, index, pool};

@@ -4,7 +4,8 @@ mod support;
 
 use std::sync::Arc;
 
-use lb_core::{Algorithm, BackendId, Flow, Lease};
+use lb_core::backend::BackendId;
+use lb_core::{Algorithm, Flow, Lease};
 use support::{index, pool, seeded, tally};
 
 const DRAWS: u64 = 1_000_000;

@@ -7,10 +7,13 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use lb_core::{
-    Action, Admin, Algorithm, BackendConfig, BackendId, Event, Health, QuorumRule, SorryMode,
-    SorryServer, VirtualServer, VirtualServerConfig, Weight,
+use lb_core::backend::BackendId;
+use lb_core::health::Admin;
+use lb_core::quorum::QuorumRule;
+use lb_core::virtual_server::{
+    Action, BackendConfig, Event, SorryMode, SorryServer, VirtualServerConfig,
 };
+use lb_core::{Algorithm, Health, VirtualServer, Weight};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{

@@ -8,11 +8,13 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lb_core::{
-    Action, Admin, Algorithm, Backend, BackendConfig, BackendId, Director, DrainingClients, Health,
-    Lease, Limits, NoBackend, Pool, SorryMode, SorryServer, VirtualServer, VirtualServerConfig,
-    Weight,
+use lb_core::backend::{BackendId, Limits};
+use lb_core::health::Admin;
+use lb_core::pool::NoBackend;
+use lb_core::virtual_server::{
+    Action, BackendConfig, DrainingClients, SorryMode, SorryServer, VirtualServerConfig,
 };
+use lb_core::{Algorithm, Backend, Director, Health, Lease, Pool, VirtualServer, Weight};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{

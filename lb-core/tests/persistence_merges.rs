@@ -6,10 +6,12 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use lb_core::rand::Rng;
-use lb_core::{BackendId, PersistenceTable, Replicated, Update};
+use lb_core::PersistenceTable;
+use lb_core::backend::BackendId;
+use lb_core::persistence::{Replicated, Update};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
+use rand::Rng;
 use support::{after, seeded, start};
 
 const EPOCH: u64 = 1_700_000_000_000;
@@ -116,7 +118,7 @@ fn each_client_is_told_once_and_as_it_is_now() {
     let better = Update {
         key: 1,
         backend: BackendId::new(7),
-        stamp: lb_core::Stamp { millis: EPOCH + 300, sequence: 0, node: 2 },
+        stamp: lb_core::persistence::Stamp { millis: EPOCH + 300, sequence: 0, node: 2 },
     };
     assert!(one.apply(after(now, 2), EPOCH + 300, better));
     assert_eq!(told(&mut one), []);
@@ -130,7 +132,7 @@ fn what_is_stamped_too_far_away_is_not_taken() {
         for stamped in [EPOCH - millis, EPOCH + millis] {
             let key = (millis % 250) as u8;
             one.forget(BackendId::new(1));
-            let stamp = lb_core::Stamp { millis: stamped, sequence: 0, node: 2 };
+            let stamp = lb_core::persistence::Stamp { millis: stamped, sequence: 0, node: 2 };
             let update = Update { key, backend: BackendId::new(1), stamp };
             assert_eq!(one.apply(now, EPOCH, update), taken, "{stamped}");
         }

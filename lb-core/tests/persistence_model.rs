@@ -1,46 +1,173 @@
-//! The persistence table against a list that is searched from end to end.
+//! The persistence table against a map with timestamps that is searched from end to end.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use lb_core::{BackendId, PersistenceTable};
+use lb_core::PersistenceTable;
+use lb_core::backend::BackendId;
+use lb_core::persistence::Replicated;
 use proptest::collection::vec;
-use proptest::prelude::{ProptestConfig, Strategy, prop_assert, prop_assert_eq, proptest};
+use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert, prop_assert_eq, proptest};
+use proptest::sample::select;
+use proptest::test_runner::TestCaseError;
 use support::{after, start};
 
-/// Entries from the longest unused to the latest.
-struct Model {
-    timeout: Duration,
-    min_age: Duration,
-    capacity: usize,
-    entries: Vec<(u8, BackendId, Instant)>,
+/// A client's backend and when it was last used, in milliseconds from the start.
+type Entry = (BackendId, u64);
+
+/// A table, and beside it what is to be known of it: nothing about the order but by last use.
+struct Pair {
+    start: Instant,
+    /// A snapshot of it shows what is there without refreshing it.
+    table: Replicated<u8>,
+    timeout: u64,
+    min_age: u64,
+    /// By less than this, the order may be wrong.
+    grain: u64,
+    elapsed: u64,
+    /// With those that have expired, as long as the table may hold them.
+    entries: BTreeMap<u8, Entry>,
+    /// Whether the table may hold what was forgotten.
+    stale: bool,
 }
 
-impl Model {
-    fn get(&mut self, now: Instant, key: u8) -> Option<BackendId> {
-        let place = self.entries.iter().position(|&(known, _, _)| known == key)?;
-        let (_, backend, expires) = self.entries.remove(place);
-        (expires > now).then(|| {
-            self.entries.push((key, backend, now + self.timeout));
-            backend
-        })
+impl Pair {
+    fn new(timeout: u64, min_age: u64, capacity: usize) -> Self {
+        let millis = Duration::from_millis;
+        let table = PersistenceTable::new(millis(timeout), capacity.try_into().unwrap())
+            .with_min_age(millis(min_age));
+        Self {
+            start: start(),
+            table: Replicated::new(table, 1),
+            timeout,
+            min_age,
+            grain: (timeout / 256).clamp(1, 1024),
+            elapsed: 0,
+            entries: BTreeMap::new(),
+            stale: false,
+        }
     }
 
-    fn insert(&mut self, now: Instant, key: u8, backend: BackendId) -> bool {
-        match self.entries.iter().position(|&(known, _, _)| known == key) {
-            Some(place) => drop(self.entries.remove(place)),
-            None if self.entries.len() == self.capacity => {
-                let (_, _, expires) = self.entries[0];
-                if expires > now && expires - self.timeout + self.min_age > now {
-                    return false;
-                }
-                self.entries.remove(0);
+    fn now(&self) -> Instant {
+        after(self.start, self.elapsed)
+    }
+
+    fn is_live(&self, &(_, used): &Entry) -> bool {
+        self.elapsed < used + self.timeout
+    }
+
+    fn live(&self) -> BTreeMap<u8, Entry> {
+        let live = self.entries.iter().filter(|(_, entry)| self.is_live(entry));
+        live.map(|(&key, &entry)| (key, entry)).collect()
+    }
+
+    fn shown(&self) -> Vec<(u8, BackendId)> {
+        self.table.snapshot().map(|update| (update.key, update.backend)).collect()
+    }
+
+    fn step(&mut self, operation: &Operation) -> Result<(), TestCaseError> {
+        match *operation {
+            Operation::Expire => self.expire()?,
+            Operation::Forget(backend) => {
+                // What is used within the millisecond in which another is forgotten counts as used
+                // a millisecond later.
+                self.elapsed += 1;
+                self.table.forget(backend);
+                self.entries.retain(|_, (known, _)| *known != backend);
+                self.stale = true;
             }
-            None => {}
+            Operation::Get(key) => {
+                let known = self.entries.remove(&key).filter(|entry| self.is_live(entry));
+                let known = known.map(|(backend, _)| backend);
+                prop_assert_eq!(self.table.get(self.now(), 0, &key), known);
+                self.entries.extend(known.map(|backend| (key, (backend, self.elapsed))));
+            }
+            Operation::Insert(key, backend) => self.insert(key, backend)?,
+            Operation::Pass(steps) => self.elapsed += steps * (self.timeout / 1024).max(1),
+            Operation::Sleep => {
+                let (deadline, len) =
+                    (self.table.table().next_deadline(), self.table.table().len());
+                if let Some(deadline) = deadline.filter(|&deadline| deadline > self.now()) {
+                    self.elapsed = (deadline - self.start).as_millis() as u64;
+                    self.expire()?;
+                    prop_assert!(self.table.table().len() < len, "woken up for nothing");
+                }
+            }
+            Operation::Until(key) => {
+                if let Some((_, used)) = self.entries.get(&key) {
+                    self.elapsed = self.elapsed.max(used + self.timeout);
+                }
+            }
         }
-        self.entries.push((key, backend, now + self.timeout));
-        true
+        Ok(())
+    }
+
+    fn expire(&mut self) -> Result<(), TestCaseError> {
+        let now = self.now();
+        self.table.handle_timeout(now);
+        prop_assert!(self.table.table().next_deadline().is_none_or(|deadline| deadline > now));
+        let latest = self.timeout + self.grain - 1;
+        self.entries.retain(|_, (_, used)| self.elapsed < *used + latest);
+        self.stale = false;
+        Ok(())
+    }
+
+    fn insert(&mut self, key: u8, backend: BackendId) -> Result<(), TestCaseError> {
+        let is_full = self.table.table().len() == self.table.table().capacity();
+        let mut others = self.live();
+        let is_known = others.remove(&key).is_some();
+        if !self.table.insert(self.now(), 0, key, backend) {
+            prop_assert!(is_full && !is_known);
+            let age = |&(_, used): &Entry| self.elapsed - used;
+            prop_assert!(others.values().all(|entry| age(entry) < self.min_age + self.grain));
+            return Ok(());
+        }
+        let stays: BTreeMap<_, _> = self.shown().into_iter().collect();
+        let (stay, leave): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|(other, _)| stays.contains_key(other));
+        prop_assert!(leave.len() <= usize::from(is_full && !is_known));
+        for (other, (_, used)) in leave {
+            prop_assert!(self.elapsed - used >= self.min_age, "too young to make room");
+            let is_oldest = stay.iter().all(|&(_, (_, other))| used < other + self.grain);
+            prop_assert!(is_oldest, "somebody else was unused for longer");
+            self.entries.remove(&other);
+        }
+        self.entries.insert(key, (backend, self.elapsed));
+        Ok(())
+    }
+
+    fn check(&mut self) -> Result<(), TestCaseError> {
+        // Shows the table how much time has passed.
+        prop_assert_eq!(self.table.get(self.now(), 0, &u8::MAX), None);
+        let (live, shown) = (self.live(), self.shown());
+        let backends: BTreeMap<_, _> = live.iter().map(|(&key, entry)| (key, entry.0)).collect();
+        prop_assert_eq!(shown.iter().copied().collect::<BTreeMap<_, _>>(), backends);
+        let order: Vec<_> = shown.iter().map(|(key, _)| live[key].1).collect();
+        for (place, earlier) in order.iter().enumerate() {
+            prop_assert!(order[place..].iter().all(|later| *earlier < later + self.grain));
+        }
+        let table = self.table.table();
+        prop_assert!((live.len()..=table.capacity()).contains(&table.len()));
+        let deadline = table.next_deadline();
+        prop_assert_eq!(deadline.is_none(), table.is_empty());
+        // What was forgotten leaves when somebody takes it back, and may be the next to expire.
+        if self.stale {
+            return Ok(());
+        }
+        prop_assert!(table.len() <= self.entries.len());
+        let first = |entries: &BTreeMap<u8, Entry>| {
+            let used = entries.values().map(|&(_, used)| used).min()?;
+            Some(after(self.start, used + self.timeout))
+        };
+        prop_assert!(deadline.is_none() || deadline >= first(&self.entries));
+        if let Some(first) = first(&live) {
+            prop_assert!(deadline < Some(first + Duration::from_millis(self.grain)));
+        }
+        Ok(())
     }
 }
 
@@ -50,77 +177,56 @@ enum Operation {
     Forget(BackendId),
     Get(u8),
     Insert(u8, BackendId),
+    /// So many 1024ths of the timeout, or milliseconds if that is less.
     Pass(u64),
+    /// Until the table's deadline.
+    Sleep,
+    /// Until this client expires, exactly.
+    Until(u8),
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
     let backend = || (0..4_u32).prop_map(BackendId::new);
     proptest::prop_oneof![
-        1 => proptest::prelude::Just(Operation::Expire),
+        1 => Just(Operation::Expire),
         1 => backend().prop_map(Operation::Forget),
         6 => (0..12_u8).prop_map(Operation::Get),
         6 => (0..12_u8, backend()).prop_map(|(key, backend)| Operation::Insert(key, backend)),
-        // Coarse, so that instants meet deadlines exactly.
-        4 => (0..5_u64).prop_map(|steps| Operation::Pass(80 * steps)),
+        4 => (0..6_u64).prop_map(Operation::Pass),
+        1 => (0..700_u64).prop_map(Operation::Pass),
+        1 => Just(Operation::Sleep),
+        1 => (0..12_u8).prop_map(Operation::Until),
     ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn it_is_a_bounded_map_with_timestamps(
         // So few that every insertion looks at all of them for what was forgotten.
         capacity in 1..9_usize,
-        [timeout, min_age] in [0..12_u64, 0..12_u64],
+        timeout in select(vec![0, 1, 77, 2_560, 60_000, 3_600_000, 1_000_000_000_u64]),
+        // In sixteenths of the timeout.
+        min_age in 0..24_u64,
         operations in vec(operation(), 1..200),
     ) {
-        let start = start();
-        let [timeout, min_age] = [timeout, min_age].map(|steps| Duration::from_millis(80 * steps));
-        let mut table =
-            PersistenceTable::new(timeout, capacity.try_into().unwrap()).with_min_age(min_age);
-        let mut model = Model { timeout, min_age, capacity, entries: Vec::new() };
-        let (mut elapsed, mut stale) = (0, false);
+        let mut pair = Pair::new(timeout, timeout * min_age / 16, capacity);
         for operation in operations {
-            let now = after(start, elapsed);
-            match operation {
-                Operation::Expire => {
-                    table.handle_timeout(now);
-                    model.entries.retain(|&(_, _, expires)| expires > now);
-                    prop_assert!(table.next_deadline().is_none_or(|deadline| deadline > now));
-                    stale = false;
-                }
-                Operation::Forget(backend) => {
-                    // What is used within the millisecond in which another is forgotten counts as
-                    // used a millisecond later.
-                    elapsed += 1;
-                    table.forget(backend);
-                    model.entries.retain(|&(_, known, _)| known != backend);
-                    stale = true;
-                }
-                Operation::Get(key) => prop_assert_eq!(table.get(now, &key), model.get(now, key)),
-                Operation::Insert(key, backend) => {
-                    prop_assert_eq!(table.insert(now, key, backend), model.insert(now, key, backend));
-                }
-                Operation::Pass(millis) => elapsed += millis,
-            }
-            prop_assert!(table.len() <= capacity);
-            // What was forgotten leaves when somebody takes it back, and what has expired with it.
-            if !stale {
-                let deadline = model.entries.first().map(|&(_, _, expires)| expires);
-                prop_assert_eq!(table.len(), model.entries.len());
-                prop_assert_eq!(table.is_empty(), model.entries.is_empty());
-                prop_assert_eq!(table.next_deadline(), deadline);
-            }
+            pair.step(&operation)?;
+            pair.check()?;
         }
     }
 
     /// Callers on several cores bring instants that are slightly out of order. Nothing may then
     /// come before its time, nor be left behind for good.
     #[test]
-    fn instants_out_of_order_do_no_harm(operations in vec((operation(), 0..20_u64), 1..200)) {
+    fn instants_out_of_order_do_no_harm(
+        [timeout, grain] in select(vec![[100, 1], [60_000, 128]]),
+        operations in vec((operation(), 0..20_u64), 1..200),
+    ) {
         let start = start();
-        let timeout = Duration::from_millis(100);
+        let (step, [timeout, grain]) = (timeout / 100, [timeout, grain].map(Duration::from_millis));
         let mut table = PersistenceTable::new(timeout, 6.try_into().unwrap());
         let mut touched = [None; 12];
         let (mut elapsed, mut deadline) = (100, None);
@@ -143,13 +249,14 @@ proptest! {
                     let last = touched[usize::from(key)].unwrap_or(now);
                     touched[usize::from(key)] = Some(now.max(last));
                 }
-                Operation::Pass(millis) => elapsed += millis / 8,
+                Operation::Pass(steps) => elapsed += steps * step,
+                Operation::Sleep | Operation::Until(_) => {}
             }
             let next = table.next_deadline();
-            prop_assert!(next.is_none() || next >= deadline);
+            prop_assert!(next.is_none_or(|next| Some(next + grain) > deadline));
             deadline = next;
         }
-        table.handle_timeout(after(start, elapsed + 120));
+        table.handle_timeout(after(start, elapsed + 20) + timeout);
         prop_assert!(table.is_empty());
     }
 }
@@ -159,12 +266,13 @@ fn the_longest_unused_makes_room() {
     let start = start();
     let mut table = PersistenceTable::new(Duration::from_secs(60), 2.try_into().unwrap());
     let [a, b, c] = [1, 2, 3].map(BackendId::new);
+    // Further apart than a 256th of the timeout.
     table.insert(start, 'a', a);
-    table.insert(after(start, 1), 'b', b);
-    assert_eq!(table.get(after(start, 2), &'a'), Some(a));
-    table.insert(after(start, 3), 'c', c);
+    table.insert(after(start, 1_000), 'b', b);
+    assert_eq!(table.get(after(start, 2_000), &'a'), Some(a));
+    table.insert(after(start, 3_000), 'c', c);
     assert_eq!(
-        ['a', 'b', 'c'].map(|key| table.get(after(start, 4), &key)),
+        ['a', 'b', 'c'].map(|key| table.get(after(start, 4_000), &key)),
         [Some(a), None, Some(c)]
     );
 }

@@ -11,11 +11,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lb_core::backend::{BackendId, Limits, Outcome};
+use lb_core::director::QueueConfig;
 use lb_core::scheduler::{LoadFactor, Priorities, Subset, Zones};
-use lb_core::{
-    Algorithm, Backend, BackendId, Director, Flow, Lease, Limits, Outcome, Pool, QueueConfig,
-    Scheduler, Weight,
-};
+use lb_core::{Algorithm, Backend, Director, Flow, Lease, Pool, Scheduler, Weight};
 use support::{after, seeded, start};
 
 /// The system's allocator, counting what this thread asks for.

@@ -2,10 +2,9 @@
 
 mod support;
 
-use lb_core::{
-    Action, Algorithm, BackendConfig, ConfigError, Event, Health, Quorum, QuorumChange,
-    QuorumError, QuorumRule, Strength, VirtualServer, VirtualServerConfig, Weight,
-};
+use lb_core::quorum::{QuorumChange, QuorumError, QuorumRule, Strength};
+use lb_core::virtual_server::{Action, BackendConfig, ConfigError, Event, VirtualServerConfig};
+use lb_core::{Algorithm, Health, Quorum, VirtualServer, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
 

@@ -6,10 +6,10 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lb_core::{
-    Action, Admin, Algorithm, BackendConfig, BackendId, BackendState, Event, Health, Lease,
-    VirtualServer, VirtualServerConfig, Weight,
-};
+use lb_core::backend::BackendId;
+use lb_core::health::Admin;
+use lb_core::virtual_server::{Action, BackendConfig, BackendState, Event, VirtualServerConfig};
+use lb_core::{Algorithm, Health, Lease, VirtualServer, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_assert_ne, proptest,
@@ -237,7 +237,7 @@ proptest! {
         let mut server = VirtualServer::new(config, Algorithm::Rr.scheduler()).unwrap();
         let id = server.backends().next().unwrap().id;
         for reports in reports {
-            let weight = reports.iter().fold(lb_core::ReportedWeight::NONE, |all, &one| all.and(Weight::new(one)));
+            let weight = reports.iter().fold(lb_core::health::ReportedWeight::NONE, |all, &one| all.and(Weight::new(one)));
             server.handle_health(support::start(), id, Health::Up { weight });
             let deltas: i64 = reports.iter().map(|&one| i64::from(one) - i64::from(base)).sum();
             let due = (i64::from(base) + deltas).clamp(0, 65_535);

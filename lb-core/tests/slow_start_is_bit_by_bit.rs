@@ -6,10 +6,10 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lb_core::{
-    Action, Admin, Algorithm, BackendConfig, BackendId, Flow, Health, Lease, Pool, VirtualServer,
-    VirtualServerConfig, Weight,
-};
+use lb_core::backend::BackendId;
+use lb_core::health::Admin;
+use lb_core::virtual_server::{Action, BackendConfig, VirtualServerConfig};
+use lb_core::{Algorithm, Flow, Health, Lease, Pool, VirtualServer, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest,

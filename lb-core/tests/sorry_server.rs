@@ -5,10 +5,10 @@ mod support;
 
 use std::sync::Arc;
 
-use lb_core::{
-    Action, Algorithm, BackendConfig, BackendId, Director, Health, Pool, QuorumRule, SorryMode,
-    SorryServer, VirtualServer, VirtualServerConfig, Weight,
-};
+use lb_core::backend::BackendId;
+use lb_core::quorum::QuorumRule;
+use lb_core::virtual_server::{Action, BackendConfig, SorryMode, SorryServer, VirtualServerConfig};
+use lb_core::{Algorithm, Director, Health, Pool, VirtualServer, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert, prop_assert_eq, proptest};
 use support::{Zeros, seeded, start};

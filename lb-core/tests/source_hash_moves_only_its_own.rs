@@ -6,7 +6,8 @@ mod support;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use lb_core::{Algorithm, Backend, BackendId, Director, Flow, Pool, Weight};
+use lb_core::backend::BackendId;
+use lb_core::{Algorithm, Backend, Director, Flow, Pool, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert, prop_assert_eq, proptest};
 use support::{Zeros, seeded, start};
@@ -182,7 +183,8 @@ fn the_greatest_weights_keep_the_ring_bounded() {
 /// Weights 100 and 200 make the ring of weights 1 and 2, a hundredth of the size, whoever is alive.
 #[test]
 fn what_configured_weights_have_in_common_does_not_count() {
-    use lb_core::{BackendConfig, Health, VirtualServer, VirtualServerConfig};
+    use lb_core::virtual_server::{BackendConfig, VirtualServerConfig};
+    use lb_core::{Health, VirtualServer};
 
     let published = |scale: u16, alive: &[usize]| {
         let backends = [("a", 1), ("b", 2), ("c", 3)]

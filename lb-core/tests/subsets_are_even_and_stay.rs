@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 
-use lb_core::rand::Rng;
+use lb_core::backend::{BackendId, Limits};
 use lb_core::scheduler::Subset;
-use lb_core::{Algorithm, Backend, BackendId, Flow, Lease, Limits, Pool, Weight};
+use lb_core::{Algorithm, Backend, Flow, Lease, Pool, Weight};
+use rand::Rng;
 use support::{Zeros, seeded};
 
 const BACKENDS: u32 = 100;

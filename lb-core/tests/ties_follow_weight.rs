@@ -5,7 +5,8 @@ mod support;
 
 use std::sync::Arc;
 
-use lb_core::{Algorithm, BackendId, Lease};
+use lb_core::backend::BackendId;
+use lb_core::{Algorithm, Lease};
 use support::{pool, seeded, tally};
 
 const FLOWS: u64 = 100_000;

@@ -4,7 +4,8 @@ mod support;
 
 use std::sync::Arc;
 
-use lb_core::{Algorithm, Backend, BackendId, Flow, Pool, Scheduler, Weight};
+use lb_core::backend::BackendId;
+use lb_core::{Algorithm, Backend, Flow, Pool, Scheduler, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, Strategy, prop_assert, prop_assert_eq, proptest};
 use proptest::sample::subsequence;

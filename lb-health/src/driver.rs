@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lb_core::BackendId;
+use lb_core::backend::BackendId;
 use rand::Rng;
 use tokio::task::{self, AbortHandle, JoinError, JoinSet};
 use tokio::time::{self, Instant};
@@ -32,7 +32,8 @@ const GRACE: Duration = Duration::from_millis(100);
 /// Dropping it cancels every run.
 ///
 /// ```
-/// use lb_core::{BackendId, Health};
+/// use lb_core::backend::BackendId;
+/// use lb_core::Health;
 /// use lb_health::{CheckError, CheckSpec, Driver, Event, Report, Target};
 /// use rand::{SeedableRng, rngs::SmallRng};
 ///

@@ -4,7 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::Instant;
 
-use lb_core::{BackendId, Health};
+use lb_core::Health;
+use lb_core::backend::BackendId;
 use rand::Rng;
 
 use crate::deadlines::Deadlines;
@@ -63,7 +64,8 @@ pub enum Action<K = BackendId> {
 ///
 /// ```
 /// use std::time::Instant;
-/// use lb_core::{BackendId, Health};
+/// use lb_core::backend::BackendId;
+/// use lb_core::Health;
 /// use lb_health::{Action, CheckSpec, Event, Monitor, Report};
 /// use rand::{SeedableRng, rngs::SmallRng};
 ///

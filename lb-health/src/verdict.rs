@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use lb_core::{BackendId, Health, ReportedWeight, Weight};
+use lb_core::backend::BackendId;
+use lb_core::health::ReportedWeight;
+use lb_core::{Health, Weight};
 
 use crate::{CheckError, CheckId, CheckState};
 

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use lb_core::{BackendId, Weight};
+use lb_core::Weight;
+use lb_core::backend::BackendId;
 
 use crate::timetable::Timetable;
 use crate::{CheckError, CheckInput, CheckSpec, CheckState, Event, Obstruction, Report};

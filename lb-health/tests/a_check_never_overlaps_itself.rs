@@ -7,7 +7,9 @@ mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lb_core::{BackendId, Health, ReportedWeight, Weight};
+use lb_core::backend::BackendId;
+use lb_core::health::ReportedWeight;
+use lb_core::{Health, Weight};
 use lb_health::{Check, CheckError, CheckSpec, CheckState, Report};
 use proptest::prelude::*;
 use world::{World, millis};

@@ -47,7 +47,7 @@ fn a_stop_of_all_leaves_nothing() {
     world.pass(millis(10), |_, _| None);
     assert_eq!(world.going.len(), COUNT as usize);
     for backend in 0..COUNT {
-        world.monitor.forget(lb_core::BackendId::new(backend));
+        world.monitor.forget(lb_core::backend::BackendId::new(backend));
     }
     world.drain();
     assert_eq!(world.cancelled.len(), COUNT as usize);

@@ -5,7 +5,8 @@ mod world;
 
 use std::time::Duration;
 
-use lb_core::{BackendId, Health};
+use lb_core::Health;
+use lb_core::backend::BackendId;
 use lb_health::{Because, CheckError, CheckSpec, CheckState, Report};
 use world::{World, millis};
 

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use lb_core::{BackendId, Health};
+use lb_core::Health;
+use lb_core::backend::BackendId;
 use lb_health::{Because, CheckError, CheckSpec, Driver, Event, Report, Target, Verdict};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;

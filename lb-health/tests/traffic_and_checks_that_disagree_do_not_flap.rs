@@ -5,7 +5,7 @@ mod world;
 
 use std::time::{Duration, Instant};
 
-use lb_core::BackendId;
+use lb_core::backend::BackendId;
 use lb_health::{Because, CheckError, CheckSpec, Report};
 use proptest::prelude::*;
 use world::{World, millis};

@@ -6,7 +6,7 @@ mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lb_core::BackendId;
+use lb_core::backend::BackendId;
 use lb_health::{Because, CheckError, CheckSpec, CheckState, Report};
 use world::{World, millis};
 

@@ -20,33 +20,53 @@ type Labels = Vec<(&'static str, String)>;
 type ServerCount = (&'static str, &'static str, fn(&VirtualServerStatus) -> u64);
 type BackendCount = (&'static str, &'static str, fn(&BackendReport) -> u64);
 
-const SERVER_GAUGES: [ServerCount; 6] = [
+const SERVER_GAUGES: [ServerCount; 9] = [
     ("live_weight", "Sum of the weights of the live backends", |one| one.quorum.live_weight),
     ("open_connections", "Connections open now", |one| one.open_connections),
+    ("panic", "Whether checks are not believed because so few live", |one| one.panic.into()),
     ("persisted_clients", "Clients that are remembered", |one| one.persisted_clients as u64),
+    ("queue_length", "Clients that wait because every backend is full", |one| {
+        one.queue.map_or(0, |queue| queue.length as u64)
+    }),
+    ("queue_limit", "Clients that may wait", |one| one.queue.map_or(0, |queue| queue.limit as u64)),
     ("quorum_required", "What it takes to change the quorum", |one| one.quorum.required),
     ("quorum_up", "Whether enough backends live", |one| one.quorum.up.into()),
     ("sorry", "Whether clients are sent to the sorry server", |one| one.sorry.into()),
 ];
 
 const SERVER_COUNTERS: [ServerCount; 3] = [
+    ("abandoned_connections", "Connections that clients reset before a backend had them", |one| {
+        one.abandoned_total
+    }),
     ("accept_rests", "Times that accepting rested for want of resources", |one| {
         one.accept_rests_total
     }),
     ("accepted_connections", "Connections that clients opened", |one| one.accepted_total),
-    ("refused_connections", "Connections reset because no backend took them", |one| {
-        one.refused_total
-    }),
 ];
 
-const BACKEND_GAUGES: [BackendCount; 3] = [
+const BACKEND_GAUGES: [BackendCount; 7] = [
     ("active_connections", "Connections open now", |one| one.active_connections.into()),
-    ("up", "Whether the backend takes new clients", |one| (one.state == "up").into()),
+    ("full", "Whether there is no room for more connections", |one| one.full.into()),
+    ("max_connections", "Connections that there may be, 0 for any number", |one| {
+        one.max_connections.unwrap_or(0).into()
+    }),
+    ("priority", "The group of the backend, 0 is tried first", |one| one.priority.into()),
+    (
+        "slow_start_percent",
+        "How much of its weight the backend has, less than 100 at first",
+        |one| one.slow_start_percent.unwrap_or(100).into(),
+    ),
+    ("up", "Whether the backend takes new clients, as far as it has room", |one| {
+        (one.state == "up").into()
+    }),
     ("weight", "The effective weight", |one| one.weight.into()),
 ];
 
-const BACKEND_COUNTERS: [BackendCount; 3] = [
+const BACKEND_COUNTERS: [BackendCount; 4] = [
     ("connections", "Connections ever assigned", |one| one.connections_total),
+    ("failures", "Connections not taken, or ended before a word was said", |one| {
+        one.failures_total
+    }),
     ("received_bytes", "Bytes that clients sent to the backend", |one| one.bytes_in),
     ("sent_bytes", "Bytes that the backend sent to clients", |one| one.bytes_out),
 ];
@@ -64,6 +84,16 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
     for (name, help, value) in SERVER_COUNTERS {
         counter(servers, name, help, each_server(status, value));
     }
+    let refused = status.virtual_servers.iter().flat_map(|server| {
+        let reasons = server.refused.iter();
+        reasons.map(|(&reason, &count)| {
+            let mut labels = server_labels(server);
+            labels.push(("reason", reason.to_owned()));
+            (labels, count)
+        })
+    });
+    let help = "Connections reset because no backend took them";
+    counter(servers, "refused_connections", help, refused);
     let backends = registry.sub_registry_with_prefix("backend");
     for (name, help, value) in BACKEND_GAUGES {
         gauge(backends, name, help, each_backend(status, value));
@@ -77,6 +107,12 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
     };
     let passed = each_backend(status, |backend| backend).filter_map(checked);
     gauge(backends, "check_passed", "Whether the last check passed", passed);
+    let zones = each_backend(status, |backend| backend.zone.as_ref());
+    let zones = zones.filter_map(|(mut labels, zone)| {
+        labels.push(("zone", zone?.clone()));
+        Some((labels, 1))
+    });
+    gauge(backends, "zone", "1 for the zone that the backend is in", zones);
     // One series per state, so that a graph can add them up.
     let states = status.virtual_servers.iter().flat_map(|server| {
         server.backends.iter().flat_map(move |backend| {
@@ -99,8 +135,11 @@ fn each_server(
     status: &Status,
     value: fn(&VirtualServerStatus) -> u64,
 ) -> impl Iterator<Item = (Labels, u64)> {
-    let labels = |server: &VirtualServerStatus| vec![("virtual_server", server.name.clone())];
-    status.virtual_servers.iter().map(move |server| (labels(server), value(server)))
+    status.virtual_servers.iter().map(move |server| (server_labels(server), value(server)))
+}
+
+fn server_labels(server: &VirtualServerStatus) -> Labels {
+    vec![("virtual_server", server.name.clone())]
 }
 
 fn each_backend<'a, T>(
@@ -114,7 +153,9 @@ fn each_backend<'a, T>(
 }
 
 fn backend_labels(server: &VirtualServerStatus, backend: &BackendReport) -> Labels {
-    vec![("virtual_server", server.name.clone()), ("backend", backend.address.to_string())]
+    let mut labels = server_labels(server);
+    labels.push(("backend", backend.address.to_string()));
+    labels
 }
 
 fn gauge(

@@ -3,17 +3,28 @@
 //! Further defaults follow from other values: the `name` of a virtual server is its listen
 //! address; `fast_interval` is the smaller of `interval` and [`FAST_INTERVAL`]; `down_interval` is
 //! `interval`; a backend without `check` has the checks of its virtual server, and without any it
-//! is unchecked, that is, always up. `admin`, `sorry_server`, `persistence` and the hooks are off.
+//! is unchecked, that is, always up. A backend with `u_threshold` alone has room again below three
+//! quarters of it. `admin`, `sorry_server`, `persistence`, `queue`, `slow_start`, `bounded`, zones,
+//! limits and the hooks are off.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
+use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
 
-use super::model::{Initial, SorryMode, StatusRange};
+use super::model::{HashKey, Initial, SorryMode, StatusRange};
 
 /// `scheduler`: weighted least connections, as in keepalived and IPVS.
 pub const SCHEDULER: Algorithm = Algorithm::Wlc;
+/// `hash_key`: the client's address, so that all of its connections go to one backend.
+pub const HASH_KEY: HashKey = HashKey::Source;
+/// `panic_below` and `spill_below`: never.
+pub const NEVER: u8 = 0;
+/// `queue.length`: 100 clients.
+pub const QUEUE_LENGTH: u32 = 100;
+/// `queue.timeout`: 5 s, as long as a backend may take to accept.
+pub const QUEUE_TIMEOUT: Duration = CONNECT_TIMEOUT;
 /// `quorum`: one share of weight, so that any backend will do.
 pub const QUORUM: u64 = 1;
 /// `hysteresis`: gained and lost at the same weight.
@@ -31,6 +42,10 @@ pub const RETRIES: u8 = 3;
 pub const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(360);
 /// `persistence.capacity`: 65 536 clients.
 pub const PERSISTENCE_CAPACITY: u32 = 65_536;
+/// `persistence.min_age`: none, every new client is remembered.
+pub const PERSISTENCE_MIN_AGE: Duration = Duration::ZERO;
+/// `draining_clients`: kept until draining is over, as in IPVS.
+pub const DRAINING_CLIENTS: DrainingClients = DrainingClients::Keep;
 
 /// `persistence.granularity`, in bits: each IPv4 address is a client. Of IPv6 it is each network of
 /// 64 bits, as hosts are given a whole one and could come from any address in it (RFC 4291, 2.5.1).
@@ -43,6 +58,8 @@ pub const fn granularity(listen: IpAddr) -> u8 {
 
 /// `weight` of a backend.
 pub const WEIGHT: Weight = Weight::ONE;
+/// `priority` of a backend: it is among the first that are tried.
+pub const PRIORITY: u8 = 0;
 
 /// `check.interval`: 2 s.
 pub const INTERVAL: Duration = Duration::from_secs(2);

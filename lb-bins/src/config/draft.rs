@@ -7,7 +7,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::model::{Initial, SorryMode};
+use lb_core::virtual_server::DrainingClients;
+
+use super::model::{HashKey, Initial, SorryMode};
 use super::source::{Span, Spanned};
 
 /// A value that may be missing.
@@ -82,11 +84,19 @@ pub(super) struct VirtualServer {
     pub(super) name: Field<String>,
     pub(super) listen: Field<SocketAddr>,
     pub(super) scheduler: Field<String>,
+    pub(super) hash_key: Field<HashKey>,
+    pub(super) bounded: Field<Hundredths>,
+    pub(super) zone: Field<String>,
+    pub(super) spill_below: Field<i64>,
+    pub(super) panic_below: Field<i64>,
+    pub(super) slow_start: Field<Duration>,
+    pub(super) queue: Field<Queue>,
     pub(super) quorum: Field<Quorum>,
     pub(super) hysteresis: Field<i64>,
     pub(super) sorry_server: Field<SocketAddr>,
     pub(super) sorry_mode: Field<SorryMode>,
     pub(super) persistence: Field<Persistence>,
+    pub(super) draining_clients: Field<DrainingClients>,
     pub(super) on_quorum_up: Field<List<String>>,
     pub(super) on_quorum_down: Field<List<String>>,
     pub(super) connect_timeout: Field<Duration>,
@@ -94,6 +104,16 @@ pub(super) struct VirtualServer {
     pub(super) retries: Field<i64>,
     pub(super) checks: Field<Checks>,
     pub(super) backends: Field<List<Backend>>,
+}
+
+/// A number with at most two decimals.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hundredths(pub(super) i64);
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) length: Field<i64>,
+    pub(super) timeout: Field<Duration>,
 }
 
 #[derive(Debug)]
@@ -113,12 +133,18 @@ pub(super) struct Persistence {
     pub(super) timeout: Field<Duration>,
     pub(super) granularity: Field<i64>,
     pub(super) capacity: Field<i64>,
+    pub(super) min_age: Field<Duration>,
 }
 
 #[derive(Debug)]
 pub(super) struct Backend {
     pub(super) address: Field<SocketAddr>,
     pub(super) weight: Field<i64>,
+    pub(super) priority: Field<i64>,
+    pub(super) zone: Field<String>,
+    pub(super) max_connections: Field<i64>,
+    pub(super) u_threshold: Field<i64>,
+    pub(super) l_threshold: Field<i64>,
     pub(super) checks: Field<Checks>,
 }
 

@@ -50,8 +50,8 @@ use std::path::Path;
 
 pub use self::mistakes::{ConfigErrors, Mistake, Severity};
 pub use self::model::{
-    Backend, Check, CheckKind, Command, Config, Initial, Md5, Persistence, Quorum, SorryMode,
-    StatusRange, VirtualServer,
+    Backend, Check, CheckKind, Command, Config, HashKey, Initial, Md5, Persistence, Queue, Quorum,
+    SorryMode, StatusRange, VirtualServer, is_keyed_by_destination,
 };
 pub use self::source::Source;
 

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
+use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
 pub use lb_health::Md5;
 
@@ -44,6 +46,24 @@ pub struct VirtualServer {
     pub listen: SocketAddr,
     /// Who gets the next flow; default: [`SCHEDULER`](super::defaults::SCHEDULER).
     pub scheduler: Algorithm,
+    /// What schedulers that hash the source look at; default: [`HashKey::Source`].
+    pub hash_key: HashKey,
+    /// How far above its share a backend may be loaded, in hundredths; above 100, and only with
+    /// schedulers that hash. Default: as it comes.
+    pub bounded: Option<u32>,
+    /// Where this balancer is: backends of the same zone are preferred; default: nowhere.
+    pub zone: Option<String>,
+    /// The share of live backends of one priority, in percent, below which the next priority
+    /// helps; at most 100, default: 0, only when nobody is left.
+    pub spill_below: u8,
+    /// The share of live backends, in percent, below which checks are not believed; at most 100,
+    /// default: 0, never.
+    pub panic_below: u8,
+    /// How long a backend that comes back takes to take on its share; above zero, default: it has
+    /// it at once.
+    pub slow_start: Option<Duration>,
+    /// Where clients wait while every backend is full; default: they are refused.
+    pub queue: Option<Queue>,
     /// When enough is alive; default: one share of weight, no hysteresis.
     pub quorum: Quorum,
     /// Who serves when the backends cannot; default: nobody.
@@ -52,6 +72,9 @@ pub struct VirtualServer {
     pub sorry_mode: SorryMode,
     /// Whether a client returns to its backend; default: no.
     pub persistence: Option<Persistence>,
+    /// What becomes of the remembered clients of a backend that is drained; default:
+    /// [`DrainingClients::Keep`].
+    pub draining_clients: DrainingClients,
     /// What runs when the quorum is gained; default: nothing.
     pub on_quorum_up: Option<Command>,
     /// What runs when the quorum is lost; default: nothing.
@@ -64,6 +87,36 @@ pub struct VirtualServer {
     pub retries: u8,
     /// The backends in the order of the file: at least one, no address twice.
     pub backends: Vec<Backend>,
+}
+
+/// What a scheduler that hashes the source looks at.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum HashKey {
+    /// The client's address, or its network where [persistence](Persistence::granularity) has one.
+    #[default]
+    Source,
+    /// The same and the client's port: the connections of one client spread.
+    SourcePort,
+}
+
+/// Whether `scheduler` looks at where a client connects to, instead of where it comes from.
+pub const fn is_keyed_by_destination(scheduler: Algorithm) -> bool {
+    matches!(scheduler, Algorithm::Dh | Algorithm::Lblc | Algorithm::Lblcr)
+}
+
+/// Whether `scheduler` looks at where a client comes from, so that a [`HashKey`] matters.
+pub(super) fn hashes_the_source(scheduler: Algorithm) -> bool {
+    !is_keyed_by_destination(scheduler) && scheduler.scheduler().is_keyed()
+}
+
+/// The line of clients for which every backend is full.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Queue {
+    /// How many may wait; at least 1, default: 100.
+    pub length: u32,
+    /// How long each of them waits; above zero, default: 5 s.
+    pub timeout: Duration,
 }
 
 /// When a virtual server counts as up. In all three forms it is gained at the upper threshold or
@@ -116,6 +169,9 @@ pub struct Persistence {
     pub granularity: u8,
     /// How many clients are remembered at most; at least 1, default: 65 536.
     pub capacity: u32,
+    /// When that many are remembered, new ones do not push out who was seen within this time;
+    /// default: 0.
+    pub min_age: Duration,
 }
 
 /// A program to run, without a shell in between.
@@ -134,6 +190,17 @@ pub struct Backend {
     pub address: SocketAddr,
     /// Its share of new flows; default: 1. Zero drains it.
     pub weight: Weight,
+    /// The group that it is in: 0, the default, is tried first.
+    pub priority: u8,
+    /// Where it is; default: nowhere.
+    pub zone: Option<String>,
+    /// How many connections it takes at once; default: as many as come.
+    pub max_connections: Option<NonZeroU32>,
+    /// With how many connections it counts as full until it has fewer than
+    /// [`l_threshold`](Self::l_threshold); default: never.
+    pub u_threshold: Option<NonZeroU32>,
+    /// At most `u_threshold`, which is there; default: three quarters of it.
+    pub l_threshold: Option<NonZeroU32>,
     /// What decides whether it is alive: all must pass. Empty: always alive.
     ///
     /// Its own checks, or else those of the virtual server.

@@ -1,11 +1,13 @@
 //! Prints a configuration as TOML with every default spelled out. Reading it gives it back.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use super::defaults;
 use super::duration::format as duration;
 use super::model::{
-    Backend, Check, CheckKind, Command, Config, Persistence, Quorum, StatusRange, VirtualServer,
+    Backend, Check, CheckKind, Command, Config, Persistence, Queue, Quorum, StatusRange,
+    VirtualServer, hashes_the_source,
 };
 use super::words::Word;
 
@@ -24,10 +26,18 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
         name,
         listen,
         scheduler,
+        hash_key,
+        bounded,
+        zone,
+        spill_below,
+        panic_below,
+        slow_start,
+        queue,
         quorum,
         sorry_server,
         sorry_mode,
         persistence,
+        draining_clients,
         on_quorum_up,
         on_quorum_down,
         connect_timeout,
@@ -39,6 +49,16 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
     writeln!(f, "name = {}", text(name))?;
     writeln!(f, "listen = {}", text(&listen.to_string()))?;
     writeln!(f, "scheduler = {}", text(scheduler.name()))?;
+    // As with the sorry mode below.
+    if hashes_the_source(*scheduler) || *hash_key != defaults::HASH_KEY {
+        writeln!(f, "hash_key = {}", text(hash_key.word()))?;
+    }
+    optional(f, "bounded", bounded.map(Factor).map(|factor| factor.to_string()))?;
+    optional(f, "zone", zone.as_deref().map(text))?;
+    writeln!(f, "spill_below = {spill_below}")?;
+    writeln!(f, "panic_below = {panic_below}")?;
+    optional(f, "slow_start", slow_start.map(|time| text(&duration(time))))?;
+    optional(f, "queue", queue.map(inline_queue))?;
     print_quorum(f, *quorum)?;
     optional(f, "sorry_server", sorry_server.map(|address| text(&address.to_string())))?;
     // Without a sorry server it has no effect, and a key for it is warned of; but it is not lost.
@@ -46,6 +66,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
         writeln!(f, "sorry_mode = {}", text(sorry_mode.word()))?;
     }
     optional(f, "persistence", persistence.map(inline_persistence))?;
+    writeln!(f, "draining_clients = {}", text(draining_clients.word()))?;
     optional(f, "on_quorum_up", on_quorum_up.as_ref().map(command))?;
     optional(f, "on_quorum_down", on_quorum_down.as_ref().map(command))?;
     writeln!(f, "connect_timeout = {}", text(&duration(*connect_timeout)))?;
@@ -57,15 +78,45 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
     if let Some(shared) = shared {
         print_checks(f, "virtual_server", shared)?;
     }
-    for Backend { address, weight, checks } in backends {
-        writeln!(f, "\n[[virtual_server.backend]]")?;
-        writeln!(f, "address = {}", text(&address.to_string()))?;
-        writeln!(f, "weight = {weight}")?;
-        if shared.is_none() {
-            print_checks(f, "virtual_server.backend", checks)?;
-        }
+    for one in backends {
+        backend(f, one, shared.is_some())?;
     }
     Ok(())
+}
+
+fn backend(f: &mut fmt::Formatter<'_>, backend: &Backend, shares_checks: bool) -> fmt::Result {
+    let Backend {
+        address,
+        weight,
+        priority,
+        zone,
+        max_connections,
+        u_threshold,
+        l_threshold,
+        checks,
+    } = backend;
+    writeln!(f, "\n[[virtual_server.backend]]")?;
+    writeln!(f, "address = {}", text(&address.to_string()))?;
+    writeln!(f, "weight = {weight}")?;
+    writeln!(f, "priority = {priority}")?;
+    optional(f, "zone", zone.as_deref().map(text))?;
+    let limit = |limit: &Option<NonZeroU32>| limit.map(|limit| limit.to_string());
+    optional(f, "max_connections", limit(max_connections))?;
+    optional(f, "u_threshold", limit(u_threshold))?;
+    optional(f, "l_threshold", limit(l_threshold))?;
+    if shares_checks { Ok(()) } else { print_checks(f, "virtual_server.backend", checks) }
+}
+
+/// Hundredths as a number with two decimals.
+pub(super) struct Factor<T>(pub(super) T);
+
+impl<T: Copy + Into<i64>> fmt::Display for Factor<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hundredths: i64 = self.0.into();
+        let sign = if hundredths < 0 { "-" } else { "" };
+        let size = hundredths.unsigned_abs();
+        write!(f, "{sign}{}.{:02}", size / 100, size % 100)
+    }
 }
 
 fn print_quorum(f: &mut fmt::Formatter<'_>, quorum: Quorum) -> fmt::Result {
@@ -83,10 +134,17 @@ fn print_quorum(f: &mut fmt::Formatter<'_>, quorum: Quorum) -> fmt::Result {
     }
 }
 
+fn inline_queue(Queue { length, timeout }: Queue) -> String {
+    format!("{{ length = {length}, timeout = {} }}", text(&duration(timeout)))
+}
+
 fn inline_persistence(persistence: Persistence) -> String {
-    let Persistence { timeout, granularity, capacity } = persistence;
-    let timeout = text(&duration(timeout));
-    format!("{{ timeout = {timeout}, granularity = {granularity}, capacity = {capacity} }}")
+    let Persistence { timeout, granularity, capacity, min_age } = persistence;
+    let [timeout, min_age] = [timeout, min_age].map(|time| text(&duration(time)));
+    format!(
+        "{{ timeout = {timeout}, granularity = {granularity}, capacity = {capacity}, \
+         min_age = {min_age} }}"
+    )
 }
 
 /// The checks that every backend has.

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::duration::{self, DurationError};
 use super::nearest::nearest;
+use super::print::Factor;
 
 /// One way of being wrong, with what is needed to explain it. The place is kept elsewhere.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -33,6 +34,8 @@ pub(super) enum Problem {
     NotAShare { key: &'static str, text: String },
     #[error("`status` has {}, which is neither a code nor a range of codes", Quoted(.text))]
     NotAStatus { text: String },
+    #[error("`{key}` is {}, which is not a number with at most two decimals", Quoted(.text))]
+    NotHundredths { key: &'static str, text: String },
     #[error("`{key}` is {}, which is not an address with a port", Quoted(.text))]
     NotAnAddress { key: &'static str, text: String, only_port_missing: bool },
     #[error("unknown key {}", Quoted(.key))]
@@ -54,6 +57,8 @@ pub(super) enum Problem {
     BadName { name: String },
     #[error("`{key}` is empty")]
     Empty { key: &'static str },
+    #[error("`bounded` is {}, but must be above 1 and at most {most}", Factor(*.hundredths))]
+    FactorOutOfRange { hundredths: i64, most: i64 },
     #[error("`{key}` is {}, which is longer than 31 days", duration::format(*.value))]
     LongDuration { key: &'static str, value: Duration },
     #[error("`md5` is {}, which is not 32 hexadecimal digits", Quoted(.text))]
@@ -82,6 +87,10 @@ pub(super) enum Problem {
     AdminIsVirtualServer { address: SocketAddr },
     #[error("the backend {address} is listed twice in one virtual server")]
     BackendTwice { address: SocketAddr },
+    #[error(
+        "`bounded` is for schedulers that choose by hash, but the scheduler is \"{scheduler}\""
+    )]
+    BoundedWithoutHash { scheduler: &'static str, known: Vec<&'static str> },
     #[error("`down_at` is {down_at}, which is more than `up_at`, {up_at}")]
     DownAboveUp { up_at: String, down_at: String },
     #[error("`{key}` is {address}, which is the virtual server itself")]
@@ -92,6 +101,10 @@ pub(super) enum Problem {
     HysteresisWithThresholds,
     #[error("two virtual servers listen on {listen}")]
     ListenTwice { listen: SocketAddr },
+    #[error("`l_threshold` is {lower}, which is more than `u_threshold`, {upper}")]
+    LowerAboveUpper { lower: u32, upper: u32 },
+    #[error("`l_threshold` has no meaning without `u_threshold`")]
+    LowerWithoutUpper,
     #[error("the key `{key}` is missing")]
     Missing { key: &'static str, sample: &'static str },
     #[error("one threshold is a weight and the other a share")]
@@ -118,15 +131,36 @@ pub(super) enum Problem {
     // What is allowed, but probably not meant.
     #[error("every backend has weight 0: there will be no new connections to any of them")]
     AllDrained,
+    #[error(
+        "`hash_key` has no effect: the scheduler is \"{scheduler}\", which {}",
+        if *.by_destination { "hashes the destination" } else { "does not hash" }
+    )]
+    HashKeyUnused { scheduler: &'static str, by_destination: bool, known: Vec<&'static str> },
+    #[error("`min_age` has no effect beyond `timeout`: who was unseen for that long is forgotten")]
+    MinAgeBeyondTimeout,
+    #[error("`draining_clients` has no effect without `persistence`")]
+    MoveWithoutPersistence,
+    #[error("no backend is in the zone {}", Quoted(.zone))]
+    NobodyInZone { zone: String },
+    #[error("`panic_below` has no effect: no backend is checked, so all are always up")]
+    PanicWithoutChecks,
+    #[error("the queue will never be used: no backend has a limit")]
+    QueueWithoutLimits,
     #[error("the sorry server will never be used: no backend is checked, so all are always up")]
     SorryServerWithoutChecks,
     #[error("`sorry_mode` has no effect without `sorry_server`")]
     SorryModeWithoutServer,
+    #[error("`spill_below` has no effect: all backends have the same priority")]
+    SpillWithoutPriorities,
+    #[error("`u_threshold` is {upper}, which is never reached: `max_connections` is {most}")]
+    ThresholdBeyondMaximum { upper: u32, most: u32 },
     #[error(
         "the quorum takes a weight of {needed}, but all backends together have {total} unless \
          their scripts report more"
     )]
     UnreachableUnreported { needed: u64, total: u64 },
+    #[error("`zone` has no effect: the virtual server has none")]
+    ZoneOfBackendAlone,
 }
 
 impl Problem {
@@ -146,6 +180,7 @@ impl Problem {
                 "write whole numbers with the units d, h, m, s or ms, such as \"2s\" or \"1m30s\""
             }
             Self::NotAShare { .. } => "write a share as \"60%\", or a weight without quotes",
+            Self::NotHundredths { .. } => "write for example 1.25",
             Self::NotAStatus { .. } => "write for example status = [\"200-299\", \"304\"]",
             Self::NotAnAddress { text, only_port_missing: true, .. } => {
                 let host = text.trim_start_matches('[').trim_end_matches(']');
@@ -170,8 +205,16 @@ impl Problem {
             Self::BadName { .. } => "set `name` to one without them; it names metrics and logs",
             Self::Empty { key: "check" } => "write check = \"none\" for backends without checks",
             Self::Empty { .. } => "write a value or remove the key",
+            Self::FactorOutOfRange { .. } => {
+                "1.25 lets a backend have a quarter more than its share"
+            }
             Self::LongDuration { .. } => "write a shorter one",
             Self::NotAnMd5 { .. } => "write what `md5sum` prints for the body",
+            Self::OutOfRange {
+                key: "max_connections" | "u_threshold" | "l_threshold",
+                value: 0,
+                ..
+            } => "remove it for no limit; weight = 0 is for a backend that takes no connection",
             Self::OutOfRange { value, least, most, .. } => {
                 return Some(format!(
                     "the nearest that is allowed is {}",
@@ -199,6 +242,9 @@ impl Problem {
             }
             Self::AdminIsVirtualServer { .. } => "use another port for one of them",
             Self::BackendTwice { .. } => "remove one, and add its weight to the other",
+            Self::BoundedWithoutHash { known, .. } => {
+                return Some(format!("remove it, or use one of {}", known.join(", ")));
+            }
             Self::DownAboveUp { .. } => "the quorum is gained at `up_at` and lost below `down_at`",
             Self::ForwardsToItself { .. } => "write the address of another server",
             Self::HysteresisNotBelowQuorum { quorum, hysteresis } => {
@@ -212,6 +258,12 @@ impl Problem {
                 "remove `hysteresis`: the distance of `up_at` and `down_at` says it already"
             }
             Self::ListenTwice { .. } => "use another port, or list all backends in one of them",
+            Self::LowerAboveUpper { .. } => {
+                "a full backend has room again when it has fewer connections than `l_threshold`"
+            }
+            Self::LowerWithoutUpper => {
+                "add `u_threshold`; for a limit alone, write `max_connections` instead"
+            }
             Self::Missing { sample, .. } => return Some(format!("add for example: {sample}")),
             Self::MixedThresholds => "write both as numbers, or both in percent",
             Self::NameTwice { .. } => "give each its own name",
@@ -237,9 +289,23 @@ impl Problem {
             }
 
             Self::AllDrained => "give a backend a weight above 0 when it is to serve again",
-            Self::SorryServerWithoutChecks => "add a check, such as [virtual_server.check]",
+            Self::HashKeyUnused { known, .. } => {
+                return Some(format!("remove it, or use one of {}", known.join(", ")));
+            }
+            Self::MinAgeBeyondTimeout => "write at most `timeout`",
+            Self::MoveWithoutPersistence => "add `persistence`, or remove `draining_clients`",
+            Self::NobodyInZone { zone } => {
+                return Some(format!("add zone = {} to the backends that are near", Quoted(zone)));
+            }
+            Self::PanicWithoutChecks | Self::SorryServerWithoutChecks => {
+                "add a check, such as [virtual_server.check]"
+            }
+            Self::QueueWithoutLimits => "add `max_connections` to the backends",
             Self::SorryModeWithoutServer => "add `sorry_server`, or remove `sorry_mode`",
+            Self::SpillWithoutPriorities => "give those that are to help out `priority = 1`",
+            Self::ThresholdBeyondMaximum { .. } => "write at most `max_connections`",
             Self::UnreachableUnreported { .. } => "make sure that the scripts can report as much",
+            Self::ZoneOfBackendAlone => "add to the virtual server the `zone` that it is in",
         };
         Some(help.to_owned())
     }

@@ -1,7 +1,9 @@
 //! Values that are one of a few words: the words, once, for reading and for printing.
 
+use lb_core::virtual_server::DrainingClients;
+
 use super::draft::CheckType;
-use super::model::{Initial, SorryMode};
+use super::model::{HashKey, Initial, SorryMode};
 
 /// A type whose values are written as words.
 pub(super) trait Word: Copy + PartialEq + 'static {
@@ -23,6 +25,15 @@ pub(super) trait Word: Copy + PartialEq + 'static {
 impl Word for CheckType {
     const WORDS: &'static [(&'static str, Self)] =
         &[("tcp", Self::Tcp), ("http", Self::Http), ("script", Self::Script)];
+}
+
+impl Word for DrainingClients {
+    const WORDS: &'static [(&'static str, Self)] = &[("keep", Self::Keep), ("move", Self::Move)];
+}
+
+impl Word for HashKey {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("source", Self::Source), ("source-port", Self::SourcePort)];
 }
 
 impl Word for Initial {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use lb_core::BackendId;
+use lb_core::backend::BackendId;
 use lb_health::checkers::{Http, HttpError, Script, ScriptSlots, Tcp};
 use lb_health::{
     CheckError, CheckId, CheckSpec, Driver, Event, ParseStatusError, Report, SpecError,

@@ -19,7 +19,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use lb_core::{Admin as Word, Backend, BackendState};
+use lb_core::Backend;
+use lb_core::health::Admin as Word;
+use lb_core::virtual_server::BackendState;
 use lb_health::{Because, Event, Obstruction, Verdict};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
@@ -163,7 +165,8 @@ impl Control {
     fn next_deadline(&self) -> Instant {
         let gates = self.services.iter().filter_map(Service::gate_opens);
         let cuts = self.cuts.iter().map(|cut| cut.at);
-        gates.chain(cuts).fold(self.next_tick, Instant::min)
+        let machines = self.services.iter().filter_map(|service| service.machine.next_deadline());
+        gates.chain(cuts).chain(machines).fold(self.next_tick, Instant::min)
     }
 
     fn handle_timeout(&mut self, now: Instant) -> ControlFlow<()> {
@@ -171,6 +174,7 @@ impl Control {
             if service.gate_opens().is_some_and(|gate| gate <= now) {
                 service.open_gate();
             }
+            service.machine.handle_timeout(now);
         }
         for cut in self.cuts.extract_if(.., |cut| cut.at <= now) {
             if cut.backend.load().active() > 0 {
@@ -183,14 +187,14 @@ impl Control {
             if let Some(service) = services.find(|service| service.key == server)
                 && service.machine.backend(backend).is_some_and(|one| one.admin == Word::Drain)
             {
-                service.machine.set_admin(backend, Word::Drained);
+                service.machine.set_admin(now, backend, Word::Drained);
             }
         }
         if now < self.next_tick {
             return ControlFlow::Continue(());
         }
-        for service in &self.services {
-            service.director.expire(now);
+        for service in &mut self.services {
+            service.tick(now);
         }
         self.removed.retain(|removed| now < removed.until && removed.tally.open() > 0);
         let Some(since) = self.stopping_since else {
@@ -259,7 +263,7 @@ impl Control {
     }
 
     fn judge(&mut self, verdict: &Verdict<Place>) {
-        let place = verdict.backend;
+        let (now, place) = (Instant::now(), verdict.backend);
         let why = match &verdict.because {
             Because::Failed { check, error } => {
                 format!("{} check failed: {error}", self.checks.name(place, *check))
@@ -269,7 +273,7 @@ impl Control {
             }
             Because::Traffic { error, held_until: None } => format!("connections fail: {error}"),
             Because::Traffic { error, held_until: Some(until) } => {
-                let hold = until.saturating_duration_since(Instant::now());
+                let hold = until.saturating_duration_since(now);
                 format!("connections fail again: {error}; checks do not count for {hold:.1?}")
             }
             Because::Initial { .. } => "taken to be up until it is checked".to_owned(),
@@ -277,7 +281,7 @@ impl Control {
         };
         if let Some(service) = self.service(place) {
             service.change(place.backend, &why, |machine| {
-                machine.handle_health(place.backend, verdict.health);
+                machine.handle_health(now, place.backend, verdict.health);
             });
         }
     }
@@ -340,12 +344,13 @@ impl Control {
             let virtual_server = virtual_server.to_owned();
             return Err(Refusal::UnknownBackend { virtual_server, backend: address });
         };
+        let now = Instant::now();
         service.change(backend, "the administrator says so", |machine| {
             match order {
-                Order::Disable => machine.set_admin(backend, Word::Maintenance),
-                Order::Drain => machine.set_admin(backend, Word::Drain),
-                Order::Enable => machine.set_admin(backend, Word::Ready),
-                Order::Weight(weight) => machine.set_weight(backend, weight),
+                Order::Disable => machine.set_admin(now, backend, Word::Maintenance),
+                Order::Drain => machine.set_admin(now, backend, Word::Drain),
+                Order::Enable => machine.set_admin(now, backend, Word::Ready),
+                Order::Weight(weight) => machine.set_weight(now, backend, weight),
             };
         });
         // Before the answer: whoever gets it may rely on it.
@@ -359,7 +364,7 @@ impl Control {
         if let (Order::Drain, Some((BackendState::Drain, _))) = (order, service.state(backend))
             && let Some(status) = service.machine.backend(backend)
         {
-            let at = Instant::now() + service.config.drain_timeout;
+            let at = now + service.config.drain_timeout;
             self.cuts.push(Cut { at, place, backend: Arc::clone(status.backend) });
         }
         Ok(())

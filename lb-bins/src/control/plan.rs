@@ -1,22 +1,28 @@
 //! What a virtual server is about to be: everything that can be wrong with it is found here.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Instant;
 
-use lb_core::{
-    BackendConfig, ConfigError, Director, Granularity, HashSeed, PersistenceConfig, QuorumError,
-    QuorumRule, Scheduler, SorryServer, VirtualServer, VirtualServerConfig, Weight,
-};
+use lb_core::backend::{Limits, LimitsError};
+use lb_core::director::QueueConfig;
+use lb_core::flow::Granularity;
+use lb_core::persistence::{HashSeed, PersistenceConfig};
+use lb_core::quorum::{QuorumError, QuorumRule};
+use lb_core::scheduler::{LoadFactor, Priorities, Zones};
+use lb_core::virtual_server::{BackendConfig, ConfigError, SorryServer, VirtualServerConfig};
+use lb_core::{Algorithm, Director, Scheduler, VirtualServer, Weight};
 use tokio::sync::mpsc;
 use tracing::info;
 
 use super::checks::ServerKey;
 use super::service::Service;
-use crate::config::{self, CheckKind, Quorum, SorryMode};
+use crate::config::{self, CheckKind, HashKey, Quorum, SorryMode, is_keyed_by_destination};
 use crate::tcp::{
-    Attempt, Bound, Endpoint, Gate, Listener, Route, RouteSettings, Tally, Upstream, Workers,
+    Attempt, Bound, Client, Endpoint, Gate, Hashed, Listener, Recognition, Route, RouteSettings,
+    Tally, Upstream, Workers,
 };
 
 /// A virtual server's configuration in the form that lb-core takes, checked.
@@ -32,6 +38,9 @@ pub enum PlanError {
     /// The backends and the quorum.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The thresholds of a backend.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
     /// The quorum alone.
     #[error(transparent)]
     Quorum(#[from] QuorumError),
@@ -59,21 +68,25 @@ impl Plan {
             |address| known.get(&address).cloned().unwrap_or_else(|| Upstream::new(address));
         let backends = config.backends.iter().map(|backend| {
             let name = backend.address.to_string();
-            let planned =
-                BackendConfig::new(name, endpoint(backend.address)).weighing(backend.weight);
+            let planned = BackendConfig::new(name, endpoint(backend.address))
+                .weighing(backend.weight)
+                .limited(limits(backend)?)
+                .at_priority(backend.priority)
+                .in_zone(backend.zone.as_deref().map(Arc::from));
             let reports = |check: &config::Check| {
                 matches!(check.kind, CheckKind::Script { dynamic_weight: true, .. })
             };
-            match (backend.checks.is_empty(), backend.checks.iter().any(reports)) {
+            Ok(match (backend.checks.is_empty(), backend.checks.iter().any(reports)) {
                 (true, _) => planned.initially_up(),
                 (false, true) => planned.reporting_weight(),
                 (false, false) => planned,
-            }
+            })
         });
+        let backends = backends.collect::<Result<Vec<_>, LimitsError>>()?;
         let sorry = config.sorry_server.map(|address| {
             let mode = match config.sorry_mode {
-                SorryMode::Last => lb_core::SorryMode::NoneAlive,
-                SorryMode::Quorum => lb_core::SorryMode::QuorumLost,
+                SorryMode::Last => lb_core::virtual_server::SorryMode::NoneAlive,
+                SorryMode::Quorum => lb_core::virtual_server::SorryMode::QuorumLost,
             };
             SorryServer::new(BackendConfig::new(address.to_string(), endpoint(address)), mode)
         });
@@ -82,7 +95,12 @@ impl Plan {
             Quorum::Thresholds { up_at, down_at } => QuorumRule::between(up_at, down_at)?,
             Quorum::Shares { up_at, down_at } => QuorumRule::share(up_at.into(), down_at.into())?,
         };
-        let machine = VirtualServerConfig::of(backends).with_quorum(quorum).with_sorry(sorry);
+        let machine = VirtualServerConfig::of(backends)
+            .with_quorum(quorum)
+            .with_sorry(sorry)
+            .with_slow_start(config.slow_start)
+            .panicking_below(config.panic_below)
+            .with_draining_clients(config.draining_clients);
         machine.validate()?;
         Ok(Self { machine, config })
     }
@@ -103,8 +121,9 @@ impl Plan {
         socket: Socket<'_>,
     ) -> Result<Service, ConfigError> {
         let Self { machine, config } = self;
-        let machine = VirtualServer::new(machine, scheduler(&config))?;
-        let director = director(&config, &machine);
+        let machine = VirtualServer::new(machine, Scheduling::of(&config).scheduler())?;
+        let director = Arc::new(director(&config, &machine));
+        director.set_queue(queue(&config));
         let tally = Arc::default();
         let gate = Arc::default();
         let listener = socket.lead_to(route(&config, key, &director, &tally, &gate, attempts));
@@ -123,17 +142,20 @@ impl Plan {
     ) -> Result<Service, ConfigError> {
         let Self { machine, config } = self;
         log_changes(&service.config, &config);
-        if config.scheduler != service.config.scheduler {
-            service.machine.set_scheduler(scheduler(&config));
+        let scheduling = Scheduling::of(&config);
+        if scheduling != Scheduling::of(&service.config) {
+            service.machine.set_scheduler(scheduling.scheduler());
         }
         let alive = service.machine.strength().alive;
-        service.machine.reconfigure(machine)?;
+        service.machine.reconfigure(Instant::now(), machine)?;
         if alive > 0 && service.machine.strength().alive == 0 {
             service.close_gate();
         }
         if config.persistence != service.config.persistence {
-            service.director = director(&config, &service.machine);
+            let director = director(&config, &service.machine).sharing_queue(&service.director);
+            service.assign_by(Arc::new(director));
         }
+        service.director.set_queue(queue(&config));
         let Service { key, director, tally, gate, .. } = &service;
         let route = route(&config, *key, director, tally, gate, attempts);
         service.move_to(socket.lead_to(route));
@@ -142,34 +164,81 @@ impl Plan {
     }
 }
 
-/// A rotation of its own, so that a fleet does not begin with the same backend everywhere.
-fn scheduler(config: &config::VirtualServer) -> Arc<dyn Scheduler> {
-    config.scheduler.scheduler_at(rand::random())
+/// Everything that a scheduler is made from: as long as it is the same, the rotation goes on.
+#[derive(PartialEq)]
+struct Scheduling<'a> {
+    algorithm: Algorithm,
+    bounded: Option<u32>,
+    zone: Option<&'a str>,
+    /// From what share of live backends on the next priority helps, if there are several.
+    spill_below: Option<u8>,
+}
+
+impl<'a> Scheduling<'a> {
+    fn of(config: &'a config::VirtualServer) -> Self {
+        let ranked = config.backends.iter().any(|backend| backend.priority > 0);
+        Self {
+            algorithm: config.scheduler,
+            bounded: config.bounded,
+            zone: config.zone.as_deref(),
+            spill_below: ranked.then_some(config.spill_below),
+        }
+    }
+
+    /// The algorithm, for each zone, for each priority. With a rotation of its own, so that a fleet
+    /// does not begin with the same backend everywhere.
+    fn scheduler(&self) -> Arc<dyn Scheduler> {
+        let factor = self.bounded.and_then(|percent| LoadFactor::percent(percent).ok());
+        let mut scheduler = factor
+            .and_then(|factor| self.algorithm.bounded(factor))
+            .unwrap_or_else(|| self.algorithm.scheduler_at(rand::random()));
+        if let Some(zone) = self.zone {
+            scheduler = Arc::new(Zones::around(zone, scheduler));
+        }
+        if let Some(percent) = self.spill_below {
+            scheduler = Arc::new(Priorities::around(scheduler).spilling_below(percent));
+        }
+        scheduler
+    }
+}
+
+fn limits(backend: &config::Backend) -> Result<Limits, LimitsError> {
+    let mut limits = Limits::NONE;
+    if let Some(most) = backend.max_connections {
+        limits = limits.at_most(most);
+    }
+    match backend.u_threshold {
+        Some(upper) => limits.overloaded_at(upper, backend.l_threshold),
+        None => Ok(limits),
+    }
 }
 
 fn director(
     config: &config::VirtualServer,
     machine: &VirtualServer<Endpoint>,
-) -> Arc<Director<IpAddr, Endpoint>> {
-    let director = Director::new(Arc::clone(machine.published()));
-    Arc::new(match config.persistence {
-        Some(persistence) => {
-            let capacity = NonZeroUsize::new(persistence.capacity as usize);
-            let capacity = capacity.unwrap_or(NonZeroUsize::MIN);
-            // Nobody may know which clients share a place in the table.
-            let seed = HashSeed::new(rand::random());
-            director.with_persistence_config(
-                &PersistenceConfig::new(persistence.timeout, capacity).seed(seed),
-            )
-        }
-        None => director,
-    })
+) -> Director<Client, Endpoint> {
+    let mut director = Director::new(Arc::clone(machine.published()));
+    if let Some(persistence) = config.persistence {
+        let capacity = NonZeroUsize::new(persistence.capacity as usize);
+        let capacity = capacity.unwrap_or(NonZeroUsize::MIN);
+        // Nobody may know which clients share a place in the table.
+        let seed = HashSeed::new(rand::random());
+        let table = PersistenceConfig::new(persistence.timeout, capacity);
+        director = director.with_persistence_config(&table.min_age(persistence.min_age).seed(seed));
+    }
+    director
+}
+
+fn queue(config: &config::VirtualServer) -> Option<QueueConfig> {
+    let queue = config.queue?;
+    let length = NonZeroUsize::new(queue.length as usize)?;
+    Some(QueueConfig::new(length).timeout(queue.timeout))
 }
 
 fn route(
     config: &config::VirtualServer,
     key: ServerKey,
-    director: &Arc<Director<IpAddr, Endpoint>>,
+    director: &Arc<Director<Client, Endpoint>>,
     tally: &Arc<Tally>,
     gate: &Arc<Gate>,
     attempts: mpsc::Sender<Attempt>,
@@ -178,7 +247,14 @@ fn route(
     let settings = RouteSettings {
         server: key,
         name: config.name.clone(),
-        granularity: bits.map_or(Granularity::HOST, Granularity::new),
+        recognition: Recognition {
+            granularity: bits.map_or(Granularity::HOST, Granularity::new),
+            hashed: match config.hash_key {
+                _ if is_keyed_by_destination(config.scheduler) => Hashed::Destination,
+                HashKey::Source => Hashed::Source,
+                HashKey::SourcePort => Hashed::SourcePort,
+            },
+        },
         gate: Arc::clone(gate),
         connect_timeout: config.connect_timeout,
         retries: config.retries.into(),

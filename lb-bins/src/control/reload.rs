@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lb_core::{Backend, BackendId};
+use lb_core::Backend;
+use lb_core::backend::BackendId;
 use tracing::info;
 
 use super::checks::{CheckConfigError, Place, Prepared, ServerKey};

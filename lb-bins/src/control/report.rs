@@ -1,11 +1,13 @@
 //! Describes everything as it is now.
 
+use std::num::NonZeroU32;
 use std::time::Instant;
 
 use super::Control;
 use super::checks::Place;
 use super::service::Service;
-use crate::status::{BackendReport, QuorumStatus, Status, VirtualServerStatus};
+use crate::status::{BackendReport, QueueStatus, QuorumStatus, Status, VirtualServerStatus};
+use crate::tcp::RefusalReason;
 
 impl Control {
     pub(super) fn status(&self, now: Instant) -> Status {
@@ -16,14 +18,21 @@ impl Control {
     fn describe(&self, now: Instant, service: &Service) -> VirtualServerStatus {
         let (quorum, machine) = (service.machine.quorum(), &service.machine);
         let rule = quorum.rule();
-        let backends = machine.backends().map(|status| {
+        // Both are in the order of the configuration.
+        let backends = machine.backends().zip(&service.config.backends).map(|(status, config)| {
             let (load, upstream) = (status.backend.load(), status.backend.endpoint());
             BackendReport {
                 address: upstream.address(),
                 state: status.state.name(),
+                full: load.is_full(),
                 weight: status.weight.value(),
+                slow_start_percent: status.slow_start,
+                priority: status.backend.priority(),
+                zone: status.backend.zone().map(ToString::to_string),
+                max_connections: config.max_connections.map(NonZeroU32::get),
                 active_connections: load.active(),
                 connections_total: load.total(),
+                failures_total: load.failed(),
                 bytes_in: upstream.traffic().received(),
                 bytes_out: upstream.traffic().sent(),
                 last_check: self
@@ -31,6 +40,8 @@ impl Control {
                     .last(now, Place { server: service.key, backend: status.id }),
             }
         });
+        let refused =
+            RefusalReason::ALL.map(|reason| (reason.name(), service.tally.refused(reason)));
         VirtualServerStatus {
             name: service.config.name.clone(),
             listen: service.listener.address(),
@@ -41,8 +52,15 @@ impl Control {
                 required: if quorum.is_up() { rule.down_at() } else { rule.up_at() },
             },
             sorry: !machine.published().records_affinity(),
+            panic: service.panics(),
+            queue: service.config.queue.map(|queue| QueueStatus {
+                length: service.director.queued(),
+                limit: queue.length as usize,
+            }),
             accepted_total: service.tally.accepted(),
-            refused_total: service.tally.refused(),
+            refused_total: refused.iter().map(|(_, count)| count).sum(),
+            refused: refused.into(),
+            abandoned_total: service.tally.abandoned(),
             open_connections: service.tally.open(),
             persisted_clients: service.director.persisted(),
             accept_rests_total: service.listener.rests(),

@@ -1,17 +1,20 @@
 //! One virtual server that runs: its machine, and what the machine's actions do.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use lb_core::{Action, Backend, BackendId, BackendState, Director, Event, Strength, VirtualServer};
+use lb_core::backend::BackendId;
+use lb_core::quorum::Strength;
+use lb_core::virtual_server::{Action, BackendState, Event};
+use lb_core::{Backend, Director, VirtualServer};
 use tracing::{info, warn};
 
 use super::checks::ServerKey;
 use crate::config::{self, Command};
 use crate::notify::{Job, Scripts};
-use crate::tcp::{Endpoint, Gate, Listener, Tally};
+use crate::tcp::{Client, Endpoint, Gate, Listener, Tally};
 
 /// Clients wait this long for the first verdicts; then they are served by what there is.
 const LONGEST_GATE: Duration = Duration::from_secs(2);
@@ -21,15 +24,20 @@ pub(super) struct Service {
     pub(super) key: ServerKey,
     pub(super) config: config::VirtualServer,
     pub(super) machine: VirtualServer<Endpoint>,
-    pub(super) director: Arc<Director<IpAddr, Endpoint>>,
+    pub(super) director: Arc<Director<Client, Endpoint>>,
+    /// Those that were replaced, as long as somebody may wait in their queues.
+    former_directors: Vec<Weak<Director<Client, Endpoint>>>,
     pub(super) tally: Arc<Tally>,
     pub(super) listener: Arc<Listener>,
     scripts: Scripts,
     pub(super) gate: Arc<Gate>,
     /// When clients are let in even if some backend has no verdict yet.
     gate_opens: Option<Instant>,
-    /// A loss of quorum while they wait.
-    untold: Option<Event>,
+    /// A loss of quorum, or a panic, while they wait.
+    untold: Vec<Event>,
+    panics: bool,
+    /// Those that start slowly, as far as it was told.
+    slow: BTreeSet<BackendId>,
 }
 
 impl Service {
@@ -38,14 +46,51 @@ impl Service {
         key: ServerKey,
         config: config::VirtualServer,
         machine: VirtualServer<Endpoint>,
-        director: Arc<Director<IpAddr, Endpoint>>,
+        director: Arc<Director<Client, Endpoint>>,
         tally: Arc<Tally>,
         gate: Arc<Gate>,
         listener: Arc<Listener>,
     ) -> Self {
-        let (scripts, gate_opens) = (Scripts::start(), Some(Instant::now() + LONGEST_GATE));
-        let untold = None;
-        Self { key, config, machine, director, tally, listener, scripts, gate, gate_opens, untold }
+        Self {
+            key,
+            config,
+            machine,
+            director,
+            former_directors: Vec::new(),
+            tally,
+            listener,
+            scripts: Scripts::start(),
+            gate,
+            gate_opens: Some(Instant::now() + LONGEST_GATE),
+            untold: Vec::new(),
+            panics: false,
+            slow: BTreeSet::new(),
+        }
+    }
+
+    /// Assigns by another director from now on. Whoever waits keeps the place in the queue, which both
+    /// share, and is assigned by this one.
+    pub(super) fn assign_by(&mut self, director: Arc<Director<Client, Endpoint>>) {
+        let former = std::mem::replace(&mut self.director, director);
+        self.former_directors.push(Arc::downgrade(&former));
+    }
+
+    /// Sees to what depends on time alone.
+    pub(super) fn tick(&mut self, now: Instant) {
+        self.director.expire(now);
+        // Who waited before there was another director knows of new pools only by its own.
+        self.former_directors.retain(|former| match former.upgrade() {
+            Some(former) => {
+                former.publish(Arc::clone(self.machine.published()));
+                true
+            }
+            None => false,
+        });
+    }
+
+    /// Whether the checks are not believed.
+    pub(super) const fn panics(&self) -> bool {
+        self.panics
     }
 
     /// Gets its connections from `listener` from now on.
@@ -107,11 +152,20 @@ impl Service {
 
     /// Carries out what the machine asks for, and lets clients in once it is known who lives.
     pub(super) fn settle(&mut self) {
+        let mut published = false;
         while let Some(action) = self.machine.poll_action() {
             match action {
-                Action::Publish(pool) => self.director.publish(pool),
+                Action::Publish(pool) => {
+                    let former = self.former_directors.iter().filter_map(Weak::upgrade);
+                    former.for_each(|director| director.publish(Arc::clone(&pool)));
+                    self.director.publish(pool);
+                    published = true;
+                }
                 Action::Notify(event) => self.hear(event),
             }
+        }
+        if published {
+            self.tell_of_slow_starts();
         }
         let warm = |state| state != BackendState::Warming;
         if self.gate_opens.is_some() && self.machine.backends().all(|status| warm(status.state)) {
@@ -133,7 +187,7 @@ impl Service {
     /// Lets clients in.
     pub(super) fn open_gate(&mut self) {
         self.gate_opens = None;
-        if let Some(event) = self.untold.take() {
+        for event in std::mem::take(&mut self.untold) {
             self.tell(&event);
         }
         self.gate.open();
@@ -141,19 +195,48 @@ impl Service {
         info!(virtual_server = self.config.name, listen = %self.listener.address(), "accepting");
     }
 
-    /// A quorum that is lost only until the first verdicts are in is not worth telling: clients
-    /// wait for them as well.
+    /// What is so only until the first verdicts are in is not worth telling: clients wait for them
+    /// as well.
     fn hear(&mut self, event: Event) {
         match event {
-            Event::QuorumLost { .. } if self.gate_opens.is_some() => self.untold = Some(event),
-            Event::QuorumGained { .. } if self.untold.take().is_some() => {}
-            event => self.tell(&event),
+            Event::PanicBegan { .. } => self.panics = true,
+            Event::PanicEnded { .. } => self.panics = false,
+            _ => {}
+        }
+        let undone = self.untold.iter().position(|untold| {
+            matches!(
+                (untold, &event),
+                (Event::QuorumLost { .. }, Event::QuorumGained { .. })
+                    | (Event::PanicBegan { .. }, Event::PanicEnded { .. })
+            )
+        });
+        let may_pass = matches!(event, Event::QuorumLost { .. } | Event::PanicBegan { .. });
+        if let Some(undone) = undone {
+            self.untold.remove(undone);
+        } else if may_pass && self.gate_opens.is_some() {
+            self.untold.push(event);
+        } else {
+            self.tell(&event);
         }
     }
 
     fn tell(&self, event: &Event) {
         let virtual_server = &*self.config.name;
         let (what, strength, script) = match event {
+            Event::PanicBegan { strength: Strength { alive, configured, .. } } => {
+                let below = self.config.panic_below;
+                return warn!(
+                    virtual_server,
+                    "panic: {alive} of {configured} backends live, fewer than {below} percent: \
+                     checks are not believed"
+                );
+            }
+            Event::PanicEnded { strength: Strength { alive, configured, .. } } => {
+                return info!(
+                    virtual_server,
+                    "panic is over: {alive} of {configured} backends live"
+                );
+            }
             Event::QuorumGained { strength } => ("up", strength, &self.config.on_quorum_up),
             Event::QuorumLost { strength } => ("down", strength, &self.config.on_quorum_down),
             // The verdict that made it was logged with its reason.
@@ -168,6 +251,23 @@ impl Service {
         if let Some(command) = script {
             self.scripts.run(self.job(command, what, strength));
         }
+    }
+
+    /// Logs who begins to start slowly, and who is done with it.
+    fn tell_of_slow_starts(&mut self) {
+        let Some(time) = self.config.slow_start else {
+            return self.slow.clear();
+        };
+        let virtual_server = &*self.config.name;
+        for status in self.machine.backends() {
+            let (backend, starts) = (status.name, status.slow_start.is_some());
+            if starts && self.slow.insert(status.id) {
+                info!(virtual_server, backend, "starts slowly: it has its whole share in {time:?}");
+            } else if !starts && self.slow.remove(&status.id) && status.state == BackendState::Up {
+                info!(virtual_server, backend, "has its whole share");
+            }
+        }
+        self.slow.retain(|&backend| self.machine.backend(backend).is_some());
     }
 
     fn job(&self, command: &Command, what: &'static str, strength: &Strength) -> Job {

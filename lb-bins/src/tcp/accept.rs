@@ -170,6 +170,7 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>, mut stage: watch::R
 async fn serve_queue(listener: &std::net::TcpListener, shared: &Arc<Shared>) {
     // Without the filter a client could be lost here and there: no reason not to stop.
     let _ = SockRef::from(listener).attach_filter(&NO_SYN);
+    let mut shaking_hands = true;
     // The system is asked, not tokio: that only knows of clients that its last poll has seen, and
     // hands out no more than a budget at a time.
     loop {
@@ -186,6 +187,11 @@ async fn serve_queue(listener: &std::net::TcpListener, shared: &Arc<Shared>) {
                     }
                 };
                 carry(shared, client, peer, spare);
+            }
+            // Whoever was answered before the filter was there joins the queue with its next packet.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && shaking_hands => {
+                shaking_hands = false;
+                tokio::time::sleep(REST).await;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) if is_local(&error) => tokio::time::sleep(REST).await,

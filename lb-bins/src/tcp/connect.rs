@@ -2,14 +2,16 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use lb_core::Lease;
+use lb_core::backend::{BackendId, Outcome};
 use lb_core::service::{Dispatch, Undelivered};
-use lb_core::{BackendId, Lease};
 use lb_health::{CheckError, Phase};
 use rustix::io::Errno;
 use tokio::net::TcpStream;
@@ -17,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use tower::Service;
 
+use super::client::Client;
 use super::upstream::Endpoint;
 use crate::control::ServerKey;
 
@@ -34,6 +37,15 @@ pub struct Attempt {
     pub outcome: Result<(), CheckError>,
 }
 
+/// A client that wants a connection.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) client: Client,
+    /// A descriptor that is kept for the connection: whoever waits in a queue needs one when its
+    /// turn comes.
+    pub(super) spare: Option<OwnedFd>,
+}
+
 /// An open connection to a backend, counted there for as long as it is held.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -43,7 +55,7 @@ pub(super) struct Connection {
     pub(super) cuts: watch::Receiver<u64>,
 }
 
-/// The inner service of the balancer: a client's address in, a connection out.
+/// The inner service of the balancer: a client in, a connection out.
 #[derive(Clone, Debug)]
 pub(super) struct Connector(Arc<Settings>);
 
@@ -113,19 +125,26 @@ enum Refusal {
     Ports(io::Error),
 }
 
-impl Service<Dispatch<Endpoint, IpAddr>> for Connector {
+/// A connection that was made says nothing yet: whoever carries it will tell.
+pub(super) const fn judged_later(_: &Connection) -> Option<Outcome> {
+    None
+}
+
+impl Service<Dispatch<Endpoint, Request>> for Connector {
     type Response = Connection;
-    type Error = Undelivered<IpAddr>;
+    type Error = Undelivered<Request>;
     type Future = Pin<Box<dyn Future<Output = Result<Connection, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, dispatch: Dispatch<Endpoint, IpAddr>) -> Self::Future {
+    fn call(&mut self, dispatch: Dispatch<Endpoint, Request>) -> Self::Future {
         let connector = self.clone();
         Box::pin(async move {
-            let Dispatch { lease, request: client } = dispatch;
+            let Dispatch { lease, request: Request { client, spare } } = dispatch;
+            drop(spare);
+            let again = || Request { client, spare: None };
             let cuts = lease.endpoint().cuts();
             match connector.connect(lease.endpoint().address()).await {
                 Ok(stream) => {
@@ -134,10 +153,12 @@ impl Service<Dispatch<Endpoint, IpAddr>> for Connector {
                 }
                 Err(Refusal::Backend(error)) => {
                     connector.report(&lease, Err(error.clone()));
-                    Err(Undelivered::returned(client, error))
+                    Err(Undelivered::returned(again(), error))
                 }
-                Err(Refusal::Ports(error)) => Err(Undelivered::returned(client, error)),
-                Err(Refusal::Host(error)) => Err(Undelivered::consumed(error)),
+                Err(Refusal::Ports(error)) => {
+                    Err(Undelivered::returned(again(), error).blameless())
+                }
+                Err(Refusal::Host(error)) => Err(Undelivered::consumed(error).blameless()),
             }
         })
     }

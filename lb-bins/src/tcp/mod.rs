@@ -7,19 +7,24 @@
 //! ```
 
 mod accept;
+mod client;
 mod connect;
 mod gate;
 mod listen;
 mod pipe;
 mod relay;
 mod route;
+mod tally;
 mod upstream;
+mod witness;
 mod workers;
 
 pub use accept::Listener;
+pub use client::{Client, Hashed, Recognition};
 pub use connect::Attempt;
 pub use gate::Gate;
 pub use listen::{BindError, Bound};
-pub use route::{Route, RouteSettings, Tally};
+pub use route::{Route, RouteSettings};
+pub use tally::{RefusalReason, Tally};
 pub use upstream::{Endpoint, Traffic, Upstream};
 pub use workers::Workers;

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::io;
 use std::net::Shutdown;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -16,7 +15,7 @@ use tokio::task::consume_budget;
 use tokio::time::timeout;
 
 use super::pipe::{Pipe, Spliced};
-use super::upstream::Traffic;
+use super::witness::Witness;
 
 /// One read's worth. Larger ones win little; every worker has one buffer of this size.
 const CHUNK: usize = 64 * 1024;
@@ -37,6 +36,22 @@ pub(super) fn reset(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
+/// One end of a connection that is carried.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Side {
+    Backend,
+    Client,
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) struct End {
+    /// Who sent its end first, if anybody did.
+    pub(super) first: Option<Side>,
+    /// Who broke it off, and how; `None` if both sent their end.
+    pub(super) broken: Option<(Side, io::Error)>,
+}
+
 /// Why a direction stopped before its end.
 #[derive(Debug)]
 enum Broken {
@@ -46,53 +61,61 @@ enum Broken {
     Receiver(io::Error),
 }
 
-/// Copies both ways. Returns when both sides have sent their end.
-///
-/// # Errors
-/// The first error of either side, also of one that has sent its end already or is not read from
-/// because the other one is slow: then neither side can be told a clean end. What a side sent
-/// before it broke is still passed on, if the other one takes it soon.
-pub(super) async fn relay(
-    client: &TcpStream,
-    backend: &TcpStream,
-    traffic: &Traffic,
-) -> io::Result<()> {
-    let mut up = pin!(pump(client, backend, &traffic.received).fuse());
-    let mut down = pin!(pump(backend, client, &traffic.sent).fuse());
+/// Copies both ways. Returns when both sides have sent their end, or at the first error of either
+/// side, also of one that has sent its end already or is not read from because the other one is
+/// slow: then neither side can be told a clean end. What a side sent before it broke is still
+/// passed on, if the other one takes it soon.
+pub(super) async fn relay(client: &TcpStream, backend: &TcpStream, witness: &Witness<'_>) -> End {
+    use Side::{Backend, Client};
+
+    let mut up = pin!(pump(client, backend, Client, witness).fuse());
+    let mut down = pin!(pump(backend, client, Backend, witness).fuse());
+    let mut first = None;
     while !(up.is_terminated() && down.is_terminated()) {
-        let (error, last_words) = tokio::select! {
+        let (broken, last_words) = tokio::select! {
             biased;
             ended = &mut up, if !up.is_terminated() => match ended {
-                Ok(()) => continue,
-                Err(Broken::Sender(error)) => return Err(error),
-                Err(Broken::Receiver(error)) => (error, down),
+                Ok(()) => {
+                    first.get_or_insert(Client);
+                    continue;
+                }
+                Err(Broken::Sender(error)) => return End { first, broken: Some((Client, error)) },
+                Err(Broken::Receiver(error)) => ((Backend, error), down),
             },
             ended = &mut down, if !down.is_terminated() => match ended {
-                Ok(()) => continue,
-                Err(Broken::Sender(error)) => return Err(error),
-                Err(Broken::Receiver(error)) => (error, up),
+                Ok(()) => {
+                    first.get_or_insert(Backend);
+                    continue;
+                }
+                Err(Broken::Sender(error)) => return End { first, broken: Some((Backend, error)) },
+                Err(Broken::Receiver(error)) => ((Client, error), up),
             },
-            error = broken(client) => (error, up),
-            error = broken(backend) => (error, down),
+            error = broken(client) => ((Client, error), up),
+            error = broken(backend) => ((Backend, error), down),
         };
         if !last_words.is_terminated() {
             // However that ends, something broke.
             let _ = timeout(LAST_WORDS, last_words).await;
         }
-        return Err(error);
+        return End { first, broken: Some(broken) };
     }
-    Ok(())
+    End { first, broken: None }
 }
 
 /// Resolves when a connection breaks. Nobody reads from a side that has sent its end, or while the
 /// other side is slow, so that without this it could vanish unnoticed.
-async fn broken(side: &TcpStream) -> io::Error {
+pub(super) async fn broken(side: &TcpStream) -> io::Error {
     let error = || side.take_error()?.ok_or_else(|| io::ErrorKind::WouldBlock.into());
     side.async_io(Interest::ERROR, error).await.unwrap_or_else(|error| error)
 }
 
 /// Copies one way, then passes the end on.
-async fn pump(from: &TcpStream, to: &TcpStream, count: &AtomicU64) -> Result<(), Broken> {
+async fn pump(
+    from: &TcpStream,
+    to: &TcpStream,
+    sender: Side,
+    witness: &Witness<'_>,
+) -> Result<(), Broken> {
     let mut full_chunks = 0;
     loop {
         from.readable().await.map_err(Broken::Sender)?;
@@ -102,13 +125,13 @@ async fn pump(from: &TcpStream, to: &TcpStream, count: &AtomicU64) -> Result<(),
         if read == 0 {
             break;
         }
-        count.fetch_add(read as u64, Ordering::Relaxed);
+        witness.count(sender, read);
         write_all(to, &rest).await.map_err(Broken::Receiver)?;
         full_chunks = if read == CHUNK { full_chunks + 1 } else { 0 };
         if full_chunks == CHUNKS_BEFORE_SPLICING
             && let Ok(pipe) = Pipe::new(CHUNK)
         {
-            if splice(from, to, &pipe, count).await? == Spliced::End {
+            if splice(from, to, &pipe, |read| witness.count(sender, read)).await? == Spliced::End {
                 break;
             }
             full_chunks = 0;
@@ -156,7 +179,7 @@ async fn splice(
     from: &TcpStream,
     to: &TcpStream,
     pipe: &Pipe,
-    count: &AtomicU64,
+    count: impl Fn(usize),
 ) -> Result<Spliced, Broken> {
     let mut small_chunks = 0;
     loop {
@@ -165,7 +188,7 @@ async fn splice(
         if held == 0 {
             return Ok(Spliced::End);
         }
-        count.fetch_add(held as u64, Ordering::Relaxed);
+        count(held);
         small_chunks = if held < CHUNK / 8 { small_chunks + 1 } else { 0 };
         while held > 0 {
             let drained = to.async_io(Interest::WRITABLE, || pipe.drain(to, held)).await;

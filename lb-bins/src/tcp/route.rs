@@ -1,24 +1,30 @@
 //! What a listener leads to.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use lb_core::Director;
+use lb_core::backend::Outcome;
+use lb_core::env::TokioEnv;
+use lb_core::pool::NoBackend;
 use lb_core::service::{Balance, BalanceError};
-use lb_core::{Director, Granularity, SystemEnv};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tower::ServiceExt;
 use tracing::debug;
 
-use super::connect::{Attempt, Connection, Connector};
+use super::client::{Client, Recognition};
+use super::connect::{Attempt, Connection, Connector, Request, judged_later};
 use super::gate::Gate;
+use super::listen;
+use super::relay::{self, End};
+use super::tally::{RefusalReason, Tally, Visit};
 use super::upstream::Endpoint;
-use super::{listen, relay};
+use super::witness::Witness;
 use crate::control::ServerKey;
 
 /// How connections of one virtual server are carried.
@@ -29,7 +35,7 @@ pub struct RouteSettings {
     /// Its name.
     pub name: String,
     /// What tells clients apart.
-    pub granularity: Granularity,
+    pub recognition: Recognition,
     /// Where clients wait while nobody is known to live.
     pub gate: Arc<Gate>,
     /// How long a backend may take to accept.
@@ -41,56 +47,15 @@ pub struct RouteSettings {
 /// One virtual server, seen from the data plane: immutable, replaced whole on reload.
 pub struct Route {
     name: String,
-    granularity: Granularity,
+    recognition: Recognition,
     gate: Arc<Gate>,
     balance: Balancer,
     tally: Arc<Tally>,
 }
 
-/// Balances by the network that a client is in, which is also the whole of its request.
-type Balancer = Balance<Connector, IpAddr, fn(&IpAddr) -> IpAddr, SystemEnv, Endpoint>;
-
-/// What happened to the clients of one virtual server. Kept over reloads.
-#[derive(Debug, Default)]
-pub struct Tally {
-    accepted: AtomicU64,
-    refused: AtomicU64,
-    open: AtomicU64,
-}
-
-impl Tally {
-    /// Connections that clients opened.
-    pub fn accepted(&self) -> u64 {
-        self.accepted.load(Ordering::Relaxed)
-    }
-
-    /// Connections that were reset because no backend took them.
-    pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    /// Connections that are open now.
-    pub fn open(&self) -> u64 {
-        self.open.load(Ordering::Acquire)
-    }
-
-    /// Counts one connection until the guard is dropped.
-    fn enter(self: &Arc<Self>) -> Visit {
-        self.accepted.fetch_add(1, Ordering::Relaxed);
-        self.open.fetch_add(1, Ordering::AcqRel);
-        Visit(Arc::clone(self))
-    }
-}
-
-/// One connection of a [`Tally`].
-#[derive(Debug)]
-pub(super) struct Visit(Arc<Tally>);
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
-    }
-}
+/// Balances by who a client is.
+type Balancer = Balance<Connector, Client, fn(&Request) -> Client, TokioEnv, Endpoint, JudgedLater>;
+type JudgedLater = fn(&Connection) -> Option<Outcome>;
 
 impl fmt::Debug for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -102,27 +67,36 @@ impl Route {
     /// A route to what `director` assigns; health hears of connection attempts through `attempts`.
     pub fn new(
         settings: RouteSettings,
-        director: Arc<Director<IpAddr, Endpoint>>,
+        director: Arc<Director<Client, Endpoint>>,
         tally: Arc<Tally>,
         attempts: mpsc::Sender<Attempt>,
     ) -> Self {
-        let RouteSettings { server, name, granularity, gate, connect_timeout, retries } = settings;
+        let RouteSettings { server, name, recognition, gate, connect_timeout, retries } = settings;
         let connector = Connector::new(server, connect_timeout, attempts);
-        let itself: fn(&IpAddr) -> IpAddr = |network| *network;
-        let balance = Balance::new(director, itself, connector).retries(retries);
-        Self { name, granularity, gate, balance, tally }
+        let client: fn(&Request) -> Client = |request| request.client;
+        let balance = Balance::with_env(director, client, TokioEnv, connector)
+            .judging(judged_later as JudgedLater)
+            .retries(retries);
+        Self { name, recognition, gate, balance, tally }
     }
 
     /// A connection to a backend. While it is not known yet who lives, nobody is turned away.
-    async fn connect(&self, client: IpAddr) -> Result<Connection, BalanceError> {
+    async fn connect(&self, client: Client, spare: OwnedFd) -> Result<Connection, BalanceError> {
+        let mut request = Request { client, spare: Some(spare) };
         loop {
             let closed = self.gate.is_closed();
-            match self.balance.clone().oneshot(client).await {
-                Err(BalanceError::NoBackend(_)) if closed || self.gate.is_closed() => {
-                    self.gate.opened().await;
+            let outcome = self.balance.clone().oneshot(request).await;
+            let nobody_lives = match &outcome {
+                Err(BalanceError::NoBackend(reason)) => {
+                    !matches!(reason, NoBackend::AllFull { .. })
                 }
-                outcome => return outcome,
+                _ => false,
+            };
+            if !nobody_lives || !(closed || self.gate.is_closed()) {
+                return outcome;
             }
+            self.gate.opened().await;
+            request = Request { client, spare: None };
         }
     }
 
@@ -141,24 +115,34 @@ impl Route {
         spare: OwnedFd,
     ) {
         let _visit = visit;
-        let network = self.granularity.network(peer.ip());
-        drop(spare);
-        let Connection { stream, lease, mut cuts } = match self.connect(network).await {
+        let Ok(key) = self.recognition.recognise(&client, peer) else {
+            return self.tally.abandon();
+        };
+        // Most of all it is for those who wait in the queue: whoever has reset its connection gives
+        // up its place. An end of what the client sends does not count: it may have asked already,
+        // or want to listen only.
+        let connection = tokio::select! {
+            biased;
+            connection = self.connect(key, spare) => connection,
+            _ = relay::broken(&client) => return self.tally.abandon(),
+        };
+        // In this order, so that the connection is closed when its place is given to the next.
+        let Connection { lease, stream, mut cuts } = match connection {
             Ok(connection) => connection,
             Err(error) => {
-                self.tally.refused.fetch_add(1, Ordering::Relaxed);
+                self.tally.refuse(RefusalReason::from(&error));
                 debug!(virtual_server = self.name, %peer, %error, "client refused");
                 return relay::reset(&client);
             }
         };
         listen::prepare(&SockRef::from(&stream));
         let (virtual_server, backend) = (&*self.name, lease.name());
+        let witness = Witness::of(&lease);
         tokio::select! {
-            relayed = relay::relay(&client, &stream, lease.endpoint().traffic()) => match relayed {
-                Ok(()) => return,
-                Err(error) => {
-                    debug!(virtual_server, %peer, backend, %error, "connection broken");
-                }
+            end = relay::relay(&client, &stream, &witness) => {
+                witness.judge(&end);
+                let End { broken: Some((by, error)), .. } = end else { return };
+                debug!(virtual_server, %peer, backend, ?by, %error, "connection broken");
             },
             _ = cuts.changed() => debug!(virtual_server, %peer, backend, "connection cut"),
         }

@@ -72,3 +72,18 @@ fn a_client_of_a_dead_backend_moves_and_stays_there() {
         assert_eq!(ask(web.address()).unwrap(), refuge);
     }
 }
+
+#[test]
+fn new_clients_do_not_push_out_whoever_was_there_lately() {
+    let persistence = r#"persistence = { timeout = "1h", capacity = 2, min_age = "1h" }"#;
+    let (balancer, web, _three) = start(persistence);
+    let homes = [2, 3].map(|last| ask_from(client(0, last), web.address()).unwrap());
+    // They are served all the same.
+    for last in 10..40 {
+        ask_from(client(0, last), web.address()).unwrap();
+    }
+    for (last, home) in [2, 3].into_iter().zip(&homes) {
+        assert_eq!(ask_from(client(0, last), web.address()).unwrap(), *home);
+    }
+    assert_eq!(balancer.server("web")["persisted_clients"], 2);
+}

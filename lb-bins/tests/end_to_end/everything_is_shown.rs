@@ -8,8 +8,10 @@ use crate::harness::*;
 
 fn start_and(arguments: &[&str]) -> (Balancer, Port, [Backend; 2]) {
     let (web, two) = (Port::free(), [(); 2].map(|()| Backend::greeter()));
-    let list = backends(two.iter().map(|backend| (backend, 1)));
-    let config = server("web", &web, &[r#"scheduler = "rr""#, QUICK_CHECK, &list]);
+    let more = r#"zone = "a", max_connections = 1000"#;
+    let list = backends_with(two.iter().map(|backend| (backend, more)));
+    let queue = "zone = \"a\"\nqueue = { length = 7 }";
+    let config = server("web", &web, &[r#"scheduler = "rr""#, queue, QUICK_CHECK, &list]);
     let balancer = Balancer::start_and(&config, arguments);
     balancer.until_all_up();
     (balancer, web, two)
@@ -68,22 +70,36 @@ fn metrics_say_what_status_says() {
     for (metric, value) in [
         ("open_connections", &status["open_connections"]),
         ("accepted_connections_total", &status["accepted_total"]),
-        ("refused_connections_total", &status["refused_total"]),
+        ("abandoned_connections_total", &status["abandoned_total"]),
         ("accept_rests_total", &status["accept_rests_total"]),
         ("persisted_clients", &status["persisted_clients"]),
         ("live_weight", &status["quorum"]["live_weight"]),
         ("quorum_required", &status["quorum"]["required"]),
         ("quorum_up", &status["quorum"]["up"]),
         ("sorry", &status["sorry"]),
+        ("panic", &status["panic"]),
+        ("queue_length", &status["queue"]["length"]),
+        ("queue_limit", &status["queue"]["limit"]),
     ] {
         let series = format!("lb_virtual_server_{metric}{{virtual_server=\"web\"}}");
         assert_eq!(samples.get(&series), Some(&number(value)), "{series}");
+    }
+    let refused = status["refused"].as_object().unwrap();
+    assert_eq!(refused.len(), 6);
+    for (reason, count) in refused {
+        let labels = format!("virtual_server=\"web\",reason=\"{reason}\"");
+        let series = format!("lb_virtual_server_refused_connections_total{{{labels}}}");
+        assert_eq!(samples.get(&series), Some(&number(count)), "{series}");
     }
     for backend in status["backends"].as_array().unwrap() {
         let labels = format!("virtual_server=\"web\",backend={}", backend["address"]);
         for (metric, key) in [
             ("active_connections", "active_connections"),
             ("connections_total", "connections_total"),
+            ("failures_total", "failures_total"),
+            ("full", "full"),
+            ("max_connections", "max_connections"),
+            ("priority", "priority"),
             ("received_bytes_total", "bytes_in"),
             ("sent_bytes_total", "bytes_out"),
             ("weight", "weight"),
@@ -91,6 +107,10 @@ fn metrics_say_what_status_says() {
             let series = format!("lb_backend_{metric}{{{labels}}}");
             assert_eq!(samples.get(&series), Some(&number(&backend[key])), "{series}");
         }
+        let series = format!("lb_backend_zone{{{labels},zone={}}}", backend["zone"]);
+        assert_eq!(samples.get(&series), Some(&1.0), "{series}");
+        let series = format!("lb_backend_slow_start_percent{{{labels}}}");
+        assert_eq!(samples.get(&series), Some(&100.0), "{series}");
         for state in ["warming", "up", "down", "drain", "maintenance"] {
             let series = format!("lb_backend_state{{{labels},state=\"{state}\"}}");
             let is_so = f64::from(u8::from(backend["state"] == state));

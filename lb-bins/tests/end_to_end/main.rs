@@ -7,14 +7,21 @@
 mod harness;
 
 mod a_bad_start_starts_nothing;
+mod a_black_hole_attracts_nobody;
 mod a_log_that_fails_harms_nothing;
 mod backends_fail;
+mod backends_start_slowly;
 mod checks_decide;
 mod clients_are_kept;
 mod descriptors_run_out;
+mod drained_clients_stay_or_move;
 mod everything_is_shown;
+mod few_survivors_are_not_believed;
+mod hashing_keeps_to_its_key;
+mod limits_hold;
 mod nginx_as_backend;
 mod orders_change_backends;
+mod priorities_and_zones_decide;
 mod quorum_decides;
 mod reload_harms_nobody;
 mod shares_follow_the_scheduler;

@@ -7,7 +7,9 @@
 //!
 //! ```
 //! use std::{convert::Infallible, net::SocketAddr, sync::Arc};
-//! use lb_core::{Algorithm, BackendConfig, Director, Pool, service::{Balance, Discovery}};
+//! use lb_core::service::{Balance, Discovery};
+//! use lb_core::virtual_server::BackendConfig;
+//! use lb_core::{Algorithm, Director, Pool};
 //! use tonic::{body::Body, client::Grpc, transport::Endpoint};
 //! use tower::{BoxError, discover::Discover};
 //!

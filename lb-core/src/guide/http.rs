@@ -5,10 +5,11 @@
 //!
 //! ```
 //! use std::{net::SocketAddr, sync::Arc, time::Duration};
-//! use axum::{Router, ServiceExt, body::Body, extract::Request, http::StatusCode, routing::get};
+//! use axum::{Router, ServiceExt, body::Body, extract::Request, http::{Response, StatusCode}, routing::get};
 //! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 //! use lb_core::service::{Balance, BalanceError};
-//! use lb_core::{Algorithm, Backend, BackendId, Director, Pool, Weight};
+//! use lb_core::backend::{BackendId, Outcome};
+//! use lb_core::{Algorithm, Backend, Director, Pool, Weight};
 //! use tower::{BoxError, ServiceBuilder};
 //! # use tokio::net::TcpListener;
 //!
@@ -29,7 +30,11 @@
 //!         (Arc::new(Backend::new(BackendId::new(number), address.to_string(), upstream)), Weight::ONE)
 //!     });
 //!     let director = Director::new(Pool::new(backends, &*Algorithm::Rr.scheduler()));
-//!     let balance = Balance::over_services(Arc::new(director), |_: &Request| ());
+//!     // An error of its own is an answer, but no success: schedulers have to know.
+//!     let judge = |answer: &Response<_>| {
+//!         Some(if answer.status().is_server_error() { Outcome::Failure } else { Outcome::Success })
+//!     };
+//!     let balance = Balance::over_services(Arc::new(director), |_: &Request| ()).judging(judge);
 //!     let answer = |error: BalanceError| async move { (StatusCode::BAD_GATEWAY, error.to_string()) };
 //!     let app = Router::new().route("/alive", get("yes")).fallback_service(balance.handle_error(answer));
 //!     Ok(axum::serve(listener, app).await?)

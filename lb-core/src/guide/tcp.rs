@@ -6,7 +6,8 @@
 //!
 //! ```
 //! use std::{net::SocketAddr, sync::Arc};
-//! use lb_core::{Director, service::{Balance, Dispatch, Undelivered}};
+//! use lb_core::service::{Balance, Dispatch, Undelivered};
+//! use lb_core::Director;
 //! use tokio::{io::copy_bidirectional, net::{TcpListener, TcpStream}};
 //! use tower::{BoxError, Service, service_fn};
 //!
@@ -29,7 +30,8 @@
 //!         });
 //!     }
 //! }
-//! # use lb_core::{Algorithm, Backend, BackendId, Pool, Weight};
+//! # use lb_core::backend::BackendId;
+//! # use lb_core::{Algorithm, Backend, Pool, Weight};
 //! # use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //! #
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {

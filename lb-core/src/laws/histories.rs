@@ -8,8 +8,8 @@ use proptest::option;
 use proptest::prelude::{Just, Strategy, any};
 use proptest::prop_oneof;
 
+use crate::backend::Limits;
 use crate::backend::{Backend, BackendId};
-use crate::limits::Limits;
 
 /// What a scheduler lives through: memberships one after the other, with flows in each.
 #[derive(Clone, Debug)]

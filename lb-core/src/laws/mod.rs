@@ -28,7 +28,7 @@
 //! |---|---|
 //! | `refuses only when everybody is busy` | `None` says that everybody who is usable has a flow already |
 //!
-//! That counters are left alone needs no law: a [`Member`](crate::Member) gives no way to change
+//! That counters are left alone needs no law: a [`Member`](crate::pool::Member) gives no way to change
 //! them. Whether a scheduler is *fair* is its own matter, and for its own tests.
 
 mod histories;
@@ -43,10 +43,9 @@ use proptest::test_runner::{Config, TestCaseError, TestCaseResult, TestRunner};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, SeedableRng};
 
-use crate::backend::{Backend, BackendId};
+use crate::backend::{Backend, BackendId, Lease};
 use crate::flow::Flow;
 use crate::health::Weight;
-use crate::lease::Lease;
 use crate::pool::Pool;
 use crate::scheduler::Scheduler;
 

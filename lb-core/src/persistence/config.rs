@@ -9,7 +9,7 @@ use super::seed::HashSeed;
 ///
 /// ```
 /// use std::time::Duration;
-/// use lb_core::{HashSeed, PersistenceConfig};
+/// use lb_core::persistence::{HashSeed, PersistenceConfig};
 ///
 /// let config = PersistenceConfig::new(Duration::from_secs(300), 1_000_000.try_into()?)
 ///     .min_age(Duration::from_secs(10))
@@ -26,7 +26,8 @@ pub struct PersistenceConfig {
 
 impl PersistenceConfig {
     /// For `timeout` after its last flow a client is remembered, and at most `capacity` of them
-    /// are.
+    /// are: one of those unseen for longest makes room, as
+    /// [`PersistenceTable`](crate::PersistenceTable) says.
     pub fn new(timeout: Duration, capacity: NonZeroUsize) -> Self {
         Self { timeout, capacity, min_age: Duration::ZERO, seed: HashSeed::default() }
     }

@@ -1,9 +1,9 @@
 //! Where a key's slot is: a hash table of slot numbers and nothing else.
 
 const SLOTS: usize = 15;
-/// What a bucket holds when the table is full: 15 are exceeded by about every seventh bucket, and
-/// then by little.
-const MEAN: usize = 12;
+/// What a bucket holds when the table is full. Once many keys have come and gone, every twentieth
+/// is then beyond its bucket; with twelve to a bucket, it would be every fifth.
+const MEAN: usize = 10;
 /// The piece of no hash.
 const EMPTY: u8 = u8::MAX;
 
@@ -25,18 +25,37 @@ struct Bucket {
 impl Bucket {
     const VACANT: Self = Self { pieces: [EMPTY; SLOTS + 1], slots: [[0; 3]; SLOTS], passed: 0 };
 
+    #[inline]
     fn slot(&self, place: usize) -> u32 {
         let [a, b, c] = self.slots[place];
         u32::from_le_bytes([a, b, c, 0])
     }
 
-    /// A bit for each place that has this piece: sixteen bytes are compared as one number, each of
+    /// A bit for each place that has this piece: eight bytes are compared as one number, each of
     /// them below its neighbour's carry.
     #[inline]
     fn candidates(&self, piece: u8) -> u128 {
-        const LOW: u128 = u128::MAX / 0xFF * 0x7F;
-        let differences = u128::from_le_bytes(self.pieces) ^ (u128::MAX / 0xFF * u128::from(piece));
-        !(((differences & LOW) + LOW) | differences | LOW)
+        const LOW: u64 = u64::MAX / 0xFF * 0x7F;
+        let (halves, _) = self.pieces.as_chunks::<8>();
+        let equal = |half: [u8; 8]| {
+            let differences = u64::from_le_bytes(half) ^ (u64::MAX / 0xFF * u64::from(piece));
+            !(((differences & LOW) + LOW) | differences | LOW)
+        };
+        u128::from(equal(halves[1])) << 64 | u128::from(equal(halves[0]))
+    }
+
+    /// The slot with this piece that `is_it` recognises.
+    #[inline]
+    fn find(&self, piece: u8, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut candidates = self.candidates(piece);
+        while candidates != 0 {
+            let slot = self.slot(candidates.trailing_zeros() as usize / 8);
+            if is_it(slot) {
+                return Some(slot);
+            }
+            candidates &= candidates - 1;
+        }
+        None
     }
 }
 
@@ -44,7 +63,7 @@ impl Bucket {
 pub(super) struct Index(Box<[Bucket]>);
 
 impl Index {
-    /// Room for so many slots: 64 bytes for each twelve.
+    /// Room for so many slots: 64 bytes for each ten.
     pub(super) fn new(capacity: usize) -> Self {
         Self(vec![Bucket::VACANT; capacity.div_ceil(MEAN).max(1)].into())
     }
@@ -52,22 +71,26 @@ impl Index {
     /// The slot of this hash that `is_it` recognises.
     #[inline]
     pub(super) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        let piece = piece(hash);
-        let mut place = self.home(hash);
-        for _ in 0..self.0.len() {
-            let bucket = &self.0[place];
-            let mut candidates = bucket.candidates(piece);
-            while candidates != 0 {
-                let slot = bucket.slot(candidates.trailing_zeros() as usize / 8);
-                if is_it(slot) {
-                    return Some(slot);
-                }
-                candidates &= candidates - 1;
-            }
-            if bucket.passed == 0 {
-                return None;
-            }
+        let (home, piece) = (self.home(hash), piece(hash));
+        let bucket = &self.0[home];
+        let found = bucket.find(piece, &is_it);
+        if found.is_some() || bucket.passed == 0 {
+            return found;
+        }
+        self.find_beyond(home, piece, is_it)
+    }
+
+    /// Apart, so that nearly every look-up is short.
+    #[inline(never)]
+    fn find_beyond(&self, home: usize, piece: u8, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut place = home;
+        for _ in 1..self.0.len() {
             place = self.after(place);
+            let bucket = &self.0[place];
+            let found = bucket.find(piece, &is_it);
+            if found.is_some() || bucket.passed == 0 {
+                return found;
+            }
         }
         None
     }

@@ -33,7 +33,8 @@ use crate::backend::BackendId;
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use lb_core::{BackendId, PersistenceTable};
+/// use lb_core::backend::BackendId;
+/// use lb_core::PersistenceTable;
 ///
 /// let backend = BackendId::new(7);
 /// let start = Instant::now();
@@ -48,20 +49,29 @@ use crate::backend::BackendId;
 ///
 /// # When it is full
 ///
-/// The entry that was not used for the longest time makes room, exactly. That alone would let
-/// whoever can make up keys push everybody else out. With [`with_min_age`](Self::with_min_age), an
-/// entry that was used within `min_age` is never pushed out: if there is no older one, the new
-/// client is not remembered, and [`insert`](Self::insert) says so. A flood then costs new clients
-/// their stickiness for as long as it lasts, and known clients nothing as long as they come back
-/// within `min_age`.
+/// The entry that was not used for the longest time makes room, to within a *grain*: whoever makes
+/// room was last used less than a grain later than anybody who stays. A grain is at most a 256th of
+/// the timeout and at most 1024 ms, but at least a tick of the table's clock (see [Time](#time)).
+/// Within a grain, an entry keeps its place in the order: moving it at every look-up would make a
+/// look-up in a large table take twice the time.
+///
+/// That alone would let whoever can make up keys push everybody else out. With
+/// [`with_min_age`](Self::with_min_age), an entry that was used within `min_age` is never pushed
+/// out: if there is none that was not used for a grain more, the new client may not be remembered,
+/// and [`insert`](Self::insert) says so. A flood then costs new clients their stickiness for as
+/// long as it lasts, and known clients nothing as long as they come back within `min_age`.
 ///
 /// # Memory
 ///
 /// All of it is asked for at construction, none later. An entry takes a slot of 32 bytes if the key
-/// has at most 17, as an [`IpAddr`](std::net::IpAddr) has, else of 64 or more; then 5⅓ bytes of index
-/// and between ¾ and 1½ of notes on what was forgotten. Keys are kept whole, so that no client is
-/// ever taken for another; a `String` besides owns its text, which the caller allocated. Of a
-/// removed entry, the key is dropped when its slot is used again.
+/// has at most 17, as an [`IpAddr`](std::net::IpAddr) has, else of 64 or more; then 6.4 bytes of
+/// index and between ¾ and 1½ of notes on what was forgotten. Keys are kept whole, so that no
+/// client is ever taken for another; a `String` besides owns its text, which the caller allocated.
+/// Of a removed entry, the key is dropped when its slot is used again.
+///
+/// A look-up reads two places of a table that may well be larger than the processor's caches. Pages
+/// of 2 MiB make that faster, if the allocator asks for them (with glibc,
+/// `GLIBC_TUNABLES=glibc.malloc.hugetlb=1`).
 ///
 /// # Time
 ///
@@ -89,6 +99,9 @@ pub struct PersistenceTable<K, S = HashSeed> {
 /// How many slots are looked at for something stale when a client is inserted while there may be
 /// some.
 const STEP: usize = 8;
+/// At eight look-ups of each entry a second, which is all that a table of a million can do, every
+/// ninth of them moves one.
+const COARSEST_GRAIN: Duration = Duration::from_millis(1024);
 /// No age may come near the 2³² ticks at which it would wrap around.
 const HIGHEST_AGE: u64 = 1 << 31;
 
@@ -106,13 +119,14 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
     pub fn with_hasher(timeout: Duration, capacity: NonZeroUsize, hasher: S) -> Self {
         let capacity = capacity.get().min(Slots::<K>::MOST);
         let clock = Clock::for_timeout(timeout);
+        let timeout = clock.ticks(timeout);
         Self {
             hasher,
-            timeout: clock.ticks(timeout),
+            timeout,
             min_age: 0,
-            clock,
             index: Index::new(capacity),
-            slots: Slots::new(capacity),
+            slots: Slots::new(capacity, grain(&clock, timeout)),
+            clock,
             forgotten: Forgotten::new(capacity),
         }
     }
@@ -129,14 +143,14 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
     /// The backend that this client belongs to; looking refreshes it. O(1).
     #[inline]
     pub fn get(&mut self, now: Instant, key: &K) -> Option<BackendId> {
-        let slot = self.use_slot(now, key)?;
-        Some(self.slots.entry(slot).backend())
+        Some(self.use_slot(now, key)?.1)
     }
 
     /// This client belongs to `backend` from now on. O(1); takes the room of the entry longest
-    /// unused if the table is full.
+    /// unused, to within a grain, if the table is full.
     ///
-    /// Returns whether the client is remembered: not so if every entry was used within `min_age`.
+    /// Returns whether the client is remembered: always so if there is room or an entry that was
+    /// not used within `min_age` and a grain.
     pub fn insert(&mut self, now: Instant, key: K, backend: BackendId) -> bool {
         self.insert_slot(now, key, backend).is_some()
     }
@@ -152,8 +166,7 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
             // that many calls.
             self.sweep(usize::MAX);
         }
-        let Some(newest) = self.slots.newest() else { return };
-        let stamp = self.slots.entry(newest).stamp();
+        let Some(stamp) = self.slots.used() else { return };
         if stamp == self.clock.stamp() {
             // So that whatever is used from now on is used later.
             self.clock.advance(1);
@@ -161,15 +174,16 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
         self.forgotten.record(backend, stamp, self.slots.capacity());
     }
 
-    /// When the next entry expires: the moment for [`handle_timeout`](Self::handle_timeout). An
-    /// entry that was forgotten but not yet taken back counts.
+    /// The moment for [`handle_timeout`](Self::handle_timeout): when the next entry expires, or
+    /// less than a grain later. An entry that was forgotten but not yet taken back counts.
     pub fn next_deadline(&self) -> Option<Instant> {
         let stamp = self.slots.entry(self.slots.oldest()?).stamp();
         self.clock.instant(stamp, self.timeout)
     }
 
-    /// Takes back the room of every entry that has expired, and of some that were forgotten. O(1)
-    /// for each of the expired; after something was forgotten, a sixteenth of the table besides.
+    /// Takes back the room of every entry that has expired, but for some that did so less than a
+    /// grain ago, and of some that were forgotten. O(1) for each of the expired; after something
+    /// was forgotten, a sixteenth of the table besides.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
         while let Some(oldest) = self.slots.oldest()
@@ -196,9 +210,9 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
         self.slots.capacity()
     }
 
-    /// As [`get`](Self::get), but says where.
+    /// As [`get`](Self::get), but says where, too.
     #[inline]
-    fn use_slot(&mut self, now: Instant, key: &K) -> Option<u32> {
+    fn use_slot(&mut self, now: Instant, key: &K) -> Option<(u32, BackendId)> {
         self.advance(now);
         let hash = self.hasher.hash_one(key);
         let slot = self.find(hash, key)?;
@@ -206,8 +220,7 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
             self.remove_at(hash, slot);
             return None;
         }
-        self.slots.touch(slot, self.clock.stamp());
-        Some(slot)
+        Some((slot, self.slots.touch(slot, self.clock.stamp())))
     }
 
     /// As [`insert`](Self::insert), but says where.
@@ -272,13 +285,18 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
     fn advance(&mut self, now: Instant) {
         let ticks = self.clock.ahead(now);
         if ticks > 0 {
-            self.keep_ages_low(ticks);
-            self.clock.advance(ticks);
+            self.go_on(ticks);
         }
     }
 
+    #[cold]
+    fn go_on(&mut self, ticks: u64) {
+        self.keep_ages_low(ticks);
+        self.clock.advance(ticks);
+    }
+
     /// Takes back what would be too old to say how old it is. With milliseconds, that is what
-    /// nobody touched for 24 days.
+    /// nobody touched for 24 days. What is left is older than the oldest by a grain at most.
     fn keep_ages_low(&mut self, ticks: u64) {
         let too_old = |age: u32| u64::from(age).saturating_add(ticks) > HIGHEST_AGE;
         if !self.forgotten.is_empty() && too_old(self.forgotten.age(&self.clock)) {
@@ -305,6 +323,11 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
             }
         }
     }
+}
+
+/// How many ticks a grain has, if the timeout has so many: a power of two.
+fn grain(clock: &Clock, timeout: u32) -> u32 {
+    1 << (timeout / 256).clamp(1, clock.ticks(COARSEST_GRAIN)).ilog2()
 }
 
 impl<K, S> fmt::Debug for PersistenceTable<K, S> {

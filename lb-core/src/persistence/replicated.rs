@@ -52,7 +52,9 @@ pub struct Update<K> {
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use lb_core::{BackendId, PersistenceTable, Replicated};
+/// use lb_core::backend::BackendId;
+/// use lb_core::persistence::Replicated;
+/// use lb_core::PersistenceTable;
 ///
 /// let table = || PersistenceTable::new(Duration::from_secs(60), 1_000.try_into().unwrap());
 /// let mut one = Replicated::new(table(), 1);
@@ -120,12 +122,12 @@ impl<K: Clone + Eq + Hash, S: BuildHasher> Replicated<K, S> {
 
     /// As [`PersistenceTable::get`].
     pub fn get(&mut self, now: Instant, millis: u64, key: &K) -> Option<BackendId> {
-        let slot = self.table.use_slot(now, key)?;
+        let (slot, backend) = self.table.use_slot(now, key)?;
         let known = self.stamps[slot as usize];
         if millis >= known.millis.saturating_add(self.refresh_millis) {
             self.learn(slot, millis, known);
         }
-        Some(self.table.slots.entry(slot).backend())
+        Some(backend)
     }
 
     /// As [`PersistenceTable::insert`].
@@ -174,8 +176,8 @@ impl<K: Clone + Eq + Hash, S: BuildHasher> Replicated<K, S> {
         })
     }
 
-    /// All that this node knows, whoever learnt it, the longest unused first: for a node that
-    /// joins.
+    /// All that this node knows, whoever learnt it, the longest unused first (to within a grain of
+    /// the table): for a node that joins.
     pub fn snapshot(&self) -> impl Iterator<Item = Update<K>> {
         let slots = &self.table.slots;
         std::iter::successors(slots.oldest(), |&slot| slots.after(slot))

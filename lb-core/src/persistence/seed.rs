@@ -12,9 +12,10 @@ use std::hash::{BuildHasher, DefaultHasher, Hasher};
 ///
 /// ```
 /// use std::time::Duration;
-/// use lb_core::{HashSeed, PersistenceTable};
-/// # let mut system = <lb_core::rand::rngs::Xoshiro256PlusPlus as lb_core::rand::SeedableRng>::seed_from_u64(1);
-/// use lb_core::rand::Rng;
+/// use lb_core::persistence::HashSeed;
+/// use lb_core::PersistenceTable;
+/// # let mut system = <rand::rngs::Xoshiro256PlusPlus as rand::SeedableRng>::seed_from_u64(1);
+/// use rand::Rng;
 ///
 /// let seed = HashSeed::new([system.next_u64(), system.next_u64()]);
 /// let table = PersistenceTable::<String, _>::with_hasher(Duration::from_secs(60), 1_000.try_into()?, seed);
@@ -27,13 +28,15 @@ use std::hash::{BuildHasher, DefaultHasher, Hasher};
 ///
 /// # How
 ///
-/// A key is read as a polynomial, with 32 bits of it to a coefficient, and evaluated at a secret
-/// point modulo 2⁶¹ − 1; a secret multiplication and addition spread the value over 64 bits
-/// (Carter and Wegman 1979, Dietzfelbinger 1996). Two keys of *n* coefficients, chosen by somebody
-/// who does not know the seed, have the same value for at most *n* of the 2⁶¹ points. That is all
-/// that a table needs, and takes a fraction of the time of a hash function that may show its values
-/// to the attacker, as the standard library's. Those who want that one can have it: a table takes
-/// any [`BuildHasher`].
+/// A key is read as a polynomial, with four to seven bytes of it to a coefficient, and evaluated at
+/// a secret point modulo 2⁶¹ − 1; a secret multiplication and addition spread the value over 64
+/// bits (Carter and Wegman 1979, Dietzfelbinger 1996). Two keys of *n* coefficients, chosen by
+/// somebody who does not know the seed, have the same value for less than *n* of the 2⁶⁰ points.
+/// Keys in a row, such as the addresses of a network, would still have values in a row, and with
+/// one seed in a hundred these would crowd; a fixed mixing of bits ends that, and takes nothing
+/// from what is known of any two keys. That is all that a table needs, and takes a fraction of the
+/// time of a hash function that may show its values to the attacker, as the standard library's.
+/// Those who want that one can have it: a table takes any [`BuildHasher`].
 #[derive(Clone, Copy)]
 pub struct HashSeed {
     point: u64,
@@ -55,15 +58,19 @@ impl HashSeed {
             hasher.finish()
         };
         let wide = |number| u128::from(derived(number)) << 64 | u128::from(derived(number + 1));
-        // Neither 0 nor 1, for which coefficients would be ignored or merely added up.
-        let point = derived(0) % (PRIME - 2) + 2;
+        // Neither 0 nor 1, for which coefficients would be ignored or merely added up; below half
+        // of the prime, so that values stay below twice the prime without being reduced entirely.
+        let point = (derived(0) >> 4).max(2);
         Self { point, factor: wide(1) | 1, addend: wide(3) }
     }
 
     /// Another hash for each hash, which differs from seed to seed.
+    #[inline]
     pub(crate) const fn mix(&self, hash: u64) -> u64 {
         let product = self.factor.wrapping_mul(hash as u128).wrapping_add(self.addend);
-        (product >> 64) as u64
+        let spread = (product >> 64) as u64;
+        // No two become one, but equal distances become unequal.
+        (spread ^ spread >> 32).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 }
 
@@ -78,8 +85,7 @@ impl BuildHasher for HashSeed {
 
     #[inline]
     fn build_hasher(&self) -> SeededHasher {
-        // Not 0, so that leading zeros count.
-        SeededHasher { seed: *self, value: 1 }
+        SeededHasher { seed: *self, value: 0, pending: 0, count: 0 }
     }
 }
 
@@ -95,74 +101,93 @@ impl fmt::Debug for HashSeed {
 pub struct SeededHasher {
     seed: HashSeed,
     value: u64,
+    /// The bytes of the next coefficient, of which there are less than four between two calls.
+    pending: u64,
+    count: u32,
 }
 
 impl Hasher for SeededHasher {
     #[inline]
     fn finish(&self) -> u64 {
-        self.seed.mix(self.value)
+        let value = if self.count == 0 { self.value } else { self.next() };
+        self.seed.mix(value)
     }
 
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<4>();
         for word in words {
             self.write_u32(u32::from_le_bytes(*word));
         }
-        let mut last = [0; 4];
-        last[..rest.len()].copy_from_slice(rest);
-        // With a 33rd bit and the number of bytes, so that it differs from every whole word.
-        self.add(1 << 32 | (rest.len() as u64) << 33 | u64::from(u32::from_le_bytes(last)));
+        for byte in rest {
+            self.write_u8(*byte);
+        }
     }
 
     #[inline]
     fn write_u8(&mut self, value: u8) {
-        self.add(value.into());
+        self.push(value.into(), 1);
     }
 
     #[inline]
     fn write_u16(&mut self, value: u16) {
-        self.add(value.into());
+        self.push(value.into(), 2);
     }
 
     #[inline]
     fn write_u32(&mut self, value: u32) {
-        self.add(value.into());
+        self.push(value.into(), 4);
     }
 
     #[inline]
     fn write_u64(&mut self, value: u64) {
-        self.add(value >> 32);
-        self.add(value & 0xFFFF_FFFF);
+        self.write_u32(value as u32);
+        self.write_u32((value >> 32) as u32);
     }
 
     #[inline]
     fn write_u128(&mut self, value: u128) {
-        self.write_u64((value >> 64) as u64);
         self.write_u64(value as u64);
+        self.write_u64((value >> 64) as u64);
     }
 
+    /// A length or a discriminant, which is small: in one byte, unless it is not.
     #[inline]
     fn write_usize(&mut self, value: usize) {
-        self.write_u64(value as u64);
+        if value < 0xFF {
+            self.write_u8(value as u8);
+        } else {
+            self.write_u8(0xFF);
+            self.write_u64(value as u64);
+        }
     }
 
-    /// A discriminant, which is small: in one step, unless it is not.
     #[inline]
     fn write_isize(&mut self, value: isize) {
-        match u32::try_from(value) {
-            Ok(value) => self.add(value.into()),
-            Err(_) => self.write_u64(value as u64),
-        }
+        self.write_usize(value as usize);
     }
 }
 
 impl SeededHasher {
-    /// The next coefficient, below 2³⁶.
+    /// The key's next bytes, four at most.
     #[inline]
-    fn add(&mut self, coefficient: u64) {
-        let value = u128::from(self.value) * u128::from(self.seed.point) + u128::from(coefficient);
-        let folded = (value as u64 & PRIME) + (value >> 61) as u64;
-        self.value = if folded >= PRIME { folded - PRIME } else { folded };
+    const fn push(&mut self, bytes: u64, count: u32) {
+        self.pending |= bytes << (8 * self.count);
+        self.count += count;
+        if self.count >= 4 {
+            self.value = self.next();
+            self.pending = 0;
+            self.count = 0;
+        }
+    }
+
+    /// The value with the pending bytes as one more coefficient. A bit above them tells them from
+    /// fewer bytes and zeros; no coefficient is zero, so that none can lead unnoticed.
+    #[inline]
+    const fn next(&self) -> u64 {
+        let coefficient = self.pending | 1 << (8 * self.count);
+        let value = self.value as u128 * self.seed.point as u128 + coefficient as u128;
+        (value as u64 & PRIME) + (value >> 61) as u64
     }
 }
 
@@ -190,6 +215,24 @@ mod tests {
         }
         let strings = ["", "\0", "\0\0", "a", "aa", "abcd", "abcd\0", "abcdabcd", "abce"];
         assert!(strings.iter().all(|text| hashes.insert(one.hash_one(text))));
+    }
+
+    #[test]
+    fn networks_crowd_with_no_seed() {
+        // A bucket of 833 expects 12 of them, and the fullest 26 or so.
+        let fullest = |seed: u64, stride: u32| {
+            let seed = HashSeed::new([1, seed]);
+            let mut buckets = [0_u32; 833];
+            for number in 0..10_000_u32 {
+                let address = Ipv4Addr::from_bits(0x0a00_0000 + number * stride);
+                let hash = u128::from(seed.hash_one(IpAddr::from(address)));
+                buckets[((hash * 833) >> 64) as usize] += 1;
+            }
+            buckets.into_iter().max()
+        };
+        for seed in 0..100 {
+            assert!([1, 256].into_iter().all(|stride| fullest(seed, stride) < Some(34)), "{seed}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The entries themselves, in a fixed number of slots, and the order in which they were used.
+//! The entries themselves, in a fixed number of slots, and about the order in which they were used.
 
 use crate::backend::BackendId;
 
@@ -63,11 +63,21 @@ const fn unpacked([a, b, c]: [u8; 3]) -> u32 {
     u32::from_le_bytes([a, b, c, 0])
 }
 
-/// Slots in one allocation, and a list through those that hold something, by last use.
+/// Slots in one allocation, and a list through those that hold something, by last use to within a
+/// grain.
+///
+/// Moving an entry to the end of the list writes to two others, anywhere in memory: most of what a
+/// use would cost. An entry is therefore moved once a grain at most, and used less than a grain
+/// after it was moved. Whoever is behind it was moved later, and so was last used less than a grain
+/// before it, if before it at all.
 pub(super) struct Slots<K> {
     entries: Vec<Entry<K>>,
     capacity: usize,
     count: usize,
+    /// In ticks, a power of two.
+    grain: u32,
+    /// The tick of the latest use of anything.
+    used: u32,
     /// The list of those that held something once, through their `newer`.
     free: u32,
     oldest: u32,
@@ -78,9 +88,11 @@ impl<K> Slots<K> {
     /// What 24 bits can number, without the two numbers that mean something else.
     pub(super) const MOST: usize = FREE as usize;
 
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize, grain: u32) -> Self {
+        debug_assert!(grain.is_power_of_two());
         let entries = Vec::with_capacity(capacity);
-        Self { entries, capacity, count: 0, free: NONE, oldest: NONE, newest: NONE }
+        let (free, oldest, newest) = (NONE, NONE, NONE);
+        Self { entries, capacity, count: 0, grain, used: 0, free, oldest, newest }
     }
 
     pub(super) const fn capacity(&self) -> usize {
@@ -118,11 +130,12 @@ impl<K> Slots<K> {
         (self.oldest != NONE).then_some(self.oldest)
     }
 
-    pub(super) fn newest(&self) -> Option<u32> {
-        (self.newest != NONE).then_some(self.newest)
+    /// The tick in which anything was used last; `None` when there is nothing.
+    pub(super) fn used(&self) -> Option<u32> {
+        (self.count > 0).then_some(self.used)
     }
 
-    /// The one that was used next after this one.
+    /// The next in the list.
     pub(super) fn after(&self, slot: u32) -> Option<u32> {
         Some(self.entry(slot).newer()).filter(|&newer| newer != NONE)
     }
@@ -140,7 +153,8 @@ impl<K> Slots<K> {
             *self.entry_mut(slot) = entry;
         }
         self.count += 1;
-        self.append(slot, stamp);
+        self.used = stamp;
+        self.append(slot);
         slot
     }
 
@@ -154,14 +168,27 @@ impl<K> Slots<K> {
         entry.newer = packed(free);
     }
 
-    /// Makes an entry the latest used.
+    /// Notes that an entry was used, and says whose it is.
     #[inline]
-    pub(super) fn touch(&mut self, slot: u32, stamp: u32) {
-        if self.newest == slot {
-            self.entry_mut(slot).stamp = stamp;
-        } else {
+    pub(super) fn touch(&mut self, slot: u32, stamp: u32) -> BackendId {
+        self.used = stamp;
+        // Each slot's grains begin at another tick, lest all entries be moved at the same time.
+        let phase = slot.wrapping_mul(0x9E37_79B1);
+        let entry = &mut self.entries[slot as usize];
+        let before = std::mem::replace(&mut entry.stamp, stamp).wrapping_add(phase);
+        let backend = entry.backend;
+        if before ^ stamp.wrapping_add(phase) >= self.grain {
+            self.move_to_end(slot);
+        }
+        backend
+    }
+
+    /// Apart, as most uses get by without.
+    #[inline(never)]
+    fn move_to_end(&mut self, slot: u32) {
+        if self.newest != slot {
             self.unlink(slot);
-            self.append(slot, stamp);
+            self.append(slot);
         }
     }
 
@@ -182,10 +209,9 @@ impl<K> Slots<K> {
     }
 
     #[inline]
-    fn append(&mut self, slot: u32, stamp: u32) {
+    fn append(&mut self, slot: u32) {
         let newest = std::mem::replace(&mut self.newest, slot);
         let entry = self.entry_mut(slot);
-        entry.stamp = stamp;
         entry.older = packed(newest);
         entry.newer = packed(NONE);
         if newest == NONE {

@@ -3,7 +3,7 @@
 use rand::Rng;
 
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 /// How often the precomputed draw is asked for somebody else before all members are walked.
 const DRAWS: usize = 8;
@@ -11,7 +11,7 @@ const DRAWS: usize = 8;
 /// Draws an index in proportion to weight in O(1): Walker's alias method with Vose's construction
 /// (*A Linear Algorithm for Generating Random Numbers with a Given Distribution*, 1991), in
 /// integers. A column's threshold is exact to 2⁻³².
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct WeightedDraw {
     columns: Box<[Column]>,
 }
@@ -25,12 +25,17 @@ struct Column {
 }
 
 impl WeightedDraw {
-    /// O(n).
+    /// By the members' weights. O(n).
     pub(super) fn over(members: &[Member]) -> Self {
-        let usable: Vec<u32> = (0..members.len() as u32)
-            .filter(|&index| !members[index as usize].weight.is_zero())
-            .collect();
-        let weight = |index: u32| u128::from(members[index as usize].weight.value());
+        Self::by(members.iter().map(|member| member.weight.value()))
+    }
+
+    /// By these weights of the members. O(n).
+    pub(super) fn by(weights: impl Iterator<Item = u16>) -> Self {
+        let weights: Vec<_> = weights.collect();
+        let usable: Vec<u32> =
+            (0..weights.len() as u32).filter(|&index| weights[index as usize] > 0).collect();
+        let weight = |index: u32| u128::from(weights[index as usize]);
         let total: u128 = usable.iter().map(|&index| weight(index)).sum();
         // Each column holds `total`; a member brings its weight times the number of columns.
         let mut brought: Vec<u128> =
@@ -91,7 +96,7 @@ impl WeightedDraw {
     }
 
     #[inline]
-    fn one(&self, rng: &mut dyn Rng) -> Option<usize> {
+    pub(super) fn one(&self, rng: &mut dyn Rng) -> Option<usize> {
         (!self.columns.is_empty()).then(|| self.column(rng.next_u64()))
     }
 

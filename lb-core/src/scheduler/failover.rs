@@ -7,7 +7,7 @@ use rand::Rng;
 
 use super::Scheduler;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 /// `fo`: all flows to the heaviest backend; to the next heaviest when it is gone or refuses
 /// (IPVS `ip_vs_fo.c`). Of equal weights the one that is configured first. O(1), or one step per

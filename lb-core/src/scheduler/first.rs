@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::Scheduler;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 /// `first`: the first backend in configured order that may take the flow (HAProxy's
 /// `balance first`).

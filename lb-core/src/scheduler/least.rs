@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::draw::{below, draw_by_walking, is_trial};
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 /// A load beside the share of all loads that is due to whoever bears it. Among equals, it is drawn
 /// by that share.
@@ -58,18 +58,20 @@ pub(super) fn least(
     if is_trial(rng) {
         return draw_by_walking(members, flow, rng);
     }
-    // Somebody's flows fail. What they do not stay is made up for by as much of the mean.
+    // Somebody's flows fail. What they do not stay is made up for by as much of the others' mean.
     let (sum, count) = usable().fold((0_u128, 0_u128), |(sum, count), (_, member)| {
         (sum + u128::from(load(member).fixed()), count + 1)
     });
-    let mean = sum / count.max(1);
+    let others = u128::max(count, 2) - 1;
     least_of(
         usable(),
         rng,
         |member| {
-            let own = load(member);
-            let missing = (mean * u128::from(member.load.failing())) >> 16;
-            (u128::from(own.fixed()) + missing, own.share)
+            let load = load(member);
+            let own = u128::from(load.fixed());
+            let mean = sum.saturating_sub(own) / others;
+            let missing = mean * u128::from(member.load.failing()) / u128::from(u16::MAX);
+            (own + missing, load.share)
         },
         Ord::cmp,
     )

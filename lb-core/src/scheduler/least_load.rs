@@ -6,9 +6,10 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::Scheduler;
+use super::draw::{WeightedDraw, is_trial};
 use super::least::{PerShare, least};
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 /// What [`LeastLoad`] keeps small. `a` is the number of active flows, `w` the weight.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -25,31 +26,89 @@ pub enum Cost {
     WeightedLeastConnections,
 }
 
-/// The usable backend of least [`Cost`], by an exact scan of the live counters. O(n).
+/// The usable backend of least [`Cost`], by an exact scan of the live counters. O(n), and O(1) where
+/// most are idle.
 ///
 /// Fractions are compared by cross-multiplication, never in floating point. **Ties** are drawn in
 /// proportion to weight (for `lc`: evenly). IPVS takes the first in the list, which sends all of a
 /// light load to one backend (the kernel hides this by also counting connections that have ended;
 /// a proxy has none of those); drawing from a generator of zeros is the kernel's order.
 ///
-/// A backend whose flows [fail](crate::Outcome) is never idle for long enough to look busy. To its
-/// own cost is added, of the mean cost of all, the share of its flows that failed: as much as it
-/// would have if they had stayed as long as everybody else's. It gets no more than its part then,
+/// A backend whose flows [fail](crate::backend::Outcome) is never idle for long enough to look busy. To its
+/// own cost is added, of the mean cost of the others, the share of its flows that failed: as much as
+/// it would have if they had stayed as long as everybody else's. It gets no more than its part then,
 /// and none of the kernel's schedulers does that. While anybody fails, one flow in sixteen is drawn
 /// by weight alone, so that a backend that has recovered is found out.
+///
+/// Before the scan, a few backends are drawn as ties are: whoever of them is idle costs as little as
+/// any, and is drawn among its like already.
 ///
 /// Two pickers at once may see the same counters and choose the same backend: the cost of the
 /// choice is then above the least by as many flows as there are pickers at once. For pools of many
 /// hundreds take [`PowerOfTwo`](super::PowerOfTwo), which looks at two counters instead of all.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LeastLoad {
     cost: Cost,
+    /// Draws by the shares that decide between equals. None before there are members.
+    draw: Option<WeightedDraw>,
+    /// No member can cost less than this.
+    floor: PerShare,
 }
+
+/// How many are drawn before all are looked at, at most.
+const DRAWS: usize = 4;
+/// How many there have to be for another draw: one in vain costs as much as looking at two or three.
+const MEMBERS_A_DRAW: usize = 32;
 
 impl LeastLoad {
     /// The scheduler for `cost`.
     pub const fn by(cost: Cost) -> Self {
-        Self { cost }
+        Self { cost, draw: None, floor: PerShare { load: 0, share: 1 } }
+    }
+
+    pub(super) fn over(&self, members: &[Member]) -> Self {
+        let cost = self.cost;
+        let shares = members.iter().map(|member| match cost {
+            Cost::LeastConnections => u16::from(!member.weight.is_zero()),
+            _ => member.weight.value(),
+        });
+        let heaviest = members.iter().map(|member| u64::from(member.weight)).max();
+        let floor = cost.with(0, heaviest.unwrap_or(1).max(1));
+        Self { cost, draw: Some(WeightedDraw::by(shares)), floor }
+    }
+
+    /// Somebody who costs as little as anybody can, if one of a few draws finds one.
+    #[inline]
+    fn idle(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
+        let draw = self.draw.as_ref()?;
+        let draws = DRAWS.min(1 + members.len() / MEMBERS_A_DRAW);
+        (0..draws).find_map(|_| {
+            let index = draw.one(rng)?;
+            let member = members.get(index)?;
+            let is_idle = flow.may_use(member) && self.cost.of(member).compare(self.floor).is_eq();
+            // While somebody fails, the scan would give it its part of one flow in sixteen.
+            (is_idle && (member.load.failing() == 0 || is_trial(rng))).then_some(index)
+        })
+    }
+}
+
+impl Cost {
+    #[inline]
+    fn of(self, member: &Member) -> PerShare {
+        self.with(member.load.active().into(), member.weight.into())
+    }
+
+    /// What a member of this weight costs with so many flows.
+    #[inline]
+    const fn with(self, active: u64, weight: u64) -> PerShare {
+        match self {
+            Self::LeastConnections => PerShare { load: active, share: 1 },
+            Self::NeverQueue if active == 0 => PerShare { load: 0, share: weight },
+            Self::NeverQueue | Self::ShortestExpectedDelay => {
+                PerShare { load: active + 1, share: weight }
+            }
+            Self::WeightedLeastConnections => PerShare { load: active, share: weight },
+        }
     }
 }
 
@@ -63,27 +122,22 @@ pub(super) fn compare_loads(one: &Member, other: &Member) -> Ordering {
 }
 
 impl Scheduler for LeastLoad {
-    fn rebuild(&self, _: &[Member]) -> Arc<dyn Scheduler> {
-        Arc::new(*self)
+    fn rebuild(&self, members: &[Member]) -> Arc<dyn Scheduler> {
+        Arc::new(self.over(members))
     }
 
     fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
-        let active = |member: &Member| u64::from(member.load.active());
-        let weight = |member: &Member| u64::from(member.weight);
+        if let Some(idle) = self.idle(members, flow, rng) {
+            return Some(idle);
+        }
+        // A scan for each, in which nobody has to ask which.
+        use Cost::*;
         match self.cost {
-            Cost::LeastConnections => {
-                least(members, flow, rng, |one| PerShare { load: active(one), share: 1 })
-            }
-            Cost::NeverQueue => least(members, flow, rng, |one| match active(one) {
-                0 => PerShare { load: 0, share: weight(one) },
-                busy => PerShare { load: busy + 1, share: weight(one) },
-            }),
-            Cost::ShortestExpectedDelay => least(members, flow, rng, |one| PerShare {
-                load: active(one) + 1,
-                share: weight(one),
-            }),
-            Cost::WeightedLeastConnections => {
-                least(members, flow, rng, |one| PerShare { load: active(one), share: weight(one) })
+            LeastConnections => least(members, flow, rng, |one| LeastConnections.of(one)),
+            NeverQueue => least(members, flow, rng, |one| NeverQueue.of(one)),
+            ShortestExpectedDelay => least(members, flow, rng, |one| ShortestExpectedDelay.of(one)),
+            WeightedLeastConnections => {
+                least(members, flow, rng, |one| WeightedLeastConnections.of(one))
             }
         }
     }

@@ -8,14 +8,14 @@ use rand::Rng;
 use super::Scheduler;
 use super::least::{PerShare, least};
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 /// Times that differ by less are as good as equal.
 const STEP: u64 = 20;
 /// Times above are equally bad.
 const WORST: u64 = 5_000;
 
-/// `least_time`: the backend for which the average time to a [successful](crate::Outcome) outcome,
+/// `least_time`: the backend for which the average time to a [successful](crate::backend::Outcome) outcome,
 /// times the flows that it would then have, is least for its weight. O(n).
 ///
 /// As nginx' `least_time` (`ngx_http_upstream_least_time_module.c`): a moving average in which each
@@ -64,6 +64,6 @@ impl Scheduler for LeastTime {
 
 /// In milliseconds, rounded up to whole steps.
 fn stepped(time: Duration) -> u64 {
-    let time = u64::try_from(time.as_millis()).unwrap_or(WORST);
-    if time > WORST { WORST } else { time + STEP - time % STEP }
+    let time = u64::try_from(time.as_millis()).unwrap_or(WORST).min(WORST);
+    (time + STEP - time % STEP).min(WORST)
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use rand::Rng;
 
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 pub use failover::Failover;
 pub use first::First;
@@ -52,7 +52,9 @@ pub use weighted::{GcdWeighted, SmoothWeighted};
 ///
 /// ```
 /// use std::sync::Arc;
-/// use lb_core::{Flow, Member, Scheduler, rand::Rng};
+/// use rand::Rng;
+/// use lb_core::pool::Member;
+/// use lb_core::{Flow, Scheduler};
 ///
 /// /// Always the last member that is left.
 /// #[derive(Debug)]
@@ -79,7 +81,7 @@ pub trait Scheduler: fmt::Debug + Send + Sync {
     /// that [`Flow::may_use`] allows, or `None` if there is none. Never blocks, never allocates.
     ///
     /// A scheduler that bounds what its backends are given may also say `None` if all of them are
-    /// busy ([`Overflow`] does): the pool then says [`AllFull`](crate::NoBackend::AllFull).
+    /// busy ([`Overflow`] does): the pool then says [`AllFull`](crate::pool::NoBackend::AllFull).
     fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize>;
 
     /// Whether the time of a flow matters, and how long flows take: if not, nobody need read a

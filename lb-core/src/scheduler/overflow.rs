@@ -7,14 +7,14 @@ use rand::Rng;
 use super::Scheduler;
 use super::failover::HeaviestFirst;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 /// `ovf`: all flows to the heaviest backend until they are more than its weight, then to the next
 /// heaviest (IPVS `ip_vs_ovf.c`). Of equal weights the one that is configured first.
 ///
 /// The weight is the number of flows that a backend is meant for. It takes **one more** than that,
 /// as in the kernel, which sends on only what comes when there are already more flows than weight.
-/// When all have one more, the flow is refused as [`AllFull`](crate::NoBackend::AllFull): a
+/// When all have one more, the flow is refused as [`AllFull`](crate::pool::NoBackend::AllFull): a
 /// persisted client still gets to its backend, nobody else gets anywhere.
 ///
 /// A pick looks at each backend up to the chosen one, the heaviest first: O(1) with room on the

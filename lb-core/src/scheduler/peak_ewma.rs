@@ -8,13 +8,13 @@ use rand::Rng;
 use super::Scheduler;
 use super::draw::WeightedDraw;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 /// `peak_ewma`: of two backends drawn in proportion to weight, the one with less latency times flows
 /// per weight. O(1).
 ///
 /// The latency is Finagle's, linkerd's and tower's peak-sensitive moving average of the time to a
-/// [successful](crate::Outcome) outcome: a slower one counts at once and in full, a faster one by how
+/// [successful](crate::backend::Outcome) outcome: a slower one counts at once and in full, a faster one by how
 /// much of 10 s has passed, `e^(−t / 10 s)` of the old value staying; it wears off at the same rate
 /// while there is no news, so that a backend that was slow once is tried again. The time comes from
 /// [`Flow::at`]; without it nothing wears off.

@@ -7,7 +7,7 @@ use rand::Rng;
 use super::Scheduler;
 use super::draw::WeightedDraw;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 /// `random`: a backend drawn in proportion to its weight. O(1).
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl Scheduler for Random {
 /// that an exact least-connections scan makes of many balancers. Because the draw carries the
 /// weight and the comparison is of utilisation, shares are exactly those of the weights as long as
 /// all are equally busy; dividing a load by a weight after an even draw gives 67/17/17 for weights
-/// 99/0.5/0.5 (tower issue 696). A backend whose flows [fail](crate::Outcome) is taken to have, of
+/// 99/0.5/0.5 (tower issue 696). A backend whose flows [fail](crate::backend::Outcome) is taken to have, of
 /// the other one's load, the share that failed.
 #[derive(Debug, Default)]
 pub struct PowerOfTwo {

@@ -9,7 +9,7 @@ use rand::Rng;
 use super::Scheduler;
 use crate::backend::BackendId;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 /// A place in a rotation that any number of pickers advance.
 ///

@@ -4,17 +4,16 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
-use crate::backend::BackendId;
+use crate::backend::{BackendId, Lease};
 use crate::director::Director;
+use crate::director::{Queue, Ticket};
 use crate::env::Env;
 use crate::flow::ClientKey;
-use crate::lease::Lease;
 use crate::pool::NoBackend;
-use crate::queue::{Queue, Ticket};
 
 pin_project! {
     /// What a flow holds while it has no backend yet: nothing, or a place in the queue.
@@ -25,6 +24,13 @@ pin_project! {
         #[pin]
         alarm: Option<W>,
     }
+}
+
+/// How long a flow waits, all in all: set when it first has to.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    until: Instant,
+    time: Duration,
 }
 
 /// Why a flow has no backend.
@@ -48,6 +54,7 @@ impl<W> Admission<W> {
         env: &V,
         client: &K,
         tried: &[BackendId],
+        patience: &mut Option<Patience>,
     ) -> Poll<Result<Lease<E>, Refusal>>
     where
         K: ClientKey,
@@ -55,9 +62,10 @@ impl<W> Admission<W> {
         W: Future<Output = ()>,
     {
         let assign = || env.with_rng(|rng| director.assign_at(|| env.now(), client, tried, rng));
-        let Some((queue, timeout)) = director.queue() else {
+        let queue = director.queue();
+        if !queue.is_open() {
             return Poll::Ready(assign().map_err(Refusal::NoBackend));
-        };
+        }
         let mut this = self.project();
         if this.ticket.is_none() {
             // Whoever waits was here first.
@@ -71,7 +79,14 @@ impl<W> Admission<W> {
                 Some(ticket) => ticket,
                 None => return Poll::Ready(Err(refused_by(queue))),
             });
-            this.alarm.set(timeout.map(|timeout| env.sleep_until(env.now() + timeout)));
+            // A flow that comes back from a backend that refused it has only what is left.
+            if patience.is_none()
+                && let Some(time) = queue.timeout()
+            {
+                // Further away than the clock goes is for ever.
+                *patience = env.now().checked_add(time).map(|until| Patience { until, time });
+            }
+            this.alarm.set(patience.as_ref().map(|patience| env.sleep_until(patience.until)));
         }
         if let Some(ticket) = this.ticket.as_ref().filter(|ticket| ticket.is_called(cx)) {
             match assign() {
@@ -85,11 +100,11 @@ impl<W> Admission<W> {
             }
         }
         let alarm = this.alarm.as_mut().as_pin_mut();
-        if let (Some(alarm), &Some(after)) = (alarm, timeout)
+        if let (Some(alarm), Some(patience)) = (alarm, patience)
             && alarm.poll(cx).is_ready()
         {
             *this.ticket = None;
-            return Poll::Ready(Err(Refusal::TimedOut { after }));
+            return Poll::Ready(Err(Refusal::TimedOut { after: patience.time }));
         }
         Poll::Pending
     }

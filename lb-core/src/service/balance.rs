@@ -22,9 +22,11 @@ use crate::flow::ClientKey;
 /// request (the inner service is a client).
 ///
 /// If every backend is full and the director has a [queue](Director::with_queue), the flow waits in
-/// it, for as long as the queue says and the [`Env`] can wake it.
+/// it, for as long as the queue says and the [`Env`] can wake it: **`SystemEnv` cannot**, so that the
+/// queue's timeout takes a `TokioEnv`, or tower's own timeout around this. The inner service is made
+/// ready before: if it is limited itself, it is held while the flow waits.
 ///
-/// How each flow fared is [reported](crate::Outcome): an answer is a success unless a
+/// How each flow fared is [reported](crate::backend::Outcome): an answer is a success unless a
 /// [judge](Self::judging) says otherwise, an error a failure unless it is
 /// [blameless](Undelivered::blameless).
 ///
@@ -34,7 +36,8 @@ use crate::flow::ClientKey;
 ///
 /// ```
 /// use std::{net::{IpAddr, SocketAddr}, sync::Arc};
-/// use lb_core::{Algorithm, Backend, BackendId, Director, Pool, Weight};
+/// use lb_core::backend::BackendId;
+/// use lb_core::{Algorithm, Backend, Director, Pool, Weight};
 /// use lb_core::service::{Balance, Dispatch, Undelivered};
 /// use tower::{Service, ServiceExt, service_fn};
 ///
@@ -68,21 +71,23 @@ pub struct Balance<S, K, F, V, E, J = Answered> {
 }
 
 #[cfg(feature = "system")]
-impl<S, K, F, E> Balance<S, K, F, crate::SystemEnv, E> {
+impl<S, K, F, E> Balance<S, K, F, crate::env::SystemEnv, E> {
     /// One inner service for all backends (a connector, a client), balanced by what `key` says of a
     /// request's client, with two retries.
     pub const fn new(director: Arc<Director<K, E>>, key: F, inner: S) -> Self {
-        Self::with_env(director, key, crate::SystemEnv, inner)
+        Self::with_env(director, key, crate::env::SystemEnv, inner)
     }
 }
 
 #[cfg(feature = "system")]
-impl<K, F, E> Balance<super::EachService, K, F, crate::SystemEnv, E> {
+impl<K, F, E> Balance<super::EachService, K, F, crate::env::SystemEnv, E> {
     /// One service per backend: the endpoint of each is a service of its own.
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use lb_core::{Algorithm, Backend, BackendId, Director, Pool, Weight, service::Balance};
+    /// use lb_core::backend::BackendId;
+    /// use lb_core::service::Balance;
+    /// use lb_core::{Algorithm, Backend, Director, Pool, Weight};
     /// use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService, service_fn};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -176,7 +181,7 @@ where
     }
 }
 
-impl<S, K, F, V, E> fmt::Debug for Balance<S, K, F, V, E> {
+impl<S, K, F, V, E, J> fmt::Debug for Balance<S, K, F, V, E, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Balance")
             .field("director", &self.director)

@@ -54,7 +54,8 @@ pin_project! {
     ///
     /// ```
     /// use std::{convert::Infallible, sync::Arc};
-    /// use lb_core::{Algorithm, Director, Pool, service::{Balance, Discovery}};
+    /// use lb_core::service::{Balance, Discovery};
+    /// use lb_core::{Algorithm, Director, Pool};
     /// use tower::{Service, ServiceExt, discover::Change, service_fn};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -123,7 +124,9 @@ where
     ///
     /// ```
     /// # use std::{convert::Infallible, sync::Arc};
-    /// # use lb_core::{Algorithm, BackendConfig, Director, Pool, service::Discovery};
+    /// # use lb_core::service::Discovery;
+    /// # use lb_core::virtual_server::BackendConfig;
+    /// # use lb_core::{Algorithm, Director, Pool};
     /// # use tower::discover::Change;
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # let found = [Ok::<_, Infallible>(Change::Insert(("eu", 7), (3, "10.0.0.7:80")))];

@@ -9,7 +9,7 @@ use tower::BoxError;
 use tower_service::Service;
 
 use super::{Dispatch, Undelivered};
-use crate::lease::Lease;
+use crate::backend::Lease;
 
 /// The inner service for pools whose endpoints are services: waits until the assigned one is ready
 /// and calls it. One that fails to become ready never saw the request, so that another is asked.

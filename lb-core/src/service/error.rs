@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tower::BoxError;
 
-use crate::lease::Outcome;
+use crate::backend::Outcome;
 use crate::pool::NoBackend;
 
 /// Why a balanced request was not answered.

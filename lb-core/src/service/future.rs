@@ -9,13 +9,12 @@ use pin_project_lite::pin_project;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::admission::{Admission, Refusal};
+use super::admission::{Admission, Patience, Refusal};
 use super::{BalanceError, Dispatch, Judge, Undelivered};
-use crate::backend::BackendId;
+use crate::backend::{BackendId, Reporter};
 use crate::director::Director;
 use crate::env::Env;
 use crate::flow::ClientKey;
-use crate::lease::Reporter;
 
 pin_project! {
     /// The future of [`Balance`](super::Balance).
@@ -36,6 +35,7 @@ pin_project! {
         current: Option<(BackendId, Reporter)>,
         // Why the last of them refused.
         refusal: Option<BoxError>,
+        patience: Option<Patience>,
         #[pin]
         step: Step<S::Future, V::Sleep, Req>,
     }
@@ -78,6 +78,7 @@ where
             tried: Vec::new(),
             current: None,
             refusal: None,
+            patience: None,
             step: Step::prepare(request),
         }
     }
@@ -108,8 +109,14 @@ where
                     if let Err(failed) = ready!(this.inner.poll_ready(cx)) {
                         return Poll::Ready(Err(BalanceError::NotReady(failed.error)));
                     }
-                    let admitted =
-                        admission.poll(cx, this.director, this.env, this.client, this.tried);
+                    let admitted = admission.poll(
+                        cx,
+                        this.director,
+                        this.env,
+                        this.client,
+                        this.tried,
+                        this.patience,
+                    );
                     let lease = match ready!(admitted) {
                         Ok(lease) => lease,
                         Err(refusal) => {

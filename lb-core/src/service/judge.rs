@@ -1,6 +1,6 @@
 //! What an answer tells of the backend that gave it.
 
-use crate::lease::Outcome;
+use crate::backend::Outcome;
 
 /// Judges answers: tells schedulers which of them are [failures](Outcome) although they came.
 ///
@@ -8,8 +8,9 @@ use crate::lease::Outcome;
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use lb_core::{Algorithm, Director, Pool, service::Balance};
-/// use lb_core::Outcome;
+/// # use lb_core::service::Balance;
+/// # use lb_core::{Algorithm, Director, Pool};
+/// use lb_core::backend::Outcome;
 ///
 /// # let director = Arc::new(Director::<(), ()>::new(Pool::new([], &*Algorithm::Rr.scheduler())));
 /// # type Response = u16;

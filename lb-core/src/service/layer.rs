@@ -19,10 +19,10 @@ pub struct BalanceLayer<K, F, V, E, J = Answered> {
 }
 
 #[cfg(feature = "system")]
-impl<K, F, E> BalanceLayer<K, F, crate::SystemEnv, E> {
+impl<K, F, E> BalanceLayer<K, F, crate::env::SystemEnv, E> {
     /// Balances by what `key` says of a request's client, with two retries.
     pub const fn new(director: Arc<Director<K, E>>, key: F) -> Self {
-        Self::with_env(director, key, crate::SystemEnv)
+        Self::with_env(director, key, crate::env::SystemEnv)
     }
 }
 
@@ -69,7 +69,7 @@ impl<S, K, F: Clone, V: Env, E, J: Clone> Layer<S> for BalanceLayer<K, F, V, E, 
     }
 }
 
-impl<K, F, V, E> fmt::Debug for BalanceLayer<K, F, V, E> {
+impl<K, F, V, E, J> fmt::Debug for BalanceLayer<K, F, V, E, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BalanceLayer")
             .field("director", &self.director)

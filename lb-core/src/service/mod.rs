@@ -17,7 +17,7 @@ pub use future::BalanceFuture;
 pub use judge::{Answered, Judge};
 pub use layer::BalanceLayer;
 
-use crate::lease::Lease;
+use crate::backend::Lease;
 
 /// A request on its way to the backend that was assigned to it.
 ///

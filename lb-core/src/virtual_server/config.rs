@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::backend::Limits;
 use crate::health::Weight;
-use crate::limits::Limits;
 use crate::quorum::{QuorumError, QuorumRule};
 
 /// One backend, as configured.
@@ -131,7 +131,7 @@ impl<E> SorryServer<E> {
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum DrainingClients {
     /// They still come, until the administrator says that [draining is
-    /// over](crate::Admin::Drained): IPVS' behaviour for a backend of weight 0.
+    /// over](crate::health::Admin::Drained): IPVS' behaviour for a backend of weight 0.
     #[default]
     Keep,
     /// They are moved at once, and belong elsewhere from then on: IPVS with

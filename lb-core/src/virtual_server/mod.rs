@@ -11,9 +11,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::backend::Limits;
 use crate::backend::{Backend, BackendId};
 use crate::health::{Admin, Health, Weight};
-use crate::limits::Limits;
 use crate::pool::{Census, Pool};
 use crate::quorum::{Quorum, Strength};
 use crate::scheduler::Scheduler;
@@ -98,7 +98,8 @@ pub enum Event {
 /// [panic](VirtualServerConfig::panic_below) the backends that are down are taken to be live.
 ///
 /// ```
-/// use lb_core::{Action, Algorithm, BackendConfig, Event, Health, VirtualServer, VirtualServerConfig};
+/// use lb_core::virtual_server::{Action, BackendConfig, Event, VirtualServerConfig};
+/// use lb_core::{Algorithm, Health, VirtualServer};
 ///
 /// let backends = ["10.0.0.1:80", "10.0.0.2:80"].map(BackendConfig::named);
 /// let mut server = VirtualServer::new(VirtualServerConfig::of(backends), Algorithm::Rr.scheduler())?;
@@ -113,7 +114,7 @@ pub enum Event {
 /// assert_eq!(name, "10.0.0.1:80");
 /// assert!(matches!(server.poll_action(), Some(Action::Notify(Event::QuorumGained { .. }))));
 /// assert!(server.poll_action().is_none());
-/// # Ok::<(), lb_core::ConfigError>(())
+/// # Ok::<(), lb_core::virtual_server::ConfigError>(())
 /// ```
 pub struct VirtualServer<E = SocketAddr> {
     slots: Vec<Slot<E>>,

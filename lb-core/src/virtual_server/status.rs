@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use super::BackendConfig;
 use super::slow_start::{STEPS, SlowStart};
+use crate::backend::Limits;
 use crate::backend::{Backend, BackendId};
 use crate::health::{Admin, Health, Weight};
-use crate::limits::Limits;
 
 /// What everybody said about one backend.
 pub(super) struct Slot<E> {

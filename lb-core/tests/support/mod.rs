@@ -7,9 +7,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lb_core::rand::rngs::Xoshiro256PlusPlus;
-use lb_core::rand::{Rng, SeedableRng, TryRng};
-use lb_core::{Algorithm, Backend, BackendId, Flow, Lease, Pool, Scheduler, Weight};
+use lb_core::backend::BackendId;
+use lb_core::{Algorithm, Backend, Flow, Lease, Pool, Scheduler, Weight};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, SeedableRng, TryRng};
 
 /// An instant to count from. Its value has no meaning: only differences are looked at.
 #[expect(clippy::disallowed_methods, reason = "there is no other way to make an Instant")]

@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use lb_core::{BackendId, Health};
+use lb_core::Health;
+use lb_core::backend::BackendId;
 use lb_health::{
     Action, CheckError, CheckId, CheckSpec, Event, Monitor, Obstruction, Report, Run, Verdict,
 };

@@ -6,7 +6,9 @@ mod values;
 use ::toml::de::{DeTable, DeValue};
 
 use self::reader::{Entry, Read, Table};
-use super::draft::{Backend, Check, Checks, Draft, List, Persistence, Quorum, VirtualServer};
+use super::draft::{
+    Backend, Check, Checks, Draft, List, Persistence, Queue, Quorum, VirtualServer,
+};
 use super::mistakes::Mistakes;
 use super::problem::Problem;
 use super::source::{Span, Spanned};
@@ -46,11 +48,19 @@ impl Read for VirtualServer {
             name: table.take("name", r#"name = "web""#),
             listen: table.take("listen", r#"listen = "127.0.0.1:8000""#),
             scheduler: table.take("scheduler", r#"scheduler = "wlc""#),
+            hash_key: table.take("hash_key", r#"hash_key = "source-port""#),
+            bounded: table.take("bounded", "bounded = 1.25"),
+            zone: table.take("zone", r#"zone = "a""#),
+            spill_below: table.take("spill_below", "spill_below = 70"),
+            panic_below: table.take("panic_below", "panic_below = 50"),
+            slow_start: table.take("slow_start", r#"slow_start = "30s""#),
+            queue: table.take("queue", r#"queue = { length = 100, timeout = "5s" }"#),
             quorum: table.take("quorum", "quorum = 2"),
             hysteresis: table.take("hysteresis", "hysteresis = 1"),
             sorry_server: table.take("sorry_server", r#"sorry_server = "127.0.0.1:9009""#),
             sorry_mode: table.take("sorry_mode", r#"sorry_mode = "quorum""#),
             persistence: table.take("persistence", r#"persistence = { timeout = "6m" }"#),
+            draining_clients: table.take("draining_clients", r#"draining_clients = "move""#),
             on_quorum_up: table.take("on_quorum_up", r#"on_quorum_up = ["/usr/bin/notify", "up"]"#),
             on_quorum_down: table
                 .take("on_quorum_down", r#"on_quorum_down = ["/usr/bin/notify", "down"]"#),
@@ -84,6 +94,18 @@ impl Read for Quorum {
     }
 }
 
+impl Read for Queue {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let mut table = Table::open(entry, mistakes)?;
+        let queue = Self {
+            length: table.take("length", "length = 100"),
+            timeout: table.take("timeout", r#"timeout = "5s""#),
+        };
+        table.finish();
+        Some(queue)
+    }
+}
+
 impl Read for Persistence {
     fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
         let mut table = Table::open(entry, mistakes)?;
@@ -91,6 +113,7 @@ impl Read for Persistence {
             timeout: table.take("timeout", r#"timeout = "6m""#),
             granularity: table.take("granularity", "granularity = 32"),
             capacity: table.take("capacity", "capacity = 65536"),
+            min_age: table.take("min_age", r#"min_age = "10s""#),
         };
         table.finish();
         Some(persistence)
@@ -103,6 +126,11 @@ impl Read for Backend {
         let backend = Self {
             address: table.take("address", r#"address = "127.0.0.1:9001""#),
             weight: table.take("weight", "weight = 1"),
+            priority: table.take("priority", "priority = 1"),
+            zone: table.take("zone", r#"zone = "a""#),
+            max_connections: table.take("max_connections", "max_connections = 500"),
+            u_threshold: table.take("u_threshold", "u_threshold = 500"),
+            l_threshold: table.take("l_threshold", "l_threshold = 400"),
             checks: table.take("check", "[virtual_server.backend.check]"),
         };
         table.finish();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ::toml::de::DeValue;
 
 use super::reader::{Entry, Read};
-use crate::config::draft::{Status, Threshold};
+use crate::config::draft::{Hundredths, Status, Threshold};
 use crate::config::duration;
 use crate::config::mistakes::Mistakes;
 use crate::config::problem::Problem;
@@ -72,6 +72,34 @@ impl Read for Duration {
                 mistakes.error(span, Problem::NotADuration { key, text, reason });
             })
             .ok()
+    }
+}
+
+/// `1.25`, `2.5` or `2`. Read from the digits: a binary fraction would not be what was written.
+impl Read for Hundredths {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let text = match entry.value {
+            DeValue::Float(float) => float.as_str(),
+            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str(),
+            _ => return entry.wrong_type("a number", mistakes),
+        };
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+        let cents = match decimals.len() {
+            0 => Some(0),
+            1 => digits(decimals).map(|tenths| tenths * 10),
+            2 => digits(decimals),
+            _ => None,
+        };
+        let sign = if whole.starts_with('-') { -1 } else { 1 };
+        let whole = digits(whole.trim_start_matches(['+', '-'])).filter(|_| !whole.is_empty());
+        let hundredths = whole.zip(cents).and_then(|(whole, cents)| {
+            Some(Self((whole.checked_mul(100)?.checked_add(cents)?) * sign))
+        });
+        if hundredths.is_none() {
+            let problem = Problem::NotHundredths { key: entry.key, text: text.to_owned() };
+            mistakes.error(entry.span, problem);
+        }
+        hundredths
     }
 }
 

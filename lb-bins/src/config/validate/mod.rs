@@ -3,6 +3,7 @@
 //! Every function here returns a value even when it reports a mistake, so that one mistake never
 //! hides another. The values are used only if there was none.
 
+mod balancing;
 mod check;
 mod quorum;
 mod values;
@@ -11,8 +12,9 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::SocketAddr;
 
-use lb_core::{Algorithm, Weight};
+use lb_core::Weight;
 
+use self::balancing::Limits;
 use self::quorum::TotalWeight;
 use self::values::{command, destination, duration, integer, port};
 use super::defaults;
@@ -79,7 +81,7 @@ fn virtual_server(
         report_bad_name(&name, mistakes);
         name.value
     });
-    let scheduler = scheduler(&draft.scheduler, mistakes);
+    let scheduler = balancing::scheduler(&draft.scheduler, mistakes);
     let sorry_server = destination("sorry_server", &draft.sorry_server, listen, mistakes);
     if let (Field::Absent, Some(mode)) = (&draft.sorry_server, draft.sorry_mode.given()) {
         mistakes.warning(mode.span, Problem::SorryModeWithoutServer);
@@ -96,6 +98,7 @@ fn virtual_server(
     {
         mistakes.warning(sorry.span, Problem::SorryServerWithoutChecks);
     }
+    balancing::warn_of_no_effect(draft, scheduler, &backends, mistakes);
     let total = total_weight(draft, &backends);
     if total.is_some_and(|total| total.weight == 0) && !backends.is_empty() {
         mistakes.warning(*span, Problem::AllDrained);
@@ -104,7 +107,17 @@ fn virtual_server(
     VirtualServer {
         name,
         listen,
-        scheduler,
+        scheduler: scheduler.unwrap_or(defaults::SCHEDULER),
+        hash_key: balancing::hash_key(&draft.hash_key, scheduler, mistakes),
+        bounded: balancing::bounded(&draft.bounded, scheduler, mistakes),
+        zone: balancing::zone(&draft.zone, mistakes),
+        spill_below: balancing::percent("spill_below", &draft.spill_below, mistakes),
+        panic_below: balancing::percent("panic_below", &draft.panic_below, mistakes),
+        slow_start: draft
+            .slow_start
+            .given()
+            .map(|given| duration("slow_start", &draft.slow_start, given.value, mistakes)),
+        queue: balancing::queue(&draft.queue, mistakes),
         quorum: quorum::quorum(draft, total, mistakes),
         sorry_server,
         sorry_mode: draft.sorry_mode.or(defaults::SORRY_MODE),
@@ -112,6 +125,7 @@ fn virtual_server(
             .persistence
             .given()
             .map(|persistence| self::persistence(&persistence.value, listen, mistakes)),
+        draining_clients: draft.draining_clients.or(defaults::DRAINING_CLIENTS),
         on_quorum_up: command("on_quorum_up", &draft.on_quorum_up, mistakes),
         on_quorum_down: command("on_quorum_down", &draft.on_quorum_down, mistakes),
         connect_timeout: duration(
@@ -170,17 +184,6 @@ fn report_bad_name(name: &Spanned<String>, mistakes: &mut Mistakes) {
     }
 }
 
-fn scheduler(scheduler: &Field<String>, mistakes: &mut Mistakes) -> Algorithm {
-    let Some(Spanned { value: word, span }) = scheduler.given() else {
-        return defaults::SCHEDULER;
-    };
-    word.parse().unwrap_or_else(|_| {
-        let (word, known) = (word.clone(), Algorithm::ALL.map(Algorithm::name).to_vec());
-        mistakes.error(*span, Problem::UnknownWord { key: "scheduler", word, known });
-        defaults::SCHEDULER
-    })
-}
-
 fn persistence(
     draft: &draft::Persistence,
     listen: SocketAddr,
@@ -189,8 +192,21 @@ fn persistence(
     const MOST_CLIENTS: u32 = 1 << 24;
     let whole = if listen.is_ipv4() { 32 } else { 128 };
     let default = defaults::granularity(listen.ip());
+    let timeout = duration("timeout", &draft.timeout, defaults::PERSISTENCE_TIMEOUT, mistakes);
+    let min_age = values::duration_or_zero(
+        "min_age",
+        &draft.min_age,
+        defaults::PERSISTENCE_MIN_AGE,
+        mistakes,
+    );
+    if let Some(given) = draft.min_age.given()
+        && min_age > timeout
+        && !draft.timeout.is_refused()
+    {
+        mistakes.warning(given.span, Problem::MinAgeBeyondTimeout);
+    }
     Persistence {
-        timeout: duration("timeout", &draft.timeout, defaults::PERSISTENCE_TIMEOUT, mistakes),
+        timeout,
         granularity: integer("granularity", &draft.granularity, 1..=whole, default, mistakes),
         capacity: integer(
             "capacity",
@@ -199,6 +215,7 @@ fn persistence(
             defaults::PERSISTENCE_CAPACITY,
             mistakes,
         ),
+        min_age,
     }
 }
 
@@ -244,9 +261,18 @@ fn backends(
             defaults::WEIGHT.value(),
             mistakes,
         );
+        let priority =
+            integer("priority", &draft.priority, 0..=u8::MAX, defaults::PRIORITY, mistakes);
+        let Limits { max_connections, u_threshold, l_threshold } =
+            balancing::limits(draft, mistakes);
         Backend {
             address: destination("address", &draft.address, listen, mistakes).unwrap_or(listen),
             weight: Weight::new(weight),
+            priority,
+            zone: balancing::zone(&draft.zone, mistakes),
+            max_connections,
+            u_threshold,
+            l_threshold,
             checks: match draft.checks {
                 Field::Absent => shared_checks.to_vec(),
                 _ => check::checks(&draft.checks, mistakes),

@@ -37,6 +37,14 @@ pub(crate) fn ask_from(source: IpAddr, to: SocketAddr) -> io::Result<String> {
     Visitor(connect_from(source, to)?).who()
 }
 
+/// Waits until a new connection is reset, which may be before it is known to be open.
+pub(crate) fn until_turned_away(from: SocketAddr) {
+    match connect(from) {
+        Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
+        Ok(stream) => Visitor(stream).until_cut(),
+    }
+}
+
 /// A client that stays, of backends that answer with their name.
 #[derive(Debug)]
 pub(crate) struct Visitor(pub(crate) TcpStream);

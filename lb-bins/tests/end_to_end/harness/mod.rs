@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 
 pub(crate) use backend::{Backend, BlackHole};
 pub(crate) use balancer::{Balancer, arguments, binary, first_words};
-pub(crate) use client::{Visitor, ask, ask_from, connect};
+pub(crate) use client::{Visitor, ask, ask_from, connect, until_turned_away};
 pub(crate) use folder::Folder;
 pub(crate) use http::{Answer, get, post, request};
 pub(crate) use load::Load;
 pub(crate) use port::Port;
-pub(crate) use text::{QUICK_CHECK, UNCHECKED, backends, server};
+pub(crate) use text::{QUICK_CHECK, UNCHECKED, backends, backends_with, server};
 
 /// How long anything may take. Machines that run tests are slow and shared: this is only there to
 /// end a test that would never end.

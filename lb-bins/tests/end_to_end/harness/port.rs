@@ -26,6 +26,11 @@ impl Port {
         Self::free_on((Ipv6Addr::LOCALHOST, 0).into())
     }
 
+    /// One that nobody has on any address of this host.
+    pub(crate) fn free_everywhere() -> Self {
+        Self::free_on((Ipv4Addr::UNSPECIFIED, 0).into())
+    }
+
     fn free_on(any: SocketAddr) -> Self {
         let holder = Socket::new(Domain::for_address(any), Type::STREAM, None).unwrap();
         holder.set_reuse_address(true).unwrap();

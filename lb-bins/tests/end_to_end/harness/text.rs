@@ -1,6 +1,6 @@
 //! Pieces of configuration.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use super::{Backend, Port};
 
@@ -19,10 +19,17 @@ pub(crate) fn server(name: &str, listen: &Port, rest: &[&str]) -> String {
 
 /// The key `backend`, with weights.
 pub(crate) fn backends<'a>(list: impl IntoIterator<Item = (&'a Backend, u16)>) -> String {
+    backends_with(list.into_iter().map(|(backend, weight)| (backend, format!("weight = {weight}"))))
+}
+
+/// The key `backend`, with other keys.
+pub(crate) fn backends_with<'a>(
+    list: impl IntoIterator<Item = (&'a Backend, impl Display)>,
+) -> String {
     let mut text = "backend = [\n".to_owned();
-    for (backend, weight) in list {
+    for (backend, keys) in list {
         let address = backend.address();
-        writeln!(text, "    {{ address = \"{address}\", weight = {weight} }},").unwrap();
+        writeln!(text, "    {{ address = \"{address}\", {keys} }},").unwrap();
     }
     text + "]"
 }

@@ -23,7 +23,7 @@ use super::Scheduler;
 use super::draw::below;
 use super::hash::stir;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 pub use priorities::Priorities;
 pub use subset::Subset;
@@ -31,10 +31,11 @@ pub use zones::Zones;
 
 /// The members in groups by `K`, each under a scheduler of its own.
 struct Groups<K> {
+    /// Another one for each kind of grouping: the hash bits that split flows between groups must not
+    /// be those that split them again within one.
+    salt: u64,
     /// What schedules a group that was never there before.
     prototype: Arc<dyn Scheduler>,
-    /// Makes a key's place in one grouping tell nothing of its place in another one inside.
-    salt: u64,
     /// In the order in which they are tried.
     groups: Box<[Group<K>]>,
     /// The schedulers of groups that are not there now: their rotation goes on when they are back.
@@ -55,8 +56,8 @@ struct Group<K> {
 const WHOLE: u64 = 1 << 32;
 
 impl<K: Clone + Ord> Groups<K> {
-    fn around(prototype: Arc<dyn Scheduler>, salt: u64) -> Self {
-        Self { prototype, salt, groups: Box::default(), absent: BTreeMap::new() }
+    fn around(salt: u64, prototype: Arc<dyn Scheduler>) -> Self {
+        Self { salt, prototype, groups: Box::default(), absent: BTreeMap::new() }
     }
 
     /// The same over other members, grouped by `key`, tried in the order of the keys. `shares` gives
@@ -96,7 +97,7 @@ impl<K: Clone + Ord> Groups<K> {
             }
         });
         let groups = groups.collect();
-        Self { prototype: Arc::clone(&self.prototype), salt: self.salt, groups, absent: known }
+        Self { salt: self.salt, prototype: Arc::clone(&self.prototype), groups, absent: known }
     }
 
     /// A member of the group that is drawn; if nobody there may take the flow, of the first other
@@ -127,7 +128,7 @@ impl<K: Clone + Ord> Groups<K> {
         match self.groups.iter().position(|group| group.end > 0) {
             Some(first) if self.groups[first].end < WHOLE => {
                 let bits = match self.prototype.is_keyed() {
-                    true => stir(flow.hash ^ self.salt),
+                    true => stir(stir(flow.hash) ^ self.salt),
                     false => rng.next_u64(),
                 };
                 let drawn = below(bits, WHOLE);

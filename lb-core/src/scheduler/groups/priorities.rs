@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::Groups;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 use crate::scheduler::Scheduler;
 
 /// Groups by priority: as long as anybody of priority 0 can take a flow, nobody else gets one; then
@@ -23,8 +23,10 @@ use crate::scheduler::Scheduler;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use lb_core::{Algorithm, Backend, BackendId, Flow, Pool, Weight, scheduler::Priorities};
-/// # use lb_core::rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
+/// use lb_core::backend::BackendId;
+/// use lb_core::scheduler::Priorities;
+/// use lb_core::{Algorithm, Backend, Flow, Pool, Weight};
+/// # use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 /// # let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
 ///
 /// let backend = |id, name, priority| Backend::new(BackendId::new(id), name, ()).at_priority(priority);
@@ -36,7 +38,7 @@ use crate::scheduler::Scheduler;
 /// let flow = Flow::new(0);
 /// assert_eq!(pool.pick(&flow, &mut rng)?.name(), "primary");
 /// assert_eq!(pool.pick(&flow.retried(&[BackendId::new(0)]), &mut rng)?.name(), "standby");
-/// # Ok::<(), lb_core::NoBackend>(())
+/// # Ok::<(), lb_core::pool::NoBackend>(())
 /// ```
 #[derive(Debug)]
 pub struct Priorities {
@@ -48,12 +50,13 @@ pub struct Priorities {
 /// Everything, in what shares are counted by: fine enough for 65 536 backends.
 const WHOLE: u64 = 1 << 32;
 
+/// "priority" in ASCII.
 const SALT: u64 = 0x7072_696f_7269_7479;
 
 impl Priorities {
     /// `scheduler` in every group, the next group only when nobody is left.
     pub fn around(scheduler: Arc<dyn Scheduler>) -> Self {
-        Self { groups: Groups::around(scheduler, SALT), spill_below: 0 }
+        Self { groups: Groups::around(SALT, scheduler), spill_below: 0 }
     }
 
     /// The same, where the next group helps as soon as less than so many percent of the configured

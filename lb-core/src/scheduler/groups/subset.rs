@@ -8,7 +8,7 @@ use rand::Rng;
 
 use super::Groups;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 use crate::scheduler::Scheduler;
 use crate::scheduler::hash::{fold, stir};
 
@@ -22,8 +22,10 @@ use crate::scheduler::hash::{fold, stir};
 ///
 /// ```
 /// use std::{collections::HashSet, num::NonZeroUsize, sync::Arc};
-/// use lb_core::{Algorithm, Backend, BackendId, Flow, Pool, Weight, scheduler::Subset};
-/// # use lb_core::rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
+/// use lb_core::backend::BackendId;
+/// use lb_core::scheduler::Subset;
+/// use lb_core::{Algorithm, Backend, Flow, Pool, Weight};
+/// # use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 /// # let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
 ///
 /// let members = (0..100).map(|id| {
@@ -43,10 +45,13 @@ pub struct Subset {
     instance: u64,
 }
 
+/// "subset" in ASCII.
+const SALT: u64 = 0x7375_6273_6574;
+
 impl Subset {
     /// `scheduler` over `size` of the backends, those of this `instance`.
     pub fn around(size: NonZeroUsize, instance: u64, scheduler: Arc<dyn Scheduler>) -> Self {
-        Self { groups: Groups::around(scheduler, 0), size, instance }
+        Self { groups: Groups::around(SALT, scheduler), size, instance }
     }
 
     /// What a backend offers to be kept to by this instance; equal offers are the place's matter.

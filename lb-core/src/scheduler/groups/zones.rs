@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::Groups;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 use crate::scheduler::Scheduler;
 
 /// Groups by zone: flows stay in the balancer's own zone as far as its backends can carry them.
@@ -22,8 +22,10 @@ use crate::scheduler::Scheduler;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use lb_core::{Algorithm, Backend, BackendId, Flow, Pool, Weight, scheduler::Zones};
-/// # use lb_core::rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
+/// use lb_core::backend::BackendId;
+/// use lb_core::scheduler::Zones;
+/// use lb_core::{Algorithm, Backend, Flow, Pool, Weight};
+/// # use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 /// # let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
 ///
 /// let backend = |id, name, zone: &str| {
@@ -35,7 +37,7 @@ use crate::scheduler::Scheduler;
 /// for hash in 0..10 {
 ///     assert_eq!(pool.pick(&Flow::new(hash), &mut rng)?.name(), "near");
 /// }
-/// # Ok::<(), lb_core::NoBackend>(())
+/// # Ok::<(), lb_core::pool::NoBackend>(())
 /// ```
 #[derive(Debug)]
 pub struct Zones {
@@ -44,12 +46,13 @@ pub struct Zones {
     here: Arc<str>,
 }
 
-const SALT: u64 = 0x7a6f_6e65_7a6f_6e65;
+/// "zone" in ASCII.
+const SALT: u64 = 0x7a6f_6e65;
 
 impl Zones {
     /// `scheduler` in every zone, the one called `here` preferred.
     pub fn around(here: impl Into<Arc<str>>, scheduler: Arc<dyn Scheduler>) -> Self {
-        Self { groups: Groups::around(scheduler, SALT), here: here.into() }
+        Self { groups: Groups::around(SALT, scheduler), here: here.into() }
     }
 
     fn is_here(&self, zone: Option<&str>) -> bool {

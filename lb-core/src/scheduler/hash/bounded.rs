@@ -6,7 +6,7 @@ use rand::Rng;
 
 use super::Consistent;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 use crate::scheduler::Scheduler;
 
 /// Consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam, arXiv 1608.01350;
@@ -18,14 +18,15 @@ use crate::scheduler::Scheduler;
 /// that is not, so that the overflow of one backend spreads over all others, and returns when there
 /// is room again. Somebody always has room, because the factor is above 1.
 ///
-/// It counts what [`Load`](crate::Load) counts: flows that hold a [`Lease`](crate::Lease). Several
+/// It counts what [`Load`](crate::backend::Load) counts: flows that hold a [`Lease`](crate::Lease). Several
 /// threads that pick at once may each take the last room, and so exceed the bound by as many.
 ///
 /// ```
 /// use std::sync::Arc;
 /// use lb_core::scheduler::{Bounded, LoadFactor, Maglev};
-/// use lb_core::{Backend, BackendId, Director, Pool, Weight};
-/// # use lb_core::rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
+/// use lb_core::backend::BackendId;
+/// use lb_core::{Backend, Director, Pool, Weight};
+/// # use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 /// # let (now, mut rng) = (std::time::Instant::now(), Xoshiro256PlusPlus::seed_from_u64(1));
 ///
 /// let members = ["a", "b", "c", "d"].into_iter().zip(0..).map(

@@ -5,7 +5,7 @@ use std::fmt;
 use super::points::Points;
 use super::ring::{counts, in_order};
 use super::{Consistent, PROBES, rendezvous};
-use crate::member::Member;
+use crate::pool::Member;
 
 /// `ketama`: the ring of nginx' `hash … consistent`, and of libmemcached's clients.
 ///
@@ -20,8 +20,9 @@ use crate::member::Member;
 /// ```
 /// use std::sync::Arc;
 /// use lb_core::scheduler::{Ketama, ketama_hash};
-/// use lb_core::{Backend, BackendId, Director, Pool, Weight};
-/// # use lb_core::rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
+/// use lb_core::backend::BackendId;
+/// use lb_core::{Backend, Director, Pool, Weight};
+/// # use rand::{SeedableRng, rngs::Xoshiro256PlusPlus};
 /// # let (now, mut rng) = (std::time::Instant::now(), Xoshiro256PlusPlus::seed_from_u64(1));
 ///
 /// let members = ["127.0.0.1:7777", "127.0.0.1:7778", "127.0.0.1:7779"].into_iter().zip(0..).map(
@@ -30,7 +31,7 @@ use crate::member::Member;
 /// let director = Director::<u64, ()>::new(Pool::new(members, &Ketama::new()));
 /// let key = ketama_hash(b"doghash");
 /// assert_eq!(director.assign(now, &key, &[], &mut rng)?.name(), "127.0.0.1:7778");
-/// # Ok::<(), lb_core::NoBackend>(())
+/// # Ok::<(), lb_core::pool::NoBackend>(())
 /// ```
 ///
 /// A backend owns 160 points per unit of weight: the CRC-32 of host, zero byte, port and the
@@ -63,7 +64,7 @@ impl Ketama {
 }
 
 /// The hash that nginx' `hash … consistent` takes of a key: its CRC-32. A
-/// [`ClientKey`](crate::ClientKey) for [`Ketama`] is this number itself, or returns it as its
+/// [`ClientKey`](crate::flow::ClientKey) for [`Ketama`] is this number itself, or returns it as its
 /// `flow_hash`.
 ///
 /// ```

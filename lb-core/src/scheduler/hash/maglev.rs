@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::fmt;
 
 use super::{Consistent, PROBES, fold, rendezvous, stir};
-use crate::member::Member;
+use crate::pool::Member;
 
 /// `mh`: Google's Maglev (Eisenbud et al., *Maglev: A Fast and Reliable Software Network Load
 /// Balancer*, 2016, section 3.4; IPVS' `mh`, Envoy's and Katran's Maglev).

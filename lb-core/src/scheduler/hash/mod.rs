@@ -28,7 +28,7 @@ use rand::Rng;
 
 use super::Scheduler;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 
 pub use bounded::{Bounded, LoadFactor, TooTight};
 pub use ketama::{Ketama, ketama_hash};
@@ -92,7 +92,7 @@ pub(super) const fn fold(a: u64, b: u64) -> u64 {
 /// All 64 bits of `x`, stirred: for keys and places, whose bits need not be even. (The finalizer of
 /// SplitMix64; Steele, Lea and Flood, *Fast Splittable Pseudorandom Number Generators*, 2014.)
 #[inline]
-pub(super) const fn stir(x: u64) -> u64 {
+pub(crate) const fn stir(x: u64) -> u64 {
     let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ x >> 31

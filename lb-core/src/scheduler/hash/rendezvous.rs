@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use super::{Consistent, fold, ring, stir};
-use crate::member::Member;
+use crate::pool::Member;
 
 /// `rendezvous`: highest random weight (Thaler and Ravishankar, *Using Name-Based Mappings to
 /// Increase Hit Rates*, 1998), with weights (Schindelhauer and Schomaker, *Weighted Distributed Hash

@@ -8,7 +8,7 @@ use hashring::{DefaultHashBuilder, HashRing};
 use super::points::Points;
 use super::{Consistent, PROBES};
 use crate::flow::stable_hash;
-use crate::member::Member;
+use crate::pool::Member;
 use crate::scheduler::draw::draw;
 
 /// `sh`, `dh` and `ring`: by the hash of the key, on a consistent-hashing ring.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::table::Known;
-use super::{FALLBACK, Memory, is_overloaded};
+use super::{Memory, is_overloaded};
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 use crate::scheduler::Scheduler;
 
 /// `lblc`: locality-based least connections (IPVS `ip_vs_lblc.c`).
@@ -68,7 +68,7 @@ impl Scheduler for LocalityBased {
         {
             return before;
         }
-        let chosen = FALLBACK.pick(members, flow, rng);
+        let chosen = self.memory.fallback.pick(members, flow, rng);
         if let Some(index) = chosen.filter(|_| chosen != before) {
             let servers = [index].into_iter().collect();
             table.store(flow.hash, Known { servers, ..Known::default() });

@@ -21,14 +21,11 @@ use std::sync::Arc;
 use super::{Cost, LeastLoad};
 use crate::backend::BackendId;
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 use table::Table;
 
 pub use based::LocalityBased;
 pub use replicated::LocalityReplicated;
-
-/// Chooses for destinations that have no server, or none that will do.
-const FALLBACK: LeastLoad = LeastLoad::by(Cost::WeightedLeastConnections);
 
 /// As many as the kernel has before it begins to clear up.
 const DESTINATIONS: usize = 16_384;
@@ -46,12 +43,15 @@ struct Memory {
     table: Arc<Table>,
     ids: Box<[BackendId]>,
     destinations: usize,
+    /// Chooses for destinations that have no server, or none that will do.
+    fallback: LeastLoad,
 }
 
 impl Memory {
     /// Of no members yet, and therefore without the table.
     fn of(destinations: usize) -> Self {
-        Self { table: Arc::default(), ids: Box::default(), destinations }
+        let fallback = LeastLoad::by(Cost::WeightedLeastConnections);
+        Self { table: Arc::default(), ids: Box::default(), destinations, fallback }
     }
 
     /// What is known, over another membership: those who left are forgotten. Where nobody came or
@@ -70,7 +70,8 @@ impl Memory {
                 self.ids.iter().map(|id| places.get(id).copied()).collect();
             Arc::new(self.table.renumbered(|index| new.get(index).copied().flatten()))
         };
-        Self { table, ids, destinations: self.destinations }
+        let fallback = self.fallback.over(members);
+        Self { table, ids, destinations: self.destinations, fallback }
     }
 }
 

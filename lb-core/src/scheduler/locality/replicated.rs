@@ -7,9 +7,9 @@ use rand::Rng;
 
 use super::servers::Servers;
 use super::table::Known;
-use super::{FALLBACK, Memory, is_overloaded};
+use super::{Memory, is_overloaded};
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 use crate::scheduler::Scheduler;
 use crate::scheduler::least_load::compare_loads;
 
@@ -71,7 +71,7 @@ impl LocalityReplicated {
             servers = without_most_loaded(servers, members, least);
         }
         let welcome = least.filter(|&index| !is_overloaded(&members[index], members, flow));
-        let chosen = welcome.or_else(|| FALLBACK.pick(members, flow, rng));
+        let chosen = welcome.or_else(|| self.memory.fallback.pick(members, flow, rng));
         if let Some(newest) = chosen.filter(|&chosen| !servers.iter().any(|one| one == chosen)) {
             if servers.len() == Servers::MOST {
                 servers = without_most_loaded(servers, members, None);
@@ -129,9 +129,9 @@ mod tests {
     use rand::rngs::Xoshiro256PlusPlus;
 
     use super::*;
+    use crate::backend::Lease;
     use crate::backend::{Backend, BackendId};
     use crate::health::Weight;
-    use crate::lease::Lease;
     use crate::pool::Pool;
 
     const DESTINATION: u64 = 7;

@@ -9,7 +9,7 @@ use super::{Period, shares};
 use crate::backend::BackendId;
 use crate::flow::Flow;
 use crate::health::Weight;
-use crate::member::Member;
+use crate::pool::Member;
 use crate::scheduler::Scheduler;
 
 /// `wrr-ipvs`: the weighted round robin of IPVS (`ip_vs_wrr.c`), pick by pick.
@@ -27,7 +27,7 @@ use crate::scheduler::Scheduler;
 /// A change of membership or of a weight goes back to the head of the list, and stays at the level
 /// of the last pick, as in the kernel: a level above the greatest weight becomes that, and where
 /// weights have a divisor it moves to one of their levels. Whoever is first in the list therefore
-/// gains by frequent changes.
+/// gains by frequent changes, and in a fleet it is the first choice of every instance after one.
 ///
 /// # Limits
 /// Those of [`SmoothWeighted`](super::SmoothWeighted): periods longer than 65 536 entries are scaled

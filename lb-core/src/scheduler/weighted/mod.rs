@@ -11,7 +11,7 @@ use super::draw::draw_by_walking;
 use super::round_robin::Cursor;
 use crate::flow::Flow;
 use crate::health::Weight;
-use crate::member::Member;
+use crate::pool::Member;
 
 pub use gcd::GcdWeighted;
 pub use smooth::SmoothWeighted;

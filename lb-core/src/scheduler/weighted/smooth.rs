@@ -8,7 +8,7 @@ use rand::Rng;
 
 use super::{Period, shares};
 use crate::flow::Flow;
-use crate::member::Member;
+use crate::pool::Member;
 use crate::scheduler::Scheduler;
 
 /// `wrr`: nginx's smooth weighted round robin.

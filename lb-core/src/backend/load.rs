@@ -5,9 +5,8 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::estimate::{Mean, Peak};
-use crate::lease::Outcome;
-use crate::limits::Limits;
+use super::estimate::{Mean, Peak};
+use super::{Limits, Outcome};
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 /// Live counters of one backend, and the limits that they are held to.
@@ -99,7 +98,6 @@ impl Load {
         self.max.store(max, Ordering::Relaxed);
         self.upper.store(upper, Ordering::Relaxed);
         self.lower.store(lower, Ordering::Relaxed);
-        // Whoever counts by the old ones meanwhile has a flow here, and judges by these at its end.
         self.update(|state| Some(count(state, 0, &limits)));
     }
 
@@ -115,8 +113,7 @@ impl Load {
     #[inline]
     pub(crate) fn enter(&self) {
         if self.is_limited() {
-            let limits = self.limits();
-            self.update(|state| Some(count(state, 1, &limits)));
+            self.update(|state| Some(count(state, 1, &self.limits())));
         } else {
             self.state.fetch_add(1, Ordering::Relaxed);
         }
@@ -127,9 +124,12 @@ impl Load {
     #[inline]
     pub(crate) fn try_enter(&self) -> bool {
         if self.is_limited() {
-            let limits = self.limits();
-            let room = |state| state & OVERLOADED == 0 && !limits.is_reached(state);
-            if !self.update(|state| room(state).then(|| count(state, 1, &limits))) {
+            let entered = self.update(|state| {
+                let limits = self.limits();
+                let room = state & OVERLOADED == 0 && !limits.is_reached(state);
+                room.then(|| count(state, 1, &limits))
+            });
+            if !entered {
                 return false;
             }
         } else {
@@ -144,8 +144,7 @@ impl Load {
     pub(crate) fn leave(&self) {
         let before = self.state.fetch_sub(1, Ordering::Acquire);
         if before & OVERLOADED != 0 {
-            let limits = self.limits();
-            self.update(|state| Some(count(state, 0, &limits)));
+            self.update(|state| Some(count(state, 0, &self.limits())));
         }
     }
 
@@ -155,7 +154,8 @@ impl Load {
     }
 
     fn update(&self, change: impl FnMut(u32) -> Option<u32>) -> bool {
-        // Whoever sees the flag also sees the limits that it was set by.
+        // Whoever sees what this writes also sees the limits that it was judged by; `change` reads
+        // them anew each time, so that nothing is judged by limits that there are no more.
         self.state.fetch_update(Ordering::Release, Ordering::Acquire, change).is_ok()
     }
 

@@ -1,11 +1,19 @@
-//! A place that flows can be sent to.
+//! A place that flows can be sent to: who it is, how much it takes, and what it is busy with.
+
+mod estimate;
+mod lease;
+mod limits;
+mod load;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::limits::Limits;
-use crate::load::Load;
+#[cfg(feature = "service")]
+pub(crate) use lease::Reporter;
+pub use lease::{Lease, Outcome};
+pub use limits::{Limits, LimitsError};
+pub use load::Load;
 
 /// The identity of a backend: issued once by a [`VirtualServer`](crate::VirtualServer), never
 /// reused, kept over every change of weight, health and configuration.

@@ -1,6 +1,10 @@
-//! The published pool and the persistence table: where the data plane asks.
+//! The published pool, the persistence table and the queue: where the data plane asks.
+
+#[cfg_attr(not(feature = "service"), expect(dead_code, reason = "waiting is the service's"))]
+mod queue;
 
 use std::fmt;
+use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,12 +13,15 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use rand::Rng;
 
-use crate::backend::{Backend, BackendId};
+use crate::backend::{Backend, BackendId, Lease};
 use crate::flow::{ClientKey, Flow};
-use crate::lease::Lease;
 use crate::persistence::{HashSeed, PersistenceConfig, PersistenceTable};
 use crate::pool::{NoBackend, Pool};
-use crate::queue::Queue;
+use crate::scheduler::hash::stir;
+
+pub(crate) use queue::Queue;
+#[cfg(feature = "service")]
+pub(crate) use queue::Ticket;
 
 /// Gives out backends to any number of tasks at once.
 ///
@@ -50,7 +57,8 @@ use crate::queue::Queue;
 ///
 /// ```
 /// use std::{net::IpAddr, num::NonZeroUsize, sync::Arc, time::{Duration, Instant}};
-/// use lb_core::{Algorithm, Backend, BackendId, Director, Pool, Weight};
+/// use lb_core::backend::BackendId;
+/// use lb_core::{Algorithm, Backend, Director, Pool, Weight};
 /// use rand::{SeedableRng, rngs::StdRng};
 ///
 /// let backends = ["10.0.0.1:80", "10.0.0.2:80"].into_iter().zip(0..).map(|(address, n)| {
@@ -71,7 +79,8 @@ use crate::queue::Queue;
 pub struct Director<K = IpAddr, E = SocketAddr> {
     pool: ArcSwap<Pool<E>>,
     persistence: Option<Shards<K>>,
-    queue: Option<(Arc<Queue>, Option<Duration>)>,
+    queue: Arc<Queue>,
+    hash_seed: Option<u64>,
 }
 
 /// The line in which flows wait while every backend is full.
@@ -80,7 +89,7 @@ pub struct Director<K = IpAddr, E = SocketAddr> {
 pub struct QueueConfig {
     /// How many flows may wait. Whoever comes then is refused.
     pub length: NonZeroUsize,
-    /// How long each of them waits. Without it, until there is room.
+    /// How long each of them waits, all attempts together. Without it, until there is room.
     pub timeout: Option<Duration>,
 }
 
@@ -100,11 +109,17 @@ impl QueueConfig {
 impl<K: ClientKey, E> Director<K, E> {
     /// A director over a first pool.
     pub fn new(pool: impl Into<Arc<Pool<E>>>) -> Self {
-        Self { pool: ArcSwap::new(pool.into()), persistence: None, queue: None }
+        Self {
+            pool: ArcSwap::new(pool.into()),
+            persistence: None,
+            queue: Arc::default(),
+            hash_seed: None,
+        }
     }
 
     /// Remembers which backend a client was sent to, for `timeout` after its last flow. At most
-    /// `capacity` clients are remembered; the one unseen for longest is forgotten first.
+    /// `capacity` clients are remembered; one of those unseen for longest is forgotten first, as
+    /// [`PersistenceTable`] says.
     ///
     /// Wherever clients can choose among many keys, use
     /// [`with_persistence_config`](Self::with_persistence_config) and give it a seed.
@@ -122,6 +137,16 @@ impl<K: ClientKey, E> Director<K, E> {
         Self { persistence: Some(Shards::new(config)), ..self }
     }
 
+    /// Gives every flow another hash for another `seed`, so that nobody outside knows which keys go
+    /// to the same backend and could send them all there. Directors with the same seed agree on every
+    /// key.
+    ///
+    /// Not for [`Ketama`](crate::scheduler::Ketama), if it is to agree with nginx.
+    #[must_use]
+    pub fn with_hash_seed(self, seed: u64) -> Self {
+        Self { hash_seed: Some(seed), ..self }
+    }
+
     /// Lets flows wait, first come, first served, while every backend that could take them is full:
     #[cfg_attr(
         feature = "service",
@@ -130,18 +155,33 @@ impl<K: ClientKey, E> Director<K, E> {
     #[cfg_attr(not(feature = "service"), doc = "see `service::Balance`, which does the waiting.")]
     ///
     /// Nobody overtakes: while flows wait, [`assign`](Self::assign) says that all backends are full.
+    ///
+    /// **The timeout is as good as the [`Env`](crate::env::Env) of whoever waits**: `SystemEnv` cannot
+    /// wake anybody, `TokioEnv` can.
     #[must_use]
     pub fn with_queue(self, config: QueueConfig) -> Self {
-        let queue = Arc::new(Queue::new(config.length.get()));
-        Self { queue: Some((queue, config.timeout)), ..self }
+        self.set_queue(Some(config));
+        self
+    }
+
+    /// The same for a director that is in use: who waits already goes on waiting, as long as was said
+    /// then. Without a queue, nobody else begins to.
+    pub fn set_queue(&self, config: Option<QueueConfig>) {
+        self.queue.set(config);
+        self.queue.call();
+    }
+
+    /// Lets flows wait in the line of another director, which this one is to replace: places that
+    /// become free at either are for whoever is first in it.
+    #[must_use]
+    pub fn sharing_queue(self, other: &Self) -> Self {
+        Self { queue: Arc::clone(&other.queue), ..self }
     }
 
     /// Replaces the pool: every assignment from now on sees the new one. Wait-free for readers.
     pub fn publish(&self, pool: Arc<Pool<E>>) {
         self.pool.store(pool);
-        if let Some((queue, _)) = &self.queue {
-            queue.call();
-        }
+        self.queue.call();
     }
 
     /// The pool that is published now.
@@ -162,9 +202,9 @@ impl<K: ClientKey, E> Director<K, E> {
         tried: &[BackendId],
         rng: &mut dyn Rng,
     ) -> Result<Lease<E>, NoBackend> {
-        match &self.queue {
-            Some((queue, _)) if queue.len() > 0 => Err(self.pool.load().all_full()),
-            _ => self.assign_at(|| now, client, tried, rng),
+        match self.queue.len() {
+            0 => self.assign_at(|| now, client, tried, rng),
+            _ => Err(self.pool.load().all_full()),
         }
     }
 
@@ -179,55 +219,85 @@ impl<K: ClientKey, E> Director<K, E> {
         rng: &mut dyn Rng,
     ) -> Result<Lease<E>, NoBackend> {
         let pool = self.pool.load();
-        let mut flow = Flow::new(client.flow_hash()).retried(tried);
+        let mut flow = Flow::new(self.hash(client)).retried(tried);
         let shards = self.persistence.as_ref().filter(|_| pool.records_affinity());
         let now = (shards.is_some() || pool.is_timed()).then(now);
-        let since = now.filter(|_| pool.is_timed());
-        flow.now = since;
-        let (Some(shards), Some(now)) = (shards, now) else {
-            return self.enter(&pool, &flow, rng).map(|lease| lease.since(since));
-        };
+        flow.now = now.filter(|_| pool.is_timed());
+        match (shards, now) {
+            (Some(shards), Some(now)) => {
+                self.assign_persisted(shards, now, &pool, client, &flow, rng)
+            }
+            _ => self.enter(&pool, &flow, rng),
+        }
+    }
+
+    /// A place for a client that is remembered, or will be. Apart, so that without persistence an
+    /// assignment is small enough to become part of its caller.
+    #[inline(never)]
+    fn assign_persisted(
+        &self,
+        shards: &Shards<K>,
+        now: Instant,
+        pool: &Pool<E>,
+        client: &K,
+        flow: &Flow<'_>,
+        rng: &mut dyn Rng,
+    ) -> Result<Lease<E>, NoBackend> {
         // Held over the pick, so that two first flows of one client agree.
-        let assigned = shards.with(flow.hash, |table| {
+        shards.with(client, |table| {
             let known = table.get(now, client);
             // Where it would have been sent but for want of room, there will be room again.
             let keeps = known.is_some_and(|home| !flow.has_tried(home) && pool.honours(home));
-            let lease = self.enter(&pool, &flow.preferring(known), rng)?;
+            let lease = self.enter(pool, &flow.preferring(known), rng)?;
             if known != Some(lease.id()) && !keeps {
                 table.insert(now, client.clone(), lease.id());
             }
             Ok(lease)
-        });
-        assigned.map(|lease| lease.since(since))
+        })
+    }
+
+    #[inline]
+    fn hash(&self, client: &K) -> u64 {
+        match self.hash_seed {
+            Some(seed) => stir(client.flow_hash() ^ stir(seed)),
+            None => client.flow_hash(),
+        }
     }
 
     /// A place at a backend of the pool's choice.
-    #[inline]
+    // A call would hand over the lease in memory, in pieces: that costs as much as the pick.
+    #[inline(always)]
     fn enter(
         &self,
         pool: &Pool<E>,
         flow: &Flow<'_>,
         rng: &mut dyn Rng,
     ) -> Result<Lease<E>, NoBackend> {
-        let mut flow = *flow;
-        loop {
-            let backend: &Arc<Backend<E>> = pool.pick(&flow, rng)?;
-            if let Some(lease) = Lease::try_new(backend) {
-                return Ok(lease.waking(self.queue.as_ref().map(|(queue, _)| queue)));
+        let mut again: Flow<'_>;
+        let mut flow = flow;
+        // Every round but the first is a place that somebody else took, or limits that are newer than
+        // the pool; a scheduler that minds none is not asked for ever.
+        for _ in 0..=pool.members().len() {
+            let backend: &Arc<Backend<E>> = pool.pick(flow, rng)?;
+            let queue = self.queue.is_open().then_some(&self.queue);
+            if let Some(lease) = Lease::try_begun(backend, flow.now, queue) {
+                return Ok(lease);
             }
-            // Somebody else may have taken the last place, or the limits are newer than the pool.
-            flow = flow.minding_limits();
+            again = flow.minding_limits();
+            flow = &again;
         }
+        Err(pool.all_full())
     }
 
-    /// The line of those who wait, and for how long.
-    pub(crate) const fn queue(&self) -> Option<&(Arc<Queue>, Option<Duration>)> {
-        self.queue.as_ref()
+    /// The line of those who wait.
+    #[cfg(feature = "service")]
+    pub(crate) const fn queue(&self) -> &Arc<Queue> {
+        &self.queue
     }
 
     /// How many flows wait in the queue.
     pub fn queued(&self) -> usize {
-        self.queue.as_ref().map_or(0, |(queue, _)| queue.len())
+        self.queue.len()
     }
 
     /// How many clients are remembered; 0 without persistence. O(shards).
@@ -236,8 +306,10 @@ impl<K: ClientKey, E> Director<K, E> {
     }
 
     /// Takes back the room of clients that were not seen for the timeout. Call it now and then
-    /// (each second will do); only memory depends on it.
+    /// (each second will do); only memory depends on it, and whoever waits for a place that was taken
+    /// before there was a [queue](Self::set_queue).
     pub fn expire(&self, now: Instant) {
+        self.queue.call();
         for shard in self.persistence.iter().flat_map(|shards| &shards.tables) {
             lock(shard).handle_timeout(now);
         }
@@ -263,8 +335,11 @@ impl<K: ClientKey> Shards<K> {
         Self { tables: (0..count).map(|_| Mutex::new(table())).collect(), seed }
     }
 
-    fn with<T>(&self, hash: u64, f: impl FnOnce(&mut PersistenceTable<K>) -> T) -> T {
-        let shard = (u128::from(self.seed.mix(hash)) * self.tables.len() as u128) >> 64;
+    /// The table of a client: by its key, and not by what a scheduler goes by, which may differ for
+    /// the same client.
+    fn with<T>(&self, client: &K, f: impl FnOnce(&mut PersistenceTable<K>) -> T) -> T {
+        let hash = u128::from(self.seed.hash_one(client));
+        let shard = (hash * self.tables.len() as u128) >> 64;
         f(&mut lock(&self.tables[shard as usize]))
     }
 

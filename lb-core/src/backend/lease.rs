@@ -6,9 +6,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::backend::Backend;
-use crate::load::Load;
-use crate::queue::Queue;
+use super::{Backend, Load};
+use crate::director::Queue;
 
 /// How a flow fared at its backend.
 ///
@@ -33,7 +32,8 @@ pub enum Outcome {
 ///
 /// ```
 /// use std::{sync::Arc, time::Instant};
-/// use lb_core::{Backend, BackendId, Lease, Outcome};
+/// use lb_core::backend::{BackendId, Outcome};
+/// use lb_core::{Backend, Lease};
 ///
 /// let backend = Arc::new(Backend::new(BackendId::new(0), "a", "10.0.0.1:80"));
 /// let lease = Lease::new(Arc::clone(&backend));
@@ -61,8 +61,24 @@ impl<E> Lease<E> {
     /// Counts one more flow on `backend`, unless it is full.
     #[inline]
     pub fn try_new(backend: &Arc<Backend<E>>) -> Option<Self> {
-        let entered = backend.load().try_enter();
-        entered.then(|| Self { backend: Arc::clone(backend), since: None, queue: None })
+        Self::try_begun(backend, None, None)
+    }
+
+    /// The same, begun at a known time, and waking who waits in `queue` when it ends: whole at once,
+    /// as a lease that is handed from one builder to the next is copied each time.
+    #[inline]
+    pub(crate) fn try_begun(
+        backend: &Arc<Backend<E>>,
+        since: Option<Instant>,
+        queue: Option<&Arc<Queue>>,
+    ) -> Option<Self> {
+        if !backend.load().try_enter() {
+            return None;
+        }
+        if let Some(now) = since {
+            backend.load().chosen(now);
+        }
+        Some(Self { backend: Arc::clone(backend), since, queue: queue.cloned() })
     }
 
     /// The same, begun at a known time: a [success](Outcome::Success) then tells how long it took.
@@ -72,13 +88,6 @@ impl<E> Lease<E> {
         if let Some(now) = self.since {
             self.backend.load().chosen(now);
         }
-        self
-    }
-
-    /// The same, waking who waits in `queue` when it ends.
-    #[inline]
-    pub(crate) fn waking(mut self, queue: Option<&Arc<Queue>>) -> Self {
-        self.queue = queue.cloned();
         self
     }
 

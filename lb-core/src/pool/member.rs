@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::backend::BackendId;
+use crate::backend::{BackendId, Load};
 use crate::health::Weight;
-use crate::load::Load;
 
 /// What a [`Scheduler`](crate::Scheduler) sees of one backend: never the endpoint.
 #[derive(Clone, Debug)]
@@ -30,7 +29,7 @@ pub struct Member {
     pub ketama_seed: u32,
     /// The group it is in: 0 is tried first.
     pub priority: u8,
-    /// How many backends are configured at this priority, alive or not.
+    /// How many backends are configured to take flows at this priority, alive or not.
     pub peers: u32,
     /// The zone it is in, if any.
     pub zone: Option<Arc<str>>,

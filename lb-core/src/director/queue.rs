@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
-use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, fence};
+use super::QueueConfig;
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, fence};
 
 /// A bounded line of flows for which every backend was full.
 ///
@@ -14,12 +16,15 @@ use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, fence};
 ///
 /// One flow may be unable to take the place that there is, because that very backend refused it
 /// before: it passes the call on as well, and keeps its place.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Queue {
     line: Mutex<Line>,
     /// As many as there are in the line: whoever sees none need not lock.
     waiting: AtomicUsize,
-    room: usize,
+    /// 0 if nobody may wait.
+    room: AtomicUsize,
+    /// In nanoseconds, 0 if there is no end to it.
+    timeout: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -38,9 +43,25 @@ struct Place {
 }
 
 impl Queue {
-    /// An empty line with `room` for so many.
-    pub(crate) fn new(room: usize) -> Self {
-        Self { line: Mutex::new(Line::default()), waiting: AtomicUsize::new(0), room }
+    /// Lets as many wait from now on, for as long.
+    pub(crate) fn set(&self, config: Option<QueueConfig>) {
+        let nanoseconds =
+            |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let timeout = config.and_then(|config| config.timeout).map_or(0, nanoseconds);
+        self.timeout.store(timeout, Ordering::Relaxed);
+        self.room.store(config.map_or(0, |config| config.length.get()), Ordering::Relaxed);
+    }
+
+    /// Whether anybody may wait, or does.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.room() > 0 || self.len() > 0
+    }
+
+    /// How long whoever comes now waits.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        let timeout = self.timeout.load(Ordering::Relaxed);
+        (timeout > 0).then(|| Duration::from_nanos(timeout))
     }
 
     /// How many wait.
@@ -49,14 +70,14 @@ impl Queue {
     }
 
     /// How many may wait.
-    pub(crate) const fn room(&self) -> usize {
-        self.room
+    pub(crate) fn room(&self) -> usize {
+        self.room.load(Ordering::Relaxed)
     }
 
     /// Takes the last place. `None` if the line is full.
     pub(crate) fn join(self: &Arc<Self>, waker: &Waker) -> Option<Ticket> {
         let mut line = self.lock();
-        if line.places.len() >= self.room {
+        if line.places.len() >= self.room() {
             return None;
         }
         let number = line.next_number;

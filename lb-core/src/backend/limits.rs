@@ -15,7 +15,8 @@ use std::num::NonZeroU32;
 ///
 /// ```
 /// use std::{num::NonZeroU32, sync::Arc};
-/// use lb_core::{Backend, BackendId, Lease, Limits};
+/// use lb_core::backend::{BackendId, Limits};
+/// use lb_core::{Backend, Lease};
 ///
 /// let (two, four) = (NonZeroU32::new(2).unwrap(), NonZeroU32::new(4).unwrap());
 /// let backend = Backend::new(BackendId::new(0), "a", ()).limited(Limits::NONE.overloaded_at(four, Some(two))?);
@@ -26,7 +27,7 @@ use std::num::NonZeroU32;
 /// assert!(Lease::try_new(&backend).is_none());
 /// flows.truncate(1);
 /// assert!(Lease::try_new(&backend).is_some());
-/// # Ok::<(), lb_core::LimitsError>(())
+/// # Ok::<(), lb_core::backend::LimitsError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Limits {

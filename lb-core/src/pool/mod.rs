@@ -1,6 +1,9 @@
 //! One immutable snapshot of everything that a pick needs.
 
-use std::collections::{HashMap, HashSet};
+mod census;
+mod member;
+
+use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,8 +13,10 @@ use rand::Rng;
 use crate::backend::{Backend, BackendId};
 use crate::flow::{Flow, stable_hash};
 use crate::health::Weight;
-use crate::member::Member;
 use crate::scheduler::{Scheduler, hash::ketama};
+
+pub use census::Census;
+pub use member::Member;
 
 /// Why no backend could be chosen.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
@@ -30,7 +35,7 @@ pub enum NoBackend {
         alive: usize,
     },
     /// Backends would take new flows, but are full: they have as many as their
-    /// [limits](crate::Limits) allow, or as many as the scheduler gives them.
+    /// [limits](crate::backend::Limits) allow, or as many as the scheduler gives them.
     #[error("all {full} usable backends have as many flows as they may")]
     AllFull {
         /// How many backends are full.
@@ -55,7 +60,8 @@ pub enum NoBackend {
 ///
 /// ```
 /// use std::sync::Arc;
-/// use lb_core::{Algorithm, Backend, BackendId, Flow, Pool, Weight};
+/// use lb_core::backend::BackendId;
+/// use lb_core::{Algorithm, Backend, Flow, Pool, Weight};
 /// use rand::{SeedableRng, rngs::StdRng};
 ///
 /// let member = |n, name, weight| (Arc::new(Backend::new(BackendId::new(n), name, ())), Weight::new(weight));
@@ -63,7 +69,7 @@ pub enum NoBackend {
 /// let mut rng = StdRng::seed_from_u64(1);
 /// let mut pick = || pool.pick(&Flow::new(0), &mut rng).map(|backend| backend.name().to_owned());
 /// assert_eq!([pick()?, pick()?, pick()?], ["a", "b", "a"]);
-/// # Ok::<(), lb_core::NoBackend>(())
+/// # Ok::<(), lb_core::pool::NoBackend>(())
 /// ```
 pub struct Pool<E = SocketAddr> {
     members: Box<[Member]>,
@@ -80,56 +86,6 @@ pub struct Pool<E = SocketAddr> {
     is_timed: bool,
 }
 
-/// What is configured, whoever of it lives: what the live ones are a part of.
-///
-/// ```
-/// use lb_core::Census;
-///
-/// // Four backends, three of them of priority 0; all weights are multiples of 100.
-/// let census = Census::of([(100, 0), (300, 0), (100, 0), (200, 1)]);
-/// assert_eq!((census.unit().value(), census.total()), (100, 4));
-/// ```
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Census {
-    unit: Weight,
-    parts: u16,
-    priorities: HashMap<u8, u32>,
-}
-
-impl Census {
-    /// Of every configured backend the weight and the priority.
-    pub fn of<W: Into<Weight>>(configured: impl IntoIterator<Item = (W, u8)>) -> Self {
-        let mut census = Self { unit: Weight::ZERO, parts: 1, priorities: HashMap::new() };
-        for (weight, priority) in configured {
-            census.unit = census.unit.gcd(weight.into());
-            *census.priorities.entry(priority).or_default() += 1;
-        }
-        census
-    }
-
-    /// What all weights have in common, at least 1: the weight that counts as one where weights are
-    /// laid out in points, so that rings are as small for weights 100 and 200 as for 1 and 2.
-    pub fn unit(&self) -> Weight {
-        self.unit.max(Weight::ONE)
-    }
-
-    /// The same, of which members' weights are given in so many `parts`.
-    #[must_use]
-    pub(crate) fn in_parts(self, parts: u16) -> Self {
-        Self { parts, ..self }
-    }
-
-    /// How many backends are configured.
-    pub fn total(&self) -> usize {
-        self.priorities.values().map(|&count| count as usize).sum()
-    }
-
-    /// How many of them at this priority.
-    fn at(&self, priority: u8) -> u32 {
-        self.priorities.get(&priority).copied().unwrap_or(0)
-    }
-}
-
 impl<E> Pool<E> {
     /// A snapshot of `members` in their configured order, scheduled by `previous` rebuilt over
     /// them: of a configuration that has no other backends, whose unit of weight is 1. O(n log n),
@@ -141,7 +97,9 @@ impl<E> Pool<E> {
         previous: &dyn Scheduler,
     ) -> Self {
         let members: Vec<_> = members.into_iter().collect();
-        let census = members.iter().map(|(backend, _)| (Weight::ONE, backend.priority()));
+        let census = members
+            .iter()
+            .map(|(backend, weight)| ((*weight).min(Weight::ONE), backend.priority()));
         Self::out_of(&Census::of(census), members, previous)
     }
 
@@ -158,7 +116,7 @@ impl<E> Pool<E> {
                 let view = Member {
                     id: backend.id(),
                     weight,
-                    parts: census.parts.max(1),
+                    parts: census.parts(),
                     unit: census.unit(),
                     place: stable_hash(backend.name().as_bytes()),
                     ketama_seed: ketama::seed(backend.name()),
@@ -224,26 +182,51 @@ impl<E> Pool<E> {
     /// [`NoBackend`] says why nobody can take the flow.
     #[inline]
     pub fn pick(&self, flow: &Flow<'_>, rng: &mut dyn Rng) -> Result<&Arc<Backend<E>>, NoBackend> {
-        if let Some(preferred) = flow.prefer.filter(|&id| !flow.has_tried(id))
-            && let Some(position) = self.home(preferred)
-            && !self.backends[position].load().is_full()
+        if let Some(preferred) = flow.prefer
+            && let Some(home) = self.home(preferred, flow)
         {
-            return Ok(&self.backends[position]);
+            return Ok(home);
         }
         let mut chosen = self.scheduler.pick(&self.members, flow, rng);
         // Where nobody is full, looking at every choice's counters would double its cost.
-        if self.is_limited
-            && flow.any_will_do()
-            && chosen
-                .is_none_or(|index| self.members.get(index).is_none_or(|one| one.load.is_full()))
-        {
-            chosen = self.scheduler.pick(&self.members, &flow.minding_limits(), rng);
+        if self.is_limited {
+            chosen = self.with_room(chosen, flow, rng);
         }
         // A scheduler of somebody else's may point beyond the members: then it chose nobody.
         match chosen.and_then(|index| self.backends.get(index)) {
             Some(backend) => Ok(backend),
             None => Err(self.refusal(flow)),
         }
+    }
+
+    // Calls, so that a pick that needs neither of them is small enough to become part of its caller.
+
+    /// The `preferred` backend, if it may have the flow.
+    #[inline(never)]
+    fn home(&self, preferred: BackendId, flow: &Flow<'_>) -> Option<&Arc<Backend<E>>> {
+        if flow.has_tried(preferred) {
+            return None;
+        }
+        let position = self.position(preferred)?;
+        let backend = &self.backends[position];
+        (self.is_home(position) && !backend.load().is_full()).then_some(backend)
+    }
+
+    /// The scheduler's choice, or another one if that was made without looking for room and found
+    /// none.
+    #[inline(never)]
+    fn with_room(
+        &self,
+        chosen: Option<usize>,
+        flow: &Flow<'_>,
+        rng: &mut dyn Rng,
+    ) -> Option<usize> {
+        let has_room =
+            |index: usize| self.members.get(index).is_some_and(|one| !one.load.is_full());
+        if !flow.any_will_do() || chosen.is_some_and(has_room) {
+            return chosen;
+        }
+        self.scheduler.pick(&self.members, &flow.minding_limits(), rng)
     }
 
     #[cold]
@@ -265,14 +248,12 @@ impl<E> Pool<E> {
 
     /// Whether those who belong to this backend are sent there, if it has room.
     pub(crate) fn honours(&self, id: BackendId) -> bool {
-        self.home(id).is_some()
+        self.position(id).is_some_and(|position| self.is_home(position))
     }
 
-    /// Where the backend is, if it is in service for those who belong to it.
-    #[inline]
-    fn home(&self, id: BackendId) -> Option<usize> {
-        self.position(id)
-            .filter(|&place| !(self.moves_draining && self.members[place].weight.is_zero()))
+    /// Whether those who belong to a member may come.
+    fn is_home(&self, position: usize) -> bool {
+        !(self.moves_draining && self.members[position].weight.is_zero())
     }
 
     /// What to say to whoever comes while others wait for room.

@@ -1,0 +1,129 @@
+//! A CARP host through arbitrary lives, with the promises of its documentation asserted.
+#![cfg_attr(fuzzing, no_main)]
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use fuzz::arbitrary::{self, Arbitrary};
+use lb_vrrp::carp::{CarpAction, CarpConfig, CarpHost, Demotion};
+use lb_vrrp::wire::CarpAdvertisement;
+use lb_vrrp::{Announcements, Role};
+
+fuzz::target!(|script: Script| script.run());
+
+#[derive(Arbitrary, Debug)]
+struct Script {
+    base: u8,
+    skew: u8,
+    dead_ratio: u8,
+    preempt: bool,
+    said: bool,
+    bursts: (u8, u8),
+    second_after: Option<u32>,
+    refresh: Option<u32>,
+    first_counter: u64,
+    steps: Vec<Step>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Step {
+    AddressFound,
+    AddressLost,
+    Demotion(u8),
+    Fault(bool),
+    Hear { host: u8, base: u8, skew: u8, demotion: u8 },
+    PreemptAgain,
+    Shutdown,
+    Startup,
+    Switchover,
+    Wait { millis: u16 },
+    WaitForDeadline { late: u32 },
+}
+
+impl Script {
+    #[allow(clippy::disallowed_methods)]
+    fn run(self) {
+        let Some(config) = self.build() else { return };
+        let mut host = CarpHost::new(config);
+        let mut now = Instant::now();
+        let mut counter = self.first_counter;
+        let mut holds = false;
+        let mut role = Role::Initialize;
+        for step in self.steps {
+            let before = host.next_deadline();
+            match step {
+                Step::Demotion(demotion) => host.handle_demotion(now, demotion),
+                Step::Fault(faulty) => host.handle_fault(now, faulty),
+                Step::Hear { host: from, base, skew, demotion } => {
+                    let said = CarpAdvertisement { skew, demotion, base, counter: 0 };
+                    let source = IpAddr::from([10, 0, 0, from]);
+                    if host.handle_packet(now, source, &said).is_err() {
+                        assert_eq!(host.next_deadline(), before, "discarded, and nothing changed");
+                    }
+                }
+                Step::AddressFound => host.handle_address_found([10, 0, 0, 200].into()),
+                Step::AddressLost => host.handle_address_lost(now, [10, 0, 0, 200].into()),
+                Step::PreemptAgain => host.preempt_again(),
+                Step::Switchover => {
+                    let may = host.role() == Role::Master && !host.is_releasing();
+                    assert_eq!(host.switchover(now).is_ok(), may);
+                }
+                Step::Shutdown => host.shutdown(now),
+                Step::Startup => host.startup(now),
+                Step::Wait { millis } => now += Duration::from_millis(millis.into()),
+                Step::WaitForDeadline { late } => {
+                    if let Some(deadline) = before {
+                        now = now.max(deadline) + Duration::from_millis(late.into());
+                    }
+                }
+            }
+            if matches!(step, Step::Wait { .. } | Step::WaitForDeadline { .. }) {
+                host.handle_timeout(now);
+                assert!(host.next_deadline().is_none_or(|next| next > now), "all that is due");
+            }
+            let mut asked = 0;
+            while let Some(action) = host.poll_action() {
+                asked += 1;
+                match action {
+                    CarpAction::AddAddresses => assert!(!std::mem::replace(&mut holds, true)),
+                    CarpAction::RemoveAddresses => assert!(std::mem::take(&mut holds)),
+                    CarpAction::RestoreAddress(_) => assert!(holds),
+                    CarpAction::RemoveAddress(_) => assert!(!holds),
+                    CarpAction::Announce { times } => assert!(holds && times > 0),
+                    CarpAction::Advertise(said) => {
+                        assert_eq!(said.counter, counter, "no counter is used twice");
+                        counter = counter.wrapping_add(1);
+                        assert!(said.base > 0);
+                    }
+                    CarpAction::Notify { from, to } => {
+                        assert_eq!(std::mem::replace(&mut role, to), from);
+                    }
+                    other => unreachable!("{other:?}"),
+                }
+            }
+            assert!(asked <= 16, "{asked} actions for one input");
+            assert_eq!(role, host.role(), "every change is told");
+            assert_eq!(holds, role == Role::Master, "who holds is master");
+            let waits = matches!(role, Role::Master | Role::Backup);
+            assert_eq!(host.next_deadline().is_some(), waits);
+        }
+    }
+
+    fn build(&self) -> Option<CarpConfig> {
+        let millis = |millis: Option<u32>| {
+            millis.map_or(Duration::MAX, |millis| Duration::from_millis(millis.into()))
+        };
+        let mut announcements = Announcements::default();
+        (announcements.first, announcements.reaction) = self.bursts;
+        announcements.second_after = millis(self.second_after);
+        announcements.refresh = millis(self.refresh);
+        let mut config = CarpConfig::new([10, 0, 0, 100].into());
+        config.period(self.base, self.skew).ok()?.dead_ratio(self.dead_ratio).ok()?;
+        config
+            .preempt(self.preempt)
+            .demotion(if self.said { Demotion::Said } else { Demotion::AddedToSkew })
+            .announcements(announcements)
+            .first_counter(self.first_counter);
+        Some(config)
+    }
+}

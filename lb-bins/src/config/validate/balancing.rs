@@ -1,0 +1,204 @@
+//! Rules for who gets a connection: schedulers and what goes around them, limits, the queue.
+
+use std::num::NonZeroU32;
+
+use lb_core::Algorithm;
+use lb_core::virtual_server::DrainingClients;
+
+use super::elements;
+use super::values::{duration, integer};
+use crate::config::defaults;
+use crate::config::draft::{self, Field, Hundredths};
+use crate::config::mistakes::Mistakes;
+use crate::config::model::{Backend, HashKey, Queue, hashes_the_source, is_keyed_by_destination};
+use crate::config::problem::Problem;
+use crate::config::source::Spanned;
+
+/// The most connections that a limit may allow; more is none.
+const MOST_CONNECTIONS: u32 = 1_000_000_000;
+/// The loosest bound, in hundredths; more is none.
+const LOOSEST_BOUND: u32 = 10_000;
+
+/// The scheduler; `None` if there is none of that name.
+pub(super) fn scheduler(field: &Field<String>, mistakes: &mut Mistakes) -> Option<Algorithm> {
+    let Spanned { value: word, span } = match field {
+        Field::Absent => return Some(defaults::SCHEDULER),
+        Field::Refused => return None,
+        Field::Given(word) => word,
+    };
+    let known = word.parse().ok();
+    if known.is_none() {
+        let (word, known) = (word.clone(), Algorithm::ALL.map(Algorithm::name).to_vec());
+        mistakes.error(*span, Problem::UnknownWord { key: "scheduler", word, known });
+    }
+    known
+}
+
+/// What is hashed. Without a known scheduler it cannot be told whether that matters.
+pub(super) fn hash_key(
+    field: &Field<HashKey>,
+    scheduler: Option<Algorithm>,
+    mistakes: &mut Mistakes,
+) -> HashKey {
+    if let (Some(key), Some(algorithm)) = (field.given(), scheduler)
+        && !hashes_the_source(algorithm)
+    {
+        let (scheduler, by_destination) = (algorithm.name(), is_keyed_by_destination(algorithm));
+        let known = names(hashes_the_source);
+        mistakes.warning(key.span, Problem::HashKeyUnused { scheduler, by_destination, known });
+    }
+    field.or(defaults::HASH_KEY)
+}
+
+/// The bound on loads, in hundredths.
+pub(super) fn bounded(
+    field: &Field<Hundredths>,
+    scheduler: Option<Algorithm>,
+    mistakes: &mut Mistakes,
+) -> Option<u32> {
+    let &Spanned { value: Hundredths(hundredths), span } = field.given()?;
+    if let Some(algorithm) = scheduler
+        && !can_be_bounded(algorithm)
+    {
+        let (scheduler, known) = (algorithm.name(), names(can_be_bounded));
+        mistakes.error(span, Problem::BoundedWithoutHash { scheduler, known });
+    }
+    let factor = u32::try_from(hundredths).ok();
+    let factor = factor.filter(|factor| (101..=LOOSEST_BOUND).contains(factor));
+    if factor.is_none() {
+        let most = i64::from(LOOSEST_BOUND / 100);
+        mistakes.error(span, Problem::FactorOutOfRange { hundredths, most });
+    }
+    factor
+}
+
+fn can_be_bounded(algorithm: Algorithm) -> bool {
+    algorithm.bounded(Default::default()).is_some()
+}
+
+fn names(which: impl Fn(Algorithm) -> bool) -> Vec<&'static str> {
+    let all = Algorithm::ALL.into_iter();
+    all.filter(|&algorithm| which(algorithm)).map(Algorithm::name).collect()
+}
+
+/// A zone's name.
+pub(super) fn zone(field: &Field<String>, mistakes: &mut Mistakes) -> Option<String> {
+    let zone = field.given()?;
+    if zone.value.is_empty() {
+        mistakes.error(zone.span, Problem::Empty { key: "zone" });
+    }
+    Some(zone.value.clone())
+}
+
+/// A share in percent.
+pub(super) fn percent(key: &'static str, field: &Field<i64>, mistakes: &mut Mistakes) -> u8 {
+    integer(key, field, 0..=100, defaults::NEVER, mistakes)
+}
+
+/// The line of those who wait.
+pub(super) fn queue(field: &Field<draft::Queue>, mistakes: &mut Mistakes) -> Option<Queue> {
+    const MOST_WAITING: u32 = 1_000_000;
+    let draft::Queue { length, timeout } = &field.given()?.value;
+    Some(Queue {
+        length: integer("length", length, 1..=MOST_WAITING, defaults::QUEUE_LENGTH, mistakes),
+        timeout: duration("timeout", timeout, defaults::QUEUE_TIMEOUT, mistakes),
+    })
+}
+
+/// How many connections a backend takes.
+pub(super) struct Limits {
+    pub(super) max_connections: Option<NonZeroU32>,
+    pub(super) u_threshold: Option<NonZeroU32>,
+    pub(super) l_threshold: Option<NonZeroU32>,
+}
+
+/// The limits of a backend: thresholds in their order, and both or the upper one.
+pub(super) fn limits(draft: &draft::Backend, mistakes: &mut Mistakes) -> Limits {
+    let max_connections = limit("max_connections", &draft.max_connections, mistakes);
+    let u_threshold = limit("u_threshold", &draft.u_threshold, mistakes);
+    let l_threshold = limit("l_threshold", &draft.l_threshold, mistakes);
+    if let (Field::Absent, Some(lower)) = (&draft.u_threshold, draft.l_threshold.given()) {
+        mistakes.error(lower.span, Problem::LowerWithoutUpper);
+    }
+    if let (Some(upper), Some(lower), Some(place)) =
+        (u_threshold, l_threshold, draft.l_threshold.span())
+        && lower > upper
+    {
+        let (lower, upper) = (lower.get(), upper.get());
+        mistakes.error(place, Problem::LowerAboveUpper { lower, upper });
+    }
+    if let (Some(most), Some(upper), Some(place)) =
+        (max_connections, u_threshold, draft.u_threshold.span())
+        && upper > most
+    {
+        let (upper, most) = (upper.get(), most.get());
+        mistakes.warning(place, Problem::ThresholdBeyondMaximum { upper, most });
+    }
+    Limits { max_connections, u_threshold, l_threshold }
+}
+
+/// A limit; `None` if there is none, or it was refused.
+fn limit(key: &'static str, field: &Field<i64>, mistakes: &mut Mistakes) -> Option<NonZeroU32> {
+    field.given()?;
+    NonZeroU32::new(integer(key, field, 1..=MOST_CONNECTIONS, 0, mistakes))
+}
+
+/// Warns of what the backends make pointless.
+pub(super) fn warn_of_no_effect(
+    draft: &draft::VirtualServer,
+    scheduler: Option<Algorithm>,
+    backends: &[Backend],
+    mistakes: &mut Mistakes,
+) {
+    let drafts = elements(&draft.backends);
+    let complete = draft.backends.given().is_some_and(|list| list.value.complete);
+    let each = |known: fn(&draft::Backend) -> bool| {
+        complete && !drafts.is_empty() && drafts.iter().all(|one| known(&one.value))
+    };
+    let percent =
+        |field: &Field<i64>| field.given().copied().filter(|one| (1..=100).contains(&one.value));
+
+    let unlimited = |one: &draft::Backend| {
+        let limits = [&one.max_connections, &one.u_threshold];
+        limits.iter().all(|limit| matches!(limit, Field::Absent))
+    };
+    // By its weights, `ovf` has limits of its own.
+    let refuses = scheduler.is_none_or(|scheduler| scheduler == Algorithm::Ovf);
+    if let Some(queue) = draft.queue.given()
+        && !refuses
+        && each(unlimited)
+    {
+        mistakes.warning(queue.span, Problem::QueueWithoutLimits);
+    }
+    let checks_known = !draft.checks.is_refused() && each(|backend| !backend.checks.is_refused());
+    if let Some(given) = percent(&draft.panic_below)
+        && checks_known
+        && backends.iter().all(|backend| backend.checks.is_empty())
+    {
+        mistakes.warning(given.span, Problem::PanicWithoutChecks);
+    }
+    if let Some(given) = percent(&draft.spill_below)
+        && each(|backend| !backend.priority.is_refused())
+        && backends.iter().all(|backend| backend.priority == backends[0].priority)
+    {
+        mistakes.warning(given.span, Problem::SpillWithoutPriorities);
+    }
+    if let (Some(word), Field::Absent) = (draft.draining_clients.given(), &draft.persistence)
+        && word.value == DrainingClients::Move
+    {
+        mistakes.warning(word.span, Problem::MoveWithoutPersistence);
+    }
+    match &draft.zone {
+        Field::Given(Spanned { value: zone, span }) => {
+            let near = |backend: &Backend| backend.zone.as_ref() == Some(zone);
+            if each(|backend| !backend.zone.is_refused()) && !backends.iter().any(near) {
+                mistakes.warning(*span, Problem::NobodyInZone { zone: zone.clone() });
+            }
+        }
+        Field::Absent => {
+            let zones = drafts.iter().filter_map(|backend| backend.value.zone.span());
+            zones.for_each(|span| mistakes.warning(span, Problem::ZoneOfBackendAlone));
+        }
+        Field::Refused => {}
+    }
+}

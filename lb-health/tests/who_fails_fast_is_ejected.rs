@@ -1,0 +1,103 @@
+//! A backend that passes its checks but fails its flows at once: schedulers give it no more than its
+//! share, and then it is out.
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
+mod world;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lb_core::backend::{BackendId, Outcome};
+use lb_core::virtual_server::{Action, BackendConfig, VirtualServerConfig};
+use lb_core::{Algorithm, Director, Lease, VirtualServer};
+use lb_health::{CheckError, CheckSpec, Report};
+use world::{World, millis};
+
+const BACKENDS: u32 = 10;
+const FLOWS: u64 = 5_000;
+const BROKEN: BackendId = BackendId::new(4);
+
+struct Service {
+    server: VirtualServer<()>,
+    director: Director<u64, ()>,
+    heard: usize,
+}
+
+impl Service {
+    fn new(algorithm: Algorithm) -> Self {
+        let backends = (0..BACKENDS).map(|number| BackendConfig::new(number.to_string(), ()));
+        let config = VirtualServerConfig::of(backends);
+        let server = VirtualServer::new(config, algorithm.scheduler()).unwrap();
+        let director = Director::new(Arc::clone(server.published()));
+        Self { server, director, heard: 0 }
+    }
+
+    /// Hears what the monitor has said since the last time.
+    fn hear(&mut self, world: &World) {
+        for verdict in &world.verdicts[self.heard..] {
+            self.server.handle_health(world.now, verdict.backend, verdict.health);
+        }
+        self.heard = world.verdicts.len();
+        while let Some(action) = self.server.poll_action() {
+            if let Action::Publish(pool) = action {
+                self.director.publish(pool);
+            }
+        }
+    }
+}
+
+#[test]
+fn at_most_twice_its_share_and_then_none() {
+    for algorithm in
+        [Algorithm::Lc, Algorithm::LeastTime, Algorithm::P2c, Algorithm::PeakEwma, Algorithm::Wlc]
+    {
+        let mut world = World::new(7);
+        let mut service = Service::new(algorithm);
+        for number in 0..BACKENDS {
+            world.watch(number, CheckSpec::default());
+        }
+        // Its checks never see what is wrong.
+        let checks_pass = |_, _| Some(Ok(Report::ALIVE));
+        world.pass(Duration::from_secs(5), checks_pass);
+        service.hear(&world);
+
+        let mut open: VecDeque<Lease<()>> = VecDeque::new();
+        let (mut to_broken, mut before_ejection, mut until_ejection) = (0, 0, 0);
+        for flow in 0..FLOWS {
+            world.pass(millis(4), checks_pass);
+            service.hear(&world);
+            let lease = service.director.assign(world.now, &flow, &[], &mut world.rng).unwrap();
+            if lease.id() == BROKEN {
+                to_broken += 1;
+                lease.report(world.now, Outcome::Failure);
+                drop(lease);
+                world.monitor.handle_passive(world.now, BROKEN, Err(CheckError::Refused));
+                world.drain();
+                service.hear(&world);
+            } else {
+                open.push_back(lease);
+            }
+            // Everybody else takes 20 ms.
+            if open.len() > 5 {
+                let lease = open.pop_front().unwrap();
+                lease.report(world.now, Outcome::Success);
+                world.monitor.handle_passive(world.now, lease.id(), Ok(()));
+                world.drain();
+            }
+            if service.director.pool().backend(BROKEN).is_some() && until_ejection == 0 {
+                before_ejection = to_broken;
+            } else if until_ejection == 0 {
+                until_ejection = flow + 1;
+            }
+        }
+        // A check that passes clears the doubt, so that it takes three failures between two checks;
+        // until then the scheduler has kept it to its share.
+        assert!(until_ejection > 0, "{algorithm}: it is never ejected");
+        assert!(
+            before_ejection * u64::from(BACKENDS) <= 2 * until_ejection,
+            "{algorithm}: {before_ejection} of {until_ejection}"
+        );
+        assert!(to_broken * u64::from(BACKENDS) <= 2 * FLOWS, "{algorithm}: {to_broken}");
+    }
+}

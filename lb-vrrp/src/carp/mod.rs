@@ -1,0 +1,289 @@
+//! CARP: the other way to share an address, as OpenBSD, FreeBSD and ucarp do.
+//!
+//! It differs from VRRP in who wins (whoever advertises most often), in what is authenticated (that
+//! the sender knows the passphrase, but not what it says of itself), and in that a backup goes by its
+//! own interval. The machine is driven by the same verbs, under the same
+//! [contract](crate::VirtualRouter#driving-it).
+//!
+//! **Replays are not noticed**, by nobody who speaks it: the counter of a host that reboots begins
+//! anywhere.
+
+mod action;
+mod channel;
+mod config;
+mod rank;
+mod transition;
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::Instant;
+
+pub use action::CarpAction;
+pub use channel::CarpChannel;
+pub use config::{CarpConfig, Demotion};
+
+use crate::router::{Discard, NotMaster, Releasing, Role};
+use crate::timers::{Timer, TimerTable};
+use crate::wire::CarpAdvertisement;
+
+/// Where a host is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Backup,
+    Fault,
+    Initialize,
+    Master {
+        /// When it last announced because of what it heard.
+        reacted: Option<Instant>,
+        answers: u8,
+    },
+    Releasing(Releasing),
+}
+
+/// Decides when this host holds the addresses, by CARP.
+///
+/// ```text
+///   Initialize ──▶ Backup ◀──▶ Master ──▶ Releasing ──▶ Initialize, or Backup after a switchover
+///                      ▲         │                  └─▶ Master, if a switchover finds nobody
+///                      └─ Fault ◀┘   (and Backup ──▶ Fault)
+/// ```
+///
+/// A backup takes over at once from a master that gives up, that advertises so rarely that it would
+/// be taken for dead, or that says it is less fit; if it [preempts](CarpConfig::preempt), also from
+/// one that advertises less often than itself would. A master that stops says so, and goes on
+/// answering for the addresses until its successor speaks.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use lb_vrrp::Role;
+/// use lb_vrrp::carp::{CarpConfig, CarpHost};
+///
+/// let now = Instant::now();
+/// let mut config = CarpConfig::new("10.99.0.11".parse()?);
+/// config.period(1, 100)?;
+/// let mut host = CarpHost::new(config);
+/// host.startup(now);
+///
+/// // Three bases, and the skew: 3391 ms, as ucarp.
+/// let deadline = host.next_deadline().ok_or("nothing to wait for")?;
+/// assert_eq!(deadline, now + Duration::from_secs(3) + Duration::from_secs(100) / 256);
+/// host.handle_timeout(deadline);
+/// assert_eq!(host.role(), Role::Master);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CarpHost {
+    config: CarpConfig,
+    state: State,
+    timers: TimerTable,
+    demotion: u8,
+    faulty: bool,
+    holds: bool,
+    /// An administrator moved the addresses away: no preemption until it is master again.
+    stands_back: bool,
+    counter: u64,
+    last_heard: Option<Instant>,
+    actions: VecDeque<CarpAction>,
+}
+
+impl CarpHost {
+    /// One that has not been started.
+    pub fn new(config: CarpConfig) -> Self {
+        Self {
+            counter: config.first_counter,
+            config,
+            state: State::Initialize,
+            timers: TimerTable::default(),
+            demotion: 0,
+            faulty: false,
+            holds: false,
+            stands_back: false,
+            last_heard: None,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Begins to take part. Does nothing if it does already.
+    pub fn startup(&mut self, now: Instant) {
+        if self.state == State::Initialize {
+            self.last_heard = None;
+            self.begin(now);
+        }
+    }
+
+    /// Ends. A master says so, and goes on answering for its addresses until a successor is heard, or
+    /// for a period and a tenth of a second. Called a second time, it does not wait.
+    pub fn shutdown(&mut self, now: Instant) {
+        match self.state {
+            State::Master { .. } => self.release(now, Releasing::ToInitialize),
+            State::Releasing(Releasing::ToBackup) => {
+                self.state = State::Releasing(Releasing::ToInitialize);
+            }
+            State::Backup | State::Fault | State::Releasing(_) => self.end(),
+            State::Initialize => {}
+        }
+    }
+
+    /// Gives the addresses to whoever is next, and does not take them back from a living master
+    /// until it was master again, or until [`Self::preempt_again`]. If nobody takes them in time it
+    /// stays master, without a gap.
+    ///
+    /// # Errors
+    /// [`NotMaster`].
+    pub fn switchover(&mut self, now: Instant) -> Result<(), NotMaster> {
+        if !matches!(self.state, State::Master { .. }) {
+            return Err(NotMaster { role: self.role() });
+        }
+        self.stands_back = true;
+        self.release(now, Releasing::ToBackup);
+        Ok(())
+    }
+
+    /// Undoes what [`Self::switchover`] did to preemption.
+    pub const fn preempt_again(&mut self) {
+        self.stands_back = false;
+    }
+
+    /// An advertisement of our virtual host was received and verified.
+    ///
+    /// # Errors
+    /// Why it was discarded; then nothing has changed.
+    pub fn handle_packet(
+        &mut self,
+        now: Instant,
+        source: IpAddr,
+        said: &CarpAdvertisement,
+    ) -> Result<(), Discard> {
+        match self.state {
+            State::Initialize => return Err(Discard::NotRunning),
+            State::Fault => return Err(Discard::Fault),
+            State::Backup | State::Master { .. } | State::Releasing(_) => {}
+        }
+        if source == self.config.source {
+            return Err(Discard::OwnSource);
+        }
+        self.last_heard = Some(now);
+        match self.state {
+            State::Backup if self.takes_over_from(said) => self.become_master(now),
+            State::Backup => self.timers.set(Timer::MasterDown, now + self.master_down()),
+            State::Master { .. } if self.is_outranked_by(source, said) => {
+                // So that the winner announces.
+                self.advertise();
+                self.become_backup(now);
+            }
+            State::Master { .. } => self.answer(now),
+            State::Releasing(to) if !said.gives_up() => self.hand_over(now, to),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// How unfit this host is now; 0 is fit.
+    pub fn handle_demotion(&mut self, now: Instant, demotion: u8) {
+        if demotion == self.demotion {
+            return;
+        }
+        let before = self.master_down();
+        self.demotion = demotion;
+        let after = self.master_down();
+        if let Some(deadline) = self.timers.get(Timer::MasterDown) {
+            let moved = (deadline + after).checked_sub(before).map_or(now, |at| at.max(now));
+            self.timers.set(Timer::MasterDown, moved);
+        }
+        if let State::Master { .. } = self.state {
+            // Who is better learns it at once.
+            self.advertise();
+            self.timers.set(Timer::Advertise, now + self.period());
+        }
+    }
+
+    /// This host cannot be a master, or can again.
+    pub fn handle_fault(&mut self, now: Instant, faulty: bool) {
+        if std::mem::replace(&mut self.faulty, faulty) == faulty {
+            return;
+        }
+        match self.state {
+            State::Fault if !faulty => self.begin(now),
+            State::Backup if faulty => self.enter(State::Fault),
+            State::Releasing(Releasing::ToInitialize) if faulty => self.end(),
+            State::Master { .. } | State::Releasing(Releasing::ToBackup) if faulty => {
+                self.give_up();
+                self.drop_addresses();
+                self.enter(State::Fault);
+            }
+            _ => {}
+        }
+    }
+
+    /// Somebody else removed a virtual address. If it is ours to hold, it comes back at once.
+    pub fn handle_address_lost(&mut self, now: Instant, address: IpAddr) {
+        if self.holds {
+            self.actions.push_back(CarpAction::RestoreAddress(address));
+            self.react(now);
+        }
+    }
+
+    /// A virtual address is on this host, although it was not asked for. It stays if it is ours to
+    /// hold, and goes if not.
+    pub fn handle_address_found(&mut self, address: IpAddr) {
+        if !self.holds {
+            self.actions.push_back(CarpAction::RemoveAddress(address));
+        }
+    }
+
+    /// Time has come: does all that is due. Read the socket first, as the contract says.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((timer, deadline)) = self.timers.pop_due(now) {
+            let announcements = self.config.announcements;
+            match timer {
+                Timer::Advertise => {
+                    if let State::Master { answers, .. } = &mut self.state {
+                        *answers = 0;
+                    }
+                    self.advertise();
+                    self.timers.set_next(Timer::Advertise, now, deadline, self.period());
+                }
+                Timer::Announce => self.announce(announcements.first),
+                Timer::MasterDown => self.become_master(now),
+                Timer::React => self.react(now),
+                Timer::Refresh => {
+                    self.announce(1);
+                    self.timers.set_next(Timer::Refresh, now, deadline, announcements.refresh);
+                }
+                Timer::Release => self.release_is_over(now),
+                // Of VRRP alone.
+                Timer::OwnerConflict | Timer::PreemptDelay | Timer::Startup => {}
+            }
+        }
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called; `None` while nothing is due ever.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// What to do next. Drain it after every input.
+    pub fn poll_action(&mut self) -> Option<CarpAction> {
+        self.actions.pop_front()
+    }
+
+    /// What it is. Who is releasing is master until it is over.
+    pub const fn role(&self) -> Role {
+        match self.state {
+            State::Backup => Role::Backup,
+            State::Fault => Role::Fault,
+            State::Initialize => Role::Initialize,
+            State::Master { .. } | State::Releasing(_) => Role::Master,
+        }
+    }
+
+    /// Whether it gave up, and only answers for the addresses until the successor does.
+    pub fn is_releasing(&self) -> bool {
+        matches!(self.state, State::Releasing(_))
+    }
+
+    /// Whether nobody else was ever heard since the start.
+    pub fn is_lonely(&self) -> bool {
+        self.state != State::Initialize && self.last_heard.is_none()
+    }
+}

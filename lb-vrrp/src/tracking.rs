@@ -1,0 +1,269 @@
+//! What else counts: interfaces, scripts, processes, files, checks. Each moves the priority, or says
+//! that this router is not fit to be a master.
+
+use std::fmt;
+use std::num::NonZeroI16;
+
+use crate::values::Priority;
+
+/// What a tracked thing does to its router.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Effect {
+    /// While it is down, the router is at fault (keepalived's weight 0). The default.
+    #[default]
+    Fault,
+    /// It moves the priority: a positive weight is added while it is up, a negative one while it is
+    /// down. A thing with a [value](Signal::Value) adds value times weight instead.
+    Weight(NonZeroI16),
+}
+
+/// Something that a router depends on.
+///
+/// ```
+/// use lb_vrrp::{Signal, Tracker};
+///
+/// let script = Tracker::weighing(-30); // 30 less while it fails
+/// let link = Tracker::vital().initially(Signal::Down); // at fault until it is seen up
+/// let standby = Tracker::vital().reversed(); // at fault while it is up
+/// # let _ = (script, link, standby);
+/// ```
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Tracker {
+    effect: Effect,
+    reverse: bool,
+    initial: Signal,
+}
+
+impl Tracker {
+    /// One without which the router is at fault.
+    pub const fn vital() -> Self {
+        Self { effect: Effect::Fault, reverse: false, initial: Signal::Up }
+    }
+
+    /// One that moves the priority by `weight`; 0 makes it [vital](Self::vital), as it does for
+    /// keepalived.
+    pub const fn weighing(weight: i16) -> Self {
+        match NonZeroI16::new(weight) {
+            Some(weight) => Self { effect: Effect::Weight(weight), ..Self::vital() },
+            None => Self::vital(),
+        }
+    }
+
+    /// With up and down exchanged.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        Self { reverse: !self.reverse, ..self }
+    }
+
+    /// What it counts as before anything is known. Default: [`Signal::Up`].
+    #[must_use]
+    pub const fn initially(self, initial: Signal) -> Self {
+        Self { initial, ..self }
+    }
+
+    /// What it does.
+    pub const fn effect(&self) -> Effect {
+        self.effect
+    }
+}
+
+/// Names a [`Tracker`] of a [`Config`](crate::Config).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct TrackerId(pub(crate) usize);
+
+/// What is known of a tracked thing.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Signal {
+    /// It is not as it should be.
+    Down,
+    /// It is as it should be.
+    #[default]
+    Up,
+    /// It has a number: a file's content, say. For a vital one, 0 is up and all else is down.
+    Value(i32),
+}
+
+/// All that a router depends on, and what it comes to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tracking(Vec<(Tracker, Signal)>);
+
+impl Tracking {
+    pub(crate) fn new(trackers: &[Tracker]) -> Self {
+        Self(trackers.iter().map(|&tracker| (tracker, tracker.initial)).collect())
+    }
+
+    /// Takes other trackers; what is known of one that stays at its place is kept.
+    pub(crate) fn reconfigure(&mut self, trackers: &[Tracker]) {
+        let mut fresh = Self::new(trackers);
+        for (new, old) in fresh.0.iter_mut().zip(&self.0) {
+            if new.0 == old.0 {
+                new.1 = old.1;
+            }
+        }
+        *self = fresh;
+    }
+
+    /// Whether there is such a tracker.
+    pub(crate) fn observe(&mut self, id: TrackerId, signal: Signal) -> bool {
+        let Some((_, known)) = self.0.get_mut(id.0) else { return false };
+        *known = signal;
+        true
+    }
+
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.0.iter().any(|(tracker, signal)| {
+            tracker.effect == Effect::Fault && signal.is_up() == tracker.reverse
+        })
+    }
+
+    /// The effective priority: from 1 to 254, unless it is the owner's, which nothing moves.
+    pub(crate) fn priority(&self, base: Priority) -> Priority {
+        if base == Priority::OWNER {
+            return base;
+        }
+        let weights = self.0.iter().map(|(tracker, signal)| tracker.weight(*signal));
+        let sum = weights.fold(i64::from(base.get()), i64::saturating_add);
+        let [least, most] = [Priority::LEAST, Priority::MOST].map(|bound| i64::from(bound.get()));
+        Priority::new(sum.clamp(least, most) as u8)
+    }
+}
+
+impl Tracker {
+    fn weight(&self, signal: Signal) -> i64 {
+        let Effect::Weight(weight) = self.effect else { return 0 };
+        let weight = i64::from(weight.get());
+        match signal {
+            Signal::Value(value) if self.reverse => -weight * i64::from(value),
+            Signal::Value(value) => weight * i64::from(value),
+            Signal::Up | Signal::Down => {
+                let counts = (weight > 0) == (signal.is_up() != self.reverse);
+                if counts { weight } else { 0 }
+            }
+        }
+    }
+}
+
+impl Signal {
+    const fn is_up(self) -> bool {
+        matches!(self, Self::Up | Self::Value(0))
+    }
+}
+
+/// Why a router is not fit to be a master.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum FaultCause {
+    /// Somebody said so.
+    Admin,
+    /// Another member of its group is at fault.
+    Group,
+    /// Its interface is down, or gone.
+    Interface,
+    /// Its interface has no address to speak from.
+    NoSource,
+    /// A vital [`Tracker`] is down.
+    Tracker,
+}
+
+impl FaultCause {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Admin, Self::Group, Self::Interface, Self::NoSource, Self::Tracker];
+
+    /// Its name in a status.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Group => "group",
+            Self::Interface => "interface",
+            Self::NoSource => "no-source",
+            Self::Tracker => "tracker",
+        }
+    }
+
+    /// Whether it can still be said on the link that the router gives up.
+    pub(crate) const fn leaves_a_voice(self) -> bool {
+        !matches!(self, Self::Interface | Self::NoSource)
+    }
+}
+
+/// Every cause at once: the router is fit when the last of them is gone.
+#[derive(Clone, Copy, Default, Eq, Hash, PartialEq)]
+pub struct FaultCauses(u8);
+
+impl FaultCauses {
+    /// Whether there are none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether `cause` is one of them.
+    pub const fn contains(self, cause: FaultCause) -> bool {
+        self.0 & 1 << cause as u8 != 0
+    }
+
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = FaultCause> {
+        FaultCause::ALL.into_iter().filter(move |&cause| self.contains(cause))
+    }
+
+    pub(crate) const fn set(&mut self, cause: FaultCause, present: bool) {
+        if present {
+            self.0 |= 1 << cause as u8;
+        } else {
+            self.0 &= !(1 << cause as u8);
+        }
+    }
+
+    pub(crate) const fn without(mut self, cause: FaultCause) -> Self {
+        self.set(cause, false);
+        self
+    }
+}
+
+impl fmt::Debug for FaultCauses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn priority(base: u8, tracked: &[(Tracker, Signal)]) -> u8 {
+        Tracking(tracked.to_vec()).priority(Priority::new(base)).get()
+    }
+
+    #[test]
+    fn weights_count_while_they_should() {
+        assert_eq!(priority(100, &[(Tracker::weighing(20), Signal::Up)]), 120);
+        assert_eq!(priority(100, &[(Tracker::weighing(20), Signal::Down)]), 100);
+        assert_eq!(priority(100, &[(Tracker::weighing(-20), Signal::Up)]), 100);
+        assert_eq!(priority(100, &[(Tracker::weighing(-20), Signal::Down)]), 80);
+        assert_eq!(priority(100, &[(Tracker::weighing(-20).reversed(), Signal::Up)]), 80);
+        assert_eq!(priority(100, &[(Tracker::weighing(-2), Signal::Value(7))]), 86);
+        assert_eq!(priority(100, &[(Tracker::weighing(-2).reversed(), Signal::Value(7))]), 114);
+    }
+
+    #[test]
+    fn no_weight_reaches_the_owner_or_silence() {
+        assert_eq!(priority(200, &[(Tracker::weighing(253), Signal::Up)]), 254);
+        assert_eq!(priority(20, &[(Tracker::weighing(i16::MIN), Signal::Down)]), 1);
+        assert_eq!(priority(20, &[(Tracker::weighing(i16::MIN), Signal::Value(i32::MAX))]), 1);
+        assert_eq!(priority(255, &[(Tracker::weighing(-100), Signal::Down)]), 255);
+    }
+
+    #[test]
+    fn causes_are_a_set() {
+        let mut causes = FaultCauses::default();
+        causes.set(FaultCause::Interface, true);
+        causes.set(FaultCause::Interface, true);
+        causes.set(FaultCause::Tracker, true);
+        causes.set(FaultCause::Interface, false);
+        assert_eq!(causes.iter().collect::<Vec<_>>(), [FaultCause::Tracker]);
+        assert!(causes.without(FaultCause::Tracker).is_empty());
+    }
+}
