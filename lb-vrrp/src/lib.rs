@@ -1,4 +1,5 @@
-//! Who holds the address? VRRP and CARP as pure state machines: no sockets, no clock, no log.
+//! Who holds the address? VRRP and CARP as pure state machines: no sockets, no clock, no log, unless
+//! the feature `driver` is on.
 //!
 //! ```text
 //!   raw socket ──▶ Datagram ──▶ Channel ──Advertisement──▶ VirtualRouter ──Action──▶ addresses, ARP
@@ -28,6 +29,7 @@
 //!    the socket until it is empty (as 1 and 2), and only then call `handle_timeout(now)`.
 //!
 //! The order in 3 is what keeps a host that overslept from acting on a silence that never was.
+//! `driver::Driver` (feature `driver`) is that loop, over anything that is a `driver::Network`.
 //!
 //! ```
 //! use std::net::IpAddr;
@@ -92,7 +94,8 @@
 //!
 //! # Not supported
 //!
-//! **No sockets, netlink or daemon yet**: this crate decides, and somebody else does. **No speaking of
+//! **No sockets, netlink or daemon yet**: this crate decides, and somebody else does. **The driver
+//! drives one router: no sync groups, no CARP.** **No speaking of
 //! both versions at once** (RFC 5798 8.4); **no authentication in version 3 but the trailer; no intervals
 //! below a second in version 2; no version 2 over IPv6; no VRRPE, HSRP or GLBP. No CARP without a
 //! passphrase, no protection against replays in CARP** (nobody has it), **no balancing by CARP.**
@@ -106,6 +109,8 @@ mod authentication;
 pub mod carp;
 mod channel;
 mod config;
+#[cfg(feature = "driver")]
+pub mod driver;
 mod error;
 mod refusal;
 mod replay;

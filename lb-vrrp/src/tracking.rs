@@ -155,6 +155,8 @@ impl Signal {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum FaultCause {
+    /// Its addresses cannot be added to the host.
+    Addresses,
     /// Somebody said so.
     Admin,
     /// Another member of its group is at fault.
@@ -169,12 +171,13 @@ pub enum FaultCause {
 
 impl FaultCause {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Admin, Self::Group, Self::Interface, Self::NoSource, Self::Tracker];
+    pub const ALL: [Self; 6] =
+        [Self::Addresses, Self::Admin, Self::Group, Self::Interface, Self::NoSource, Self::Tracker];
 
     /// Its name in a status.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Addresses => "addresses",
             Self::Admin => "admin",
             Self::Group => "group",
             Self::Interface => "interface",

@@ -179,7 +179,7 @@ impl Schedule {
             }
             12 if running => {
                 let present = dice.percent(50);
-                let cause = FaultCause::ALL[dice.below(5) as usize];
+                let cause = FaultCause::ALL[dice.below(6) as usize];
                 if cause != FaultCause::Group && cause != FaultCause::Tracker {
                     lan.with(place, |router, now| router.handle_fault(now, cause, present));
                 }
@@ -217,7 +217,10 @@ impl Schedule {
             }
             lan.boot(place);
             lan.with(place, |router, _| router.preempt_again());
-            for cause in [FaultCause::Admin, FaultCause::Interface, FaultCause::NoSource] {
+            for cause in FaultCause::ALL {
+                if cause == FaultCause::Group || cause == FaultCause::Tracker {
+                    continue;
+                }
                 lan.with(place, |router, now| router.handle_fault(now, cause, false));
             }
         }

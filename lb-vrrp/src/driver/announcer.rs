@@ -1,0 +1,169 @@
+//! One budget for all that is announced, so that a thousand addresses are no storm.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// How fast addresses are announced: a burst, and then one frame at a time.
+///
+/// How *often*, and when again, is [`Announcements`](crate::Announcements)' to say.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Pacing {
+    /// How many frames go out at once. Default: 64; 0 counts as 1.
+    pub burst: u16,
+    /// After how long there may be one more. Default: 1 ms; zero for no limit.
+    pub spacing: Duration,
+}
+
+impl Default for Pacing {
+    fn default() -> Self {
+        Self { burst: 64, spacing: Duration::from_millis(1) }
+    }
+}
+
+impl Pacing {
+    /// This many at once, and then one every `spacing`.
+    pub const fn new(burst: u16, spacing: Duration) -> Self {
+        Self { burst, spacing }
+    }
+
+    /// How far ahead of its time a frame may be.
+    fn tolerance(self) -> Duration {
+        self.spacing * u32::from(self.burst.saturating_sub(1))
+    }
+}
+
+/// What is still to be announced, and when.
+#[derive(Debug)]
+pub(super) struct Announcer {
+    pacing: Pacing,
+    /// How often each has still to be announced, in the order of the addresses.
+    left: Vec<(IpAddr, u8)>,
+    /// Where the round is: everybody has a turn before anybody has a second one.
+    place: usize,
+    /// When the whole burst may be used again.
+    full_at: Option<Instant>,
+}
+
+impl Announcer {
+    pub(super) const fn new(pacing: Pacing) -> Self {
+        Self { pacing, left: Vec::new(), place: 0, full_at: None }
+    }
+
+    /// What is asked for twice is not done twice: the larger number counts.
+    pub(super) fn ask(&mut self, address: IpAddr, times: u8) {
+        match self.left.iter_mut().find(|(known, _)| *known == address) {
+            Some((_, left)) => *left = (*left).max(times),
+            None => self.left.push((address, times)),
+        }
+    }
+
+    /// Somebody else has the addresses.
+    pub(super) fn clear(&mut self) {
+        self.left.clear();
+        self.place = 0;
+    }
+
+    /// This one is no longer here.
+    pub(super) fn forget(&mut self, address: IpAddr) {
+        self.left.retain(|(known, _)| *known != address);
+        self.place = 0;
+    }
+
+    /// When the next frame may go out; `None` if there is none.
+    pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        self.left.iter().any(|(_, left)| *left > 0).then(|| self.earliest(now))
+    }
+
+    fn earliest(&self, now: Instant) -> Instant {
+        // Without the tolerance it is in the past, as far as there is a past.
+        let at = self.full_at.and_then(|full| full.checked_sub(self.pacing.tolerance()));
+        at.unwrap_or(now)
+    }
+
+    /// The address to announce now, if any is due.
+    pub(super) fn pop(&mut self, now: Instant) -> Option<IpAddr> {
+        if self.next_deadline(now)? > now {
+            return None;
+        }
+        let count = self.left.len();
+        let turns = (0..count).map(|turn| (self.place + turn) % count);
+        let turn = turns.into_iter().find(|&turn| self.left[turn].1 > 0)?;
+        self.place = (turn + 1) % count;
+        let (address, left) = &mut self.left[turn];
+        *left -= 1;
+        self.full_at = Some(self.full_at.map_or(now, |full| full.max(now)) + self.pacing.spacing);
+        Some(*address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn address(last: u8) -> IpAddr {
+        [10, 0, 0, last].into()
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "any instant is the beginning")]
+    fn beginning() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn every_address_has_a_turn_before_any_has_a_second_one() {
+        let mut announcer = Announcer::new(Pacing::default());
+        announcer.ask(address(1), 2);
+        announcer.ask(address(2), 1);
+        announcer.ask(address(3), 2);
+        let now = beginning();
+        let said: Vec<_> = std::iter::from_fn(|| announcer.pop(now)).collect();
+        assert_eq!(said, [1, 2, 3, 1, 3].map(address));
+        assert_eq!(announcer.next_deadline(now), None);
+    }
+
+    #[test]
+    fn after_the_burst_there_is_one_a_spacing() {
+        let mut announcer = Announcer::new(Pacing::new(3, 10 * MS));
+        let now = beginning();
+        announcer.ask(address(1), 5);
+        let burst = std::iter::from_fn(|| announcer.pop(now)).count();
+        assert_eq!(burst, 3);
+        assert_eq!(announcer.next_deadline(now), Some(now + 10 * MS));
+        assert_eq!(announcer.pop(now + 9 * MS), None);
+        assert_eq!(announcer.pop(now + 10 * MS), Some(address(1)));
+        assert_eq!(announcer.pop(now + 10 * MS), None);
+        // Who is late catches up, but has no more than was owed.
+        assert_eq!(announcer.pop(now + 60 * MS), Some(address(1)));
+        assert_eq!(announcer.pop(now + 60 * MS), None);
+    }
+
+    #[test]
+    fn asking_again_is_no_second_burst() {
+        let mut announcer = Announcer::new(Pacing::new(1, 10 * MS));
+        let now = beginning();
+        announcer.ask(address(1), 5);
+        assert_eq!(announcer.pop(now), Some(address(1)));
+        announcer.ask(address(1), 2);
+        announcer.ask(address(1), 5);
+        let later = (1..100).filter(|&turn| announcer.pop(now + turn * 10 * MS).is_some());
+        assert_eq!(later.count(), 5);
+        announcer.ask(address(1), 5);
+        announcer.clear();
+        assert_eq!(announcer.pop(now + 10_000 * MS), None);
+    }
+
+    #[test]
+    fn no_spacing_is_no_limit_and_no_burst_is_one() {
+        let now = beginning();
+        for (pacing, expected) in
+            [(Pacing::new(1, Duration::ZERO), 255), (Pacing::new(0, 10 * MS), 1)]
+        {
+            let mut announcer = Announcer::new(pacing);
+            announcer.ask(address(1), 255);
+            assert_eq!(std::iter::from_fn(|| announcer.pop(now)).count(), expected);
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! The loop over a simulated network, in tokio's paused time: nothing here waits.
+#![cfg(feature = "driver")]
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
+use std::collections::{BTreeSet, VecDeque};
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+use lb_vrrp::driver::{Driver, Input, Network, Operation, Pacing, Report};
+use lb_vrrp::wire::Datagram;
+use lb_vrrp::{
+    AddressList, Announcements, Because, Channel, ChannelConfig, Config, Event, FaultCause,
+    Interval, Priority, Reason, Role, Vrid,
+};
+use tokio::sync::Notify;
+use tokio::time::{Instant, advance, timeout};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn host(place: usize) -> IpAddr {
+    [10, 0, 0, place as u8 + 1].into()
+}
+
+fn virtual_address(last: u8) -> IpAddr {
+    [10, 9, 9, last].into()
+}
+
+/// What waits at a host.
+enum Waiting {
+    Packet(Vec<u8>),
+    Lost(IpAddr),
+    Found(IpAddr),
+    Source(Option<IpAddr>),
+}
+
+#[derive(Default)]
+struct Host {
+    waiting: VecDeque<Waiting>,
+    held: BTreeSet<IpAddr>,
+    announced: Vec<(Instant, IpAddr)>,
+    said: Vec<(Instant, Vec<u8>)>,
+    broken: bool,
+    deaf: bool,
+    arrived: Arc<Notify>,
+}
+
+/// The link: every host hears every other one at once.
+#[derive(Clone, Default)]
+struct Link(Arc<Mutex<Vec<Host>>>);
+
+impl Link {
+    fn new(hosts: usize) -> Self {
+        let link = Self::default();
+        link.0.lock().unwrap().resize_with(hosts, Host::default);
+        link
+    }
+
+    fn hosts(&self) -> MutexGuard<'_, Vec<Host>> {
+        self.0.lock().unwrap()
+    }
+
+    fn arrive(&self, place: usize, what: Waiting) {
+        let host = &mut self.hosts()[place];
+        host.waiting.push_back(what);
+        host.arrived.notify_one();
+    }
+
+    fn held(&self, place: usize) -> usize {
+        self.hosts()[place].held.len()
+    }
+}
+
+struct Port {
+    link: Link,
+    place: usize,
+    buffer: Vec<u8>,
+}
+
+impl Network for Port {
+    fn ready(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        let arrived = {
+            let hosts = self.link.hosts();
+            let host = &hosts[self.place];
+            if !host.waiting.is_empty() {
+                host.arrived.notify_one();
+            }
+            Arc::clone(&host.arrived)
+        };
+        async move {
+            arrived.notified().await;
+            Ok(())
+        }
+    }
+
+    fn next_input(&mut self) -> io::Result<Option<Input<'_>>> {
+        let Some(waiting) = self.link.hosts()[self.place].waiting.pop_front() else {
+            return Ok(None);
+        };
+        Ok(Some(match waiting {
+            Waiting::Packet(packet) => {
+                self.buffer = packet;
+                Input::Datagram(Datagram::ipv4(&self.buffer))
+            }
+            Waiting::Lost(address) => Input::AddressLost(address),
+            Waiting::Found(address) => Input::AddressFound(address),
+            Waiting::Source(source) => Input::Source(source),
+        }))
+    }
+
+    fn send(&mut self, _: IpAddr, packet: &[u8]) -> io::Result<()> {
+        let mut hosts = self.link.hosts();
+        if hosts[self.place].broken {
+            return Err(io::ErrorKind::NetworkUnreachable.into());
+        }
+        hosts[self.place].said.push((Instant::now(), packet.to_vec()));
+        for (place, host) in hosts.iter_mut().enumerate() {
+            if place != self.place && !host.deaf {
+                host.waiting.push_back(Waiting::Packet(packet.to_vec()));
+                host.arrived.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    fn add_address(&mut self, address: IpAddr) -> io::Result<()> {
+        let host = &mut self.link.hosts()[self.place];
+        if host.broken {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        host.held.insert(address);
+        Ok(())
+    }
+
+    fn remove_address(&mut self, address: IpAddr) -> io::Result<()> {
+        self.link.hosts()[self.place].held.remove(&address);
+        Ok(())
+    }
+
+    fn announce(&mut self, address: IpAddr) -> io::Result<()> {
+        let host = &mut self.link.hosts()[self.place];
+        assert!(host.held.contains(&address), "announced what is not here");
+        host.announced.push((Instant::now(), address));
+        Ok(())
+    }
+
+    fn utc(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+    }
+}
+
+fn channel(place: usize, addresses: u8) -> ChannelConfig {
+    let addresses = AddressList::new((1..=addresses).map(virtual_address)).unwrap();
+    ChannelConfig::new(Vrid::new(51).unwrap(), host(place), addresses).unwrap()
+}
+
+fn config(place: usize, priority: u8) -> Config {
+    let mut config = Config::of(&channel(place, 1));
+    config.priority(Priority::new(priority)).unwrap();
+    config
+}
+
+fn driver(link: &Link, place: usize, priority: u8) -> Driver<Port> {
+    let port = Port { link: link.clone(), place, buffer: Vec::new() };
+    let mut driver = Driver::new(config(place, priority), Channel::new(channel(place, 1)), port);
+    driver.startup();
+    driver
+}
+
+/// Runs the driver for so long, and says what it said.
+async fn run(driver: &mut Driver<Port>, length: Duration) -> Vec<Report> {
+    let mut reports = Vec::new();
+    let end = Instant::now() + length;
+    while let Ok(Some(report)) = tokio::time::timeout_at(end, driver.next()).await {
+        reports.push(report);
+    }
+    reports
+}
+
+/// Runs two of them.
+async fn run_both(a: &mut Driver<Port>, b: &mut Driver<Port>, length: Duration) {
+    let _ = tokio::join!(run(a, length), run(b, length));
+}
+
+fn role(driver: &Driver<Port>) -> Role {
+    driver.router().state().role()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_better_one_becomes_master_and_advertises_in_its_rhythm() {
+    let link = Link::new(2);
+    let (mut a, mut b) = (driver(&link, 0, 200), driver(&link, 1, 100));
+    let start = Instant::now();
+    run_both(&mut a, &mut b, 60_500 * MS).await;
+    assert_eq!((role(&a), role(&b)), (Role::Master, Role::Backup));
+    assert_eq!((link.held(0), link.held(1)), (1, 0));
+    assert!(!b.router().is_lonely());
+
+    // Three intervals and the skew of 200, 219 ms; then one a second.
+    let hosts = link.hosts();
+    let at: Vec<_> = hosts[0].said.iter().map(|(at, _)| *at - start).collect();
+    assert_eq!(at.len(), 58);
+    for (turn, at) in at.iter().enumerate() {
+        let due = 3218 * MS + 1000 * MS * turn as u32;
+        assert!(*at >= due && *at <= due + 2 * MS, "{turn}: {at:?}, not {due:?}");
+    }
+    assert!(hosts[1].said.is_empty());
+    assert_eq!(b.counters().received, 58);
+    assert_eq!(a.counters().sent, 58);
+    assert_eq!(a.counters().became_master, 1);
+    // Five at once, five after five seconds, and one a second, which the second five include.
+    assert_eq!(a.counters().announced, 5 + 5 + 56);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_master_that_stops_answers_until_its_successor_speaks() {
+    let link = Link::new(2);
+    let (mut a, mut b) = (driver(&link, 0, 200), driver(&link, 1, 100));
+    run_both(&mut a, &mut b, 10_000 * MS).await;
+    a.shutdown();
+    run_both(&mut a, &mut b, 600 * MS).await;
+    assert_eq!(link.held(0), 1, "the skew of the successor is 609 ms");
+    run_both(&mut a, &mut b, 20 * MS).await;
+    assert_eq!((link.held(0), link.held(1)), (0, 1));
+    assert!(a.next().await.is_none(), "it has ended");
+    assert_eq!(role(&b), Role::Master);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_shutdown_does_not_wait() {
+    let link = Link::new(1);
+    let mut a = driver(&link, 0, 255);
+    assert_eq!(link.held(0), 1, "an owner is master at once");
+    a.shutdown();
+    assert_eq!(link.held(0), 1);
+    a.shutdown();
+    assert_eq!(link.held(0), 0);
+    let start = Instant::now();
+    while a.next().await.is_some() {}
+    assert_eq!(Instant::now(), start);
+}
+
+#[tokio::test(start_paused = true)]
+async fn switching_over_is_to_somebody_or_not_at_all() {
+    let link = Link::new(2);
+    let (mut a, mut b) = (driver(&link, 0, 200), driver(&link, 1, 100));
+    assert!(a.switchover().is_err());
+    run_both(&mut a, &mut b, 10_000 * MS).await;
+    a.switchover().unwrap();
+    run_both(&mut a, &mut b, 5_000 * MS).await;
+    assert_eq!((role(&a), role(&b)), (Role::Backup, Role::Master));
+    a.preempt_again();
+    run_both(&mut a, &mut b, 5_000 * MS).await;
+    assert_eq!((role(&a), role(&b)), (Role::Master, Role::Backup));
+    assert_eq!((link.held(0), link.held(1)), (1, 0));
+
+    b.shutdown();
+    a.switchover().unwrap();
+    let reports = run(&mut a, 10_000 * MS).await;
+    assert!(reports.iter().any(|r| matches!(r, Report::Event(Event::SwitchoverFailed))));
+    assert_eq!((role(&a), link.held(0)), (Role::Master, 1));
+}
+
+/// It slept through the time after which the master would be dead; the master's advertisements are
+/// in its socket.
+#[tokio::test(start_paused = true)]
+async fn the_socket_is_read_before_the_clock() {
+    let link = Link::new(2);
+    let (mut a, mut b) = (driver(&link, 0, 200), driver(&link, 1, 100));
+    run_both(&mut a, &mut b, 10_000 * MS).await;
+    run(&mut a, 30_000 * MS).await;
+    assert_eq!(link.hosts()[1].waiting.len(), 30);
+    run_both(&mut a, &mut b, 10_000 * MS).await;
+    assert_eq!(link.hosts()[1].said.len(), 0, "a silence that never was");
+    assert_eq!(role(&b), Role::Backup);
+
+    // A master that slept speaks once, and not for all that it missed.
+    let said = link.hosts()[0].said.len();
+    advance(30_000 * MS).await;
+    link.hosts()[1].waiting.clear();
+    run(&mut a, 10 * MS).await;
+    assert_eq!(link.hosts()[0].said.len(), said + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_does_not_stop_the_clock() {
+    let link = Link::new(1);
+    let mut a = driver(&link, 0, 255);
+    run(&mut a, 500 * MS).await;
+    for _ in 0..100_000 {
+        link.arrive(0, Waiting::Packet(vec![0; 8]));
+    }
+    advance(600 * MS).await;
+    let said = link.hosts()[0].said.len();
+    let _ = timeout(Duration::ZERO, a.next()).await;
+    assert!(link.hosts()[0].said.len() > said, "it is due, whatever comes");
+    run(&mut a, 500 * MS).await;
+    assert_eq!(a.counters().refused(Reason::IpHeader), 100_000);
+    assert_eq!(a.counters().refused(Reason::Vrid), 0);
+    assert!(format!("{a:?}").contains("\"ip_header\": 100000"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_taken_away_comes_back_and_what_is_left_over_goes() {
+    let link = Link::new(1);
+    let mut a = driver(&link, 0, 100);
+    link.hosts()[0].held.insert(virtual_address(1));
+    link.arrive(0, Waiting::Found(virtual_address(1)));
+    run(&mut a, 100 * MS).await;
+    assert_eq!(link.held(0), 0, "left by a crash, and not ours to hold");
+
+    run(&mut a, 10_000 * MS).await;
+    assert_eq!(link.held(0), 1);
+    let announced = a.counters().announced;
+    link.hosts()[0].held.clear();
+    link.arrive(0, Waiting::Lost(virtual_address(1)));
+    run(&mut a, MS).await;
+    assert_eq!(link.held(0), 1);
+    assert!(a.counters().announced > announced, "switches may have forgotten it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_add_its_addresses_leaves_them_to_others_and_tries_again() {
+    let link = Link::new(2);
+    let (mut a, mut b) = (driver(&link, 0, 200), driver(&link, 1, 100));
+    link.hosts()[0].broken = true;
+    let (reports, _) = tokio::join!(run(&mut a, 7_000 * MS), run(&mut b, 7_000 * MS));
+    let failed = |wanted: Operation| {
+        let is_it =
+            |r: &&Report| matches!(r, Report::Failed { operation, .. } if *operation == wanted);
+        reports.iter().filter(is_it).count()
+    };
+    assert_eq!(failed(Operation::Add(virtual_address(1))), 1);
+    assert_eq!(failed(Operation::Advertise([224, 0, 0, 18].into())), 1, "said once");
+    assert!(a.router().faults().contains(FaultCause::Addresses));
+    assert_eq!((role(&a), role(&b)), (Role::Fault, Role::Master));
+    link.hosts()[0].broken = false;
+    run_both(&mut a, &mut b, 10_000 * MS).await;
+    assert_eq!((role(&a), role(&b)), (Role::Master, Role::Backup));
+    assert_eq!((link.held(0), link.held(1)), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_source_it_is_at_fault_and_a_new_one_is_spoken_from() {
+    let link = Link::new(1);
+    let mut a = driver(&link, 0, 255);
+    link.arrive(0, Waiting::Source(None));
+    run(&mut a, 100 * MS).await;
+    assert_eq!((role(&a), link.held(0)), (Role::Fault, 0));
+    link.arrive(0, Waiting::Source(Some("fd00::1".parse().unwrap())));
+    run(&mut a, 100 * MS).await;
+    assert_eq!(role(&a), Role::Fault, "of the other family");
+    link.arrive(0, Waiting::Source(Some(host(7))));
+    run(&mut a, 100 * MS).await;
+    assert_eq!((role(&a), link.held(0)), (Role::Master, 1));
+    let (_, last) = link.hosts()[0].said.last().unwrap().clone();
+    assert_eq!(Datagram::ipv4(&last).unwrap().source(), host(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn announcements_keep_to_their_budget_and_end_with_the_mastery() {
+    let link = Link::new(2);
+    let port = Port { link: link.clone(), place: 0, buffer: Vec::new() };
+    let mut router = config(0, 255);
+    let mut announcements = Announcements::default();
+    announcements.refresh = Duration::ZERO;
+    router.announcements(announcements);
+    let start = Instant::now();
+    let mut a =
+        Driver::new(router, Channel::new(channel(0, 100)), port).pacing(Pacing::new(50, 10 * MS));
+    a.startup();
+    assert_eq!(link.hosts()[0].announced.len(), 50, "the burst");
+    run(&mut a, 1_000 * MS).await;
+    let first: BTreeSet<_> =
+        link.hosts()[0].announced.iter().take(100).map(|(_, address)| *address).collect();
+    assert_eq!(first.len(), 100, "each once before any twice");
+    let count = link.hosts()[0].announced.len();
+    assert!((149..=151).contains(&count), "{count} in {:?}", start.elapsed());
+    a.fault(FaultCause::Admin, true);
+    run(&mut a, 1_000 * MS).await;
+    assert_eq!(link.hosts()[0].announced.len(), count);
+    assert_eq!(link.held(0), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_configuration_touches_only_what_changed() {
+    let link = Link::new(2);
+    let (mut a, mut b) = (driver(&link, 0, 200), driver(&link, 1, 100));
+    run_both(&mut a, &mut b, 10_000 * MS).await;
+    let addresses = AddressList::new([virtual_address(1), virtual_address(2)]).unwrap();
+    let channel = ChannelConfig::new(Vrid::new(51).unwrap(), host(0), addresses).unwrap();
+    a.reconfigure(config(0, 190), channel);
+    assert_eq!(link.held(0), 2);
+    run_both(&mut a, &mut b, 10_000 * MS).await;
+    assert_eq!((role(&a), role(&b)), (Role::Master, Role::Backup));
+    assert!(b.counters().addresses_differ > 5, "heard, and worth an alarm");
+    a.reconfigure(config(0, 190), self::channel(0, 1));
+    assert_eq!(link.hosts()[0].held, BTreeSet::from([virtual_address(1)]));
+    assert_eq!(a.counters().became_master, 1);
+}
+
+/// Nothing is heard of the other one: both are masters, and one gives way when they hear again.
+#[tokio::test(start_paused = true)]
+async fn a_partition_heals() {
+    let link = Link::new(2);
+    let (mut a, mut b) = (driver(&link, 0, 200), driver(&link, 1, 100));
+    link.hosts()[0].deaf = true;
+    link.hosts()[1].deaf = true;
+    run_both(&mut a, &mut b, 10_000 * MS).await;
+    assert_eq!((link.held(0), link.held(1)), (1, 1));
+    assert!(a.router().is_lonely() && b.router().is_lonely());
+    link.hosts().iter_mut().for_each(|host| host.deaf = false);
+    let (_, reports) = tokio::join!(run(&mut a, 1_010 * MS), run(&mut b, 1_010 * MS));
+    assert_eq!((link.held(0), link.held(1)), (1, 0));
+    let gave_way = |report: &Report| {
+        let Report::Event(Event::Transition { because, .. }) = report else { return false };
+        *because == Because::Outranked { source: host(0), priority: Priority::new(200) }
+    };
+    assert!(reports.iter().any(gave_way));
+    assert_eq!(a.router().config().interval(), Interval::SECOND);
+}
