@@ -4,9 +4,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Backend, Load};
+use super::Backend;
+#[cfg(feature = "service")]
+use super::{BackendId, Load};
 use crate::director::Queue;
 
 /// How a flow fared at its backend.
@@ -94,7 +96,7 @@ impl<E> Lease<E> {
     /// How the flow fared, known at `now`: the first byte or the whole of the answer, or what went
     /// wrong. Once per lease, as every call counts.
     pub fn report(&self, now: Instant, outcome: Outcome) {
-        self.reporter().report(|| now, outcome);
+        self.backend.load().report(outcome, took(self.since, || now));
     }
 
     /// The backend, for holders that outlive the lease.
@@ -103,25 +105,60 @@ impl<E> Lease<E> {
     }
 
     /// Reports for whoever has handed on the lease.
+    #[cfg(feature = "service")]
+    #[inline]
     pub(crate) fn reporter(&self) -> Reporter {
-        Reporter { load: Arc::clone(self.backend.load()), since: self.since }
+        let load = self.backend.load();
+        let matters = self.since.is_some() || load.failing() > 0;
+        Reporter {
+            backend: self.backend.id(),
+            since: self.since,
+            load: matters.then(|| Arc::clone(load)),
+        }
     }
 }
 
-/// What it takes to tell how a flow fared.
-pub(crate) struct Reporter {
-    load: Arc<Load>,
-    since: Option<Instant>,
+/// How long it took, asking for the time only if it is known when the flow began.
+fn took(since: Option<Instant>, now: impl FnOnce() -> Instant) -> Option<(Instant, Duration)> {
+    since.map(|since| {
+        let now = now();
+        (now, now.saturating_duration_since(since))
+    })
 }
 
+/// What it takes to tell how a flow fared.
+///
+/// Usually nothing can be told but a failure: a success, of which the time is of no interest, changes
+/// nothing at a backend that does not fail. Counters that have to be found only for a failure are not
+/// worth holding on to, which costs as much as a pick.
+#[cfg(feature = "service")]
+pub(crate) struct Reporter {
+    backend: BackendId,
+    since: Option<Instant>,
+    load: Option<Arc<Load>>,
+}
+
+#[cfg(feature = "service")]
 impl Reporter {
-    /// Asks for the time only if it is known when the flow began.
-    pub(crate) fn report(&self, now: impl FnOnce() -> Instant, outcome: Outcome) {
-        let took = self.since.map(|since| {
-            let now = now();
-            (now, now.saturating_duration_since(since))
-        });
-        self.load.report(outcome, took);
+    /// Whom the flow was sent to.
+    pub(crate) const fn backend(&self) -> BackendId {
+        self.backend
+    }
+
+    /// Tells `outcome`; `find` is asked for counters that were not held on to.
+    pub(crate) fn report(
+        &self,
+        now: impl FnOnce() -> Instant,
+        outcome: Outcome,
+        find: impl FnOnce(BackendId) -> Option<Arc<Load>>,
+    ) {
+        let found = match (&self.load, outcome) {
+            (None, Outcome::Failure) => find(self.backend),
+            _ => None,
+        };
+        if let Some(load) = self.load.as_ref().or(found.as_ref()) {
+            load.report(outcome, took(self.since, now));
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pin_project! {
         retries: usize,
         // Empty, and so without an allocation, unless a backend refuses.
         tried: Vec<BackendId>,
-        current: Option<(BackendId, Reporter)>,
+        current: Option<Reporter>,
         // Why the last of them refused.
         refusal: Option<BoxError>,
         patience: Option<Patience>,
@@ -124,7 +124,7 @@ where
                             return Poll::Ready(Err(unserved(this.tried, last, refusal)));
                         }
                     };
-                    *this.current = Some((lease.id(), lease.reporter()));
+                    *this.current = Some(lease.reporter());
                     let request = request.take().expect("a future is not polled after it is done");
                     let response = this.inner.call(Dispatch { lease, request });
                     this.step.set(Step::Call { response });
@@ -136,8 +136,11 @@ where
                         Err(undelivered) => undelivered.outcome,
                     };
                     let current = this.current.take();
-                    if let (Some((_, reporter)), Some(outcome)) = (&current, outcome) {
-                        reporter.report(|| this.env.now(), outcome);
+                    if let (Some(reporter), Some(outcome)) = (&current, outcome) {
+                        let find = |backend| {
+                            Some(Arc::clone(this.director.pool().backend(backend)?.load()))
+                        };
+                        reporter.report(|| this.env.now(), outcome, find);
                     }
                     let Undelivered { request, error, .. } = match answer {
                         Ok(response) => return Poll::Ready(Ok(response)),
@@ -146,7 +149,7 @@ where
                     let Some(request) = request else {
                         return Poll::Ready(Err(BalanceError::Backend(error)));
                     };
-                    this.tried.extend(current.map(|(backend, _)| backend));
+                    this.tried.extend(current.as_ref().map(Reporter::backend));
                     if this.tried.len() > *this.retries {
                         let attempts = this.tried.len();
                         return Poll::Ready(Err(BalanceError::Exhausted { attempts, last: error }));
