@@ -131,6 +131,17 @@ fn nobody_starts_slowly_out_of_a_panic() {
     assert_eq!((told(&mut server), members(&server)), (vec![], vec![(0, 16), (1, 16), (2, 1)]));
 }
 
+#[test]
+fn nobody_panics_before_it_is_known_who_lives() {
+    let config = VirtualServerConfig::of((0..4).map(|n| BackendConfig::new(n.to_string(), ())));
+    let config = config.panicking_below(50);
+    let (now, mut server) = (start(), Server::new(config, Algorithm::Rr.scheduler()).unwrap());
+    say(&mut server, now, [0, 1], Health::Down);
+    assert_eq!((told(&mut server), members(&server)), (vec![], vec![]));
+    say(&mut server, now, [2], Health::Down);
+    assert_eq!((told(&mut server), members(&server).len()), (vec![true], 3));
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Health(usize, bool),
@@ -196,12 +207,15 @@ proptest! {
             let ready = |one: &usize| admins[*one] == Admin::Ready && weights[*one] > 0;
             let with = |verdict| (0..5).filter(ready).filter(move |&one| verdicts[one] == Some(verdict));
             let (live, down) = (with(true).collect::<Vec<_>>(), with(false).collect::<Vec<_>>());
+            // Of whom nothing is known yet, the best is assumed.
+            let unknown = (0..5).filter(ready).filter(|&one| verdicts[one].is_none());
+            let hoped: Vec<_> = live.iter().copied().chain(unknown).collect();
             let few_at = |priority| {
                 let count = |places: &[usize]| places.iter().filter(|&&one| priorities[one] == priority).count();
-                let (live, down) = (count(&live), count(&down));
+                let (live, down) = (count(&hoped), count(&down));
                 (live as f64) < f64::from(below) / 100.0 * (live + down) as f64
             };
-            let concerned = live.iter().chain(&down).map(|&one| priorities[one]);
+            let concerned = hoped.iter().chain(&down).map(|&one| priorities[one]);
             let few = !down.is_empty() && concerned.collect::<BTreeSet<_>>().into_iter().all(few_at);
             let is_sorry = !server.published().records_affinity();
             let panics = few && !is_sorry;

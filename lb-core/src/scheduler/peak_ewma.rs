@@ -10,8 +10,8 @@ use super::draw::WeightedDraw;
 use crate::flow::Flow;
 use crate::pool::Member;
 
-/// `peak_ewma`: of two backends drawn in proportion to weight, the one with less latency times flows
-/// per weight. O(1).
+/// `peak_ewma`: of two backends drawn in proportion to weight, the one with less latency times one
+/// more than its flows per weight. O(1).
 ///
 /// The latency is Finagle's, linkerd's and tower's peak-sensitive moving average of the time to a
 /// [successful](crate::backend::Outcome) outcome: a slower one counts at once and in full, a faster one by how
@@ -46,7 +46,7 @@ impl Scheduler for PeakEwma {
             let times = [a, b].map(|one| one.load.peak_time(flow.now));
             let cost = |time: Option<Duration>, member: &Member| {
                 let time = time.map_or(1, |time| time.as_micros() as u64);
-                time * (1 + u64::from(member.load.active()))
+                time * (u64::from(member.weight) + u64::from(member.load.active()))
             };
             (cost(times[0].or(times[1]), a), cost(times[1].or(times[0]), b))
         })

@@ -56,7 +56,9 @@ impl<E> VirtualServer<E> {
         let mut groups = BTreeMap::<u8, (u64, u64)>::new();
         for slot in &self.slots {
             let (live, down) = groups.entry(slot.backend.priority()).or_default();
-            *live += u64::from(slot.is_serving());
+            // Of whom nothing is known yet, the best is assumed: at a start, the first that is found
+            // to be down is no reason to disbelieve its check.
+            *live += u64::from(slot.is_serving() || slot.is_warming());
             *down += u64::from(slot.is_only_down());
         }
         let below = u64::from(self.policy.panic_below);

@@ -95,6 +95,11 @@ impl<E> Slot<E> {
         self.admin == Admin::Ready && !self.weight.is_zero() && self.health() == Some(Health::Down)
     }
 
+    /// Whether its checks have not said anything yet.
+    pub(super) fn is_warming(&self) -> bool {
+        self.admin == Admin::Ready && !self.weight.is_zero() && self.health().is_none()
+    }
+
     /// Whether it takes new flows.
     pub(super) fn is_serving(&self) -> bool {
         self.live_weight().is_some_and(|weight| !weight.is_zero())
