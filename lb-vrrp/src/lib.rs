@@ -1,5 +1,5 @@
 //! Who holds the address? VRRP and CARP as pure state machines: no sockets, no clock, no log, unless
-//! the feature `driver` is on.
+//! the features `driver` and `linux` are on.
 //!
 //! ```text
 //!   raw socket ──▶ Datagram ──▶ Channel ──Advertisement──▶ VirtualRouter ──Action──▶ addresses, ARP
@@ -29,7 +29,8 @@
 //!    the socket until it is empty (as 1 and 2), and only then call `handle_timeout(now)`.
 //!
 //! The order in 3 is what keeps a host that overslept from acting on a silence that never was.
-//! `driver::Driver` (feature `driver`) is that loop, over anything that is a `driver::Network`.
+//! `driver::Driver` (feature `driver`) is that loop, over anything that is a `driver::Network`, and
+//! `linux::LinuxNetwork` (feature `linux`) is one: its page says which privileges that needs.
 //!
 //! ```
 //! use std::net::IpAddr;
@@ -94,8 +95,10 @@
 //!
 //! # Not supported
 //!
-//! **No sockets, netlink or daemon yet**: this crate decides, and somebody else does. **The driver
-//! drives one router: no sync groups, no CARP.** **No speaking of
+//! **No daemon**: that is for whoever uses this. **The driver drives one router: no sync groups, no
+//! CARP. On Linux: no virtual MAC address, no routes and rules beside the addresses, no `accept` but
+//! yes, no other addresses after the start, Ethernet alone, one interface; elsewhere no sockets at
+//! all.** **No speaking of
 //! both versions at once** (RFC 5798 8.4); **no authentication in version 3 but the trailer; no intervals
 //! below a second in version 2; no version 2 over IPv6; no VRRPE, HSRP or GLBP. No CARP without a
 //! passphrase, no protection against replays in CARP** (nobody has it), **no balancing by CARP.**
@@ -112,6 +115,8 @@ mod config;
 #[cfg(feature = "driver")]
 pub mod driver;
 mod error;
+#[cfg(all(feature = "linux", target_os = "linux"))]
+pub mod linux;
 mod refusal;
 mod replay;
 mod router;
