@@ -269,11 +269,11 @@ fn other_limits_hold_at_once_and_nobody_is_sent_away_for_them() {
     until_active(&balancer, &a, 1);
     assert_eq!(balancer.server("web")["queue"]["length"], 2);
 
-    // Another queue: whoever waits in the old one is served as well.
-    let shorter = r#"queue = { length = 1, timeout = "10m" }"#;
+    // Another length: whoever waits goes on waiting, in the same line.
+    let shorter = r#"queue = { length = 3, timeout = "10m" }"#;
     balancer.reload(&config("max_connections = 1", shorter));
     let mut newest = Visitor::enter(web.address());
-    until_waiting(&balancer, 1);
+    until_waiting(&balancer, 3);
 
     // As much room as anybody wants.
     balancer.reload(&config("weight = 1", ""));
