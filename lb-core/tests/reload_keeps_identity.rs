@@ -4,12 +4,13 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use lb_core::backend::BackendId;
+use lb_core::backend::{BackendId, Limits};
 use lb_core::health::Admin;
 use lb_core::virtual_server::{Action, BackendConfig, BackendState, Event, VirtualServerConfig};
-use lb_core::{Algorithm, Health, Lease, VirtualServer, Weight};
+use lb_core::{Algorithm, Director, Health, Lease, VirtualServer, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_assert_ne, proptest,
@@ -96,6 +97,8 @@ proptest! {
         let mut server = VirtualServer::new(config(&[]), Algorithm::Rr.scheduler()).unwrap();
         let mut model: Model = Vec::new();
         let mut issued = BTreeSet::new();
+        // Who was removed while flows were there.
+        let mut departed: Model = Vec::new();
         let mut leases: Vec<Lease<&'static str>> = Vec::new();
         let (mut generation, mut quorum) = (0, false);
         let mut must_publish = true;
@@ -136,19 +139,35 @@ proptest! {
                     server.reconfigure(support::start(), config(&shares)).unwrap();
                     must_publish = true;
                     let gone: Vec<_> = model.iter().map(|(_, known)| known.id).collect();
+                    departed.extend(model.iter().cloned());
                     model = shares.iter().zip(server.backends()).map(|(&(name, weight), status)| {
                         let before = model.iter().find(|&&(known, _)| known == name);
                         let known = match before {
                             Some((_, before)) if before.configured == weight => before.clone(),
                             Some((_, before)) => Known { configured: weight, weight, ..before.clone() },
                             None => {
-                                assert!(issued.insert(status.id), "{} was issued before", status.id);
-                                let (configured, total) = (weight, 0);
+                                let back = departed.iter().find(|&&(known, _)| known == name);
+                                let total = match back {
+                                    Some((_, back)) => {
+                                        assert_eq!(status.id, back.id);
+                                        // It is checked anew, and told anew.
+                                        told_up.remove(&back.id);
+                                        back.total
+                                    }
+                                    None => {
+                                        assert!(issued.insert(status.id), "{} was issued before", status.id);
+                                        0
+                                    }
+                                };
+                                let configured = weight;
                                 Known { id: status.id, configured, weight, admin: Admin::Ready, verdict: None, total }
                             }
                         };
                         (name, known)
                     }).collect();
+                    let is_here = |id| model.iter().any(|(_, known)| known.id == id);
+                    let has_flows = |id| leases.iter().any(|lease| lease.id() == id);
+                    departed.retain(|(_, gone)| !is_here(gone.id) && has_flows(gone.id));
                     // A verdict that comes late finds nobody.
                     for id in gone.into_iter().filter(|&id| model.iter().all(|(_, known)| known.id != id)) {
                         server.handle_health(support::start(), id, Health::Down);
@@ -158,7 +177,8 @@ proptest! {
                 Input::Serve => {
                     if let Ok(backend) = server.published().pick(&lb_core::Flow::new(7), &mut rng) {
                         leases.push(Lease::new(Arc::clone(backend)));
-                        if let Some((_, known)) = model.iter_mut().find(|(_, known)| known.id == backend.id()) {
+                        let mut all = model.iter_mut().chain(&mut departed);
+                        if let Some((_, known)) = all.find(|(_, known)| known.id == backend.id()) {
                             known.total += 1;
                         }
                     }
@@ -286,4 +306,38 @@ fn a_refused_configuration_changes_nothing() {
     assert!(server.reconfigure(support::start(), config(&[("c", 1), ("c", 1)])).is_err());
     assert!(server.poll_action().is_none());
     assert_eq!(server.backends().map(|backend| backend.name).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
+fn whoever_comes_back_while_flows_are_left_is_the_same() {
+    let config = |names: &[&'static str]| {
+        let limit = Limits::NONE.at_most(NonZeroU32::MIN);
+        let backends = names.iter().map(|name| BackendConfig::new(*name, ()).initially_up());
+        VirtualServerConfig::of(backends.map(|one| one.limited(limit)))
+    };
+    let now = support::start();
+    let mut server = VirtualServer::new(config(&["a", "b"]), Algorithm::First.scheduler()).unwrap();
+    let id = |server: &VirtualServer<()>| {
+        server.backends().find(|one| one.name == "a").map(|one| one.id)
+    };
+    let first = id(&server);
+    let flow = Lease::new(Arc::clone(server.backend(first.unwrap()).unwrap().backend));
+    for names in [&["b"][..], &["a", "b"], &["b"], &["b"], &["b", "a"]] {
+        server.reconfigure(now, config(names)).unwrap();
+        while server.poll_action().is_some() {}
+    }
+    assert_eq!(id(&server), first);
+    let director = Director::<u64, ()>::new(Arc::clone(server.published()));
+    let taken = director.assign(now, &0, &[], &mut support::seeded(1)).unwrap();
+    assert_eq!(
+        taken.name(),
+        "b",
+        "the flow that was there all the time is the one that a may have"
+    );
+    drop(flow);
+    // With nobody left it is forgotten, as somebody who never was there.
+    for names in [&["b"][..], &["b"], &["a", "b"]] {
+        server.reconfigure(now, config(names)).unwrap();
+    }
+    assert_ne!(id(&server), first);
 }

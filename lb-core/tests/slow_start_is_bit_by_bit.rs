@@ -477,3 +477,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_reload_that_changes_the_time_changes_those_on_their_way() {
+    for (lasts, expected) in [
+        // In half the time it would be done by now, in twice the time it has come half as far.
+        (Some(LASTS / 2), vec![1, 1]),
+        (Some(LASTS * 2), vec![16, 4]),
+        (None, vec![1, 1]),
+    ] {
+        let (now, mut server) = (start(), server(&[1, 1], Algorithm::Wrr));
+        restart_last(&mut server, now);
+        assert_eq!(weights(&published(&mut server).unwrap()), [16, 1]);
+        let later = now + LASTS / 2;
+        server.reconfigure(later, config(&[1, 1]).with_slow_start(lasts)).unwrap();
+        assert_eq!(weights(&published(&mut server).unwrap()), expected, "{lasts:?}");
+        assert_eq!(server.next_deadline().is_some(), expected[0] > 1);
+    }
+}

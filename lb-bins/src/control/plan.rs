@@ -55,15 +55,14 @@ pub(super) enum Socket<'a> {
 }
 
 impl Plan {
-    /// A plan for `config`, with the endpoints of `running` where the address is the same.
+    /// A plan for `config`, with the `known` endpoints where the address is the same.
     ///
     /// # Errors
     /// [`PlanError`], if lb-core refuses what the configuration allowed.
     pub(super) fn new(
         config: config::VirtualServer,
-        running: Option<&Service>,
+        known: &HashMap<SocketAddr, Endpoint>,
     ) -> Result<Self, PlanError> {
-        let known = running.map(Service::endpoints).unwrap_or_default();
         let endpoint =
             |address| known.get(&address).cloned().unwrap_or_else(|| Upstream::new(address));
         let backends = config.backends.iter().map(|backend| {

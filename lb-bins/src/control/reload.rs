@@ -76,9 +76,10 @@ impl Control {
             }
             let failed = |source| ReloadError::Plan { virtual_server: server.name.clone(), source };
             let former = self.former(server, &config);
-            let plan =
-                Plan::new(server.clone(), former.map(|at| &self.services[at])).map_err(failed)?;
-            let former = former.map(|at| self.services[at].key);
+            let former = former.map(|at| &self.services[at]);
+            let known = former.map(|former| self.endpoints(former)).unwrap_or_default();
+            let plan = Plan::new(server.clone(), &known).map_err(failed)?;
+            let former = former.map(|former| former.key);
             let (plan, checks) = (Box::new(plan), self.checks_of(server, total)?);
             prepared.push(Step::Change { plan, former, checks });
         }
@@ -151,6 +152,17 @@ impl Control {
             self.removed.push(Removed { tally: gone.tally, until });
         }
         Ok(())
+    }
+
+    /// The endpoints of a service, and of whoever is on the way out of it: one that comes back has its
+    /// connections back, too.
+    fn endpoints(&self, service: &Service) -> HashMap<SocketAddr, Endpoint> {
+        let leaving = self.cuts.iter().filter(|cut| cut.place.server == service.key);
+        let leaving = leaving.map(|cut| cut.backend.endpoint());
+        let mut known: HashMap<_, _> =
+            leaving.map(|endpoint| (endpoint.address(), Arc::clone(endpoint))).collect();
+        known.extend(service.endpoints());
+        known
     }
 
     /// Sees to it that the connections of backends that are gone end in time.

@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Instant;
 
+use lb_core::virtual_server::BackendState;
+
 use super::Control;
 use super::checks::Place;
 use super::service::Service;
@@ -24,7 +26,7 @@ impl Control {
             BackendReport {
                 address: upstream.address(),
                 state: status.state.name(),
-                full: load.is_full(),
+                full: status.state == BackendState::Up && load.is_full(),
                 weight: status.weight.value(),
                 slow_start_percent: status.slow_start,
                 priority: status.backend.priority(),

@@ -283,3 +283,29 @@ fn other_limits_hold_at_once_and_nobody_is_sent_away_for_them() {
     assert_eq!(balancer.server("web")["refused_total"], 0);
     assert_eq!(balancer.totals("web", [&a]), [6]);
 }
+
+#[test]
+fn who_is_removed_and_comes_back_has_the_connections_that_it_had() {
+    let (web, a, b) = (Port::free(), Backend::greeter(), Backend::greeter());
+    let config = |backends: &[(&Backend, &str)]| {
+        let settings = ["scheduler = \"first\"", "drain_timeout = \"10m\"", UNCHECKED];
+        let list = backends_with(backends.iter().copied());
+        server("web", &web, &[&settings.join("\n"), &list])
+    };
+    let limit = "max_connections = 1";
+    let both = config(&[(&a, limit), (&b, limit)]);
+    let balancer = Balancer::start(&both);
+    balancer.until_all_up();
+    let mut first = settle(&web);
+    for _ in 0..3 {
+        balancer.reload(&config(&[(&b, limit)]));
+        balancer.reload(&both);
+        balancer.until_all_up();
+        assert_eq!(balancer.backend("web", a.address())["active_connections"], 1);
+    }
+    assert_eq!(settle(&web).who().unwrap(), b.name());
+    // It is still there, and an order reaches it.
+    assert_eq!(first.who().unwrap(), a.name());
+    drop(first);
+    until_active(&balancer, &a, 0);
+}

@@ -114,6 +114,7 @@ impl Load {
     pub(crate) fn enter(&self) {
         if self.is_limited() {
             self.update(|state| Some(count(state, 1, &self.limits())));
+            self.judge_overload();
         } else {
             self.state.fetch_add(1, Ordering::Relaxed);
         }
@@ -132,6 +133,7 @@ impl Load {
             if !entered {
                 return false;
             }
+            self.judge_overload();
         } else {
             self.state.fetch_add(1, Ordering::Relaxed);
         }
@@ -142,8 +144,17 @@ impl Load {
     /// Counts one flow less.
     #[inline]
     pub(crate) fn leave(&self) {
-        let before = self.state.fetch_sub(1, Ordering::Acquire);
+        let before = self.state.fetch_sub(1, Ordering::AcqRel);
         if before & OVERLOADED != 0 {
+            self.judge_overload();
+        }
+    }
+
+    /// Judges an overload by the limits of now: those that it was found by may have changed while the
+    /// flows stayed as many, which an exchange cannot see.
+    #[inline]
+    fn judge_overload(&self) {
+        if self.state.load(Ordering::Relaxed) & OVERLOADED != 0 {
             self.update(|state| Some(count(state, 0, &self.limits())));
         }
     }
@@ -154,9 +165,8 @@ impl Load {
     }
 
     fn update(&self, change: impl FnMut(u32) -> Option<u32>) -> bool {
-        // Whoever sees what this writes also sees the limits that it was judged by; `change` reads
-        // them anew each time, so that nothing is judged by limits that there are no more.
-        self.state.fetch_update(Ordering::Release, Ordering::Acquire, change).is_ok()
+        // Whoever comes after `limit` in this word's order also sees the limits that it has set.
+        self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, change).is_ok()
     }
 
     /// Notes how a flow fared that `took` so long, if that is known.

@@ -17,7 +17,7 @@ use crate::pool::Member;
 pub enum Cost {
     /// `lc`: `a`, whatever the weight (IPVS `ip_vs_lc.c`).
     LeastConnections,
-    /// `nq`: nothing while idle, else `(a + 1) / w` (IPVS `ip_vs_nq.c`): no usable backend is left
+    /// `nq`: nothing while idle (and not failing), else `(a + 1) / w` (IPVS `ip_vs_nq.c`): no usable backend is left
     /// idle, however light, while another one gets a second flow.
     NeverQueue,
     /// `sed`: `(a + 1) / w`, the delay that the new flow will see (IPVS `ip_vs_sed.c`).
@@ -95,7 +95,14 @@ impl LeastLoad {
 impl Cost {
     #[inline]
     fn of(self, member: &Member) -> PerShare {
-        self.with(member.load.active().into(), member.weight.into())
+        let (active, weight) = (member.load.active().into(), member.weight.into());
+        match self {
+            // One that fails at once is not idle: it is only empty.
+            Self::NeverQueue if member.load.failing() > 0 => {
+                Self::ShortestExpectedDelay.with(active, weight)
+            }
+            _ => self.with(active, weight),
+        }
     }
 
     /// What a member of this weight costs with so many flows.

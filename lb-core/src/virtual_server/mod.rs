@@ -2,6 +2,7 @@
 
 mod config;
 mod publication;
+mod reconfiguration;
 mod slow_start;
 mod status;
 
@@ -11,7 +12,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backend::Limits;
 use crate::backend::{Backend, BackendId};
 use crate::health::{Admin, Health, Weight};
 use crate::pool::{Census, Pool};
@@ -23,7 +23,7 @@ pub use config::{
 };
 pub use status::{BackendState, BackendStatus};
 
-use status::{Slot, Terms};
+use status::Slot;
 
 /// What to do, in this order.
 #[derive(Debug)]
@@ -119,6 +119,9 @@ pub enum Event {
 pub struct VirtualServer<E = SocketAddr> {
     slots: Vec<Slot<E>>,
     sorry: Option<(Arc<Backend<E>>, SorryMode)>,
+    /// Who was removed while flows were there: whoever comes back under the name is the same, with
+    /// the same limits to keep.
+    departed: Vec<Arc<Backend<E>>>,
     /// Places in `slots`.
     places: HashMap<BackendId, usize>,
     census: Census,
@@ -159,6 +162,7 @@ impl<E> VirtualServer<E> {
         let mut server = Self {
             slots: Vec::new(),
             sorry: None,
+            departed: Vec::new(),
             places: HashMap::new(),
             census: Census::default(),
             quorum: Quorum::new(config.quorum),
@@ -193,57 +197,6 @@ impl<E> VirtualServer<E> {
     ) -> Result<(), ConfigError> {
         self.take_over(config)?;
         self.now = Some(now);
-        Ok(())
-    }
-
-    /// The same where nobody starts slowly, so that the time does not matter.
-    pub(crate) fn take_over(&mut self, config: VirtualServerConfig<E>) -> Result<(), ConfigError> {
-        config.validate()?;
-        let configured = config.backends.iter().map(|backend| (backend.weight, backend.priority));
-        self.census = Census::of(configured);
-        let mut known: HashMap<String, Slot<E>> =
-            self.slots.drain(..).map(|slot| (slot.backend.name().to_owned(), slot)).collect();
-        let former_sorry = self.sorry.take().map(|(backend, _)| backend);
-        let sorry_named = |name: &str| former_sorry.as_ref().filter(|sorry| sorry.name() == name);
-        // Whoever is there from the beginning is not new to its share.
-        let later = self.published.generation() > 0;
-        for backend in config.backends {
-            let (name, endpoint, terms) = Terms::split(backend);
-            let slot = match known.remove(&*name) {
-                Some(slot) => slot.reconfigured(endpoint, &terms),
-                None => {
-                    let backend = self.known_or_new(sorry_named(&name), &name, endpoint);
-                    Slot::new(Arc::new(terms.place(backend)), &terms, later)
-                }
-            };
-            self.slots.push(slot);
-        }
-        if let Some(SorryServer { backend: BackendConfig { name, endpoint, .. }, mode }) =
-            config.sorry
-        {
-            // A sorry server that is also a backend is one and the same.
-            let twin = self.slots.iter().find(|slot| slot.backend.name() == &*name);
-            let former = || known.get(&*name).map(|slot| &slot.backend).or(sorry_named(&name));
-            let sorry = match twin {
-                Some(twin) => Arc::clone(&twin.backend),
-                None => {
-                    // Whatever it was held to before, here it has to take them all.
-                    let sorry = self.known_or_new(former(), &name, endpoint);
-                    Arc::new(sorry.limited(Limits::NONE))
-                }
-            };
-            self.sorry = Some((sorry, mode));
-        }
-        let ids = self.slots.iter().map(|slot| slot.backend.id());
-        self.places = ids.zip(0..).collect();
-        self.quorum.set_rule(config.quorum);
-        self.policy = Policy {
-            slow_start: config.slow_start,
-            panic_below: config.panic_below,
-            draining_clients: config.draining_clients,
-        };
-        self.unsettled = true;
-        self.replaced = true;
         Ok(())
     }
 
@@ -358,23 +311,6 @@ impl<E> VirtualServer<E> {
             self.unsettled = true;
         }
         known
-    }
-
-    /// The backend that was there before, with its endpoint replaced, or a new one.
-    fn known_or_new(
-        &mut self,
-        former: Option<&Arc<Backend<E>>>,
-        name: &Arc<str>,
-        endpoint: E,
-    ) -> Backend<E> {
-        match former {
-            Some(former) => former.with_endpoint(endpoint),
-            None => {
-                let id = BackendId::new(self.next_id);
-                self.next_id += 1;
-                Backend::new(id, Arc::clone(name), endpoint)
-            }
-        }
     }
 }
 

@@ -22,6 +22,11 @@ impl SlowStart {
         Some(Self { begun, lasts })
     }
 
+    /// The same in another time.
+    pub(super) const fn lasting(self, lasts: Duration) -> Self {
+        Self { lasts, ..self }
+    }
+
     /// The parts of its share that it takes, from 1 to [`STEPS`].
     pub(super) fn step(&self, now: Instant) -> u16 {
         let gone = now.saturating_duration_since(self.begun);

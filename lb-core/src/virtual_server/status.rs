@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::BackendConfig;
 use super::slow_start::{STEPS, SlowStart};
@@ -68,6 +68,12 @@ impl<E> Slot<E> {
             self.cold = true;
         }
         self.serves = serves || (panics && self.is_only_down());
+    }
+
+    /// Lets a slow start that is under way last so long, or ends it.
+    pub(super) fn last(&mut self, slow_start: Option<Duration>) {
+        self.slow_start =
+            self.slow_start.take().zip(slow_start).map(|(slow, lasts)| slow.lasting(lasts));
     }
 
     /// On its way to its whole share.
