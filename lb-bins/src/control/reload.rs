@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use lb_core::Backend;
 use lb_core::backend::BackendId;
+use lb_core::health::Admin;
 use tracing::info;
 
 use super::checks::{CheckConfigError, Place, Prepared, ServerKey};
@@ -137,10 +138,11 @@ impl Control {
             service.settle();
             // Whoever was removed and is back need not go.
             self.cuts.retain(|cut| {
-                let address = cut.backend.endpoint().address();
                 cut.place.server != service.key
-                    || service.machine.backend(cut.place.backend).is_some()
-                    || !stay.contains_key(&address)
+                    || match service.machine.backend(cut.place.backend) {
+                        Some(status) => status.admin == Admin::Drain,
+                        None => !stay.contains_key(&cut.backend.endpoint().address()),
+                    }
             });
             self.services.push(service);
         }
