@@ -401,10 +401,20 @@ fn clients_of_removed_backends_are_moved_for_good() {
     server.reconfigure(now, config(&["A", "B"])).unwrap();
     drain(&mut server, &director);
     assert_eq!(assign(7).name(), "B");
-    // It is another one of the same name: nobody belongs there, and it has no flows.
+    // Flows were there all the time, so that it is the same: whoever did not come meanwhile still
+    // belongs there.
+    let again = assign(8);
+    assert_eq!((again.id(), again.load().active()), (first.id(), 3));
+    // Without any, it is another one of the same name, to whom nobody belongs.
+    let former = first.id();
+    drop((first, unseen, again));
+    for names in [&["B"][..], &["A", "B"]] {
+        server.reconfigure(now, config(names)).unwrap();
+        drain(&mut server, &director);
+    }
     let newcomer = assign(8);
     assert_eq!((newcomer.name(), newcomer.load().active()), ("A", 1));
-    assert_ne!(newcomer.id(), first.id());
+    assert_ne!(newcomer.id(), former);
 }
 
 /// A reload holds backends to their new limits at once, the pool that knows of them comes later.
