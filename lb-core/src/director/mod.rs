@@ -338,7 +338,8 @@ impl<K: ClientKey> Shards<K> {
     /// The table of a client: by its key, and not by what a scheduler goes by, which may differ for
     /// the same client.
     fn with<T>(&self, client: &K, f: impl FnOnce(&mut PersistenceTable<K>) -> T) -> T {
-        let hash = u128::from(self.seed.hash_one(client));
+        // Mixed again: by the bits that choose the table all its clients would meet in one place of it.
+        let hash = u128::from(self.seed.mix(self.seed.hash_one(client)));
         let shard = (hash * self.tables.len() as u128) >> 64;
         f(&mut lock(&self.tables[shard as usize]))
     }
