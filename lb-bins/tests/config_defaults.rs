@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use lb_bins::config::{
-    Check, CheckKind, Command, Config, HashKey, Initial, Md5, Queue, Quorum, SorryMode, StatusRange,
-};
+use lb_bins::config::check::{Http, HttpVersion, Initial, Md5, Page, Script, StatusRange, Tcp};
+use lb_bins::config::{Check, CheckKind, Command, Config, HashKey, Queue, Quorum, SorryMode};
 use lb_core::Weight;
 use lb_core::virtual_server::DrainingClients;
 
@@ -95,14 +94,17 @@ fn the_least_check() {
         "#,
     );
     let expected = Check {
-        kind: CheckKind::Tcp,
+        kind: CheckKind::Tcp(Tcp::default()),
         port: None,
+        address: None,
+        source: None,
         interval: Duration::from_secs(2),
         timeout: Duration::from_secs(1),
         rise: 2,
         fall: 3,
         fast_interval: Duration::from_millis(500),
         down_interval: Duration::from_secs(2),
+        warmup: None,
         jitter: 10,
         initial: Initial::Down,
     };
@@ -134,26 +136,42 @@ fn a_backend_has_its_own_checks_or_those_of_the_virtual_server() {
         let backend = &config.virtual_servers[server].backends[backend];
         backend.checks.iter().map(|check| check.kind.clone()).collect()
     };
-    assert_eq!(kinds(0, 0), [CheckKind::Tcp]);
+    assert_eq!(kinds(0, 0), [CheckKind::Tcp(Tcp::default())]);
     assert_eq!(kinds(0, 1), []);
     let md5 = [
         0xd4, 0x1d, 0x8c, 0xd9, 0x8f, 0x00, 0xb2, 0x04, 0xe9, 0x80, 0x09, 0x98, 0xec, 0xf8, 0x42,
         0x7e,
     ];
     let range = |first, last| StatusRange { first, last };
-    let http = CheckKind::Http {
-        path: "/alive".into(),
-        host: Some("www.example.org".into()),
-        status: vec![range(200, 299), range(304, 304), range(404, 404)],
-        md5: Some(Md5(md5)),
+    let http = |page: Page, host: Option<&str>| {
+        CheckKind::Http(Box::new(Http {
+            tls: None,
+            pages: vec![page],
+            method: "GET".into(),
+            host: host.map(str::to_owned),
+            headers: Default::default(),
+            request_body: None,
+            version: HttpVersion::Http11,
+            keep_alive: false,
+        }))
     };
+    let page = Page {
+        path: "/".into(),
+        status: vec![range(200, 299)],
+        md5: None,
+        sha256: None,
+        body: None,
+        expect_headers: Vec::new(),
+    };
+    let status = vec![range(200, 299), range(304, 304), range(404, 404)];
+    let alive = Page { path: "/alive".into(), status, md5: Some(Md5(md5)), ..page.clone() };
+    let default_http = http(page, None);
+    let http = http(alive, Some("www.example.org"));
     let command = Command { program: "/usr/local/bin/check".into(), arguments: vec!["arg".into()] };
-    assert_eq!(kinds(0, 2), [http, CheckKind::Script { command, dynamic_weight: true }]);
+    assert_eq!(kinds(0, 2), [http, CheckKind::Script(Script { command, dynamic_weight: true })]);
     assert_eq!(config.virtual_servers[0].backends[2].checks[1].port, Some(9103));
-    let default_http =
-        CheckKind::Http { path: "/".into(), host: None, status: vec![range(200, 299)], md5: None };
     for backend in 0..2 {
-        assert_eq!(kinds(2, backend), [CheckKind::Tcp, default_http.clone()]);
+        assert_eq!(kinds(2, backend), [CheckKind::Tcp(Tcp::default()), default_http.clone()]);
     }
 }
 

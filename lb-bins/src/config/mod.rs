@@ -49,9 +49,10 @@ mod words;
 use std::path::Path;
 
 pub use self::mistakes::{ConfigErrors, Mistake, Severity};
+pub use self::model::check::{Check, CheckKind};
 pub use self::model::{
-    Backend, Check, CheckKind, Command, Config, HashKey, Initial, Md5, Persistence, Queue, Quorum,
-    SorryMode, StatusRange, VirtualServer, is_keyed_by_destination,
+    Backend, Command, Config, HashKey, Mail, OnFailure, Passive, Persistence, Queue, Quorum,
+    SorryMode, VirtualServer, check, is_keyed_by_destination,
 };
 pub use self::source::Source;
 

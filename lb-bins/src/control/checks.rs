@@ -1,7 +1,7 @@
 //! Keeps the running checks in step with the configured ones.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use lb_core::backend::BackendId;
@@ -13,7 +13,9 @@ use lb_health::{
 use rand::rngs::SmallRng;
 use tower::util::BoxCloneSyncService;
 
-use crate::config::{Check, CheckKind, Command, Initial};
+use crate::config::check::{self, Initial};
+use crate::config::defaults;
+use crate::config::{Check, CheckKind, Command};
 use crate::status::LastCheck;
 
 /// Tells the virtual servers of this process apart, over every rename; never issued twice.
@@ -35,6 +37,12 @@ pub enum CheckConfigError {
     /// The request of an HTTP check.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// What no checker can do yet.
+    #[error("{what} is not in this build")]
+    NotBuilt {
+        /// As it would be written.
+        what: String,
+    },
     /// Intervals, rise or fall.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -95,7 +103,7 @@ impl Checks {
         checks
             .iter()
             .map(|check| {
-                let (spec, checker) = (spec(check, total)?, self.checker(&check.kind)?);
+                let (spec, checker) = (spec(check, total)?, self.checker(check)?);
                 Ok(Prepared { check: check.clone(), spec, checker })
             })
             .collect()
@@ -117,7 +125,8 @@ impl Checks {
             }
         }
         for (index, Prepared { check, spec, checker }) in changed {
-            let target = SocketAddr::new(address.ip(), check.port.unwrap_or(address.port()));
+            let own = SocketAddr::new(address.ip(), check.port.unwrap_or(address.port()));
+            let target = check.address.unwrap_or(own);
             watched[index].1 = Some(if former.is_empty() {
                 self.driver.watch(place, target, checker, spec)
             } else {
@@ -174,43 +183,72 @@ impl Checks {
     /// How a check is called in logs.
     pub(super) fn name(&self, place: Place, check: CheckId) -> &'static str {
         let known = self.watched.get(&place).into_iter().flatten().find(|(_, id)| *id == check);
-        match known.map(|(check, _)| &check.kind) {
-            Some(CheckKind::Http { .. }) => "http",
-            Some(CheckKind::Script { .. }) => "script",
-            Some(CheckKind::Tcp) => "tcp",
-            None => "former",
-        }
+        known.map_or("former", |(check, _)| check.kind.name())
     }
 
     fn checker(
         &self,
-        kind: &CheckKind,
+        check: &Check,
     ) -> Result<BoxCloneSyncService<Target, Report, CheckError>, CheckConfigError> {
-        Ok(match kind {
-            CheckKind::Http { path, host, status, md5 } => {
-                let ranges = status.iter().map(|range| range.first..=range.last);
-                let mut http = Http::new(path)?.with_statuses(StatusRanges::new(ranges)?);
-                if let Some(host) = host {
-                    http = http.with_host(host)?;
-                }
-                if let Some(md5) = md5 {
-                    http = http.with_digest(*md5);
-                }
-                BoxCloneSyncService::new(http)
+        Ok(match &check.kind {
+            CheckKind::Http(http) if http.tls.is_none() => {
+                BoxCloneSyncService::new(self::http(http, check.source)?)
             }
-            CheckKind::Script { command, dynamic_weight } => {
-                let Command { program, arguments } = command;
-                let script = Script::new(program, arguments, self.slots.clone());
-                let script = if *dynamic_weight { script.with_dynamic_weight() } else { script };
-                BoxCloneSyncService::new(script)
+            CheckKind::Script(script) => {
+                let Command { program, arguments } = &script.command;
+                let checker = Script::new(program, arguments, self.slots.clone());
+                BoxCloneSyncService::new(match script.dynamic_weight {
+                    true => checker.with_dynamic_weight(),
+                    false => checker,
+                })
             }
-            CheckKind::Tcp => BoxCloneSyncService::new(Tcp::new()),
+            CheckKind::Tcp(tcp) if *tcp == check::Tcp::default() => {
+                let checker = check.source.map(|source| Tcp::new().with_source(source));
+                BoxCloneSyncService::new(checker.unwrap_or_default())
+            }
+            CheckKind::Tcp(_) => return Err(not_built("`steps` or `tls`")),
+            kind => return Err(not_built(format!("type = \"{}\"", kind.name()))),
         })
     }
 }
 
+fn not_built(what: impl Into<String>) -> CheckConfigError {
+    CheckConfigError::NotBuilt { what: what.into() }
+}
+
+fn http(http: &check::Http, source: Option<IpAddr>) -> Result<Http, CheckConfigError> {
+    let check::Http { tls: _, pages, method, host, headers, request_body, version, keep_alive } =
+        http;
+    let [check::Page { path, status, md5, sha256, body, expect_headers }] = pages.as_slice() else {
+        return Err(not_built("`urls`"));
+    };
+    let missing = [
+        (method != defaults::HTTP_METHOD, "`method`"),
+        (!headers.is_empty(), "`headers`"),
+        (request_body.is_some(), "`request_body`"),
+        (*version != defaults::HTTP_VERSION, "`version`"),
+        (*keep_alive, "`keep_alive`"),
+        (sha256.is_some(), "`sha256`"),
+        (body.is_some(), "`body`"),
+        (!expect_headers.is_empty(), "`expect_headers`"),
+    ];
+    if let Some((_, what)) = missing.into_iter().find(|(given, _)| *given) {
+        return Err(not_built(what));
+    }
+    let ranges = status.iter().map(|range| range.first..=range.last);
+    let mut checker = Http::new(path)?.with_statuses(StatusRanges::new(ranges)?);
+    if let Some(host) = host {
+        checker = checker.with_host(host)?;
+    }
+    if let Some(md5) = md5 {
+        checker = checker.with_digest(*md5);
+    }
+    Ok(source.map_or(checker.clone(), |source| checker.with_source(source)))
+}
+
 fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
-    let warmup = (WARMUP_PER_CHECK * total).min(LONGEST_WARMUP).min(check.interval);
+    let short = (WARMUP_PER_CHECK * total).min(LONGEST_WARMUP).min(check.interval);
+    let warmup = check.warmup.unwrap_or(short);
     CheckSpec::default()
         .with_interval(check.interval)?
         .with_fast_interval(check.fast_interval)?

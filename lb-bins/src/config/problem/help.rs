@@ -1,171 +1,11 @@
-//! Everything that can be wrong with a configuration: what is said about it, and the remedy.
+//! The remedy for each problem.
 
-use std::fmt;
-use std::net::SocketAddr;
-use std::time::Duration;
-
-use thiserror::Error;
-
-use super::duration::{self, DurationError};
-use super::nearest::nearest;
-use super::print::Factor;
-
-/// One way of being wrong, with what is needed to explain it. The place is kept elsewhere.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub(super) enum Problem {
-    // The file.
-    #[error("not UTF-8 from here on")]
-    NotUtf8,
-    #[error("this is not TOML: {message}")]
-    Syntax { message: String },
-    #[error("the file is larger than {} MiB", .most >> 20)]
-    TooLarge { most: u64 },
-    #[error("cannot read the file: {reason}")]
-    Unreadable { reason: String },
-
-    // What a front end cannot read as a value of the right type.
-    #[error("`{key}` is {number} without a unit")]
-    BareDuration { key: &'static str, number: String },
-    #[error("`{key}` is {}, a number that is too large", Quoted(.text))]
-    HugeInteger { key: &'static str, text: String },
-    #[error("`{key}` is {}, which is not a duration: {reason}", Quoted(.text))]
-    NotADuration { key: &'static str, text: String, reason: DurationError },
-    #[error("`{key}` is {}, which is not a share in percent", Quoted(.text))]
-    NotAShare { key: &'static str, text: String },
-    #[error("`status` has {}, which is neither a code nor a range of codes", Quoted(.text))]
-    NotAStatus { text: String },
-    #[error("`{key}` is {}, which is not a number with at most two decimals", Quoted(.text))]
-    NotHundredths { key: &'static str, text: String },
-    #[error("`{key}` is {}, which is not an address with a port", Quoted(.text))]
-    NotAnAddress { key: &'static str, text: String, only_port_missing: bool },
-    #[error("unknown key {}", Quoted(.key))]
-    UnknownKey { key: String, known: Vec<&'static str> },
-    #[error("`{key}` is {}, which is not known", Quoted(.word))]
-    UnknownWord { key: &'static str, word: String, known: Vec<&'static str> },
-    #[error("`{key}` has the wrong type: expected {expected}, found {found}")]
-    WrongType {
-        key: &'static str,
-        expected: &'static str,
-        found: &'static str,
-        sample: &'static str,
-    },
-
-    // Values that are wrong by themselves.
-    #[error("`{key}` has the character {character:?}")]
-    BadCharacter { key: &'static str, character: char },
-    #[error("the name {} has characters other than letters, digits and `._:[]-`", Quoted(.name))]
-    BadName { name: String },
-    #[error("`{key}` is empty")]
-    Empty { key: &'static str },
-    #[error("`bounded` is {}, but must be above 1 and at most {most}", Factor(*.hundredths))]
-    FactorOutOfRange { hundredths: i64, most: i64 },
-    #[error("`{key}` is {}, which is longer than 31 days", duration::format(*.value))]
-    LongDuration { key: &'static str, value: Duration },
-    #[error("`md5` is {}, which is not 32 hexadecimal digits", Quoted(.text))]
-    NotAnMd5 { text: String },
-    #[error("`{key}` is {value}, but must be from {least} to {most}")]
-    OutOfRange { key: &'static str, value: i64, least: i64, most: i64 },
-    #[error("`path` is {}, which does not start with a slash", Quoted(.path))]
-    PathWithoutSlash { path: String },
-    #[error("`{key}` runs {}, which is not an absolute path", Quoted(.program))]
-    RelativeProgram { key: &'static str, program: String },
-    #[error("`status` has the range {first}-{last}, which ends before it starts")]
-    ReversedStatus { first: i64, last: i64 },
-    #[error("`{key}` is {value}, but must be at least {least}")]
-    TooSmall { key: &'static str, value: i64, least: i64 },
-    #[error("`{key}` is {address}: a connection needs one address, not any")]
-    Unspecified { key: &'static str, address: SocketAddr },
-    #[error("`{key}` is {address}, but there is no port 0")]
-    ZeroPort { key: &'static str, address: SocketAddr },
-    #[error("`{key}` is zero")]
-    ZeroDuration { key: &'static str },
-
-    // Values that do not go together.
-    #[error("`admin` is {address}, which every host that reaches it may read")]
-    AdminIsRemote { address: SocketAddr },
-    #[error("`admin` is {address}, which a virtual server listens on")]
-    AdminIsVirtualServer { address: SocketAddr },
-    #[error("the backend {address} is listed twice in one virtual server")]
-    BackendTwice { address: SocketAddr },
-    #[error(
-        "`bounded` is for schedulers that choose by hash, but the scheduler is \"{scheduler}\""
-    )]
-    BoundedWithoutHash { scheduler: &'static str, known: Vec<&'static str> },
-    #[error("`down_at` is {down_at}, which is more than `up_at`, {up_at}")]
-    DownAboveUp { up_at: String, down_at: String },
-    #[error("`{key}` is {address}, which is the virtual server itself")]
-    ForwardsToItself { key: &'static str, address: SocketAddr },
-    #[error("`hysteresis` is {hysteresis}, but must be less than `quorum`, {quorum}")]
-    HysteresisNotBelowQuorum { quorum: u64, hysteresis: u64 },
-    #[error("`hysteresis` does not go together with separate thresholds")]
-    HysteresisWithThresholds,
-    #[error("two virtual servers listen on {listen}")]
-    ListenTwice { listen: SocketAddr },
-    #[error("`l_threshold` is {lower}, which is more than `u_threshold`, {upper}")]
-    LowerAboveUpper { lower: u32, upper: u32 },
-    #[error("`l_threshold` has no meaning without `u_threshold`")]
-    LowerWithoutUpper,
-    #[error("the key `{key}` is missing")]
-    Missing { key: &'static str, sample: &'static str },
-    #[error("one threshold is a weight and the other a share")]
-    MixedThresholds,
-    #[error("two virtual servers are named {}", Quoted(.name))]
-    NameTwice { name: String },
-    #[error("the virtual server has no backend")]
-    NoBackends,
-    #[error("there is no virtual server")]
-    NoVirtualServers,
-    #[error(
-        "the quorum can never be reached: it takes a weight of {needed}, but all backends together \
-         have {total}"
-    )]
-    Unreachable { needed: u64, total: u64, hysteresis: u64 },
-    #[error(
-        "the quorum can never be reached: it takes {up_at}% of the backends, but only {serving} of \
-         {backends} can count: the others have weight 0"
-    )]
-    ShareUnreachable { up_at: u8, backends: usize, serving: usize },
-    #[error("`{key}` is for checks of type \"{belongs_to}\", but the type is \"{kind}\"")]
-    OtherCheck { key: &'static str, belongs_to: &'static str, kind: &'static str },
-
-    // What is allowed, but probably not meant.
-    #[error("every backend has weight 0: there will be no new connections to any of them")]
-    AllDrained,
-    #[error(
-        "`hash_key` has no effect: the scheduler is \"{scheduler}\", which {}",
-        if *.by_destination { "hashes the destination" } else { "does not hash" }
-    )]
-    HashKeyUnused { scheduler: &'static str, by_destination: bool, known: Vec<&'static str> },
-    #[error("`min_age` has no effect beyond `timeout`: who was unseen for that long is forgotten")]
-    MinAgeBeyondTimeout,
-    #[error("`draining_clients` has no effect without `persistence`")]
-    MoveWithoutPersistence,
-    #[error("no backend is in the zone {}", Quoted(.zone))]
-    NobodyInZone { zone: String },
-    #[error("`panic_below` has no effect: no backend is checked, so all are always up")]
-    PanicWithoutChecks,
-    #[error("the queue will never be used: no backend has a limit")]
-    QueueWithoutLimits,
-    #[error("the sorry server will never be used: no backend is checked, so all are always up")]
-    SorryServerWithoutChecks,
-    #[error("`sorry_mode` has no effect without `sorry_server`")]
-    SorryModeWithoutServer,
-    #[error("`spill_below` has no effect: all backends have the same priority")]
-    SpillWithoutPriorities,
-    #[error("`u_threshold` is {upper}, which is never reached: `max_connections` is {most}")]
-    ThresholdBeyondMaximum { upper: u32, most: u32 },
-    #[error(
-        "the quorum takes a weight of {needed}, but all backends together have {total} unless \
-         their scripts report more"
-    )]
-    UnreachableUnreported { needed: u64, total: u64 },
-    #[error("`zone` has no effect: the virtual server has none")]
-    ZoneOfBackendAlone,
-}
+use super::{Problem, Quoted, foreign, one_of};
+use crate::config::nearest::nearest;
 
 impl Problem {
     /// What to do about it, in one line.
-    pub(super) fn help(&self) -> Option<String> {
+    pub(in crate::config) fn help(&self) -> Option<String> {
         let help = match self {
             Self::Syntax { message } => return syntax_help(message).map(str::to_owned),
             Self::NotUtf8 => "save the file as UTF-8",
@@ -193,6 +33,9 @@ impl Problem {
             Self::NotAnAddress { .. } => {
                 "write \"192.0.2.1:80\" or \"[2001:db8::1]:80\"; host names are not resolved"
             }
+            Self::NotAHostAddress { .. } => {
+                "write \"192.0.2.1\" or \"2001:db8::1\", without a port"
+            }
             Self::UnknownKey { key, known } => return Some(did_you_mean(key, known, "`")),
             Self::UnknownWord { key: "check", .. } => {
                 "write check = { type = \"tcp\" }, or check = \"none\" for backends without checks"
@@ -200,6 +43,12 @@ impl Problem {
             Self::UnknownWord { word, known, .. } => return Some(did_you_mean(word, known, "\"")),
             Self::WrongType { sample, .. } => return Some(format!("write for example: {sample}")),
 
+            Self::AddressAsName { .. } => {
+                "remove it: without a name the certificate must be for the address"
+            }
+            Self::BadHeaderName { .. } => "names are of letters, digits and `!#$%&'*+-.^_`|~`",
+            Self::BadHeaderValue { .. } => "write visible characters and spaces alone",
+            Self::BadCharacter { key: "method", .. } => "methods are of capital letters",
             Self::BadCharacter { key: "path", .. } => "write it percent-encoded, such as %20",
             Self::BadCharacter { .. } => "remove it",
             Self::BadName { .. } => "set `name` to one without them; it names metrics and logs",
@@ -209,7 +58,26 @@ impl Problem {
                 "1.25 lets a backend have a quarter more than its share"
             }
             Self::LongDuration { .. } => "write a shorter one",
-            Self::NotAnMd5 { .. } => "write what `md5sum` prints for the body",
+            Self::NotADigest { key, .. } => {
+                return Some(format!("write what `{key}sum` prints for the body"));
+            }
+            Self::NotADomain { .. } => {
+                "a name has parts of 1 to 63 characters, with dots between, and 253 in all"
+            }
+            Self::NotAFilter { .. } => "write for example filter = \"(objectClass=*)\"",
+            Self::NotAMailbox { .. } => "write \"user@example.org\" alone",
+            Self::NotAnAnswer { .. } => "write an address without a port, or change `record`",
+            Self::NotAPattern { .. } => {
+                "see docs.rs/regex for what can be written; in '…' a backslash is a backslash"
+            }
+            Self::NotHex { open: true, .. } => "write for example \"01xx\", with x for any digit",
+            Self::NotHex { .. } => "write for example \"00ff\"",
+            Self::NotOneStep => {
+                "write one table for each step, such as { send = \"PING\\r\\n\" }, { expect = \"+PONG\" }"
+            }
+            Self::OwnHeader { name } if name.eq_ignore_ascii_case("host") => "write it as `host`",
+            Self::OwnHeader { .. } => "remove it",
+            Self::RelativePath { .. } => "write the whole path, from the root on",
             Self::OutOfRange {
                 key: "max_connections" | "u_threshold" | "l_threshold",
                 value: 0,
@@ -284,8 +152,18 @@ impl Problem {
             Self::ShareUnreachable { backends, serving, .. } => {
                 return Some(format!("use at most {}%", serving * 100 / backends));
             }
-            Self::OtherCheck { key, belongs_to, .. } => {
-                return Some(format!("remove `{key}`, or set type = \"{belongs_to}\""));
+            Self::Exclusive { .. } => "remove one of them",
+            Self::LeastAboveMost { other, .. } => {
+                return Some(format!("write at most `{other}`"));
+            }
+            Self::NoUse { key, .. } => return Some(format!("remove `{key}`")),
+            Self::OtherCheck { key, owners, .. } => {
+                return Some(format!("remove `{key}`, or set type = {}", one_of(owners)));
+            }
+            Self::OtherFamily { .. } => "write addresses that are both IPv4 or both IPv6",
+            Self::PathTwice { .. } => "remove one, and write all that it must be like in the other",
+            Self::Without { key, needs } => {
+                return Some(format!("add {needs}, or remove `{key}`"));
             }
 
             Self::AllDrained => "give a backend a weight above 0 when it is to serve again",
@@ -293,6 +171,16 @@ impl Problem {
                 return Some(format!("remove it, or use one of {}", known.join(", ")));
             }
             Self::MinAgeBeyondTimeout => "write at most `timeout`",
+            Self::NobodyEjected => "set one of them, or remove `passive`",
+            Self::NotYet { .. } => "remove it until it is needed and supported",
+            Self::OtherScheme { meant, .. } => {
+                return Some(format!("set type = \"{meant}\", unless it is meant"));
+            }
+            Self::SorryServerIsBackend { .. } => {
+                "use another server: this one will most likely be down as well"
+            }
+            Self::Unverified => "remove `verify`, and set `ca` if the authority is your own",
+            Self::VerifiedByAddress => "add `sni` with the name that the certificate is for",
             Self::MoveWithoutPersistence => "add `persistence`, or remove `draining_clients`",
             Self::NobodyInZone { zone } => {
                 return Some(format!("add zone = {} to the backends that are near", Quoted(zone)));
@@ -329,6 +217,9 @@ fn syntax_help(message: &str) -> Option<&'static str> {
 
 /// The remedy for a word that is not among the `known` ones, which are shown in `quotes`.
 fn did_you_mean(word: &str, known: &[&str], quotes: &str) -> String {
+    if let Some(ours) = foreign::ours(word, known, quotes) {
+        return ours;
+    }
     if let Some(nearest) = nearest(word, known) {
         return format!("did you mean {quotes}{nearest}{quotes}?");
     }
@@ -336,17 +227,5 @@ fn did_you_mean(word: &str, known: &[&str], quotes: &str) -> String {
     match known.as_slice() {
         [only] => format!("the only one known here is {only}"),
         _ => format!("known here are {}", known.join(", ")),
-    }
-}
-
-/// Text from the file inside a message: in quotes, on one line, and no longer than it helps.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const LONGEST: usize = 60;
-        let start: String = self.0.chars().take(LONGEST).collect();
-        let dots = if start.len() < self.0.len() { "…" } else { "" };
-        write!(f, "{start:?}{dots}")
     }
 }
