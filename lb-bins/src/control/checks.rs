@@ -1,21 +1,17 @@
 //! Keeps the running checks in step with the configured ones.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use lb_core::backend::BackendId;
-use lb_health::checkers::{Http, HttpError, Script, ScriptSlots, Tcp};
-use lb_health::{
-    CheckError, CheckId, CheckSpec, Driver, Event, ParseStatusError, Report, SpecError,
-    StatusRanges, Target,
-};
+use lb_health::checkers::ScriptSlots;
+use lb_health::{CheckError, CheckId, CheckSpec, Driver, Event, SpecError};
 use rand::rngs::SmallRng;
-use tower::util::BoxCloneSyncService;
 
-use crate::config::check::{self, Initial};
-use crate::config::defaults;
-use crate::config::{Check, CheckKind, Command};
+use super::checkers::{AnyChecker, CheckConfigError, checker};
+use crate::config::Check;
+use crate::config::check::Initial;
 use crate::status::LastCheck;
 
 /// Tells the virtual servers of this process apart, over every rename; never issued twice.
@@ -30,27 +26,6 @@ pub(super) struct Place {
     pub(super) backend: BackendId,
 }
 
-/// A configured check that cannot be built: the configuration's rules and the checkers' differ.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CheckConfigError {
-    /// The request of an HTTP check.
-    #[error(transparent)]
-    Http(#[from] HttpError),
-    /// What no checker can do yet.
-    #[error("{what} is not in this build")]
-    NotBuilt {
-        /// As it would be written.
-        what: String,
-    },
-    /// Intervals, rise or fall.
-    #[error(transparent)]
-    Spec(#[from] SpecError),
-    /// The accepted status codes.
-    #[error(transparent)]
-    Status(#[from] ParseStatusError),
-}
-
 /// All checks of all virtual servers.
 pub(super) struct Checks {
     driver: Driver<Place>,
@@ -63,7 +38,7 @@ pub(super) struct Checks {
 pub(super) struct Prepared {
     check: Check,
     spec: CheckSpec,
-    checker: BoxCloneSyncService<Target, Report, CheckError>,
+    checker: AnyChecker,
 }
 
 /// First runs are spread over this much time per check, so that a start with thousands of checks
@@ -103,7 +78,7 @@ impl Checks {
         checks
             .iter()
             .map(|check| {
-                let (spec, checker) = (spec(check, total)?, self.checker(check)?);
+                let (spec, checker) = (spec(check, total)?, checker(check, &self.slots)?);
                 Ok(Prepared { check: check.clone(), spec, checker })
             })
             .collect()
@@ -185,65 +160,6 @@ impl Checks {
         let known = self.watched.get(&place).into_iter().flatten().find(|(_, id)| *id == check);
         known.map_or("former", |(check, _)| check.kind.name())
     }
-
-    fn checker(
-        &self,
-        check: &Check,
-    ) -> Result<BoxCloneSyncService<Target, Report, CheckError>, CheckConfigError> {
-        Ok(match &check.kind {
-            CheckKind::Http(http) if http.tls.is_none() => {
-                BoxCloneSyncService::new(self::http(http, check.source)?)
-            }
-            CheckKind::Script(script) => {
-                let Command { program, arguments } = &script.command;
-                let checker = Script::new(program, arguments, self.slots.clone());
-                BoxCloneSyncService::new(match script.dynamic_weight {
-                    true => checker.with_dynamic_weight(),
-                    false => checker,
-                })
-            }
-            CheckKind::Tcp(tcp) if *tcp == check::Tcp::default() => {
-                let checker = check.source.map(|source| Tcp::new().with_source(source));
-                BoxCloneSyncService::new(checker.unwrap_or_default())
-            }
-            CheckKind::Tcp(_) => return Err(not_built("`steps` or `tls`")),
-            kind => return Err(not_built(format!("type = \"{}\"", kind.name()))),
-        })
-    }
-}
-
-fn not_built(what: impl Into<String>) -> CheckConfigError {
-    CheckConfigError::NotBuilt { what: what.into() }
-}
-
-fn http(http: &check::Http, source: Option<IpAddr>) -> Result<Http, CheckConfigError> {
-    let check::Http { tls: _, pages, method, host, headers, request_body, version, keep_alive } =
-        http;
-    let [check::Page { path, status, md5, sha256, body, expect_headers }] = pages.as_slice() else {
-        return Err(not_built("`urls`"));
-    };
-    let missing = [
-        (method != defaults::HTTP_METHOD, "`method`"),
-        (!headers.is_empty(), "`headers`"),
-        (request_body.is_some(), "`request_body`"),
-        (*version != defaults::HTTP_VERSION, "`version`"),
-        (*keep_alive, "`keep_alive`"),
-        (sha256.is_some(), "`sha256`"),
-        (body.is_some(), "`body`"),
-        (!expect_headers.is_empty(), "`expect_headers`"),
-    ];
-    if let Some((_, what)) = missing.into_iter().find(|(given, _)| *given) {
-        return Err(not_built(what));
-    }
-    let ranges = status.iter().map(|range| range.first..=range.last);
-    let mut checker = Http::new(path)?.with_statuses(StatusRanges::new(ranges)?);
-    if let Some(host) = host {
-        checker = checker.with_host(host)?;
-    }
-    if let Some(md5) = md5 {
-        checker = checker.with_digest(*md5);
-    }
-    Ok(source.map_or(checker.clone(), |source| checker.with_source(source)))
 }
 
 fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
