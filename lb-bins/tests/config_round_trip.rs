@@ -486,10 +486,12 @@ proptest! {
 }
 
 #[test]
-fn the_sample_is_read_back_too() {
-    let config = Config::parse("sample.toml", include_str!("config/sample.toml")).unwrap();
-    let printed = config.to_string();
-    let read = Config::parse("printed.toml", &printed).unwrap();
-    assert_eq!(read, config, "{printed}");
-    assert_eq!(read.to_string(), printed);
+fn the_samples_are_read_back_too() {
+    for text in [include_str!("config/sample.toml"), include_str!("config/every_check.toml")] {
+        let config = Config::parse("sample.toml", text).unwrap();
+        let printed = config.to_string();
+        let read = Config::parse("printed.toml", &printed).unwrap();
+        assert_eq!(read, config, "{printed}");
+        assert_eq!(read.to_string(), printed);
+    }
 }

@@ -52,6 +52,11 @@ impl<T> Field<T> {
         self.given().map_or(default, |spanned| spanned.value)
     }
 
+    /// Whether nothing was written.
+    pub(in crate::config) const fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
     /// Whether something was written that has been reported as a mistake.
     pub(in crate::config) const fn is_refused(&self) -> bool {
         matches!(self, Self::Refused)

@@ -172,7 +172,7 @@ impl Problem {
             }
             Self::MinAgeBeyondTimeout => "write at most `timeout`",
             Self::NobodyEjected => "set one of them, or remove `passive`",
-            Self::NotYet { .. } => "remove it until it is needed and supported",
+            Self::NotYet { .. } => "keep it if a later version is to use it, else remove it",
             Self::OtherScheme { meant, .. } => {
                 return Some(format!("set type = \"{meant}\", unless it is meant"));
             }

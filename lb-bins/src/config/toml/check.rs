@@ -58,7 +58,7 @@ impl Read for Check {
         }
         let kind = kind.or(CheckType::default());
         let keys = Kind::take(kind, &mut table);
-        table.finish_with(|key, known| match owners(key) {
+        table.finish_with(|key, known| match owners(key, kind) {
             owners if owners.is_empty() => Problem::UnknownKey { key: key.to_owned(), known },
             owners => Problem::OtherCheck { key: key.to_owned(), owners, kind: kind.word() },
         });
@@ -66,8 +66,8 @@ impl Read for Check {
     }
 }
 
-/// The kinds of check that have `key`.
-fn owners(key: &str) -> Vec<&'static str> {
+/// The kinds of check that have `key`, as far as `kind` may have been meant to be one of them.
+fn owners(key: &str, kind: CheckType) -> Vec<&'static str> {
     let has = |kind: CheckType| {
         // Nothing is in it and nothing is said: only the names of the keys are of interest.
         let (nothing, mut unheard) = (DeTable::new(), Mistakes::default());
@@ -75,7 +75,14 @@ fn owners(key: &str) -> Vec<&'static str> {
         Kind::take(kind, &mut table);
         table.knows(key)
     };
-    CheckType::WORDS.iter().filter(|&&(_, kind)| has(kind)).map(|&(word, _)| word).collect()
+    match kind {
+        CheckType::Http if has(CheckType::Https) => vec![CheckType::Https.word()],
+        // It can do that as well, in steps.
+        CheckType::Tcp if key.starts_with("send") || key.starts_with("expect") => Vec::new(),
+        _ => {
+            CheckType::WORDS.iter().filter(|&&(_, kind)| has(kind)).map(|&(word, _)| word).collect()
+        }
+    }
 }
 
 impl Kind {
@@ -294,8 +301,10 @@ impl Read for Step {
             expect_hex: table.take("expect_hex", r#"expect_hex = "00ff""#),
             expect_regex: table.take("expect_regex", r#"expect_regex = "^220 ""#),
         };
+        // Which of them an unknown key was meant to be, and so what the step is, nobody knows.
+        let whole = table.knows_all();
         table.finish();
-        Some(step)
+        whole.then_some(step)
     }
 }
 

@@ -115,6 +115,11 @@ impl<'a, 'm> Table<'a, 'm> {
         self.taken.contains(&key)
     }
 
+    /// Whether all keys that are there were taken.
+    pub(super) fn knows_all(&self) -> bool {
+        self.entries.keys().all(|key| self.knows(key.get_ref()))
+    }
+
     /// Reports the keys that were not taken.
     pub(super) fn finish(self) {
         self.finish_with(|key, known| Problem::UnknownKey { key: key.to_owned(), known });

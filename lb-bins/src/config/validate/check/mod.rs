@@ -94,6 +94,11 @@ const fn has_port(draft: &draft::check::Check) -> bool {
     !matches!((&draft.port, &draft.address), (Field::Absent, Field::Absent))
 }
 
+/// Whether a check opens connections itself, so that it matters from where.
+const fn connects(kind: &CheckKind) -> bool {
+    !matches!(kind, CheckKind::File(_) | CheckKind::Script(_) | CheckKind::Worker(_))
+}
+
 /// Reports what all checks may have, but this kind has no use for.
 fn report_unused(draft: &draft::check::Check, kind: &CheckKind, mistakes: &mut Mistakes) {
     let port = ("port", draft.port.span());
@@ -102,7 +107,7 @@ fn report_unused(draft: &draft::check::Check, kind: &CheckKind, mistakes: &mut M
     let unused = match kind {
         CheckKind::File(_) => vec![port, address, source],
         CheckKind::Ping(_) => vec![port],
-        CheckKind::Script(_) | CheckKind::Worker(_) => vec![source],
+        kind if !connects(kind) => vec![source],
         _ => Vec::new(),
     };
     for (key, span) in unused {
@@ -138,6 +143,7 @@ pub(super) fn suit(backend: Spanned<SocketAddr>, checks: &[Check], mistakes: &mu
     for Check { kind, port, address, source, .. } in checks {
         let target = address.unwrap_or(backend.value);
         if let Some(source) = *source
+            && connects(kind)
             && source.is_ipv4() != target.is_ipv4()
         {
             mistakes

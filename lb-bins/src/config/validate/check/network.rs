@@ -56,7 +56,9 @@ pub(super) fn udp(draft: &draft::check::Udp, mistakes: &mut Mistakes) -> Udp {
         }
     }
     let sent = content("send", &draft.send, mistakes).map(String::into_bytes);
+    let sent_hex = bytes("send_hex", &draft.send_hex, mistakes);
     let expected = content("expect", &draft.expect, mistakes).map(Nibbles::exactly);
+    let expected_hex = nibbles("expect_hex", &draft.expect_hex, mistakes);
     let length = |key, field, default, mistakes: &mut Mistakes| {
         integer(key, field, 0..=LARGEST_DATAGRAM, default, mistakes)
     };
@@ -71,8 +73,8 @@ pub(super) fn udp(draft: &draft::check::Udp, mistakes: &mut Mistakes) -> Udp {
         mistakes.error(span, Problem::LeastAboveMost { key, least, other, most });
     }
     Udp {
-        send: sent.or_else(|| bytes("send_hex", &draft.send_hex, mistakes)).unwrap_or_default(),
-        expect: expected.or_else(|| nibbles("expect_hex", &draft.expect_hex, mistakes)),
+        send: sent.or(sent_hex).unwrap_or_default(),
+        expect: expected.or(expected_hex),
         require_reply: draft.require_reply.or(defaults::REQUIRE_REPLY),
         min_reply,
         max_reply,

@@ -24,7 +24,7 @@ pub(super) fn tls(
     let verify = draft.verify.or(defaults::VERIFY);
     if let Some(&Spanned { value: false, span }) = draft.verify.given() {
         mistakes.warning(span, Problem::Unverified);
-    } else if sni.is_none() && !draft.sni.is_refused() && !draft.verify.is_refused() {
+    } else if sni.is_none() && draft.sni.is_absent() && !draft.verify.is_refused() {
         mistakes.warning(span, Problem::VerifiedByAddress);
     }
     let pairs = [
