@@ -467,7 +467,7 @@ fn config() -> impl Strategy<Value = Config> {
             notify_fifo,
             smtp,
             virtual_servers,
-            warnings: Vec::new(),
+            ..Config::default()
         },
     )
 }

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use lb_health::checkers::{Http, HttpError, Script, ScriptSlots, Tcp};
-use lb_health::{CheckError, ParseStatusError, Report, SpecError, StatusRanges, Target};
+use lb_health::{Failure, ParseStatusError, Report, SpecError, StatusRanges, Target};
+use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
 use crate::config::check::{self, CheckKind};
@@ -31,7 +32,7 @@ pub enum CheckConfigError {
 }
 
 /// A checker of any kind.
-pub(super) type AnyChecker = BoxCloneSyncService<Target, Report, CheckError>;
+pub(super) type AnyChecker = BoxCloneSyncService<Target, Report, Failure>;
 
 /// The checker for `check`; scripts share `slots`.
 ///
@@ -39,14 +40,17 @@ pub(super) type AnyChecker = BoxCloneSyncService<Target, Report, CheckError>;
 /// [`CheckConfigError`], if there is none yet, or it refuses what the configuration allowed.
 pub(super) fn checker(check: &Check, slots: &ScriptSlots) -> Result<AnyChecker, CheckConfigError> {
     Ok(match &check.kind {
-        CheckKind::Http(http) if http.tls.is_none() => AnyChecker::new(page(http, check.source)?),
+        CheckKind::Http(http) if http.tls.is_none() => {
+            AnyChecker::new(page(http, check.source)?.map_err(Failure::from))
+        }
         CheckKind::Script(script) => {
             let Command { program, arguments } = &script.command;
             let checker = Script::new(program, arguments, slots.clone());
-            AnyChecker::new(match script.dynamic_weight {
+            let checker = match script.dynamic_weight {
                 true => checker.with_dynamic_weight(),
                 false => checker,
-            })
+            };
+            AnyChecker::new(checker.map_err(Failure::from))
         }
         CheckKind::Tcp(tcp) if *tcp == check::Tcp::default() => {
             let checker = check.source.map(|source| Tcp::new().with_source(source));

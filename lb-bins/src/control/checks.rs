@@ -142,7 +142,7 @@ impl Checks {
         let checks = self.driver.monitor().checks_of(place);
         let outcomes = checks.filter_map(|(_, check)| check.last());
         let last = outcomes.max_by_key(|outcome| (outcome.result.is_err(), outcome.at))?;
-        let error = last.result.as_ref().err();
+        let error = last.result.as_ref().err().map(|failure| &failure.error);
         Some(LastCheck {
             outcome: match error {
                 None => "passed",

@@ -1,10 +1,11 @@
 //! What a front end reads and validation judges: values of the right type, each with its place.
 //!
 //! A front end reports what it cannot read as a value of the type here. All that can be said about
-//! values (bounds, uniqueness, what must be there) is said by [`validate`](super::validate), so
+//! values (bounds, uniqueness, what must be there) is said by [`validate`](crate::config::validate), so
 //! that every front end has the same rules.
 
 pub(in crate::config) mod check;
+pub(in crate::config) mod vrrp;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use std::time::Duration;
 use lb_core::virtual_server::DrainingClients;
 
 use self::check::Check;
-use super::model::{HashKey, OnFailure, SorryMode};
-use super::source::{Span, Spanned};
+use crate::config::model::{HashKey, OnFailure, SorryMode};
+use crate::config::source::{Span, Spanned};
 
 /// A value that may be missing.
 ///
@@ -87,6 +88,11 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) notify_fifo: Field<String>,
     pub(in crate::config) smtp: Field<Mail>,
     pub(in crate::config) virtual_servers: Field<List<VirtualServer>>,
+    pub(in crate::config) vrrp_instances: Field<List<vrrp::VrrpInstance>>,
+    pub(in crate::config) vrrp_sync_groups: Field<List<vrrp::VrrpSyncGroup>>,
+    pub(in crate::config) vrrp_scripts: Field<List<vrrp::VrrpScript>>,
+    pub(in crate::config) vrrp_track_files: Field<List<vrrp::VrrpTrackFile>>,
+    pub(in crate::config) vrrp_track_processes: Field<List<vrrp::VrrpTrackProcess>>,
 }
 
 #[derive(Debug, Default)]

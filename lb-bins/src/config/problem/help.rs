@@ -11,6 +11,7 @@ impl Problem {
             Self::NotUtf8 => "save the file as UTF-8",
             Self::TooLarge { .. } => "this is probably not a configuration file",
             Self::Unreadable { .. } => "check the path and its permissions",
+            Self::Vrrp(problem) => return Some(problem.help()),
 
             Self::BareDuration { number, .. } => {
                 return Some(format!("write \"{number}s\" for seconds or \"{number}ms\""));
@@ -136,7 +137,10 @@ impl Problem {
             Self::MixedThresholds => "write both as numbers, or both in percent",
             Self::NameTwice { .. } => "give each its own name",
             Self::NoBackends => "add [[virtual_server.backend]] with an `address`",
-            Self::NoVirtualServers => "add [[virtual_server]] with `listen` and a backend",
+            Self::NoVirtualServers => {
+                "add [[virtual_server]] with `listen` and a backend, or [[vrrp_instance]]"
+            }
+            Self::NothingFor { block, .. } => return Some(format!("add [[{block}]]")),
             Self::Unreachable { hysteresis: 0, total, .. } => {
                 return Some(format!("use at most {total}"));
             }
@@ -216,7 +220,7 @@ fn syntax_help(message: &str) -> Option<&'static str> {
 }
 
 /// The remedy for a word that is not among the `known` ones, which are shown in `quotes`.
-fn did_you_mean(word: &str, known: &[&str], quotes: &str) -> String {
+pub(super) fn did_you_mean(word: &str, known: &[&str], quotes: &str) -> String {
     if let Some(ours) = foreign::ours(word, known, quotes) {
         return ours;
     }

@@ -2,6 +2,7 @@
 
 mod foreign;
 mod help;
+mod vrrp;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub(super) use self::vrrp::VrrpProblem;
 use super::duration::{self, DurationError};
 use super::print::Factor;
 
@@ -24,6 +26,10 @@ pub(super) enum Problem {
     TooLarge { most: u64 },
     #[error("cannot read the file: {reason}")]
     Unreadable { reason: String },
+
+    /// Of virtual routers.
+    #[error(transparent)]
+    Vrrp(#[from] VrrpProblem),
 
     // What a front end cannot read as a value of the right type.
     #[error("`{key}` is {number} without a unit")]
@@ -145,8 +151,10 @@ pub(super) enum Problem {
     NameTwice { name: String },
     #[error("the virtual server has no backend")]
     NoBackends,
-    #[error("there is no virtual server")]
+    #[error("there is no virtual server and no VRRP instance")]
     NoVirtualServers,
+    #[error("there is no {what}, and {daemon} is for nothing else")]
+    NothingFor { daemon: &'static str, what: &'static str, block: &'static str },
     #[error(
         "the quorum can never be reached: it takes a weight of {needed}, but all backends together \
          have {total}"

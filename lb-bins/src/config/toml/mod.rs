@@ -3,6 +3,7 @@
 mod check;
 mod reader;
 mod values;
+mod vrrp;
 
 use ::toml::de::{DeTable, DeValue};
 
@@ -37,6 +38,11 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
         notify_fifo: table.take("notify_fifo", r#"notify_fifo = "/run/lb.fifo""#),
         smtp: table.take("smtp", r#"smtp = { server = "127.0.0.1:25", from = "lb@example.org", to = ["ops@example.org"] }"#),
         virtual_servers: table.take("virtual_server", "[[virtual_server]]"),
+        vrrp_instances: table.take("vrrp_instance", "[[vrrp_instance]]"),
+        vrrp_sync_groups: table.take("vrrp_sync_group", "[[vrrp_sync_group]]"),
+        vrrp_scripts: table.take("vrrp_script", "[[vrrp_script]]"),
+        vrrp_track_files: table.take("vrrp_track_file", "[[vrrp_track_file]]"),
+        vrrp_track_processes: table.take("vrrp_track_process", "[[vrrp_track_process]]"),
     };
     table.finish();
     Some(draft)

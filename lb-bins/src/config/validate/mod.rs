@@ -11,6 +11,7 @@ mod passive;
 mod persistence;
 mod quorum;
 mod values;
+mod vrrp;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -28,7 +29,7 @@ use super::source::{Span, Spanned};
 /// The configuration that `draft` describes; of no use if `mistakes` has errors afterwards.
 pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
     let servers = elements(&draft.virtual_servers);
-    if is_empty(&draft.virtual_servers) {
+    if is_empty(&draft.virtual_servers) && is_empty(&draft.vrrp_instances) {
         mistakes.error(Span::default(), Problem::NoVirtualServers);
     }
     let virtual_servers = servers.iter().map(|server| virtual_server(server, mistakes)).collect();
@@ -50,14 +51,15 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
         mistakes,
     );
     admin(draft, servers, mistakes);
-    Config {
+    let config = Config {
         admin: draft.admin.given().map(|admin| admin.value),
         admin_allow_remote: draft.admin_allow_remote.or(false),
         notify_fifo: notify::fifo(&draft.notify_fifo, mistakes),
         smtp: draft.smtp.given().map(|mail| notify::mail(mail, mistakes)),
         virtual_servers,
-        warnings: Vec::new(),
-    }
+        ..Config::default()
+    };
+    vrrp::virtual_routers(draft, config, mistakes)
 }
 
 fn admin(draft: &Draft, servers: &[Spanned<draft::VirtualServer>], mistakes: &mut Mistakes) {

@@ -37,7 +37,6 @@ pub(super) fn hooks(
 
 /// The pipe that is told of everything.
 pub(super) fn fifo(field: &Field<String>, mistakes: &mut Mistakes) -> Option<PathBuf> {
-    not_yet("notify_fifo", field.span(), mistakes);
     file("notify_fifo", field, mistakes)
 }
 
