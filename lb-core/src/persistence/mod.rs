@@ -5,6 +5,7 @@ mod config;
 mod forgotten;
 mod replicated;
 mod seed;
+mod shards;
 mod slots;
 
 use std::fmt;
@@ -17,6 +18,7 @@ pub use config::PersistenceConfig;
 use forgotten::Forgotten;
 pub use replicated::{Replicated, Stamp, Update};
 pub use seed::{HashSeed, SeededHasher};
+pub(crate) use shards::Shards;
 use slots::{Entry, Slots};
 
 use crate::backend::BackendId;
