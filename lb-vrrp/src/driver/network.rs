@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use crate::channel::ChannelConfig;
 use crate::refusal::Refusal;
-use crate::tracking::FaultCause;
+use crate::tracking::{FaultCause, Signal, TrackerId};
 use crate::wire::Datagram;
 
 /// Names one router, for a [`Network`] and for the [`Driver`](super::Driver) over it. The network
@@ -50,6 +50,8 @@ pub enum Input<'a> {
     /// The address to speak from is another one, or there is none any more. One of the other family
     /// is ignored.
     Source(Option<IpAddr>),
+    /// Something that the router tracks was seen.
+    Tracked(TrackerId, Signal),
 }
 
 /// The links, the host's addresses and the wall clock, as a [`Driver`](super::Driver) sees them.

@@ -114,6 +114,9 @@ impl<N: Network> Driver<N> {
                     }
                     machine.change(now, place, |router| router.handle_source(now, source));
                 }
+                Input::Tracked(id, signal) => {
+                    machine.change(now, place, |router| router.handle_tracking(now, id, signal));
+                }
                 Input::Datagram(datagram) => {
                     let received =
                         datagram.and_then(|datagram| member.channel.receive(utc, &datagram));

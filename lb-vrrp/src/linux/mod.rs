@@ -306,20 +306,23 @@ impl Network for LinuxNetwork {
         let mut after = Port::new(channel.clone(), settings);
         after.has_routes = before.has_routes;
         let mut outcome = Ok(());
+        for rule in &before.rules {
+            if after.settings.rules.contains(rule) {
+                after.rules.push(rule.clone());
+            } else {
+                outcome = outcome.and(self.requests.remove_rule(rule));
+            }
+        }
+        let routes = before.settings.routes.iter().filter(|_| before.has_routes);
+        for route in routes.filter(|route| !after.settings.routes.contains(route)) {
+            if let Ok(way) = self.way(&before, route) {
+                outcome = outcome.and(self.requests.remove_route(route, way));
+            }
+        }
         let stays = |address: &IpAddr| {
             let (old, new) = (before.setting(*address), after.setting(*address));
             after.is_virtual(*address) && old == new && before.home(&old) == after.home(&new)
         };
-        if before.has_routes {
-            for rule in before.settings.rules.iter().filter(|r| !after.settings.rules.contains(r)) {
-                outcome = outcome.and(self.requests.remove_rule(rule));
-            }
-            let routes = before.settings.routes.iter();
-            for route in routes.filter(|route| !after.settings.routes.contains(route)) {
-                let way = self.way(&before, route)?;
-                outcome = outcome.and(self.requests.remove_route(route, way));
-            }
-        }
         for gone in before.addresses().filter(|address| !stays(address)) {
             let setting = before.setting(gone);
             if let Ok(index) = self.index(before.home(&setting)) {
@@ -340,33 +343,38 @@ impl Network for LinuxNetwork {
     }
 
     fn add_routes(&mut self, id: RouterId) -> io::Result<()> {
-        let Some(port) = self.ports.get_mut(&id) else { return Ok(()) };
+        let Some(mut port) = self.ports.remove(&id) else { return Ok(()) };
         port.has_routes = true;
-        let port = &self.ports[&id];
         let mut outcome = Ok(());
         for route in &port.settings.routes {
-            let added = self.way(port, route).and_then(|way| self.requests.add_route(route, way));
+            let added = self.way(&port, route).and_then(|way| self.requests.add_route(route, way));
             outcome = outcome.and(added);
         }
         for rule in &port.settings.rules {
-            outcome = outcome.and(self.requests.add_rule(rule));
+            if !port.rules.contains(rule) {
+                // A crash may have left one.
+                let removed = self.requests.remove_rule(rule);
+                outcome = outcome.and(removed).and(self.requests.add_rule(rule));
+                port.rules.push(rule.clone());
+            }
         }
+        self.ports.insert(id, port);
         outcome
     }
 
     fn remove_routes(&mut self, id: RouterId) -> io::Result<()> {
-        let Some(port) = self.ports.get_mut(&id) else { return Ok(()) };
+        let Some(mut port) = self.ports.remove(&id) else { return Ok(()) };
         port.has_routes = false;
-        let port = &self.ports[&id];
         let mut outcome = Ok(());
-        for rule in &port.settings.rules {
-            outcome = outcome.and(self.requests.remove_rule(rule));
+        for rule in port.rules.drain(..) {
+            outcome = outcome.and(self.requests.remove_rule(&rule));
         }
         for route in port.settings.routes.iter().rev() {
-            if let Ok(way) = self.way(port, route) {
+            if let Ok(way) = self.way(&port, route) {
                 outcome = outcome.and(self.requests.remove_route(route, way));
             }
         }
+        self.ports.insert(id, port);
         outcome
     }
 

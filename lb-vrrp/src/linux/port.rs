@@ -6,6 +6,7 @@ use super::{Route, Rule, VirtualAddress};
 use crate::addresses::Family;
 use crate::announce::MacAddr;
 use crate::channel::{ChannelConfig, Reach};
+use crate::tracking::TrackerId;
 use crate::wire::{AuthType, PROTOCOL, ah};
 
 /// What a router has on this host, beside its channel.
@@ -26,6 +27,8 @@ pub struct Settings {
     /// ([`MacAddr::of_virtual_router`]), which is made on top of the other one and has the
     /// addresses. Default: none, they are on the interface itself.
     pub virtual_mac: Option<String>,
+    /// Other interfaces that it tracks: up as long as they have a carrier.
+    pub tracked: Vec<(String, TrackerId)>,
 }
 
 impl Settings {
@@ -37,6 +40,7 @@ impl Settings {
             routes: Vec::new(),
             rules: Vec::new(),
             virtual_mac: None,
+            tracked: Vec::new(),
         }
     }
 
@@ -55,11 +59,13 @@ pub(super) struct Port {
     pub(super) settings: Settings,
     /// Whether the routes and rules are there, as far as was asked for.
     pub(super) has_routes: bool,
+    /// The rules that are there: the kernel would take one twice, with other priorities.
+    pub(super) rules: Vec<Rule>,
 }
 
 impl Port {
     pub(super) const fn new(channel: ChannelConfig, settings: Settings) -> Self {
-        Self { channel, settings, has_routes: false }
+        Self { channel, settings, has_routes: false, rules: Vec::new() }
     }
 
     pub(super) fn family(&self) -> Family {
@@ -131,6 +137,7 @@ impl Port {
         let addresses = self.settings.addresses.iter().filter_map(|setting| setting.dev.as_deref());
         let routes = self.settings.routes.iter().filter_map(|route| route.dev.as_deref());
         let own = [Some(self.settings.interface.as_str()), self.settings.virtual_mac.as_deref()];
-        own.into_iter().flatten().chain(addresses).chain(routes)
+        let tracked = self.settings.tracked.iter().map(|(name, _)| name.as_str());
+        own.into_iter().flatten().chain(addresses).chain(routes).chain(tracked)
     }
 }

@@ -12,7 +12,7 @@ use crate::addresses::Family;
 use crate::announce::MacAddr;
 use crate::channel::Reach;
 use crate::driver::{Input, RouterId};
-use crate::tracking::FaultCause;
+use crate::tracking::{FaultCause, Signal};
 
 impl LinuxNetwork {
     /// What the kernel has told.
@@ -80,6 +80,11 @@ impl LinuxNetwork {
             }
             let fault = Input::Fault { cause: FaultCause::Interface, present: !is_up };
             self.inputs.push_back((id, fault));
+        }
+        let signal = if is_up { Signal::Up } else { Signal::Down };
+        for (id, port) in &self.ports {
+            let trackers = port.settings.tracked.iter().filter(|(tracked, _)| tracked == name);
+            self.inputs.extend(trackers.map(|(_, at)| (*id, Input::Tracked(*at, signal))));
         }
         Ok(())
     }
