@@ -82,14 +82,15 @@ impl Config {
     ///
     /// Every mistake in the source. If it is not TOML, only where it is not.
     pub fn from_toml(source: &Source) -> Result<Self, ConfigErrors> {
+        let sources = std::slice::from_ref(source);
         let mut mistakes = Mistakes::default();
         let config = toml::read(&source.text, &mut mistakes)
             .map(|draft| validate::config(&draft, &mut mistakes));
         match config {
             Some(config) if !mistakes.has_errors() => {
-                Ok(Self { warnings: mistakes.locate(source), ..config })
+                Ok(Self { warnings: mistakes.locate(sources), ..config })
             }
-            _ => Err(mistakes.into_errors(source)),
+            _ => Err(mistakes.into_errors(sources)),
         }
     }
 }
