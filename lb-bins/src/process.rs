@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::config::Config;
+use crate::config::{Config, Daemon};
 use crate::control::Handle;
 
 /// With fewer than that there is something to say.
@@ -68,7 +68,7 @@ impl Signals {
 
 /// Takes over the file as it is now, or says why not.
 async fn reload(control: &Handle, path: &Path) {
-    let config = match Config::load(path) {
+    let config = match Config::load_for(Daemon::TcpLb, path) {
         Ok(config) => config,
         Err(errors) => return error!("the configuration stays as it was:\n{errors}"),
     };

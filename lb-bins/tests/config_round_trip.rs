@@ -243,7 +243,7 @@ fn config() -> impl Strategy<Value = Config> {
         admin,
         admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
         virtual_servers,
-        warnings: Vec::new(),
+        ..Config::default()
     })
 }
 

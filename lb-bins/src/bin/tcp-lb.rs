@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Parser};
 use lb_bins::admin;
-use lb_bins::config::Config;
+use lb_bins::config::{Config, Daemon};
 use lb_bins::control::Control;
 use lb_bins::demo;
 use lb_bins::process::{Signals, raise_descriptor_limit};
@@ -61,7 +61,7 @@ const UNUSABLE: u8 = 2;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match &arguments.config {
-        Some(path) => Config::load(path).map_err(explain).and_then(|config| {
+        Some(path) => Config::load_for(Daemon::TcpLb, path).map_err(explain).and_then(|config| {
             if arguments.check || arguments.log_format == LogFormat::Text {
                 config.warnings.iter().for_each(say);
             }

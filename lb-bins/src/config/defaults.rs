@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
+use lb_vrrp::{ChecksumPolicy, Interval, Migration, Priority, Start, Version};
 
 use super::model::{HashKey, Initial, SorryMode, StatusRange};
 
@@ -81,3 +82,42 @@ pub const HTTP_PATH: &str = "/";
 pub const HTTP_STATUS: StatusRange = StatusRange { first: 200, last: 299 };
 /// `check.dynamic_weight` of a script check: the exit code is no weight.
 pub const DYNAMIC_WEIGHT: bool = false;
+
+/// `version` of a virtual router: 3, RFC 9568.
+pub const VRRP_VERSION: Version = Version::V3;
+/// `state` of a virtual router: a backup.
+pub const VRRP_STATE: Start = Start::Backup;
+/// `priority` of a virtual router.
+pub const VRRP_PRIORITY: Priority = Priority::DEFAULT;
+/// `advert_interval`: 1 s.
+pub const ADVERT_INTERVAL: Interval = Interval::SECOND;
+/// `down_timer_adverts`: 3, as the RFC has it.
+pub const DOWN_TIMER_ADVERTS: u8 = 3;
+/// `preempt`: a router of higher priority takes over.
+pub const PREEMPT: bool = true;
+/// `accept`: a master takes packets for its addresses.
+pub const ACCEPT: bool = true;
+/// `startup_delay`: none.
+pub const STARTUP_DELAY: Duration = Duration::ZERO;
+/// `parting_advert`: a master that gives way says so, so that the winner announces itself.
+pub const PARTING_ADVERT: bool = true;
+/// `checksum`: with a pseudo-header, as keepalived and FRR send it.
+pub const CHECKSUM: ChecksumPolicy = ChecksumPolicy::Pseudo;
+/// `check_unicast_source`: nobody but the peers is heard.
+pub const CHECK_UNICAST_SOURCE: bool = true;
+/// `authentication.mode`: what is not signed is refused.
+pub const MIGRATION: Migration = Migration::Enforce;
+/// `weight` of what is tracked: without it the instance is at fault.
+pub const TRACK_WEIGHT: i16 = 0;
+/// `weight` of a file: its number is added to the priority.
+pub const TRACK_FILE_WEIGHT: i16 = 1;
+/// `vrrp_script.interval`: 1 s.
+pub const SCRIPT_INTERVAL: Duration = Duration::from_secs(1);
+/// `rise` and `fall` of a script: once.
+pub const SCRIPT_RUNS: u32 = 1;
+/// `initial` of a script: it is believed until it has failed.
+pub const SCRIPT_INITIAL: Initial = Initial::Up;
+/// `quorum` of a process: one of them.
+pub const PROCESS_QUORUM: u32 = 1;
+/// `delay` of a process: none.
+pub const PROCESS_DELAY: Duration = Duration::ZERO;

@@ -28,7 +28,7 @@
 //! assert_eq!(config.virtual_servers[0].backends[0].checks.len(), 1);
 //!
 //! let errors = Config::parse("lb.toml", "admin = 9900").unwrap_err();
-//! assert!(errors.to_string().starts_with("lb.toml:1:1: error: there is no virtual server\n"));
+//! assert!(errors.to_string().starts_with("lb.toml:1:1: error: there is no virtual server"));
 //! assert_eq!(errors.mistakes().len(), 2);
 //! # Ok::<(), lb_bins::config::ConfigErrors>(())
 //! ```
@@ -50,12 +50,23 @@ use std::path::Path;
 
 pub use self::mistakes::{ConfigErrors, Mistake, Severity};
 pub use self::model::{
-    Backend, Check, CheckKind, Command, Config, HashKey, Initial, Md5, Persistence, Queue, Quorum,
-    SorryMode, StatusRange, VirtualServer, is_keyed_by_destination,
+    Authentication, Backend, Check, CheckKind, Command, Config, HashKey, HmacKey, Initial, Md5,
+    Notify, Persistence, Queue, Quorum, SorryMode, StatusRange, Track, VirtualServer, VrrpInstance,
+    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, is_keyed_by_destination,
 };
 pub use self::source::Source;
 
 use self::mistakes::Mistakes;
+use self::problem::Problem;
+
+/// Who reads a configuration. One file may have something for each of them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Daemon {
+    /// It needs a virtual server.
+    TcpLb,
+    /// It needs a virtual router.
+    VipKeeper,
+}
 
 impl Config {
     /// Reads the TOML file at `path`.
@@ -65,6 +76,30 @@ impl Config {
     /// Every mistake in the file, or why it cannot be read.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
         Self::from_toml(&Source::read(path)?)
+    }
+
+    /// The same for a daemon that has nothing to do unless the file says something to it.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in the file, or why it cannot be read, or that it has nothing for this daemon.
+    pub fn load_for(daemon: Daemon, path: &Path) -> Result<Self, ConfigErrors> {
+        let source = Source::read(path)?;
+        let config = Self::from_toml(&source)?;
+        let (count, daemon, what, block) = match daemon {
+            Daemon::TcpLb => {
+                (config.virtual_servers.len(), "tcp-lb", "virtual server", "virtual_server")
+            }
+            Daemon::VipKeeper => {
+                (config.vrrp_instances.len(), "vip-keeper", "VRRP instance", "vrrp_instance")
+            }
+        };
+        if count == 0 {
+            let mut mistakes = Mistakes::default();
+            mistakes.error(None, Problem::NothingFor { daemon, what, block });
+            return Err(mistakes.into_errors(&source));
+        }
+        Ok(config)
     }
 
     /// Reads `text` as TOML; messages call it `name`.

@@ -1,8 +1,11 @@
 //! Values that are one of a few words: the words, once, for reading and for printing.
 
 use lb_core::virtual_server::DrainingClients;
+use lb_vrrp::linux::Scope;
+use lb_vrrp::{ChecksumPolicy, Migration, Start};
 
 use super::draft::CheckType;
+use super::draft::vrrp::AuthenticationType;
 use super::model::{HashKey, Initial, SorryMode};
 
 /// A type whose values are written as words.
@@ -43,4 +46,32 @@ impl Word for Initial {
 impl Word for SorryMode {
     const WORDS: &'static [(&'static str, Self)] =
         &[("quorum", Self::Quorum), ("last", Self::Last)];
+}
+
+impl Word for AuthenticationType {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("pass", Self::Pass), ("ah", Self::Ah), ("hmac", Self::Hmac)];
+}
+
+impl Word for ChecksumPolicy {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("pseudo", Self::Pseudo), ("rfc9568", Self::Rfc9568), ("auto", Self::Auto)];
+}
+
+impl Word for Migration {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("enforce", Self::Enforce),
+        ("permissive", Self::Permissive),
+        ("receive-only", Self::ReceiveOnly),
+    ];
+}
+
+impl Word for Scope {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("global", Self::Global), ("link", Self::Link), ("host", Self::Host)];
+}
+
+impl Word for Start {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("backup", Self::Backup), ("master", Self::Master)];
 }

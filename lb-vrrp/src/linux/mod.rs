@@ -6,6 +6,7 @@
 
 mod link;
 mod netlink;
+mod settings;
 mod socket;
 
 use std::collections::VecDeque;
@@ -23,68 +24,12 @@ use tokio::io::unix::AsyncFd;
 pub use self::link::primary_address;
 use self::link::{Link, addresses_of, can_be_source};
 use self::netlink::{Change, Requests};
+pub use self::settings::{NotAPrefix, Prefix, Route, Rule, Scope, VirtualAddress};
 use self::socket::Buffer;
 use crate::addresses::Family;
 use crate::channel::{ChannelConfig, Reach};
 use crate::driver::{Input, Network};
 use crate::tracking::FaultCause;
-
-/// How far an address is good for (`rt_scope`).
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum Scope {
-    /// Anywhere. The default.
-    #[default]
-    Global,
-    /// On the link alone.
-    Link,
-    /// On this host alone.
-    Host,
-}
-
-/// How a virtual address is added to the interface.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub struct VirtualAddress {
-    /// The address.
-    pub address: IpAddr,
-    /// The length of its prefix. Default: that of the address, 32 or 128.
-    pub prefix: u8,
-    /// What `ip address` calls it: the interface's name, a colon and more. IPv4 only. Default: the
-    /// interface's name.
-    pub label: Option<String>,
-    /// How far it is good for. Default: anywhere.
-    pub scope: Scope,
-}
-
-impl VirtualAddress {
-    /// One that is alone in its prefix.
-    pub const fn new(address: IpAddr) -> Self {
-        let prefix = match address {
-            IpAddr::V4(_) => 32,
-            IpAddr::V6(_) => 128,
-        };
-        Self { address, prefix, label: None, scope: Scope::Global }
-    }
-
-    /// With others in its prefix.
-    #[must_use]
-    pub fn prefix(self, prefix: u8) -> Self {
-        Self { prefix, ..self }
-    }
-
-    /// With a label.
-    #[must_use]
-    pub fn label(self, label: impl Into<String>) -> Self {
-        Self { label: Some(label.into()), ..self }
-    }
-
-    /// With another scope.
-    #[must_use]
-    pub fn scope(self, scope: Scope) -> Self {
-        Self { scope, ..self }
-    }
-}
 
 /// Why a [`LinuxNetwork`] could not be opened.
 #[derive(Debug, thiserror::Error)]

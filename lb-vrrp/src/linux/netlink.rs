@@ -102,7 +102,7 @@ fn unless(harmless: &[i32], result: io::Result<()>) -> io::Result<()> {
 }
 
 fn message(index: u32, virtual_address: &VirtualAddress) -> AddressMessage {
-    let VirtualAddress { address, prefix, label, scope } = virtual_address;
+    let VirtualAddress { address, prefix, label, scope, dev: _ } = virtual_address;
     let mut message = AddressMessage::default();
     message.header.index = index;
     message.header.prefix_len = *prefix;

@@ -2,6 +2,7 @@
 
 mod reader;
 mod values;
+mod vrrp;
 
 use ::toml::de::{DeTable, DeValue};
 
@@ -35,7 +36,13 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
     let draft = Draft {
         admin: table.take("admin", r#"admin = "127.0.0.1:9900""#),
         admin_allow_remote: table.take("admin_allow_remote", "admin_allow_remote = false"),
+        notify_fifo: table.take("notify_fifo", r#"notify_fifo = "/run/vip-keeper.fifo""#),
         virtual_servers: table.take("virtual_server", "[[virtual_server]]"),
+        vrrp_instances: table.take("vrrp_instance", "[[vrrp_instance]]"),
+        vrrp_sync_groups: table.take("vrrp_sync_group", "[[vrrp_sync_group]]"),
+        vrrp_scripts: table.take("vrrp_script", "[[vrrp_script]]"),
+        vrrp_track_files: table.take("vrrp_track_file", "[[vrrp_track_file]]"),
+        vrrp_track_processes: table.take("vrrp_track_process", "[[vrrp_track_process]]"),
     };
     table.finish();
     Some(draft)

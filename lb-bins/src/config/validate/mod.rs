@@ -7,6 +7,7 @@ mod balancing;
 mod check;
 mod quorum;
 mod values;
+mod vrrp;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -27,7 +28,7 @@ use super::source::{Span, Spanned};
 /// The configuration that `draft` describes; of no use if `mistakes` has errors afterwards.
 pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
     let servers = elements(&draft.virtual_servers);
-    if is_empty(&draft.virtual_servers) {
+    if is_empty(&draft.virtual_servers) && is_empty(&draft.vrrp_instances) {
         mistakes.error(Span::default(), Problem::NoVirtualServers);
     }
     let virtual_servers = servers.iter().map(|server| virtual_server(server, mistakes)).collect();
@@ -49,12 +50,13 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
         mistakes,
     );
     admin(draft, servers, mistakes);
-    Config {
+    let config = Config {
         admin: draft.admin.given().map(|admin| admin.value),
         admin_allow_remote: draft.admin_allow_remote.or(false),
         virtual_servers,
-        warnings: Vec::new(),
-    }
+        ..Config::default()
+    };
+    vrrp::virtual_routers(draft, config, mistakes)
 }
 
 fn admin(draft: &Draft, servers: &[Spanned<draft::VirtualServer>], mistakes: &mut Mistakes) {

@@ -1,11 +1,14 @@
 //! Everything that can be wrong with a configuration: what is said about it, and the remedy.
 
+mod vrrp;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use thiserror::Error;
 
+pub(super) use self::vrrp::VrrpProblem;
 use super::duration::{self, DurationError};
 use super::nearest::nearest;
 use super::print::Factor;
@@ -22,6 +25,10 @@ pub(super) enum Problem {
     TooLarge { most: u64 },
     #[error("cannot read the file: {reason}")]
     Unreadable { reason: String },
+
+    /// Of virtual routers.
+    #[error(transparent)]
+    Vrrp(#[from] VrrpProblem),
 
     // What a front end cannot read as a value of the right type.
     #[error("`{key}` is {number} without a unit")]
@@ -113,8 +120,10 @@ pub(super) enum Problem {
     NameTwice { name: String },
     #[error("the virtual server has no backend")]
     NoBackends,
-    #[error("there is no virtual server")]
+    #[error("there is no virtual server and no VRRP instance")]
     NoVirtualServers,
+    #[error("there is no {what}, and {daemon} is for nothing else")]
+    NothingFor { daemon: &'static str, what: &'static str, block: &'static str },
     #[error(
         "the quorum can never be reached: it takes a weight of {needed}, but all backends together \
          have {total}"
@@ -171,6 +180,7 @@ impl Problem {
             Self::NotUtf8 => "save the file as UTF-8",
             Self::TooLarge { .. } => "this is probably not a configuration file",
             Self::Unreadable { .. } => "check the path and its permissions",
+            Self::Vrrp(problem) => return Some(problem.help()),
 
             Self::BareDuration { number, .. } => {
                 return Some(format!("write \"{number}s\" for seconds or \"{number}ms\""));
@@ -268,7 +278,10 @@ impl Problem {
             Self::MixedThresholds => "write both as numbers, or both in percent",
             Self::NameTwice { .. } => "give each its own name",
             Self::NoBackends => "add [[virtual_server.backend]] with an `address`",
-            Self::NoVirtualServers => "add [[virtual_server]] with `listen` and a backend",
+            Self::NoVirtualServers => {
+                "add [[virtual_server]] with `listen` and a backend, or [[vrrp_instance]]"
+            }
+            Self::NothingFor { block, .. } => return Some(format!("add [[{block}]]")),
             Self::Unreachable { hysteresis: 0, total, .. } => {
                 return Some(format!("use at most {total}"));
             }

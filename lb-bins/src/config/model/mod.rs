@@ -1,28 +1,48 @@
 //! The typed configuration: plain data, already validated, with every default filled in.
 
+mod vrrp;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
 pub use lb_health::Md5;
 
-use super::mistakes::Mistake;
+use crate::config::mistakes::Mistake;
+
+pub use self::vrrp::{
+    Authentication, HmacKey, Notify, Track, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
+    VrrpTrackProcess,
+};
 
 /// Everything that a configuration file says.
 ///
 /// Two configurations are equal when they ask for the same; their warnings, which hold line
 /// numbers, are not compared.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Where `/status`, `/metrics` and `/healthz` are served; default: nowhere.
     pub admin: Option<SocketAddr>,
     /// Whether [`admin`](Self::admin) may be an address that other hosts reach; default: no.
     pub admin_allow_remote: bool,
-    /// The virtual servers in the order of the file: at least one.
+    /// The named pipe that gets a line for every change of a virtual router; default: none.
+    pub notify_fifo: Option<PathBuf>,
+    /// The virtual servers in the order of the file; without virtual routers at least one.
     pub virtual_servers: Vec<VirtualServer>,
+    /// The virtual routers in the order of the file; without virtual servers at least one.
+    pub vrrp_instances: Vec<VrrpInstance>,
+    /// Virtual routers that move together.
+    pub vrrp_sync_groups: Vec<VrrpSyncGroup>,
+    /// Scripts that virtual routers may depend on.
+    pub vrrp_scripts: Vec<VrrpScript>,
+    /// Files that virtual routers may depend on.
+    pub vrrp_track_files: Vec<VrrpTrackFile>,
+    /// Processes that virtual routers may depend on.
+    pub vrrp_track_processes: Vec<VrrpTrackProcess>,
     /// What is allowed but probably not meant, in the order of the file.
     pub warnings: Vec<Mistake>,
 }
@@ -30,10 +50,27 @@ pub struct Config {
 impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
         // Taken apart so that a new field cannot be forgotten.
-        let Self { admin, admin_allow_remote, virtual_servers, warnings: _ } = self;
+        let Self {
+            admin,
+            admin_allow_remote,
+            notify_fifo,
+            virtual_servers,
+            vrrp_instances,
+            vrrp_sync_groups,
+            vrrp_scripts,
+            vrrp_track_files,
+            vrrp_track_processes,
+            warnings: _,
+        } = self;
         *admin == other.admin
             && *admin_allow_remote == other.admin_allow_remote
+            && *notify_fifo == other.notify_fifo
             && *virtual_servers == other.virtual_servers
+            && *vrrp_instances == other.vrrp_instances
+            && *vrrp_sync_groups == other.vrrp_sync_groups
+            && *vrrp_scripts == other.vrrp_scripts
+            && *vrrp_track_files == other.vrrp_track_files
+            && *vrrp_track_processes == other.vrrp_track_processes
     }
 }
 
@@ -44,7 +81,7 @@ pub struct VirtualServer {
     pub name: String,
     /// Where clients connect; unique.
     pub listen: SocketAddr,
-    /// Who gets the next flow; default: [`SCHEDULER`](super::defaults::SCHEDULER).
+    /// Who gets the next flow; default: [`SCHEDULER`](crate::config::defaults::SCHEDULER).
     pub scheduler: Algorithm,
     /// What schedulers that hash the source look at; default: [`HashKey::Source`].
     pub hash_key: HashKey,
@@ -106,7 +143,7 @@ pub const fn is_keyed_by_destination(scheduler: Algorithm) -> bool {
 }
 
 /// Whether `scheduler` looks at where a client comes from, so that a [`HashKey`] matters.
-pub(super) fn hashes_the_source(scheduler: Algorithm) -> bool {
+pub(in crate::config) fn hashes_the_source(scheduler: Algorithm) -> bool {
     !is_keyed_by_destination(scheduler) && scheduler.scheduler().is_keyed()
 }
 

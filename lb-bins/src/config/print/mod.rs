@@ -1,23 +1,28 @@
 //! Prints a configuration as TOML with every default spelled out. Reading it gives it back.
 
+mod vrrp;
+
 use std::fmt;
 use std::num::NonZeroU32;
 
-use super::defaults;
-use super::duration::format as duration;
-use super::model::{
+use crate::config::defaults;
+use crate::config::duration::format as duration;
+use crate::config::model::{
     Backend, Check, CheckKind, Command, Config, Persistence, Queue, Quorum, StatusRange,
     VirtualServer, hashes_the_source,
 };
-use super::words::Word;
+use crate::config::words::Word;
 
 /// The effective configuration as TOML. What is off is a comment.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { admin, admin_allow_remote, virtual_servers, warnings: _ } = self;
+        let Self { admin, admin_allow_remote, notify_fifo, virtual_servers, .. } = self;
         optional(f, "admin", admin.map(|address| text(&address.to_string())))?;
         writeln!(f, "admin_allow_remote = {admin_allow_remote}")?;
-        virtual_servers.iter().try_for_each(|server| virtual_server(f, server))
+        let fifo = notify_fifo.as_ref().map(|path| text(&path.display().to_string()));
+        optional(f, "notify_fifo", fifo)?;
+        virtual_servers.iter().try_for_each(|server| virtual_server(f, server))?;
+        vrrp::virtual_routers(f, self)
     }
 }
 
@@ -108,7 +113,7 @@ fn backend(f: &mut fmt::Formatter<'_>, backend: &Backend, shares_checks: bool) -
 }
 
 /// Hundredths as a number with two decimals.
-pub(super) struct Factor<T>(pub(super) T);
+pub(in crate::config) struct Factor<T>(pub(in crate::config) T);
 
 impl<T: Copy + Into<i64>> fmt::Display for Factor<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
