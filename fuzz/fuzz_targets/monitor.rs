@@ -149,7 +149,7 @@ impl Life {
                 going.sort_unstable_by_key(|run| run.number());
                 if let Some(&run) = going.get(usize::from(run) % going.len().max(1)) {
                     self.going.remove(&run.check());
-                    self.monitor.handle_result(self.now, run, answer.result());
+                    self.monitor.handle_result(self.now, run, answer.result().map_err(Into::into));
                     self.drain();
                     self.ignores(run);
                 }
@@ -229,7 +229,7 @@ impl Life {
     /// K4: the answer to a run that is over changes nothing.
     fn ignores(&mut self, run: Run) {
         let before = format!("{:?}", self.monitor);
-        self.monitor.handle_result(self.now, run, Err(CheckError::Closed));
+        self.monitor.handle_result(self.now, run, Err(CheckError::Closed.into()));
         assert_eq!(format!("{:?}", self.monitor), before);
     }
 

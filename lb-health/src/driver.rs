@@ -13,11 +13,12 @@ use lb_core::backend::BackendId;
 use rand::Rng;
 use tokio::task::{self, AbortHandle, JoinError, JoinSet};
 use tokio::time::{self, Instant};
-use tower::Service;
 use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt};
 
 use crate::{
-    Action, CheckError, CheckId, CheckSpec, Checker, Event, Monitor, Phase, Report, Run, Target,
+    Action, CheckError, CheckId, CheckSpec, Checker, Event, Failure, Monitor, Phase, Report, Run,
+    Target,
 };
 
 /// How much longer than its timeout a run may take before the driver ends it. A checker keeps its
@@ -55,13 +56,13 @@ pub struct Driver<K = BackendId> {
     monitor: Monitor<K>,
     rng: Box<dyn Rng + Send + Sync>,
     checks: HashMap<CheckId, Driven>,
-    tasks: JoinSet<Result<Report, CheckError>>,
+    tasks: JoinSet<Result<Report, Failure>>,
     runs: HashMap<task::Id, Run>,
 }
 
 struct Driven {
     address: SocketAddr,
-    checker: BoxCloneSyncService<Target, Report, CheckError>,
+    checker: BoxCloneSyncService<Target, Report, Failure>,
     task: Option<AbortHandle>,
 }
 
@@ -189,12 +190,12 @@ impl<K: Copy + Eq + Hash> Driver<K> {
         driven.task = Some(task);
     }
 
-    fn finish(&mut self, done: Result<(task::Id, Result<Report, CheckError>), JoinError>) {
+    fn finish(&mut self, done: Result<(task::Id, Result<Report, Failure>), JoinError>) {
         let (id, result) = match done {
             Ok((id, result)) => (id, result),
             Err(error) if error.is_panic() => {
                 let id = error.id();
-                (id, Err(CheckError::Panicked { message: message_of(error.into_panic()) }))
+                (id, Err(CheckError::Panicked { message: message_of(error.into_panic()) }.into()))
             }
             // Cancelled: the monitor has given the run up and expects nothing.
             Err(error) => {
@@ -223,7 +224,7 @@ impl Driven {
         C: Checker + Send + Sync + 'static,
         C::Future: Send + 'static,
     {
-        Self { address, checker: BoxCloneSyncService::new(checker), task: None }
+        Self { address, checker: BoxCloneSyncService::new(checker.map_err(Into::into)), task: None }
     }
 
     fn cancel(&mut self) {
@@ -234,27 +235,27 @@ impl Driven {
 }
 
 async fn execute(
-    mut checker: BoxCloneSyncService<Target, Report, CheckError>,
+    mut checker: BoxCloneSyncService<Target, Report, Failure>,
     target: Target,
     patience: Duration,
-) -> Result<Report, CheckError> {
+) -> Result<Report, Failure> {
     // Waiting for a slot is not the target's fault and costs the run no time. But a run that takes
     // no turn while the next ones come up is one that does not take place.
     let ready = future::poll_fn(|context| checker.poll_ready(context));
     time::timeout(patience, ready)
         .await
-        .unwrap_or(Err(CheckError::Overloaded { lag: patience }))?;
+        .unwrap_or(Err(CheckError::Overloaded { lag: patience }.into()))?;
     let started = clock();
     let bound = target.timeout.saturating_add(GRACE);
     let result = time::timeout(bound, checker.call(target))
         .await
-        .unwrap_or(Err(CheckError::Timeout { phase: Phase::Whole }));
+        .unwrap_or(Err(CheckError::Timeout { phase: Phase::Whole }.into()));
     // Timers that fire far too late mean that this process stood still, and that an answer may
     // have come in time. Else a starved director takes every backend down (envoy#28699).
     let late = clock().saturating_duration_since(started).saturating_sub(bound);
     match result {
-        Err(CheckError::Timeout { .. }) if late > GRACE => {
-            Err(CheckError::Overloaded { lag: late })
+        Err(Failure { error: CheckError::Timeout { .. }, trace }) if late > GRACE => {
+            Err(Failure::new(CheckError::Overloaded { lag: late }, trace))
         }
         result => result,
     }

@@ -1,13 +1,12 @@
 //! Why a run of a check did not pass: exactly one cause each.
 
 use std::error::Error;
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Md5, StatusRanges};
+use crate::{Excerpt, Md5, Phase, StatusRanges};
 
 /// Why a run of a check did not pass.
 ///
@@ -25,6 +24,12 @@ use crate::{Md5, StatusRanges};
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckError {
+    /// The body is complete but does not say what is expected.
+    #[error("the body {what}")]
+    Body {
+        /// What is wrong with it: "does not contain …".
+        what: Arc<str>,
+    },
     /// The body is longer than the checker reads.
     #[error("the body is longer than {limit} bytes")]
     BodyTooLarge {
@@ -46,6 +51,21 @@ pub enum CheckError {
         /// A short, stable label, as [`CheckError::cause`] gives it.
         cause: &'static str,
         /// What happened.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The certificate's time is over, or has not come.
+    #[error("the certificate is expired or not yet valid")]
+    CertificateExpired,
+    /// The certificate is for other names.
+    #[error("the certificate is not for {name}")]
+    CertificateName {
+        /// The name it should be for.
+        name: Arc<str>,
+    },
+    /// Nobody who is trusted vouches for the certificate, or it is broken.
+    #[error("the certificate is not trusted: {source}")]
+    CertificateUntrusted {
+        /// What the verifier said.
         source: Arc<dyn Error + Send + Sync>,
     },
     /// The body is complete but is not the expected one.
@@ -93,6 +113,13 @@ pub enum CheckError {
     /// Nothing listens at the address.
     #[error("connection refused")]
     Refused,
+    /// The target answered as its protocol has it, but that it is not well: a refusal, a code that
+    /// is not the expected one, text that does not match, a server in another role.
+    #[error("{what}")]
+    Rejected {
+        /// What it said, and what was wanted.
+        what: Arc<str>,
+    },
     /// The connection broke.
     #[error("connection reset ({phase} phase)")]
     Reset {
@@ -100,20 +127,20 @@ pub enum CheckError {
         phase: Phase,
     },
     /// The script ended with a code that means failure.
-    #[error("the script exited with {code}{evidence}")]
+    #[error("the script exited with {code}{output}")]
     ScriptExit {
         /// The exit code, 1 to 255.
         code: u8,
         /// How its output begins.
-        evidence: Evidence,
+        output: Excerpt,
     },
     /// The script was ended by a signal that the checker did not send.
-    #[error("the script was killed by signal {signal}{evidence}")]
+    #[error("the script was killed by signal {signal}{output}")]
     ScriptKilled {
         /// The number of the signal.
         signal: i32,
         /// How its output begins.
-        evidence: Evidence,
+        output: Excerpt,
     },
     /// The script does not exist or cannot be executed. It says nothing of the target.
     #[error("cannot execute {}", program.display())]
@@ -130,6 +157,12 @@ pub enum CheckError {
         got: u16,
         /// Those that pass.
         wanted: StatusRanges,
+    },
+    /// No TLS session could be agreed upon.
+    #[error("TLS: {source}")]
+    TlsHandshake {
+        /// What the TLS library said.
+        source: Arc<dyn Error + Send + Sync>,
     },
     /// The run's time was over.
     #[error("timed out ({phase} phase)")]
@@ -149,6 +182,16 @@ impl CheckError {
     /// A cause of your own, with a short, stable label for [`Self::cause`].
     pub fn custom(cause: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Custom { cause, source: Arc::from(source.into()) }
+    }
+
+    /// [`Self::Rejected`], in words.
+    pub fn rejected(what: impl Into<Arc<str>>) -> Self {
+        Self::Rejected { what: what.into() }
+    }
+
+    /// [`Self::Protocol`]: `source` says what is wrong with the answer.
+    pub fn protocol(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Protocol { source: Arc::from(source.into()) }
     }
 
     /// The cause of a failed system call on the way to or in talk with a target.
@@ -176,8 +219,12 @@ impl CheckError {
     /// A short, stable label for metrics and status pages, such as `refused` or `timeout-connect`.
     pub fn cause(&self) -> &'static str {
         match self {
+            Self::Body { .. } => "body",
             Self::BodyTooLarge { .. } => "body-too-large",
             Self::BodyTruncated { .. } => "body-truncated",
+            Self::CertificateExpired => "tls-expired",
+            Self::CertificateName { .. } => "tls-name",
+            Self::CertificateUntrusted { .. } => "tls-untrusted",
             Self::Closed => "closed",
             Self::Custom { cause, .. } => cause,
             Self::Digest { .. } => "digest",
@@ -187,6 +234,7 @@ impl CheckError {
             Self::Panicked { .. } => "panicked",
             Self::Protocol { .. } => "protocol",
             Self::Refused => "refused",
+            Self::Rejected { .. } => "rejected",
             Self::Reset { .. } => "reset",
             Self::ScriptExit { .. } => "script-exit",
             Self::ScriptKilled { .. } => "script-killed",
@@ -197,9 +245,11 @@ impl CheckError {
                 Phase::Connect => "timeout-connect",
                 Phase::Response => "timeout-response",
                 Phase::Script => "timeout-script",
+                Phase::Tls => "timeout-tls",
                 Phase::Whole => "timeout",
                 Phase::Write => "timeout-write",
             },
+            Self::TlsHandshake { .. } => "tls-handshake",
             Self::Unreachable { .. } => "unreachable",
         }
     }
@@ -207,75 +257,5 @@ impl CheckError {
     /// Whether the fault lies with this host, so that the run says nothing of the target.
     pub fn is_local(&self) -> bool {
         matches!(self, Self::Local { .. } | Self::Overloaded { .. } | Self::ScriptNotFound { .. })
-    }
-}
-
-/// The part of a run that an error happened in.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum Phase {
-    /// Between the header of the answer and its last byte.
-    Body,
-    /// Before the connection stood.
-    Connect,
-    /// Before the header of the answer was complete.
-    Response,
-    /// While the script ran.
-    Script,
-    /// Any part: the checker did not keep its own time.
-    Whole,
-    /// Before the request was out.
-    Write,
-}
-
-impl Phase {
-    const fn operation(self) -> &'static str {
-        match self {
-            Self::Body | Self::Response => "read",
-            Self::Connect => "connect",
-            Self::Script => "run the script",
-            Self::Whole => "run the check",
-            Self::Write => "write",
-        }
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Body => "body",
-            Self::Connect => "connect",
-            Self::Response => "response",
-            Self::Script => "script",
-            Self::Whole => "whole",
-            Self::Write => "write",
-        })
-    }
-}
-
-/// How the output of a failed script begins: at most [`Evidence::LIMIT`] bytes of its standard
-/// error or, if that was silent, of its standard output.
-#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
-pub struct Evidence(Arc<str>);
-
-impl Evidence {
-    /// The bytes of output that are kept.
-    pub const LIMIT: usize = 200;
-
-    /// The beginning of `output`, with what is not UTF-8 replaced and space around it removed.
-    pub fn new(output: &[u8]) -> Self {
-        let kept = &output[..output.len().min(Self::LIMIT)];
-        Self(String::from_utf8_lossy(kept).trim().into())
-    }
-
-    /// The text; empty if the script said nothing.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Evidence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { Ok(()) } else { write!(f, ": {:?}", self.0) }
     }
 }

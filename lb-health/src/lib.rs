@@ -1,7 +1,7 @@
 //! Is it alive? Health checks as pure machines, with the I/O in services around them.
 //!
 //! ```text
-//!              Run                    call                 Result<Report, CheckError>
+//!              Run                    call                 Result<Report, Failure>
 //!  Monitor ──────────▶ Driver ──────────────────▶ Checker ──────────────┐
 //!     ▲  │            [driver]                  [tcp http script        │
 //!     │  └───Event───▶ whoever balances          or your own service]   │
@@ -16,6 +16,7 @@
 //! | [`Event`] | what it tells: verdicts on backends, and checks that cannot be run |
 //! | [`Checker`] | any `tower` service from [`Target`] to [`Report`] |
 //! | [`CheckError`] | why a run did not pass: exactly one cause, and whether it is our own fault |
+//! | [`Report`], [`Failure`] | how a run ended, with a [`Trace`]: time by phase, and evidence |
 //! | `Driver` | the tokio loop around a monitor (feature `driver`) |
 //! | `checkers` | TCP, HTTP and scripts (features `tcp`, `http`, `script`) |
 //!
@@ -89,17 +90,19 @@ mod splitmix;
 mod state;
 mod status;
 mod timetable;
+mod trace;
 mod verdict;
 mod watched;
 
-pub use check::{Checker, Report, Target};
+pub use check::{Checker, Failure, Report, Target};
 #[cfg(feature = "driver")]
 pub use driver::Driver;
-pub use error::{CheckError, Evidence, Phase};
+pub use error::CheckError;
 pub use md5::{Md5, ParseMd5Error};
 pub use monitor::{Action, Monitor};
 pub use spec::{CheckSpec, SpecError};
 pub use state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};
 pub use status::{ParseStatusError, StatusRanges};
+pub use trace::{Certificate, Evidence, Excerpt, Phase, Trace};
 pub use verdict::{Because, Event, Obstruction, Verdict};
 pub use watched::{Check, CheckId, Outcome, Run};

@@ -14,8 +14,8 @@ use crate::timetable::Timetable;
 use crate::verdict::Combined;
 use crate::watched::Checks;
 use crate::{
-    Because, Check, CheckError, CheckId, CheckInput, CheckSpec, CheckState, Event, Report, Run,
-    Transition, Verdict,
+    Because, Check, CheckError, CheckId, CheckInput, CheckSpec, CheckState, Event, Failure, Report,
+    Run, Transition, Verdict,
 };
 
 /// What the owner of a [`Monitor`] is to do.
@@ -253,12 +253,12 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
     }
 
     /// Takes the result of a run. That of a cancelled run, or a second one, is ignored.
-    pub fn handle_result(&mut self, now: Instant, run: Run, result: Result<Report, CheckError>) {
+    pub fn handle_result(&mut self, now: Instant, run: Run, result: Result<Report, Failure>) {
         let Some(check) = self.checks.get_mut(run.check) else { return };
         if check.running != Some(run) {
             return;
         }
-        let error = result.as_ref().err().cloned();
+        let error = result.as_ref().err().map(|failure| failure.error.clone());
         let input = check.finish(now, result);
         let held = self.backends.get(&check.backend).and_then(|watched| watched.hold.until(now));
         let passes_in_vain =

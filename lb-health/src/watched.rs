@@ -6,7 +6,7 @@ use lb_core::Weight;
 use lb_core::backend::BackendId;
 
 use crate::timetable::Timetable;
-use crate::{CheckError, CheckInput, CheckSpec, CheckState, Event, Obstruction, Report};
+use crate::{CheckInput, CheckSpec, CheckState, Event, Failure, Obstruction, Report};
 
 /// The identity of a check: issued by [`Monitor::watch`](crate::Monitor::watch), never reused.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -46,7 +46,7 @@ pub struct Outcome {
     /// How long the run took, the wait for its turn included.
     pub took: Duration,
     /// What came out.
-    pub result: Result<Report, CheckError>,
+    pub result: Result<Report, Failure>,
 }
 
 /// A check and all that is known of it, for status pages.
@@ -106,7 +106,7 @@ impl<K: Copy> Check<K> {
         let (backend, check, errors) = (self.backend, id, self.local_errors);
         if errors == Obstruction::THRESHOLD {
             self.obstructed = true;
-            let error = self.last.as_ref()?.result.as_ref().err()?.clone();
+            let error = self.last.as_ref()?.result.as_ref().err()?.error.clone();
             return Some(Event::Obstructed(Obstruction { backend, check, errors, error }));
         }
         let over = errors == 0 && std::mem::take(&mut self.obstructed);
@@ -114,18 +114,14 @@ impl<K: Copy> Check<K> {
     }
 
     /// Takes the result of the run that was going; answers what it means for the state.
-    pub(crate) fn finish(
-        &mut self,
-        now: Instant,
-        result: Result<Report, CheckError>,
-    ) -> CheckInput {
+    pub(crate) fn finish(&mut self, now: Instant, result: Result<Report, Failure>) -> CheckInput {
         self.running = None;
         let input = match &result {
             Ok(report) => {
                 self.weight = report.weight;
                 CheckInput::Ok
             }
-            Err(error) if error.is_local() => {
+            Err(failure) if failure.error.is_local() => {
                 let limit = self.spec.local_limit();
                 let past = limit.is_some_and(|limit| self.local_errors >= limit.get());
                 if past { CheckInput::Fail } else { CheckInput::Local }
@@ -133,7 +129,7 @@ impl<K: Copy> Check<K> {
             Err(_) => CheckInput::Fail,
         };
         self.local_errors = match &result {
-            Err(error) if error.is_local() => self.local_errors.saturating_add(1),
+            Err(failure) if failure.error.is_local() => self.local_errors.saturating_add(1),
             _ => 0,
         };
         let started = self.timetable.started().unwrap_or(now);

@@ -118,7 +118,7 @@ proptest! {
                         world.finish(run, result(number));
                         // A second answer is ignored.
                         let state = world.monitor.check(run.check()).map(Check::state);
-                        world.monitor.handle_result(world.now, run, Err(CheckError::Closed));
+                        world.monitor.handle_result(world.now, run, Err(CheckError::Closed.into()));
                         let after = world.monitor.check(run.check()).map(Check::state);
                         prop_assert_eq!(state, after);
                     }
@@ -127,7 +127,7 @@ proptest! {
                     let count = world.cancelled.len().max(1);
                     if let Some(&run) = world.cancelled.get(which % count) {
                         let before = format!("{:?}", world.monitor);
-                        world.monitor.handle_result(world.now, run, Err(CheckError::Closed));
+                        world.monitor.handle_result(world.now, run, Err(CheckError::Closed.into()));
                         prop_assert_eq!(before, format!("{:?}", world.monitor));
                     }
                 }

@@ -51,7 +51,8 @@ fn pass(
                 Action::Run(run) => {
                     let backend = monitor.check(run.check()).unwrap().backend();
                     let fails = dead(backend);
-                    let result = if fails { Err(CheckError::Refused) } else { Ok(Report::ALIVE) };
+                    let result =
+                        if fails { Err(CheckError::Refused.into()) } else { Ok(Report::ALIVE) };
                     monitor.handle_result(due, run, result);
                     results += 1;
                 }

@@ -87,7 +87,7 @@ fn maintenance_keeps_the_verdict_and_the_next_result_decides() {
     world.monitor.suspend(BACKEND);
     world.drain();
     assert_eq!(world.cancelled, [run]);
-    world.monitor.handle_result(world.now, run, Err(CheckError::Refused));
+    world.monitor.handle_result(world.now, run, Err(CheckError::Refused.into()));
     assert_eq!(world.monitor.next_deadline(), None);
     assert_eq!(world.monitor.health(BACKEND), Some(Health::UP));
 

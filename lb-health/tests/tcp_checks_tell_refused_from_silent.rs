@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lb_health::checkers::Tcp;
-use lb_health::{CheckError, Report, Target};
+use lb_health::{CheckError, Target};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
@@ -20,7 +20,7 @@ async fn a_listener_passes() {
         // A host without IPv6 has nothing to show here.
         let Ok(listener) = TcpListener::bind(address).await else { continue };
         let address = listener.local_addr().unwrap();
-        assert_eq!(Tcp::new().oneshot(target(address)).await.unwrap(), Report::ALIVE);
+        assert_eq!(Tcp::new().oneshot(target(address)).await.unwrap().weight, None);
     }
 }
 
@@ -57,7 +57,7 @@ async fn a_source_that_is_not_ours_is_a_local_error() {
     let address = listener.local_addr().unwrap();
     let checker = Tcp::new().with_source("192.0.2.1".parse().unwrap());
     let error = checker.oneshot(target(address)).await.unwrap_err();
-    assert!(error.is_local() && matches!(error, CheckError::Local { .. }), "{error}");
+    assert!(error.is_local() && matches!(error.error, CheckError::Local { .. }), "{error}");
 
     let checker = Tcp::new().with_source("127.0.0.2".parse().unwrap());
     if cfg!(target_os = "linux") {

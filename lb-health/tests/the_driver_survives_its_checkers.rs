@@ -90,7 +90,7 @@ async fn a_panic_is_a_failure_and_no_more() {
         async move {
             let call = count.fetch_add(1, Ordering::SeqCst);
             assert!(call > 0, "call {call} went wrong");
-            Ok(Report::ALIVE)
+            Ok::<_, CheckError>(Report::ALIVE)
         }
     });
     let mut driver = driver();
@@ -111,7 +111,7 @@ async fn a_checker_that_forgets_its_deadline_is_ended() {
         let going = Going::enter(&count);
         async move {
             let _going = going;
-            future::pending().await
+            future::pending::<Result<Report, CheckError>>().await
         }
     });
     let mut driver = driver();
@@ -139,7 +139,7 @@ async fn a_stall_of_this_host_is_not_the_targets_fault() {
     let check = driver.monitor().check(check).unwrap();
     assert!(check.local_errors() > 0);
     let last = check.last().unwrap().result.as_ref().unwrap_err();
-    assert_eq!(last.cause(), "overloaded");
+    assert_eq!(last.error.cause(), "overloaded");
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,10 +151,10 @@ async fn forgetting_and_suspending_cancel_the_run() {
             let going = Going::enter(&count);
             async move {
                 let _going = going;
-                future::pending().await
+                future::pending::<Result<Report, CheckError>>().await
             }
         });
-        let alive = service_fn(|_: Target| async { Ok(Report::ALIVE) });
+        let alive = service_fn(|_: Target| async { Ok::<_, CheckError>(Report::ALIVE) });
         let mut driver = driver();
         let check = driver.watch(BACKEND, address(), hang, CheckSpec::default());
         assert!(timeout(Duration::from_millis(300), driver.next()).await.is_err());
@@ -178,7 +178,7 @@ async fn forgetting_and_suspending_cancel_the_run() {
 async fn next_may_be_dropped_at_any_point() {
     let checker = service_fn(|_: Target| async {
         tokio::time::sleep(Duration::from_millis(700)).await;
-        Ok(Report::ALIVE)
+        Ok::<_, CheckError>(Report::ALIVE)
     });
     let mut driver = driver();
     let check = driver.watch(BACKEND, address(), checker, CheckSpec::default());
@@ -196,7 +196,7 @@ async fn next_may_be_dropped_at_any_point() {
 
 #[tokio::test(start_paused = true)]
 async fn traffic_reaches_the_machine() {
-    let alive = service_fn(|_: Target| async { Ok(Report::ALIVE) });
+    let alive = service_fn(|_: Target| async { Ok::<_, CheckError>(Report::ALIVE) });
     let mut driver = driver();
     driver.watch(BACKEND, address(), alive, CheckSpec::default());
     driver.next().await;
@@ -243,7 +243,7 @@ async fn waiting_to_be_ready_costs_no_time() {
 #[tokio::test(start_paused = true)]
 async fn one_driver_serves_several_virtual_servers() {
     let mut driver = Driver::new(SmallRng::seed_from_u64(7));
-    let alive = service_fn(|_: Target| async { Ok(Report::ALIVE) });
+    let alive = service_fn(|_: Target| async { Ok::<_, CheckError>(Report::ALIVE) });
     let dead = service_fn(|_: Target| async { Err(CheckError::Refused) });
     driver.watch(("www", BACKEND), address(), alive, CheckSpec::default());
     driver.watch(("mail", BACKEND), address(), dead, CheckSpec::default());

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use lb_core::backend::BackendId;
 use lb_health::checkers::{Http, HttpError, Script, ScriptSlots, Tcp};
 use lb_health::{
-    CheckError, CheckId, CheckSpec, Driver, Event, ParseStatusError, Report, SpecError,
+    CheckError, CheckId, CheckSpec, Driver, Event, Failure, ParseStatusError, Report, SpecError,
     StatusRanges, Target,
 };
 use rand::rngs::SmallRng;
+use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
 use crate::config::{Check, CheckKind, Command, Initial};
@@ -55,7 +56,7 @@ pub(super) struct Checks {
 pub(super) struct Prepared {
     check: Check,
     spec: CheckSpec,
-    checker: BoxCloneSyncService<Target, Report, CheckError>,
+    checker: BoxCloneSyncService<Target, Report, Failure>,
 }
 
 /// First runs are spread over this much time per check, so that a start with thousands of checks
@@ -158,7 +159,7 @@ impl Checks {
         let checks = self.driver.monitor().checks_of(place);
         let outcomes = checks.filter_map(|(_, check)| check.last());
         let last = outcomes.max_by_key(|outcome| (outcome.result.is_err(), outcome.at))?;
-        let error = last.result.as_ref().err();
+        let error = last.result.as_ref().err().map(|failure| &failure.error);
         Some(LastCheck {
             outcome: match error {
                 None => "passed",
@@ -185,7 +186,7 @@ impl Checks {
     fn checker(
         &self,
         kind: &CheckKind,
-    ) -> Result<BoxCloneSyncService<Target, Report, CheckError>, CheckConfigError> {
+    ) -> Result<BoxCloneSyncService<Target, Report, Failure>, CheckConfigError> {
         Ok(match kind {
             CheckKind::Http { path, host, status, md5 } => {
                 let ranges = status.iter().map(|range| range.first..=range.last);
@@ -196,13 +197,13 @@ impl Checks {
                 if let Some(md5) = md5 {
                     http = http.with_digest(*md5);
                 }
-                BoxCloneSyncService::new(http)
+                BoxCloneSyncService::new(http.map_err(Failure::from))
             }
             CheckKind::Script { command, dynamic_weight } => {
                 let Command { program, arguments } = command;
                 let script = Script::new(program, arguments, self.slots.clone());
                 let script = if *dynamic_weight { script.with_dynamic_weight() } else { script };
-                BoxCloneSyncService::new(script)
+                BoxCloneSyncService::new(script.map_err(Failure::from))
             }
             CheckKind::Tcp => BoxCloneSyncService::new(Tcp::new()),
         })

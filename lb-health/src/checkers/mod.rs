@@ -3,11 +3,18 @@
 //! | feature | checker | passes when | keepalived's name |
 //! |---|---|---|---|
 //! | `tcp` | [`Tcp`] | a connection can be made | `TCP_CHECK` |
+//! | `tls` | [`Handshake`] | a TLS session can be made, and the certificate is in order | |
 //! | `http` | [`Http`] | the page has an accepted status and, if asked for, digest | `HTTP_GET` |
 //! | `script` | [`Script`] | the program exits with 0, or a weight | `MISC_CHECK` |
 //!
 //! All keep one deadline over the whole run, and leave nothing behind when they are dropped.
 
+#[cfg(feature = "tcp")]
+mod attempt;
+#[cfg(feature = "tcp")]
+mod conversation;
+#[cfg(feature = "tls")]
+mod handshake;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "script")]
@@ -15,14 +22,22 @@ mod process;
 #[cfg(feature = "script")]
 mod script;
 #[cfg(feature = "tcp")]
+mod stream;
+#[cfg(feature = "tcp")]
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 
+#[cfg(feature = "tls")]
+pub use handshake::Handshake;
 #[cfg(feature = "http")]
 pub use http::{Http, HttpError};
 #[cfg(feature = "script")]
 pub use script::{Script, ScriptSlots};
 #[cfg(feature = "tcp")]
 pub use tcp::Tcp;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError};
 
 /// When a run that starts now and may take `timeout` must be over.
 #[cfg(any(feature = "script", feature = "tcp"))]

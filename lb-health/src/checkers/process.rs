@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::Evidence;
+use crate::Excerpt;
 
 /// Between SIGTERM and SIGKILL, and then until the process counts as stuck, as in keepalived
 /// (`check_misc.c`).
@@ -56,11 +56,11 @@ impl Process {
     }
 
     /// How the output of the process, which has exited, begins.
-    pub(super) async fn evidence(&mut self) -> Evidence {
+    pub(super) async fn excerpt(&mut self) -> Excerpt {
         let rest = drain(&mut self.output, &mut self.errors);
         // What is not there by now is not worth waiting for.
         let _ = timeout(LAST_WORDS, rest).await;
-        let kept = |kept: Option<&[u8]>| Evidence::new(kept.unwrap_or_default());
+        let kept = |kept: Option<&[u8]>| Excerpt::new(kept.unwrap_or_default());
         let errors = kept(self.errors.as_ref().map(|errors| errors.bytes.as_slice()));
         if errors.as_str().is_empty() {
             kept(self.output.as_ref().map(|output| output.bytes.as_slice()))
@@ -120,7 +120,7 @@ impl<R: AsyncRead + Unpin> Kept<R> {
     async fn drain(&mut self) {
         let mut buffer = [0; 4096];
         while let Ok(count @ 1..) = self.reader.read(&mut buffer).await {
-            let wanted = count.min(Evidence::LIMIT - self.bytes.len());
+            let wanted = count.min(Excerpt::LIMIT - self.bytes.len());
             self.bytes.extend_from_slice(&buffer[..wanted]);
         }
     }

@@ -22,7 +22,7 @@ use tower_service::Service;
 
 use super::deadline_after;
 use super::process::Process;
-use crate::{CheckError, Evidence, Phase, Report, Target};
+use crate::{CheckError, Excerpt, Phase, Report, Target};
 
 /// The number of scripts that may run at once; clones share it.
 ///
@@ -234,8 +234,8 @@ impl Job {
         };
         match exited {
             Some(Ok(status)) => {
-                let evidence = process.evidence().await;
-                let _ = answer.send(self.judge(status, evidence));
+                let output = process.excerpt().await;
+                let _ = answer.send(self.judge(status, output));
             }
             Some(Err(error)) => {
                 let _ = answer.send(Err(CheckError::from_io(Phase::Script, error)));
@@ -275,16 +275,16 @@ impl Job {
         }
     }
 
-    fn judge(&self, status: ExitStatus, evidence: Evidence) -> Result<Report, CheckError> {
+    fn judge(&self, status: ExitStatus, output: Excerpt) -> Result<Report, CheckError> {
         // An exit code has eight bits.
         match (status.code().map(|code| code as u8), status.signal()) {
             (Some(0), _) => Ok(Report::ALIVE),
             (Some(code @ 2..), _) if self.dynamic_weight => {
                 Ok(Report::weighing(Weight::new(u16::from(code) - 2)))
             }
-            (Some(code), _) => Err(CheckError::ScriptExit { code, evidence }),
+            (Some(code), _) => Err(CheckError::ScriptExit { code, output }),
             (None, signal) => {
-                Err(CheckError::ScriptKilled { signal: signal.unwrap_or_default(), evidence })
+                Err(CheckError::ScriptKilled { signal: signal.unwrap_or_default(), output })
             }
         }
     }

@@ -10,8 +10,8 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
-use super::deadline_after;
-use crate::{CheckError, Phase, Report, Target};
+use super::attempt::Attempt;
+use crate::{CheckError, Failure, Phase, Report, Target};
 
 /// Passes when a TCP connection can be made; sends nothing.
 ///
@@ -20,14 +20,15 @@ use crate::{CheckError, Phase, Report, Target};
 ///
 /// ```
 /// use std::time::Duration;
-/// use lb_health::{Report, Target, checkers::Tcp};
+/// use lb_health::{Phase, Target, checkers::Tcp};
 /// use tower::ServiceExt;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 /// let target = Target::new(listener.local_addr()?, Duration::from_secs(1));
-/// assert_eq!(Tcp::new().oneshot(target).await?, Report::ALIVE);
+/// let report = Tcp::new().oneshot(target).await?;
+/// assert!(report.trace.spent(Phase::Connect).is_some());
 /// # Ok(())
 /// # }
 /// ```
@@ -79,18 +80,20 @@ impl Tcp {
 
 impl Service<Target> for Tcp {
     type Response = Report;
-    type Error = CheckError;
-    type Future = Pin<Box<dyn Future<Output = Result<Report, CheckError>> + Send>>;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Report, Failure>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CheckError>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, target: Target) -> Self::Future {
         let checker = *self;
         Box::pin(async move {
-            checker.connect(target.address, deadline_after(target.timeout)).await?;
-            Ok(Report::ALIVE)
+            let mut attempt = Attempt::begin(target);
+            let connecting = checker.connect(target.address, attempt.deadline());
+            let result = attempt.step(Phase::Connect, connecting).await;
+            attempt.finish(result.map(drop))
         })
     }
 }

@@ -121,7 +121,7 @@ impl World {
 
     pub(crate) fn finish(&mut self, run: Run, result: Result<Report, CheckError>) {
         self.going.remove(&run.check());
-        self.monitor.handle_result(self.now, run, result);
+        self.monitor.handle_result(self.now, run, result.map_err(Into::into));
         self.drain();
     }
 }

@@ -1,0 +1,92 @@
+//! One run of a checker: its deadline, and the trace that it leaves.
+
+use std::io;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::deadline_after;
+use crate::{CheckError, Failure, Phase, Report, Target, Trace};
+
+/// A run that is going. Every wait of a checker goes through [`step`](Self::step), so that none is
+/// longer than the run may take and each is accounted for.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    deadline: Instant,
+    /// The end of the last step.
+    at: Instant,
+    pub(super) trace: Trace,
+}
+
+impl Attempt {
+    /// A run that begins now.
+    pub(super) fn begin(target: Target) -> Self {
+        Self { deadline: deadline_after(target.timeout), at: clock(), trace: Trace::EMPTY }
+    }
+
+    /// When the run must be over.
+    pub(super) const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Waits for `step` until the deadline. The time since the step before is what `phase` took.
+    pub(super) async fn step<T, E>(
+        &mut self,
+        phase: Phase,
+        step: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, CheckError>
+    where
+        E: IntoCause,
+    {
+        let result = timeout_at(self.deadline, step).await;
+        self.passed(phase);
+        match result {
+            Ok(result) => result.map_err(|error| error.into_cause(phase)),
+            Err(_) => Err(CheckError::Timeout { phase }),
+        }
+    }
+
+    /// Accounts the time since the step before to `phase`.
+    pub(super) fn passed(&mut self, phase: Phase) {
+        let now = clock();
+        self.trace.spend(phase, now - self.at);
+        self.at = now;
+    }
+
+    /// The end of the run.
+    pub(super) fn finish(self, result: Result<(), CheckError>) -> Result<Report, Failure> {
+        match result {
+            Ok(()) => Ok(Report { trace: self.trace, ..Report::ALIVE }),
+            Err(error) => Err(Failure::new(error, self.trace)),
+        }
+    }
+}
+
+/// What can go wrong in a step.
+pub(super) trait IntoCause {
+    /// The cause of a failure in `phase`.
+    fn into_cause(self, phase: Phase) -> CheckError;
+}
+
+impl IntoCause for io::Error {
+    /// What TLS makes fail comes as an I/O error that wraps the cause.
+    fn into_cause(self, phase: Phase) -> CheckError {
+        #[cfg(feature = "tls")]
+        match super::tls::cause(self) {
+            Ok(cause) => cause,
+            Err(other) => CheckError::from_io(phase, other),
+        }
+        #[cfg(not(feature = "tls"))]
+        CheckError::from_io(phase, self)
+    }
+}
+
+impl IntoCause for CheckError {
+    fn into_cause(self, _: Phase) -> CheckError {
+        self
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a checker is a driver of its own")]
+fn clock() -> Instant {
+    Instant::now()
+}

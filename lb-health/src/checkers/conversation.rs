@@ -1,0 +1,146 @@
+//! Requests and answers over a stream, as SMTP, Redis, MySQL and their like have them.
+
+#[cfg(feature = "tls")]
+use std::mem;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::Tcp;
+use super::attempt::Attempt;
+use super::stream::Stream;
+use crate::{CheckError, Failure, Phase, Report, Target};
+
+/// A talk with a target that has one deadline and bounded answers, and keeps the evidence.
+///
+/// The connection is reset when this is dropped; a protocol whose servers hold that against a
+/// client says its farewell and calls [`close`](Self::close).
+#[derive(Debug)]
+pub(super) struct Conversation {
+    attempt: Attempt,
+    stream: Stream,
+    /// What was received and not yet used.
+    buffer: Vec<u8>,
+}
+
+impl Conversation {
+    /// The most bytes of one answer: more than any healthy server says to a check.
+    pub(super) const LIMIT: usize = 64 * 1024;
+
+    /// Connects, has the talk, and tells how it went.
+    pub(super) async fn hold<F>(connector: Tcp, target: Target, talk: F) -> Result<Report, Failure>
+    where
+        F: AsyncFnOnce(&mut Self) -> Result<(), CheckError>,
+    {
+        let mut attempt = Attempt::begin(target);
+        let connecting = connector.connect(target.address, attempt.deadline());
+        let stream = match attempt.step(Phase::Connect, connecting).await {
+            Ok(stream) => Stream::Plain(stream),
+            Err(error) => return attempt.finish(Err(error)),
+        };
+        let mut conversation = Self { attempt, stream, buffer: Vec::new() };
+        let result = talk(&mut conversation).await;
+        conversation.attempt.finish(result)
+    }
+
+    /// What the run is known by.
+    pub(super) fn attempt(&mut self) -> &mut Attempt {
+        &mut self.attempt
+    }
+
+    /// Goes on over TLS: at once, or after the protocol's STARTTLS.
+    ///
+    /// What the target sent in clear after that would be taken for its secured words, so there must
+    /// be nothing (the attack of CVE-2011-0411).
+    #[cfg(feature = "tls")]
+    pub(super) async fn encrypt(
+        &mut self,
+        tls: &super::Tls,
+        target: Target,
+    ) -> Result<(), CheckError> {
+        if !self.buffer.is_empty() {
+            return Err(CheckError::protocol("the server went on in clear after STARTTLS"));
+        }
+        if let Stream::Plain(plain) = mem::replace(&mut self.stream, Stream::Gone) {
+            let secured = tls.handshake(&mut self.attempt, plain, target).await?;
+            self.stream = Stream::Tls(Box::new(secured));
+        }
+        Ok(())
+    }
+
+    /// Sends all of `bytes`.
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), CheckError> {
+        let Self { attempt, stream, .. } = self;
+        let sending = async {
+            stream.write_all(bytes).await?;
+            stream.flush().await
+        };
+        attempt.step(Phase::Write, sending).await
+    }
+
+    /// Waits for more to be received; answers all that is not used yet.
+    ///
+    /// # Errors
+    /// [`CheckError::Closed`] at the end of the stream; [`CheckError::Protocol`] above
+    /// [`Self::LIMIT`].
+    pub(super) async fn receive(&mut self) -> Result<&[u8], CheckError> {
+        if self.buffer.len() >= Self::LIMIT {
+            let text = format!("the answer is longer than {} bytes", Self::LIMIT);
+            return Err(CheckError::protocol(text));
+        }
+        let Self { attempt, stream, buffer } = self;
+        let first = buffer.is_empty();
+        let mut chunk = [0; 4096];
+        let count = attempt.step(Phase::Response, stream.read(&mut chunk)).await?;
+        if count == 0 {
+            return Err(CheckError::Closed);
+        }
+        if first {
+            attempt.trace.evidence_mut().received(&chunk[..count]);
+        }
+        buffer.extend_from_slice(&chunk[..count]);
+        Ok(buffer)
+    }
+
+    /// What was received and not used yet.
+    pub(super) fn received(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Takes the next `count` bytes.
+    pub(super) async fn exactly(&mut self, count: usize) -> Result<Vec<u8>, CheckError> {
+        while self.buffer.len() < count {
+            self.receive().await?;
+        }
+        Ok(self.take(count))
+    }
+
+    /// Takes the next line, without its end.
+    pub(super) async fn line(&mut self) -> Result<Vec<u8>, CheckError> {
+        let mut searched = 0;
+        loop {
+            if let Some(end) = self.buffer[searched..].iter().position(|&byte| byte == b'\n') {
+                let mut line = self.take(searched + end + 1);
+                line.pop();
+                line.pop_if(|byte| *byte == b'\r');
+                return Ok(line);
+            }
+            searched = self.buffer.len();
+            self.receive().await?;
+        }
+    }
+
+    /// Takes the next `count` bytes of what was received; all of it if that is less.
+    pub(super) fn take(&mut self, count: usize) -> Vec<u8> {
+        self.buffer.drain(..count.min(self.buffer.len())).collect()
+    }
+
+    /// Ends the connection in order, after a farewell that the protocol may have.
+    ///
+    /// Nothing is read after it and no answer is awaited: who checks need not be thanked.
+    pub(super) async fn close(&mut self, farewell: &[u8]) {
+        // What was learned stands, whether the target hears this or not.
+        let _ = self.send(farewell).await;
+        self.stream.linger();
+        let _ = self.attempt.step(Phase::Write, self.stream.shutdown()).await;
+    }
+}

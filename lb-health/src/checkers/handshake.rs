@@ -1,0 +1,63 @@
+//! Passes when a TLS session can be made.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tower_service::Service;
+
+use super::conversation::Conversation;
+use super::{Tcp, Tls};
+use crate::{Failure, Report, Target};
+
+/// Passes when a TLS session can be made with a server whose certificate is [in order](Tls); sends
+/// nothing in it. HAProxy's `check-ssl` on a plain `tcp` check.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use lb_health::{Target, checkers::{Handshake, Tls}};
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let checker = Handshake::new(Tls::new()?.with_name("www.example.org")?);
+/// let report = checker.oneshot(Target::new("192.0.2.1:443".parse()?, Duration::from_secs(1))).await?;
+/// let certificate = report.trace.evidence().certificate.clone().ok_or("nothing was presented")?;
+/// println!("{} until {:?}", certificate.subject, certificate.expires);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Handshake {
+    connector: Tcp,
+    tls: Tls,
+}
+
+impl Handshake {
+    /// A checker that talks TLS like this.
+    pub const fn new(tls: Tls) -> Self {
+        Self { connector: Tcp::new(), tls }
+    }
+
+    /// This checker, connecting by `connector`.
+    #[must_use]
+    pub fn with_connector(self, connector: Tcp) -> Self {
+        Self { connector, ..self }
+    }
+}
+
+impl Service<Target> for Handshake {
+    type Response = Report;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Report, Failure>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, target: Target) -> Self::Future {
+        let Self { connector, tls } = self.clone();
+        Box::pin(Conversation::hold(connector, target, async move |talk| {
+            talk.encrypt(&tls, target).await
+        }))
+    }
+}
