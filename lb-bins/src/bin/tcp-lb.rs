@@ -66,6 +66,7 @@ fn main() -> ExitCode {
                 config.warnings.iter().for_each(say);
             }
             if arguments.check {
+                Control::rehearse(&config).map_err(explain)?;
                 return write!(stdout(), "{config}").map_err(explain);
             }
             let _log = telemetry::start(arguments.log_format);

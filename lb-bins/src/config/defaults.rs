@@ -4,8 +4,9 @@
 //! address; `fast_interval` is the smaller of `interval` and [`FAST_INTERVAL`]; `down_interval` is
 //! `interval`; a backend without `check` has the checks of its virtual server, and without any it
 //! is unchecked, that is, always up. A backend with `u_threshold` alone has room again below three
-//! quarters of it. `admin`, `sorry_server`, `persistence`, `queue`, `slow_start`, `bounded`, zones,
-//! limits and the hooks are off.
+//! quarters of it. The name that TLS asks for is that in `host`. `admin`, `notify_fifo`, `smtp`,
+//! `sorry_server`, `persistence`, `passive`, `queue`, `slow_start`, `bounded`, zones, limits and the
+//! hooks are off.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,7 +15,8 @@ use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
 use lb_vrrp::{ChecksumPolicy, Interval, Migration, Priority, Start, Version};
 
-use super::model::{HashKey, Initial, SorryMode, StatusRange};
+use super::model::check::{HttpVersion, Initial, Record, StatusRange};
+use super::model::{HashKey, OnFailure, SorryMode};
 
 /// `scheduler`: weighted least connections, as in keepalived and IPVS.
 pub const SCHEDULER: Algorithm = Algorithm::Wlc;
@@ -121,3 +123,54 @@ pub const SCRIPT_INITIAL: Initial = Initial::Up;
 pub const PROCESS_QUORUM: u32 = 1;
 /// `delay` of a process: none.
 pub const PROCESS_DELAY: Duration = Duration::ZERO;
+/// `check.verify`: certificates are looked at.
+pub const VERIFY: bool = true;
+/// `check.method` of an HTTP check.
+pub const HTTP_METHOD: &str = "GET";
+/// `check.version` of an HTTP check.
+pub const HTTP_VERSION: HttpVersion = HttpVersion::Http11;
+/// `check.keep_alive` of an HTTP check: a connection of its own for each run, as clients would.
+pub const KEEP_ALIVE: bool = false;
+/// `check.body_not` of an HTTP check: what is given must be there.
+pub const BODY_NOT: bool = false;
+/// `check.helo` of an SMTP check: there is no better name that is true of every host; HAProxy and
+/// most libraries say the same.
+pub const SMTP_HELO: &str = "localhost";
+/// `check.name` of a DNS check: the root, as in keepalived.
+pub const DNS_NAME: &str = ".";
+/// `check.record` of a DNS check, as in keepalived.
+pub const DNS_RECORD: Record = Record::Soa;
+/// `check.require_reply` of a UDP check: silence proves nothing.
+pub const REQUIRE_REPLY: bool = true;
+/// `check.min_reply` of a UDP check.
+pub const MIN_REPLY: u16 = 0;
+/// `check.max_reply` of a UDP check: the most that a datagram carries.
+pub const MAX_REPLY: u16 = 65_507;
+/// `check.size` of a ping, as `ping` has it.
+pub const PING_SIZE: u16 = 56;
+/// `check.writable` of a check of a database.
+pub const WRITABLE: bool = false;
+/// `check.filter` of an LDAP check: any entry.
+pub const LDAP_FILTER: &str = "(objectClass=*)";
+/// `check.weight` of a file check: the number is no weight, as in keepalived.
+pub const FILE_WEIGHT: i32 = 0;
+/// `check.reverse` of a file check.
+pub const REVERSE: bool = false;
+
+/// `on_failure` of a backend.
+pub const ON_FAILURE: OnFailure = OnFailure::Remove;
+
+/// `passive.consecutive`; this and what follows as in Envoy.
+pub const CONSECUTIVE: u32 = 5;
+/// `passive.failure_percent`.
+pub const FAILURE_PERCENT: u8 = 85;
+/// `passive.minimum`.
+pub const MINIMUM: u32 = 50;
+/// `passive.interval`.
+pub const PASSIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// `passive.eject`.
+pub const EJECT: Duration = Duration::from_secs(30);
+/// `passive.longest`, unless `eject` is longer.
+pub const LONGEST_EJECTION: Duration = Duration::from_secs(300);
+/// `passive.max_ejected`.
+pub const MAX_EJECTED: u8 = 10;

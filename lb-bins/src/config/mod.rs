@@ -49,10 +49,11 @@ mod words;
 use std::path::Path;
 
 pub use self::mistakes::{ConfigErrors, Mistake, Severity};
+pub use self::model::check::{Check, CheckKind};
 pub use self::model::{
-    Authentication, Backend, Check, CheckKind, Command, Config, HashKey, HmacKey, Initial, Md5,
-    Notify, Persistence, Queue, Quorum, SorryMode, StatusRange, Track, VirtualServer, VrrpInstance,
-    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, is_keyed_by_destination,
+    Authentication, Backend, Command, Config, HashKey, HmacKey, Mail, Notify, OnFailure, Passive,
+    Persistence, Queue, Quorum, SorryMode, Track, VirtualServer, VrrpInstance, VrrpScript,
+    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check, is_keyed_by_destination,
 };
 pub use self::source::Source;
 

@@ -4,9 +4,10 @@ use lb_core::virtual_server::DrainingClients;
 use lb_vrrp::linux::Scope;
 use lb_vrrp::{ChecksumPolicy, Migration, Start};
 
-use super::draft::CheckType;
+use super::draft::check::CheckType;
 use super::draft::vrrp::AuthenticationType;
-use super::model::{HashKey, Initial, SorryMode};
+use super::model::check::{HttpVersion, Initial, Record, Role};
+use super::model::{HashKey, OnFailure, SorryMode};
 
 /// A type whose values are written as words.
 pub(super) trait Word: Copy + PartialEq + 'static {
@@ -26,8 +27,25 @@ pub(super) trait Word: Copy + PartialEq + 'static {
 }
 
 impl Word for CheckType {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("tcp", Self::Tcp), ("http", Self::Http), ("script", Self::Script)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("tcp", Self::Tcp),
+        ("http", Self::Http),
+        ("https", Self::Https),
+        ("script", Self::Script),
+        ("agent", Self::Agent),
+        ("dns", Self::Dns),
+        ("file", Self::File),
+        ("grpc", Self::Grpc),
+        ("ldap", Self::Ldap),
+        ("mysql", Self::Mysql),
+        ("ping", Self::Ping),
+        ("postgres", Self::Postgres),
+        ("redis", Self::Redis),
+        ("smtp", Self::Smtp),
+        ("tls", Self::Tls),
+        ("udp", Self::Udp),
+        ("worker", Self::Worker),
+    ];
 }
 
 impl Word for DrainingClients {
@@ -39,8 +57,39 @@ impl Word for HashKey {
         &[("source", Self::Source), ("source-port", Self::SourcePort)];
 }
 
+impl Word for HttpVersion {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("1.0", Self::Http10), ("1.1", Self::Http11), ("2", Self::Http2)];
+}
+
 impl Word for Initial {
     const WORDS: &'static [(&'static str, Self)] = &[("down", Self::Down), ("up", Self::Up)];
+}
+
+impl Word for OnFailure {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("remove", Self::Remove), ("weight-0", Self::WeightZero)];
+}
+
+impl Word for Record {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("A", Self::A),
+        ("AAAA", Self::Aaaa),
+        ("CNAME", Self::Cname),
+        ("DNSKEY", Self::Dnskey),
+        ("MX", Self::Mx),
+        ("NS", Self::Ns),
+        ("PTR", Self::Ptr),
+        ("RRSIG", Self::Rrsig),
+        ("SOA", Self::Soa),
+        ("SRV", Self::Srv),
+        ("TXT", Self::Txt),
+    ];
+}
+
+impl Word for Role {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("master", Self::Master), ("replica", Self::Replica)];
 }
 
 impl Word for SorryMode {

@@ -7,6 +7,7 @@
 //! ```
 
 mod administration;
+mod checkers;
 mod checks;
 mod command;
 mod plan;
@@ -28,7 +29,8 @@ use tokio::time::sleep_until;
 use tracing::{info, warn};
 
 pub use administration::Serve;
-pub use checks::{CheckConfigError, ServerKey};
+pub use checkers::CheckConfigError;
+pub use checks::ServerKey;
 pub use command::{Handle, Order, Refusal};
 pub use plan::PlanError;
 pub use reload::ReloadError;

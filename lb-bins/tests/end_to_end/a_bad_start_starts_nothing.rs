@@ -153,6 +153,22 @@ fn check_listens_nowhere_and_refuses_what_a_start_would_refuse() {
 }
 
 #[test]
+fn what_no_checker_can_do_yet_is_refused_by_name() {
+    let (folder, web) = (Folder::new(), Port::free());
+    let list = r#"backend = [{ address = "127.0.0.1:9" }]"#;
+    let check = r#"check = { type = "smtp" }"#;
+    let path = folder.write("smtp.toml", &server("web", &web, &[check, list]));
+    for more in [&[][..], &["--check"]] {
+        let output = arguments(&[&["--config", path.to_str().unwrap()], more].concat());
+        assert_eq!(output.status.code(), Some(2), "{more:?}");
+        assert!(output.stdout.is_empty());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(r#"type = "smtp" is not in this build"#), "{said}");
+        assert!(said.contains("backend 127.0.0.1:9"), "{said}");
+    }
+}
+
+#[test]
 fn warnings_are_said_and_stop_nothing() {
     let (web, only) = (Port::free(), Backend::greeter());
     // A sorry server that nothing ever calls for.

@@ -4,6 +4,7 @@
 //! values (bounds, uniqueness, what must be there) is said by [`validate`](crate::config::validate), so
 //! that every front end has the same rules.
 
+pub(in crate::config) mod check;
 pub(in crate::config) mod vrrp;
 
 use std::net::SocketAddr;
@@ -11,7 +12,8 @@ use std::time::Duration;
 
 use lb_core::virtual_server::DrainingClients;
 
-use crate::config::model::{HashKey, Initial, SorryMode};
+use self::check::Check;
+use crate::config::model::{HashKey, OnFailure, SorryMode};
 use crate::config::source::{Span, Spanned};
 
 /// A value that may be missing.
@@ -51,6 +53,11 @@ impl<T> Field<T> {
         self.given().map_or(default, |spanned| spanned.value)
     }
 
+    /// Whether nothing was written.
+    pub(in crate::config) const fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
     /// Whether something was written that has been reported as a mistake.
     pub(in crate::config) const fn is_refused(&self) -> bool {
         matches!(self, Self::Refused)
@@ -79,6 +86,7 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) admin: Field<SocketAddr>,
     pub(in crate::config) admin_allow_remote: Field<bool>,
     pub(in crate::config) notify_fifo: Field<String>,
+    pub(in crate::config) smtp: Field<Mail>,
     pub(in crate::config) virtual_servers: Field<List<VirtualServer>>,
     pub(in crate::config) vrrp_instances: Field<List<vrrp::VrrpInstance>>,
     pub(in crate::config) vrrp_sync_groups: Field<List<vrrp::VrrpSyncGroup>>,
@@ -87,7 +95,15 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) vrrp_track_processes: Field<List<vrrp::VrrpTrackProcess>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
+pub(in crate::config) struct Mail {
+    pub(in crate::config) server: Field<SocketAddr>,
+    pub(in crate::config) from: Field<String>,
+    pub(in crate::config) to: Field<List<String>>,
+    pub(in crate::config) helo: Field<String>,
+}
+
+#[derive(Debug, Default)]
 pub(in crate::config) struct VirtualServer {
     pub(in crate::config) name: Field<String>,
     pub(in crate::config) listen: Field<SocketAddr>,
@@ -107,6 +123,10 @@ pub(in crate::config) struct VirtualServer {
     pub(in crate::config) draining_clients: Field<DrainingClients>,
     pub(in crate::config) on_quorum_up: Field<List<String>>,
     pub(in crate::config) on_quorum_down: Field<List<String>>,
+    pub(in crate::config) on_failure: Field<OnFailure>,
+    pub(in crate::config) on_up: Field<List<String>>,
+    pub(in crate::config) on_down: Field<List<String>>,
+    pub(in crate::config) passive: Field<Passive>,
     pub(in crate::config) connect_timeout: Field<Duration>,
     pub(in crate::config) drain_timeout: Field<Duration>,
     pub(in crate::config) retries: Field<i64>,
@@ -118,7 +138,18 @@ pub(in crate::config) struct VirtualServer {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::config) struct Hundredths(pub(in crate::config) i64);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
+pub(in crate::config) struct Passive {
+    pub(in crate::config) consecutive: Field<i64>,
+    pub(in crate::config) failure_percent: Field<i64>,
+    pub(in crate::config) minimum: Field<i64>,
+    pub(in crate::config) interval: Field<Duration>,
+    pub(in crate::config) eject: Field<Duration>,
+    pub(in crate::config) longest: Field<Duration>,
+    pub(in crate::config) max_ejected: Field<i64>,
+}
+
+#[derive(Debug, Default)]
 pub(in crate::config) struct Queue {
     pub(in crate::config) length: Field<i64>,
     pub(in crate::config) timeout: Field<Duration>,
@@ -136,7 +167,7 @@ pub(in crate::config) enum Threshold {
     Weight(i64),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::config) struct Persistence {
     pub(in crate::config) timeout: Field<Duration>,
     pub(in crate::config) granularity: Field<i64>,
@@ -144,7 +175,7 @@ pub(in crate::config) struct Persistence {
     pub(in crate::config) min_age: Field<Duration>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::config) struct Backend {
     pub(in crate::config) address: Field<SocketAddr>,
     pub(in crate::config) weight: Field<i64>,
@@ -153,6 +184,9 @@ pub(in crate::config) struct Backend {
     pub(in crate::config) max_connections: Field<i64>,
     pub(in crate::config) u_threshold: Field<i64>,
     pub(in crate::config) l_threshold: Field<i64>,
+    pub(in crate::config) on_failure: Field<OnFailure>,
+    pub(in crate::config) on_up: Field<List<String>>,
+    pub(in crate::config) on_down: Field<List<String>>,
     pub(in crate::config) checks: Field<Checks>,
 }
 
@@ -160,40 +194,4 @@ pub(in crate::config) struct Backend {
 pub(in crate::config) enum Checks {
     Listed(List<Check>),
     Unchecked,
-}
-
-#[derive(Debug)]
-pub(in crate::config) struct Check {
-    pub(in crate::config) kind: Field<CheckType>,
-    pub(in crate::config) port: Field<i64>,
-    pub(in crate::config) interval: Field<Duration>,
-    pub(in crate::config) timeout: Field<Duration>,
-    pub(in crate::config) rise: Field<i64>,
-    pub(in crate::config) fall: Field<i64>,
-    pub(in crate::config) fast_interval: Field<Duration>,
-    pub(in crate::config) down_interval: Field<Duration>,
-    pub(in crate::config) jitter: Field<i64>,
-    pub(in crate::config) initial: Field<Initial>,
-    pub(in crate::config) path: Field<String>,
-    pub(in crate::config) host: Field<String>,
-    pub(in crate::config) status: Field<List<Status>>,
-    pub(in crate::config) md5: Field<String>,
-    pub(in crate::config) command: Field<List<String>>,
-    pub(in crate::config) dynamic_weight: Field<bool>,
-}
-
-/// The kinds of check by name.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(in crate::config) enum CheckType {
-    Http,
-    Script,
-    #[default]
-    Tcp,
-}
-
-/// A range of status codes of which nothing is known yet.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::config) struct Status {
-    pub(in crate::config) first: i64,
-    pub(in crate::config) last: i64,
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use lb_vrrp::linux::Scope;
 use lb_vrrp::{ChecksumPolicy, Migration, Start};
 
-use super::{Field, Initial, List};
+use super::{Field, List};
+use crate::config::model::check::Initial;
 
 /// A `vrrp_instance`.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! The typed configuration: plain data, already validated, with every default filled in.
 
+pub mod check;
 mod vrrp;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -10,14 +10,13 @@ use std::time::Duration;
 
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
-pub use lb_health::Md5;
 
-use crate::config::mistakes::Mistake;
-
+use self::check::Check;
 pub use self::vrrp::{
     Authentication, HmacKey, Notify, Track, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
     VrrpTrackProcess,
 };
+use super::mistakes::Mistake;
 
 /// Everything that a configuration file says.
 ///
@@ -29,8 +28,11 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// Whether [`admin`](Self::admin) may be an address that other hosts reach; default: no.
     pub admin_allow_remote: bool,
-    /// The named pipe that gets a line for every change of a virtual router; default: none.
+    /// A named pipe that gets a line for every change of a state, as keepalived's `notify_fifo`: an
+    /// absolute path; default: none.
     pub notify_fifo: Option<PathBuf>,
+    /// How mail about changes is sent; default: not at all.
+    pub smtp: Option<Mail>,
     /// The virtual servers in the order of the file; without virtual routers at least one.
     pub virtual_servers: Vec<VirtualServer>,
     /// The virtual routers in the order of the file; without virtual servers at least one.
@@ -54,6 +56,7 @@ impl PartialEq for Config {
             admin,
             admin_allow_remote,
             notify_fifo,
+            smtp,
             virtual_servers,
             vrrp_instances,
             vrrp_sync_groups,
@@ -65,6 +68,7 @@ impl PartialEq for Config {
         *admin == other.admin
             && *admin_allow_remote == other.admin_allow_remote
             && *notify_fifo == other.notify_fifo
+            && *smtp == other.smtp
             && *virtual_servers == other.virtual_servers
             && *vrrp_instances == other.vrrp_instances
             && *vrrp_sync_groups == other.vrrp_sync_groups
@@ -72,6 +76,19 @@ impl PartialEq for Config {
             && *vrrp_track_files == other.vrrp_track_files
             && *vrrp_track_processes == other.vrrp_track_processes
     }
+}
+
+/// Where mail about changes goes, and through which server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mail {
+    /// The mail server.
+    pub server: SocketAddr,
+    /// Who it is from: one address.
+    pub from: String,
+    /// Whom it is for: at least one address.
+    pub to: Vec<String>,
+    /// How we call ourselves; default: the name of this host.
+    pub helo: Option<String>,
 }
 
 /// An address that clients connect to, and the backends behind it.
@@ -116,6 +133,9 @@ pub struct VirtualServer {
     pub on_quorum_up: Option<Command>,
     /// What runs when the quorum is lost; default: nothing.
     pub on_quorum_down: Option<Command>,
+    /// When backends are ejected for what clients see of them; default: never. Without it, a backend
+    /// that refuses connections fails as if a check had failed.
+    pub passive: Option<Passive>,
     /// How long a connection to a backend may take to open; above zero, default: 5 s.
     pub connect_timeout: Duration,
     /// How long the flows of a removed or drained backend may go on; default: 30 s.
@@ -185,6 +205,27 @@ pub enum Quorum {
     },
 }
 
+/// When a backend is ejected for what clients see of it, and for how long: Envoy's outlier
+/// detection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Passive {
+    /// So many failures in a row eject; 0: never, default: 5.
+    pub consecutive: u32,
+    /// Such a share of failures, in percent, within an interval ejects; 0: never, default: 85.
+    pub failure_percent: u8,
+    /// How many flows a backend must have had in the interval for its share to count; at least 1,
+    /// default: 50.
+    pub minimum: u32,
+    /// How often shares are looked at; above zero, default: 10 s.
+    pub interval: Duration,
+    /// How long a backend is out, times how often it was ejected; above zero, default: 30 s.
+    pub eject: Duration,
+    /// The longest that it is out; at least `eject`, default: 300 s or `eject`.
+    pub longest: Duration,
+    /// How many percent of the backends may be out at once (but always one); 1 to 100, default: 10.
+    pub max_ejected: u8,
+}
+
 /// When the sorry server takes over from the backends.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
@@ -238,95 +279,26 @@ pub struct Backend {
     pub u_threshold: Option<NonZeroU32>,
     /// At most `u_threshold`, which is there; default: three quarters of it.
     pub l_threshold: Option<NonZeroU32>,
+    /// What becomes of it when its checks fail; default: [`OnFailure::Remove`].
+    pub on_failure: OnFailure,
+    /// What runs when it comes up; default: nothing.
+    pub on_up: Option<Command>,
+    /// What runs when it goes down; default: nothing.
+    pub on_down: Option<Command>,
     /// What decides whether it is alive: all must pass. Empty: always alive.
     ///
     /// Its own checks, or else those of the virtual server.
     pub checks: Vec<Check>,
 }
 
-/// How a backend is examined, and what it takes to change the verdict.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Check {
-    /// What is done.
-    pub kind: CheckKind,
-    /// The port to check; default: that of the backend.
-    pub port: Option<u16>,
-    /// From the start of one run to the start of the next; above zero, default: 2 s.
-    pub interval: Duration,
-    /// How long a whole run may take; above zero, default: 1 s.
-    pub timeout: Duration,
-    /// How many runs in a row must pass to come up; at least 1, default: 2.
-    pub rise: u32,
-    /// How many runs in a row must fail to go down; at least 1, default: 3.
-    pub fall: u32,
-    /// The interval while a change of the verdict has begun; above zero, default: the smaller of
-    /// `interval` and 500 ms.
-    pub fast_interval: Duration,
-    /// The interval while down; above zero, default: `interval`.
-    pub down_interval: Duration,
-    /// By how much intervals vary at random, in percent: at most 50, default: 10.
-    pub jitter: u8,
-    /// What holds before the first verdict; default: down.
-    pub initial: Initial,
-}
-
-/// What a check does.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum CheckKind {
-    /// Opens a connection and closes it.
-    Tcp,
-    /// Asks for a page.
-    Http {
-        /// What is asked for; starts with `/`, default: `/`.
-        path: String,
-        /// The `Host` header; default: the address of the backend.
-        host: Option<String>,
-        /// The status codes that pass: at least one range, default: 200 to 299.
-        status: Vec<StatusRange>,
-        /// The MD5 digest that the body must have; default: any body passes.
-        md5: Option<Md5>,
-    },
-    /// Runs a program: exit code 0 passes.
-    Script {
-        /// What is run.
-        command: Command,
-        /// Whether exit codes from 2 to 255 pass too and set the weight to the code less two, as
-        /// keepalived's `misc_dynamic`; default: no.
-        dynamic_weight: bool,
-    },
-}
-
-/// What a backend counts as before its first verdict.
+/// What becomes of a backend whose checks fail.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Initial {
-    /// It receives no flow until its checks have passed.
+pub enum OnFailure {
+    /// It is taken out.
     #[default]
-    Down,
-    /// It receives flows at once.
-    Up,
-}
-
-/// HTTP status codes from `first` to `last`, both included and within 100 to 599.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct StatusRange {
-    /// The lowest code.
-    pub first: u16,
-    /// The highest code; not below `first`.
-    pub last: u16,
-}
-
-impl StatusRange {
-    /// Whether `code` is in the range.
-    pub fn contains(self, code: u16) -> bool {
-        (self.first..=self.last).contains(&code)
-    }
-}
-
-impl fmt::Display for StatusRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { first, last } = self;
-        if first == last { write!(f, "{first}") } else { write!(f, "{first}-{last}") }
-    }
+    Remove,
+    /// It is drained, so that those who are persisted there stay: keepalived's
+    /// `inhibit_on_failure`.
+    WeightZero,
 }

@@ -11,7 +11,8 @@ use lb_vrrp::{
     Reach, Start, Version, Vrid,
 };
 
-use super::{Command, Initial};
+use super::Command;
+use super::check::Initial;
 
 /// A virtual router: addresses that one of several hosts has.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,26 +1,30 @@
 //! Prints a configuration as TOML with every default spelled out. Reading it gives it back.
 
+mod check;
 mod vrrp;
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::path::Path;
 
+use self::check::print_checks;
 use crate::config::defaults;
 use crate::config::duration::format as duration;
+use crate::config::model::check::Check;
 use crate::config::model::{
-    Backend, Check, CheckKind, Command, Config, Persistence, Queue, Quorum, StatusRange,
-    VirtualServer, hashes_the_source,
+    Backend, Command, Config, Mail, Passive, Persistence, Queue, Quorum, VirtualServer,
+    hashes_the_source,
 };
 use crate::config::words::Word;
 
 /// The effective configuration as TOML. What is off is a comment.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { admin, admin_allow_remote, notify_fifo, virtual_servers, .. } = self;
+        let Self { admin, admin_allow_remote, notify_fifo, smtp, virtual_servers, .. } = self;
         optional(f, "admin", admin.map(|address| text(&address.to_string())))?;
         writeln!(f, "admin_allow_remote = {admin_allow_remote}")?;
-        let fifo = notify_fifo.as_ref().map(|path| text(&path.display().to_string()));
-        optional(f, "notify_fifo", fifo)?;
+        optional(f, "notify_fifo", notify_fifo.as_deref().map(path))?;
+        optional(f, "smtp", smtp.as_ref().map(mail))?;
         virtual_servers.iter().try_for_each(|server| virtual_server(f, server))?;
         vrrp::virtual_routers(f, self)
     }
@@ -45,6 +49,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
         draining_clients,
         on_quorum_up,
         on_quorum_down,
+        passive,
         connect_timeout,
         drain_timeout,
         retries,
@@ -74,6 +79,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
     writeln!(f, "draining_clients = {}", text(draining_clients.word()))?;
     optional(f, "on_quorum_up", on_quorum_up.as_ref().map(command))?;
     optional(f, "on_quorum_down", on_quorum_down.as_ref().map(command))?;
+    optional(f, "passive", passive.map(inline_passive))?;
     writeln!(f, "connect_timeout = {}", text(&duration(*connect_timeout)))?;
     writeln!(f, "drain_timeout = {}", text(&duration(*drain_timeout)))?;
     writeln!(f, "retries = {retries}")?;
@@ -98,6 +104,9 @@ fn backend(f: &mut fmt::Formatter<'_>, backend: &Backend, shares_checks: bool) -
         max_connections,
         u_threshold,
         l_threshold,
+        on_failure,
+        on_up,
+        on_down,
         checks,
     } = backend;
     writeln!(f, "\n[[virtual_server.backend]]")?;
@@ -109,6 +118,9 @@ fn backend(f: &mut fmt::Formatter<'_>, backend: &Backend, shares_checks: bool) -
     optional(f, "max_connections", limit(max_connections))?;
     optional(f, "u_threshold", limit(u_threshold))?;
     optional(f, "l_threshold", limit(l_threshold))?;
+    writeln!(f, "on_failure = {}", text(on_failure.word()))?;
+    optional(f, "on_up", on_up.as_ref().map(command))?;
+    optional(f, "on_down", on_down.as_ref().map(command))?;
     if shares_checks { Ok(()) } else { print_checks(f, "virtual_server.backend", checks) }
 }
 
@@ -152,61 +164,29 @@ fn inline_persistence(persistence: Persistence) -> String {
     )
 }
 
+fn inline_passive(passive: Passive) -> String {
+    let Passive { consecutive, failure_percent, minimum, interval, eject, longest, max_ejected } =
+        passive;
+    let [interval, eject, longest] = [interval, eject, longest].map(|time| text(&duration(time)));
+    format!(
+        "{{ consecutive = {consecutive}, failure_percent = {failure_percent}, \
+         minimum = {minimum}, interval = {interval}, eject = {eject}, longest = {longest}, \
+         max_ejected = {max_ejected} }}"
+    )
+}
+
+fn mail(Mail { server, from, to, helo }: &Mail) -> String {
+    let server = text(&server.to_string());
+    let helo = helo.as_deref().map(|helo| format!(", helo = {}", text(helo)));
+    let (from, to, helo) = (text(from), array(to.iter()), helo.unwrap_or_default());
+    format!("{{ server = {server}, from = {from}, to = {to}{helo} }}")
+}
+
 /// The checks that every backend has.
 fn shared_checks(backends: &[Backend]) -> Option<&[Check]> {
     let (first, others) = backends.split_first()?;
     let alike = others.iter().all(|backend| backend.checks == first.checks);
     alike.then_some(first.checks.as_slice())
-}
-
-fn print_checks(f: &mut fmt::Formatter<'_>, parent: &str, checks: &[Check]) -> fmt::Result {
-    if checks.is_empty() {
-        writeln!(f, "check = \"none\" # always up")?;
-    }
-    for Check {
-        kind,
-        port,
-        interval,
-        timeout,
-        rise,
-        fall,
-        fast_interval,
-        down_interval,
-        jitter,
-        initial,
-    } in checks
-    {
-        writeln!(f, "\n[[{parent}.check]]")?;
-        print_kind(f, kind)?;
-        optional(f, "port", port.map(|port| port.to_string()))?;
-        writeln!(f, "interval = {}", text(&duration(*interval)))?;
-        writeln!(f, "timeout = {}", text(&duration(*timeout)))?;
-        writeln!(f, "rise = {rise}")?;
-        writeln!(f, "fall = {fall}")?;
-        writeln!(f, "fast_interval = {}", text(&duration(*fast_interval)))?;
-        writeln!(f, "down_interval = {}", text(&duration(*down_interval)))?;
-        writeln!(f, "jitter = {jitter}")?;
-        writeln!(f, "initial = {}", text(initial.word()))?;
-    }
-    Ok(())
-}
-
-fn print_kind(f: &mut fmt::Formatter<'_>, kind: &CheckKind) -> fmt::Result {
-    match kind {
-        CheckKind::Tcp => writeln!(f, "type = \"tcp\""),
-        CheckKind::Http { path, host, status, md5 } => {
-            writeln!(f, "type = \"http\"")?;
-            writeln!(f, "path = {}", text(path))?;
-            optional(f, "host", host.as_deref().map(text))?;
-            writeln!(f, "status = {}", array(status.iter().map(StatusRange::to_string)))?;
-            optional(f, "md5", md5.map(|md5| text(&md5.to_string())))
-        }
-        CheckKind::Script { command, dynamic_weight } => {
-            writeln!(f, "type = \"script\"")?;
-            writeln!(f, "command = {}", self::command(command))?;
-            writeln!(f, "dynamic_weight = {dynamic_weight}")
-        }
-    }
 }
 
 fn command(Command { program, arguments }: &Command) -> String {
@@ -224,6 +204,11 @@ fn optional(f: &mut fmt::Formatter<'_>, key: &str, value: Option<String>) -> fmt
 fn array(elements: impl Iterator<Item = impl AsRef<str>>) -> String {
     let elements: Vec<String> = elements.map(|element| text(element.as_ref())).collect();
     format!("[{}]", elements.join(", "))
+}
+
+/// A path; those that were read are UTF-8.
+fn path(path: &Path) -> String {
+    text(&path.to_string_lossy())
 }
 
 /// A basic string: on one line, whatever is in it.

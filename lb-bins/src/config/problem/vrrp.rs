@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use lb_vrrp::{Family, Interval, Version, Vrid};
 use thiserror::Error;
 
-use super::{Quoted, did_you_mean};
+use super::Quoted;
+use super::help::did_you_mean;
 
 /// One way of being wrong, with what is needed to explain it.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]

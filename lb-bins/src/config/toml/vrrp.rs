@@ -1,7 +1,5 @@
 //! Virtual routers in TOML.
 
-use std::net::IpAddr;
-
 use ::toml::de::DeValue;
 
 use super::reader::{Entry, Read, Table};
@@ -267,18 +265,6 @@ impl Read for VrrpTrackProcess {
         };
         table.finish();
         Some(process)
-    }
-}
-
-impl Read for IpAddr {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let text: String = entry.read(mistakes)?;
-        let address = text.parse().ok();
-        if address.is_none() {
-            let problem = VrrpProblem::NotAnIpAddress { key: entry.key, text };
-            mistakes.error(entry.span, Problem::Vrrp(problem));
-        }
-        address
     }
 }
 

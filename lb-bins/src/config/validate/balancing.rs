@@ -191,13 +191,18 @@ pub(super) fn warn_of_no_effect(
     match &draft.zone {
         Field::Given(Spanned { value: zone, span }) => {
             let near = |backend: &Backend| backend.zone.as_ref() == Some(zone);
-            if each(|backend| !backend.zone.is_refused()) && !backends.iter().any(near) {
+            if !zone.is_empty()
+                && each(|backend| !backend.zone.is_refused())
+                && !backends.iter().any(near)
+            {
                 mistakes.warning(*span, Problem::NobodyInZone { zone: zone.clone() });
             }
         }
         Field::Absent => {
-            let zones = drafts.iter().filter_map(|backend| backend.value.zone.span());
-            zones.for_each(|span| mistakes.warning(span, Problem::ZoneOfBackendAlone));
+            let zones = drafts.iter().filter_map(|backend| backend.value.zone.given());
+            for zone in zones.filter(|zone| !zone.value.is_empty()) {
+                mistakes.warning(zone.span, Problem::ZoneOfBackendAlone);
+            }
         }
         Field::Refused => {}
     }

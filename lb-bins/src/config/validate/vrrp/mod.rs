@@ -49,7 +49,6 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
     let vrrp_sync_groups = groups(draft, &config_of(drafts, &vrrp_instances), mistakes);
     described.warn_of_unused(mistakes);
     Config {
-        notify_fifo: absolute("notify_fifo", &draft.notify_fifo, mistakes),
         vrrp_instances,
         vrrp_sync_groups,
         vrrp_scripts: described.scripts,
