@@ -151,6 +151,12 @@ impl Mistakes {
         self.found.push(Found { span: Some(span), first: Some(first), severity, problem });
     }
 
+    /// Adds what is probably not meant, as `first` has said it already.
+    pub(super) fn warned_before(&mut self, span: Span, first: Span, problem: Problem) {
+        let severity = Severity::Warning;
+        self.found.push(Found { span: Some(span), first: Some(first), severity, problem });
+    }
+
     /// Adds what is probably not meant.
     pub(super) fn warning(&mut self, span: Span, problem: Problem) {
         let severity = Severity::Warning;
