@@ -7,7 +7,8 @@ use lb_bins::config::check::{
     Page, Ping, Record, Redis, Script, Smtp, StatusRange, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
-    Check, CheckKind, Command, Config, HashKey, OnFailure, Passive, Queue, Quorum, SorryMode,
+    Check, CheckKind, Command, Config, Forwarding, HashKey, OnFailure, Passive, Queue, Quorum,
+    SorryMode,
 };
 use lb_core::Weight;
 use lb_core::virtual_server::DrainingClients;
@@ -35,6 +36,7 @@ fn the_least_configuration() {
     assert_eq!((&config.notify_fifo, &config.smtp), (&None, &None));
     let [server] = config.virtual_servers.as_slice() else { panic!("{config}") };
     assert_eq!(server.name, "[::1]:8000");
+    assert_eq!(server.forwarding, Forwarding::Proxy);
     assert_eq!(server.scheduler.name(), "wlc");
     assert_eq!((server.hash_key, server.bounded, &server.zone), (HashKey::Source, None, &None));
     assert_eq!((server.spill_below, server.panic_below, server.slow_start), (0, 0, None));

@@ -118,6 +118,7 @@ fn virtual_server(
     VirtualServer {
         name,
         listen,
+        forwarding: balancing::forwarding(&draft.forwarding, mistakes),
         scheduler: scheduler.unwrap_or(defaults::SCHEDULER),
         hash_key: balancing::hash_key(&draft.hash_key, scheduler, mistakes),
         bounded: balancing::bounded(&draft.bounded, scheduler, mistakes),
