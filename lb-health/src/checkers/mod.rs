@@ -5,6 +5,8 @@
 //! | `tcp` | [`Tcp`] | a connection can be made | `TCP_CHECK` |
 //! | `tls` | [`Handshake`] | a TLS session can be made, and the certificate is in order | |
 //! | `http` | [`Http`] | the page has an accepted status and, if asked for, digest | `HTTP_GET` |
+//! | `mysql` | [`Mysql`] | the server lets a user in, answers, and can be written to | |
+//! | `send-expect` | [`SendExpect`] | the server says what it should, step by step | |
 //! | `script` | [`Script`] | the program exits with 0, or a weight | `MISC_CHECK` |
 //!
 //! All keep one deadline over the whole run, and leave nothing behind when they are dropped.
@@ -12,28 +14,46 @@
 #[cfg(feature = "tcp")]
 mod attempt;
 #[cfg(feature = "tcp")]
+#[allow(dead_code, reason = "each checker uses its own part")]
 mod conversation;
+#[cfg(feature = "send-expect")]
+mod expect;
 #[cfg(feature = "tls")]
 mod handshake;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "script")]
 mod process;
 #[cfg(feature = "script")]
 mod script;
+#[cfg(feature = "mysql")]
+mod secret;
+#[cfg(feature = "send-expect")]
+mod send_expect;
 #[cfg(feature = "tcp")]
 mod stream;
 #[cfg(feature = "tcp")]
 mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(any(feature = "mysql", feature = "send-expect"))]
+#[allow(dead_code, reason = "each checker uses its own part")]
+mod transport;
 
+#[cfg(feature = "send-expect")]
+pub use expect::{Expect, ExpectError};
 #[cfg(feature = "tls")]
 pub use handshake::Handshake;
 #[cfg(feature = "http")]
 pub use http::{Http, HttpError};
+#[cfg(feature = "mysql")]
+pub use mysql::Mysql;
 #[cfg(feature = "script")]
 pub use script::{Script, ScriptSlots};
+#[cfg(feature = "send-expect")]
+pub use send_expect::SendExpect;
 #[cfg(feature = "tcp")]
 pub use tcp::Tcp;
 #[cfg(feature = "tls")]
