@@ -63,7 +63,7 @@ async fn the_password_is_proved_in_every_way() {
     let full = at(user(), talk(CACHING, &[b"\x01\x04"], &[])).await;
     assert_eq!(full, "rejected: the server wants the password in clear, which takes TLS");
     // The user's plugin is not the server's.
-    let switch = [&[0xfe], CACHING.as_bytes(), b"\001234567890123456789\0"].concat();
+    let switch = [&[0xfe], CACHING.as_bytes(), b"\x0001234567890123456789\0"].concat();
     let then = [("", packet(4, b"\x01\x03")), ("", packet(5, OK)), ("\x0e", packet(1, OK))];
     assert_eq!(at(user(), talk(NATIVE, &[&switch], &then)).await, "ok");
     let strange = [&[0xfe], &b"client_ed25519"[..], b"\0salt\0"].concat();

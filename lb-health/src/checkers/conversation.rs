@@ -3,8 +3,10 @@
 use std::error::Error;
 #[cfg(feature = "tls")]
 use std::mem;
+use std::net::IpAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::Tcp;
 use super::attempt::Attempt;
@@ -53,6 +55,12 @@ impl Conversation {
     /// What the run is known by.
     pub(super) fn attempt(&mut self) -> &mut Attempt {
         &mut self.attempt
+    }
+
+    /// The address that this host has in the connection.
+    pub(super) fn source(&self) -> Result<IpAddr, CheckError> {
+        let source = self.stream.tcp().and_then(TcpStream::local_addr);
+        source.map(|source| source.ip()).map_err(|error| CheckError::from_io(Phase::Write, error))
     }
 
     /// Goes on over TLS: at once, or after the protocol's STARTTLS.

@@ -7,6 +7,7 @@
 //! | `http` | [`Http`] | the page has an accepted status and, if asked for, digest | `HTTP_GET` |
 //! | `mysql` | [`Mysql`] | the server lets a user in, answers, and can be written to | |
 //! | `send-expect` | [`SendExpect`] | the server says what it should, step by step | |
+//! | `smtp` | [`Smtp`] | a mail server greets and says hello, in clear or secured | `SMTP_CHECK` |
 //! | `script` | [`Script`] | the program exits with 0, or a weight | `MISC_CHECK` |
 //!
 //! All keep one deadline over the whole run, and leave nothing behind when they are dropped.
@@ -32,13 +33,15 @@ mod script;
 mod secret;
 #[cfg(feature = "send-expect")]
 mod send_expect;
+#[cfg(feature = "smtp")]
+mod smtp;
 #[cfg(feature = "tcp")]
 mod stream;
 #[cfg(feature = "tcp")]
 mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
-#[cfg(any(feature = "mysql", feature = "send-expect"))]
+#[cfg(any(feature = "mysql", feature = "send-expect", feature = "smtp"))]
 #[allow(dead_code, reason = "each checker uses its own part")]
 mod transport;
 
@@ -54,6 +57,8 @@ pub use mysql::Mysql;
 pub use script::{Script, ScriptSlots};
 #[cfg(feature = "send-expect")]
 pub use send_expect::SendExpect;
+#[cfg(feature = "smtp")]
+pub use smtp::{Smtp, SmtpNameError};
 #[cfg(feature = "tcp")]
 pub use tcp::Tcp;
 #[cfg(feature = "tls")]

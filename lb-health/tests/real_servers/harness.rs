@@ -1,7 +1,9 @@
 //! Servers that live as long as the test that started them.
 #![allow(dead_code, reason = "each feature uses its own part")]
 
+use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -65,6 +67,23 @@ impl Server {
         path
     }
 
+    /// The path of a directory in its folder, which belongs to `user`.
+    pub(crate) fn directory(&self, name: &str, user: &str) -> String {
+        let path = self.file(name);
+        std::fs::create_dir(&path).unwrap();
+        if let Some((uid, gid)) = is_root().then(|| lookup(user)).flatten() {
+            std::os::unix::fs::chown(&path, Some(uid), Some(gid)).unwrap();
+        }
+        path
+    }
+
+    /// As [`Self::write`], for the server's eyes only.
+    pub(crate) fn write_secret(&self, name: &str, text: &str) -> String {
+        let path = self.write(name, text);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        path
+    }
+
     /// A command that runs as the server does.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
@@ -88,8 +107,11 @@ impl Server {
         let mut command = self.command(program);
         let log = std::fs::File::create(self.folder.join("log")).unwrap();
         command.args(arguments).stdout(log.try_clone().unwrap()).stderr(log);
-        self.child = Some(command.spawn().unwrap());
-        until(&format!("{program} listens"), || TcpStream::connect(self.address).is_ok());
+        let child = self.child.insert(command.spawn().unwrap());
+        until(&format!("{program} listens"), || {
+            assert!(child.try_wait().unwrap().is_none(), "{program} has ended");
+            TcpStream::connect(self.address).is_ok()
+        });
     }
 
     /// What it has written.
@@ -146,7 +168,7 @@ pub(crate) async fn failure<C: Checker>(checker: C, server: &Server) -> (&'stati
     }
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
 }
 
@@ -156,4 +178,30 @@ fn lookup(user: &str) -> Option<(u32, u32)> {
     let line = users.lines().find(|line| line.split(':').next() == Some(user))?;
     let mut fields = line.split(':').skip(2).map(|field| field.parse().unwrap());
     fields.next().zip(fields.next())
+}
+
+/// A certificate for localhost, and its key, both PEM.
+pub(crate) struct Identity {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+impl Identity {
+    /// With an RSA key, since OpenSMTPD cannot sign with another.
+    pub(crate) fn new() -> Self {
+        let files = Server::prepare("identity", "root");
+        let (key, certificate) = (files.file("key.pem"), files.file("certificate.pem"));
+        let what = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"];
+        let whose = [
+            "-subj=/CN=localhost",
+            "-addext=subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-addext=basicConstraints=critical,CA:FALSE",
+        ];
+        let whose = whose.iter().flat_map(|option| option.split_once('=')).flat_map(<[_; 2]>::from);
+        let files_of = ["-keyout", &key, "-out", &certificate];
+        let arguments: Vec<_> = what.into_iter().chain(whose).chain(files_of).collect();
+        files.run("/usr/bin/openssl", &arguments);
+        let read = |path| std::fs::read_to_string(path).unwrap();
+        Self { certificate: read(certificate), key: read(key) }
+    }
 }

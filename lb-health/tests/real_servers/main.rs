@@ -5,3 +5,5 @@
 mod harness;
 #[cfg(feature = "mysql")]
 mod mariadb;
+#[cfg(all(feature = "smtp", feature = "tls"))]
+mod postfix;
