@@ -7,3 +7,5 @@ mod harness;
 mod mariadb;
 #[cfg(all(feature = "smtp", feature = "tls"))]
 mod postfix;
+#[cfg(feature = "redis")]
+mod redis;
