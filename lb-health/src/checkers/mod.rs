@@ -6,6 +6,7 @@
 //! | `tls` | [`Handshake`] | a TLS session can be made, and the certificate is in order | |
 //! | `http` | [`Http`] | the page has an accepted status and, if asked for, digest | `HTTP_GET` |
 //! | `mysql` | [`Mysql`] | the server lets a user in, answers, and can be written to | |
+//! | `postgres` | [`Postgres`] | the server lets a user in, answers, and can be written to | |
 //! | `redis` | [`Redis`] | the server answers, in the right role | |
 //! | `send-expect` | [`SendExpect`] | the server says what it should, step by step | |
 //! | `smtp` | [`Smtp`] | a mail server greets and says hello, in clear or secured | `SMTP_CHECK` |
@@ -26,13 +27,15 @@ mod handshake;
 mod http;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "script")]
 mod process;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "script")]
 mod script;
-#[cfg(any(feature = "mysql", feature = "redis"))]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "redis"))]
 mod secret;
 #[cfg(feature = "send-expect")]
 mod send_expect;
@@ -44,7 +47,13 @@ mod stream;
 mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
-#[cfg(any(feature = "mysql", feature = "redis", feature = "send-expect", feature = "smtp"))]
+#[cfg(any(
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis",
+    feature = "send-expect",
+    feature = "smtp"
+))]
 #[allow(dead_code, reason = "each checker uses its own part")]
 mod transport;
 
@@ -56,6 +65,8 @@ pub use handshake::Handshake;
 pub use http::{Http, HttpError};
 #[cfg(feature = "mysql")]
 pub use mysql::Mysql;
+#[cfg(feature = "postgres")]
+pub use postgres::Postgres;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisRole};
 #[cfg(feature = "script")]

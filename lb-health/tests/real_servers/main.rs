@@ -7,5 +7,7 @@ mod harness;
 mod mariadb;
 #[cfg(all(feature = "smtp", feature = "tls"))]
 mod postfix;
+#[cfg(all(feature = "postgres", feature = "tls"))]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
