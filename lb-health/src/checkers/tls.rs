@@ -108,7 +108,7 @@ impl Tls {
     }
 
     /// This, offering `protocols` in that order (ALPN, RFC 7301).
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP negotiates"))]
+    #[allow(dead_code, reason = "only HTTP negotiates")]
     pub(super) fn offering(mut self, protocols: &[&[u8]]) -> Self {
         let offered = protocols.iter().map(|&protocol| protocol.to_owned()).collect();
         Arc::make_mut(&mut self.config).alpn_protocols = offered;
