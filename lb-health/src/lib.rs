@@ -79,12 +79,14 @@ mod check;
 #[cfg(any(feature = "http", feature = "script", feature = "tcp"))]
 pub mod checkers;
 mod deadlines;
+mod digest;
 #[cfg(feature = "driver")]
 mod driver;
 mod error;
 mod hold;
 mod md5;
 mod monitor;
+mod sha256;
 mod spec;
 mod splitmix;
 mod state;
@@ -95,11 +97,13 @@ mod verdict;
 mod watched;
 
 pub use check::{Checker, Failure, Report, Target};
+pub use digest::Digest;
 #[cfg(feature = "driver")]
 pub use driver::Driver;
 pub use error::CheckError;
 pub use md5::{Md5, ParseMd5Error};
 pub use monitor::{Action, Monitor};
+pub use sha256::{ParseSha256Error, Sha256};
 pub use spec::{CheckSpec, SpecError};
 pub use state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};
 pub use status::{ParseStatusError, StatusRanges};

@@ -4,7 +4,8 @@
 //! |---|---|---|---|
 //! | `tcp` | [`Tcp`] | a connection can be made | `TCP_CHECK` |
 //! | `tls` | [`Handshake`] | a TLS session can be made, and the certificate is in order | |
-//! | `http` | [`Http`] | the page has an accepted status and, if asked for, digest | `HTTP_GET` |
+//! | `http` | [`Http`] | pages come with the expected status, headers and body | `HTTP_GET` |
+//! | `http`, `tls` | [`Http`] | the same over TLS, and the certificate is in order | `SSL_GET` |
 //! | `script` | [`Script`] | the program exits with 0, or a weight | `MISC_CHECK` |
 //!
 //! All keep one deadline over the whole run, and leave nothing behind when they are dropped.
@@ -17,6 +18,8 @@ mod conversation;
 mod handshake;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http")]
+mod pattern;
 #[cfg(feature = "script")]
 mod process;
 #[cfg(feature = "script")]
@@ -31,7 +34,9 @@ mod tls;
 #[cfg(feature = "tls")]
 pub use handshake::Handshake;
 #[cfg(feature = "http")]
-pub use http::{Http, HttpError};
+pub use http::{Http, HttpError, HttpVersion, Page};
+#[cfg(feature = "http")]
+pub use pattern::{Pattern, PatternError};
 #[cfg(feature = "script")]
 pub use script::{Script, ScriptSlots};
 #[cfg(feature = "tcp")]
