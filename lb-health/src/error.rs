@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Excerpt, Md5, Phase, StatusRanges};
+use crate::{Digest, Excerpt, Phase, StatusRanges};
 
 /// Why a run of a check did not pass.
 ///
@@ -72,9 +72,15 @@ pub enum CheckError {
     #[error("the body's digest is {got}, not {wanted}")]
     Digest {
         /// The digest of the body.
-        got: Md5,
+        got: Digest,
         /// The digest that was expected.
-        wanted: Md5,
+        wanted: Digest,
+    },
+    /// The header of the answer does not say what is expected.
+    #[error("the header {what}")]
+    Header {
+        /// What is wrong with it: "has no …".
+        what: Arc<str>,
     },
     /// The header of the answer is longer than the checker reads.
     #[error("the header is longer than {limit} bytes")]
@@ -234,6 +240,7 @@ impl CheckError {
             Self::Closed => "closed",
             Self::Custom { cause, .. } => cause,
             Self::Digest { .. } => "digest",
+            Self::Header { .. } => "header",
             Self::HeaderTooLarge { .. } => "header-too-large",
             Self::Local { .. } => "local",
             Self::Overloaded { .. } => "overloaded",

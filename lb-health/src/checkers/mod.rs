@@ -4,7 +4,8 @@
 //! |---|---|---|---|
 //! | `tcp` | [`Tcp`] | a connection can be made | `TCP_CHECK` |
 //! | `tls` | [`Handshake`] | a TLS session can be made, and the certificate is in order | |
-//! | `http` | [`Http`] | the page has an accepted status and, if asked for, digest | `HTTP_GET` |
+//! | `http` | [`Http`] | pages come with the expected status, headers and body | `HTTP_GET` |
+//! | `http`, `tls` | [`Http`] | the same over TLS, and the certificate is in order | `SSL_GET` |
 //! | `mysql` | [`Mysql`] | the server lets a user in, answers, and can be written to | |
 //! | `postgres` | [`Postgres`] | the server lets a user in, answers, and can be written to | |
 //! | `redis` | [`Redis`] | the server answers, in the right role | |
@@ -27,6 +28,8 @@ mod handshake;
 mod http;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(feature = "http")]
+mod pattern;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "script")]
@@ -62,9 +65,11 @@ pub use expect::{Expect, ExpectError};
 #[cfg(feature = "tls")]
 pub use handshake::Handshake;
 #[cfg(feature = "http")]
-pub use http::{Http, HttpError};
+pub use http::{Http, HttpError, HttpVersion, Page};
 #[cfg(feature = "mysql")]
 pub use mysql::Mysql;
+#[cfg(feature = "http")]
+pub use pattern::{Pattern, PatternError};
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
 #[cfg(feature = "redis")]

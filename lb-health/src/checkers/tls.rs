@@ -165,13 +165,11 @@ impl Tls {
     }
 }
 
-/// The cause that an error of the TLS library stands for; `Err` is any other error.
-pub(super) fn cause(error: io::Error) -> Result<CheckError, io::Error> {
-    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-        return Err(error);
-    };
+/// The cause that an error of the TLS library stands for; `None` for any other error.
+pub(super) fn cause(error: &io::Error) -> Option<CheckError> {
+    let tls = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     let source = Arc::new(tls.clone());
-    Ok(match tls {
+    Some(match tls {
         rustls::Error::InvalidCertificate(certificate) => match certificate {
             CertificateError::Expired
             | CertificateError::ExpiredContext { .. }

@@ -10,7 +10,8 @@ use lb_vrrp::Signal;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use crate::config::{Config, Initial, VrrpScript, VrrpTrackFile, VrrpTrackProcess};
+use crate::config::check::Initial;
+use crate::config::{Config, VrrpScript, VrrpTrackFile, VrrpTrackProcess};
 
 /// What it is, by name.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]

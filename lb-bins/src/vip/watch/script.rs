@@ -5,7 +5,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
 use super::Reporter;
-use crate::config::{Initial, VrrpScript};
+use crate::config::VrrpScript;
+use crate::config::check::Initial;
 use crate::notify::execute;
 
 /// Runs the script until this is dropped, and reports when it comes up or goes down.
