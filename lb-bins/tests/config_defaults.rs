@@ -150,6 +150,7 @@ fn the_least_check_of_each_kind() {
         max_reply: 65_507,
     };
     let ldap = Ldap { bind_dn: None, password: None, base: None, filter: "(objectClass=*)".into() };
+    let postgres = Database { user: Some("a".into()), ..Database::default() };
     let least = [
         (r#"type = "tcp""#, CheckKind::Tcp(Tcp { steps: Vec::new(), tls: None })),
         (r#"type = "tcp", tls = true"#, CheckKind::Tcp(Tcp { steps: Vec::new(), tls: Some(TLS) })),
@@ -162,7 +163,7 @@ fn the_least_check_of_each_kind() {
         (r#"type = "udp""#, CheckKind::Udp(udp)),
         (r#"type = "ping""#, CheckKind::Ping(Ping { size: 56 })),
         (r#"type = "mysql""#, CheckKind::Mysql(Database::default())),
-        (r#"type = "postgres""#, CheckKind::Postgres(Database::default())),
+        (r#"type = "postgres", user = "a""#, CheckKind::Postgres(postgres)),
         (r#"type = "redis""#, CheckKind::Redis(Redis::default())),
         (r#"type = "ldap""#, CheckKind::Ldap(ldap)),
         (r#"type = "grpc""#, CheckKind::Grpc(Grpc { service: String::new(), tls: None })),

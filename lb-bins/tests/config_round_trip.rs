@@ -179,7 +179,9 @@ fn services() -> impl Strategy<Value = CheckKind> {
     let ldap = (option::of((text(), secret())), option::of((any::<String>(), text())));
     prop_oneof![
         database().prop_map(CheckKind::Mysql),
-        database().prop_map(CheckKind::Postgres),
+        database()
+            .prop_filter("PostgreSQL needs a user", |database| database.user.is_some())
+            .prop_map(CheckKind::Postgres),
         redis.prop_map(|(login, role)| {
             let (password, user) = login.unzip();
             CheckKind::Redis(Redis { user: user.flatten(), password, role })
