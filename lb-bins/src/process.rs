@@ -1,13 +1,12 @@
 //! What the process has to do with the system around it.
 
 use std::io;
-use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::config::{Config, Daemon};
+use crate::config::{ConfigFile, Daemon};
 use crate::control::Handle;
 
 /// With fewer than that there is something to say.
@@ -50,12 +49,12 @@ impl Signals {
         })
     }
 
-    /// Obeys: `SIGHUP` reads `path` again, `SIGTERM` and `SIGINT` stop.
-    pub async fn obey(mut self, control: Handle, path: Option<PathBuf>) {
+    /// Obeys: `SIGHUP` reads `file` again, `SIGTERM` and `SIGINT` stop.
+    pub async fn obey(mut self, control: Handle, file: Option<ConfigFile>) {
         loop {
             tokio::select! {
-                Some(()) = self.hangup.recv() => match &path {
-                    Some(path) => reload(&control, path).await,
+                Some(()) = self.hangup.recv() => match &file {
+                    Some(file) => reload(&control, file).await,
                     None => info!("there is no configuration file to read again"),
                 },
                 Some(()) = self.interrupt.recv() => control.stop().await,
@@ -67,8 +66,8 @@ impl Signals {
 }
 
 /// Takes over the file as it is now, or says why not.
-async fn reload(control: &Handle, path: &Path) {
-    let config = match Config::load_for(Daemon::TcpLb, path) {
+async fn reload(control: &Handle, file: &ConfigFile) {
+    let config = match file.load_for(Daemon::TcpLb) {
         Ok(config) => config,
         Err(errors) => return error!("the configuration stays as it was:\n{errors}"),
     };
@@ -76,7 +75,7 @@ async fn reload(control: &Handle, path: &Path) {
         warn!("{warning}");
     }
     match control.reconfigure(config).await {
-        Ok(()) => info!(path = %path.display(), "configuration taken over"),
+        Ok(()) => info!(path = %file.path.display(), "configuration taken over"),
         Err(refusal) => error!(error = %refusal, "the configuration stays as it was"),
     }
 }

@@ -12,6 +12,8 @@ mod tracking;
 mod values;
 mod virtual_server;
 
+use std::collections::HashSet;
+
 use self::router::Router;
 use self::tracking::{Reversed, if_any};
 use self::values::Values;
@@ -29,7 +31,12 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
 
     let mut tracked = Reversed::default();
     let scripts = if_any(all(each("vrrp_script"), |block| tracked.script(block, &mut values)));
-    let files = if_any(all(each("track_file"), |block| tracked.file(block, &mut values)));
+    let checked = checked_files(statements);
+    let files = each("track_file").filter(|block| {
+        let name = block.arguments.first().map(|name| name.text.as_str());
+        name.is_none_or(|name| !checked.contains(name))
+    });
+    let files = if_any(all(files, |block| tracked.file(block, &mut values)));
     let processes =
         if_any(all(each("vrrp_track_process"), |block| tracked.process(block, &mut values)));
 
@@ -51,6 +58,22 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
         vrrp_track_processes: processes,
         ..Draft::default()
     }
+}
+
+/// The names of the files that servers are checked by, and that no virtual router tracks.
+fn checked_files(statements: &[Statement]) -> HashSet<&str> {
+    let reals = statements.iter().flat_map(|server| server.each("real_server"));
+    let checkers = reals.flat_map(|real| real.each("FILE_CHECK"));
+    let mut names: HashSet<&str> = checkers
+        .filter_map(|checker| Some(checker.last("track_file")?.arguments.first()?.text.as_str()))
+        .collect();
+    let routers = statements.iter().filter(|block| block.word().starts_with("vrrp_"));
+    for row in routers.flat_map(|router| router.each("track_file")).flat_map(Statement::rows) {
+        if let Some(name) = row.first() {
+            names.remove(name.text.as_str());
+        }
+    }
+    names
 }
 
 /// A draft of each block, where the block is.
