@@ -86,7 +86,9 @@ pub(super) fn lines(
 impl Preprocessor<'_> {
     fn file(&mut self, index: usize, directory: Option<&Path>, depth: usize) {
         let text = std::mem::take(&mut self.sources[index].text);
-        let before = self.enter(directory);
+        // How strict includes are ends with the file that says it.
+        let strictness = self.strictness;
+        self.set_directory(directory);
         self.open.push(index);
         // A definition of several lines, while it goes on.
         let mut open: Option<(String, Vec<Text>)> = None;
@@ -136,20 +138,11 @@ impl Preprocessor<'_> {
             self.definitions.set(name, value);
         }
         self.open.pop();
-        self.leave(before);
+        self.strictness = strictness;
         self.sources[index].text = text;
     }
 
-    /// `_PWD` is the directory of the file that is read, and how strict includes are ends with it.
-    fn enter(&mut self, directory: Option<&Path>) -> Strictness {
-        self.set_directory(directory);
-        self.strictness
-    }
-
-    fn leave(&mut self, strictness: Strictness) {
-        self.strictness = strictness;
-    }
-
+    /// `_PWD` is the directory of the file that is read.
     fn set_directory(&mut self, directory: Option<&Path>) {
         let directory = directory.filter(|directory| *directory != Path::new(""));
         let directory = directory.unwrap_or(Path::new(".")).display().to_string();

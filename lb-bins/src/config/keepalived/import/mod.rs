@@ -4,6 +4,7 @@ mod addresses;
 mod checker;
 mod group;
 mod groups;
+mod mail;
 mod pages;
 mod protocols;
 mod real_server;
@@ -50,6 +51,7 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
 
     Draft {
         notify_fifo: fifo(&globals, &mut values),
+        smtp: mail::draft(&globals, &mut values),
         virtual_servers: if_any(virtual_server::virtual_servers(statements, &mut values)),
         vrrp_instances: if_any(instances),
         vrrp_sync_groups: if_any(groups),
