@@ -175,7 +175,7 @@ fn bombs_are_defused() {
         ),
         format!(
             "virtual_server_group G {{\n10.0.0.1-255 80\n}}\n{}",
-            format!("virtual_server group G {{\nprotocol TCP\n{}}}\n", real_servers).repeat(4)
+            format!("virtual_server group G {{\nprotocol TCP\n{real_servers}}}\n").repeat(4)
         ),
         "include /etc/passwd\n".repeat(10_000),
         "a".repeat(1_000_000),

@@ -10,6 +10,10 @@
 //! A front end knows how things are written, validation knows what is allowed: another syntax is
 //! another front end, and obeys the same rules. Every default is in [`defaults`].
 //!
+//! A kind of check is one struct on each way station, in the module `check` of each: what it is
+//! read as (`draft`), by which keys (`toml`), what it must be like (`validate`), what it is
+//! ([`check`]) and how it is written (`print`). `control/checkers.rs` makes a checker of it.
+//!
 //! ```
 //! use lb_bins::config::Config;
 //!

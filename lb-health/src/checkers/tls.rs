@@ -108,7 +108,7 @@ impl Tls {
     }
 
     /// This, offering `protocols` in that order (ALPN, RFC 7301).
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP negotiates"))]
+    #[allow(dead_code, reason = "only HTTP negotiates")]
     pub(super) fn offering(mut self, protocols: &[&[u8]]) -> Self {
         let offered = protocols.iter().map(|&protocol| protocol.to_owned()).collect();
         Arc::make_mut(&mut self.config).alpn_protocols = offered;
@@ -165,13 +165,11 @@ impl Tls {
     }
 }
 
-/// The cause that an error of the TLS library stands for; `Err` is any other error.
-pub(super) fn cause(error: io::Error) -> Result<CheckError, io::Error> {
-    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-        return Err(error);
-    };
+/// The cause that an error of the TLS library stands for; `None` for any other error.
+pub(super) fn cause(error: &io::Error) -> Option<CheckError> {
+    let tls = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     let source = Arc::new(tls.clone());
-    Ok(match tls {
+    Some(match tls {
         rustls::Error::InvalidCertificate(certificate) => match certificate {
             CertificateError::Expired
             | CertificateError::ExpiredContext { .. }

@@ -54,7 +54,7 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
     let config = Config {
         admin: draft.admin.given().map(|admin| admin.value),
         admin_allow_remote: draft.admin_allow_remote.or(false),
-        notify_fifo: notify::fifo(&draft.notify_fifo, mistakes),
+        notify_fifo: notify::fifo(draft, mistakes),
         smtp: draft.smtp.given().map(|mail| notify::mail(mail, mistakes)),
         virtual_servers,
         ..Config::default()

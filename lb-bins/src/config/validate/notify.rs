@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::elements;
 use super::values::{command, file, reachable, word};
+use super::{elements, is_empty};
 use crate::config::defaults;
 use crate::config::draft::{self, Field, List};
 use crate::config::mistakes::Mistakes;
@@ -35,9 +35,12 @@ pub(super) fn hooks(
     }
 }
 
-/// The pipe that is told of everything.
-pub(super) fn fifo(field: &Field<String>, mistakes: &mut Mistakes) -> Option<PathBuf> {
-    file("notify_fifo", field, mistakes)
+/// The pipe that is told of changes: so far, those of virtual routers alone.
+pub(super) fn fifo(draft: &draft::Draft, mistakes: &mut Mistakes) -> Option<PathBuf> {
+    if is_empty(&draft.vrrp_instances) {
+        not_yet("notify_fifo", draft.notify_fifo.span(), mistakes);
+    }
+    file("notify_fifo", &draft.notify_fifo, mistakes)
 }
 
 pub(super) fn mail(
