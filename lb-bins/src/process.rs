@@ -2,13 +2,12 @@
 
 use std::fmt::Display;
 use std::io;
-use std::path::PathBuf;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::config::{Config, Daemon};
+use crate::config::{Config, ConfigFile, Daemon};
 use crate::control::{Handle, ReloadError};
 
 /// With fewer than that there is something to say.
@@ -51,12 +50,12 @@ impl Signals {
         })
     }
 
-    /// Obeys: `SIGHUP` reads `path` again, `SIGTERM` and `SIGINT` stop.
-    pub async fn obey<G: Governed>(mut self, governed: G, path: Option<PathBuf>) {
+    /// Obeys: `SIGHUP` reads `file` again, `SIGTERM` and `SIGINT` stop.
+    pub async fn obey<G: Governed>(mut self, governed: G, file: Option<ConfigFile>) {
         loop {
             tokio::select! {
-                Some(()) = self.hangup.recv() => match &path {
-                    Some(path) => reload(&governed, path.clone()).await,
+                Some(()) = self.hangup.recv() => match &file {
+                    Some(file) => reload(&governed, file.clone()).await,
                     None => info!("there is no configuration file to read again"),
                 },
                 Some(()) = self.interrupt.recv() => governed.stop().await,
@@ -96,10 +95,10 @@ impl Governed for Handle {
 }
 
 /// Takes over the file as it is now, or says why not.
-async fn reload<G: Governed>(governed: &G, path: PathBuf) {
-    let name = path.display().to_string();
+async fn reload<G: Governed>(governed: &G, file: ConfigFile) {
+    let name = file.path.display().to_string();
     // A large file takes a while, which nothing else should wait for.
-    let read = tokio::task::spawn_blocking(move || Config::load_for(G::DAEMON, &path));
+    let read = tokio::task::spawn_blocking(move || file.load_for(G::DAEMON));
     let config = match read.await {
         Ok(Ok(config)) => config,
         Ok(Err(errors)) => return error!("the configuration stays as it was:\n{errors}"),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use lb_bins::config::{Config, Daemon};
+use lb_bins::config::{Config, ConfigFile, Daemon};
 use lb_bins::process::Signals;
 use lb_bins::telemetry::{self, LogFormat};
 use lb_bins::vip::{Keeper, drop_privileges, serve_admin};
@@ -24,9 +24,15 @@ use tracing::warn;
 #[derive(Debug, Parser)]
 #[command(name = "vip-keeper", version)]
 struct Arguments {
-    /// Keep the addresses of the [[vrrp_instance]]s of this TOML file
+    /// Keep the addresses of the VRRP instances of this file: TOML if it ends in .toml,
+    /// keepalived.conf if not
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+
+    /// The name by which lines that start with @ in a keepalived.conf know this host; its host name
+    /// by default
+    #[arg(short = 'i', long, value_name = "NAME")]
+    config_id: Option<String>,
 
     /// Only check the configuration and print all of it, defaults included; exit status 2 if it has
     /// mistakes
@@ -43,13 +49,16 @@ const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome = Config::load_for(Daemon::VipKeeper, &arguments.config)
+    let file =
+        ConfigFile { path: arguments.config.clone(), config_id: arguments.config_id.clone() };
+    let outcome = file
+        .load_for(Daemon::VipKeeper)
         .map_err(explain)
-        .and_then(|config| keep(&arguments, config));
+        .and_then(|config| keep(&arguments, file, config));
     outcome.map_or_else(|code| code, |()| ExitCode::SUCCESS)
 }
 
-fn keep(arguments: &Arguments, config: Config) -> Result<(), ExitCode> {
+fn keep(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), ExitCode> {
     if arguments.check || arguments.log_format == LogFormat::Text {
         config.warnings.iter().for_each(say);
     }
@@ -69,7 +78,7 @@ fn keep(arguments: &Arguments, config: Config) -> Result<(), ExitCode> {
         let signals = Signals::catch().map_err(explain)?;
         let serve = |bound, keeper| Box::pin(serve_admin(bound, keeper)) as _;
         let keeper = Keeper::start(config, serve).map_err(explain)?;
-        tokio::spawn(signals.obey(keeper.handle(), Some(arguments.config.clone())));
+        tokio::spawn(signals.obey(keeper.handle(), Some(file)));
         keeper.run().await;
         Ok(())
     })

@@ -1,6 +1,6 @@
 //! A configuration file: which syntax it has, and what it does not say itself.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::keepalived::Surroundings;
 use super::mistakes::{ConfigErrors, Mistakes};
@@ -40,15 +40,9 @@ impl ConfigFile {
             return Config::from_toml(&source);
         }
         let config_id = self.config_id.clone().unwrap_or_else(host_name);
-        let directory = self.path.parent().unwrap_or(Path::new(""));
-        let directory = if directory == "" { Path::new(".") } else { directory };
         Config::from_keepalived(
             source,
-            &Surroundings {
-                config_id: &config_id,
-                directory: Some(directory),
-                seed: rand::random(),
-            },
+            &Surroundings { config_id: &config_id, path: Some(&self.path), seed: rand::random() },
         )
     }
 
@@ -58,20 +52,25 @@ impl ConfigFile {
     ///
     /// As [`load`](Self::load), or that it has nothing for this daemon.
     pub fn load_for(&self, daemon: Daemon) -> Result<Config, ConfigErrors> {
-        let config = self.load()?;
-        let (count, daemon, what, block) = match daemon {
-            Daemon::TcpLb => {
-                (config.virtual_servers.len(), "tcp-lb", "virtual server", "virtual_server")
-            }
-            Daemon::VipKeeper => {
-                (config.vrrp_instances.len(), "vip-keeper", "VRRP instance", "vrrp_instance")
-            }
+        let mut config = self.load()?;
+        let servers = (config.virtual_servers.len(), "tcp-lb", "virtual server", "virtual_server");
+        let routers = (config.vrrp_instances.len(), "vip-keeper", "VRRP instance", "vrrp_instance");
+        let (ours, others) = match daemon {
+            Daemon::TcpLb => (servers, routers),
+            Daemon::VipKeeper => (routers, servers),
         };
+        let mut mistakes = Mistakes::default();
+        let source = Source::new(self.path.display().to_string(), String::new());
+        let (count, daemon, what, block) = ours;
         if count == 0 {
-            let mut mistakes = Mistakes::default();
             mistakes.error(None, Problem::NothingFor { daemon, what, block });
-            let source = Source::new(self.path.display().to_string(), String::new());
             return Err(mistakes.into_errors(&[source]));
+        }
+        // Who writes TOML for two daemons knows it; keepalived was one.
+        let (count, other, what, _) = others;
+        if count > 0 && self.is_keepalived() {
+            mistakes.warning(None, Problem::ForAnother { daemon, other, what, count });
+            config.warnings.extend(mistakes.locate(&[source]));
         }
         Ok(config)
     }

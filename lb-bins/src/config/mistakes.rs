@@ -158,9 +158,9 @@ impl Mistakes {
     }
 
     /// Adds what is probably not meant.
-    pub(super) fn warning(&mut self, span: Span, problem: Problem) {
-        let severity = Severity::Warning;
-        self.found.push(Found { span: Some(span), first: None, severity, problem });
+    pub(super) fn warning(&mut self, span: impl Into<Option<Span>>, problem: Problem) {
+        let (span, severity) = (span.into(), Severity::Warning);
+        self.found.push(Found { span, first: None, severity, problem });
     }
 
     /// Whether the configuration is unusable.

@@ -122,7 +122,7 @@ impl Config {
     ///
     /// Every mistake in the text.
     pub fn parse_keepalived(name: &str, text: &str, config_id: &str) -> Result<Self, ConfigErrors> {
-        let surroundings = keepalived::Surroundings { config_id, directory: None, seed: 0 };
+        let surroundings = keepalived::Surroundings { config_id, path: None, seed: 0 };
         Self::from_keepalived(Source::new(name, text), &surroundings)
     }
 

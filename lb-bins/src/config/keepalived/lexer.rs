@@ -154,12 +154,19 @@ fn digits(characters: &mut Characters<'_>, radix: u32, most: usize, start: u8) -
     u8::try_from(value).unwrap_or_default()
 }
 
-/// The first brace that is not in double quotes.
+/// The first brace that is neither in double quotes nor part of a `${NAME}` that nothing stands for.
 pub(super) fn brace(text: &str) -> Option<usize> {
-    let mut quoted = false;
+    let (mut quoted, mut before, mut in_name) = (false, None, false);
     text.char_indices().find_map(|(index, character)| {
         quoted ^= character == '"';
-        (!quoted && matches!(character, '{' | '}')).then_some(index)
+        let is_brace = !quoted && matches!(character, '{' | '}');
+        let is_of_name = match character {
+            '{' => before == Some('$'),
+            _ => in_name,
+        };
+        in_name = is_of_name && character != '}' && !character.is_whitespace();
+        before = Some(character);
+        (is_brace && !is_of_name).then_some(index)
     })
 }
 
@@ -222,6 +229,8 @@ mod tests {
         assert_eq!(brace(r#"a "{" {"#), Some(6));
         assert_eq!(brace(r#"a "{"#), None);
         assert_eq!(brace("}"), Some(0));
+        assert_eq!(brace("a ${B}c }"), Some(8));
+        assert_eq!(brace("a ${ b }"), Some(7));
     }
 
     #[test]

@@ -35,8 +35,8 @@ use super::source::Source;
 pub(super) struct Surroundings<'a> {
     /// The name by which lines that start with `@` know this host.
     pub(super) config_id: &'a str,
-    /// Where `include` looks; without it nothing can be included.
-    pub(super) directory: Option<&'a Path>,
+    /// Where the first source is, so that it can include others; without it nothing is included.
+    pub(super) path: Option<&'a Path>,
     /// What `${_RANDOM}` starts from.
     pub(super) seed: u64,
 }

@@ -84,7 +84,8 @@ fn within(directory: &Path, pattern: &str) -> Vec<PathBuf> {
         return if path.exists() { vec![path] } else { Vec::new() };
     }
     // What cannot be read has no files that could be.
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let readable = if directory == Path::new("") { Path::new(".") } else { directory };
+    let Ok(entries) = fs::read_dir(readable) else { return Vec::new() };
     let mut names: Vec<_> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.starts_with('.') == pattern.starts_with('.') && matches(pattern, name))

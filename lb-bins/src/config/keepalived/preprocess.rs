@@ -6,7 +6,8 @@
 //!
 //! A file may be hostile: how much comes of it is bounded, and so is how deep it goes.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use super::definitions::{Definitions, Replaced, definition};
 use super::include::{Strictness, readable};
@@ -47,6 +48,10 @@ pub(super) struct Preprocessor<'a> {
     definitions: Definitions,
     strictness: Strictness,
     lines: Vec<Line>,
+    /// The files that were read, and which source each is.
+    known: HashMap<PathBuf, usize>,
+    /// The sources that are being read: each includes the next.
+    open: Vec<usize>,
     bytes: usize,
     exhausted: bool,
 }
@@ -65,24 +70,30 @@ pub(super) fn lines(
         definitions,
         strictness: Strictness::default(),
         lines: Vec::new(),
+        known: HashMap::new(),
+        open: Vec::new(),
         bytes: 0,
         exhausted: false,
     };
-    preprocessor.file(0, surroundings.directory, 0);
+    let directory = surroundings.path.map(|path| path.parent().unwrap_or(Path::new("")));
+    if let Some(path) = surroundings.path.and_then(|path| path.canonicalize().ok()) {
+        preprocessor.known.insert(path, 0);
+    }
+    preprocessor.file(0, directory, 0);
     preprocessor.lines
 }
 
 impl Preprocessor<'_> {
     fn file(&mut self, index: usize, directory: Option<&Path>, depth: usize) {
         let text = std::mem::take(&mut self.sources[index].text);
-        let before = self.enter(directory);
+        // How strict includes are ends with the file that says it.
+        let strictness = self.strictness;
+        self.set_directory(directory);
+        self.open.push(index);
         // A definition of several lines, while it goes on.
         let mut open: Option<(String, Vec<Text>)> = None;
         let mut start = 0;
         for (number, line) in text.split('\n').enumerate() {
-            if self.exhausted {
-                break;
-            }
             let written = line.trim_end_matches('\r');
             let line_start = start;
             start += line.len() + 1;
@@ -92,6 +103,9 @@ impl Preprocessor<'_> {
                 continue;
             }
             let line = Text::line(written, index, line_start, number + 1);
+            if !self.spend(&line) {
+                break;
+            }
             let Bare { text, goes_on, open_quote } = bare(&line);
             if let Some(quote) = open_quote {
                 self.mistakes.error(quote, Problem::OpenQuote.into());
@@ -123,21 +137,14 @@ impl Preprocessor<'_> {
         if let Some((name, value)) = open {
             self.definitions.set(name, value);
         }
-        self.leave(before);
+        self.open.pop();
+        self.strictness = strictness;
         self.sources[index].text = text;
     }
 
-    /// `_PWD` is the directory of the file that is read, and how strict includes are ends with it.
-    fn enter(&mut self, directory: Option<&Path>) -> Strictness {
-        self.set_directory(directory);
-        self.strictness
-    }
-
-    fn leave(&mut self, strictness: Strictness) {
-        self.strictness = strictness;
-    }
-
+    /// `_PWD` is the directory of the file that is read.
     fn set_directory(&mut self, directory: Option<&Path>) {
+        let directory = directory.filter(|directory| *directory != Path::new(""));
         let directory = directory.unwrap_or(Path::new(".")).display().to_string();
         self.definitions.set("_PWD".to_owned(), vec![Text::made(directory, &Text::default())]);
     }
@@ -299,22 +306,25 @@ impl Preprocessor<'_> {
             let found = files(directory, pattern);
             let (mut read_this, wild) = (false, is_wild(pattern));
             for path in &found {
-                match readable(path) {
-                    Ok(Some(source)) => {
+                let reason = match self.source(path) {
+                    Ok(Some(index)) if self.open.contains(&index) => {
+                        read_this = true;
+                        self.mistakes.error(line.span(), Problem::IncludesItself.into());
+                        continue;
+                    }
+                    Ok(Some(index)) => {
                         (read_any, read_this) = (true, true);
-                        let inner = path.parent().map(Path::to_owned);
-                        self.sources.push(source);
-                        self.file(self.sources.len() - 1, inner.as_deref(), depth);
+                        self.file(index, path.parent(), depth);
                         self.set_directory(Some(directory));
+                        continue;
                     }
                     // Nothing is there; said below, of the whole pattern.
-                    Ok(None) => {}
-                    Err(reason) => {
-                        read_this = true;
-                        let problem = Problem::NotIncluded { path: path.clone(), reason };
-                        self.report(strict.readable, line, problem);
-                    }
-                }
+                    Ok(None) => continue,
+                    Err(reason) => reason,
+                };
+                read_this = true;
+                let problem = Problem::NotIncluded { path: path.clone(), reason };
+                self.report(strict.readable, line, problem);
             }
             if !read_this && several && strict.brace {
                 self.report(true, line, Problem::NothingIncluded { pattern: pattern.clone() });
@@ -327,6 +337,19 @@ impl Preprocessor<'_> {
             let problem = Problem::NothingIncluded { pattern: name.to_owned() };
             self.report(strict.matched, line, problem);
         }
+    }
+
+    /// Which source a file is, read only once; `None` if there is no such file.
+    fn source(&mut self, path: &Path) -> Result<Option<usize>, String> {
+        let canonical = path.canonicalize().ok();
+        if let Some(&index) = canonical.as_ref().and_then(|path| self.known.get(path)) {
+            return Ok(Some(index));
+        }
+        let Some(source) = readable(path)? else { return Ok(None) };
+        self.sources.push(source);
+        let index = self.sources.len() - 1;
+        self.known.extend(canonical.map(|path| (path, index)));
+        Ok(Some(index))
     }
 
     fn report(&mut self, error: bool, line: &Text, problem: Problem) {

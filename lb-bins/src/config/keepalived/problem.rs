@@ -25,6 +25,8 @@ pub(in crate::config) enum Problem {
     LongLine { most: usize },
     #[error("no file matches {}", Quoted(.pattern))]
     NothingIncluded { pattern: String },
+    #[error("the file includes itself")]
+    IncludesItself,
     #[error("{path:?} is not included: {reason}")]
     NotIncluded { path: PathBuf, reason: String },
     #[error("the quote is not closed")]
@@ -122,6 +124,8 @@ pub(in crate::config) enum Problem {
         "`quorum` is {quorum}, but all servers together weigh {total}: it is lowered, as in keepalived"
     )]
     QuorumLowered { quorum: i64, total: i64 },
+    #[error("there will be no mail: `smtp_server` is a name, and names are not resolved")]
+    MailServerByName,
     #[error("groups with all their addresses are too much")]
     TooManyAddresses,
     #[error("the `url` has no `path`")]
@@ -145,8 +149,12 @@ pub(in crate::config) enum Problem {
 impl Problem {
     /// A word that the `block` does not have.
     pub(super) fn unknown(word: String, block: Option<&'static str>, words: Words) -> Self {
-        let names: Vec<&str> = words.iter().map(|word| word.name).collect();
-        let nearest = nearest(&word, &names);
+        // Checkers are in capitals, all else is in small letters: that alone is no mistake.
+        let small: Vec<String> = words.iter().map(|word| word.name.to_lowercase()).collect();
+        let small: Vec<&str> = small.iter().map(String::as_str).collect();
+        let nearest = nearest(&word, &small)
+            .and_then(|near| words.iter().find(|word| word.name.eq_ignore_ascii_case(near)))
+            .map(|word| word.name);
         let elsewhere = words::blocks_with(&word);
         Self::Unknown { word, block, nearest, elsewhere }
     }
@@ -164,6 +172,7 @@ impl Problem {
             Self::NothingIncluded { .. } => {
                 "paths are relative to the directory of the file that includes them"
             }
+            Self::IncludesItself => "remove it",
             Self::NotIncluded { .. } => "keepalived reads regular files that are not executable",
             Self::OpenQuote => "close it with a double quote on the same line",
             Self::Sequence { .. } => {
@@ -232,6 +241,7 @@ impl Problem {
             Self::FirewallMark => "write the addresses and ports that are marked",
             Self::HysteresisLowered { .. } => "write less than `quorum`",
             Self::LargeGroup { .. } => "write a smaller range",
+            Self::MailServerByName => "write its address",
             Self::Needs { .. } => "add it to the block",
             Self::NoGroup { .. } => "add a virtual_server_group of that name",
             Self::NoTrackFile { .. } => "add a track_file of that name",

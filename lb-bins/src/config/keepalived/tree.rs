@@ -181,14 +181,7 @@ impl Parser<'_> {
         }
         let unused = unused || matches!(keyword.role, Role::Unused(_));
         let body = match keyword.shape {
-            Shape::Line => {
-                if let Some(&Line::Open(brace)) = self.lines.peek() {
-                    let problem = Problem::NoBlock { word: keyword.name };
-                    self.mistakes.error(brace, problem.into());
-                    self.skip_block();
-                }
-                Body::None
-            }
+            Shape::Line => Body::None,
             Shape::Rows => {
                 let opened = self.open(keyword, span);
                 Body::Rows(self.rows(opened))
@@ -261,16 +254,17 @@ impl Parser<'_> {
         while let Some(line) = self.lines.peek() {
             match line {
                 Line::Open(_) => depth += 1,
+                Line::Close(_) if depth == 1 => {
+                    self.lines.next();
+                    return;
+                }
                 Line::Close(_) => depth = depth.saturating_sub(1),
                 Line::Words(..) => {}
             }
-            if depth == 0 && !matches!(line, Line::Close(_)) {
-                return;
-            }
-            self.lines.next();
             if depth == 0 {
                 return;
             }
+            self.lines.next();
         }
     }
 }

@@ -142,6 +142,9 @@ impl Problem {
             Self::NoVirtualServers => {
                 "add [[virtual_server]] with `listen` and a backend, or [[vrrp_instance]]"
             }
+            Self::ForAnother { other, .. } => {
+                return Some(format!("run {other} with the same file as well"));
+            }
             Self::NothingFor { block, .. } => return Some(format!("add [[{block}]]")),
             Self::Unreachable { hysteresis: 0, total, .. } => {
                 return Some(format!("use at most {total}"));

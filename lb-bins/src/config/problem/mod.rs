@@ -159,6 +159,8 @@ pub(super) enum Problem {
     NoBackends,
     #[error("there is no virtual server and no VRRP instance")]
     NoVirtualServers,
+    #[error("{daemon} does nothing with what the file says of a {what} ({count} in all)")]
+    ForAnother { daemon: &'static str, other: &'static str, what: &'static str, count: usize },
     #[error("there is no {what}, and {daemon} is for nothing else")]
     NothingFor { daemon: &'static str, what: &'static str, block: &'static str },
     #[error(

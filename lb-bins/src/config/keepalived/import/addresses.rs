@@ -155,8 +155,15 @@ impl<'w> Row<'w> {
                 self.words.by_ref().take(words).for_each(drop);
                 values.warning(option.span, Problem::UnusedOption { block, option: text });
             }
-            None => values.error(option.span, Problem::UnknownOption { block, option: text }),
+            None => self.unknown(option, values),
         }
+    }
+
+    /// Reports an option that keepalived does not know either.
+    pub(super) fn unknown(&self, option: &Word, values: &mut Values<'_>) {
+        let (block, option_text) = (self.key, option.text.clone());
+        let problem = Problem::UnknownOption { block, option: option_text };
+        values.error(option.span, problem);
     }
 }
 

@@ -49,6 +49,8 @@ impl<'s> Inherited<'s> {
 
 /// keepalived's default of `delay_loop`.
 const DELAY_LOOP: Duration = Duration::from_secs(60);
+/// How often a file is read.
+const FILE_INTERVAL: Duration = Duration::from_secs(1);
 /// keepalived's default of `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -111,7 +113,11 @@ impl<'s> Checker<'s> {
             Field::Absent => given(default, span),
             field => field,
         };
-        let interval = seconds(values.timer(self.last("delay_loop")), DELAY_LOOP);
+        let interval = match word {
+            // keepalived is told of changes by the kernel; here files are looked at.
+            "FILE_CHECK" => given(FILE_INTERVAL, span),
+            _ => seconds(values.timer(self.last("delay_loop")), DELAY_LOOP),
+        };
         let period = interval.or(DELAY_LOOP);
         let (retry, delay) = match word {
             "HTTP_GET" | "SSL_GET" => (1, Duration::from_secs(3)),

@@ -4,6 +4,7 @@ mod addresses;
 mod checker;
 mod group;
 mod groups;
+mod mail;
 mod pages;
 mod protocols;
 mod real_server;
@@ -11,6 +12,8 @@ mod router;
 mod tracking;
 mod values;
 mod virtual_server;
+
+use std::collections::HashSet;
 
 use self::router::Router;
 use self::tracking::{Reversed, if_any};
@@ -29,7 +32,12 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
 
     let mut tracked = Reversed::default();
     let scripts = if_any(all(each("vrrp_script"), |block| tracked.script(block, &mut values)));
-    let files = if_any(all(each("track_file"), |block| tracked.file(block, &mut values)));
+    let checked = checked_files(statements);
+    let files = each("track_file").filter(|block| {
+        let name = block.arguments.first().map(|name| name.text.as_str());
+        name.is_none_or(|name| !checked.contains(name))
+    });
+    let files = if_any(all(files, |block| tracked.file(block, &mut values)));
     let processes =
         if_any(all(each("vrrp_track_process"), |block| tracked.process(block, &mut values)));
 
@@ -43,6 +51,7 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
 
     Draft {
         notify_fifo: fifo(&globals, &mut values),
+        smtp: mail::draft(&globals, &mut values),
         virtual_servers: if_any(virtual_server::virtual_servers(statements, &mut values)),
         vrrp_instances: if_any(instances),
         vrrp_sync_groups: if_any(groups),
@@ -51,6 +60,22 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
         vrrp_track_processes: processes,
         ..Draft::default()
     }
+}
+
+/// The names of the files that servers are checked by, and that no virtual router tracks.
+fn checked_files(statements: &[Statement]) -> HashSet<&str> {
+    let reals = statements.iter().flat_map(|server| server.each("real_server"));
+    let checkers = reals.flat_map(|real| real.each("FILE_CHECK"));
+    let mut names: HashSet<&str> = checkers
+        .filter_map(|checker| Some(checker.last("track_file")?.arguments.first()?.text.as_str()))
+        .collect();
+    let routers = statements.iter().filter(|block| block.word().starts_with("vrrp_"));
+    for row in routers.flat_map(|router| router.each("track_file")).flat_map(Statement::rows) {
+        if let Some(name) = row.first() {
+            names.remove(name.text.as_str());
+        }
+    }
+    names
 }
 
 /// A draft of each block, where the block is.

@@ -243,9 +243,7 @@ fn unicast_peers(statement: &Statement, values: &mut Values<'_>) -> Field<List<P
                 "min_ttl" => peer.min_ttl = ttl(row.value(option, values), values),
                 "max_ttl" => peer.max_ttl = ttl(row.value(option, values), values),
                 _ => {
-                    let (block, option_text) = ("unicast_peer", option.text.clone());
-                    let problem = Problem::UnknownOption { block, option: option_text };
-                    values.error(option.span, problem);
+                    row.unknown(option, values);
                 }
             }
         }

@@ -148,9 +148,7 @@ impl<'s> Reversed<'s> {
                 "reverse" => track.reverse = given(true, option.span),
                 "noreverse" | "no_reverse" => track.reverse = given(false, option.span),
                 _ => {
-                    let (block, option_text) = ("track_…", option.text.clone());
-                    let problem = Problem::UnknownOption { block, option: option_text };
-                    values.error(option.span, problem);
+                    row.unknown(option, values);
                 }
             }
         }

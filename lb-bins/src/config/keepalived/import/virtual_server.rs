@@ -101,13 +101,13 @@ fn is_tcp(statement: &Statement, values: &mut Values<'_>) -> bool {
         values.warning(statement.span, Problem::NotTcp { protocol: None });
         return false;
     };
-    let Some(word) = values.argument(protocol) else { return false };
+    let Some(word) = values.argument(protocol) else { return true };
     const PROTOCOLS: &[(&str, bool)] = &[("TCP", true), ("UDP", false), ("SCTP", false)];
     let is_tcp = values.choice("protocol", word, PROTOCOLS);
     if is_tcp == Some(false) {
         values.warning(word.span, Problem::NotTcp { protocol: Some(word.text.clone()) });
     }
-    is_tcp.unwrap_or(false)
+    is_tcp.unwrap_or(true)
 }
 
 impl Server<'_> {

@@ -1,6 +1,6 @@
 //! Every word that keepalived knows, by block: what becomes of it here, and if nothing, why.
 //!
-//! The words are those of keepalived 2.2.7 and of its documentation up to 2.4.
+//! The words are those of keepalived 2.2.7, and a few of later ones.
 
 mod checkers;
 mod global;
@@ -90,7 +90,7 @@ const BFD: &str = "BFD is not spoken";
 const DBUS: &str = "there is no D-Bus interface";
 const FIREWALL: &str = "the firewall is not touched";
 const KERNEL: &str = "nothing is balanced in the kernel yet";
-const MAIL: &str = "no mail is sent; commands can be run instead";
+const MAIL: &str = "mail is sent of all changes of servers, or of none";
 const NETLINK: &str = "the system's defaults hold";
 const PROCESS: &str = "that is for the service manager, such as systemd";
 const RELOAD: &str = "a configuration with mistakes never replaces a good one, and SIGHUP reads it";
