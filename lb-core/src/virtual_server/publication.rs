@@ -132,8 +132,10 @@ impl<E> VirtualServer<E> {
 
     fn is_published(&self, members: &[(Arc<Backend<E>>, Weight)], affinity: bool) -> bool {
         let published = self.published.members().iter().map(|member| (member.id, member.weight));
+        // While anybody takes flows, nobody is told why nobody does.
+        let serves = members.iter().any(|(_, weight)| !weight.is_zero());
         self.published.records_affinity() == affinity
-            && self.published.drained() == self.drained()
+            && (self.published.drained() == self.drained() || serves)
             && published.eq(members.iter().map(|(backend, weight)| (backend.id(), *weight)))
     }
 }
