@@ -51,7 +51,10 @@ impl Daemon {
         command.args(["netns", "exec", &lab.space(host)]);
         match kind {
             Kind::Ours => {
-                command.arg(env!("CARGO_BIN_EXE_vip-keeper")).arg("--config").arg(&config);
+                // Another build of it, where figures are wanted.
+                let ours = std::env::var("VIP_KEEPER");
+                let ours = ours.unwrap_or_else(|_| env!("CARGO_BIN_EXE_vip-keeper").to_owned());
+                command.arg(ours).arg("--config").arg(&config);
             }
             Kind::Keepalived => {
                 command.args(["keepalived", "--dont-fork", "--vrrp", "--log-console"]);

@@ -91,13 +91,15 @@ impl Lab {
         lab
     }
 
-    /// More interfaces for virtual routers: `eth0.1` and so on.
-    pub(crate) fn add_vlans(&self, host: Host, count: usize) {
-        let (space, number) = (self.space(host), host.number());
-        for vlan in 1..=count {
-            ip(&format!("-n {space} link add link eth0 name eth0.{vlan} type vlan id {vlan}"));
-            ip(&format!("-n {space} link set eth0.{vlan} up"));
-            ip(&format!("-n {space} address add 10.98.{vlan}.{number}/24 dev eth0.{vlan}"));
+    /// More cables between the hosts: `eth1` and so on.
+    pub(crate) fn add_cables(&self, count: usize) {
+        let (a, b) = (self.space(Host::A), self.space(Host::B));
+        for cable in 1..=count {
+            ip(&format!("-n {a} link add eth{cable} type veth peer name eth{cable} netns {b}"));
+            for (space, number) in [(&a, 1), (&b, 2)] {
+                ip(&format!("-n {space} link set eth{cable} up"));
+                ip(&format!("-n {space} address add 10.98.{cable}.{number}/24 dev eth{cable}"));
+            }
         }
     }
 

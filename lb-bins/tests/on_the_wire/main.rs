@@ -5,7 +5,7 @@
 //! are made and removed by each test, and only processes that it started are ended, by their ids.
 //!
 //! Which host has the address, and in which order, is asserted; how fast is measured:
-//! `WIRE_RUNS=10 cargo test --release … figures -- --ignored --nocapture` prints what
+//! `WIRE_RUNS=10 VIP_KEEPER=target/release/vip-keeper cargo test … -- --ignored --nocapture` prints what
 //! `benches/RESULTS.md` has.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]

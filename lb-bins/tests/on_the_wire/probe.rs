@@ -1,7 +1,6 @@
 //! What a client sees, and what goes over the wire.
 
 use std::io::Read as _;
-use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -114,7 +113,8 @@ fn ask(address: IpAddr, over: &AtomicBool, answers: &Mutex<Vec<(Instant, u8)>>) 
 pub(crate) struct Advert {
     pub(crate) at: Instant,
     pub(crate) from: u8,
-    pub(crate) vlan: u16,
+    /// Of several cables, by the third octet of its addresses.
+    pub(crate) link: u8,
     pub(crate) vrid: u8,
     pub(crate) priority: u8,
 }
@@ -134,11 +134,8 @@ impl Sniffer {
         let all = Protocol::from(i32::from(0x0003_u16.to_be()));
         let mut socket = Lab::inside(space, || {
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(all)).unwrap();
-            socket.bind_device(Some(b"eth0")).unwrap_or_default();
             socket.set_recv_buffer_size(8 << 20).unwrap();
             socket.set_read_timeout(Some(50 * MS)).unwrap();
-            // What came before it was bound.
-            while socket.recv(&mut [MaybeUninit::uninit(); 1]).is_ok() {}
             socket
         });
         let thread = thread::spawn(move || {
@@ -174,16 +171,13 @@ impl Drop for Sniffer {
 fn parse(frame: &[u8]) -> Option<Advert> {
     const AH: usize = 24;
     let at = Instant::now();
-    // The tag may be there, or have been taken off: then the source says which link it was.
-    let tag = if frame.get(12..14)? == [0x81, 0x00] { 4 } else { 0 };
-    let packet = frame.get(14 + tag..)?;
-    let kind = frame.get(12 + tag..14 + tag)?;
-    let (vlan, from, message) = match (kind, packet.first()? >> 4) {
+    let packet = frame.get(14..)?;
+    let (link, from, message) = match (frame.get(12..14)?, packet.first()? >> 4) {
         ([0x08, 0x00], 4) if packet[9] == 112 => (packet[14], packet[15], packet.get(20..)?),
         ([0x08, 0x00], 4) if packet[9] == 51 => (packet[14], packet[15], packet.get(20 + AH..)?),
         ([0x86, 0xdd], 6) if packet[6] == 112 => (0, packet[23], packet.get(40..)?),
         _ => return None,
     };
     let (vrid, priority) = (*message.get(1)?, *message.get(2)?);
-    Some(Advert { at, from, vlan: vlan.into(), vrid, priority })
+    Some(Advert { at, from, link, vrid, priority })
 }
