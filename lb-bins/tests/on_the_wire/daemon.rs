@@ -89,7 +89,11 @@ impl Daemon {
     }
 
     pub(crate) fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+        std::fs::read_to_string(self.path(file)).unwrap()
+    }
+
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
+        format!("/proc/{}/{file}", self.child.id()).into()
     }
 
     pub(crate) fn pid(&self) -> Pid {

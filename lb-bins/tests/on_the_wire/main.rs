@@ -14,6 +14,7 @@
 mod daemon;
 mod dialect;
 mod figures;
+mod host;
 mod lab;
 mod many;
 mod probe;
