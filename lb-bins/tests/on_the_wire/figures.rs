@@ -78,6 +78,7 @@ fn play(dialect: Dialect, (better, lesser): (Kind, Kind), runs: usize) -> Measur
         stage.intervals(3);
         let since = Instant::now();
         stage.lab.connect(Host::A, false);
+        stage.lab.until(stage.patience(), "B takes over", || stage.takeover(since).is_some());
         stage.answers(Host::B, "B answers");
         measured.entry("cut, client gap").or_default().push(stage.probe.gap(since));
         let takeover = stage.takeover(since).unwrap();
