@@ -81,6 +81,7 @@ mod check;
 pub mod checkers;
 mod chunks;
 mod deadlines;
+mod digest;
 #[cfg(feature = "driver")]
 mod driver;
 mod error;
@@ -89,6 +90,7 @@ mod history;
 mod hold;
 mod md5;
 mod monitor;
+mod sha256;
 mod spec;
 mod specs;
 mod splitmix;
@@ -100,12 +102,14 @@ mod verdict;
 mod watched;
 
 pub use check::{Checker, Failure, Report, Target};
+pub use digest::Digest;
 #[cfg(feature = "driver")]
 pub use driver::{Driver, Watchdog};
 pub use error::CheckError;
 pub use history::Outcome;
 pub use md5::{Md5, ParseMd5Error};
 pub use monitor::{Action, Monitor};
+pub use sha256::{ParseSha256Error, Sha256};
 pub use spec::{CheckSpec, SpecError};
 pub use state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};
 pub use status::{ParseStatusError, StatusRanges};
