@@ -75,6 +75,7 @@
 
 #![forbid(unsafe_code)]
 
+mod advice;
 mod check;
 #[cfg(any(feature = "http", feature = "script", feature = "tcp"))]
 pub mod checkers;
@@ -94,6 +95,7 @@ mod trace;
 mod verdict;
 mod watched;
 
+pub use advice::Advice;
 pub use check::{Checker, Failure, Report, Target};
 #[cfg(feature = "driver")]
 pub use driver::Driver;

@@ -5,6 +5,7 @@
 //! | `tcp` | [`Tcp`] | a connection can be made | `TCP_CHECK` |
 //! | `tls` | [`Handshake`] | a TLS session can be made, and the certificate is in order | |
 //! | `http` | [`Http`] | the page has an accepted status and, if asked for, digest | `HTTP_GET` |
+//! | `agent` | [`Agent`] | an agent beside the backend does not say that it is down | |
 //! | `mysql` | [`Mysql`] | the server lets a user in, answers, and can be written to | |
 //! | `postgres` | [`Postgres`] | the server lets a user in, answers, and can be written to | |
 //! | `redis` | [`Redis`] | the server answers, in the right role | |
@@ -14,6 +15,8 @@
 //!
 //! All keep one deadline over the whole run, and leave nothing behind when they are dropped.
 
+#[cfg(feature = "agent")]
+mod agent;
 #[cfg(feature = "tcp")]
 mod attempt;
 #[cfg(feature = "tcp")]
@@ -48,6 +51,7 @@ mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(any(
+    feature = "agent",
     feature = "mysql",
     feature = "postgres",
     feature = "redis",
@@ -57,6 +61,8 @@ mod tls;
 #[allow(dead_code, reason = "each checker uses its own part")]
 mod transport;
 
+#[cfg(feature = "agent")]
+pub use agent::Agent;
 #[cfg(feature = "send-expect")]
 pub use expect::{Expect, ExpectError};
 #[cfg(feature = "tls")]
