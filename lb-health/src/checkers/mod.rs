@@ -6,6 +6,7 @@
 //! | `tls` | [`Handshake`] | a TLS session can be made, and the certificate is in order | |
 //! | `http` | [`Http`] | the page has an accepted status and, if asked for, digest | `HTTP_GET` |
 //! | `agent` | [`Agent`] | an agent beside the backend does not say that it is down | |
+//! | `ldap` | [`Ldap`] | the directory lets a user in, and has an entry | |
 //! | `mysql` | [`Mysql`] | the server lets a user in, answers, and can be written to | |
 //! | `postgres` | [`Postgres`] | the server lets a user in, answers, and can be written to | |
 //! | `redis` | [`Redis`] | the server answers, in the right role | |
@@ -28,6 +29,8 @@ mod expect;
 mod handshake;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "ldap")]
+mod ldap;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]
@@ -38,7 +41,7 @@ mod process;
 mod redis;
 #[cfg(feature = "script")]
 mod script;
-#[cfg(any(feature = "mysql", feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "ldap", feature = "mysql", feature = "postgres", feature = "redis"))]
 mod secret;
 #[cfg(feature = "send-expect")]
 mod send_expect;
@@ -52,6 +55,7 @@ mod tcp;
 mod tls;
 #[cfg(any(
     feature = "agent",
+    feature = "ldap",
     feature = "mysql",
     feature = "postgres",
     feature = "redis",
@@ -69,6 +73,8 @@ pub use expect::{Expect, ExpectError};
 pub use handshake::Handshake;
 #[cfg(feature = "http")]
 pub use http::{Http, HttpError};
+#[cfg(feature = "ldap")]
+pub use ldap::Ldap;
 #[cfg(feature = "mysql")]
 pub use mysql::Mysql;
 #[cfg(feature = "postgres")]
