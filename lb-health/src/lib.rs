@@ -77,7 +77,7 @@
 
 mod advice;
 mod check;
-#[cfg(any(feature = "http", feature = "script", feature = "tcp"))]
+#[cfg(any(feature = "http", feature = "script", feature = "tcp", feature = "worker"))]
 pub mod checkers;
 mod deadlines;
 #[cfg(feature = "driver")]

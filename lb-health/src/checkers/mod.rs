@@ -13,6 +13,7 @@
 //! | `send-expect` | [`SendExpect`] | the server says what it should, step by step | |
 //! | `smtp` | [`Smtp`] | a mail server greets and says hello, in clear or secured | `SMTP_CHECK` |
 //! | `script` | [`Script`] | the program exits with 0, or a weight | `MISC_CHECK` |
+//! | `worker` | [`Worker`] | a long-lived program says so | |
 //!
 //! All keep one deadline over the whole run, and leave nothing behind when they are dropped.
 
@@ -35,7 +36,8 @@ mod ldap;
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(feature = "script")]
+#[cfg(any(feature = "script", feature = "worker"))]
+#[allow(dead_code, reason = "each checker uses its own part")]
 mod process;
 #[cfg(feature = "redis")]
 mod redis;
@@ -64,6 +66,8 @@ mod tls;
 ))]
 #[allow(dead_code, reason = "each checker uses its own part")]
 mod transport;
+#[cfg(feature = "worker")]
+mod worker;
 
 #[cfg(feature = "agent")]
 pub use agent::Agent;
@@ -91,9 +95,11 @@ pub use smtp::{Smtp, SmtpNameError};
 pub use tcp::Tcp;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};
+#[cfg(feature = "worker")]
+pub use worker::Worker;
 
 /// When a run that starts now and may take `timeout` must be over.
-#[cfg(any(feature = "script", feature = "tcp"))]
+#[cfg(any(feature = "script", feature = "tcp", feature = "worker"))]
 #[expect(clippy::disallowed_methods, reason = "a checker is a driver of its own")]
 fn deadline_after(timeout: std::time::Duration) -> tokio::time::Instant {
     let now = tokio::time::Instant::now();
