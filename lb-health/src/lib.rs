@@ -76,8 +76,9 @@
 
 #![forbid(unsafe_code)]
 
+mod advice;
 mod check;
-#[cfg(any(feature = "http", feature = "script", feature = "tcp"))]
+#[cfg(any(feature = "http", feature = "script", feature = "tcp", feature = "worker"))]
 pub mod checkers;
 mod chunks;
 mod deadlines;
@@ -101,6 +102,7 @@ mod trace;
 mod verdict;
 mod watched;
 
+pub use advice::Advice;
 pub use check::{Checker, Failure, Report, Target};
 pub use digest::Digest;
 #[cfg(feature = "driver")]

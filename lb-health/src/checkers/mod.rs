@@ -6,15 +6,20 @@
 //! | `tls` | [`Handshake`] | a TLS session can be made, and the certificate is in order | |
 //! | `http` | [`Http`] | pages come with the expected status, headers and body | `HTTP_GET` |
 //! | `http`, `tls` | [`Http`] | the same over TLS, and the certificate is in order | `SSL_GET` |
+//! | `agent` | [`Agent`] | an agent beside the backend does not say that it is down | |
+//! | `ldap` | [`Ldap`] | the directory lets a user in, and has an entry | |
 //! | `mysql` | [`Mysql`] | the server lets a user in, answers, and can be written to | |
 //! | `postgres` | [`Postgres`] | the server lets a user in, answers, and can be written to | |
 //! | `redis` | [`Redis`] | the server answers, in the right role | |
 //! | `send-expect` | [`SendExpect`] | the server says what it should, step by step | |
 //! | `smtp` | [`Smtp`] | a mail server greets and says hello, in clear or secured | `SMTP_CHECK` |
 //! | `script` | [`Script`] | the program exits with 0, or a weight | `MISC_CHECK` |
+//! | `worker` | [`Worker`] | a long-lived program says so | |
 //!
 //! All keep one deadline over the whole run, and leave nothing behind when they are dropped.
 
+#[cfg(feature = "agent")]
+mod agent;
 #[cfg(feature = "tcp")]
 mod attempt;
 #[cfg(feature = "tcp")]
@@ -26,19 +31,22 @@ mod expect;
 mod handshake;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "ldap")]
+mod ldap;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "http")]
 mod pattern;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(feature = "script")]
+#[cfg(any(feature = "script", feature = "worker"))]
+#[allow(dead_code, reason = "each checker uses its own part")]
 mod process;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "script")]
 mod script;
-#[cfg(any(feature = "mysql", feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "ldap", feature = "mysql", feature = "postgres", feature = "redis"))]
 mod secret;
 #[cfg(feature = "send-expect")]
 mod send_expect;
@@ -51,6 +59,8 @@ mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(any(
+    feature = "agent",
+    feature = "ldap",
     feature = "mysql",
     feature = "postgres",
     feature = "redis",
@@ -59,13 +69,19 @@ mod tls;
 ))]
 #[allow(dead_code, reason = "each checker uses its own part")]
 mod transport;
+#[cfg(feature = "worker")]
+mod worker;
 
+#[cfg(feature = "agent")]
+pub use agent::Agent;
 #[cfg(feature = "send-expect")]
 pub use expect::{Expect, ExpectError};
 #[cfg(feature = "tls")]
 pub use handshake::Handshake;
 #[cfg(feature = "http")]
 pub use http::{Http, HttpError, HttpVersion, Page};
+#[cfg(feature = "ldap")]
+pub use ldap::Ldap;
 #[cfg(feature = "mysql")]
 pub use mysql::Mysql;
 #[cfg(feature = "http")]
@@ -84,9 +100,11 @@ pub use smtp::{Smtp, SmtpNameError};
 pub use tcp::Tcp;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};
+#[cfg(feature = "worker")]
+pub use worker::Worker;
 
 /// When a run that starts now and may take `timeout` must be over.
-#[cfg(any(feature = "script", feature = "tcp"))]
+#[cfg(any(feature = "script", feature = "tcp", feature = "worker"))]
 #[expect(clippy::disallowed_methods, reason = "a checker is a driver of its own")]
 fn deadline_after(timeout: std::time::Duration) -> tokio::time::Instant {
     let now = tokio::time::Instant::now();
