@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | `tcp` | [`Tcp`] | a connection can be made | `TCP_CHECK` |
 //! | `tls` | [`Handshake`] | a TLS session can be made, and the certificate is in order | |
+//! | `dns` | [`Dns`] | a name server answers, as expected | `DNS_CHECK` |
 //! | `http` | [`Http`] | pages come with the expected status, headers and body | `HTTP_GET` |
 //! | `http`, `tls` | [`Http`] | the same over TLS, and the certificate is in order | `SSL_GET` |
 //! | `script` | [`Script`] | the program exits with 0, or a weight | `MISC_CHECK` |
@@ -14,6 +15,10 @@
 mod attempt;
 #[cfg(feature = "tcp")]
 mod conversation;
+#[cfg(feature = "dns")]
+mod datagram;
+#[cfg(feature = "dns")]
+mod dns;
 #[cfg(feature = "tls")]
 mod handshake;
 #[cfg(feature = "http")]
@@ -31,6 +36,8 @@ mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
 
+#[cfg(feature = "dns")]
+pub use dns::{Dns, DnsError, DnsReply};
 #[cfg(feature = "tls")]
 pub use handshake::Handshake;
 #[cfg(feature = "http")]
