@@ -5,6 +5,7 @@
 //! | `tcp` | [`Tcp`] | a connection can be made | `TCP_CHECK` |
 //! | `tls` | [`Handshake`] | a TLS session can be made, and the certificate is in order | |
 //! | `dns` | [`Dns`] | a name server answers, as expected | `DNS_CHECK` |
+//! | `grpc` | [`Grpc`] | a gRPC service says that it is serving | |
 //! | `http` | [`Http`] | pages come with the expected status, headers and body | `HTTP_GET` |
 //! | `http`, `tls` | [`Http`] | the same over TLS, and the certificate is in order | `SSL_GET` |
 //! | `script` | [`Script`] | the program exits with 0, or a weight | `MISC_CHECK` |
@@ -19,6 +20,8 @@ mod conversation;
 mod datagram;
 #[cfg(feature = "dns")]
 mod dns;
+#[cfg(feature = "grpc")]
+mod grpc;
 #[cfg(feature = "tls")]
 mod handshake;
 #[cfg(feature = "http")]
@@ -38,6 +41,8 @@ mod tls;
 
 #[cfg(feature = "dns")]
 pub use dns::{Dns, DnsError, DnsReply};
+#[cfg(feature = "grpc")]
+pub use grpc::{Grpc, HealthFrameError, ServingStatus};
 #[cfg(feature = "tls")]
 pub use handshake::Handshake;
 #[cfg(feature = "http")]
