@@ -76,7 +76,13 @@
 #![forbid(unsafe_code)]
 
 mod check;
-#[cfg(any(feature = "http", feature = "script", feature = "tcp"))]
+#[cfg(any(
+    feature = "file",
+    feature = "ping",
+    feature = "script",
+    feature = "tcp",
+    feature = "udp"
+))]
 pub mod checkers;
 mod deadlines;
 mod digest;

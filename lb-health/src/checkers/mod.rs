@@ -5,21 +5,26 @@
 //! | `tcp` | [`Tcp`] | a connection can be made | `TCP_CHECK` |
 //! | `tls` | [`Handshake`] | a TLS session can be made, and the certificate is in order | |
 //! | `dns` | [`Dns`] | a name server answers, as expected | `DNS_CHECK` |
+//! | `file` | [`File`] | the number in a file is 0, or gives a weight | `FILE_CHECK` |
 //! | `grpc` | [`Grpc`] | a gRPC service says that it is serving | |
 //! | `http` | [`Http`] | pages come with the expected status, headers and body | `HTTP_GET` |
 //! | `http`, `tls` | [`Http`] | the same over TLS, and the certificate is in order | `SSL_GET` |
+//! | `ping` | [`Ping`] | an ICMP echo request is answered | `PING_CHECK` |
 //! | `script` | [`Script`] | the program exits with 0, or a weight | `MISC_CHECK` |
+//! | `udp` | [`Udp`] | a datagram is answered as expected | `UDP_CHECK` |
 //!
 //! All keep one deadline over the whole run, and leave nothing behind when they are dropped.
 
-#[cfg(feature = "tcp")]
+#[cfg(any(feature = "file", feature = "ping", feature = "tcp", feature = "udp"))]
 mod attempt;
 #[cfg(feature = "tcp")]
 mod conversation;
-#[cfg(feature = "dns")]
+#[cfg(any(feature = "dns", feature = "udp"))]
 mod datagram;
 #[cfg(feature = "dns")]
 mod dns;
+#[cfg(feature = "file")]
+mod file;
 #[cfg(feature = "grpc")]
 mod grpc;
 #[cfg(feature = "tls")]
@@ -28,6 +33,8 @@ mod handshake;
 mod http;
 #[cfg(feature = "http")]
 mod pattern;
+#[cfg(feature = "ping")]
+mod ping;
 #[cfg(feature = "script")]
 mod process;
 #[cfg(feature = "script")]
@@ -38,9 +45,13 @@ mod stream;
 mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "udp")]
+mod udp;
 
 #[cfg(feature = "dns")]
 pub use dns::{Dns, DnsError, DnsReply};
+#[cfg(feature = "file")]
+pub use file::File;
 #[cfg(feature = "grpc")]
 pub use grpc::{Grpc, HealthFrameError, ServingStatus};
 #[cfg(feature = "tls")]
@@ -49,15 +60,25 @@ pub use handshake::Handshake;
 pub use http::{Http, HttpError, HttpVersion, Page};
 #[cfg(feature = "http")]
 pub use pattern::{Pattern, PatternError};
+#[cfg(feature = "ping")]
+pub use ping::{Echo, EchoError, EchoFamily, Ping};
 #[cfg(feature = "script")]
 pub use script::{Script, ScriptSlots};
 #[cfg(feature = "tcp")]
 pub use tcp::Tcp;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};
+#[cfg(feature = "udp")]
+pub use udp::{Nibbles, ParseNibblesError, Udp};
 
 /// When a run that starts now and may take `timeout` must be over.
-#[cfg(any(feature = "script", feature = "tcp"))]
+#[cfg(any(
+    feature = "file",
+    feature = "ping",
+    feature = "script",
+    feature = "tcp",
+    feature = "udp"
+))]
 #[expect(clippy::disallowed_methods, reason = "a checker is a driver of its own")]
 fn deadline_after(timeout: std::time::Duration) -> tokio::time::Instant {
     let now = tokio::time::Instant::now();
