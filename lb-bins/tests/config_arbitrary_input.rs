@@ -5,7 +5,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-const SAMPLE: &str = include_str!("config/sample.toml");
+const SAMPLES: [&str; 2] =
+    [include_str!("config/sample.toml"), include_str!("config/every_check.toml")];
 
 /// Pieces that are likely to be misread somewhere.
 const PIECES: &[&str] = &[
@@ -88,13 +89,14 @@ proptest! {
         read(&pieces.concat())?;
     }
 
-    /// The sample with parts of it replaced by something else, or by another part of it.
+    /// A sample with parts of it replaced by something else, or by another part of it.
     #[test]
     fn mutated_sample(
         edits in vec((any::<Index>(), 0..40_usize, any::<Index>(), select(PIECES)), 1..6),
         own in any::<bool>(),
+        sample in select(&SAMPLES[..]),
     ) {
-        let mut text: Vec<char> = SAMPLE.chars().collect();
+        let mut text: Vec<char> = sample.chars().collect();
         for (place, length, from, piece) in edits {
             let start = place.index(text.len());
             let end = (start + length).min(text.len());
@@ -112,10 +114,14 @@ proptest! {
         read(&text.into_iter().collect::<String>())?;
     }
 
-    /// One line of the sample removed or written twice: still TOML most of the time.
+    /// One line of a sample removed or written twice: still TOML most of the time.
     #[test]
-    fn sample_with_other_lines(removed in any::<Index>(), doubled in any::<Index>()) {
-        let mut lines: Vec<&str> = SAMPLE.lines().collect();
+    fn sample_with_other_lines(
+        removed in any::<Index>(),
+        doubled in any::<Index>(),
+        sample in select(&SAMPLES[..]),
+    ) {
+        let mut lines: Vec<&str> = sample.lines().collect();
         lines.remove(removed.index(lines.len()));
         lines.insert(doubled.index(lines.len()), lines[doubled.index(lines.len())]);
         read(&lines.join("\n"))?;

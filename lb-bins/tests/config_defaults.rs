@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use lb_bins::config::check::{
+    Agent, BodyRule, Database, Dns, File, Grpc, Http, HttpVersion, Initial, Ldap, Md5, Nibbles,
+    Page, Ping, Record, Redis, Script, Smtp, StatusRange, Tcp, Text, Tls, Udp, Worker,
+};
 use lb_bins::config::{
-    Check, CheckKind, Command, Config, HashKey, Initial, Md5, Queue, Quorum, SorryMode, StatusRange,
+    Check, CheckKind, Command, Config, Forwarding, HashKey, OnFailure, Passive, Queue, Quorum,
+    SorryMode,
 };
 use lb_core::Weight;
 use lb_core::virtual_server::DrainingClients;
@@ -28,8 +33,10 @@ fn the_least_configuration() {
     );
     assert_eq!((config.admin, config.admin_allow_remote), (None, false));
     assert!(config.warnings.is_empty());
+    assert_eq!((&config.notify_fifo, &config.smtp), (&None, &None));
     let [server] = config.virtual_servers.as_slice() else { panic!("{config}") };
     assert_eq!(server.name, "[::1]:8000");
+    assert_eq!(server.forwarding, Forwarding::Proxy);
     assert_eq!(server.scheduler.name(), "wlc");
     assert_eq!((server.hash_key, server.bounded, &server.zone), (HashKey::Source, None, &None));
     assert_eq!((server.spill_below, server.panic_below, server.slow_start), (0, 0, None));
@@ -44,7 +51,12 @@ fn the_least_configuration() {
     assert_eq!(server.connect_timeout, Duration::from_secs(5));
     assert_eq!(server.drain_timeout, Duration::from_secs(30));
     assert_eq!(server.retries, 3);
+    assert_eq!(server.passive, None);
     let [backend] = server.backends.as_slice() else { panic!("{config}") };
+    assert_eq!(
+        (backend.on_failure, &backend.on_up, &backend.on_down),
+        (OnFailure::Remove, &None, &None)
+    );
     assert_eq!((backend.weight, backend.priority, &backend.zone), (Weight::ONE, 0, &None));
     assert_eq!(
         (backend.max_connections, backend.u_threshold, backend.l_threshold),
@@ -95,18 +107,175 @@ fn the_least_check() {
         "#,
     );
     let expected = Check {
-        kind: CheckKind::Tcp,
+        kind: CheckKind::Tcp(Tcp::default()),
         port: None,
+        address: None,
+        source: None,
         interval: Duration::from_secs(2),
         timeout: Duration::from_secs(1),
         rise: 2,
         fall: 3,
         fast_interval: Duration::from_millis(500),
         down_interval: Duration::from_secs(2),
+        warmup: None,
         jitter: 10,
         initial: Initial::Down,
     };
     assert_eq!(config.virtual_servers[0].backends[0].checks, [expected]);
+}
+
+/// The only check of the only backend, of which `keys` are given.
+fn only_check(keys: &str) -> CheckKind {
+    let config = parse(&format!(
+        r#"
+        [[virtual_server]]
+        listen = "127.0.0.1:8000"
+        backend = [{{ address = "127.0.0.1:9001", check = {{ {keys} }} }}]
+        "#
+    ));
+    config.virtual_servers[0].backends[0].checks[0].kind.clone()
+}
+
+const TLS: Tls = Tls { sni: None, verify: true, ca: None, identity: None };
+
+#[test]
+fn the_least_check_of_each_kind() {
+    let command = Command { program: "/bin/check".into(), arguments: Vec::new() };
+    let script = Script { command: command.clone(), dynamic_weight: false };
+    let udp = Udp {
+        send: Vec::new(),
+        expect: None,
+        require_reply: true,
+        min_reply: 0,
+        max_reply: 65_507,
+    };
+    let ldap = Ldap { bind_dn: None, password: None, base: None, filter: "(objectClass=*)".into() };
+    let postgres = Database { user: Some("a".into()), ..Database::default() };
+    let least = [
+        (r#"type = "tcp""#, CheckKind::Tcp(Tcp { steps: Vec::new(), tls: None })),
+        (r#"type = "tcp", tls = true"#, CheckKind::Tcp(Tcp { steps: Vec::new(), tls: Some(TLS) })),
+        (r#"type = "tls""#, CheckKind::Tls(TLS)),
+        (r#"type = "smtp""#, CheckKind::Smtp(Smtp { helo: "localhost".into(), starttls: None })),
+        (
+            r#"type = "dns""#,
+            CheckKind::Dns(Dns { name: ".".into(), record: Record::Soa, answer: Vec::new() }),
+        ),
+        (r#"type = "udp""#, CheckKind::Udp(udp)),
+        (r#"type = "ping""#, CheckKind::Ping(Ping { size: 56 })),
+        (r#"type = "mysql""#, CheckKind::Mysql(Database::default())),
+        (r#"type = "postgres", user = "a""#, CheckKind::Postgres(postgres)),
+        (r#"type = "redis""#, CheckKind::Redis(Redis::default())),
+        (r#"type = "ldap""#, CheckKind::Ldap(ldap)),
+        (r#"type = "grpc""#, CheckKind::Grpc(Grpc { service: String::new(), tls: None })),
+        (r#"type = "script", command = ["/bin/check"]"#, CheckKind::Script(script)),
+        (r#"type = "worker", command = ["/bin/check"]"#, CheckKind::Worker(Worker { command })),
+        (r#"type = "agent", port = 9100"#, CheckKind::Agent(Agent { send: None })),
+        (
+            r#"type = "file", path = "/run/weight""#,
+            CheckKind::File(File { path: "/run/weight".into(), weight: 0, reverse: false }),
+        ),
+    ];
+    for (keys, expected) in least {
+        assert_eq!(only_check(keys), expected, "{keys}");
+        assert!(keys.contains(&format!("{:?}", expected.name())), "{keys}");
+    }
+}
+
+fn https(keys: &str) -> Http {
+    match only_check(&format!(r#"type = "https", {keys}"#)) {
+        CheckKind::Http(http) => *http,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn tls_asks_for_the_name_of_the_host() {
+    for (keys, sni) in [
+        (r#"host = "www.example.org""#, Some("www.example.org")),
+        (r#"host = "www.example.org:8443""#, Some("www.example.org")),
+        (r#"host = "www.example.org", sni = "example.net""#, Some("example.net")),
+        (r#"host = "192.0.2.1:8443""#, None),
+        (r#"host = "[2001:db8::1]:8443""#, None),
+        (r#"path = "/""#, None),
+    ] {
+        let http = https(keys);
+        assert_eq!(http.tls.as_ref().and_then(|tls| tls.sni.as_deref()), sni, "{keys}");
+    }
+}
+
+#[test]
+fn what_is_said_outside_of_urls_holds_for_those_that_say_nothing_else() {
+    let http = https(
+        r#"status = [204], body = "ready", expect_headers = [{ name = "etag", regex = "." }],
+        urls = [{ path = "/a" }, { path = "/b", status = [200], body_regex = "x", body_not = true,
+        expect_headers = [] }]"#,
+    );
+    let [a, b] = http.pages.as_slice() else { panic!("{http:?}") };
+    assert_eq!((a.path.as_str(), b.path.as_str()), ("/a", "/b"));
+    assert_eq!((a.status[0].first, b.status[0].first), (204, 200));
+    assert_eq!(a.body, Some(BodyRule { text: Text::Is("ready".into()), absent: false }));
+    let pattern = "x".parse().unwrap();
+    assert_eq!(b.body, Some(BodyRule { text: Text::Matches(pattern), absent: true }));
+    assert_eq!((a.expect_headers.len(), b.expect_headers.len()), (1, 0));
+}
+
+#[test]
+fn open_digits_match_anything() {
+    let CheckKind::Udp(udp) = only_check(r#"type = "udp", expect_hex = "F0x1Xx""#) else {
+        panic!("not of this kind");
+    };
+    let expected = udp.expect.unwrap();
+    assert_eq!(Nibbles::from_digits("f0x1xx"), Some(expected.clone()));
+    assert!(expected.begins(&[0xf0, 0x41, 0x07]) && expected.begins(&[0xf0, 0x01, 0xff, 0x00]));
+    assert!(!expected.begins(&[0xf0, 0x42, 0x07]) && !expected.begins(&[0xf0, 0x41]));
+    assert!(!expected.begins(&[]));
+}
+
+#[test]
+fn passwords_are_not_in_what_is_shown_for_debugging() {
+    let check = only_check(r#"type = "redis", password = "hidden""#);
+    assert!(!format!("{check:?}").contains("hidden"));
+}
+
+#[test]
+fn hooks_of_the_virtual_server_hold_for_backends_without_their_own() {
+    let config = parse(
+        r#"
+        [[virtual_server]]
+        listen = "127.0.0.1:8000"
+        on_up = ["/bin/up"]
+        on_down = ["/bin/down"]
+        on_failure = "weight-0"
+        passive = { eject = "10m" }
+        backend = [
+            { address = "127.0.0.1:9001" },
+            { address = "127.0.0.1:9002", on_up = ["/bin/own"], on_failure = "remove" },
+        ]
+        "#,
+    );
+    let server = &config.virtual_servers[0];
+    let program = |command: &Option<Command>| command.as_ref().unwrap().program.clone();
+    let [first, second] = server.backends.as_slice() else { panic!("{config}") };
+    assert_eq!(
+        (program(&first.on_up), program(&first.on_down)),
+        ("/bin/up".into(), "/bin/down".into())
+    );
+    assert_eq!(
+        (program(&second.on_up), program(&second.on_down)),
+        ("/bin/own".into(), "/bin/down".into())
+    );
+    assert_eq!((first.on_failure, second.on_failure), (OnFailure::WeightZero, OnFailure::Remove));
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    let expected = Passive {
+        consecutive: 5,
+        failure_percent: 85,
+        minimum: 50,
+        interval: Duration::from_secs(10),
+        eject: minutes(10),
+        longest: minutes(10),
+        max_ejected: 10,
+    };
+    assert_eq!(server.passive, Some(expected));
 }
 
 #[test]
@@ -134,26 +303,42 @@ fn a_backend_has_its_own_checks_or_those_of_the_virtual_server() {
         let backend = &config.virtual_servers[server].backends[backend];
         backend.checks.iter().map(|check| check.kind.clone()).collect()
     };
-    assert_eq!(kinds(0, 0), [CheckKind::Tcp]);
+    assert_eq!(kinds(0, 0), [CheckKind::Tcp(Tcp::default())]);
     assert_eq!(kinds(0, 1), []);
     let md5 = [
         0xd4, 0x1d, 0x8c, 0xd9, 0x8f, 0x00, 0xb2, 0x04, 0xe9, 0x80, 0x09, 0x98, 0xec, 0xf8, 0x42,
         0x7e,
     ];
     let range = |first, last| StatusRange { first, last };
-    let http = CheckKind::Http {
-        path: "/alive".into(),
-        host: Some("www.example.org".into()),
-        status: vec![range(200, 299), range(304, 304), range(404, 404)],
-        md5: Some(Md5(md5)),
+    let http = |page: Page, host: Option<&str>| {
+        CheckKind::Http(Box::new(Http {
+            tls: None,
+            pages: vec![page],
+            method: "GET".into(),
+            host: host.map(str::to_owned),
+            headers: Default::default(),
+            request_body: None,
+            version: HttpVersion::Http11,
+            keep_alive: false,
+        }))
     };
+    let page = Page {
+        path: "/".into(),
+        status: vec![range(200, 299)],
+        md5: None,
+        sha256: None,
+        body: None,
+        expect_headers: Vec::new(),
+    };
+    let status = vec![range(200, 299), range(304, 304), range(404, 404)];
+    let alive = Page { path: "/alive".into(), status, md5: Some(Md5(md5)), ..page.clone() };
+    let default_http = http(page, None);
+    let http = http(alive, Some("www.example.org"));
     let command = Command { program: "/usr/local/bin/check".into(), arguments: vec!["arg".into()] };
-    assert_eq!(kinds(0, 2), [http, CheckKind::Script { command, dynamic_weight: true }]);
+    assert_eq!(kinds(0, 2), [http, CheckKind::Script(Script { command, dynamic_weight: true })]);
     assert_eq!(config.virtual_servers[0].backends[2].checks[1].port, Some(9103));
-    let default_http =
-        CheckKind::Http { path: "/".into(), host: None, status: vec![range(200, 299)], md5: None };
     for backend in 0..2 {
-        assert_eq!(kinds(2, backend), [CheckKind::Tcp, default_http.clone()]);
+        assert_eq!(kinds(2, backend), [CheckKind::Tcp(Tcp::default()), default_http.clone()]);
     }
 }
 

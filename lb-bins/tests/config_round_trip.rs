@@ -4,17 +4,24 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use lb_bins::config::check::{
+    Agent, BodyRule, Database, Dns, File, Grpc, HeaderRule, Http, HttpVersion, Identity, Initial,
+    Ldap, Md5, Nibbles, Page, Pattern, Ping, Record, Redis, Role, Script, Secret, Sha256, Smtp,
+    StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
+};
 use lb_bins::config::{
-    Backend, Check, CheckKind, Command, Config, HashKey, Initial, Md5, Persistence, Queue, Quorum,
-    SorryMode, StatusRange, VirtualServer,
+    Backend, Check, CheckKind, Command, Config, Forwarding, HashKey, Mail, OnFailure, Passive,
+    Persistence, Queue, Quorum, SorryMode, VirtualServer,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 /// From one millisecond to the longest that is allowed.
 fn duration() -> impl Strategy<Value = Duration> {
@@ -36,39 +43,220 @@ fn command() -> impl Strategy<Value = Command> {
         .prop_map(|(program, arguments)| Command { program: format!("/{program}"), arguments })
 }
 
-fn check_kind() -> impl Strategy<Value = CheckKind> {
+/// Whatever characters there are, but for NUL.
+fn text() -> impl Strategy<Value = String> {
+    any::<String>().prop_map(|text| text.replace('\0', "\n") + "a")
+}
+
+fn path() -> impl Strategy<Value = PathBuf> {
+    text().prop_map(|text| PathBuf::from(format!("/{text}")))
+}
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-z0-9_-]{1,20}(\\.[a-z][a-z0-9-]{0,20}){1,3}"
+}
+
+fn pattern() -> impl Strategy<Value = Pattern> {
+    prop_oneof!["[a-z ]{0,9}", Just(r"^220 .*\s\d+$".to_owned()), Just("(\"|\\\\)".to_owned())]
+        .prop_map(|text| text.parse().unwrap())
+}
+
+/// Text half of the time.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![text().prop_map(String::into_bytes), vec(any::<u8>(), 1..20)]
+}
+
+fn tls() -> impl Strategy<Value = Tls> {
+    let identity = (path(), path()).prop_map(|(certificate, key)| Identity { certificate, key });
+    (option::of(name()), any::<bool>(), option::of(path()), option::of(identity))
+        .prop_map(|(sni, verify, ca, identity)| Tls { sni, verify, ca, identity })
+}
+
+fn page() -> impl Strategy<Value = Page> {
     let status = (100..=599_u16, 100..=599_u16)
         .prop_map(|(a, b)| StatusRange { first: a.min(b), last: a.max(b) });
-    let http = ("/[!-~]{0,20}", option::of("[!-~]{1,20}"), vec(status, 1..4), any::<[u8; 16]>());
-    prop_oneof![
-        Just(CheckKind::Tcp),
-        (http, any::<bool>()).prop_map(|((path, host, status, md5), digest)| CheckKind::Http {
-            path,
+    let digests = (option::of(any::<[u8; 16]>()), option::of(any::<[u8; 32]>()));
+    let is_or_matches = |is: BoxedStrategy<String>| {
+        prop_oneof![is.prop_map(Text::Is), pattern().prop_map(Text::Matches)]
+    };
+    let body = (is_or_matches(text().boxed()), any::<bool>())
+        .prop_map(|(text, absent)| BodyRule { text, absent });
+    let header = ("[A-Za-z-]{1,9}", is_or_matches("[ -~]{0,9}".boxed()))
+        .prop_map(|(name, value)| HeaderRule { name, value });
+    let all = ("/[!-~]{0,20}", vec(status, 1..4), digests, option::of(body), vec(header, 0..3));
+    all.prop_map(|(path, status, (md5, sha256), body, expect_headers)| Page {
+        path,
+        status,
+        md5: md5.map(Md5),
+        sha256: sha256.map(Sha256),
+        body,
+        expect_headers,
+    })
+}
+
+fn http() -> impl Strategy<Value = CheckKind> {
+    let version =
+        prop_oneof![Just(HttpVersion::Http10), Just(HttpVersion::Http11), Just(HttpVersion::Http2)];
+    let headers = btree_map("X-[A-Za-z]{1,9}", "[ -~]{0,9}", 0..3);
+    let request = ("[A-Z]{1,9}", option::of("[!-~]{1,20}"), headers, option::of(text()));
+    let connection = (option::of(tls()), version, any::<bool>());
+    (vec(page().boxed(), 1..4), request, connection).prop_map(|(mut pages, request, connection)| {
+        let (method, host, headers, request_body) = request;
+        let (mut tls, version, keep_alive) = connection;
+        for (index, page) in pages.iter_mut().enumerate() {
+            page.path = format!("/{index}{}", page.path);
+        }
+        // Without a name of its own, TLS asks for that of the host, as far as it is one.
+        if let (Some(Tls { sni: sni @ None, .. }), Some(_)) = (&mut tls, &host) {
+            *sni = Some("www.example.org".into());
+        }
+        CheckKind::Http(Box::new(Http {
+            tls,
+            pages,
+            method,
             host,
-            status,
-            md5: digest.then_some(Md5(md5)),
-        }),
-        (command(), any::<bool>())
-            .prop_map(|(command, dynamic_weight)| CheckKind::Script { command, dynamic_weight }),
+            headers,
+            request_body,
+            version,
+            keep_alive,
+        }))
+    })
+}
+
+fn network() -> impl Strategy<Value = CheckKind> {
+    let step = prop_oneof![
+        bytes().prop_map(Step::Send),
+        bytes().prop_map(Step::Expect),
+        pattern().prop_map(Step::ExpectRegex),
+    ];
+    let nibbles = prop_oneof![
+        bytes().prop_map(Nibbles::exactly),
+        "([0-9a-fx]{2}){1,9}".prop_map(|digits| Nibbles::from_digits(&digits).unwrap()),
+    ];
+    let sent = prop_oneof![Just(Vec::new()), bytes()];
+    let udp = (sent, option::of(nibbles), any::<bool>(), 0..=65_507_u16, 0..=65_507_u16);
+    let record = select(vec![Record::Aaaa, Record::Mx, Record::Soa, Record::Txt]);
+    let dns = (prop_oneof![Just(".".to_owned()), name()], record, vec(any::<u8>(), 0..3));
+    prop_oneof![
+        (vec(step, 0..4), option::of(tls()))
+            .prop_map(|(steps, tls)| CheckKind::Tcp(Tcp { steps, tls })),
+        udp.prop_map(|(send, expect, require_reply, a, b)| CheckKind::Udp(Udp {
+            send,
+            expect,
+            require_reply,
+            min_reply: a.min(b),
+            max_reply: a.max(b),
+        })),
+        dns.prop_map(|(name, record, answer)| CheckKind::Dns(Dns {
+            name,
+            record,
+            answer: answer.into_iter().map(|last| format!("2001:db8::{last:x}")).collect(),
+        })),
+        ("[!-~]{1,20}", option::of(tls()))
+            .prop_map(|(helo, starttls)| CheckKind::Smtp(Smtp { helo, starttls })),
+        (0..=65_507_u16).prop_map(|size| CheckKind::Ping(Ping { size })),
+        tls().prop_map(CheckKind::Tls),
     ]
 }
 
+fn secret() -> impl Strategy<Value = Secret> {
+    prop_oneof![text().prop_map(Secret::Text), path().prop_map(Secret::File)]
+}
+
+fn database() -> impl Strategy<Value = Database> {
+    let rest = (option::of(secret()), option::of(text()), option::of(text()), any::<bool>());
+    option::of((text(), rest)).prop_map(|all| match all {
+        Some((user, (password, database, query, writable))) => {
+            Database { user: Some(user), password, database, query, writable }
+        }
+        None => Database::default(),
+    })
+}
+
+fn services() -> impl Strategy<Value = CheckKind> {
+    let role = prop_oneof![Just(Role::Master), Just(Role::Replica)];
+    let redis = (option::of((secret(), option::of(text()))), option::of(role));
+    let ldap = (option::of((text(), secret())), option::of((any::<String>(), text())));
+    prop_oneof![
+        database().prop_map(CheckKind::Mysql),
+        database()
+            .prop_filter("PostgreSQL needs a user", |database| database.user.is_some())
+            .prop_map(CheckKind::Postgres),
+        redis.prop_map(|(login, role)| {
+            let (password, user) = login.unzip();
+            CheckKind::Redis(Redis { user: user.flatten(), password, role })
+        }),
+        ldap.prop_map(|(login, search)| {
+            let ((bind_dn, password), (base, filter)) = (login.unzip(), search.unzip());
+            let filter = filter.map_or("(objectClass=*)".into(), |filter| format!("({filter})"));
+            CheckKind::Ldap(Ldap { bind_dn, password, base, filter })
+        }),
+        (any::<String>(), option::of(tls()))
+            .prop_map(|(service, tls)| CheckKind::Grpc(Grpc { service, tls })),
+    ]
+}
+
+fn reports() -> impl Strategy<Value = CheckKind> {
+    prop_oneof![
+        (command(), any::<bool>()).prop_map(|(command, dynamic_weight)| CheckKind::Script(
+            Script { command, dynamic_weight }
+        )),
+        command().prop_map(|command| CheckKind::Worker(Worker { command })),
+        option::of(text()).prop_map(|send| CheckKind::Agent(Agent { send })),
+        (path(), -65_535..=65_535_i32, any::<bool>())
+            .prop_map(|(path, weight, reverse)| CheckKind::File(File { path, weight, reverse })),
+    ]
+}
+
+/// What is checked, within what the kind has a use for.
+fn aimed(kind: CheckKind) -> impl Strategy<Value = Aim> {
+    let port = (1..=u16::MAX).prop_map(|port| (Some(port), None));
+    let elsewhere = (1..=u16::MAX).prop_flat_map(address).prop_map(|at| (None, Some(at)));
+    let nowhere = Just((None, None));
+    match &kind {
+        CheckKind::Agent(_) => prop_oneof![port, elsewhere].boxed(),
+        CheckKind::File(_) => nowhere.boxed(),
+        CheckKind::Ping(_) => prop_oneof![nowhere, elsewhere].boxed(),
+        _ => prop_oneof![port, elsewhere, nowhere].boxed(),
+    }
+    .prop_map(move |(port, address)| Aim { kind: kind.clone(), port, address })
+}
+
+#[derive(Clone, Debug)]
+struct Aim {
+    kind: CheckKind,
+    port: Option<u16>,
+    address: Option<SocketAddr>,
+}
+
 fn check() -> impl Strategy<Value = Check> {
+    // Boxed, as a strategy of this size would not fit the stack.
+    let kind =
+        prop_oneof![http().boxed(), network().boxed(), services().boxed(), reports().boxed()];
     let durations = [duration(), duration(), duration(), duration()];
-    let numbers = (option::of(1..=u16::MAX), 1..=1000_u32, 1..=1000_u32, 0..=50_u8);
+    let warmup = option::of(prop_oneof![Just(Duration::ZERO), duration()]);
+    let numbers = (1..=1000_u32, 1..=1000_u32, 0..=50_u8, any::<bool>());
     let initial = prop_oneof![Just(Initial::Down), Just(Initial::Up)];
-    (check_kind(), durations, numbers, initial).prop_map(
-        |(kind, [interval, timeout, fast_interval, down_interval], numbers, initial)| {
-            let (port, rise, fall, jitter) = numbers;
+    (kind.prop_flat_map(aimed), durations, numbers, initial, warmup).prop_map(
+        |(aim, [interval, timeout, fast_interval, down_interval], numbers, initial, warmup)| {
+            let (rise, fall, jitter, bound) = numbers;
+            let Aim { kind, port, address } = aim;
+            let used =
+                !matches!(kind, CheckKind::File(_) | CheckKind::Script(_) | CheckKind::Worker(_));
+            // Of the family of what is checked, which is known if it is not the backend.
+            let source = address.filter(|_| used && bound).map(|address| address.ip());
             Check {
                 kind,
                 port,
+                address,
+                source,
                 interval,
                 timeout,
                 rise,
                 fall,
                 fast_interval,
                 down_interval,
+                warmup,
                 jitter,
                 initial,
             }
@@ -93,29 +281,62 @@ fn zone() -> impl Strategy<Value = Option<String>> {
     option::of(any::<String>().prop_map(|name| name + "a"))
 }
 
+fn on_failure() -> impl Strategy<Value = OnFailure> {
+    prop_oneof![Just(OnFailure::Remove), Just(OnFailure::WeightZero)]
+}
+
+fn passive() -> impl Strategy<Value = Passive> {
+    let numbers = (0..=1_000_000_u32, 0..=100_u8, 1..=1_000_000_u32, 1..=100_u8);
+    (numbers, [duration(), duration(), duration()]).prop_map(|(numbers, [interval, a, b])| {
+        let (consecutive, failure_percent, minimum, max_ejected) = numbers;
+        Passive {
+            consecutive,
+            failure_percent,
+            minimum,
+            interval,
+            eject: a.min(b),
+            longest: a.max(b),
+            max_ejected,
+        }
+    })
+}
+
+fn mail() -> impl Strategy<Value = Mail> {
+    let mailbox = || "[a-z+]{1,9}@[a-z.]{1,9}";
+    (address(25), mailbox(), vec(mailbox(), 1..3), option::of("[!-~]{1,9}"))
+        .prop_map(|(server, from, to, helo)| Mail { server, from, to, helo })
+}
+
 fn backends() -> impl Strategy<Value = Vec<Backend>> {
+    type Drawn = (u16, (Place, Hooks), Vec<Check>, bool);
+    type Hooks = (OnFailure, Option<Command>, Option<Command>);
     type Place = (u8, Option<String>, [Option<NonZeroU32>; 3]);
     let place = (any::<u8>(), zone(), limits());
-    let several = vec((any::<u16>(), place, vec(check(), 0..3), any::<bool>()), 1..5);
-    (several, vec(check(), 0..3), any::<bool>()).prop_map(|(several, shared, alike)| {
-        let backend = |(index, (weight, (priority, zone, limits), own, v6)): (
-            usize,
-            (u16, Place, Vec<Check>, bool),
-        )| Backend {
-            address: if v6 {
-                format!("[::1]:{}", 9000 + index)
-            } else {
-                format!("10.0.0.{index}:9")
+    let hooks = (on_failure(), option::of(command()), option::of(command()));
+    let several =
+        vec((any::<u16>(), (place, hooks), vec(check().boxed(), 0..3), any::<bool>()), 1..5);
+    (several, vec(check().boxed(), 0..3), any::<bool>()).prop_map(|(several, shared, alike)| {
+        let backend = |(index, (weight, (place, hooks), own, v6)): (usize, Drawn)| {
+            let ((priority, zone, limits), (on_failure, on_up, on_down)) = (place, hooks);
+            Backend {
+                address: if v6 {
+                    format!("[::1]:{}", 9000 + index)
+                } else {
+                    format!("10.0.0.{index}:9")
+                }
+                .parse()
+                .unwrap(),
+                weight: Weight::new(weight),
+                priority,
+                zone,
+                max_connections: limits[0],
+                u_threshold: limits[1],
+                l_threshold: limits[2],
+                on_failure,
+                on_up,
+                on_down,
+                checks: own,
             }
-            .parse()
-            .unwrap(),
-            weight: Weight::new(weight),
-            priority,
-            zone,
-            max_connections: limits[0],
-            u_threshold: limits[1],
-            l_threshold: limits[2],
-            checks: own,
         };
         let mut backends: Vec<_> = several.into_iter().enumerate().map(backend).collect();
         if alike {
@@ -148,6 +369,7 @@ fn quorum(backends: &[Backend]) -> impl Strategy<Value = Quorum> + use<> {
 /// What goes around a scheduler, and what before it.
 #[derive(Clone, Debug)]
 struct Around {
+    forwarding: Forwarding,
     hash_key: HashKey,
     bounded: Option<u32>,
     zone: Option<String>,
@@ -162,15 +384,22 @@ fn around() -> impl Strategy<Value = Around> {
     let words = (
         prop_oneof![Just(HashKey::Source), Just(HashKey::SourcePort)],
         prop_oneof![Just(DrainingClients::Keep), Just(DrainingClients::Move)],
+        prop_oneof![
+            Just(Forwarding::DirectRouting),
+            Just(Forwarding::Nat),
+            Just(Forwarding::Proxy),
+            Just(Forwarding::Tunnel)
+        ],
     );
     let numbers = (option::of(101..=10_000_u32), 0..=100_u8, 0..=100_u8);
     let queue =
         (1..=1_000_000_u32, duration()).prop_map(|(length, timeout)| Queue { length, timeout });
     (words, numbers, zone(), option::of(duration()), option::of(queue)).prop_map(
         |(words, numbers, zone, slow_start, queue)| {
-            let ((hash_key, draining_clients), (bounded, spill_below, panic_below)) =
+            let ((hash_key, draining_clients, forwarding), (bounded, spill_below, panic_below)) =
                 (words, numbers);
             Around {
+                forwarding,
                 hash_key,
                 bounded,
                 zone,
@@ -195,19 +424,20 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
         option::of((duration(), 1..=32_u8, 1..=1_u32 << 24, duration())),
     );
     let limits = (duration(), prop_oneof![Just(Duration::ZERO), duration()], any::<u8>());
-    let hooks = (option::of(command()), option::of(command()));
+    let hooks = (option::of(command()), option::of(command()), option::of(passive()));
     let backends = backends().prop_flat_map(|backends| (quorum(&backends), Just(backends)));
-    let all = (balancing, around(), limits, hooks, backends);
+    let all = (balancing.boxed(), around().boxed(), limits, hooks.boxed(), backends.boxed());
     all.prop_map(move |(balancing, around, limits, hooks, backends)| {
         let (name, listen, scheduler, sorry_server, sorry_mode, persistence) = balancing;
         let (connect_timeout, drain_timeout, retries) = limits;
-        let (on_quorum_up, on_quorum_down) = hooks;
+        let (on_quorum_up, on_quorum_down, passive) = hooks;
         let (quorum, backends) = backends;
         let scheduler = Algorithm::ALL[scheduler];
         VirtualServer {
             // The number makes it unique.
             name: format!("{name}{index}"),
             listen,
+            forwarding: around.forwarding,
             scheduler,
             hash_key: around.hash_key,
             bounded: around.bounded.filter(|_| scheduler.bounded(Default::default()).is_some()),
@@ -228,6 +458,7 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
             draining_clients: around.draining_clients,
             on_quorum_up,
             on_quorum_down,
+            passive,
             connect_timeout,
             drain_timeout,
             retries,
@@ -239,12 +470,17 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
 fn config() -> impl Strategy<Value = Config> {
     let servers =
         (1..4_usize).prop_flat_map(|count| (0..count).map(virtual_server).collect::<Vec<_>>());
-    (option::of(address(7000)), servers).prop_map(|(admin, virtual_servers)| Config {
-        admin,
-        admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
-        virtual_servers,
-        warnings: Vec::new(),
-    })
+    let told = (option::of(path()), option::of(mail()));
+    (option::of(address(7000)), told, servers).prop_map(
+        |(admin, (notify_fifo, smtp), virtual_servers)| Config {
+            admin,
+            admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
+            notify_fifo,
+            smtp,
+            virtual_servers,
+            ..Config::default()
+        },
+    )
 }
 
 proptest! {
@@ -261,10 +497,12 @@ proptest! {
 }
 
 #[test]
-fn the_sample_is_read_back_too() {
-    let config = Config::parse("sample.toml", include_str!("config/sample.toml")).unwrap();
-    let printed = config.to_string();
-    let read = Config::parse("printed.toml", &printed).unwrap();
-    assert_eq!(read, config, "{printed}");
-    assert_eq!(read.to_string(), printed);
+fn the_samples_are_read_back_too() {
+    for text in [include_str!("config/sample.toml"), include_str!("config/every_check.toml")] {
+        let config = Config::parse("sample.toml", text).unwrap();
+        let printed = config.to_string();
+        let read = Config::parse("printed.toml", &printed).unwrap();
+        assert_eq!(read, config, "{printed}");
+        assert_eq!(read.to_string(), printed);
+    }
 }

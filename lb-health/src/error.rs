@@ -176,6 +176,12 @@ pub enum CheckError {
         /// What it was waiting for.
         phase: Phase,
     },
+    /// The connection was closed in the middle of an answer.
+    #[error("the connection was closed in the middle of an answer, after {received} bytes of it")]
+    Truncated {
+        /// The bytes of that answer that did arrive.
+        received: usize,
+    },
     /// The network knows no way to the target.
     #[error("unreachable")]
     Unreachable {
@@ -257,6 +263,7 @@ impl CheckError {
                 Phase::Write => "timeout-write",
             },
             Self::TlsHandshake { .. } => "tls-handshake",
+            Self::Truncated { .. } => "truncated",
             Self::Unreachable { .. } => "unreachable",
         }
     }

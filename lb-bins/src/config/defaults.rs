@@ -4,17 +4,22 @@
 //! address; `fast_interval` is the smaller of `interval` and [`FAST_INTERVAL`]; `down_interval` is
 //! `interval`; a backend without `check` has the checks of its virtual server, and without any it
 //! is unchecked, that is, always up. A backend with `u_threshold` alone has room again below three
-//! quarters of it. `admin`, `sorry_server`, `persistence`, `queue`, `slow_start`, `bounded`, zones,
-//! limits and the hooks are off.
+//! quarters of it. The name that TLS asks for is that in `host`. `admin`, `notify_fifo`, `smtp`,
+//! `sorry_server`, `persistence`, `passive`, `queue`, `slow_start`, `bounded`, zones, limits and the
+//! hooks are off.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
+use lb_vrrp::{ChecksumPolicy, Interval, Migration, Priority, Start, Version};
 
-use super::model::{HashKey, Initial, SorryMode, StatusRange};
+use super::model::check::{HttpVersion, Initial, Record, StatusRange};
+use super::model::{Forwarding, HashKey, OnFailure, SorryMode};
 
+/// `forwarding`: by this process, which needs no privileges for it.
+pub const FORWARDING: Forwarding = Forwarding::Proxy;
 /// `scheduler`: weighted least connections, as in keepalived and IPVS.
 pub const SCHEDULER: Algorithm = Algorithm::Wlc;
 /// `hash_key`: the client's address, so that all of its connections go to one backend.
@@ -81,3 +86,93 @@ pub const HTTP_PATH: &str = "/";
 pub const HTTP_STATUS: StatusRange = StatusRange { first: 200, last: 299 };
 /// `check.dynamic_weight` of a script check: the exit code is no weight.
 pub const DYNAMIC_WEIGHT: bool = false;
+
+/// `version` of a virtual router: 3, RFC 9568.
+pub const VRRP_VERSION: Version = Version::V3;
+/// `state` of a virtual router: a backup.
+pub const VRRP_STATE: Start = Start::Backup;
+/// `priority` of a virtual router.
+pub const VRRP_PRIORITY: Priority = Priority::DEFAULT;
+/// `advert_interval`: 1 s.
+pub const ADVERT_INTERVAL: Interval = Interval::SECOND;
+/// `down_timer_adverts`: 3, as the RFC has it.
+pub const DOWN_TIMER_ADVERTS: u8 = 3;
+/// `preempt`: a router of higher priority takes over.
+pub const PREEMPT: bool = true;
+/// `accept`: a master takes packets for its addresses.
+pub const ACCEPT: bool = true;
+/// `startup_delay`: none.
+pub const STARTUP_DELAY: Duration = Duration::ZERO;
+/// `parting_advert`: a master that gives way says so, so that the winner announces itself.
+pub const PARTING_ADVERT: bool = true;
+/// `checksum`: with a pseudo-header, as keepalived and FRR send it.
+pub const CHECKSUM: ChecksumPolicy = ChecksumPolicy::Pseudo;
+/// `check_unicast_source`: nobody but the peers is heard.
+pub const CHECK_UNICAST_SOURCE: bool = true;
+/// `authentication.mode`: what is not signed is refused.
+pub const MIGRATION: Migration = Migration::Enforce;
+/// `weight` of what is tracked: without it the instance is at fault.
+pub const TRACK_WEIGHT: i16 = 0;
+/// `weight` of a file: its number is added to the priority.
+pub const TRACK_FILE_WEIGHT: i16 = 1;
+/// `vrrp_script.interval`: 1 s.
+pub const SCRIPT_INTERVAL: Duration = Duration::from_secs(1);
+/// `rise` and `fall` of a script: once.
+pub const SCRIPT_RUNS: u32 = 1;
+/// `initial` of a script: it is believed until it has failed.
+pub const SCRIPT_INITIAL: Initial = Initial::Up;
+/// `quorum` of a process: one of them.
+pub const PROCESS_QUORUM: u32 = 1;
+/// `delay` of a process: none.
+pub const PROCESS_DELAY: Duration = Duration::ZERO;
+/// `check.verify`: certificates are looked at.
+pub const VERIFY: bool = true;
+/// `check.method` of an HTTP check.
+pub const HTTP_METHOD: &str = "GET";
+/// `check.version` of an HTTP check.
+pub const HTTP_VERSION: HttpVersion = HttpVersion::Http11;
+/// `check.keep_alive` of an HTTP check: a connection of its own for each run, as clients would.
+pub const KEEP_ALIVE: bool = false;
+/// `check.body_not` of an HTTP check: what is given must be there.
+pub const BODY_NOT: bool = false;
+/// `check.helo` of an SMTP check: there is no better name that is true of every host; HAProxy and
+/// most libraries say the same.
+pub const SMTP_HELO: &str = "localhost";
+/// `check.name` of a DNS check: the root, as in keepalived.
+pub const DNS_NAME: &str = ".";
+/// `check.record` of a DNS check, as in keepalived.
+pub const DNS_RECORD: Record = Record::Soa;
+/// `check.require_reply` of a UDP check: silence proves nothing.
+pub const REQUIRE_REPLY: bool = true;
+/// `check.min_reply` of a UDP check.
+pub const MIN_REPLY: u16 = 0;
+/// `check.max_reply` of a UDP check: the most that a datagram carries.
+pub const MAX_REPLY: u16 = 65_507;
+/// `check.size` of a ping, as `ping` has it.
+pub const PING_SIZE: u16 = 56;
+/// `check.writable` of a check of a database.
+pub const WRITABLE: bool = false;
+/// `check.filter` of an LDAP check: any entry.
+pub const LDAP_FILTER: &str = "(objectClass=*)";
+/// `check.weight` of a file check: the number is no weight, as in keepalived.
+pub const FILE_WEIGHT: i32 = 0;
+/// `check.reverse` of a file check.
+pub const REVERSE: bool = false;
+
+/// `on_failure` of a backend.
+pub const ON_FAILURE: OnFailure = OnFailure::Remove;
+
+/// `passive.consecutive`; this and what follows as in Envoy.
+pub const CONSECUTIVE: u32 = 5;
+/// `passive.failure_percent`.
+pub const FAILURE_PERCENT: u8 = 85;
+/// `passive.minimum`.
+pub const MINIMUM: u32 = 50;
+/// `passive.interval`.
+pub const PASSIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// `passive.eject`.
+pub const EJECT: Duration = Duration::from_secs(30);
+/// `passive.longest`, unless `eject` is longer.
+pub const LONGEST_EJECTION: Duration = Duration::from_secs(300);
+/// `passive.max_ejected`.
+pub const MAX_EJECTED: u8 = 10;

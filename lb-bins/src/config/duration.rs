@@ -16,7 +16,7 @@ pub(super) enum DurationError {
     #[error("it is empty")]
     Empty,
     /// A unit, or something else, stands where a number should.
-    #[error("there is no number before `{0}`")]
+    #[error("there is no number before `{}`", .0.escape_debug())]
     NoNumber(String),
     /// `"30"`.
     #[error("{0} of what? the unit is missing")]
@@ -28,7 +28,7 @@ pub(super) enum DurationError {
     #[error("it is too long")]
     TooLong,
     /// `"2 sec"`.
-    #[error("there is no unit `{0}`")]
+    #[error("there is no unit `{}`", .0.escape_debug())]
     UnknownUnit(String),
 }
 

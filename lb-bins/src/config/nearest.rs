@@ -6,7 +6,10 @@ pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|candidate| (distance(&letters, &candidate.chars().collect::<Vec<_>>()), *candidate))
-        .filter(|&(distance, candidate)| distance <= 1.max(candidate.len().min(letters.len()) / 3))
+        .filter(|&(distance, candidate)| {
+            let length = candidate.len().min(letters.len());
+            distance <= 1.max(length / 3) && distance < length
+        })
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
 }
@@ -49,6 +52,7 @@ mod tests {
     fn does_not_guess_wildly() {
         assert_eq!(nearest("address", KNOWN), None);
         assert_eq!(nearest("", KNOWN), None);
+        assert_eq!(nearest("3", &["2", "1.1"]), None);
         assert_eq!(nearest(&"x".repeat(1_000_000), KNOWN), None);
     }
 }

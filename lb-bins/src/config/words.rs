@@ -1,9 +1,13 @@
 //! Values that are one of a few words: the words, once, for reading and for printing.
 
 use lb_core::virtual_server::DrainingClients;
+use lb_vrrp::linux::Scope;
+use lb_vrrp::{ChecksumPolicy, Migration, Start};
 
-use super::draft::CheckType;
-use super::model::{HashKey, Initial, SorryMode};
+use super::draft::check::CheckType;
+use super::draft::vrrp::AuthenticationType;
+use super::model::check::{HttpVersion, Initial, Record, Role};
+use super::model::{Forwarding, HashKey, OnFailure, SorryMode};
 
 /// A type whose values are written as words.
 pub(super) trait Word: Copy + PartialEq + 'static {
@@ -23,12 +27,38 @@ pub(super) trait Word: Copy + PartialEq + 'static {
 }
 
 impl Word for CheckType {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("tcp", Self::Tcp), ("http", Self::Http), ("script", Self::Script)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("tcp", Self::Tcp),
+        ("http", Self::Http),
+        ("https", Self::Https),
+        ("script", Self::Script),
+        ("agent", Self::Agent),
+        ("dns", Self::Dns),
+        ("file", Self::File),
+        ("grpc", Self::Grpc),
+        ("ldap", Self::Ldap),
+        ("mysql", Self::Mysql),
+        ("ping", Self::Ping),
+        ("postgres", Self::Postgres),
+        ("redis", Self::Redis),
+        ("smtp", Self::Smtp),
+        ("tls", Self::Tls),
+        ("udp", Self::Udp),
+        ("worker", Self::Worker),
+    ];
 }
 
 impl Word for DrainingClients {
     const WORDS: &'static [(&'static str, Self)] = &[("keep", Self::Keep), ("move", Self::Move)];
+}
+
+impl Word for Forwarding {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("proxy", Self::Proxy),
+        ("nat", Self::Nat),
+        ("dr", Self::DirectRouting),
+        ("tun", Self::Tunnel),
+    ];
 }
 
 impl Word for HashKey {
@@ -36,11 +66,70 @@ impl Word for HashKey {
         &[("source", Self::Source), ("source-port", Self::SourcePort)];
 }
 
+impl Word for HttpVersion {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("1.0", Self::Http10), ("1.1", Self::Http11), ("2", Self::Http2)];
+}
+
 impl Word for Initial {
     const WORDS: &'static [(&'static str, Self)] = &[("down", Self::Down), ("up", Self::Up)];
+}
+
+impl Word for OnFailure {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("remove", Self::Remove), ("weight-0", Self::WeightZero)];
+}
+
+impl Word for Record {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("A", Self::A),
+        ("AAAA", Self::Aaaa),
+        ("CNAME", Self::Cname),
+        ("DNSKEY", Self::Dnskey),
+        ("MX", Self::Mx),
+        ("NS", Self::Ns),
+        ("PTR", Self::Ptr),
+        ("RRSIG", Self::Rrsig),
+        ("SOA", Self::Soa),
+        ("SRV", Self::Srv),
+        ("TXT", Self::Txt),
+    ];
+}
+
+impl Word for Role {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("master", Self::Master), ("replica", Self::Replica)];
 }
 
 impl Word for SorryMode {
     const WORDS: &'static [(&'static str, Self)] =
         &[("quorum", Self::Quorum), ("last", Self::Last)];
+}
+
+impl Word for AuthenticationType {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("pass", Self::Pass), ("ah", Self::Ah), ("hmac", Self::Hmac)];
+}
+
+impl Word for ChecksumPolicy {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("pseudo", Self::Pseudo), ("rfc9568", Self::Rfc9568), ("auto", Self::Auto)];
+}
+
+impl Word for Migration {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("enforce", Self::Enforce),
+        ("permissive", Self::Permissive),
+        ("receive-only", Self::ReceiveOnly),
+    ];
+}
+
+impl Word for Scope {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("global", Self::Global), ("link", Self::Link), ("host", Self::Host)];
+}
+
+impl Word for Start {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("backup", Self::Backup), ("master", Self::Master)];
 }

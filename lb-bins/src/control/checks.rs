@@ -5,16 +5,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use lb_core::backend::BackendId;
-use lb_health::checkers::{Http, HttpError, Script, ScriptSlots, Tcp};
-use lb_health::{
-    CheckError, CheckId, CheckSpec, Driver, Event, Failure, ParseStatusError, Report, SpecError,
-    StatusRanges, Target,
-};
+use lb_health::checkers::ScriptSlots;
+use lb_health::{CheckError, CheckId, CheckSpec, Driver, Event, SpecError};
 use rand::rngs::SmallRng;
-use tower::ServiceExt;
-use tower::util::BoxCloneSyncService;
 
-use crate::config::{Check, CheckKind, Command, Initial};
+use super::checkers::{AnyChecker, CheckConfigError, checker};
+use crate::config::Check;
+use crate::config::check::Initial;
 use crate::status::LastCheck;
 
 /// Tells the virtual servers of this process apart, over every rename; never issued twice.
@@ -29,21 +26,6 @@ pub(super) struct Place {
     pub(super) backend: BackendId,
 }
 
-/// A configured check that cannot be built: the configuration's rules and the checkers' differ.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CheckConfigError {
-    /// The request of an HTTP check.
-    #[error(transparent)]
-    Http(#[from] HttpError),
-    /// Intervals, rise or fall.
-    #[error(transparent)]
-    Spec(#[from] SpecError),
-    /// The accepted status codes.
-    #[error(transparent)]
-    Status(#[from] ParseStatusError),
-}
-
 /// All checks of all virtual servers.
 pub(super) struct Checks {
     driver: Driver<Place>,
@@ -56,7 +38,7 @@ pub(super) struct Checks {
 pub(super) struct Prepared {
     check: Check,
     spec: CheckSpec,
-    checker: BoxCloneSyncService<Target, Report, Failure>,
+    checker: AnyChecker,
 }
 
 /// First runs are spread over this much time per check, so that a start with thousands of checks
@@ -96,7 +78,7 @@ impl Checks {
         checks
             .iter()
             .map(|check| {
-                let (spec, checker) = (spec(check, total)?, self.checker(&check.kind)?);
+                let (spec, checker) = (spec(check, total)?, checker(check, &self.slots)?);
                 Ok(Prepared { check: check.clone(), spec, checker })
             })
             .collect()
@@ -118,7 +100,8 @@ impl Checks {
             }
         }
         for (index, Prepared { check, spec, checker }) in changed {
-            let target = SocketAddr::new(address.ip(), check.port.unwrap_or(address.port()));
+            let own = SocketAddr::new(address.ip(), check.port.unwrap_or(address.port()));
+            let target = check.address.unwrap_or(own);
             watched[index].1 = Some(if former.is_empty() {
                 self.driver.watch(place, target, checker, spec)
             } else {
@@ -175,43 +158,13 @@ impl Checks {
     /// How a check is called in logs.
     pub(super) fn name(&self, place: Place, check: CheckId) -> &'static str {
         let known = self.watched.get(&place).into_iter().flatten().find(|(_, id)| *id == check);
-        match known.map(|(check, _)| &check.kind) {
-            Some(CheckKind::Http { .. }) => "http",
-            Some(CheckKind::Script { .. }) => "script",
-            Some(CheckKind::Tcp) => "tcp",
-            None => "former",
-        }
-    }
-
-    fn checker(
-        &self,
-        kind: &CheckKind,
-    ) -> Result<BoxCloneSyncService<Target, Report, Failure>, CheckConfigError> {
-        Ok(match kind {
-            CheckKind::Http { path, host, status, md5 } => {
-                let ranges = status.iter().map(|range| range.first..=range.last);
-                let mut http = Http::new(path)?.with_statuses(StatusRanges::new(ranges)?);
-                if let Some(host) = host {
-                    http = http.with_host(host)?;
-                }
-                if let Some(md5) = md5 {
-                    http = http.with_digest(*md5);
-                }
-                BoxCloneSyncService::new(http.map_err(Failure::from))
-            }
-            CheckKind::Script { command, dynamic_weight } => {
-                let Command { program, arguments } = command;
-                let script = Script::new(program, arguments, self.slots.clone());
-                let script = if *dynamic_weight { script.with_dynamic_weight() } else { script };
-                BoxCloneSyncService::new(script.map_err(Failure::from))
-            }
-            CheckKind::Tcp => BoxCloneSyncService::new(Tcp::new()),
-        })
+        known.map_or("former", |(check, _)| check.kind.name())
     }
 }
 
 fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
-    let warmup = (WARMUP_PER_CHECK * total).min(LONGEST_WARMUP).min(check.interval);
+    let short = (WARMUP_PER_CHECK * total).min(LONGEST_WARMUP).min(check.interval);
+    let warmup = check.warmup.unwrap_or(short);
     CheckSpec::default()
         .with_interval(check.interval)?
         .with_fast_interval(check.fast_interval)?

@@ -7,6 +7,7 @@
 //! ```
 
 mod administration;
+mod checkers;
 mod checks;
 mod command;
 mod plan;
@@ -28,14 +29,15 @@ use tokio::time::sleep_until;
 use tracing::{info, warn};
 
 pub use administration::Serve;
-pub use checks::{CheckConfigError, ServerKey};
+pub use checkers::CheckConfigError;
+pub use checks::ServerKey;
 pub use command::{Handle, Order, Refusal};
 pub use plan::PlanError;
 pub use reload::ReloadError;
 
 use crate::config::Config;
 use crate::tcp::{Attempt, Endpoint, Tally, Workers};
-use administration::Administration;
+pub(crate) use administration::Administration;
 use checks::{Checks, Place};
 use command::Command;
 use service::Service;

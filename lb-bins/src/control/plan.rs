@@ -19,7 +19,7 @@ use tracing::info;
 
 use super::checks::ServerKey;
 use super::service::Service;
-use crate::config::{self, CheckKind, HashKey, Quorum, SorryMode, is_keyed_by_destination};
+use crate::config::{self, HashKey, Quorum, SorryMode, is_keyed_by_destination};
 use crate::tcp::{
     Attempt, Bound, Client, Endpoint, Gate, Hashed, Listener, Recognition, Route, RouteSettings,
     Tally, Upstream, Workers,
@@ -72,9 +72,7 @@ impl Plan {
                 .limited(limits(backend)?)
                 .at_priority(backend.priority)
                 .in_zone(backend.zone.as_deref().map(Arc::from));
-            let reports = |check: &config::Check| {
-                matches!(check.kind, CheckKind::Script { dynamic_weight: true, .. })
-            };
+            let reports = |check: &config::Check| check.kind.reports_weight();
             Ok(match (backend.checks.is_empty(), backend.checks.iter().any(reports)) {
                 (true, _) => planned.initially_up(),
                 (false, true) => planned.reporting_weight(),

@@ -10,7 +10,8 @@ use lb_core::backend::BackendId;
 use lb_core::health::Admin;
 use tracing::info;
 
-use super::checks::{CheckConfigError, Place, Prepared, ServerKey};
+use super::checkers::CheckConfigError;
+use super::checks::{Checks, Place, Prepared, ServerKey};
 use super::plan::{Plan, PlanError, Socket};
 use super::service::Service;
 use super::{Control, Cut, Removed};
@@ -61,14 +62,27 @@ enum Step {
 }
 
 impl Control {
+    /// Whether a start with `config` would get as far as to listen.
+    ///
+    /// # Errors
+    /// [`ReloadError`], as of a start.
+    pub fn rehearse(config: &Config) -> Result<(), ReloadError> {
+        let (checks, total) = (Checks::new(), number_of_checks(config));
+        let mut servers = config.virtual_servers.iter();
+        servers.try_for_each(|server| {
+            let failed = |source| ReloadError::Plan { virtual_server: server.name.clone(), source };
+            Plan::new(server.clone(), &HashMap::new()).map_err(failed)?;
+            prepare(&checks, server, total).map(drop)
+        })
+    }
+
     /// Takes over a whole configuration, the first one or another. Virtual servers are recognised
     /// by name (or, if they were only renamed, by where they listen), backends by address.
     ///
     /// # Errors
     /// [`ReloadError`]; nothing has changed then.
     pub(super) fn reconfigure(&mut self, config: Config) -> Result<(), ReloadError> {
-        let backends = config.virtual_servers.iter().flat_map(|server| &server.backends);
-        let total = backends.map(|backend| backend.checks.len() as u32).sum();
+        let total = number_of_checks(&config);
         let mut prepared = Vec::new();
         for server in &config.virtual_servers {
             if let Some(same) = self.services.iter().find(|service| service.config == *server) {
@@ -81,7 +95,7 @@ impl Control {
             let known = former.map(|former| self.endpoints(former)).unwrap_or_default();
             let plan = Plan::new(server.clone(), &known).map_err(failed)?;
             let former = former.map(|former| former.key);
-            let (plan, checks) = (Box::new(plan), self.checks_of(server, total)?);
+            let (plan, checks) = (Box::new(plan), prepare(&self.checks, server, total)?);
             prepared.push(Step::Change { plan, former, checks });
         }
         let open: HashMap<SocketAddr, Arc<Listener>> = self
@@ -193,17 +207,6 @@ impl Control {
         })
     }
 
-    fn checks_of(&self, server: &VirtualServer, total: u32) -> Result<PreparedChecks, ReloadError> {
-        let each = server.backends.iter().map(|backend| {
-            let prepared = self.checks.prepare(&backend.checks, total).map_err(|source| {
-                let virtual_server = server.name.clone();
-                ReloadError::Check { virtual_server, backend: backend.address, source }
-            });
-            Ok((backend.address, prepared?))
-        });
-        each.collect()
-    }
-
     /// Runs these checks for a service's backends and no others.
     fn set_checks(&mut self, service: &Service, checks: PreparedChecks) {
         let server = service.key;
@@ -223,4 +226,26 @@ impl Control {
             }
         }
     }
+}
+
+/// Builds the checks of a virtual server; all virtual servers have `total`.
+fn prepare(
+    checks: &Checks,
+    server: &VirtualServer,
+    total: u32,
+) -> Result<PreparedChecks, ReloadError> {
+    let each = server.backends.iter().map(|backend| {
+        let prepared = checks.prepare(&backend.checks, total).map_err(|source| {
+            let virtual_server = server.name.clone();
+            ReloadError::Check { virtual_server, backend: backend.address, source }
+        });
+        Ok((backend.address, prepared?))
+    });
+    each.collect()
+}
+
+/// How many checks there are.
+fn number_of_checks(config: &Config) -> u32 {
+    let backends = config.virtual_servers.iter().flat_map(|server| &server.backends);
+    backends.map(|backend| backend.checks.len() as u32).sum()
 }

@@ -153,6 +153,29 @@ fn check_listens_nowhere_and_refuses_what_a_start_would_refuse() {
 }
 
 #[test]
+fn a_file_that_a_check_needs_is_missed_before_anything_starts() {
+    let (folder, web) = (Folder::new(), Port::free());
+    let list = r#"backend = [{ address = "127.0.0.1:9" }]"#;
+    let nowhere = folder.file("nowhere");
+    let nowhere = nowhere.to_str().unwrap();
+    let checks = [
+        format!(r#"check = {{ type = "tls", sni = "a.example", ca = "{nowhere}" }}"#),
+        format!(r#"check = {{ type = "mysql", user = "a", password_file = "{nowhere}" }}"#),
+    ];
+    for check in checks {
+        let path = folder.write("lb.toml", &server("web", &web, &[&check, list]));
+        for more in [&[][..], &["--check"]] {
+            let output = arguments(&[&["--config", path.to_str().unwrap()], more].concat());
+            assert_eq!(output.status.code(), Some(2), "{more:?}");
+            assert!(output.stdout.is_empty());
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.contains(&format!("cannot read {nowhere}: ")), "{said}");
+            assert!(said.contains("backend 127.0.0.1:9"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn warnings_are_said_and_stop_nothing() {
     let (web, only) = (Port::free(), Backend::greeter());
     // A sorry server that nothing ever calls for.

@@ -1,17 +1,17 @@
 //! The TOML front end: which keys there are in which table.
 
+mod check;
 mod reader;
 mod values;
+mod vrrp;
 
 use ::toml::de::{DeTable, DeValue};
 
 use self::reader::{Entry, Read, Table};
-use super::draft::{
-    Backend, Check, Checks, Draft, List, Persistence, Queue, Quorum, VirtualServer,
-};
+use super::draft::{Backend, Draft, Mail, Passive, Persistence, Queue, Quorum, VirtualServer};
 use super::mistakes::Mistakes;
 use super::problem::Problem;
-use super::source::{Span, Spanned};
+use super::source::Span;
 
 /// Reads a whole file.
 ///
@@ -35,7 +35,14 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
     let draft = Draft {
         admin: table.take("admin", r#"admin = "127.0.0.1:9900""#),
         admin_allow_remote: table.take("admin_allow_remote", "admin_allow_remote = false"),
+        notify_fifo: table.take("notify_fifo", r#"notify_fifo = "/run/lb.fifo""#),
+        smtp: table.take("smtp", r#"smtp = { server = "127.0.0.1:25", from = "lb@example.org", to = ["ops@example.org"] }"#),
         virtual_servers: table.take("virtual_server", "[[virtual_server]]"),
+        vrrp_instances: table.take("vrrp_instance", "[[vrrp_instance]]"),
+        vrrp_sync_groups: table.take("vrrp_sync_group", "[[vrrp_sync_group]]"),
+        vrrp_scripts: table.take("vrrp_script", "[[vrrp_script]]"),
+        vrrp_track_files: table.take("vrrp_track_file", "[[vrrp_track_file]]"),
+        vrrp_track_processes: table.take("vrrp_track_process", "[[vrrp_track_process]]"),
     };
     table.finish();
     Some(draft)
@@ -47,6 +54,7 @@ impl Read for VirtualServer {
         let server = Self {
             name: table.take("name", r#"name = "web""#),
             listen: table.take("listen", r#"listen = "127.0.0.1:8000""#),
+            forwarding: table.take("forwarding", r#"forwarding = "proxy""#),
             scheduler: table.take("scheduler", r#"scheduler = "wlc""#),
             hash_key: table.take("hash_key", r#"hash_key = "source-port""#),
             bounded: table.take("bounded", "bounded = 1.25"),
@@ -64,6 +72,10 @@ impl Read for VirtualServer {
             on_quorum_up: table.take("on_quorum_up", r#"on_quorum_up = ["/usr/bin/notify", "up"]"#),
             on_quorum_down: table
                 .take("on_quorum_down", r#"on_quorum_down = ["/usr/bin/notify", "down"]"#),
+            on_failure: table.take("on_failure", r#"on_failure = "weight-0""#),
+            on_up: table.take("on_up", r#"on_up = ["/usr/bin/notify", "up"]"#),
+            on_down: table.take("on_down", r#"on_down = ["/usr/bin/notify", "down"]"#),
+            passive: table.take("passive", "passive = { consecutive = 5 }"),
             connect_timeout: table.take("connect_timeout", r#"connect_timeout = "5s""#),
             drain_timeout: table.take("drain_timeout", r#"drain_timeout = "30s""#),
             retries: table.take("retries", "retries = 3"),
@@ -106,6 +118,37 @@ impl Read for Queue {
     }
 }
 
+impl Read for Passive {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let mut table = Table::open(entry, mistakes)?;
+        let passive = Self {
+            consecutive: table.take("consecutive", "consecutive = 5"),
+            failure_percent: table.take("failure_percent", "failure_percent = 85"),
+            minimum: table.take("minimum", "minimum = 50"),
+            interval: table.take("interval", r#"interval = "10s""#),
+            eject: table.take("eject", r#"eject = "30s""#),
+            longest: table.take("longest", r#"longest = "300s""#),
+            max_ejected: table.take("max_ejected", "max_ejected = 10"),
+        };
+        table.finish();
+        Some(passive)
+    }
+}
+
+impl Read for Mail {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let mut table = Table::open(entry, mistakes)?;
+        let mail = Self {
+            server: table.take("server", r#"server = "127.0.0.1:25""#),
+            from: table.take("from", r#"from = "lb@example.org""#),
+            to: table.take("to", r#"to = ["ops@example.org"]"#),
+            helo: table.take("helo", r#"helo = "lb.example.org""#),
+        };
+        table.finish();
+        Some(mail)
+    }
+}
+
 impl Read for Persistence {
     fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
         let mut table = Table::open(entry, mistakes)?;
@@ -131,56 +174,12 @@ impl Read for Backend {
             max_connections: table.take("max_connections", "max_connections = 500"),
             u_threshold: table.take("u_threshold", "u_threshold = 500"),
             l_threshold: table.take("l_threshold", "l_threshold = 400"),
+            on_failure: table.take("on_failure", r#"on_failure = "weight-0""#),
+            on_up: table.take("on_up", r#"on_up = ["/usr/bin/notify", "up"]"#),
+            on_down: table.take("on_down", r#"on_down = ["/usr/bin/notify", "down"]"#),
             checks: table.take("check", "[virtual_server.backend.check]"),
         };
         table.finish();
         Some(backend)
-    }
-}
-
-/// One table, an array of them, or `"none"`.
-impl Read for Checks {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        match entry.value {
-            DeValue::Array(_) => entry.read(mistakes).map(Self::Listed),
-            DeValue::String(word) if word == "none" => Some(Self::Unchecked),
-            DeValue::Table(_) => {
-                let value = entry.read(mistakes)?;
-                let elements = vec![Spanned { value, span: entry.span }];
-                Some(Self::Listed(List { elements, complete: true }))
-            }
-            DeValue::String(word) => {
-                let (word, known) = (word.to_string(), vec!["none"]);
-                mistakes.error(entry.span, Problem::UnknownWord { key: entry.key, word, known });
-                None
-            }
-            _ => entry.wrong_type("a table, an array of tables or \"none\"", mistakes),
-        }
-    }
-}
-
-impl Read for Check {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let mut table = Table::open(entry, mistakes)?;
-        let check = Self {
-            kind: table.take("type", r#"type = "tcp""#),
-            port: table.take("port", "port = 8080"),
-            interval: table.take("interval", r#"interval = "2s""#),
-            timeout: table.take("timeout", r#"timeout = "1s""#),
-            rise: table.take("rise", "rise = 2"),
-            fall: table.take("fall", "fall = 3"),
-            fast_interval: table.take("fast_interval", r#"fast_interval = "500ms""#),
-            down_interval: table.take("down_interval", r#"down_interval = "2s""#),
-            jitter: table.take("jitter", "jitter = 10"),
-            initial: table.take("initial", r#"initial = "down""#),
-            path: table.take("path", r#"path = "/alive""#),
-            host: table.take("host", r#"host = "www.example.org""#),
-            status: table.take("status", r#"status = ["200-299"]"#),
-            md5: table.take("md5", r#"md5 = "d41d8cd98f00b204e9800998ecf8427e""#),
-            command: table.take("command", r#"command = ["/usr/local/bin/check", "argument"]"#),
-            dynamic_weight: table.take("dynamic_weight", "dynamic_weight = true"),
-        };
-        table.finish();
-        Some(check)
     }
 }

@@ -110,13 +110,27 @@ impl<'a, 'm> Table<'a, 'm> {
         }
     }
 
+    /// Whether `key` is one of those that were taken.
+    pub(super) fn knows(&self, key: &str) -> bool {
+        self.taken.contains(&key)
+    }
+
+    /// Whether all keys that are there were taken.
+    pub(super) fn knows_all(&self) -> bool {
+        self.entries.keys().all(|key| self.knows(key.get_ref()))
+    }
+
     /// Reports the keys that were not taken.
     pub(super) fn finish(self) {
+        self.finish_with(|key, known| Problem::UnknownKey { key: key.to_owned(), known });
+    }
+
+    /// Reports each key that was not taken as what `problem` makes of it and of the known ones.
+    pub(super) fn finish_with(self, problem: impl Fn(&str, Vec<&'static str>) -> Problem) {
         for key in self.entries.keys() {
             let name: &str = key.get_ref();
-            if !self.taken.contains(&name) {
-                let known = self.taken.clone();
-                let problem = Problem::UnknownKey { key: name.to_owned(), known };
+            if !self.knows(name) {
+                let problem = problem(name, self.taken.clone());
                 self.mistakes.error(Span::from(key.span()), problem);
             }
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use ::toml::de::DeValue;
 
 use super::reader::{Entry, Read};
-use crate::config::draft::{Hundredths, Status, Threshold};
+use crate::config::draft::check::Status;
+use crate::config::draft::{Hundredths, Threshold};
 use crate::config::duration;
 use crate::config::mistakes::Mistakes;
 use crate::config::problem::Problem;
@@ -50,6 +51,18 @@ impl Read for SocketAddr {
             let only_port_missing = host.parse::<IpAddr>().is_ok();
             let problem =
                 Problem::NotAnAddress { key: entry.key, text: text.to_owned(), only_port_missing };
+            mistakes.error(entry.span, problem);
+        }
+        address
+    }
+}
+
+impl Read for IpAddr {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let text = text(entry, mistakes)?;
+        let address = text.parse().ok();
+        if address.is_none() {
+            let problem = Problem::NotAHostAddress { key: entry.key, text: text.to_owned() };
             mistakes.error(entry.span, problem);
         }
         address

@@ -10,7 +10,9 @@ use super::values::{duration, integer};
 use crate::config::defaults;
 use crate::config::draft::{self, Field, Hundredths};
 use crate::config::mistakes::Mistakes;
-use crate::config::model::{Backend, HashKey, Queue, hashes_the_source, is_keyed_by_destination};
+use crate::config::model::{
+    Backend, Forwarding, HashKey, Queue, hashes_the_source, is_keyed_by_destination,
+};
 use crate::config::problem::Problem;
 use crate::config::source::Spanned;
 
@@ -18,6 +20,17 @@ use crate::config::source::Spanned;
 const MOST_CONNECTIONS: u32 = 1_000_000_000;
 /// The loosest bound, in hundredths; more is none.
 const LOOSEST_BOUND: u32 = 10_000;
+
+/// How connections come to the backends; so far, whatever it says, they are proxied.
+pub(super) fn forwarding(field: &Field<Forwarding>, mistakes: &mut Mistakes) -> Forwarding {
+    let forwarding = field.or(defaults::FORWARDING);
+    if let Some(given) = field.given()
+        && forwarding != Forwarding::Proxy
+    {
+        mistakes.warning(given.span, Problem::NotForwarded { forwarding });
+    }
+    forwarding
+}
 
 /// The scheduler; `None` if there is none of that name.
 pub(super) fn scheduler(field: &Field<String>, mistakes: &mut Mistakes) -> Option<Algorithm> {
@@ -191,13 +204,18 @@ pub(super) fn warn_of_no_effect(
     match &draft.zone {
         Field::Given(Spanned { value: zone, span }) => {
             let near = |backend: &Backend| backend.zone.as_ref() == Some(zone);
-            if each(|backend| !backend.zone.is_refused()) && !backends.iter().any(near) {
+            if !zone.is_empty()
+                && each(|backend| !backend.zone.is_refused())
+                && !backends.iter().any(near)
+            {
                 mistakes.warning(*span, Problem::NobodyInZone { zone: zone.clone() });
             }
         }
         Field::Absent => {
-            let zones = drafts.iter().filter_map(|backend| backend.value.zone.span());
-            zones.for_each(|span| mistakes.warning(span, Problem::ZoneOfBackendAlone));
+            let zones = drafts.iter().filter_map(|backend| backend.value.zone.given());
+            for zone in zones.filter(|zone| !zone.value.is_empty()) {
+                mistakes.warning(zone.span, Problem::ZoneOfBackendAlone);
+            }
         }
         Field::Refused => {}
     }

@@ -3,31 +3,33 @@
 //! Every function here returns a value even when it reports a mistake, so that one mistake never
 //! hides another. The values are used only if there was none.
 
+mod backends;
 mod balancing;
 mod check;
+mod notify;
+mod passive;
+mod persistence;
 mod quorum;
 mod values;
+mod vrrp;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::SocketAddr;
 
-use lb_core::Weight;
-
-use self::balancing::Limits;
-use self::quorum::TotalWeight;
+use self::backends::{backends, total_weight};
 use self::values::{command, destination, duration, integer, port};
 use super::defaults;
 use super::draft::{self, Draft, Field, List};
 use super::mistakes::Mistakes;
-use super::model::{Backend, Check, CheckKind, Config, Persistence, VirtualServer};
+use super::model::{Config, VirtualServer};
 use super::problem::Problem;
 use super::source::{Span, Spanned};
 
 /// The configuration that `draft` describes; of no use if `mistakes` has errors afterwards.
 pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
     let servers = elements(&draft.virtual_servers);
-    if is_empty(&draft.virtual_servers) {
+    if is_empty(&draft.virtual_servers) && is_empty(&draft.vrrp_instances) {
         mistakes.error(Span::default(), Problem::NoVirtualServers);
     }
     let virtual_servers = servers.iter().map(|server| virtual_server(server, mistakes)).collect();
@@ -49,12 +51,15 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
         mistakes,
     );
     admin(draft, servers, mistakes);
-    Config {
+    let config = Config {
         admin: draft.admin.given().map(|admin| admin.value),
         admin_allow_remote: draft.admin_allow_remote.or(false),
+        notify_fifo: notify::fifo(draft, mistakes),
+        smtp: draft.smtp.given().map(|mail| notify::mail(mail, mistakes)),
         virtual_servers,
-        warnings: Vec::new(),
-    }
+        ..Config::default()
+    };
+    vrrp::virtual_routers(draft, config, mistakes)
 }
 
 fn admin(draft: &Draft, servers: &[Spanned<draft::VirtualServer>], mistakes: &mut Mistakes) {
@@ -88,7 +93,8 @@ fn virtual_server(
     }
 
     let shared_checks = check::checks(&draft.checks, mistakes);
-    let backends = backends(draft, *span, listen, &shared_checks, mistakes);
+    let hooks = notify::hooks(&draft.on_failure, &draft.on_up, &draft.on_down, mistakes);
+    let backends = backends(draft, *span, listen, &shared_checks, &hooks, mistakes);
     let checks_known = !draft.checks.is_refused()
         && elements(&draft.backends).iter().all(|backend| !backend.value.checks.is_refused());
     let unchecked = backends.iter().all(|backend| backend.checks.is_empty());
@@ -97,6 +103,11 @@ fn virtual_server(
         && unchecked
     {
         mistakes.warning(sorry.span, Problem::SorryServerWithoutChecks);
+    }
+    if let (Some(sorry), Some(address)) = (draft.sorry_server.given(), sorry_server)
+        && backends.iter().any(|backend| backend.address == address)
+    {
+        mistakes.warning(sorry.span, Problem::SorryServerIsBackend { address });
     }
     balancing::warn_of_no_effect(draft, scheduler, &backends, mistakes);
     let total = total_weight(draft, &backends);
@@ -107,6 +118,7 @@ fn virtual_server(
     VirtualServer {
         name,
         listen,
+        forwarding: balancing::forwarding(&draft.forwarding, mistakes),
         scheduler: scheduler.unwrap_or(defaults::SCHEDULER),
         hash_key: balancing::hash_key(&draft.hash_key, scheduler, mistakes),
         bounded: balancing::bounded(&draft.bounded, scheduler, mistakes),
@@ -124,10 +136,11 @@ fn virtual_server(
         persistence: draft
             .persistence
             .given()
-            .map(|persistence| self::persistence(&persistence.value, listen, mistakes)),
+            .map(|draft| persistence::persistence(&draft.value, listen, mistakes)),
         draining_clients: draft.draining_clients.or(defaults::DRAINING_CLIENTS),
         on_quorum_up: command("on_quorum_up", &draft.on_quorum_up, mistakes),
         on_quorum_down: command("on_quorum_down", &draft.on_quorum_down, mistakes),
+        passive: draft.passive.given().map(|draft| passive::passive(draft, mistakes)),
         connect_timeout: duration(
             "connect_timeout",
             &draft.connect_timeout,
@@ -184,41 +197,6 @@ fn report_bad_name(name: &Spanned<String>, mistakes: &mut Mistakes) {
     }
 }
 
-fn persistence(
-    draft: &draft::Persistence,
-    listen: SocketAddr,
-    mistakes: &mut Mistakes,
-) -> Persistence {
-    const MOST_CLIENTS: u32 = 1 << 24;
-    let whole = if listen.is_ipv4() { 32 } else { 128 };
-    let default = defaults::granularity(listen.ip());
-    let timeout = duration("timeout", &draft.timeout, defaults::PERSISTENCE_TIMEOUT, mistakes);
-    let min_age = values::duration_or_zero(
-        "min_age",
-        &draft.min_age,
-        defaults::PERSISTENCE_MIN_AGE,
-        mistakes,
-    );
-    if let Some(given) = draft.min_age.given()
-        && min_age > timeout
-        && !draft.timeout.is_refused()
-    {
-        mistakes.warning(given.span, Problem::MinAgeBeyondTimeout);
-    }
-    Persistence {
-        timeout,
-        granularity: integer("granularity", &draft.granularity, 1..=whole, default, mistakes),
-        capacity: integer(
-            "capacity",
-            &draft.capacity,
-            1..=MOST_CLIENTS,
-            defaults::PERSISTENCE_CAPACITY,
-            mistakes,
-        ),
-        min_age,
-    }
-}
-
 /// The elements of a list that may be missing.
 fn elements<T>(list: &Field<List<T>>) -> &[Spanned<T>] {
     list.given().map_or(&[], |list| &list.value.elements)
@@ -231,79 +209,6 @@ fn is_empty<T>(list: &Field<List<T>>) -> bool {
         Field::Refused => false,
         Field::Given(list) => list.value.is_empty(),
     }
-}
-
-fn backends(
-    draft: &draft::VirtualServer,
-    span: Span,
-    listen: SocketAddr,
-    shared_checks: &[Check],
-    mistakes: &mut Mistakes,
-) -> Vec<Backend> {
-    let drafts = elements(&draft.backends);
-    if is_empty(&draft.backends) {
-        mistakes.error(span, Problem::NoBackends);
-    }
-    report_repeated(
-        drafts.iter().filter_map(|backend| backend.value.address.given().copied()),
-        |address| Problem::BackendTwice { address },
-        mistakes,
-    );
-    let backend = |Spanned { value: draft, span }: &Spanned<draft::Backend>| {
-        if matches!(draft.address, Field::Absent) {
-            let sample = r#"address = "127.0.0.1:9001""#;
-            mistakes.error(*span, Problem::Missing { key: "address", sample });
-        }
-        let weight = integer(
-            "weight",
-            &draft.weight,
-            0..=Weight::MAX.value(),
-            defaults::WEIGHT.value(),
-            mistakes,
-        );
-        let priority =
-            integer("priority", &draft.priority, 0..=u8::MAX, defaults::PRIORITY, mistakes);
-        let Limits { max_connections, u_threshold, l_threshold } =
-            balancing::limits(draft, mistakes);
-        Backend {
-            address: destination("address", &draft.address, listen, mistakes).unwrap_or(listen),
-            weight: Weight::new(weight),
-            priority,
-            zone: balancing::zone(&draft.zone, mistakes),
-            max_connections,
-            u_threshold,
-            l_threshold,
-            checks: match draft.checks {
-                Field::Absent => shared_checks.to_vec(),
-                _ => check::checks(&draft.checks, mistakes),
-            },
-        }
-    };
-    drafts.iter().map(backend).collect()
-}
-
-/// What all backends weigh together, unless one of the weights was refused.
-fn total_weight(draft: &draft::VirtualServer, backends: &[Backend]) -> Option<TotalWeight> {
-    let weight_known = |backend: &Spanned<draft::Backend>| match &backend.value.weight {
-        Field::Absent => true,
-        Field::Refused => false,
-        Field::Given(weight) => u16::try_from(weight.value).is_ok(),
-    };
-    let complete = draft.backends.given().is_some_and(|backends| backends.value.complete);
-    if !complete || !elements(&draft.backends).iter().all(weight_known) {
-        return None;
-    }
-    let reports = |backend: &Backend| {
-        let script =
-            |kind: &CheckKind| matches!(kind, CheckKind::Script { dynamic_weight: true, .. });
-        backend.checks.iter().any(|check| script(&check.kind))
-    };
-    Some(TotalWeight {
-        backends: backends.len(),
-        serving: backends.iter().filter(|backend| !backend.weight.is_zero()).count(),
-        weight: backends.iter().map(|backend| u64::from(backend.weight)).sum(),
-        reported: backends.iter().any(reports),
-    })
 }
 
 /// Reports each value that an earlier place has already.

@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::config::draft::{Field, List};
 use crate::config::mistakes::Mistakes;
 use crate::config::model::Command;
+use crate::config::model::check::{Nibbles, Pattern};
 use crate::config::problem::Problem;
 use crate::config::source::{Span, Spanned};
 
@@ -76,20 +79,32 @@ pub(super) fn destination(
     listen: SocketAddr,
     mistakes: &mut Mistakes,
 ) -> Option<SocketAddr> {
-    let &Spanned { value: address, span } = field.given()?;
+    let address = reachable(key, *field.given()?, mistakes);
+    if is_itself(address, listen) {
+        let problem = Problem::ForwardsToItself { key, address };
+        mistakes.error(field.span(), problem);
+    }
+    Some(address)
+}
+
+/// An address that can be connected to.
+pub(super) fn reachable(
+    key: &'static str,
+    Spanned { value: address, span }: Spanned<SocketAddr>,
+    mistakes: &mut Mistakes,
+) -> SocketAddr {
     port(key, address, span, mistakes);
     if address.ip().to_canonical().is_unspecified() {
         mistakes.error(span, Problem::Unspecified { key, address });
-    } else if is_itself(address, listen) {
-        mistakes.error(span, Problem::ForwardsToItself { key, address });
     }
-    Some(address)
+    address
 }
 
 /// Whether connections to `address` come back to whoever listens on `listen`.
 fn is_itself(address: SocketAddr, listen: SocketAddr) -> bool {
     let everywhere = listen.ip().is_unspecified() && address.ip().to_canonical().is_loopback();
     address.port() != 0
+        && !address.ip().to_canonical().is_unspecified()
         && address.port() == listen.port()
         && (address.ip() == listen.ip() || everywhere)
 }
@@ -130,4 +145,132 @@ pub(super) fn characters(
     if let Some(character) = text.value.chars().find(|&character| !allowed(character)) {
         mistakes.error(text.span, Problem::BadCharacter { key, character });
     }
+}
+
+/// The absolute path of a file.
+pub(super) fn file(
+    key: &'static str,
+    field: &Field<String>,
+    mistakes: &mut Mistakes,
+) -> Option<PathBuf> {
+    let path = field.given()?;
+    if !path.value.starts_with('/') {
+        let problem = Problem::RelativePath { key, path: path.value.clone() };
+        mistakes.error(path.span, problem);
+    }
+    characters(key, path, |character| character != '\0', mistakes);
+    Some(PathBuf::from(&path.value))
+}
+
+/// A text that is not empty.
+pub(super) fn content(
+    key: &'static str,
+    field: &Field<String>,
+    mistakes: &mut Mistakes,
+) -> Option<String> {
+    let Spanned { value: text, span } = field.given()?;
+    if text.is_empty() {
+        mistakes.error(*span, Problem::Empty { key });
+    }
+    Some(text.clone())
+}
+
+/// The same without NUL, which ends texts in many protocols.
+pub(super) fn text(
+    key: &'static str,
+    field: &Field<String>,
+    mistakes: &mut Mistakes,
+) -> Option<String> {
+    characters(key, field.given()?, |character| character != '\0', mistakes);
+    content(key, field, mistakes)
+}
+
+/// The same of visible characters alone, so that it is one word of a line.
+pub(super) fn word(
+    key: &'static str,
+    field: &Field<String>,
+    mistakes: &mut Mistakes,
+) -> Option<String> {
+    characters(key, field.given()?, |character| character.is_ascii_graphic(), mistakes);
+    content(key, field, mistakes)
+}
+
+/// A regular expression.
+pub(super) fn pattern(
+    key: &'static str,
+    field: &Field<String>,
+    mistakes: &mut Mistakes,
+) -> Option<Pattern> {
+    let Spanned { value: text, span } = field.given()?;
+    let pattern = text.parse::<Pattern>();
+    pattern
+        .map_err(|error| {
+            let (text, reason) = (text.clone(), error.reason);
+            mistakes.error(*span, Problem::NotAPattern { key, text, reason });
+        })
+        .ok()
+}
+
+/// The digest that `digits` hexadecimal digits say.
+pub(super) fn digest<T: FromStr>(
+    key: &'static str,
+    digits: usize,
+    field: &Field<String>,
+    mistakes: &mut Mistakes,
+) -> Option<T> {
+    let Spanned { value: text, span } = field.given()?;
+    let digest = text.parse().ok();
+    if digest.is_none() {
+        mistakes.error(*span, Problem::NotADigest { key, digits, text: text.clone() });
+    }
+    digest
+}
+
+/// Bytes in hexadecimal digits, of which some may be open.
+pub(super) fn nibbles(
+    key: &'static str,
+    field: &Field<String>,
+    mistakes: &mut Mistakes,
+) -> Option<Nibbles> {
+    let Spanned { value: text, span } = field.given()?;
+    let nibbles = Nibbles::from_digits(text).filter(|nibbles| !nibbles.bytes().is_empty());
+    if nibbles.is_none() {
+        mistakes.error(*span, Problem::NotHex { key, text: text.clone(), open: true });
+    }
+    nibbles
+}
+
+/// Bytes in hexadecimal digits.
+pub(super) fn bytes(
+    key: &'static str,
+    field: &Field<String>,
+    mistakes: &mut Mistakes,
+) -> Option<Vec<u8>> {
+    let Spanned { value: text, span } = field.given()?;
+    let bytes = Nibbles::from_digits(text).and_then(Nibbles::into_bytes);
+    let bytes = bytes.filter(|bytes| !bytes.is_empty());
+    if bytes.is_none() {
+        mistakes.error(*span, Problem::NotHex { key, text: text.clone(), open: false });
+    }
+    bytes
+}
+
+/// Reports a text that is not a domain name of `allowed` characters.
+pub(super) fn domain(
+    key: &'static str,
+    name: &Spanned<String>,
+    allowed: impl Fn(char) -> bool,
+    mistakes: &mut Mistakes,
+) {
+    if !is_domain(&name.value) {
+        mistakes.error(name.span, Problem::NotADomain { key, text: name.value.clone() });
+    }
+    characters(key, name, allowed, mistakes);
+}
+
+/// Whether a text has the lengths of a domain name: RFC 1035, 2.3.4.
+pub(super) fn is_domain(name: &str) -> bool {
+    let labels = name.strip_suffix('.').unwrap_or(name);
+    name == "."
+        || labels.len() <= 253 && labels.split('.').all(|label| (1..=63).contains(&label.len()))
 }

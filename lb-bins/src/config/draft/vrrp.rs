@@ -1,0 +1,197 @@
+//! Virtual routers as a front end reads them.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use lb_vrrp::linux::Scope;
+use lb_vrrp::{ChecksumPolicy, Migration, Start};
+
+use super::{Field, List};
+use crate::config::model::check::Initial;
+
+/// A `vrrp_instance`.
+#[derive(Debug, Default)]
+pub(in crate::config) struct VrrpInstance {
+    pub(in crate::config) name: Field<String>,
+    pub(in crate::config) interface: Field<String>,
+    pub(in crate::config) virtual_router_id: Field<i64>,
+    pub(in crate::config) version: Field<i64>,
+    pub(in crate::config) state: Field<Start>,
+    pub(in crate::config) priority: Field<i64>,
+    pub(in crate::config) advert_interval: Field<Duration>,
+    pub(in crate::config) down_timer_adverts: Field<i64>,
+    pub(in crate::config) preempt: Field<bool>,
+    pub(in crate::config) preempt_delay: Field<Duration>,
+    pub(in crate::config) accept: Field<bool>,
+    pub(in crate::config) startup_delay: Field<Duration>,
+    pub(in crate::config) parting_advert: Field<bool>,
+    pub(in crate::config) checksum: Field<ChecksumPolicy>,
+    pub(in crate::config) multicast_source: Field<IpAddr>,
+    pub(in crate::config) multicast_group: Field<IpAddr>,
+    pub(in crate::config) unicast_source: Field<IpAddr>,
+    pub(in crate::config) unicast_peers: Field<List<Peer>>,
+    pub(in crate::config) check_unicast_source: Field<bool>,
+    pub(in crate::config) authentication: Field<Authentication>,
+    pub(in crate::config) addresses: Field<List<VirtualAddress>>,
+    pub(in crate::config) excluded_addresses: Field<List<VirtualAddress>>,
+    pub(in crate::config) routes: Field<List<Route>>,
+    pub(in crate::config) rules: Field<List<Rule>>,
+    pub(in crate::config) use_vmac: Field<bool>,
+    pub(in crate::config) vmac_interface: Field<String>,
+    pub(in crate::config) garp: Field<Garp>,
+    pub(in crate::config) track_interfaces: Field<List<Track>>,
+    pub(in crate::config) track_scripts: Field<List<Track>>,
+    pub(in crate::config) track_files: Field<List<Track>>,
+    pub(in crate::config) track_processes: Field<List<Track>>,
+    pub(in crate::config) notify: Notify,
+    pub(in crate::config) notify_master_rx_lower_pri: Field<List<String>>,
+}
+
+/// An address, perhaps with the length of a prefix; what it means is not judged yet.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) struct Network {
+    pub(in crate::config) address: IpAddr,
+    pub(in crate::config) length: Option<i64>,
+}
+
+impl Network {
+    /// Reads `10.0.0.200` or `10.0.0.200/24`.
+    pub(in crate::config) fn parse(text: &str) -> Option<Self> {
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length.parse().ok()?)),
+            None => (text, None),
+        };
+        Some(Self { address: address.parse().ok()?, length })
+    }
+}
+
+/// Where a route leads to.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) enum Destination {
+    Default,
+    Network(Network),
+}
+
+#[derive(Debug, Default)]
+pub(in crate::config) struct VirtualAddress {
+    pub(in crate::config) address: Field<Network>,
+    pub(in crate::config) dev: Field<String>,
+    pub(in crate::config) label: Field<String>,
+    pub(in crate::config) scope: Field<Scope>,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::config) struct Route {
+    pub(in crate::config) to: Field<Destination>,
+    pub(in crate::config) via: Field<IpAddr>,
+    pub(in crate::config) dev: Field<String>,
+    pub(in crate::config) source: Field<IpAddr>,
+    pub(in crate::config) table: Field<i64>,
+    pub(in crate::config) metric: Field<i64>,
+    pub(in crate::config) scope: Field<Scope>,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::config) struct Rule {
+    pub(in crate::config) from: Field<Network>,
+    pub(in crate::config) to: Field<Network>,
+    pub(in crate::config) iif: Field<String>,
+    pub(in crate::config) oif: Field<String>,
+    pub(in crate::config) fwmark: Field<i64>,
+    pub(in crate::config) table: Field<i64>,
+    pub(in crate::config) priority: Field<i64>,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::config) struct Peer {
+    pub(in crate::config) address: Field<IpAddr>,
+    pub(in crate::config) min_ttl: Field<i64>,
+    pub(in crate::config) max_ttl: Field<i64>,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::config) struct Authentication {
+    pub(in crate::config) kind: Field<AuthenticationType>,
+    pub(in crate::config) password: Field<String>,
+    pub(in crate::config) keys: Field<List<HmacKey>>,
+    pub(in crate::config) mode: Field<Migration>,
+    pub(in crate::config) window: Field<Duration>,
+    pub(in crate::config) monotonic: Field<bool>,
+}
+
+/// The kinds of authentication by name.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(in crate::config) enum AuthenticationType {
+    Ah,
+    Hmac,
+    #[default]
+    Pass,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::config) struct HmacKey {
+    pub(in crate::config) id: Field<i64>,
+    pub(in crate::config) secret: Field<String>,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::config) struct Garp {
+    pub(in crate::config) repeat: Field<i64>,
+    pub(in crate::config) delay: Field<Duration>,
+    pub(in crate::config) lower_prio_repeat: Field<i64>,
+    pub(in crate::config) refresh: Field<Duration>,
+}
+
+/// `"eth1"`, or a table.
+#[derive(Debug, Default)]
+pub(in crate::config) struct Track {
+    pub(in crate::config) name: Field<String>,
+    pub(in crate::config) weight: Field<i64>,
+    pub(in crate::config) reverse: Field<bool>,
+}
+
+/// What instances and groups have in common.
+#[derive(Debug, Default)]
+pub(in crate::config) struct Notify {
+    pub(in crate::config) any: Field<List<String>>,
+    pub(in crate::config) master: Field<List<String>>,
+    pub(in crate::config) backup: Field<List<String>>,
+    pub(in crate::config) fault: Field<List<String>>,
+    pub(in crate::config) stop: Field<List<String>>,
+    pub(in crate::config) priority_changes: Field<bool>,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::config) struct VrrpSyncGroup {
+    pub(in crate::config) name: Field<String>,
+    pub(in crate::config) members: Field<List<String>>,
+    pub(in crate::config) notify: Notify,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::config) struct VrrpScript {
+    pub(in crate::config) name: Field<String>,
+    pub(in crate::config) command: Field<List<String>>,
+    pub(in crate::config) interval: Field<Duration>,
+    pub(in crate::config) timeout: Field<Duration>,
+    pub(in crate::config) rise: Field<i64>,
+    pub(in crate::config) fall: Field<i64>,
+    pub(in crate::config) weight: Field<i64>,
+    pub(in crate::config) initial: Field<Initial>,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::config) struct VrrpTrackFile {
+    pub(in crate::config) name: Field<String>,
+    pub(in crate::config) file: Field<String>,
+    pub(in crate::config) weight: Field<i64>,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::config) struct VrrpTrackProcess {
+    pub(in crate::config) name: Field<String>,
+    pub(in crate::config) process: Field<String>,
+    pub(in crate::config) quorum: Field<i64>,
+    pub(in crate::config) delay: Field<Duration>,
+    pub(in crate::config) weight: Field<i64>,
+}

@@ -1,0 +1,134 @@
+//! How backends are examined: what all checks have in common, and which kinds there are.
+
+mod http;
+mod network;
+mod pattern;
+mod reports;
+mod services;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+pub use self::http::{BodyRule, HeaderRule, Headers, Http, HttpVersion, Page, StatusRange, Text};
+pub use self::network::{Dns, Identity, Ping, Record, Smtp, Step, Tcp, Tls, Udp};
+pub use self::pattern::{Nibbles, Pattern, PatternError};
+pub use self::reports::{Agent, File, Script, Worker};
+pub use self::services::{Database, Grpc, Ldap, Redis, Role, Secret};
+pub use lb_health::{Md5, Sha256};
+
+/// How a backend is examined, and what it takes to change the verdict.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    /// What is done.
+    pub kind: CheckKind,
+    /// The port to check; default: that of the backend. Not together with `address`.
+    pub port: Option<u16>,
+    /// What is checked instead of the backend, as keepalived's `connect_ip`; default: the backend.
+    pub address: Option<SocketAddr>,
+    /// The address to connect from, as keepalived's `bindto`; default: as the system chooses.
+    pub source: Option<IpAddr>,
+    /// From the start of one run to the start of the next; above zero, default: 2 s.
+    pub interval: Duration,
+    /// How long a whole run may take; above zero, default: 1 s.
+    pub timeout: Duration,
+    /// How many runs in a row must pass to come up; at least 1, default: 2.
+    pub rise: u32,
+    /// How many runs in a row must fail to go down; at least 1, default: 3.
+    pub fall: u32,
+    /// The interval while a change of the verdict has begun; above zero, default: the smaller of
+    /// `interval` and 500 ms.
+    pub fast_interval: Duration,
+    /// The interval while down; above zero, default: `interval`.
+    pub down_interval: Duration,
+    /// The first run is within this time, zero for at once; default: the more checks there are,
+    /// the longer, up to a second.
+    pub warmup: Option<Duration>,
+    /// By how much intervals vary at random, in percent: at most 50, default: 10.
+    pub jitter: u8,
+    /// What holds before the first verdict; default: down.
+    pub initial: Initial,
+}
+
+/// What a check does.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum CheckKind {
+    /// Asks a program on the backend how it is doing.
+    Agent(Agent),
+    /// Asks a name server.
+    Dns(Dns),
+    /// Reads a number from a file.
+    File(File),
+    /// Asks a gRPC service by the standard health protocol.
+    Grpc(Grpc),
+    /// Asks for pages; with TLS it is called `https`.
+    Http(Box<Http>),
+    /// Binds to a directory, and searches in it.
+    Ldap(Ldap),
+    /// Logs in to MySQL or MariaDB.
+    Mysql(Database),
+    /// Sends an echo request.
+    Ping(Ping),
+    /// Logs in to PostgreSQL.
+    Postgres(Database),
+    /// Sends a `PING`.
+    Redis(Redis),
+    /// Runs a program: exit code 0 passes.
+    Script(Script),
+    /// Greets a mail server.
+    Smtp(Smtp),
+    /// Opens a connection, and may talk over it.
+    Tcp(Tcp),
+    /// Shakes hands.
+    Tls(Tls),
+    /// Sends a datagram.
+    Udp(Udp),
+    /// Asks a program of our own that goes on running.
+    Worker(Worker),
+}
+
+impl CheckKind {
+    /// How it is written as `type`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Agent(_) => "agent",
+            Self::Dns(_) => "dns",
+            Self::File(_) => "file",
+            Self::Grpc(_) => "grpc",
+            Self::Http(http) if http.tls.is_some() => "https",
+            Self::Http(_) => "http",
+            Self::Ldap(_) => "ldap",
+            Self::Mysql(_) => "mysql",
+            Self::Ping(_) => "ping",
+            Self::Postgres(_) => "postgres",
+            Self::Redis(_) => "redis",
+            Self::Script(_) => "script",
+            Self::Smtp(_) => "smtp",
+            Self::Tcp(_) => "tcp",
+            Self::Tls(_) => "tls",
+            Self::Udp(_) => "udp",
+            Self::Worker(_) => "worker",
+        }
+    }
+
+    /// Whether a check of this kind may give the backend another weight than the configured one.
+    pub fn reports_weight(&self) -> bool {
+        match self {
+            Self::Agent(_) | Self::Worker(_) => true,
+            Self::File(file) => file.weight != 0,
+            Self::Script(script) => script.dynamic_weight,
+            _ => false,
+        }
+    }
+}
+
+/// What a backend counts as before its first verdict.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Initial {
+    /// It receives no flow until its checks have passed.
+    #[default]
+    Down,
+    /// It receives flows at once.
+    Up,
+}

@@ -1,0 +1,324 @@
+//! The typed configuration: plain data, already validated, with every default filled in.
+
+pub mod check;
+mod vrrp;
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lb_core::virtual_server::DrainingClients;
+use lb_core::{Algorithm, Weight};
+
+use self::check::Check;
+pub use self::vrrp::{
+    Authentication, HmacKey, Notify, Track, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
+    VrrpTrackProcess,
+};
+use super::mistakes::Mistake;
+
+/// Everything that a configuration file says.
+///
+/// Two configurations are equal when they ask for the same; their warnings, which hold line
+/// numbers, are not compared.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Where `/status`, `/metrics` and `/healthz` are served; default: nowhere.
+    pub admin: Option<SocketAddr>,
+    /// Whether [`admin`](Self::admin) may be an address that other hosts reach; default: no.
+    pub admin_allow_remote: bool,
+    /// A named pipe that gets a line for every change of a state, as keepalived's `notify_fifo`: an
+    /// absolute path; default: none.
+    pub notify_fifo: Option<PathBuf>,
+    /// How mail about changes is sent; default: not at all.
+    pub smtp: Option<Mail>,
+    /// The virtual servers in the order of the file; without virtual routers at least one.
+    pub virtual_servers: Vec<VirtualServer>,
+    /// The virtual routers in the order of the file; without virtual servers at least one.
+    pub vrrp_instances: Vec<VrrpInstance>,
+    /// Virtual routers that move together.
+    pub vrrp_sync_groups: Vec<VrrpSyncGroup>,
+    /// Scripts that virtual routers may depend on.
+    pub vrrp_scripts: Vec<VrrpScript>,
+    /// Files that virtual routers may depend on.
+    pub vrrp_track_files: Vec<VrrpTrackFile>,
+    /// Processes that virtual routers may depend on.
+    pub vrrp_track_processes: Vec<VrrpTrackProcess>,
+    /// What is allowed but probably not meant, in the order of the file.
+    pub warnings: Vec<Mistake>,
+}
+
+impl PartialEq for Config {
+    fn eq(&self, other: &Self) -> bool {
+        // Taken apart so that a new field cannot be forgotten.
+        let Self {
+            admin,
+            admin_allow_remote,
+            notify_fifo,
+            smtp,
+            virtual_servers,
+            vrrp_instances,
+            vrrp_sync_groups,
+            vrrp_scripts,
+            vrrp_track_files,
+            vrrp_track_processes,
+            warnings: _,
+        } = self;
+        *admin == other.admin
+            && *admin_allow_remote == other.admin_allow_remote
+            && *notify_fifo == other.notify_fifo
+            && *smtp == other.smtp
+            && *virtual_servers == other.virtual_servers
+            && *vrrp_instances == other.vrrp_instances
+            && *vrrp_sync_groups == other.vrrp_sync_groups
+            && *vrrp_scripts == other.vrrp_scripts
+            && *vrrp_track_files == other.vrrp_track_files
+            && *vrrp_track_processes == other.vrrp_track_processes
+    }
+}
+
+/// Where mail about changes goes, and through which server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mail {
+    /// The mail server.
+    pub server: SocketAddr,
+    /// Who it is from: one address.
+    pub from: String,
+    /// Whom it is for: at least one address.
+    pub to: Vec<String>,
+    /// How we call ourselves; default: the name of this host.
+    pub helo: Option<String>,
+}
+
+/// An address that clients connect to, and the backends behind it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VirtualServer {
+    /// Unique, of letters, digits and `._:[]-`; default: the listen address.
+    pub name: String,
+    /// Where clients connect; unique.
+    pub listen: SocketAddr,
+    /// How connections come to the backends; default: [`Forwarding::Proxy`].
+    pub forwarding: Forwarding,
+    /// Who gets the next flow; default: [`SCHEDULER`](crate::config::defaults::SCHEDULER).
+    pub scheduler: Algorithm,
+    /// What schedulers that hash the source look at; default: [`HashKey::Source`].
+    pub hash_key: HashKey,
+    /// How far above its share a backend may be loaded, in hundredths; above 100, and only with
+    /// schedulers that hash. Default: as it comes.
+    pub bounded: Option<u32>,
+    /// Where this balancer is: backends of the same zone are preferred; default: nowhere.
+    pub zone: Option<String>,
+    /// The share of live backends of one priority, in percent, below which the next priority
+    /// helps; at most 100, default: 0, only when nobody is left.
+    pub spill_below: u8,
+    /// The share of live backends, in percent, below which checks are not believed; at most 100,
+    /// default: 0, never.
+    pub panic_below: u8,
+    /// How long a backend that comes back takes to take on its share; above zero, default: it has
+    /// it at once.
+    pub slow_start: Option<Duration>,
+    /// Where clients wait while every backend is full; default: they are refused.
+    pub queue: Option<Queue>,
+    /// When enough is alive; default: one share of weight, no hysteresis.
+    pub quorum: Quorum,
+    /// Who serves when the backends cannot; default: nobody.
+    pub sorry_server: Option<SocketAddr>,
+    /// When the sorry server takes over; default: [`SorryMode::Quorum`].
+    pub sorry_mode: SorryMode,
+    /// Whether a client returns to its backend; default: no.
+    pub persistence: Option<Persistence>,
+    /// What becomes of the remembered clients of a backend that is drained; default:
+    /// [`DrainingClients::Keep`].
+    pub draining_clients: DrainingClients,
+    /// What runs when the quorum is gained; default: nothing.
+    pub on_quorum_up: Option<Command>,
+    /// What runs when the quorum is lost; default: nothing.
+    pub on_quorum_down: Option<Command>,
+    /// When backends are ejected for what clients see of them; default: never. Without it, a backend
+    /// that refuses connections fails as if a check had failed.
+    pub passive: Option<Passive>,
+    /// How long a connection to a backend may take to open; above zero, default: 5 s.
+    pub connect_timeout: Duration,
+    /// How long the flows of a removed or drained backend may go on; default: 30 s.
+    pub drain_timeout: Duration,
+    /// How many other backends are tried when one refuses or times out; default: 3.
+    pub retries: u8,
+    /// The backends in the order of the file: at least one, no address twice.
+    pub backends: Vec<Backend>,
+}
+
+/// What a scheduler that hashes the source looks at.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum HashKey {
+    /// The client's address, or its network where [persistence](Persistence::granularity) has one.
+    #[default]
+    Source,
+    /// The same and the client's port: the connections of one client spread.
+    SourcePort,
+}
+
+/// Whether `scheduler` looks at where a client connects to, instead of where it comes from.
+pub const fn is_keyed_by_destination(scheduler: Algorithm) -> bool {
+    matches!(scheduler, Algorithm::Dh | Algorithm::Lblc | Algorithm::Lblcr)
+}
+
+/// Whether `scheduler` looks at where a client comes from, so that a [`HashKey`] matters.
+pub(in crate::config) fn hashes_the_source(scheduler: Algorithm) -> bool {
+    !is_keyed_by_destination(scheduler) && scheduler.scheduler().is_keyed()
+}
+
+/// The line of clients for which every backend is full.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Queue {
+    /// How many may wait; at least 1, default: 100.
+    pub length: u32,
+    /// How long each of them waits; above zero, default: 5 s.
+    pub timeout: Duration,
+}
+
+/// When a virtual server counts as up. In all three forms it is gained at the upper threshold or
+/// above, kept in between, and lost below the lower one or when nothing is alive.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Quorum {
+    /// keepalived's `quorum` and `hysteresis`, in live weight: gained at `quorum + hysteresis`,
+    /// lost below `quorum - hysteresis`.
+    Weight {
+        /// At least 1.
+        quorum: u64,
+        /// Less than `quorum`.
+        hysteresis: u64,
+    },
+    /// Two separate thresholds in live weight.
+    Thresholds {
+        /// Gained when this much is alive; at least `down_at`.
+        up_at: u64,
+        /// Lost when less than this is alive; at least 1.
+        down_at: u64,
+    },
+    /// Two separate thresholds in percent of the configured backends, whatever their weights.
+    Shares {
+        /// Gained when this share lives; `down_at..=100`.
+        up_at: u8,
+        /// Lost when less than this share lives; at least 1.
+        down_at: u8,
+    },
+}
+
+/// When a backend is ejected for what clients see of it, and for how long: Envoy's outlier
+/// detection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Passive {
+    /// So many failures in a row eject; 0: never, default: 5.
+    pub consecutive: u32,
+    /// Such a share of failures, in percent, within an interval ejects; 0: never, default: 85.
+    pub failure_percent: u8,
+    /// How many flows a backend must have had in the interval for its share to count; at least 1,
+    /// default: 50.
+    pub minimum: u32,
+    /// How often shares are looked at; above zero, default: 10 s.
+    pub interval: Duration,
+    /// How long a backend is out, times how often it was ejected; above zero, default: 30 s.
+    pub eject: Duration,
+    /// The longest that it is out; at least `eject`, default: 300 s or `eject`.
+    pub longest: Duration,
+    /// How many percent of the backends may be out at once (but always one); 1 to 100, default: 10.
+    pub max_ejected: u8,
+}
+
+/// How connections come to the backends.
+///
+/// What the kernel would do is kept for the day when it does: until then every connection is
+/// proxied.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Forwarding {
+    /// Packets are sent on as they are, to the backend's MAC address: IPVS' direct routing.
+    DirectRouting,
+    /// Packets are sent on with another destination: IPVS' masquerading.
+    Nat,
+    /// This host connects to the backend, and carries what both say.
+    #[default]
+    Proxy,
+    /// Packets are sent on in others: IPVS' tunnelling.
+    Tunnel,
+}
+
+/// When the sorry server takes over from the backends.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SorryMode {
+    /// Only when no backend is alive.
+    Last,
+    /// As soon as the quorum is lost, even from backends that are still alive.
+    #[default]
+    Quorum,
+}
+
+/// How clients are kept at their backend.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Persistence {
+    /// How long a client is remembered after its last flow; above zero, default: 6 min.
+    pub timeout: Duration,
+    /// Bits of the client address that tell clients apart: from 1 to all of them; default: 32 for
+    /// IPv4 and 64 for IPv6.
+    pub granularity: u8,
+    /// How many clients are remembered at most; at least 1, default: 65 536.
+    pub capacity: u32,
+    /// When that many are remembered, new ones do not push out who was seen within this time;
+    /// default: 0.
+    pub min_age: Duration,
+}
+
+/// A program to run, without a shell in between.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Command {
+    /// An absolute path.
+    pub program: String,
+    /// What it is given.
+    pub arguments: Vec<String>,
+}
+
+/// A server behind a virtual server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backend {
+    /// Where flows are sent.
+    pub address: SocketAddr,
+    /// Its share of new flows; default: 1. Zero drains it.
+    pub weight: Weight,
+    /// The group that it is in: 0, the default, is tried first.
+    pub priority: u8,
+    /// Where it is; default: nowhere.
+    pub zone: Option<String>,
+    /// How many connections it takes at once; default: as many as come.
+    pub max_connections: Option<NonZeroU32>,
+    /// With how many connections it counts as full until it has fewer than
+    /// [`l_threshold`](Self::l_threshold); default: never.
+    pub u_threshold: Option<NonZeroU32>,
+    /// At most `u_threshold`, which is there; default: three quarters of it.
+    pub l_threshold: Option<NonZeroU32>,
+    /// What becomes of it when its checks fail; default: [`OnFailure::Remove`].
+    pub on_failure: OnFailure,
+    /// What runs when it comes up; default: nothing.
+    pub on_up: Option<Command>,
+    /// What runs when it goes down; default: nothing.
+    pub on_down: Option<Command>,
+    /// What decides whether it is alive: all must pass. Empty: always alive.
+    ///
+    /// Its own checks, or else those of the virtual server.
+    pub checks: Vec<Check>,
+}
+
+/// What becomes of a backend whose checks fail.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum OnFailure {
+    /// It is taken out.
+    #[default]
+    Remove,
+    /// It is drained, so that those who are persisted there stay: keepalived's
+    /// `inhibit_on_failure`.
+    WeightZero,
+}

@@ -1,0 +1,216 @@
+//! Virtual routers, as a configuration has them.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lb_vrrp::linux::{Route, Rule, VirtualAddress};
+use lb_vrrp::{
+    Announcements, ChecksumPolicy, Family, Freshness, Interval, Migration, Preempt, Priority,
+    Reach, Start, Version, Vrid,
+};
+
+use super::Command;
+use super::check::Initial;
+
+/// A virtual router: addresses that one of several hosts has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VrrpInstance {
+    /// Unique, of letters, digits and `._:[]-`.
+    pub name: String,
+    /// The interface that it speaks on.
+    pub interface: String,
+    /// Which virtual router it is; with the interface and the family unique.
+    pub virtual_router_id: Vrid,
+    /// Default: 3. Version 2 is for IPv4 alone.
+    pub version: Version,
+    /// What it takes itself for when it starts; default: a backup.
+    pub state: Start,
+    /// Who is wanted more; 255 for the owner of the addresses; default: 100.
+    pub priority: Priority,
+    /// How often a master says that it is there; default: 1 s.
+    pub advert_interval: Interval,
+    /// After how many silent intervals a master is dead; default: 3.
+    pub down_timer_adverts: u8,
+    /// Whether it takes over from a living master of lower priority; default: at once.
+    pub preempt: Preempt,
+    /// Whether a master takes packets for the addresses though it is not their owner; default: yes.
+    pub accept: bool,
+    /// For how long it says nothing after the start; default: 0.
+    pub startup_delay: Duration,
+    /// Whether a master says a last word when it hears a better one; default: yes.
+    pub parting_advert: bool,
+    /// How IPv4 is summed up in version 3; default: as keepalived does.
+    pub checksum: ChecksumPolicy,
+    /// The address to speak from; default: the interface's.
+    pub source: Option<IpAddr>,
+    /// Whom it speaks to; default: the group of VRRP.
+    pub reach: Reach,
+    /// How its routers know each other; default: not at all.
+    pub authentication: Authentication,
+    /// The addresses in the order of the file: at least one, all of one family, none twice.
+    pub addresses: Vec<VirtualAddress>,
+    /// Addresses that come and go with the others but are not advertised, of any family.
+    pub excluded_addresses: Vec<VirtualAddress>,
+    /// Routes that come and go with the addresses.
+    pub routes: Vec<Route>,
+    /// Policy rules that come and go with the addresses.
+    pub rules: Vec<Rule>,
+    /// The interface with the virtual MAC address that the addresses are on; default: none, they
+    /// are on [`interface`](Self::interface) with its MAC address.
+    pub virtual_mac: Option<String>,
+    /// How the link is told where the addresses are.
+    pub garp: Announcements,
+    /// Interfaces that it depends on, beside its own.
+    pub track_interfaces: Vec<Track>,
+    /// Scripts that it depends on, by name.
+    pub track_scripts: Vec<Track>,
+    /// Files that it depends on, by name.
+    pub track_files: Vec<Track>,
+    /// Processes that it depends on, by name.
+    pub track_processes: Vec<Track>,
+    /// What runs when something happens.
+    pub notify: Notify,
+}
+
+impl VrrpInstance {
+    /// Whether it is for IPv4 or for IPv6.
+    pub fn family(&self) -> Family {
+        self.addresses.first().map_or(Family::V4, |first| Family::of(&first.address))
+    }
+}
+
+/// How routers know each other.
+#[derive(Clone, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Authentication {
+    /// By what they say alone. The default.
+    #[default]
+    None,
+    /// Version 2: a password that everybody on the link can read; 8 characters count.
+    Pass(String),
+    /// Version 2: an authentication header as keepalived makes it; 8 characters count.
+    Ah(String),
+    /// The trailer of keepalived 2.4.
+    Hmac {
+        /// At least one: the first signs, all are accepted.
+        keys: Vec<HmacKey>,
+        /// What becomes of packets without it; default: they are refused.
+        mode: Migration,
+        /// How old a packet may be; default: three intervals, and at least 5 s.
+        freshness: Option<Freshness>,
+    },
+}
+
+/// Secrets are not for logs.
+impl fmt::Debug for Authentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Pass(_) => "Pass(…)",
+            Self::Ah(_) => "Ah(…)",
+            Self::Hmac { .. } => "Hmac(…)",
+        })
+    }
+}
+
+/// A key of [`Authentication::Hmac`].
+#[derive(Clone, Eq, PartialEq)]
+pub struct HmacKey {
+    /// 1 to 255; unique.
+    pub id: u8,
+    /// 32 to 64 octets.
+    pub secret: String,
+}
+
+/// Something that an instance depends on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Track {
+    /// What it is called: an interface, or a script, file or process that is described elsewhere.
+    pub name: String,
+    /// By how much it moves the priority; 0: without it the instance is at fault. Default: as the
+    /// thing itself has it; for an interface 0.
+    pub weight: i16,
+    /// Whether up and down are exchanged; default: no.
+    pub reverse: bool,
+}
+
+/// What runs when something happens.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Notify {
+    /// At every change: with `INSTANCE` or `GROUP`, the name, the state and the priority behind the
+    /// arguments, as keepalived has it.
+    pub any: Option<Command>,
+    /// When it becomes master.
+    pub master: Option<Command>,
+    /// When it becomes a backup.
+    pub backup: Option<Command>,
+    /// When it is not fit to be a master.
+    pub fault: Option<Command>,
+    /// When it is stopped.
+    pub stop: Option<Command>,
+    /// When it is master and hears a lower one, whom somebody may have believed; not for groups.
+    pub master_rx_lower_pri: Option<Command>,
+    /// Whether changes of the priority are told, too; default: no.
+    pub priority_changes: bool,
+}
+
+/// Instances that are master together or not at all.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct VrrpSyncGroup {
+    /// Unique among the groups.
+    pub name: String,
+    /// The names of the instances: at least one, each in one group only.
+    pub members: Vec<String>,
+    /// What runs when something happens.
+    pub notify: Notify,
+}
+
+/// A script that instances depend on: exit code 0 is up.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct VrrpScript {
+    /// Unique among the scripts.
+    pub name: String,
+    /// What is run.
+    pub command: Command,
+    /// From the start of one run to the start of the next; above zero, default: 1 s.
+    pub interval: Duration,
+    /// How long a run may take; above zero, default: `interval`.
+    pub timeout: Duration,
+    /// How many runs in a row must succeed to come up; at least 1, default: 1.
+    pub rise: u32,
+    /// How many runs in a row must fail to go down; at least 1, default: 1.
+    pub fall: u32,
+    /// What it weighs where that is not said; default: 0.
+    pub weight: i16,
+    /// What it counts as before it has run; default: up.
+    pub initial: Initial,
+}
+
+/// A file with a number that instances depend on. A file that is not there, or has none, has 0.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct VrrpTrackFile {
+    /// Unique among the files.
+    pub name: String,
+    /// Where it is.
+    pub file: PathBuf,
+    /// What its number is multiplied with where that is not said; default: 1. With 0, a number
+    /// other than 0 is a fault.
+    pub weight: i16,
+}
+
+/// Processes that instances depend on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct VrrpTrackProcess {
+    /// Unique among the processes.
+    pub name: String,
+    /// The name of the program, or with a slash in it the whole path.
+    pub process: String,
+    /// How many of them there must be; at least 1, default: 1.
+    pub quorum: u32,
+    /// How long a change must last before it counts; default: 0.
+    pub delay: Duration,
+    /// What it weighs where that is not said; default: 0.
+    pub weight: i16,
+}

@@ -1,0 +1,285 @@
+//! Prints virtual routers.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use lb_vrrp::linux::{Prefix, Route, Rule, Scope, VirtualAddress};
+use lb_vrrp::{Announcements, Freshness, Peer, Preempt, Reach};
+
+use super::{array, command, duration, optional, text};
+use crate::config::model::{
+    Authentication, Config, Notify, Track, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
+    VrrpTrackProcess,
+};
+use crate::config::words::Word;
+
+pub(super) fn virtual_routers(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+    config.vrrp_scripts.iter().try_for_each(|one| script(f, one))?;
+    config.vrrp_track_files.iter().try_for_each(|one| file(f, one))?;
+    config.vrrp_track_processes.iter().try_for_each(|one| process(f, one))?;
+    config.vrrp_instances.iter().try_for_each(|one| instance(f, one))?;
+    config.vrrp_sync_groups.iter().try_for_each(|one| group(f, one))
+}
+
+fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result {
+    let VrrpInstance {
+        name,
+        interface,
+        virtual_router_id,
+        version,
+        state,
+        priority,
+        advert_interval,
+        down_timer_adverts,
+        preempt,
+        accept,
+        startup_delay,
+        parting_advert,
+        checksum,
+        source,
+        reach,
+        authentication,
+        addresses,
+        excluded_addresses,
+        routes,
+        rules,
+        virtual_mac,
+        garp,
+        track_interfaces,
+        track_scripts,
+        track_files,
+        track_processes,
+        notify,
+    } = instance;
+    writeln!(f, "\n[[vrrp_instance]]")?;
+    writeln!(f, "name = {}", text(name))?;
+    writeln!(f, "interface = {}", text(interface))?;
+    writeln!(f, "virtual_router_id = {virtual_router_id}")?;
+    writeln!(f, "version = {version}")?;
+    writeln!(f, "state = {}", text(state.word()))?;
+    writeln!(f, "priority = {priority}")?;
+    writeln!(f, "advert_interval = {}", text(&duration(advert_interval.as_duration())))?;
+    writeln!(f, "down_timer_adverts = {down_timer_adverts}")?;
+    print_preempt(f, *preempt)?;
+    writeln!(f, "accept = {accept}")?;
+    writeln!(f, "startup_delay = {}", text(&duration(*startup_delay)))?;
+    writeln!(f, "parting_advert = {parting_advert}")?;
+    writeln!(f, "checksum = {}", text(checksum.word()))?;
+    print_reach(f, *source, reach)?;
+    optional(f, "authentication", inline_authentication(authentication))?;
+    list(f, "addresses", addresses, inline_address)?;
+    list(f, "excluded_addresses", excluded_addresses, inline_address)?;
+    list(f, "routes", routes, inline_route)?;
+    list(f, "rules", rules, inline_rule)?;
+    writeln!(f, "use_vmac = {}", virtual_mac.is_some())?;
+    optional(f, "vmac_interface", virtual_mac.as_deref().map(text))?;
+    writeln!(f, "garp = {}", inline_garp(*garp))?;
+    list(f, "track_interfaces", track_interfaces, inline_track)?;
+    list(f, "track_scripts", track_scripts, inline_track)?;
+    list(f, "track_files", track_files, inline_track)?;
+    list(f, "track_processes", track_processes, inline_track)?;
+    print_notify(f, notify)?;
+    let lower = notify.master_rx_lower_pri.as_ref();
+    optional(f, "notify_master_rx_lower_pri", lower.map(command))
+}
+
+/// One element a line: routes and addresses may be many.
+fn list<T>(
+    f: &mut fmt::Formatter<'_>,
+    key: &str,
+    elements: &[T],
+    inline: impl Fn(&T) -> String,
+) -> fmt::Result {
+    match elements {
+        [] => optional(f, key, None),
+        [one] => writeln!(f, "{key} = [{}]", inline(one)),
+        several => {
+            writeln!(f, "{key} = [")?;
+            several.iter().try_for_each(|one| writeln!(f, "    {},", inline(one)))?;
+            writeln!(f, "]")
+        }
+    }
+}
+
+/// The pairs that have a value, as an inline table.
+fn table(pairs: &[(&str, Option<String>)]) -> String {
+    let given =
+        pairs.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?)));
+    format!("{{ {} }}", given.collect::<Vec<_>>().join(", "))
+}
+
+fn print_preempt(f: &mut fmt::Formatter<'_>, preempt: Preempt) -> fmt::Result {
+    let delay = match preempt {
+        Preempt::After(delay) => delay,
+        _ => std::time::Duration::ZERO,
+    };
+    writeln!(f, "preempt = {}", preempt != Preempt::Never)?;
+    writeln!(f, "preempt_delay = {}", text(&duration(delay)))
+}
+
+fn print_reach(f: &mut fmt::Formatter<'_>, source: Option<IpAddr>, reach: &Reach) -> fmt::Result {
+    let source = source.map(|source| text(&source.to_string()));
+    match reach {
+        Reach::Multicast { group } => {
+            optional(f, "multicast_source", source)?;
+            writeln!(f, "multicast_group = {}", text(&group.to_string()))?;
+            optional(f, "unicast_peers", None)
+        }
+        Reach::Unicast { peers, check_source } => {
+            optional(f, "unicast_source", source)?;
+            list(f, "unicast_peers", peers, inline_peer)?;
+            writeln!(f, "check_unicast_source = {check_source}")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn inline_peer(peer: &Peer) -> String {
+    let address = text(&peer.address.to_string());
+    if peer.hop_limits == (0..=255) {
+        return address;
+    }
+    let (min, max) = (peer.hop_limits.start(), peer.hop_limits.end());
+    format!("{{ address = {address}, min_ttl = {min}, max_ttl = {max} }}")
+}
+
+fn inline_authentication(authentication: &Authentication) -> Option<String> {
+    Some(match authentication {
+        Authentication::None => return None,
+        Authentication::Pass(password) => {
+            format!("{{ type = \"pass\", password = {} }}", text(password))
+        }
+        Authentication::Ah(password) => {
+            format!("{{ type = \"ah\", password = {} }}", text(password))
+        }
+        Authentication::Hmac { keys, mode, freshness } => {
+            let keys: Vec<_> = keys
+                .iter()
+                .map(|key| format!("{{ id = {}, secret = {} }}", key.id, text(&key.secret)))
+                .collect();
+            let window = match freshness {
+                Some(Freshness::Window(window)) => Some(text(&duration(*window))),
+                _ => None,
+            };
+            table(&[
+                ("type", Some(text("hmac"))),
+                ("keys", Some(format!("[{}]", keys.join(", ")))),
+                ("mode", Some(text(mode.word()))),
+                ("window", window),
+                ("monotonic", Some((*freshness == Some(Freshness::Monotonic)).to_string())),
+            ])
+        }
+    })
+}
+
+fn inline_address(address: &VirtualAddress) -> String {
+    let VirtualAddress { address, prefix, dev, label, scope, .. } = address;
+    let network = text(&format!("{address}/{prefix}"));
+    if dev.is_none() && label.is_none() && *scope == Scope::Global {
+        return network;
+    }
+    table(&[
+        ("address", Some(network)),
+        ("dev", dev.as_deref().map(text)),
+        ("label", label.as_deref().map(text)),
+        ("scope", Some(text(scope.word()))),
+    ])
+}
+
+fn inline_route(route: &Route) -> String {
+    let Route { to, via, dev, source, table: number, metric, scope, .. } = route;
+    // A default route says of itself whose it is only by its router.
+    let is_default = *to == Prefix::all(to.family()) && via.is_some();
+    let to = if is_default { text("default") } else { text(&to.to_string()) };
+    let address = |address: IpAddr| text(&address.to_string());
+    table(&[
+        ("to", Some(to)),
+        ("via", via.map(address)),
+        ("dev", dev.as_deref().map(text)),
+        ("source", source.map(address)),
+        ("table", Some(number.to_string())),
+        ("metric", metric.map(|metric| metric.to_string())),
+        ("scope", scope.map(|scope| text(scope.word()))),
+    ])
+}
+
+fn inline_rule(rule: &Rule) -> String {
+    let Rule { from, to, iif, oif, fwmark, table: number, priority, .. } = rule;
+    let prefix = |prefix: Prefix| text(&prefix.to_string());
+    table(&[
+        ("from", from.map(prefix)),
+        ("to", to.map(prefix)),
+        ("iif", iif.as_deref().map(text)),
+        ("oif", oif.as_deref().map(text)),
+        ("fwmark", fwmark.map(|mark| mark.to_string())),
+        ("table", Some(number.to_string())),
+        ("priority", priority.map(|priority| priority.to_string())),
+    ])
+}
+
+fn inline_garp(garp: Announcements) -> String {
+    let Announcements { first, second_after, reaction, refresh, .. } = garp;
+    let [delay, refresh] = [second_after, refresh].map(|time| text(&duration(time)));
+    format!(
+        "{{ repeat = {first}, delay = {delay}, lower_prio_repeat = {reaction}, \
+         refresh = {refresh} }}"
+    )
+}
+
+fn inline_track(Track { name, weight, reverse }: &Track) -> String {
+    format!("{{ name = {}, weight = {weight}, reverse = {reverse} }}", text(name))
+}
+
+fn print_notify(f: &mut fmt::Formatter<'_>, notify: &Notify) -> fmt::Result {
+    let Notify { any, master, backup, fault, stop, master_rx_lower_pri: _, priority_changes } =
+        notify;
+    for (key, hook) in [
+        ("notify", any),
+        ("notify_master", master),
+        ("notify_backup", backup),
+        ("notify_fault", fault),
+        ("notify_stop", stop),
+    ] {
+        optional(f, key, hook.as_ref().map(command))?;
+    }
+    writeln!(f, "notify_priority_changes = {priority_changes}")
+}
+
+fn group(f: &mut fmt::Formatter<'_>, group: &VrrpSyncGroup) -> fmt::Result {
+    let VrrpSyncGroup { name, members, notify } = group;
+    writeln!(f, "\n[[vrrp_sync_group]]")?;
+    writeln!(f, "name = {}", text(name))?;
+    writeln!(f, "members = {}", array(members.iter()))?;
+    print_notify(f, notify)
+}
+
+fn script(f: &mut fmt::Formatter<'_>, script: &VrrpScript) -> fmt::Result {
+    let VrrpScript { name, command: run, interval, timeout, rise, fall, weight, initial } = script;
+    writeln!(f, "\n[[vrrp_script]]")?;
+    writeln!(f, "name = {}", text(name))?;
+    writeln!(f, "command = {}", command(run))?;
+    writeln!(f, "interval = {}", text(&duration(*interval)))?;
+    writeln!(f, "timeout = {}", text(&duration(*timeout)))?;
+    writeln!(f, "rise = {rise}")?;
+    writeln!(f, "fall = {fall}")?;
+    writeln!(f, "weight = {weight}")?;
+    writeln!(f, "initial = {}", text(initial.word()))
+}
+
+fn file(f: &mut fmt::Formatter<'_>, file: &VrrpTrackFile) -> fmt::Result {
+    let VrrpTrackFile { name, file, weight } = file;
+    writeln!(f, "\n[[vrrp_track_file]]")?;
+    writeln!(f, "name = {}", text(name))?;
+    writeln!(f, "file = {}", text(&file.display().to_string()))?;
+    writeln!(f, "weight = {weight}")
+}
+
+fn process(f: &mut fmt::Formatter<'_>, process: &VrrpTrackProcess) -> fmt::Result {
+    let VrrpTrackProcess { name, process, quorum, delay, weight } = process;
+    writeln!(f, "\n[[vrrp_track_process]]")?;
+    writeln!(f, "name = {}", text(name))?;
+    writeln!(f, "process = {}", text(process))?;
+    writeln!(f, "quorum = {quorum}")?;
+    writeln!(f, "delay = {}", text(&duration(*delay)))?;
+    writeln!(f, "weight = {weight}")
+}

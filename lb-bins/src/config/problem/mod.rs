@@ -1,0 +1,258 @@
+//! Everything that can be wrong with a configuration: what is said about it, and the remedy.
+
+mod foreign;
+mod help;
+mod vrrp;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use thiserror::Error;
+
+pub(super) use self::vrrp::VrrpProblem;
+use super::duration::{self, DurationError};
+use super::keepalived::Problem as KeepalivedProblem;
+use super::model::Forwarding;
+use super::print::Factor;
+use super::words::Word as _;
+
+/// One way of being wrong, with what is needed to explain it. The place is kept elsewhere.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub(super) enum Problem {
+    // The file.
+    #[error("not UTF-8 from here on")]
+    NotUtf8,
+    #[error("this is not TOML: {message}")]
+    Syntax { message: String },
+    #[error("the file is larger than {} MiB", .most >> 20)]
+    TooLarge { most: u64 },
+    #[error("cannot read the file: {reason}")]
+    Unreadable { reason: String },
+
+    /// Of a keepalived.conf.
+    #[error(transparent)]
+    Keepalived(#[from] KeepalivedProblem),
+    /// Of virtual routers.
+    #[error(transparent)]
+    Vrrp(#[from] VrrpProblem),
+
+    // What a front end cannot read as a value of the right type.
+    #[error("`{key}` is {number} without a unit")]
+    BareDuration { key: &'static str, number: String },
+    #[error("`{key}` is {}, a number that is too large", Quoted(.text))]
+    HugeInteger { key: &'static str, text: String },
+    #[error("`{key}` is {}, which is not a duration: {reason}", Quoted(.text))]
+    NotADuration { key: &'static str, text: String, reason: DurationError },
+    #[error("`{key}` is {}, which is not a share in percent", Quoted(.text))]
+    NotAShare { key: &'static str, text: String },
+    #[error("`status` has {}, which is neither a code nor a range of codes", Quoted(.text))]
+    NotAStatus { text: String },
+    #[error("`{key}` is {}, which is not a number with at most two decimals", Quoted(.text))]
+    NotHundredths { key: &'static str, text: String },
+    #[error("`{key}` is {}, which is not an address", Quoted(.text))]
+    NotAHostAddress { key: &'static str, text: String },
+    #[error("`{key}` is {}, which is not an address with a port", Quoted(.text))]
+    NotAnAddress { key: &'static str, text: String, only_port_missing: bool },
+    #[error("unknown key {}", Quoted(.key))]
+    UnknownKey { key: String, known: Vec<&'static str> },
+    #[error("`{key}` is {}, which is not known", Quoted(.word))]
+    UnknownWord { key: &'static str, word: String, known: Vec<&'static str> },
+    #[error("`{key}` has the wrong type: expected {expected}, found {found}")]
+    WrongType {
+        key: &'static str,
+        expected: &'static str,
+        found: &'static str,
+        sample: &'static str,
+    },
+
+    // Values that are wrong by themselves.
+    #[error("`{key}` is an address, but must be a name")]
+    AddressAsName { key: &'static str },
+    #[error("`{key}` has the character {character:?}")]
+    BadCharacter { key: &'static str, character: char },
+    #[error("{} is not the name of a header", Quoted(.name))]
+    BadHeaderName { name: String },
+    #[error("`{key}` has {}, which no header can have", Quoted(.value))]
+    BadHeaderValue { key: &'static str, value: String },
+    #[error("the name {} has characters other than letters, digits and `._:[]-`", Quoted(.name))]
+    BadName { name: String },
+    #[error("`{key}` is empty")]
+    Empty { key: &'static str },
+    #[error("`bounded` is {}, but must be above 1 and at most {most}", Factor(*.hundredths))]
+    FactorOutOfRange { hundredths: i64, most: i64 },
+    #[error("`{key}` is {}, which is longer than 31 days", duration::format(*.value))]
+    LongDuration { key: &'static str, value: Duration },
+    #[error("`{key}` is {}, which is not {digits} hexadecimal digits", Quoted(.text))]
+    NotADigest { key: &'static str, digits: usize, text: String },
+    #[error("`{key}` is {}, which is not a domain name", Quoted(.text))]
+    NotADomain { key: &'static str, text: String },
+    #[error("`filter` is {}, which is not in parentheses", Quoted(.text))]
+    NotAFilter { text: String },
+    #[error("`{key}` is {}, which is not an address for mail", Quoted(.text))]
+    NotAMailbox { key: &'static str, text: String },
+    #[error("`answer` has {}, which is not an IPv{version} address", Quoted(.text))]
+    NotAnAnswer { version: u8, text: String },
+    #[error("`{key}` is {}, which is not a regular expression: {reason}", Quoted(.text))]
+    NotAPattern { key: &'static str, text: String, reason: String },
+    #[error("`{key}` is {}, which is not two hexadecimal digits for each byte", Quoted(.text))]
+    NotHex { key: &'static str, text: String, open: bool },
+    #[error("a step does one thing, and has exactly one key")]
+    NotOneStep,
+    #[error("`{key}` is {value}, but must be from {least} to {most}")]
+    OutOfRange { key: &'static str, value: i64, least: i64, most: i64 },
+    #[error("`path` is {}, which does not start with a slash", Quoted(.path))]
+    PathWithoutSlash { path: String },
+    #[error("the checker writes the header {} itself", Quoted(.name))]
+    OwnHeader { name: String },
+    #[error("`{key}` is {}, which is not an absolute path", Quoted(.path))]
+    RelativePath { key: &'static str, path: String },
+    #[error("`{key}` runs {}, which is not an absolute path", Quoted(.program))]
+    RelativeProgram { key: &'static str, program: String },
+    #[error("`status` has the range {first}-{last}, which ends before it starts")]
+    ReversedStatus { first: i64, last: i64 },
+    #[error("`{key}` is {value}, but must be at least {least}")]
+    TooSmall { key: &'static str, value: i64, least: i64 },
+    #[error("`{key}` is {address}: a connection needs one address, not any")]
+    Unspecified { key: &'static str, address: SocketAddr },
+    #[error("`{key}` is {address}, but there is no port 0")]
+    ZeroPort { key: &'static str, address: SocketAddr },
+    #[error("`{key}` is zero")]
+    ZeroDuration { key: &'static str },
+
+    // Values that do not go together.
+    #[error("`admin` is {address}, which every host that reaches it may read")]
+    AdminIsRemote { address: SocketAddr },
+    #[error("`admin` is {address}, which a virtual server listens on")]
+    AdminIsVirtualServer { address: SocketAddr },
+    #[error("the backend {address} is listed twice in one virtual server")]
+    BackendTwice { address: SocketAddr },
+    #[error(
+        "`bounded` is for schedulers that choose by hash, but the scheduler is \"{scheduler}\""
+    )]
+    BoundedWithoutHash { scheduler: &'static str, known: Vec<&'static str> },
+    #[error("`down_at` is {down_at}, which is more than `up_at`, {up_at}")]
+    DownAboveUp { up_at: String, down_at: String },
+    #[error("`{key}` and `{other}` exclude one another")]
+    Exclusive { key: &'static str, other: &'static str },
+    #[error("`{key}` is {address}, which is the virtual server itself")]
+    ForwardsToItself { key: &'static str, address: SocketAddr },
+    #[error("`hysteresis` is {hysteresis}, but must be less than `quorum`, {quorum}")]
+    HysteresisNotBelowQuorum { quorum: u64, hysteresis: u64 },
+    #[error("`hysteresis` does not go together with separate thresholds")]
+    HysteresisWithThresholds,
+    #[error("`{key}` is {least}, which is more than `{other}`, {most}")]
+    LeastAboveMost { key: &'static str, least: String, other: &'static str, most: String },
+    #[error("two virtual servers listen on {listen}")]
+    ListenTwice { listen: SocketAddr },
+    #[error("`l_threshold` is {lower}, which is more than `u_threshold`, {upper}")]
+    LowerAboveUpper { lower: u32, upper: u32 },
+    #[error("`l_threshold` has no meaning without `u_threshold`")]
+    LowerWithoutUpper,
+    #[error("the key `{key}` is missing")]
+    Missing { key: &'static str, sample: &'static str },
+    #[error("one threshold is a weight and the other a share")]
+    MixedThresholds,
+    #[error("two virtual servers are named {}", Quoted(.name))]
+    NameTwice { name: String },
+    #[error("the virtual server has no backend")]
+    NoBackends,
+    #[error("there is no virtual server and no VRRP instance")]
+    NoVirtualServers,
+    #[error("{daemon} does nothing with what the file says of a {what} ({count} in all)")]
+    ForAnother { daemon: &'static str, other: &'static str, what: &'static str, count: usize },
+    #[error("there is no {what}, and {daemon} is for nothing else")]
+    NothingFor { daemon: &'static str, what: &'static str, block: &'static str },
+    #[error(
+        "the quorum can never be reached: it takes a weight of {needed}, but all backends together \
+         have {total}"
+    )]
+    Unreachable { needed: u64, total: u64, hysteresis: u64 },
+    #[error(
+        "the quorum can never be reached: it takes {up_at}% of the backends, but only {serving} of \
+         {backends} can count: the others have weight 0"
+    )]
+    ShareUnreachable { up_at: u8, backends: usize, serving: usize },
+    #[error("`{key}` has no use in checks of type \"{kind}\"")]
+    NoUse { key: &'static str, kind: &'static str },
+    #[error("`{key}` is for checks of type {}, but the type is \"{kind}\"", one_of(.owners))]
+    OtherCheck { key: String, owners: Vec<&'static str>, kind: &'static str },
+    #[error("`source` is {from}, from where {target} cannot be reached")]
+    OtherFamily { from: IpAddr, target: IpAddr },
+    #[error("the path {} is listed twice in one check", Quoted(.path))]
+    PathTwice { path: String },
+    #[error("`{key}` has no meaning without {needs}")]
+    Without { key: &'static str, needs: &'static str },
+
+    // What is allowed, but probably not meant.
+    #[error("every backend has weight 0: there will be no new connections to any of them")]
+    AllDrained,
+    #[error(
+        "`hash_key` has no effect: the scheduler is \"{scheduler}\", which {}",
+        if *.by_destination { "hashes the destination" } else { "does not hash" }
+    )]
+    HashKeyUnused { scheduler: &'static str, by_destination: bool, known: Vec<&'static str> },
+    #[error("`min_age` has no effect beyond `timeout`: who was unseen for that long is forgotten")]
+    MinAgeBeyondTimeout,
+    #[error("`draining_clients` has no effect without `persistence`")]
+    MoveWithoutPersistence,
+    #[error("nobody will be ejected: both `consecutive` and `failure_percent` are 0")]
+    NobodyEjected,
+    #[error("no backend is in the zone {}", Quoted(.zone))]
+    NobodyInZone { zone: String },
+    #[error("`{key}` has no effect yet: this version only reads it")]
+    NotYet { key: &'static str },
+    #[error("the check is of type \"{kind}\", but port {port} is most often that of \"{meant}\"")]
+    OtherScheme { kind: &'static str, port: i64, meant: &'static str },
+    #[error("`panic_below` has no effect: no backend is checked, so all are always up")]
+    PanicWithoutChecks,
+    #[error(
+        "connections are not forwarded by the kernel yet ({}), but proxied: to the backends they come \
+         from this host, not from the client", .forwarding.word()
+    )]
+    NotForwarded { forwarding: Forwarding },
+    #[error("the queue will never be used: no backend has a limit")]
+    QueueWithoutLimits,
+    #[error("the sorry server {address} is one of the backends")]
+    SorryServerIsBackend { address: SocketAddr },
+    #[error("the sorry server will never be used: no backend is checked, so all are always up")]
+    SorryServerWithoutChecks,
+    #[error("`sorry_mode` has no effect without `sorry_server`")]
+    SorryModeWithoutServer,
+    #[error("`spill_below` has no effect: all backends have the same priority")]
+    SpillWithoutPriorities,
+    #[error("`u_threshold` is {upper}, which is never reached: `max_connections` is {most}")]
+    ThresholdBeyondMaximum { upper: u32, most: u32 },
+    #[error(
+        "the quorum takes a weight of {needed}, but all backends together have {total} unless \
+         their scripts report more"
+    )]
+    UnreachableUnreported { needed: u64, total: u64 },
+    #[error("the certificate of the server is not looked at: anybody could be the server")]
+    Unverified,
+    #[error("the certificate of the server must be for its address, as no name is known")]
+    VerifiedByAddress,
+    #[error("`zone` has no effect: the virtual server has none")]
+    ZoneOfBackendAlone,
+}
+
+/// Text from the file inside a message: in quotes, on one line, and no longer than it helps.
+pub(super) struct Quoted<'a>(pub(super) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST: usize = 60;
+        let start: String = self.0.chars().take(LONGEST).collect();
+        let dots = if start.len() < self.0.len() { "…" } else { "" };
+        write!(f, "{start:?}{dots}")
+    }
+}
+
+/// Words as alternatives, in quotes.
+fn one_of(words: &[&str]) -> String {
+    let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    match words.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => words.concat(),
+    }
+}

@@ -1,0 +1,152 @@
+//! What can be wrong with virtual routers.
+
+use std::net::IpAddr;
+
+use lb_vrrp::{Family, Interval, Version, Vrid};
+use thiserror::Error;
+
+use super::Quoted;
+use super::help::did_you_mean;
+
+/// One way of being wrong, with what is needed to explain it.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub(in crate::config) enum VrrpProblem {
+    // What a front end cannot read.
+    #[error("`{key}` is {}, which is not an IP address", Quoted(.text))]
+    NotAnIpAddress { key: &'static str, text: String },
+    #[error("`{key}` has {}, which is neither an IP address nor one with the length of a prefix", Quoted(.text))]
+    NotANetwork { key: &'static str, text: String },
+
+    // Values that are wrong by themselves.
+    #[error("`{key}` is {}, which cannot be the name of an interface", Quoted(.name))]
+    BadInterface { key: &'static str, name: String },
+    #[error("`advert_interval` is {millis} ms, but is counted in steps of 10 ms")]
+    IntervalSteps { millis: u128 },
+    #[error("`advert_interval` is {interval}, which version {version} cannot say")]
+    IntervalForVersion { version: Version, interval: Interval },
+    #[error("`advert_interval` must be from 10 ms to 255 s")]
+    IntervalRange,
+    #[error("the label {} is not the name of the interface with more behind a colon, in 15 characters", Quoted(.label))]
+    BadLabel { label: String },
+    #[error("the label {} has no meaning: IPv6 has none", Quoted(.label))]
+    LabelOfIpv6 { label: String },
+    #[error("`multicast_group` is {group}, which is no multicast group")]
+    NotMulticast { group: IpAddr },
+    #[error("`{key}` is {path:?}, which is not an absolute path")]
+    RelativePath { key: &'static str, path: String },
+    #[error("the secret has {length} octets, but must have 32 to 64")]
+    SecretLength { length: usize },
+
+    // Values that do not go together.
+    #[error("the address {address} is listed twice")]
+    AddressTwice { address: IpAddr },
+    #[error("`{key}` is for authentication of type \"{belongs_to}\", but the type is \"{kind}\"")]
+    AuthenticationKey { key: &'static str, belongs_to: &'static str, kind: &'static str },
+    #[error("authentication of type \"{kind}\" ended with version 2")]
+    AuthenticationForVersion { kind: &'static str },
+    #[error("`{key}` has {address}, but the virtual router is for {expected}")]
+    OtherFamily { key: &'static str, address: IpAddr, expected: Family },
+    #[error("version 2 is for IPv4 alone")]
+    V2IsIpv4,
+    #[error("{what} need at least one of `{key}`")]
+    Nothing { what: &'static str, key: &'static str, sample: &'static str },
+    #[error("virtual router {vrid} for {family} is there twice on {interface}")]
+    VirtualRouterTwice { vrid: Vrid, family: Family, interface: String },
+    #[error("two {what} are named {}", Quoted(.name))]
+    NameTwice { what: &'static str, name: String },
+    #[error("key {id} is there twice")]
+    KeyTwice { id: u8 },
+    #[error("two instances put their virtual MAC address on {}", Quoted(.interface))]
+    MacTwice { interface: String },
+    #[error("{} is a member of two groups, or twice of one", Quoted(.name))]
+    MemberTwice { name: String },
+    #[error("{} tracks something with a weight, but members of a group move together", Quoted(.name))]
+    WeightedMember { name: String },
+    #[error("`{key}` has {}, which is not described", Quoted(.name))]
+    Undescribed { key: &'static str, name: String, known: Vec<String>, block: &'static str },
+    #[error("{} is tracked twice", Quoted(.name))]
+    TrackedTwice { name: String },
+    #[error("`min_ttl` is {min}, which is more than `max_ttl`, {max}")]
+    TtlReversed { min: u8, max: u8 },
+    #[error("`unicast_peers` has {address}, which is the address of this host")]
+    PeerIsSource { address: IpAddr },
+    #[error("the route has neither `via` nor `dev`")]
+    RouteToNowhere,
+    #[error("a rule for all packets: it has no `from`, `to`, `iif`, `oif` or `fwmark`")]
+    RuleForAll,
+
+    // What is allowed, but probably not meant.
+    #[error("the password has {length} characters, of which only the first 8 count")]
+    LongPassword { length: usize },
+    #[error("`{key}` has no effect without `{without}`")]
+    NoEffectWithout { key: &'static str, without: &'static str },
+    #[error("`{key}` has no effect with `{with}`")]
+    NoEffectWith { key: &'static str, with: &'static str },
+    #[error("{} is described, but nothing tracks it", Quoted(.name))]
+    Unused { name: String },
+    #[error("`timeout` is longer than `interval`: the script is not started again while it runs")]
+    TimeoutBeyondInterval,
+}
+
+impl VrrpProblem {
+    /// What to do about it, in one line.
+    pub(super) fn help(&self) -> String {
+        let help = match self {
+            Self::NotAnIpAddress { .. } => {
+                "write \"192.0.2.1\" or \"2001:db8::1\"; host names are not resolved"
+            }
+            Self::NotANetwork { .. } => "write \"192.0.2.1/24\" or \"2001:db8::1/64\"",
+            Self::BadInterface { .. } => {
+                "write a name as `ip link` shows it: 1 to 15 characters, no slash, no space"
+            }
+            Self::IntervalSteps { .. } => "write for example \"100ms\"",
+            Self::IntervalForVersion { version: Version::V2, .. } => {
+                "write whole seconds, such as \"1s\", or set version = 3"
+            }
+            Self::IntervalForVersion { .. } => "write at most \"40s950ms\"",
+            Self::IntervalRange => "write for example \"1s\"",
+            Self::BadLabel { .. } => "write for example \"eth0:vip\"",
+            Self::LabelOfIpv6 { .. } => "remove it",
+            Self::NotMulticast { .. } => "remove it for 224.0.0.18 or ff02::12",
+            Self::RelativePath { .. } => "write the whole path",
+            Self::SecretLength { .. } => "make one with `head -c 24 /dev/urandom | base64`",
+
+            Self::AddressTwice { .. } | Self::TrackedTwice { .. } => "remove one of them",
+            Self::AuthenticationKey { key, belongs_to, .. } => {
+                return format!("remove `{key}`, or set type = \"{belongs_to}\"");
+            }
+            Self::AuthenticationForVersion { .. } => {
+                "remove it, set version = 2, or set type = \"hmac\" if all routers know it"
+            }
+            Self::OtherFamily { .. } => "IPv4 and IPv6 need an instance each",
+            Self::V2IsIpv4 => "remove `version`, or set version = 3",
+            Self::Nothing { sample, .. } => return format!("add for example: {sample}"),
+            Self::VirtualRouterTwice { .. } => "give each its own `virtual_router_id`",
+            Self::NameTwice { .. } => "give each its own name",
+            Self::KeyTwice { .. } => "give each its own number",
+            Self::MacTwice { .. } => "give each its own `vmac_interface`",
+            Self::MemberTwice { .. } => "list it once; instances of several groups can be in one",
+            Self::WeightedMember { .. } => "set weight = 0, so that a failure is a fault of all",
+            Self::Undescribed { name, known, block, .. } if known.is_empty() => {
+                return format!("add [[{block}]] with name = {}", Quoted(name));
+            }
+            Self::Undescribed { name, known, .. } => {
+                let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                return did_you_mean(name, &known, "\"");
+            }
+            Self::TtlReversed { .. } => "exchange them",
+            Self::PeerIsSource { .. } => "list the other hosts only",
+            Self::RouteToNowhere => "add `dev` for what is on the link, or `via` for what is not",
+            Self::RuleForAll => "add what it is for",
+
+            Self::LongPassword { .. } => "write at most 8 characters",
+            Self::NoEffectWithout { key, without } => {
+                return format!("add `{without}`, or remove `{key}`");
+            }
+            Self::NoEffectWith { key, .. } => return format!("remove `{key}`"),
+            Self::Unused { .. } => "name it in an instance, or remove it",
+            Self::TimeoutBeyondInterval => "write at most `interval`",
+        };
+        help.to_owned()
+    }
+}

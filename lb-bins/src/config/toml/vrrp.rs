@@ -1,0 +1,290 @@
+//! Virtual routers in TOML.
+
+use ::toml::de::DeValue;
+
+use super::reader::{Entry, Read, Table};
+use crate::config::draft::Field;
+use crate::config::draft::vrrp::{
+    Authentication, Destination, Garp, HmacKey, Network, Notify, Peer, Route, Rule, Track,
+    VirtualAddress, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+};
+use crate::config::mistakes::Mistakes;
+use crate::config::problem::{Problem, VrrpProblem};
+use crate::config::source::Spanned;
+
+impl Read for VrrpInstance {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let mut table = Table::open(entry, mistakes)?;
+        let instance = Self {
+            name: table.take("name", r#"name = "web""#),
+            interface: table.take("interface", r#"interface = "eth0""#),
+            virtual_router_id: table.take("virtual_router_id", "virtual_router_id = 51"),
+            version: table.take("version", "version = 3"),
+            state: table.take("state", r#"state = "backup""#),
+            priority: table.take("priority", "priority = 100"),
+            advert_interval: table.take("advert_interval", r#"advert_interval = "1s""#),
+            down_timer_adverts: table.take("down_timer_adverts", "down_timer_adverts = 3"),
+            preempt: table.take("preempt", "preempt = false"),
+            preempt_delay: table.take("preempt_delay", r#"preempt_delay = "30s""#),
+            accept: table.take("accept", "accept = true"),
+            startup_delay: table.take("startup_delay", r#"startup_delay = "10s""#),
+            parting_advert: table.take("parting_advert", "parting_advert = true"),
+            checksum: table.take("checksum", r#"checksum = "pseudo""#),
+            multicast_source: table.take("multicast_source", r#"multicast_source = "10.0.0.11""#),
+            multicast_group: table.take("multicast_group", r#"multicast_group = "224.0.0.18""#),
+            unicast_source: table.take("unicast_source", r#"unicast_source = "10.0.0.11""#),
+            unicast_peers: table.take("unicast_peers", r#"unicast_peers = ["10.0.0.12"]"#),
+            check_unicast_source: table.take("check_unicast_source", "check_unicast_source = true"),
+            authentication: table.take(
+                "authentication",
+                r#"authentication = { type = "pass", password = "secret" }"#,
+            ),
+            addresses: table.take("addresses", ADDRESSES),
+            excluded_addresses: table
+                .take("excluded_addresses", r#"excluded_addresses = ["10.0.1.200/24"]"#),
+            routes: table.take("routes", r#"routes = [{ to = "default", via = "10.0.0.1" }]"#),
+            rules: table.take("rules", r#"rules = [{ from = "10.0.0.200", table = 100 }]"#),
+            use_vmac: table.take("use_vmac", "use_vmac = true"),
+            vmac_interface: table.take("vmac_interface", r#"vmac_interface = "vrrp.51""#),
+            garp: table.take("garp", r#"garp = { repeat = 5, delay = "5s" }"#),
+            track_interfaces: table.take("track_interfaces", r#"track_interfaces = ["eth1"]"#),
+            track_scripts: table.take("track_scripts", r#"track_scripts = ["check"]"#),
+            track_files: table.take("track_files", r#"track_files = ["file"]"#),
+            track_processes: table.take("track_processes", r#"track_processes = ["proxy"]"#),
+            notify: notify(&mut table),
+            notify_master_rx_lower_pri: table.take(
+                "notify_master_rx_lower_pri",
+                r#"notify_master_rx_lower_pri = ["/usr/bin/notify"]"#,
+            ),
+        };
+        table.finish();
+        Some(instance)
+    }
+}
+
+pub(super) const ADDRESSES: &str = r#"addresses = ["10.0.0.200/24"]"#;
+
+fn notify(table: &mut Table<'_, '_>) -> Notify {
+    Notify {
+        any: table.take("notify", r#"notify = ["/usr/bin/notify"]"#),
+        master: table.take("notify_master", r#"notify_master = ["/usr/bin/notify", "up"]"#),
+        backup: table.take("notify_backup", r#"notify_backup = ["/usr/bin/notify", "down"]"#),
+        fault: table.take("notify_fault", r#"notify_fault = ["/usr/bin/notify", "fault"]"#),
+        stop: table.take("notify_stop", r#"notify_stop = ["/usr/bin/notify", "stop"]"#),
+        priority_changes: table.take("notify_priority_changes", "notify_priority_changes = true"),
+    }
+}
+
+/// `"10.0.0.200/24"`, or a table.
+impl Read for VirtualAddress {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        if let DeValue::String(_) = entry.value {
+            return Some(Self { address: alone(entry, mistakes)?, ..Self::default() });
+        }
+        let mut table = Table::open(entry, mistakes)?;
+        let address = Self {
+            address: table.take("address", r#"address = "10.0.0.200/24""#),
+            dev: table.take("dev", r#"dev = "eth1""#),
+            label: table.take("label", r#"label = "eth0:vip""#),
+            scope: table.take("scope", r#"scope = "global""#),
+        };
+        table.finish();
+        Some(address)
+    }
+}
+
+/// `"10.0.0.12"`, or a table.
+impl Read for Peer {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        if let DeValue::String(_) = entry.value {
+            return Some(Self { address: alone(entry, mistakes)?, ..Self::default() });
+        }
+        let mut table = Table::open(entry, mistakes)?;
+        let peer = Self {
+            address: table.take("address", r#"address = "10.0.0.12""#),
+            min_ttl: table.take("min_ttl", "min_ttl = 255"),
+            max_ttl: table.take("max_ttl", "max_ttl = 255"),
+        };
+        table.finish();
+        Some(peer)
+    }
+}
+
+/// `"eth1"`, or a table.
+impl Read for Track {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        if let DeValue::String(_) = entry.value {
+            return Some(Self { name: alone(entry, mistakes)?, ..Self::default() });
+        }
+        let mut table = Table::open(entry, mistakes)?;
+        let track = Self {
+            name: table.take("name", r#"name = "eth1""#),
+            weight: table.take("weight", "weight = -20"),
+            reverse: table.take("reverse", "reverse = true"),
+        };
+        table.finish();
+        Some(track)
+    }
+}
+
+/// The one field that a string stands for.
+fn alone<T: Read>(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Field<T>> {
+    let value = entry.read(mistakes)?;
+    Some(Field::Given(Spanned { value, span: entry.span }))
+}
+
+impl Read for Route {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let mut table = Table::open(entry, mistakes)?;
+        let route = Self {
+            to: table.take("to", r#"to = "default""#),
+            via: table.take("via", r#"via = "10.0.0.1""#),
+            dev: table.take("dev", r#"dev = "eth0""#),
+            source: table.take("source", r#"source = "10.0.0.200""#),
+            table: table.take("table", "table = 100"),
+            metric: table.take("metric", "metric = 10"),
+            scope: table.take("scope", r#"scope = "link""#),
+        };
+        table.finish();
+        Some(route)
+    }
+}
+
+impl Read for Rule {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let mut table = Table::open(entry, mistakes)?;
+        let rule = Self {
+            from: table.take("from", r#"from = "10.0.0.0/8""#),
+            to: table.take("to", r#"to = "10.0.0.0/8""#),
+            iif: table.take("iif", r#"iif = "eth0""#),
+            oif: table.take("oif", r#"oif = "eth0""#),
+            fwmark: table.take("fwmark", "fwmark = 1"),
+            table: table.take("table", "table = 100"),
+            priority: table.take("priority", "priority = 1000"),
+        };
+        table.finish();
+        Some(rule)
+    }
+}
+
+impl Read for Authentication {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let mut table = Table::open(entry, mistakes)?;
+        let authentication = Self {
+            kind: table.take("type", r#"type = "pass""#),
+            password: table.take("password", r#"password = "secret""#),
+            keys: table.take("keys", r#"keys = [{ id = 1, secret = "…" }]"#),
+            mode: table.take("mode", r#"mode = "enforce""#),
+            window: table.take("window", r#"window = "5s""#),
+            monotonic: table.take("monotonic", "monotonic = true"),
+        };
+        table.finish();
+        Some(authentication)
+    }
+}
+
+impl Read for HmacKey {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let mut table = Table::open(entry, mistakes)?;
+        let key = Self {
+            id: table.take("id", "id = 1"),
+            secret: table.take("secret", r#"secret = "32 to 64 characters""#),
+        };
+        table.finish();
+        Some(key)
+    }
+}
+
+impl Read for Garp {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let mut table = Table::open(entry, mistakes)?;
+        let garp = Self {
+            repeat: table.take("repeat", "repeat = 5"),
+            delay: table.take("delay", r#"delay = "5s""#),
+            lower_prio_repeat: table.take("lower_prio_repeat", "lower_prio_repeat = 2"),
+            refresh: table.take("refresh", r#"refresh = "1s""#),
+        };
+        table.finish();
+        Some(garp)
+    }
+}
+
+impl Read for VrrpSyncGroup {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let mut table = Table::open(entry, mistakes)?;
+        let group = Self {
+            name: table.take("name", r#"name = "both""#),
+            members: table.take("members", r#"members = ["inside", "outside"]"#),
+            notify: notify(&mut table),
+        };
+        table.finish();
+        Some(group)
+    }
+}
+
+impl Read for VrrpScript {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let mut table = Table::open(entry, mistakes)?;
+        let script = Self {
+            name: table.take("name", r#"name = "check""#),
+            command: table.take("command", r#"command = ["/usr/local/bin/check"]"#),
+            interval: table.take("interval", r#"interval = "1s""#),
+            timeout: table.take("timeout", r#"timeout = "1s""#),
+            rise: table.take("rise", "rise = 1"),
+            fall: table.take("fall", "fall = 1"),
+            weight: table.take("weight", "weight = -20"),
+            initial: table.take("initial", r#"initial = "up""#),
+        };
+        table.finish();
+        Some(script)
+    }
+}
+
+impl Read for VrrpTrackFile {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let mut table = Table::open(entry, mistakes)?;
+        let file = Self {
+            name: table.take("name", r#"name = "file""#),
+            file: table.take("file", r#"file = "/run/priority""#),
+            weight: table.take("weight", "weight = 1"),
+        };
+        table.finish();
+        Some(file)
+    }
+}
+
+impl Read for VrrpTrackProcess {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let mut table = Table::open(entry, mistakes)?;
+        let process = Self {
+            name: table.take("name", r#"name = "proxy""#),
+            process: table.take("process", r#"process = "haproxy""#),
+            quorum: table.take("quorum", "quorum = 1"),
+            delay: table.take("delay", r#"delay = "1s""#),
+            weight: table.take("weight", "weight = -20"),
+        };
+        table.finish();
+        Some(process)
+    }
+}
+
+impl Read for Network {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let text: String = entry.read(mistakes)?;
+        let network = Self::parse(&text);
+        if network.is_none() {
+            let problem = VrrpProblem::NotANetwork { key: entry.key, text };
+            mistakes.error(entry.span, Problem::Vrrp(problem));
+        }
+        network
+    }
+}
+
+impl Read for Destination {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        match entry.value {
+            DeValue::String(word) if word == "default" => Some(Self::Default),
+            _ => entry.read(mistakes).map(Self::Network),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Rules for checks that speak the protocol of a service.
+
+use super::tls::if_switched_on;
+use crate::config::defaults;
+use crate::config::draft::{self, Field};
+use crate::config::mistakes::Mistakes;
+use crate::config::model::check::{Database, Grpc, Ldap, Redis, Secret};
+use crate::config::problem::Problem;
+use crate::config::source::Span;
+use crate::config::validate::values::{content, file, text};
+
+pub(super) fn database(draft: &draft::check::Database, mistakes: &mut Mistakes) -> Database {
+    let login = &draft.login;
+    let dependants = [
+        ("password", login.password.span()),
+        ("password_file", login.password_file.span()),
+        ("database", draft.database.span()),
+        ("query", draft.query.span()),
+        ("writable", draft.writable.span().filter(|_| draft.writable.or(false))),
+    ];
+    needs(&login.user, "`user`", dependants, mistakes);
+    Database {
+        user: text("user", &login.user, mistakes),
+        password: secret(&login.password, &login.password_file, mistakes),
+        database: text("database", &draft.database, mistakes),
+        query: text("query", &draft.query, mistakes),
+        writable: draft.writable.or(defaults::WRITABLE),
+    }
+}
+
+/// A PostgreSQL server says nothing before it knows who asks.
+pub(super) fn postgres(
+    draft: &draft::check::Database,
+    span: Span,
+    mistakes: &mut Mistakes,
+) -> Database {
+    if draft.login.user.is_absent() {
+        mistakes.error(span, Problem::Missing { key: "user", sample: r#"user = "check""# });
+    }
+    database(draft, mistakes)
+}
+
+pub(super) fn redis(draft: &draft::check::Redis, mistakes: &mut Mistakes) -> Redis {
+    let login = &draft.login;
+    if let (Some(user), Field::Absent, Field::Absent) =
+        (login.user.given(), &login.password, &login.password_file)
+    {
+        let needs = "`password` or `password_file`";
+        mistakes.error(user.span, Problem::Without { key: "user", needs });
+    }
+    Redis {
+        user: text("user", &login.user, mistakes),
+        password: secret(&login.password, &login.password_file, mistakes),
+        role: draft.role.given().map(|role| role.value),
+    }
+}
+
+pub(super) fn ldap(draft: &draft::check::Ldap, mistakes: &mut Mistakes) -> Ldap {
+    let passwords =
+        [("password", draft.password.span()), ("password_file", draft.password_file.span())];
+    needs(&draft.bind_dn, "`bind_dn`", passwords, mistakes);
+    // A name without a password is anonymous all the same (RFC 4513, 5.1.2): it would prove nothing.
+    if let (Some(bind_dn), Field::Absent, Field::Absent) =
+        (draft.bind_dn.given(), &draft.password, &draft.password_file)
+    {
+        let needs = "`password` or `password_file`";
+        mistakes.error(bind_dn.span, Problem::Without { key: "bind_dn", needs });
+    }
+    needs(&draft.base, "`base`", [("filter", draft.filter.span())], mistakes);
+    if let Some(filter) = draft.filter.given()
+        && !(filter.value.starts_with('(') && filter.value.ends_with(')'))
+    {
+        mistakes.error(filter.span, Problem::NotAFilter { text: filter.value.clone() });
+    }
+    let filter = text("filter", &draft.filter, mistakes);
+    Ldap {
+        bind_dn: text("bind_dn", &draft.bind_dn, mistakes),
+        password: secret(&draft.password, &draft.password_file, mistakes),
+        base: draft.base.given().map(|base| base.value.clone()),
+        filter: filter.unwrap_or_else(|| defaults::LDAP_FILTER.to_owned()),
+    }
+}
+
+pub(super) fn grpc(draft: &draft::check::Grpc, span: Span, mistakes: &mut Mistakes) -> Grpc {
+    Grpc {
+        service: draft.service.given().map(|name| name.value.clone()).unwrap_or_default(),
+        tls: if_switched_on(&draft.tls, "`tls = true`", &draft.options, span, mistakes),
+    }
+}
+
+/// Reports what is given though nothing is there that it needs.
+fn needs<T>(
+    needed: &Field<T>,
+    needs: &'static str,
+    dependants: impl IntoIterator<Item = (&'static str, Option<Span>)>,
+    mistakes: &mut Mistakes,
+) {
+    if !matches!(needed, Field::Absent) {
+        return;
+    }
+    for (key, span) in dependants {
+        if let Some(span) = span {
+            mistakes.error(span, Problem::Without { key, needs });
+        }
+    }
+}
+
+fn secret(
+    password: &Field<String>,
+    password_file: &Field<String>,
+    mistakes: &mut Mistakes,
+) -> Option<Secret> {
+    if let (Some(_), Some(file)) = (password.given(), password_file.given()) {
+        let (key, other) = ("password_file", "password");
+        mistakes.error(file.span, Problem::Exclusive { key, other });
+    }
+    let path = file("password_file", password_file, mistakes);
+    content("password", password, mistakes).map(Secret::Text).or(path.map(Secret::File))
+}

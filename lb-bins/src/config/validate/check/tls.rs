@@ -1,0 +1,99 @@
+//! Rules for how checks speak TLS.
+
+use std::net::IpAddr;
+
+use crate::config::defaults;
+use crate::config::draft::{self, Field};
+use crate::config::mistakes::Mistakes;
+use crate::config::model::check::{Identity, Tls};
+use crate::config::problem::Problem;
+use crate::config::source::{Span, Spanned};
+use crate::config::validate::values::{domain, file};
+
+/// TLS for whoever is called `host`.
+pub(super) fn tls(
+    draft: &draft::check::Tls,
+    host: Option<&str>,
+    span: Span,
+    mistakes: &mut Mistakes,
+) -> Tls {
+    let sni = match &draft.sni {
+        Field::Given(given) => server_name(given, mistakes),
+        Field::Absent | Field::Refused => host.and_then(name_in).map(str::to_owned),
+    };
+    let verify = draft.verify.or(defaults::VERIFY);
+    if let Some(&Spanned { value: false, span }) = draft.verify.given() {
+        mistakes.warning(span, Problem::Unverified);
+    } else if sni.is_none() && draft.sni.is_absent() && !draft.verify.is_refused() {
+        mistakes.warning(span, Problem::VerifiedByAddress);
+    }
+    let pairs = [
+        ("certificate", &draft.certificate, "`key`", &draft.key),
+        ("key", &draft.key, "`certificate`", &draft.certificate),
+    ];
+    for (key, given, needs, other) in pairs {
+        if let (Some(given), Field::Absent) = (given.given(), other) {
+            mistakes.error(given.span, Problem::Without { key, needs });
+        }
+    }
+    let certificate = file("certificate", &draft.certificate, mistakes);
+    let key = file("key", &draft.key, mistakes);
+    Tls {
+        sni,
+        verify,
+        ca: file("ca", &draft.ca, mistakes),
+        identity: certificate.zip(key).map(|(certificate, key)| Identity { certificate, key }),
+    }
+}
+
+/// TLS if it is switched on; it is by writing `switch`.
+pub(super) fn if_switched_on(
+    on: &Field<bool>,
+    switch: &'static str,
+    draft: &draft::check::Tls,
+    span: Span,
+    mistakes: &mut Mistakes,
+) -> Option<Tls> {
+    if on.or(false) {
+        return Some(tls(draft, None, span, mistakes));
+    }
+    let keys = [
+        ("sni", draft.sni.span()),
+        ("verify", draft.verify.span()),
+        ("ca", draft.ca.span()),
+        ("certificate", draft.certificate.span()),
+        ("key", draft.key.span()),
+    ];
+    for (key, span) in keys {
+        if let Some(span) = span
+            && !on.is_refused()
+        {
+            mistakes.error(span, Problem::Without { key, needs: switch });
+        }
+    }
+    None
+}
+
+/// A name that TLS can ask for: none of them is an address (RFC 6066, 3).
+fn server_name(name: &Spanned<String>, mistakes: &mut Mistakes) -> Option<String> {
+    if name.value.parse::<IpAddr>().is_ok() {
+        mistakes.error(name.span, Problem::AddressAsName { key: "sni" });
+        return None;
+    }
+    domain("sni", name, is_host_character, mistakes);
+    Some(name.value.clone())
+}
+
+/// The name in a `Host` header, which may have a port.
+fn name_in(host: &str) -> Option<&str> {
+    let name = host.split_once(':').map_or(host, |(name, _)| name);
+    let is_name = !name.is_empty()
+        && name.chars().all(is_host_character)
+        && name.parse::<IpAddr>().is_err()
+        && super::super::values::is_domain(name);
+    is_name.then_some(name)
+}
+
+fn is_host_character(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.')
+}

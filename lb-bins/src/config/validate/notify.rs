@@ -1,0 +1,95 @@
+//! Rules for who is told of changes.
+
+use std::path::PathBuf;
+
+use super::values::{command, file, reachable, word};
+use super::{elements, is_empty};
+use crate::config::defaults;
+use crate::config::draft::{self, Field, List};
+use crate::config::mistakes::Mistakes;
+use crate::config::model::{Command, Mail, OnFailure};
+use crate::config::problem::Problem;
+use crate::config::source::{Span, Spanned};
+
+/// What happens when a backend changes.
+pub(super) struct Hooks {
+    pub(super) on_failure: OnFailure,
+    pub(super) on_up: Option<Command>,
+    pub(super) on_down: Option<Command>,
+}
+
+pub(super) fn hooks(
+    on_failure: &Field<OnFailure>,
+    on_up: &Field<List<String>>,
+    on_down: &Field<List<String>>,
+    mistakes: &mut Mistakes,
+) -> Hooks {
+    let weight_zero = on_failure.given().filter(|word| word.value == OnFailure::WeightZero);
+    not_yet("on_failure", weight_zero.map(|word| word.span), mistakes);
+    not_yet("on_up", on_up.span(), mistakes);
+    not_yet("on_down", on_down.span(), mistakes);
+    Hooks {
+        on_failure: on_failure.or(defaults::ON_FAILURE),
+        on_up: command("on_up", on_up, mistakes),
+        on_down: command("on_down", on_down, mistakes),
+    }
+}
+
+/// The pipe that is told of changes: so far, those of virtual routers alone.
+pub(super) fn fifo(draft: &draft::Draft, mistakes: &mut Mistakes) -> Option<PathBuf> {
+    if is_empty(&draft.vrrp_instances) {
+        not_yet("notify_fifo", draft.notify_fifo.span(), mistakes);
+    }
+    file("notify_fifo", &draft.notify_fifo, mistakes)
+}
+
+pub(super) fn mail(
+    Spanned { value: draft, span }: &Spanned<draft::Mail>,
+    mistakes: &mut Mistakes,
+) -> Mail {
+    not_yet("smtp", Some(*span), mistakes);
+    let missing = [
+        ("server", matches!(draft.server, Field::Absent), r#"server = "127.0.0.1:25""#),
+        ("from", matches!(draft.from, Field::Absent), r#"from = "lb@example.org""#),
+        ("to", matches!(draft.to, Field::Absent), r#"to = ["ops@example.org"]"#),
+    ];
+    for (key, absent, sample) in missing {
+        if absent {
+            mistakes.error(*span, Problem::Missing { key, sample });
+        }
+    }
+    if let Some(to) = draft.to.given()
+        && to.value.is_empty()
+    {
+        mistakes.error(to.span, Problem::Empty { key: "to" });
+    }
+    let server = draft.server.given().map(|server| reachable("server", *server, mistakes));
+    let from = draft.from.given().map(|from| mailbox("from", from, mistakes));
+    Mail {
+        server: server.unwrap_or_else(|| ([0, 0, 0, 0], 0).into()),
+        from: from.unwrap_or_default(),
+        to: elements(&draft.to).iter().map(|to| mailbox("to", to, mistakes)).collect(),
+        helo: word("helo", &draft.helo, mistakes),
+    }
+}
+
+/// One address of RFC 5321, without a name or brackets around it; what it is in detail only its
+/// server can judge.
+fn mailbox(key: &'static str, text: &Spanned<String>, mistakes: &mut Mistakes) -> String {
+    let inside = |character: char| {
+        !character.is_whitespace() && !character.is_control() && !"<>,;".contains(character)
+    };
+    let parts = text.value.rsplit_once('@');
+    let whole = parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
+    if !whole || !text.value.chars().all(inside) {
+        mistakes.error(text.span, Problem::NotAMailbox { key, text: text.value.clone() });
+    }
+    text.value.clone()
+}
+
+/// Warns of what is understood, but has no effect in this version.
+pub(super) fn not_yet(key: &'static str, span: Option<Span>, mistakes: &mut Mistakes) {
+    if let Some(span) = span {
+        mistakes.warning(span, Problem::NotYet { key });
+    }
+}

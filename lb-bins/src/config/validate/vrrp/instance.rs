@@ -1,0 +1,309 @@
+//! Rules for one virtual router.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use lb_vrrp::{Announcements, Family, Interval, Peer, Preempt, Priority, Reach, Version, Vrid};
+
+use super::addresses::{self, Home};
+use super::authentication::authentication;
+use super::tracking::{Described, tracks};
+use super::{interface, name, notify, optional_interface};
+use crate::config::defaults;
+use crate::config::draft::vrrp as draft;
+use crate::config::draft::{Field, List};
+use crate::config::mistakes::Mistakes;
+use crate::config::model::VrrpInstance;
+use crate::config::problem::{Problem, VrrpProblem};
+use crate::config::source::{Span, Spanned};
+use crate::config::validate::values::{duration_or_zero, integer};
+use crate::config::validate::{elements, is_empty};
+
+pub(super) fn instance(
+    Spanned { value: draft, span }: &Spanned<draft::VrrpInstance>,
+    described: &Described,
+    mistakes: &mut Mistakes,
+) -> VrrpInstance {
+    let version = version(&draft.version, mistakes);
+    let interface = own_interface(draft, *span, mistakes);
+    let addresses = addresses::addresses("addresses", &draft.addresses, &interface, mistakes);
+    if is_empty(&draft.addresses) {
+        let (what, key) = ("virtual routers", "addresses");
+        let sample = r#"addresses = ["10.0.0.200/24"]"#;
+        mistakes.error(*span, VrrpProblem::Nothing { what, key, sample }.into());
+    }
+    let family = addresses.first().map_or(Family::V4, |first| Family::of(&first.address));
+    if version == Version::V2 && family == Family::V6 {
+        let at = draft.version.span().unwrap_or(*span);
+        mistakes.error(at, VrrpProblem::V2IsIpv4.into());
+    }
+    for address in elements(&draft.addresses) {
+        if let Some(network) = address.value.address.given() {
+            same_family("addresses", network.value.address, family, network.span, mistakes);
+        }
+    }
+    addresses::report_repeated(&[&draft.addresses, &draft.excluded_addresses], mistakes);
+    let virtual_router_id = vrid(draft, *span, mistakes);
+    let virtual_mac = virtual_mac(draft, virtual_router_id, family, mistakes);
+    let home = Home { family, interface: &interface };
+    let (source, reach) = reach(draft, family, mistakes);
+    VrrpInstance {
+        name: name(&draft.name, *span, r#"name = "web""#, mistakes),
+        virtual_router_id,
+        version,
+        state: draft.state.or(defaults::VRRP_STATE),
+        priority: Priority::new(integer(
+            "priority",
+            &draft.priority,
+            1..=u8::MAX,
+            defaults::VRRP_PRIORITY.get(),
+            mistakes,
+        )),
+        advert_interval: interval(&draft.advert_interval, version, mistakes),
+        down_timer_adverts: integer(
+            "down_timer_adverts",
+            &draft.down_timer_adverts,
+            1..=100,
+            defaults::DOWN_TIMER_ADVERTS,
+            mistakes,
+        ),
+        preempt: preempt(draft, mistakes),
+        accept: draft.accept.or(defaults::ACCEPT),
+        startup_delay: duration_or_zero(
+            "startup_delay",
+            &draft.startup_delay,
+            defaults::STARTUP_DELAY,
+            mistakes,
+        ),
+        parting_advert: draft.parting_advert.or(defaults::PARTING_ADVERT),
+        checksum: draft.checksum.or(defaults::CHECKSUM),
+        source,
+        reach,
+        authentication: authentication(&draft.authentication, version, mistakes),
+        excluded_addresses: addresses::addresses(
+            "excluded_addresses",
+            &draft.excluded_addresses,
+            &interface,
+            mistakes,
+        ),
+        addresses,
+        routes: addresses::routes(&draft.routes, home, mistakes),
+        rules: addresses::rules(&draft.rules, home, mistakes),
+        virtual_mac,
+        garp: garp(&draft.garp, mistakes),
+        track_interfaces: tracks(
+            "track_interfaces",
+            &draft.track_interfaces,
+            &mut |_, _| defaults::TRACK_WEIGHT,
+            mistakes,
+        ),
+        track_scripts: described.scripts("track_scripts", &draft.track_scripts, mistakes),
+        track_files: described.files("track_files", &draft.track_files, mistakes),
+        track_processes: described.processes("track_processes", &draft.track_processes, mistakes),
+        notify: notify(&draft.notify, Some(&draft.notify_master_rx_lower_pri), mistakes),
+        interface,
+    }
+}
+
+fn own_interface(draft: &draft::VrrpInstance, span: Span, mistakes: &mut Mistakes) -> String {
+    match &draft.interface {
+        Field::Given(given) => {
+            interface("interface", given, mistakes);
+            return given.value.clone();
+        }
+        Field::Absent => {
+            let sample = r#"interface = "eth0""#;
+            mistakes.error(span, Problem::Missing { key: "interface", sample });
+        }
+        Field::Refused => {}
+    }
+    String::new()
+}
+
+fn version(field: &Field<i64>, mistakes: &mut Mistakes) -> Version {
+    match integer("version", field, 2..=3_u8, 3, mistakes) {
+        2 => Version::V2,
+        _ if field.given().is_none() => defaults::VRRP_VERSION,
+        _ => Version::V3,
+    }
+}
+
+fn vrid(draft: &draft::VrrpInstance, span: Span, mistakes: &mut Mistakes) -> Vrid {
+    if matches!(draft.virtual_router_id, Field::Absent) {
+        let (key, sample) = ("virtual_router_id", "virtual_router_id = 51");
+        mistakes.error(span, Problem::Missing { key, sample });
+    }
+    let number = integer("virtual_router_id", &draft.virtual_router_id, 1..=u8::MAX, 1, mistakes);
+    Vrid::new(number).unwrap_or_else(|_| unreachable!("0 is out of range"))
+}
+
+fn interval(field: &Field<Duration>, version: Version, mistakes: &mut Mistakes) -> Interval {
+    let Some(&Spanned { value, span }) = field.given() else { return defaults::ADVERT_INTERVAL };
+    let mut report = |problem: VrrpProblem| {
+        mistakes.error(span, problem.into());
+        defaults::ADVERT_INTERVAL
+    };
+    let millis = value.as_millis();
+    if !millis.is_multiple_of(10) {
+        return report(VrrpProblem::IntervalSteps { millis });
+    }
+    let interval = u16::try_from(millis / 10).ok().map(Interval::from_centis);
+    let Some(Ok(interval)) = interval else { return report(VrrpProblem::IntervalRange) };
+    if !interval.fits(version) {
+        return report(VrrpProblem::IntervalForVersion { version, interval });
+    }
+    interval
+}
+
+fn preempt(draft: &draft::VrrpInstance, mistakes: &mut Mistakes) -> Preempt {
+    let delay = duration_or_zero("preempt_delay", &draft.preempt_delay, Duration::ZERO, mistakes);
+    if draft.preempt.or(defaults::PREEMPT) {
+        return if delay.is_zero() { Preempt::Immediately } else { Preempt::After(delay) };
+    }
+    if let Some(given) = draft.preempt_delay.given().filter(|given| !given.value.is_zero()) {
+        let (key, with) = ("preempt_delay", "preempt = false");
+        mistakes.warning(given.span, VrrpProblem::NoEffectWith { key, with }.into());
+    }
+    Preempt::Never
+}
+
+/// Where it speaks from, and to whom.
+fn reach(
+    draft: &draft::VrrpInstance,
+    family: Family,
+    mistakes: &mut Mistakes,
+) -> (Option<IpAddr>, Reach) {
+    let sources =
+        [("multicast_source", &draft.multicast_source), ("unicast_source", &draft.unicast_source)];
+    for (key, source) in sources {
+        if let Some(source) = source.given() {
+            same_family(key, source.value, family, source.span, mistakes);
+        }
+    }
+    let mut no_effect = |span: Option<Span>, problem: VrrpProblem| {
+        if let Some(span) = span {
+            mistakes.warning(span, problem.into());
+        }
+    };
+    if matches!(draft.unicast_peers, Field::Absent) {
+        let without = "unicast_peers";
+        for (key, span) in [
+            ("unicast_source", draft.unicast_source.span()),
+            ("check_unicast_source", draft.check_unicast_source.span()),
+        ] {
+            no_effect(span, VrrpProblem::NoEffectWithout { key, without });
+        }
+        let group = draft.multicast_group.given();
+        if let Some(group) = group {
+            same_family("multicast_group", group.value, family, group.span, mistakes);
+            if !group.value.is_multicast() {
+                let problem = VrrpProblem::NotMulticast { group: group.value };
+                mistakes.error(group.span, problem.into());
+            }
+        }
+        let source = draft.multicast_source.given().map(|source| source.value);
+        let group = group.map_or(family.group(), |group| group.value);
+        return (source, Reach::Multicast { group });
+    }
+    let with = "unicast_peers";
+    for (key, span) in [
+        ("multicast_source", draft.multicast_source.span()),
+        ("multicast_group", draft.multicast_group.span()),
+    ] {
+        no_effect(span, VrrpProblem::NoEffectWith { key, with });
+    }
+    if let Some(given) = draft.unicast_peers.given()
+        && given.value.is_empty()
+    {
+        mistakes.error(given.span, Problem::Empty { key: "unicast_peers" });
+    }
+    let source = draft.unicast_source.given().map(|source| source.value);
+    let peers = peers(&draft.unicast_peers, family, source, mistakes);
+    let check_source = draft.check_unicast_source.or(defaults::CHECK_UNICAST_SOURCE);
+    (source, Reach::Unicast { peers, check_source })
+}
+
+fn peers(
+    field: &Field<List<draft::Peer>>,
+    family: Family,
+    source: Option<IpAddr>,
+    mistakes: &mut Mistakes,
+) -> Vec<Peer> {
+    let drafts = elements(field);
+    super::super::report_repeated(
+        drafts.iter().filter_map(|peer| peer.value.address.given().copied()),
+        |address| VrrpProblem::AddressTwice { address }.into(),
+        mistakes,
+    );
+    let peer = |Spanned { value: peer, span }: &Spanned<draft::Peer>| {
+        let min = integer("min_ttl", &peer.min_ttl, 0..=u8::MAX, 0, mistakes);
+        let max = integer("max_ttl", &peer.max_ttl, 0..=u8::MAX, u8::MAX, mistakes);
+        if min > max {
+            mistakes.error(*span, VrrpProblem::TtlReversed { min, max }.into());
+        }
+        let Some(address) = peer.address.given() else {
+            if !peer.address.is_refused() {
+                let sample = r#"address = "10.0.0.12""#;
+                mistakes.error(*span, Problem::Missing { key: "address", sample });
+            }
+            return None;
+        };
+        same_family("unicast_peers", address.value, family, address.span, mistakes);
+        if Some(address.value) == source {
+            let problem = VrrpProblem::PeerIsSource { address: address.value };
+            mistakes.error(address.span, problem.into());
+        }
+        Some(Peer::new(address.value).hop_limits(min..=max))
+    };
+    drafts.iter().filter_map(peer).collect()
+}
+
+pub(super) fn same_family(
+    key: &'static str,
+    address: IpAddr,
+    expected: Family,
+    span: Span,
+    mistakes: &mut Mistakes,
+) {
+    if Family::of(&address) != expected {
+        mistakes.error(span, VrrpProblem::OtherFamily { key, address, expected }.into());
+    }
+}
+
+/// The interface of the virtual MAC address: called as keepalived calls it unless it has a name.
+fn virtual_mac(
+    draft: &draft::VrrpInstance,
+    vrid: Vrid,
+    family: Family,
+    mistakes: &mut Mistakes,
+) -> Option<String> {
+    let name = optional_interface("vmac_interface", &draft.vmac_interface, mistakes);
+    if !draft.use_vmac.or(false) {
+        if let Some(span) = draft.vmac_interface.span().filter(|_| !draft.use_vmac.is_refused()) {
+            let (key, without) = ("vmac_interface", "use_vmac");
+            mistakes.warning(span, VrrpProblem::NoEffectWithout { key, without }.into());
+        }
+        return None;
+    }
+    Some(name.unwrap_or_else(|| match family {
+        Family::V4 => format!("vrrp.{vrid}"),
+        Family::V6 => format!("vrrp6.{vrid}"),
+    }))
+}
+
+fn garp(field: &Field<draft::Garp>, mistakes: &mut Mistakes) -> Announcements {
+    let mut garp = Announcements::default();
+    if let Some(Spanned { value: draft, .. }) = field.given() {
+        garp.first = integer("repeat", &draft.repeat, 0..=u8::MAX, garp.first, mistakes);
+        garp.second_after = duration_or_zero("delay", &draft.delay, garp.second_after, mistakes);
+        garp.reaction = integer(
+            "lower_prio_repeat",
+            &draft.lower_prio_repeat,
+            0..=u8::MAX,
+            garp.reaction,
+            mistakes,
+        );
+        garp.refresh = duration_or_zero("refresh", &draft.refresh, garp.refresh, mistakes);
+    }
+    garp
+}

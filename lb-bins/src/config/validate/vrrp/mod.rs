@@ -1,0 +1,212 @@
+//! Rules for virtual routers.
+
+mod addresses;
+mod authentication;
+mod instance;
+mod tracking;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use lb_vrrp::linux::VirtualAddress;
+
+use self::instance::instance;
+use self::tracking::Described;
+use super::values::command;
+use super::{elements, report_bad_name, report_repeated};
+use crate::config::draft::vrrp as draft;
+use crate::config::draft::{Draft, Field, List};
+use crate::config::mistakes::Mistakes;
+use crate::config::model::{Config, Notify, VrrpSyncGroup};
+use crate::config::problem::{Problem, VrrpProblem};
+use crate::config::source::{Span, Spanned};
+
+/// All that is said of virtual routers; the rest of `config` is left as it is.
+pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mistakes) -> Config {
+    let described = Described::of(draft, mistakes);
+    let drafts = elements(&draft.vrrp_instances);
+    let vrrp_instances: Vec<_> =
+        drafts.iter().map(|draft| instance(draft, &described, mistakes)).collect();
+    repeated_names("VRRP instances", drafts.iter().map(|draft| &draft.value.name), mistakes);
+    let routers = drafts.iter().zip(&vrrp_instances).filter_map(|(draft, instance)| {
+        let given = draft.value.virtual_router_id.given()?;
+        let family = instance.family();
+        let interface = instance.interface.clone();
+        Some(Spanned { value: (instance.virtual_router_id, family, interface), span: given.span })
+    });
+    report_repeated(
+        routers,
+        |(vrid, family, interface)| {
+            VrrpProblem::VirtualRouterTwice { vrid, family, interface }.into()
+        },
+        mistakes,
+    );
+    let macs = drafts.iter().zip(&vrrp_instances).filter_map(|(draft, instance)| {
+        let value = instance.virtual_mac.clone()?;
+        Some(Spanned { value, span: draft.span })
+    });
+    report_repeated(macs, |interface| VrrpProblem::MacTwice { interface }.into(), mistakes);
+    let vrrp_sync_groups = groups(draft, &config_of(drafts, &vrrp_instances), mistakes);
+    described.warn_of_unused(mistakes);
+    Config {
+        vrrp_instances,
+        vrrp_sync_groups,
+        vrrp_scripts: described.scripts,
+        vrrp_track_files: described.files,
+        vrrp_track_processes: described.processes,
+        ..config
+    }
+}
+
+/// What groups want to know of an instance: its name, and whether something moves its priority.
+type Members = HashMap<String, bool>;
+
+fn config_of(
+    drafts: &[Spanned<draft::VrrpInstance>],
+    instances: &[crate::config::model::VrrpInstance],
+) -> Members {
+    let weighs = |instance: &crate::config::model::VrrpInstance| {
+        let tracks = [
+            &instance.track_interfaces,
+            &instance.track_scripts,
+            &instance.track_files,
+            &instance.track_processes,
+        ];
+        tracks.into_iter().flatten().any(|track| track.weight != 0)
+    };
+    let named =
+        drafts.iter().zip(instances).filter(|(draft, _)| draft.value.name.given().is_some());
+    named.map(|(_, instance)| (instance.name.clone(), weighs(instance))).collect()
+}
+
+fn groups(draft: &Draft, members: &Members, mistakes: &mut Mistakes) -> Vec<VrrpSyncGroup> {
+    let drafts = elements(&draft.vrrp_sync_groups);
+    repeated_names("sync groups", drafts.iter().map(|group| &group.value.name), mistakes);
+    report_repeated(
+        drafts.iter().flat_map(|group| elements(&group.value.members)).cloned(),
+        |name| VrrpProblem::MemberTwice { name }.into(),
+        mistakes,
+    );
+    let all_known = draft.vrrp_instances.given().is_none_or(|list| list.value.complete);
+    let mut known: Vec<_> = members.keys().cloned().collect();
+    known.sort();
+    let group = |Spanned { value: group, span }: &Spanned<draft::VrrpSyncGroup>| {
+        for member in elements(&group.members) {
+            let name = member.value.clone();
+            match members.get(&name) {
+                Some(false) => {}
+                Some(true) => {
+                    mistakes.error(member.span, VrrpProblem::WeightedMember { name }.into());
+                }
+                None if !all_known => {}
+                None => {
+                    let (key, block, known) = ("members", "vrrp_instance", known.clone());
+                    let problem = VrrpProblem::Undescribed { key, name, known, block };
+                    mistakes.error(member.span, problem.into());
+                }
+            }
+        }
+        if super::is_empty(&group.members) {
+            let (what, key) = ("sync groups", "members");
+            let sample = r#"members = ["inside", "outside"]"#;
+            mistakes.error(*span, VrrpProblem::Nothing { what, key, sample }.into());
+        }
+        VrrpSyncGroup {
+            name: name(&group.name, *span, r#"name = "both""#, mistakes),
+            members: elements(&group.members).iter().map(|member| member.value.clone()).collect(),
+            notify: notify(&group.notify, None, mistakes),
+        }
+    };
+    drafts.iter().map(group).collect()
+}
+
+/// What runs when something happens.
+fn notify(
+    draft: &draft::Notify,
+    master_rx_lower_pri: Option<&Field<List<String>>>,
+    mistakes: &mut Mistakes,
+) -> Notify {
+    Notify {
+        any: command("notify", &draft.any, mistakes),
+        master: command("notify_master", &draft.master, mistakes),
+        backup: command("notify_backup", &draft.backup, mistakes),
+        fault: command("notify_fault", &draft.fault, mistakes),
+        stop: command("notify_stop", &draft.stop, mistakes),
+        master_rx_lower_pri: master_rx_lower_pri
+            .and_then(|field| command("notify_master_rx_lower_pri", field, mistakes)),
+        priority_changes: draft.priority_changes.or(false),
+    }
+}
+
+/// A name that must be there.
+fn name(
+    field: &Field<String>,
+    span: Span,
+    sample: &'static str,
+    mistakes: &mut Mistakes,
+) -> String {
+    match field {
+        Field::Given(name) => {
+            report_bad_name(name, mistakes);
+            return name.value.clone();
+        }
+        Field::Absent => mistakes.error(span, Problem::Missing { key: "name", sample }),
+        Field::Refused => {}
+    }
+    String::new()
+}
+
+fn repeated_names<'a>(
+    what: &'static str,
+    names: impl Iterator<Item = &'a Field<String>>,
+    mistakes: &mut Mistakes,
+) {
+    report_repeated(
+        names.filter_map(|name| name.given().cloned()),
+        |name| VrrpProblem::NameTwice { what, name }.into(),
+        mistakes,
+    );
+}
+
+/// A path from the root.
+fn absolute(key: &'static str, field: &Field<String>, mistakes: &mut Mistakes) -> Option<PathBuf> {
+    let Spanned { value: path, span } = field.given()?;
+    if !path.starts_with('/') {
+        mistakes.error(*span, VrrpProblem::RelativePath { key, path: path.clone() }.into());
+    }
+    super::values::characters(
+        key,
+        &Spanned { value: path.clone(), span: *span },
+        |character| character != '\0',
+        mistakes,
+    );
+    Some(PathBuf::from(path))
+}
+
+/// The name of an interface, as the kernel allows it (`dev_valid_name`).
+fn interface(key: &'static str, name: &Spanned<String>, mistakes: &mut Mistakes) {
+    let fits = (1..=15).contains(&name.value.len()) && !matches!(name.value.as_str(), "." | "..");
+    let allowed = |character: char| {
+        !matches!(character, '/' | ':' | '\0') && !character.is_ascii_whitespace()
+    };
+    if !fits || !name.value.chars().all(allowed) {
+        let name_given = name.value.clone();
+        mistakes.error(name.span, VrrpProblem::BadInterface { key, name: name_given }.into());
+    }
+}
+
+/// The same, where it may be missing.
+fn optional_interface(
+    key: &'static str,
+    field: &Field<String>,
+    mistakes: &mut Mistakes,
+) -> Option<String> {
+    let given = field.given()?;
+    interface(key, given, mistakes);
+    Some(given.value.clone())
+}
+
+/// Nothing, in the place of what was refused.
+const fn no_address() -> VirtualAddress {
+    VirtualAddress::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
+}

@@ -1,0 +1,242 @@
+//! What a virtual router brings to its host: addresses, and the routes and rules that go with them.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use crate::addresses::Family;
+
+/// How far an address or a route is good for (`rt_scope`).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Scope {
+    /// Anywhere. The default.
+    #[default]
+    Global,
+    /// On the link alone.
+    Link,
+    /// On this host alone.
+    Host,
+}
+
+/// How a virtual address is added to the interface.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct VirtualAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// The length of its prefix. Default: that of the address, 32 or 128.
+    pub prefix: u8,
+    /// The interface that it is added to. Default: that of the virtual router.
+    pub dev: Option<String>,
+    /// What `ip address` calls it: the interface's name, a colon and more. IPv4 only. Default: the
+    /// interface's name.
+    pub label: Option<String>,
+    /// How far it is good for. Default: anywhere.
+    pub scope: Scope,
+}
+
+impl VirtualAddress {
+    /// One that is alone in its prefix.
+    pub const fn new(address: IpAddr) -> Self {
+        let prefix = whole(&address);
+        Self { address, prefix, dev: None, label: None, scope: Scope::Global }
+    }
+
+    /// With others in its prefix.
+    #[must_use]
+    pub fn prefix(self, prefix: u8) -> Self {
+        Self { prefix, ..self }
+    }
+
+    /// On another interface.
+    #[must_use]
+    pub fn dev(self, dev: impl Into<String>) -> Self {
+        Self { dev: Some(dev.into()), ..self }
+    }
+
+    /// With a label.
+    #[must_use]
+    pub fn label(self, label: impl Into<String>) -> Self {
+        Self { label: Some(label.into()), ..self }
+    }
+
+    /// With another scope.
+    #[must_use]
+    pub fn scope(self, scope: Scope) -> Self {
+        Self { scope, ..self }
+    }
+}
+
+/// Some addresses: those that begin like this one.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Prefix {
+    address: IpAddr,
+    length: u8,
+}
+
+impl Prefix {
+    /// `None` if an address is not as long. What is behind the prefix is cut off.
+    pub fn new(address: IpAddr, length: u8) -> Option<Self> {
+        if length > whole(&address) {
+            return None;
+        }
+        let address = match address {
+            IpAddr::V4(address) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+                Ipv4Addr::from(u32::from(address) & mask).into()
+            }
+            IpAddr::V6(address) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
+                Ipv6Addr::from(u128::from(address) & mask).into()
+            }
+        };
+        Some(Self { address, length })
+    }
+
+    /// All addresses of a family.
+    pub const fn all(family: Family) -> Self {
+        let address = match family {
+            Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        Self { address, length: 0 }
+    }
+
+    /// The first of them.
+    pub const fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// How many bits they share.
+    pub const fn length(&self) -> u8 {
+        self.length
+    }
+
+    /// Their family.
+    pub const fn family(&self) -> Family {
+        Family::of(&self.address)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.length)
+    }
+}
+
+/// That is no prefix.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("neither an address nor an address with the length of a prefix")]
+pub struct NotAPrefix;
+
+/// `10.0.0.0/8`, or an address for itself alone.
+impl FromStr for Prefix {
+    type Err = NotAPrefix;
+
+    fn from_str(text: &str) -> Result<Self, NotAPrefix> {
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text, None),
+        };
+        let address = address.parse().map_err(|_| NotAPrefix)?;
+        let length = match length {
+            Some(length) => length.parse().map_err(|_| NotAPrefix)?,
+            None => whole(&address),
+        };
+        Self::new(address, length).ok_or(NotAPrefix)
+    }
+}
+
+/// A route that is there as long as the addresses are.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Route {
+    /// Where it leads to.
+    pub to: Prefix,
+    /// Through which router. Default: none, what it leads to is on the link.
+    pub via: Option<IpAddr>,
+    /// Through which interface. Default: that of the virtual router unless there is a `via`, which
+    /// the kernel finds by itself.
+    pub dev: Option<String>,
+    /// The address to speak from on this route. Default: as the kernel likes.
+    pub source: Option<IpAddr>,
+    /// In which table. Default: [`Self::MAIN`].
+    pub table: u32,
+    /// Which of several is taken: the least. Default: the kernel's.
+    pub metric: Option<u32>,
+    /// Default: the link without a `via`, else anywhere.
+    pub scope: Option<Scope>,
+}
+
+impl Route {
+    /// The table that is looked at when no rule says otherwise.
+    pub const MAIN: u32 = 254;
+
+    /// One on the link.
+    pub const fn new(to: Prefix) -> Self {
+        let (via, dev, source, metric, scope) = (None, None, None, None, None);
+        Self { to, via, dev, source, table: Self::MAIN, metric, scope }
+    }
+}
+
+/// A policy rule that is there as long as the addresses are: who looks into which table.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Rule {
+    /// For which addresses it is.
+    pub family: Family,
+    /// Packets from these. Default: all.
+    pub from: Option<Prefix>,
+    /// Packets to these. Default: all.
+    pub to: Option<Prefix>,
+    /// Packets that came in here. Default: anywhere.
+    pub iif: Option<String>,
+    /// Packets of sockets that are bound to this interface. Default: any.
+    pub oif: Option<String>,
+    /// Packets with this mark. Default: any.
+    pub fwmark: Option<u32>,
+    /// The table to look into. Default: [`Route::MAIN`].
+    pub table: u32,
+    /// Lower ones come first. Default: the kernel's.
+    pub priority: Option<u32>,
+}
+
+impl Rule {
+    /// One for all packets.
+    pub const fn new(family: Family) -> Self {
+        let (from, to, iif, oif, fwmark, priority) = (None, None, None, None, None, None);
+        Self { family, from, to, iif, oif, fwmark, table: Route::MAIN, priority }
+    }
+}
+
+/// The bits of an address.
+const fn whole(address: &IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_are_cut_to_their_length() {
+        for (text, shown) in [
+            ("10.1.2.3/8", "10.0.0.0/8"),
+            ("10.1.2.3", "10.1.2.3/32"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("fd00:1:2::3/32", "fd00:1::/32"),
+            ("fd00::3", "fd00::3/128"),
+            ("::/0", "::/0"),
+        ] {
+            assert_eq!(text.parse().map(|prefix: Prefix| prefix.to_string()), Ok(shown.to_owned()));
+        }
+        for text in ["", "10.0.0.0/33", "10.0.0/8", "fd00::/129", "10.0.0.0/-1", "10.0.0.0/"] {
+            assert_eq!(text.parse::<Prefix>(), Err(NotAPrefix), "{text}");
+        }
+        assert_eq!(Prefix::all(Family::V6).to_string(), "::/0");
+    }
+}
