@@ -51,7 +51,7 @@ pub enum CheckError {
     /// The connection was closed before the first byte of an answer.
     #[error("the connection was closed without an answer")]
     Closed,
-    /// A cause of a checker that is not part of this crate.
+    /// A cause of one checker alone: of your own, or a status code that only its protocol knows.
     #[error("{cause}: {source}")]
     Custom {
         /// A short, stable label, as [`CheckError::cause`] gives it.

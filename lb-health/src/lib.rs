@@ -78,7 +78,14 @@
 
 mod advice;
 mod check;
-#[cfg(any(feature = "http", feature = "script", feature = "tcp", feature = "worker"))]
+#[cfg(any(
+    feature = "file",
+    feature = "ping",
+    feature = "script",
+    feature = "tcp",
+    feature = "udp",
+    feature = "worker"
+))]
 pub mod checkers;
 mod chunks;
 mod deadlines;
