@@ -20,7 +20,8 @@
 //! | [`Report`], [`Failure`] | how a run ended, with a [`Trace`]: time by phase, and evidence |
 //! | `Driver` | the tokio loop around a monitor (feature `driver`) |
 //! | `Watchdog` | whether that loop still runs, to be asked from any thread |
-//! | `checkers` | TCP, HTTP and scripts (features `tcp`, `http`, `script`) |
+//! | [`Advice`] | what an agent beside a backend wants, but for its health |
+//! | `checkers` | one for each protocol, under a feature of its name |
 //!
 //! # Driving a machine
 //!
@@ -66,13 +67,14 @@
 //! # Features
 //!
 //! None is on by default, and none changes what another part does.
-//! `driver`, `tcp`, `http` (with `tcp`) and `script` (Unix) add the parts of that name, and tokio.
+//! `driver`, and each of the `checkers` by its name, adds the part of that name, and tokio. `script`
+//! and `worker` are for Unix. `tls` lets all that converse over TCP do so in secret.
 //!
 //! # Not supported
 //!
-//! **No checkers for TLS, DNS, UDP, SMTP, ICMP or gRPC; no send/expect over TCP; no match of a body
-//! by pattern; no HTTP/2; no reuse of connections; no other user or limits for scripts.** Names are
-//! not resolved: a [`Target`] is an address.
+//! **No other user or limits for scripts; no HTTP/3. MySQL without `ed25519`, PostgreSQL without GSS
+//! and channel binding, LDAP without STARTTLS and SASL, SMTP without AUTH, no Redis Cluster.** Names
+//! are not resolved: a [`Target`] is an address.
 
 #![forbid(unsafe_code)]
 
