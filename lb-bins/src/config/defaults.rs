@@ -121,3 +121,11 @@ pub const SCRIPT_INITIAL: Initial = Initial::Up;
 pub const PROCESS_QUORUM: u32 = 1;
 /// `delay` of a process: none.
 pub const PROCESS_DELAY: Duration = Duration::ZERO;
+/// `advbase`: 1 s.
+pub const ADVBASE: u8 = 1;
+/// `advskew`: none.
+pub const ADVSKEW: u8 = 0;
+/// `dead_ratio`: 3, as ucarp and OpenBSD have it.
+pub const DEAD_RATIO: u8 = 3;
+/// `preempt` of a CARP instance: no, as with ucarp.
+pub const CARP_PREEMPT: bool = false;

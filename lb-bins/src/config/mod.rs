@@ -50,9 +50,10 @@ use std::path::Path;
 
 pub use self::mistakes::{ConfigErrors, Mistake, Severity};
 pub use self::model::{
-    Authentication, Backend, Check, CheckKind, Command, Config, HashKey, HmacKey, Initial, Md5,
-    Notify, Persistence, Queue, Quorum, SorryMode, StatusRange, Track, VirtualServer, VrrpInstance,
-    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, is_keyed_by_destination,
+    Authentication, Backend, CarpInstance, Check, CheckKind, Command, Config, HashKey, HmacKey,
+    Initial, Md5, Notify, Persistence, Queue, Quorum, SorryMode, StatusRange, Track, VirtualServer,
+    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    is_keyed_by_destination,
 };
 pub use self::source::Source;
 
@@ -91,7 +92,8 @@ impl Config {
                 (config.virtual_servers.len(), "tcp-lb", "virtual server", "virtual_server")
             }
             Daemon::VipKeeper => {
-                (config.vrrp_instances.len(), "vip-keeper", "VRRP instance", "vrrp_instance")
+                let count = config.vrrp_instances.len() + config.carp_instances.len();
+                (count, "vip-keeper", "VRRP instance", "vrrp_instance")
             }
         };
         if count == 0 {

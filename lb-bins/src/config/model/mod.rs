@@ -15,8 +15,8 @@ pub use lb_health::Md5;
 use crate::config::mistakes::Mistake;
 
 pub use self::vrrp::{
-    Authentication, HmacKey, Notify, Track, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
-    VrrpTrackProcess,
+    Authentication, CarpInstance, HmacKey, Notify, Track, VrrpInstance, VrrpScript, VrrpSyncGroup,
+    VrrpTrackFile, VrrpTrackProcess,
 };
 
 /// Everything that a configuration file says.
@@ -35,6 +35,8 @@ pub struct Config {
     pub virtual_servers: Vec<VirtualServer>,
     /// The virtual routers in the order of the file; without virtual servers at least one.
     pub vrrp_instances: Vec<VrrpInstance>,
+    /// Hosts of CARP groups.
+    pub carp_instances: Vec<CarpInstance>,
     /// Virtual routers that move together.
     pub vrrp_sync_groups: Vec<VrrpSyncGroup>,
     /// Scripts that virtual routers may depend on.
@@ -56,6 +58,7 @@ impl PartialEq for Config {
             notify_fifo,
             virtual_servers,
             vrrp_instances,
+            carp_instances,
             vrrp_sync_groups,
             vrrp_scripts,
             vrrp_track_files,
@@ -67,6 +70,7 @@ impl PartialEq for Config {
             && *notify_fifo == other.notify_fifo
             && *virtual_servers == other.virtual_servers
             && *vrrp_instances == other.vrrp_instances
+            && *carp_instances == other.carp_instances
             && *vrrp_sync_groups == other.vrrp_sync_groups
             && *vrrp_scripts == other.vrrp_scripts
             && *vrrp_track_files == other.vrrp_track_files
