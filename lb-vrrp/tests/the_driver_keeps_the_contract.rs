@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 use lb_vrrp::driver::{Counters, Driver, Input, Network, Operation, Pacing, Report, RouterId};
 use lb_vrrp::wire::Datagram;
 use lb_vrrp::{
-    AddressList, Announcements, Because, Channel, ChannelConfig, Config, Event, FaultCause,
-    Interval, Priority, Reason, Role, VirtualRouter, Vrid,
+    AddressList, Announcements, Authentication, Because, Channel, ChannelConfig, Config, Event,
+    FaultCause, HmacKeys, Interval, Priority, Reason, Role, VirtualRouter, Vrid,
 };
 use tokio::sync::Notify;
 use tokio::time::{Instant, advance, timeout};
@@ -43,6 +43,8 @@ struct Host {
     announced: Vec<(Instant, IpAddr)>,
     said: Vec<(Instant, Vec<u8>)>,
     broken: bool,
+    /// Of the wall.
+    clock: Duration,
     deaf: bool,
     arrived: Arc<Notify>,
 }
@@ -159,7 +161,7 @@ impl Network for Port {
     }
 
     fn utc(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH
+        SystemTime::UNIX_EPOCH + self.link.hosts()[self.place].clock
     }
 }
 
@@ -460,4 +462,34 @@ async fn a_partition_heals() {
     };
     assert!(reports.iter().any(gave_way));
     assert_eq!(a.router().config().interval(), Interval::SECOND);
+}
+
+/// One clock is set back and forth by an hour, or both are: nobody goes by it, not even the trailer as
+/// long as all of them are set.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_changes_nothing() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    for is_signed in [false, true] {
+        let link = Link::new(2);
+        link.hosts().iter_mut().for_each(|host| host.clock = 10 * HOUR);
+        let mut routers = [(0, 200), (1, 100)].map(|(place, priority)| {
+            let mut channel = channel(place, 1);
+            if is_signed {
+                let keys = HmacKeys::new(1, &[7; 32]).unwrap();
+                channel.authentication(Authentication::hmac(keys)).unwrap();
+            }
+            let port = Port { link: link.clone(), place, buffer: Vec::new() };
+            Alone::new(config(place, priority), Channel::new(channel), port)
+        });
+        let [a, b] = &mut routers;
+        run_both(a, b, 10_000 * MS).await;
+        for hours in [9, 11, 9, 12, 10] {
+            let moved = if is_signed { 2 } else { 1 };
+            link.hosts().iter_mut().take(moved).for_each(|host| host.clock = hours * HOUR);
+            let (_, reports) = tokio::join!(run(a, 10_000 * MS), run(b, 10_000 * MS));
+            assert!(reports.is_empty(), "{is_signed}: {reports:?}");
+        }
+        assert_eq!((role(a), role(b)), (Role::Master, Role::Backup));
+        assert_eq!((a.counters().became_master, b.counters().became_master), (1, 0));
+    }
 }
