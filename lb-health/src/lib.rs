@@ -18,6 +18,8 @@
 //! | [`Outcome`] | how a run of a check ended; each [remembers](Check::recent) the last ones |
 //! | [`CheckError`] | why a run did not pass: exactly one cause, and whether it is our own fault |
 //! | [`Report`], [`Failure`] | how a run ended, with a [`Trace`]: time by phase, and evidence |
+//! | [`Outliers`] | who fails more than the others under real traffic |
+//! | [`simulate`] | what would happen if: a script through the real machines |
 //! | `Driver` | the tokio loop around a monitor (feature `driver`) |
 //! | `Watchdog` | whether that loop still runs, to be asked from any thread |
 //! | [`Advice`] | what an agent beside a backend wants, but for its health |
@@ -100,7 +102,9 @@ mod history;
 mod hold;
 mod md5;
 mod monitor;
+mod outliers;
 mod sha256;
+pub mod simulate;
 mod spec;
 mod specs;
 mod splitmix;
@@ -120,6 +124,7 @@ pub use error::CheckError;
 pub use history::Outcome;
 pub use md5::{Md5, ParseMd5Error};
 pub use monitor::{Action, Monitor};
+pub use outliers::{Ejection, OutlierRules, Outliers};
 pub use sha256::{ParseSha256Error, Sha256};
 pub use spec::{CheckSpec, SpecError};
 pub use state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};
