@@ -8,7 +8,7 @@
 //! | [`tcp`] | layer 4: accept, connect, relay |
 //! | [`admin`] | status, metrics and orders over HTTP |
 //! | [`status`] | the one description of everything that all of them show |
-//! | [`notify`] | scripts for events, in order |
+//! | [`notify`] | who outside is told of changes: scripts, a pipe, mail |
 //! | [`process`] | signals, limits |
 //! | [`telemetry`] | the log |
 //! | [`demo`] | three backends and a balancer in one process |

@@ -5,11 +5,15 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-/// All virtual servers.
+use crate::notify::NotifierStatus;
+
+/// All virtual servers, and who is told of them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     /// In the order of the configuration.
     pub virtual_servers: Vec<VirtualServerStatus>,
+    /// What became of the news of changes.
+    pub notify: NotifierStatus,
 }
 
 /// One virtual server.

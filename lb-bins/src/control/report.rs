@@ -14,7 +14,7 @@ use crate::tcp::RefusalReason;
 impl Control {
     pub(super) fn status(&self, now: Instant) -> Status {
         let servers = self.services.iter().map(|service| self.describe(now, service));
-        Status { virtual_servers: servers.collect() }
+        Status { virtual_servers: servers.collect(), notify: self.notifier.status() }
     }
 
     fn describe(&self, now: Instant, service: &Service) -> VirtualServerStatus {
