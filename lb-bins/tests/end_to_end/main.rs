@@ -18,6 +18,7 @@ mod clients_are_kept;
 mod descriptors_run_out;
 mod drained_clients_stay_or_move;
 mod everything_is_shown;
+mod failed_backends_may_keep_their_clients;
 mod few_survivors_are_not_believed;
 mod hashing_keeps_to_its_key;
 mod limits_hold;

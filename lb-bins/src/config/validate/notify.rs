@@ -24,8 +24,6 @@ pub(super) fn hooks(
     on_down: &Field<List<String>>,
     mistakes: &mut Mistakes,
 ) -> Hooks {
-    let weight_zero = on_failure.given().filter(|word| word.value == OnFailure::WeightZero);
-    not_yet("on_failure", weight_zero.map(|word| word.span), mistakes);
     Hooks {
         on_failure: on_failure.or(defaults::ON_FAILURE),
         on_up: command("on_up", on_up, mistakes),
