@@ -104,7 +104,7 @@ fn assignments() -> Vec<Subject> {
     ours.into_iter().chain(peers()).collect()
 }
 
-fn peers() -> [Subject; 3] {
+fn peers() -> [Subject; 4] {
     let round_robin = shared(pingora::<RoundRobin>(SIZE, equal));
     let consistent = shared(pingora::<Consistent>(SIZE, equal));
     let repeat = |name: &str, work: fn(u64) -> Work<'static>| Subject {
@@ -116,6 +116,17 @@ fn peers() -> [Subject; 3] {
         Box::new(move |times: u32| {
             for _ in 0..times {
                 key = black_box(key ^ key >> 31).wrapping_mul(GOLDEN);
+            }
+        })
+    });
+    // As above each multiplication waits for the one before, and here for none: what then gets less
+    // than twice as much by two threads are processors that share their arithmetic units.
+    let all_units = repeat("nothing shared, all units", |mut key| {
+        Box::new(move |times: u32| {
+            for _ in 0..times {
+                key = black_box(key.wrapping_add(GOLDEN));
+                let products = (1..=64_u64).map(|seat| u128::from(key ^ seat) * u128::from(!key));
+                black_box(products.fold(0, |sum, wide| sum ^ wide as u64 ^ (wide >> 64) as u64));
             }
         })
     });
@@ -135,6 +146,7 @@ fn peers() -> [Subject; 3] {
         select("pingora RoundRobin", Box::new(|key| select_once(round_robin, key))),
         select("pingora Consistent", Box::new(|key| select_once(consistent, key))),
         nothing_shared,
+        all_units,
     ]
 }
 

@@ -48,7 +48,7 @@ type Entry = (u8, u8, u64);
 struct Model {
     timeout: u64,
     capacity: usize,
-    /// Longest unused first.
+    /// Longest unused first; with those that have expired, as long as the table holds them.
     entries: Vec<Entry>,
 }
 
@@ -92,20 +92,17 @@ impl Script {
         let mut model = Model { timeout, capacity: capacity.get(), entries: Vec::new() };
         let mut now = 1000;
         for step in self.steps {
-            // Further apart than a grain (half a second here), so that the order of use is exact.
             now += 1;
             match step {
                 Step::Expire => {
-                    table.handle_timeout(at(now));
-                    model.entries.retain(|entry| entry.2 > now);
+                    expire(&mut table, &mut model, now);
                     assert!(table.next_deadline().is_none_or(|deadline| deadline > at(now)));
                 }
                 Step::Forget { backend } => {
                     table.forget(BackendId::new(backend.into()));
                     model.entries.retain(|entry| entry.1 != backend);
                     // Takes their room back, which is not done at once.
-                    table.handle_timeout(at(now));
-                    model.entries.retain(|entry| entry.2 > now);
+                    expire(&mut table, &mut model, now);
                 }
                 Step::Get { key } => look_up(&mut table, &mut model, now, 0, key),
                 Step::Insert { key, backend } => {
@@ -119,15 +116,25 @@ impl Script {
             }
             assert_eq!(table.len(), model.entries.len());
             assert!(table.len() <= capacity.get());
-            assert_eq!(table.next_deadline(), model.entries.first().map(|entry| at(entry.2)));
+            let (deadline, first) = (table.next_deadline(), model.entries.first());
+            assert_eq!(deadline.is_none(), first.is_none());
+            let late = Duration::from_secs(timeout) / 16 + Duration::from_millis(1);
+            assert!(deadline <= first.map(|first| at(first.2) + late));
         }
+    }
+}
+
+/// The table looks for what has expired now and then, and then finds all of it.
+fn expire(table: &mut PersistenceTable<u8>, model: &mut Model, now: u64) {
+    table.handle_timeout(at(now));
+    if table.len() < model.entries.len() {
+        model.entries.retain(|entry| entry.2 > now);
     }
 }
 
 /// The table's time does not go back: who is behind is answered as of the latest.
 fn look_up(table: &mut PersistenceTable<u8>, model: &mut Model, now: u64, behind: u64, key: u8) {
-    table.handle_timeout(at(now));
-    model.entries.retain(|entry| entry.2 > now);
+    expire(table, model, now);
     let known = table.get(at(now - behind), &key);
     assert_eq!(known, model.get(now, key).map(|backend| BackendId::new(backend.into())));
 }

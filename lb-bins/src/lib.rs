@@ -1,11 +1,12 @@
 #![forbid(unsafe_code)]
-//! What the daemons are made of: wiring around lb-core and lb-health.
+//! What the daemons are made of: wiring around lb-core, lb-health and lb-vrrp.
 //!
 //! | room | what happens there |
 //! |---|---|
 //! | [`config`] | text becomes a typed configuration, or every mistake in it |
 //! | [`control`] | the one task that owns every machine and decides |
 //! | [`tcp`] | layer 4: accept, connect, relay |
+//! | [`vip`] | virtual addresses: one task that drives every virtual router |
 //! | [`admin`] | status, metrics and orders over HTTP |
 //! | [`status`] | the one description of everything that all of them show |
 //! | [`notify`] | who outside is told of changes: scripts, a pipe, mail |
@@ -22,6 +23,7 @@ pub mod process;
 pub mod status;
 pub mod tcp;
 pub mod telemetry;
+pub mod vip;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -1,14 +1,14 @@
 //! What the process has to do with the system around it.
 
+use std::fmt::Display;
 use std::io;
-use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::config::{Config, Daemon};
-use crate::control::Handle;
+use crate::config::{Config, ConfigFile, Daemon};
+use crate::control::{Handle, ReloadError};
 
 /// With fewer than that there is something to say.
 const FEW_DESCRIPTORS: u64 = 1024;
@@ -50,33 +50,65 @@ impl Signals {
         })
     }
 
-    /// Obeys: `SIGHUP` reads `path` again, `SIGTERM` and `SIGINT` stop.
-    pub async fn obey(mut self, control: Handle, path: Option<PathBuf>) {
+    /// Obeys: `SIGHUP` reads `file` again, `SIGTERM` and `SIGINT` stop.
+    pub async fn obey<G: Governed>(mut self, governed: G, file: Option<ConfigFile>) {
         loop {
             tokio::select! {
-                Some(()) = self.hangup.recv() => match &path {
-                    Some(path) => reload(&control, path).await,
+                Some(()) = self.hangup.recv() => match &file {
+                    Some(file) => reload(&governed, file.clone()).await,
                     None => info!("there is no configuration file to read again"),
                 },
-                Some(()) = self.interrupt.recv() => control.stop().await,
-                Some(()) = self.terminate.recv() => control.stop().await,
+                Some(()) = self.interrupt.recv() => governed.stop().await,
+                Some(()) = self.terminate.recv() => governed.stop().await,
                 else => return,
             }
         }
     }
 }
 
+/// What obeys signals.
+pub trait Governed: Send + Sync + 'static {
+    /// Whose part of a configuration it needs.
+    const DAEMON: Daemon;
+    /// Why a configuration is not taken over.
+    type Refusal: Display + Send;
+
+    /// Takes over another configuration, whole or not at all.
+    fn reconfigure(&self, config: Config)
+    -> impl Future<Output = Result<(), Self::Refusal>> + Send;
+
+    /// Ends; asked a second time, at once.
+    fn stop(&self) -> impl Future<Output = ()> + Send;
+}
+
+impl Governed for Handle {
+    const DAEMON: Daemon = Daemon::TcpLb;
+    type Refusal = ReloadError;
+
+    async fn reconfigure(&self, config: Config) -> Result<(), ReloadError> {
+        Self::reconfigure(self, config).await
+    }
+
+    async fn stop(&self) {
+        Self::stop(self).await;
+    }
+}
+
 /// Takes over the file as it is now, or says why not.
-async fn reload(control: &Handle, path: &Path) {
-    let config = match Config::load_for(Daemon::TcpLb, path) {
-        Ok(config) => config,
-        Err(errors) => return error!("the configuration stays as it was:\n{errors}"),
+async fn reload<G: Governed>(governed: &G, file: ConfigFile) {
+    let name = file.path.display().to_string();
+    // A large file takes a while, which nothing else should wait for.
+    let read = tokio::task::spawn_blocking(move || file.load_for(G::DAEMON));
+    let config = match read.await {
+        Ok(Ok(config)) => config,
+        Ok(Err(errors)) => return error!("the configuration stays as it was:\n{errors}"),
+        Err(error) => return error!(%error, "the configuration stays as it was"),
     };
     for warning in &config.warnings {
         warn!("{warning}");
     }
-    match control.reconfigure(config).await {
-        Ok(()) => info!(path = %path.display(), "configuration taken over"),
+    match governed.reconfigure(config).await {
+        Ok(()) => info!(path = name, "configuration taken over"),
         Err(refusal) => error!(error = %refusal, "the configuration stays as it was"),
     }
 }

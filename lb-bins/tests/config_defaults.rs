@@ -7,7 +7,8 @@ use lb_bins::config::check::{
     Page, Ping, Record, Redis, Script, Smtp, StatusRange, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
-    Check, CheckKind, Command, Config, HashKey, OnFailure, Passive, Queue, Quorum, SorryMode,
+    Check, CheckKind, Command, Config, Forwarding, HashKey, OnFailure, Passive, Queue, Quorum,
+    SorryMode,
 };
 use lb_core::Weight;
 use lb_core::virtual_server::DrainingClients;
@@ -35,6 +36,7 @@ fn the_least_configuration() {
     assert_eq!((&config.notify_fifo, &config.smtp), (&None, &None));
     let [server] = config.virtual_servers.as_slice() else { panic!("{config}") };
     assert_eq!(server.name, "[::1]:8000");
+    assert_eq!(server.forwarding, Forwarding::Proxy);
     assert_eq!(server.scheduler.name(), "wlc");
     assert_eq!((server.hash_key, server.bounded, &server.zone), (HashKey::Source, None, &None));
     assert_eq!((server.spill_below, server.panic_below, server.slow_start), (0, 0, None));
@@ -148,6 +150,7 @@ fn the_least_check_of_each_kind() {
         max_reply: 65_507,
     };
     let ldap = Ldap { bind_dn: None, password: None, base: None, filter: "(objectClass=*)".into() };
+    let postgres = Database { user: Some("a".into()), ..Database::default() };
     let least = [
         (r#"type = "tcp""#, CheckKind::Tcp(Tcp { steps: Vec::new(), tls: None })),
         (r#"type = "tcp", tls = true"#, CheckKind::Tcp(Tcp { steps: Vec::new(), tls: Some(TLS) })),
@@ -160,7 +163,7 @@ fn the_least_check_of_each_kind() {
         (r#"type = "udp""#, CheckKind::Udp(udp)),
         (r#"type = "ping""#, CheckKind::Ping(Ping { size: 56 })),
         (r#"type = "mysql""#, CheckKind::Mysql(Database::default())),
-        (r#"type = "postgres""#, CheckKind::Postgres(Database::default())),
+        (r#"type = "postgres", user = "a""#, CheckKind::Postgres(postgres)),
         (r#"type = "redis""#, CheckKind::Redis(Redis::default())),
         (r#"type = "ldap""#, CheckKind::Ldap(ldap)),
         (r#"type = "grpc""#, CheckKind::Grpc(Grpc { service: String::new(), tls: None })),

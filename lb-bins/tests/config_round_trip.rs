@@ -13,8 +13,8 @@ use lb_bins::config::check::{
     StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
-    Backend, Check, CheckKind, Command, Config, HashKey, Mail, OnFailure, Passive, Persistence,
-    Queue, Quorum, SorryMode, VirtualServer,
+    Backend, Check, CheckKind, Command, Config, Forwarding, HashKey, Mail, OnFailure, Passive,
+    Persistence, Queue, Quorum, SorryMode, VirtualServer,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
@@ -179,7 +179,9 @@ fn services() -> impl Strategy<Value = CheckKind> {
     let ldap = (option::of((text(), secret())), option::of((any::<String>(), text())));
     prop_oneof![
         database().prop_map(CheckKind::Mysql),
-        database().prop_map(CheckKind::Postgres),
+        database()
+            .prop_filter("PostgreSQL needs a user", |database| database.user.is_some())
+            .prop_map(CheckKind::Postgres),
         redis.prop_map(|(login, role)| {
             let (password, user) = login.unzip();
             CheckKind::Redis(Redis { user: user.flatten(), password, role })
@@ -367,6 +369,7 @@ fn quorum(backends: &[Backend]) -> impl Strategy<Value = Quorum> + use<> {
 /// What goes around a scheduler, and what before it.
 #[derive(Clone, Debug)]
 struct Around {
+    forwarding: Forwarding,
     hash_key: HashKey,
     bounded: Option<u32>,
     zone: Option<String>,
@@ -381,15 +384,22 @@ fn around() -> impl Strategy<Value = Around> {
     let words = (
         prop_oneof![Just(HashKey::Source), Just(HashKey::SourcePort)],
         prop_oneof![Just(DrainingClients::Keep), Just(DrainingClients::Move)],
+        prop_oneof![
+            Just(Forwarding::DirectRouting),
+            Just(Forwarding::Nat),
+            Just(Forwarding::Proxy),
+            Just(Forwarding::Tunnel)
+        ],
     );
     let numbers = (option::of(101..=10_000_u32), 0..=100_u8, 0..=100_u8);
     let queue =
         (1..=1_000_000_u32, duration()).prop_map(|(length, timeout)| Queue { length, timeout });
     (words, numbers, zone(), option::of(duration()), option::of(queue)).prop_map(
         |(words, numbers, zone, slow_start, queue)| {
-            let ((hash_key, draining_clients), (bounded, spill_below, panic_below)) =
+            let ((hash_key, draining_clients, forwarding), (bounded, spill_below, panic_below)) =
                 (words, numbers);
             Around {
+                forwarding,
                 hash_key,
                 bounded,
                 zone,
@@ -427,6 +437,7 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
             // The number makes it unique.
             name: format!("{name}{index}"),
             listen,
+            forwarding: around.forwarding,
             scheduler,
             hash_key: around.hash_key,
             bounded: around.bounded.filter(|_| scheduler.bounded(Default::default()).is_some()),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Excerpt, Md5, Phase, StatusRanges};
+use crate::{Digest, Excerpt, Phase, StatusRanges};
 
 /// Why a run of a check did not pass.
 ///
@@ -72,9 +72,15 @@ pub enum CheckError {
     #[error("the body's digest is {got}, not {wanted}")]
     Digest {
         /// The digest of the body.
-        got: Md5,
+        got: Digest,
         /// The digest that was expected.
-        wanted: Md5,
+        wanted: Digest,
+    },
+    /// The header of the answer does not say what is expected.
+    #[error("the header {what}")]
+    Header {
+        /// What is wrong with it: "has no …".
+        what: Arc<str>,
     },
     /// The header of the answer is longer than the checker reads.
     #[error("the header is longer than {limit} bytes")]
@@ -170,6 +176,12 @@ pub enum CheckError {
         /// What it was waiting for.
         phase: Phase,
     },
+    /// The connection was closed in the middle of an answer.
+    #[error("the connection was closed in the middle of an answer, after {received} bytes of it")]
+    Truncated {
+        /// The bytes of that answer that did arrive.
+        received: usize,
+    },
     /// The network knows no way to the target.
     #[error("unreachable")]
     Unreachable {
@@ -228,6 +240,7 @@ impl CheckError {
             Self::Closed => "closed",
             Self::Custom { cause, .. } => cause,
             Self::Digest { .. } => "digest",
+            Self::Header { .. } => "header",
             Self::HeaderTooLarge { .. } => "header-too-large",
             Self::Local { .. } => "local",
             Self::Overloaded { .. } => "overloaded",
@@ -250,6 +263,7 @@ impl CheckError {
                 Phase::Write => "timeout-write",
             },
             Self::TlsHandshake { .. } => "tls-handshake",
+            Self::Truncated { .. } => "truncated",
             Self::Unreachable { .. } => "unreachable",
         }
     }

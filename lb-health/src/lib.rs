@@ -79,6 +79,7 @@ mod check;
 #[cfg(any(feature = "http", feature = "script", feature = "tcp"))]
 pub mod checkers;
 mod deadlines;
+mod digest;
 #[cfg(feature = "driver")]
 mod driver;
 mod error;
@@ -96,6 +97,7 @@ mod verdict;
 mod watched;
 
 pub use check::{Checker, Failure, Report, Target};
+pub use digest::Digest;
 #[cfg(feature = "driver")]
 pub use driver::Driver;
 pub use error::CheckError;

@@ -116,12 +116,15 @@ pub struct Evidence {
     pub status: Option<u16>,
     /// How what it sent begins.
     pub received: Excerpt,
+    /// What it was waited for to send, and did not.
+    pub wanted: Excerpt,
     /// The certificate that it presented, trusted or not.
     pub certificate: Option<Certificate>,
 }
 
 impl Evidence {
-    const NOTHING: Self = Self { status: None, received: Excerpt::EMPTY, certificate: None };
+    const NOTHING: Self =
+        Self { status: None, received: Excerpt::EMPTY, wanted: Excerpt::EMPTY, certificate: None };
 
     /// Keeps the beginning of `bytes`, unless something was kept already.
     pub fn received(&mut self, bytes: impl AsRef<[u8]>) {

@@ -2,84 +2,19 @@
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
+mod servers;
+
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lb_health::checkers::Http;
-use lb_health::{CheckError, Report, Target};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tower::ServiceExt;
+use tokio::net::TcpListener;
 
-const TIMEOUT: Duration = Duration::from_secs(1);
-
-/// A server that reads one request and then does as it is told.
-async fn server<F, R>(behave: F) -> SocketAddr
-where
-    F: Fn(TcpStream, String) -> R + Send + 'static,
-    R: Future<Output = ()> + Send + 'static,
-{
-    server_at([127, 0, 0, 1], behave).await
-}
-
-async fn server_at<F, R>(ip: [u8; 4], behave: F) -> SocketAddr
-where
-    F: Fn(TcpStream, String) -> R + Send + 'static,
-    R: Future<Output = ()> + Send + 'static,
-{
-    let listener = TcpListener::bind(SocketAddr::from((ip, 0))).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") {
-                match stream.read_u8().await {
-                    Ok(byte) => request.push(byte),
-                    Err(_) => break,
-                }
-            }
-            tokio::spawn(behave(stream, String::from_utf8(request).unwrap()));
-        }
-    });
-    address
-}
-
-/// A server that sends `answer` and closes.
-async fn answering(answer: impl Into<Vec<u8>>) -> SocketAddr {
-    let answer = answer.into();
-    server(move |mut stream, _| {
-        let answer = answer.clone();
-        async move {
-            let _ = stream.write_all(&answer).await;
-            let _ = stream.shutdown().await;
-            // Whoever resets first loses what is on the way.
-            let _ = stream.read_u8().await;
-        }
-    })
-    .await
-}
-
-/// A server that sends `answer` again and again.
-async fn repeating(first: &'static [u8], then: &'static [u8], pause: Duration) -> SocketAddr {
-    server(move |mut stream, _| async move {
-        let _ = stream.write_all(first).await;
-        while stream.write_all(then).await.is_ok() {
-            tokio::time::sleep(pause).await;
-        }
-    })
-    .await
-}
-
-#[expect(clippy::disallowed_methods, reason = "measures real sockets")]
-async fn check(checker: Http, address: SocketAddr) -> Result<Report, CheckError> {
-    let begin = Instant::now();
-    let result = checker.oneshot(Target::new(address, TIMEOUT)).await;
-    assert!(begin.elapsed() < TIMEOUT * 2, "one deadline over the whole run");
-    result
-}
+use self::servers::{answering, check, page, repeating, server, server_at};
 
 async fn cause(address: SocketAddr) -> &'static str {
-    check(Http::new("/").unwrap(), address).await.map_or_else(|error| error.cause(), |_| "ok")
+    servers::cause(Http::new("/").unwrap(), address).await
 }
 
 #[tokio::test]
@@ -108,9 +43,7 @@ async fn a_complete_answer_on_an_open_connection_passes() {
 #[tokio::test]
 async fn the_request_is_what_was_asked_for() {
     let address = server(|mut stream, request| async move {
-        let answer =
-            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{request}", request.len());
-        let _ = stream.write_all(answer.as_bytes()).await;
+        let _ = stream.write_all(page(&request).as_bytes()).await;
     })
     .await;
     // The digest of the request comes back as the evidence of what was sent.
@@ -141,9 +74,9 @@ async fn statuses_are_held_against_the_ranges() {
 #[tokio::test]
 async fn a_digest_that_differs_is_told_with_both() {
     let address = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
-    let right = "d41d8cd98f00b204e9800998ecf8427e".parse().unwrap();
+    let right: lb_health::Md5 = "d41d8cd98f00b204e9800998ecf8427e".parse().unwrap();
     assert!(check(Http::new("/").unwrap().with_digest(right), address).await.is_ok());
-    let wrong = "00000000000000000000000000000000".parse().unwrap();
+    let wrong: lb_health::Md5 = "00000000000000000000000000000000".parse().unwrap();
     let error = check(Http::new("/").unwrap().with_digest(wrong), address).await.unwrap_err();
     assert_eq!(error.cause(), "digest");
     assert!(error.to_string().contains(&right.to_string()), "{error}");
@@ -214,6 +147,17 @@ async fn the_body_limit_is_exact() {
     assert!(check(limited(5), address).await.is_ok());
     let error = check(limited(4), address).await.unwrap_err();
     assert_eq!(error.to_string(), "the body is longer than 4 bytes");
+}
+
+#[tokio::test]
+async fn a_gigabyte_is_not_read() {
+    static MUCH: [u8; 65536] = [b'x'; 65536];
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n";
+    let failure =
+        check(Http::new("/").unwrap(), repeating(head, &MUCH, Duration::ZERO).await).await;
+    let failure = failure.unwrap_err();
+    assert_eq!(failure.cause(), "body-too-large");
+    assert_eq!(failure.trace.evidence().received.as_str(), "x".repeat(200));
 }
 
 #[tokio::test]

@@ -53,7 +53,8 @@ pub struct SyncGroup {
 }
 
 impl SyncGroup {
-    /// A group of routers that were not started.
+    /// A group of these routers. Those that were started already are taken as they are, and follow
+    /// each other from the first input on.
     ///
     /// # Errors
     /// [`GroupError`].
@@ -167,6 +168,15 @@ impl SyncGroup {
         Ok(())
     }
 
+    /// Each for itself again, in its state. The group's own fault is gone.
+    pub fn dissolve(self, now: Instant) -> Vec<VirtualRouter> {
+        let mut members = self.members;
+        for member in &mut members {
+            member.uncouple(now);
+        }
+        members
+    }
+
     /// The earliest deadline of any.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.members.iter().filter_map(VirtualRouter::next_deadline).min()
@@ -180,6 +190,17 @@ impl SyncGroup {
     /// The members, in their places.
     pub fn members(&self) -> &[VirtualRouter] {
         &self.members
+    }
+
+    /// One input for one of them, whatever it is; `None` if there is no such member.
+    #[cfg(feature = "driver")]
+    pub(crate) fn change_member<T>(
+        &mut self,
+        now: Instant,
+        member: usize,
+        input: impl FnOnce(&mut VirtualRouter) -> T,
+    ) -> Option<T> {
+        self.change(now, |members| members.get_mut(member).map(input))
     }
 
     fn change_one(&mut self, now: Instant, member: usize, input: impl FnOnce(&mut VirtualRouter)) {

@@ -17,7 +17,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use lb_vrrp::driver::{Counters, Driver, Report};
-use lb_vrrp::linux::{LinuxNetwork, OpenError, VirtualAddress, primary_address};
+use lb_vrrp::linux::{LinuxNetwork, Settings, VirtualAddress, primary_address};
 use lb_vrrp::{
     AddressList, Authentication, Channel, ChannelConfig, Config, Family, GratuitousArp, Interval,
     MacAddr, Peer, Priority, Reach, Reason, Role, UnsolicitedNa, Version, Vrid,
@@ -156,20 +156,24 @@ impl Lab {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
-                let network = LinuxNetwork::open(&channel, "eth0", [address]).unwrap();
-                let mut driver = Driver::new(router, Channel::new(channel), network);
-                driver.startup();
+                let mut network = LinuxNetwork::new().unwrap();
+                let settings = Settings::new("eth0").address(address);
+                let id = network.open(&channel, settings).unwrap();
+                let mut driver = Driver::new(network);
+                driver.add(id, router, Channel::new(channel));
+                driver.startup(id);
                 loop {
                     tokio::select! {
                         report = driver.next() => match report {
-                            Some(Report::Event(event)) => eprintln!("ours: {event:?}"),
+                            Some((_, Report::Event(event))) => eprintln!("ours: {event:?}"),
                             Some(failed) => eprintln!("ours: {failed:?}"),
                             None => break,
                         },
                         Some(()) = inbox.recv() => driver.shutdown(),
                         () = tokio::time::sleep(5 * MS) => {}
                     }
-                    *shown.lock().unwrap() = (driver.router().state().role(), *driver.counters());
+                    *shown.lock().unwrap() =
+                        (driver.router(id).unwrap().state().role(), *driver.counters(id).unwrap());
                 }
             });
         });
@@ -413,18 +417,9 @@ fn version_2_with_an_authentication_header() {
     all_goes_as_it_should(Dialect::Ah);
 }
 
-/// Needs no root: it is not there.
-#[tokio::test]
-async fn an_interface_that_is_not_there_is_said_so() {
-    let addresses = AddressList::new([IpAddr::from([10, 99, 0, 200])]).unwrap();
-    let channel =
-        ChannelConfig::new(Vrid::new(51).unwrap(), [10, 99, 0, 1].into(), addresses).unwrap();
-    for interface in ["nothing0", ""] {
-        let error = LinuxNetwork::open(&channel, interface, []).unwrap_err();
-        let said =
-            matches!(&error, OpenError::NoInterface { interface: said } if said == interface);
-        assert!(said, "{error}");
-    }
+/// Needs no root to be asked.
+#[test]
+fn the_primary_address_is_the_first_one() {
     assert_eq!(primary_address("nothing0", Family::V4).unwrap(), None);
     assert_eq!(primary_address("lo", Family::V4).unwrap(), Some([127, 0, 0, 1].into()));
 }

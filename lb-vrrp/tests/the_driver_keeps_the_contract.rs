@@ -9,11 +9,11 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
-use lb_vrrp::driver::{Driver, Input, Network, Operation, Pacing, Report};
+use lb_vrrp::driver::{Counters, Driver, Input, Network, Operation, Pacing, Report, RouterId};
 use lb_vrrp::wire::Datagram;
 use lb_vrrp::{
     AddressList, Announcements, Because, Channel, ChannelConfig, Config, Event, FaultCause,
-    Interval, Priority, Reason, Role, Vrid,
+    Interval, Priority, Reason, Role, VirtualRouter, Vrid,
 };
 use tokio::sync::Notify;
 use tokio::time::{Instant, advance, timeout};
@@ -79,7 +79,11 @@ struct Port {
     buffer: Vec<u8>,
 }
 
+const ID: RouterId = RouterId::new(0);
+
 impl Network for Port {
+    type Settings = ();
+
     fn ready(&mut self) -> impl Future<Output = io::Result<()>> + Send {
         let arrived = {
             let hosts = self.link.hosts();
@@ -95,11 +99,11 @@ impl Network for Port {
         }
     }
 
-    fn next_input(&mut self) -> io::Result<Option<Input<'_>>> {
+    fn next_input(&mut self) -> io::Result<Option<(RouterId, Input<'_>)>> {
         let Some(waiting) = self.link.hosts()[self.place].waiting.pop_front() else {
             return Ok(None);
         };
-        Ok(Some(match waiting {
+        let input = match waiting {
             Waiting::Packet(packet) => {
                 self.buffer = packet;
                 Input::Datagram(Datagram::ipv4(&self.buffer))
@@ -107,10 +111,11 @@ impl Network for Port {
             Waiting::Lost(address) => Input::AddressLost(address),
             Waiting::Found(address) => Input::AddressFound(address),
             Waiting::Source(source) => Input::Source(source),
-        }))
+        };
+        Ok(Some((ID, input)))
     }
 
-    fn send(&mut self, _: IpAddr, packet: &[u8]) -> io::Result<()> {
+    fn send(&mut self, _: RouterId, _: IpAddr, packet: &[u8]) -> io::Result<()> {
         let mut hosts = self.link.hosts();
         if hosts[self.place].broken {
             return Err(io::ErrorKind::NetworkUnreachable.into());
@@ -125,7 +130,7 @@ impl Network for Port {
         Ok(())
     }
 
-    fn add_address(&mut self, address: IpAddr) -> io::Result<()> {
+    fn add_address(&mut self, _: RouterId, address: IpAddr) -> io::Result<()> {
         let host = &mut self.link.hosts()[self.place];
         if host.broken {
             return Err(io::ErrorKind::PermissionDenied.into());
@@ -134,15 +139,22 @@ impl Network for Port {
         Ok(())
     }
 
-    fn remove_address(&mut self, address: IpAddr) -> io::Result<()> {
+    fn remove_address(&mut self, _: RouterId, address: IpAddr) -> io::Result<()> {
         self.link.hosts()[self.place].held.remove(&address);
         Ok(())
     }
 
-    fn announce(&mut self, address: IpAddr) -> io::Result<()> {
+    fn announce(&mut self, _: RouterId, address: IpAddr) -> io::Result<()> {
         let host = &mut self.link.hosts()[self.place];
         assert!(host.held.contains(&address), "announced what is not here");
         host.announced.push((Instant::now(), address));
+        Ok(())
+    }
+
+    fn reconfigure(&mut self, _: RouterId, channel: &ChannelConfig, (): ()) -> io::Result<()> {
+        self.link.hosts()[self.place]
+            .held
+            .retain(|held| channel.addresses().iter().any(|a| a == *held));
         Ok(())
     }
 
@@ -162,15 +174,45 @@ fn config(place: usize, priority: u8) -> Config {
     config
 }
 
-fn driver(link: &Link, place: usize, priority: u8) -> Driver<Port> {
+/// A driver with one router.
+struct Alone(Driver<Port>);
+
+impl Alone {
+    fn new(router: Config, channel: Channel, port: Port) -> Self {
+        Self::paced(router, channel, port, Pacing::default())
+    }
+
+    fn paced(router: Config, channel: Channel, port: Port, pacing: Pacing) -> Self {
+        let mut driver = Driver::new(port).pacing(pacing);
+        driver.add(ID, router, channel);
+        driver.startup(ID);
+        Self(driver)
+    }
+
+    async fn next(&mut self) -> Option<Report> {
+        self.0.next().await.map(|(_, report)| report)
+    }
+
+    fn shutdown(&mut self) {
+        self.0.shutdown();
+    }
+
+    fn router(&self) -> &VirtualRouter {
+        self.0.router(ID).unwrap()
+    }
+
+    fn counters(&self) -> &Counters {
+        self.0.counters(ID).unwrap()
+    }
+}
+
+fn driver(link: &Link, place: usize, priority: u8) -> Alone {
     let port = Port { link: link.clone(), place, buffer: Vec::new() };
-    let mut driver = Driver::new(config(place, priority), Channel::new(channel(place, 1)), port);
-    driver.startup();
-    driver
+    Alone::new(config(place, priority), Channel::new(channel(place, 1)), port)
 }
 
 /// Runs the driver for so long, and says what it said.
-async fn run(driver: &mut Driver<Port>, length: Duration) -> Vec<Report> {
+async fn run(driver: &mut Alone, length: Duration) -> Vec<Report> {
     let mut reports = Vec::new();
     let end = Instant::now() + length;
     while let Ok(Some(report)) = tokio::time::timeout_at(end, driver.next()).await {
@@ -180,11 +222,11 @@ async fn run(driver: &mut Driver<Port>, length: Duration) -> Vec<Report> {
 }
 
 /// Runs two of them.
-async fn run_both(a: &mut Driver<Port>, b: &mut Driver<Port>, length: Duration) {
+async fn run_both(a: &mut Alone, b: &mut Alone, length: Duration) {
     let _ = tokio::join!(run(a, length), run(b, length));
 }
 
-fn role(driver: &Driver<Port>) -> Role {
+fn role(driver: &Alone) -> Role {
     driver.router().state().role()
 }
 
@@ -246,18 +288,18 @@ async fn a_second_shutdown_does_not_wait() {
 async fn switching_over_is_to_somebody_or_not_at_all() {
     let link = Link::new(2);
     let (mut a, mut b) = (driver(&link, 0, 200), driver(&link, 1, 100));
-    assert!(a.switchover().is_err());
+    assert!(a.0.switchover(ID).is_err());
     run_both(&mut a, &mut b, 10_000 * MS).await;
-    a.switchover().unwrap();
+    a.0.switchover(ID).unwrap();
     run_both(&mut a, &mut b, 5_000 * MS).await;
     assert_eq!((role(&a), role(&b)), (Role::Backup, Role::Master));
-    a.preempt_again();
+    a.0.preempt_again(ID);
     run_both(&mut a, &mut b, 5_000 * MS).await;
     assert_eq!((role(&a), role(&b)), (Role::Master, Role::Backup));
     assert_eq!((link.held(0), link.held(1)), (1, 0));
 
     b.shutdown();
-    a.switchover().unwrap();
+    a.0.switchover(ID).unwrap();
     let reports = run(&mut a, 10_000 * MS).await;
     assert!(reports.iter().any(|r| matches!(r, Report::Event(Event::SwitchoverFailed))));
     assert_eq!((role(&a), link.held(0)), (Role::Master, 1));
@@ -299,7 +341,7 @@ async fn a_flood_does_not_stop_the_clock() {
     run(&mut a, 500 * MS).await;
     assert_eq!(a.counters().refused(Reason::IpHeader), 100_000);
     assert_eq!(a.counters().refused(Reason::Vrid), 0);
-    assert!(format!("{a:?}").contains("\"ip_header\": 100000"));
+    assert!(format!("{:?}", a.0).contains("\"ip_header\": 100000"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -368,9 +410,7 @@ async fn announcements_keep_to_their_budget_and_end_with_the_mastery() {
     announcements.refresh = Duration::ZERO;
     router.announcements(announcements);
     let start = Instant::now();
-    let mut a =
-        Driver::new(router, Channel::new(channel(0, 100)), port).pacing(Pacing::new(50, 10 * MS));
-    a.startup();
+    let mut a = Alone::paced(router, Channel::new(channel(0, 100)), port, Pacing::new(50, 10 * MS));
     assert_eq!(link.hosts()[0].announced.len(), 50, "the burst");
     run(&mut a, 1_000 * MS).await;
     let first: BTreeSet<_> =
@@ -378,7 +418,7 @@ async fn announcements_keep_to_their_budget_and_end_with_the_mastery() {
     assert_eq!(first.len(), 100, "each once before any twice");
     let count = link.hosts()[0].announced.len();
     assert!((149..=151).contains(&count), "{count} in {:?}", start.elapsed());
-    a.fault(FaultCause::Admin, true);
+    a.0.fault(ID, FaultCause::Admin, true);
     run(&mut a, 1_000 * MS).await;
     assert_eq!(link.hosts()[0].announced.len(), count);
     assert_eq!(link.held(0), 0);
@@ -391,12 +431,12 @@ async fn another_configuration_touches_only_what_changed() {
     run_both(&mut a, &mut b, 10_000 * MS).await;
     let addresses = AddressList::new([virtual_address(1), virtual_address(2)]).unwrap();
     let channel = ChannelConfig::new(Vrid::new(51).unwrap(), host(0), addresses).unwrap();
-    a.reconfigure(config(0, 190), channel);
+    a.0.reconfigure(ID, config(0, 190), channel, ());
     assert_eq!(link.held(0), 2);
     run_both(&mut a, &mut b, 10_000 * MS).await;
     assert_eq!((role(&a), role(&b)), (Role::Master, Role::Backup));
     assert!(b.counters().addresses_differ > 5, "heard, and worth an alarm");
-    a.reconfigure(config(0, 190), self::channel(0, 1));
+    a.0.reconfigure(ID, config(0, 190), self::channel(0, 1), ());
     assert_eq!(link.hosts()[0].held, BTreeSet::from([virtual_address(1)]));
     assert_eq!(a.counters().became_master, 1);
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, Uri};
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub(super) enum Suspicion {
+pub(crate) enum Suspicion {
     /// A page of another site sent it (cross-site request forgery).
     #[error("requests from web pages (with an Origin header) may not give orders")]
     FromAPage,
@@ -17,7 +17,7 @@ pub(super) enum Suspicion {
 }
 
 /// Whether a request may give orders.
-pub(super) fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Suspicion> {
+pub(crate) fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Suspicion> {
     if headers.contains_key(ORIGIN) {
         return Err(Suspicion::FromAPage);
     }
@@ -25,7 +25,7 @@ pub(super) fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Suspicion> {
 }
 
 /// Whether a request names this host as only somebody who means it does.
-pub(super) fn check_name(uri: &Uri, headers: &HeaderMap) -> Result<(), Suspicion> {
+pub(crate) fn check_name(uri: &Uri, headers: &HeaderMap) -> Result<(), Suspicion> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let authority = uri.authority().cloned().or_else(|| host?.parse().ok());
     let host = authority.as_ref().map_or("", |authority| authority.host());

@@ -14,9 +14,9 @@ use prometheus_client::registry::Registry;
 use crate::status::{BackendReport, Status, VirtualServerStatus};
 
 /// The OpenMetrics text format, which Prometheus reads.
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-type Labels = Vec<(&'static str, String)>;
+pub(crate) type Labels = Vec<(&'static str, String)>;
 type ServerCount = (&'static str, &'static str, fn(&VirtualServerStatus) -> u64);
 type BackendCount = (&'static str, &'static str, fn(&BackendReport) -> u64);
 
@@ -178,7 +178,7 @@ fn backend_labels(server: &VirtualServerStatus, backend: &BackendReport) -> Labe
     labels
 }
 
-fn gauge(
+pub(crate) fn gauge(
     registry: &mut Registry,
     name: &str,
     help: &str,
@@ -191,7 +191,7 @@ fn gauge(
     registry.register(name, help, family);
 }
 
-fn counter(
+pub(crate) fn counter(
     registry: &mut Registry,
     name: &str,
     help: &str,

@@ -1,107 +1,58 @@
 //! The admin address: status, metrics, and orders to backends, over HTTP.
 
-mod guard;
-mod metrics;
+pub(crate) mod guard;
+pub(crate) mod metrics;
 mod orders;
+mod server;
 
-use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use tracing::{error, info};
+use serde::Serialize;
 
+pub(crate) use self::server::{Answer, Answering, REQUEST_TIMEOUT, serve};
 use crate::control::Handle;
 use crate::tcp::Bound;
-
-/// Whoever sends a request slower than this is not an administrator.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// More administrators at once wait in the kernel's queue.
-const MOST_CONNECTIONS: usize = 256;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// Answers on these sockets until the task is aborted.
+/// Answers for a balancer on these sockets until the task is aborted.
 pub async fn run(bound: Bound, control: Handle) {
-    let address = bound.address();
-    info!("administration at http://{address}/status");
-    for socket in bound.into_sockets() {
-        match TcpListener::from_std(socket) {
-            Ok(listener) => serve(&listener, address, &control).await,
-            Err(error) => error!(%address, %error, "no admin address"),
-        }
-    }
+    serve(bound, control).await;
 }
 
-async fn serve(listener: &TcpListener, address: SocketAddr, control: &Handle) {
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.len() >= MOST_CONNECTIONS {
-            connections.join_next().await;
+impl Answering for Handle {
+    async fn answer(self, request: Request<Incoming>, address: SocketAddr) -> Answer {
+        let path = request.uri().path();
+        if let Some(order) = path.strip_prefix("/virtual_servers/") {
+            let order = order.to_owned();
+            return match request.method() {
+                &Method::POST => orders::post(&order, request, &self).await,
+                _ => method_not_allowed("POST"),
+            };
         }
-        while connections.try_join_next().is_some() {}
-        let Ok((stream, _)) = listener.accept().await else {
-            // Out of descriptors, most likely: the data plane needs them more.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
+        let page = match Page::asked_for(&request, address) {
+            Ok(page) => page,
+            Err(answer) => return *answer,
         };
-        let control = control.clone();
-        connections.spawn(async move {
-            let answer = service_fn(|request| {
-                let control = control.clone();
-                async move { Ok::<_, Infallible>(answer(request, address, &control).await) }
-            });
-            // Whatever goes wrong here is the client's connection.
-            let _ = http1::Builder::new()
-                .timer(TokioTimer::new())
-                // Whoever keeps a connection for later keeps others out.
-                .keep_alive(false)
-                .header_read_timeout(REQUEST_TIMEOUT)
-                .max_buf_size(16 * 1024)
-                .serve_connection(TokioIo::new(stream), answer)
-                .await;
-        });
-    }
-}
-
-type Answer = Response<Full<Bytes>>;
-
-async fn answer(request: Request<Incoming>, address: SocketAddr, control: &Handle) -> Answer {
-    let path = request.uri().path();
-    if let Some(order) = path.strip_prefix("/virtual_servers/") {
-        let order = order.to_owned();
-        return match request.method() {
-            &Method::POST => orders::post(&order, request, control).await,
-            _ => method_not_allowed("POST"),
+        let status = match page {
+            Page::Index => return text(StatusCode::OK, include_str!("index.txt")),
+            Page::Health if self.decides().await => return text(StatusCode::OK, "ok\n"),
+            Page::Health => None,
+            Page::Metrics | Page::Status => self.status().await,
         };
-    }
-    // From other hosts one may well be asked by a name.
-    if address.ip().is_loopback()
-        && let Err(suspicion) = guard::check_name(request.uri(), request.headers())
-    {
-        return text(StatusCode::FORBIDDEN, format!("{suspicion}\n"));
-    }
-    let Some(page) = Page::at(path) else {
-        return text(StatusCode::NOT_FOUND, "there are /status, /metrics and /healthz\n");
-    };
-    match request.method() {
-        &Method::GET | &Method::HEAD => page.show(control).await,
-        _ => method_not_allowed("GET, HEAD"),
+        page.show(status, metrics::encode).await
     }
 }
 
 /// What can be looked at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Page {
+pub(crate) enum Page {
     Health,
     Index,
     Metrics,
@@ -109,29 +60,45 @@ enum Page {
 }
 
 impl Page {
-    fn at(path: &str) -> Option<Self> {
-        Some(match path {
+    /// The page that a request is for, if it may see one.
+    pub(crate) fn asked_for<B>(
+        request: &Request<B>,
+        address: SocketAddr,
+    ) -> Result<Self, Box<Answer>> {
+        // From other hosts one may well be asked by a name.
+        if address.ip().is_loopback()
+            && let Err(suspicion) = guard::check_name(request.uri(), request.headers())
+        {
+            return Err(text(StatusCode::FORBIDDEN, format!("{suspicion}\n")).into());
+        }
+        let page = match request.uri().path() {
             "/" => Self::Index,
             "/healthz" => Self::Health,
             "/metrics" => Self::Metrics,
             "/status" => Self::Status,
-            _ => return None,
-        })
+            _ => {
+                let there_are = "there are /status, /metrics and /healthz\n";
+                return Err(text(StatusCode::NOT_FOUND, there_are).into());
+            }
+        };
+        match request.method() {
+            &Method::GET | &Method::HEAD => Ok(page),
+            _ => Err(method_not_allowed("GET, HEAD").into()),
+        }
     }
 
-    async fn show(self, control: &Handle) -> Answer {
-        let status = match self {
-            Self::Index => return text(StatusCode::OK, include_str!("index.txt")),
-            Self::Health if control.decides().await => return text(StatusCode::OK, "ok\n"),
-            Self::Health => None,
-            Self::Metrics | Self::Status => control.status().await,
-        };
+    /// A status, as this page has it.
+    pub(crate) async fn show<S: Serialize + Send + 'static>(
+        self,
+        status: Option<S>,
+        metrics: fn(&S) -> Result<String, fmt::Error>,
+    ) -> Answer {
         let Some(status) = status else {
             return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
         };
         // With thousands of backends that takes a while, which checks need not wait for.
         let rendered = tokio::task::spawn_blocking(move || match self {
-            Self::Metrics => (metrics::CONTENT_TYPE, metrics::encode(&status).ok()),
+            Self::Metrics => (metrics::CONTENT_TYPE, metrics(&status).ok()),
             _ => (JSON, serde_json::to_string(&status).ok().map(|json| json + "\n")),
         });
         match rendered.await {
@@ -141,13 +108,13 @@ impl Page {
     }
 }
 
-fn method_not_allowed(allowed: &'static str) -> Answer {
+pub(crate) fn method_not_allowed(allowed: &'static str) -> Answer {
     let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, format!("only {allowed} here\n"));
     answer.headers_mut().insert(ALLOW, http::HeaderValue::from_static(allowed));
     answer
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     with_type(status, PLAIN, body)
 }
 

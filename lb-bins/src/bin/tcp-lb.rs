@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Parser};
 use lb_bins::admin;
-use lb_bins::config::{Config, Daemon};
+use lb_bins::config::{Config, ConfigFile, Daemon};
 use lb_bins::control::Control;
 use lb_bins::demo;
 use lb_bins::process::{Signals, raise_descriptor_limit};
@@ -28,9 +28,14 @@ use tracing::warn;
 #[derive(Debug, Parser)]
 #[command(name = "tcp-lb", version, group = ArgGroup::new("mode").required(true).args(["config", "demo"]))]
 struct Arguments {
-    /// Balance as this TOML file says
+    /// Balance as this file says: TOML if it ends in .toml, keepalived.conf if not
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// The name by which lines that start with @ in a keepalived.conf know this host; its host name
+    /// by default
+    #[arg(short = 'i', long, value_name = "NAME", requires = "config", conflicts_with = "demo")]
+    config_id: Option<String>,
 
     /// Only check the configuration and print all of it, defaults included; exit status 2 if it has
     /// mistakes
@@ -55,13 +60,20 @@ struct Arguments {
     workers: Option<NonZeroUsize>,
 }
 
+impl Arguments {
+    fn file(&self) -> Option<ConfigFile> {
+        let path = self.config.clone()?;
+        Some(ConfigFile { path, config_id: self.config_id.clone() })
+    }
+}
+
 /// What is wrong with the configuration or with the system it asks for.
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome = match &arguments.config {
-        Some(path) => Config::load_for(Daemon::TcpLb, path).map_err(explain).and_then(|config| {
+    let outcome = match arguments.file() {
+        Some(file) => file.load_for(Daemon::TcpLb).map_err(explain).and_then(|config| {
             if arguments.check || arguments.log_format == LogFormat::Text {
                 config.warnings.iter().for_each(say);
             }
@@ -73,14 +85,14 @@ fn main() -> ExitCode {
             if arguments.log_format == LogFormat::Json {
                 config.warnings.iter().for_each(|warning| warn!("{warning}"));
             }
-            balance(&arguments, path.clone(), config)
+            balance(&arguments, file, config)
         }),
         None => show(&arguments),
     };
     outcome.map_or_else(|code| code, |()| ExitCode::SUCCESS)
 }
 
-fn balance(arguments: &Arguments, path: PathBuf, config: Config) -> Result<(), ExitCode> {
+fn balance(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), ExitCode> {
     raise_descriptor_limit();
     runtime()?.block_on(async {
         let signals = Signals::catch().map_err(explain)?;
@@ -88,7 +100,7 @@ fn balance(arguments: &Arguments, path: PathBuf, config: Config) -> Result<(), E
             Box::pin(admin::run(bound, control))
         })
         .map_err(explain)?;
-        tokio::spawn(signals.obey(control.handle(), Some(path)));
+        tokio::spawn(signals.obey(control.handle(), Some(file)));
         control.run().await;
         Ok(())
     })

@@ -16,8 +16,10 @@ use lb_core::{Algorithm, Weight};
 use lb_vrrp::{ChecksumPolicy, Interval, Migration, Priority, Start, Version};
 
 use super::model::check::{HttpVersion, Initial, Record, StatusRange};
-use super::model::{HashKey, OnFailure, SorryMode};
+use super::model::{Forwarding, HashKey, OnFailure, SorryMode};
 
+/// `forwarding`: by this process, which needs no privileges for it.
+pub const FORWARDING: Forwarding = Forwarding::Proxy;
 /// `scheduler`: weighted least connections, as in keepalived and IPVS.
 pub const SCHEDULER: Algorithm = Algorithm::Wlc;
 /// `hash_key`: the client's address, so that all of its connections go to one backend.

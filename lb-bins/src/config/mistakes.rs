@@ -1,5 +1,6 @@
 //! What is wrong with a configuration, and where: collected while reading, shown with the source.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;
 
@@ -41,7 +42,7 @@ pub struct Mistake {
     place: Option<Place>,
     severity: Severity,
     problem: Problem,
-    first_line: Option<usize>,
+    first: Option<String>,
 }
 
 impl Mistake {
@@ -73,7 +74,7 @@ impl Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, place, severity, problem, first_line } = self;
+        let Self { file, place, severity, problem, first } = self;
         match place {
             None => writeln!(f, "{file}: {severity}: {problem}")?,
             Some(Place { line, column, excerpt, underline }) => {
@@ -82,8 +83,8 @@ impl fmt::Display for Mistake {
                 writeln!(f, "      | {underline}")?;
             }
         }
-        if let Some(line) = first_line {
-            writeln!(f, "note: first used in line {line}")?;
+        if let Some(first) = first {
+            writeln!(f, "note: first used in {first}")?;
         }
         if let Some(help) = self.help() {
             writeln!(f, "help: {help}")?;
@@ -150,10 +151,16 @@ impl Mistakes {
         self.found.push(Found { span: Some(span), first: Some(first), severity, problem });
     }
 
-    /// Adds what is probably not meant.
-    pub(super) fn warning(&mut self, span: Span, problem: Problem) {
+    /// Adds what is probably not meant, as `first` has said it already.
+    pub(super) fn warned_before(&mut self, span: Span, first: Span, problem: Problem) {
         let severity = Severity::Warning;
-        self.found.push(Found { span: Some(span), first: None, severity, problem });
+        self.found.push(Found { span: Some(span), first: Some(first), severity, problem });
+    }
+
+    /// Adds what is probably not meant.
+    pub(super) fn warning(&mut self, span: impl Into<Option<Span>>, problem: Problem) {
+        let (span, severity) = (span.into(), Severity::Warning);
+        self.found.push(Found { span, first: None, severity, problem });
     }
 
     /// Whether the configuration is unusable.
@@ -162,22 +169,32 @@ impl Mistakes {
     }
 
     /// The mistakes as an error, which they must be.
-    pub(super) fn into_errors(self, source: &Source) -> ConfigErrors {
-        ConfigErrors { mistakes: self.locate(source) }
+    pub(super) fn into_errors(self, sources: &[Source]) -> ConfigErrors {
+        ConfigErrors { mistakes: self.locate(sources) }
     }
 
-    /// The mistakes in the order of the text, each with its place in `source`.
-    pub(super) fn locate(mut self, source: &Source) -> Vec<Mistake> {
-        self.found.sort_by_key(|found| found.span.map(|span| span.start));
-        let lines = Lines::of(&source.text);
+    /// The mistakes in the order of the texts, each with its place in one of the `sources`; what is
+    /// said twice of one place is shown once.
+    pub(super) fn locate(mut self, sources: &[Source]) -> Vec<Mistake> {
+        self.found.sort_by_key(|found| found.span.map(|span| (span.source, span.start)));
+        let mut shown: HashSet<(Option<Span>, String)> = HashSet::new();
+        let mut lines: Vec<Option<Lines<'_>>> = sources.iter().map(|_| None).collect();
+        let mut locate = |span: Span| {
+            let source = sources.get(span.source)?;
+            let lines = lines[span.source].get_or_insert_with(|| Lines::of(&source.text));
+            Some((source.name.as_str(), lines.place(span)))
+        };
+        let first_name = sources.first().map_or("", |source| &source.name);
         self.found
             .into_iter()
-            .map(|Found { span, first, severity, problem }| Mistake {
-                file: source.name.clone(),
-                place: span.map(|span| lines.place(span)),
-                severity,
-                problem,
-                first_line: first.map(|span| lines.number(span.start)),
+            .filter(|Found { span, problem, .. }| shown.insert((*span, problem.to_string())))
+            .map(|Found { span, first, severity, problem }| {
+                let located = span.and_then(&mut locate);
+                let file = located.as_ref().map_or(first_name, |(name, _)| name).to_owned();
+                let first = first.and_then(&mut locate).map(|(name, Place { line, .. })| {
+                    if name == file { format!("line {line}") } else { format!("{name}:{line}") }
+                });
+                Mistake { file, place: located.map(|(_, place)| place), severity, problem, first }
             })
             .collect()
     }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  file ──▶ front end ──▶ draft ──▶ validate ──▶ Config ──▶ print
-//!           (toml)        values    rules        typed,     the same as TOML,
-//!                         + places               complete   every default spelled out
+//!           (toml,        values    rules        typed,     the same as TOML,
+//!           keepalived)   + places               complete   every default spelled out
 //!              └───────────┴─ mistakes ─┴──▶ ConfigErrors
 //! ```
 //!
@@ -40,6 +40,8 @@
 pub mod defaults;
 mod draft;
 mod duration;
+mod file;
+mod keepalived;
 mod mistakes;
 mod model;
 mod nearest;
@@ -52,17 +54,17 @@ mod words;
 
 use std::path::Path;
 
+pub use self::file::ConfigFile;
 pub use self::mistakes::{ConfigErrors, Mistake, Severity};
 pub use self::model::check::{Check, CheckKind};
 pub use self::model::{
-    Authentication, Backend, Command, Config, HashKey, HmacKey, Mail, Notify, OnFailure, Passive,
-    Persistence, Queue, Quorum, SorryMode, Track, VirtualServer, VrrpInstance, VrrpScript,
-    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check, is_keyed_by_destination,
+    Authentication, Backend, Command, Config, Forwarding, HashKey, HmacKey, Mail, Notify,
+    OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Track, VirtualServer, VrrpInstance,
+    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check, is_keyed_by_destination,
 };
 pub use self::source::Source;
 
 use self::mistakes::Mistakes;
-use self::problem::Problem;
 
 /// Who reads a configuration. One file may have something for each of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -74,13 +76,14 @@ pub enum Daemon {
 }
 
 impl Config {
-    /// Reads the TOML file at `path`.
+    /// Reads the file at `path`: TOML if that is how its name ends, keepalived.conf if not, in which
+    /// lines that start with `@` are for the host by its name.
     ///
     /// # Errors
     ///
     /// Every mistake in the file, or why it cannot be read.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        Self::from_toml(&Source::read(path)?)
+        ConfigFile::new(path).load()
     }
 
     /// The same for a daemon that has nothing to do unless the file says something to it.
@@ -89,22 +92,7 @@ impl Config {
     ///
     /// Every mistake in the file, or why it cannot be read, or that it has nothing for this daemon.
     pub fn load_for(daemon: Daemon, path: &Path) -> Result<Self, ConfigErrors> {
-        let source = Source::read(path)?;
-        let config = Self::from_toml(&source)?;
-        let (count, daemon, what, block) = match daemon {
-            Daemon::TcpLb => {
-                (config.virtual_servers.len(), "tcp-lb", "virtual server", "virtual_server")
-            }
-            Daemon::VipKeeper => {
-                (config.vrrp_instances.len(), "vip-keeper", "VRRP instance", "vrrp_instance")
-            }
-        };
-        if count == 0 {
-            let mut mistakes = Mistakes::default();
-            mistakes.error(None, Problem::NothingFor { daemon, what, block });
-            return Err(mistakes.into_errors(&source));
-        }
-        Ok(config)
+        ConfigFile::new(path).load_for(daemon)
     }
 
     /// Reads `text` as TOML; messages call it `name`.
@@ -123,13 +111,42 @@ impl Config {
     /// Every mistake in the source. If it is not TOML, only where it is not.
     pub fn from_toml(source: &Source) -> Result<Self, ConfigErrors> {
         let mut mistakes = Mistakes::default();
-        let config = toml::read(&source.text, &mut mistakes)
-            .map(|draft| validate::config(&draft, &mut mistakes));
+        let draft = toml::read(&source.text, &mut mistakes);
+        Self::judge(draft, mistakes, std::slice::from_ref(source))
+    }
+
+    /// Reads `text` as keepalived.conf, for the host that its lines with `@` know as `config_id`;
+    /// messages call it `name`. It can include nothing.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in the text.
+    pub fn parse_keepalived(name: &str, text: &str, config_id: &str) -> Result<Self, ConfigErrors> {
+        let surroundings = keepalived::Surroundings { config_id, path: None, seed: 0 };
+        Self::from_keepalived(Source::new(name, text), &surroundings)
+    }
+
+    fn from_keepalived(
+        source: Source,
+        surroundings: &keepalived::Surroundings<'_>,
+    ) -> Result<Self, ConfigErrors> {
+        let mut mistakes = Mistakes::default();
+        let mut sources = vec![source];
+        let draft = keepalived::read(surroundings, &mut sources, &mut mistakes);
+        Self::judge(Some(draft), mistakes, &sources)
+    }
+
+    fn judge(
+        draft: Option<draft::Draft>,
+        mut mistakes: Mistakes,
+        sources: &[Source],
+    ) -> Result<Self, ConfigErrors> {
+        let config = draft.map(|draft| validate::config(&draft, &mut mistakes));
         match config {
             Some(config) if !mistakes.has_errors() => {
-                Ok(Self { warnings: mistakes.locate(source), ..config })
+                Ok(Self { warnings: mistakes.locate(sources), ..config })
             }
-            _ => Err(mistakes.into_errors(source)),
+            _ => Err(mistakes.into_errors(sources)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The text of one configuration file, and places in it.
+//! The texts of configuration files, and places in them.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -35,7 +35,7 @@ impl Source {
         let refuse = |text: String, place: Option<Span>, problem: Problem| {
             let mut mistakes = Mistakes::default();
             mistakes.error(place, problem);
-            mistakes.into_errors(&Self::new(name.clone(), text))
+            mistakes.into_errors(&[Self::new(name.clone(), text)])
         };
         let bytes = read_bounded(path).map_err(|error| {
             refuse(String::new(), None, Problem::Unreadable { reason: error.to_string() })
@@ -64,23 +64,27 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A range of bytes in the text of a [`Source`].
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+/// A range of bytes in the text of a [`Source`]; the order is that of reading.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct Span {
+    /// Which source, of those that were read for one configuration; a front end without `include`
+    /// has only the first.
+    pub(super) source: usize,
     pub(super) start: usize,
     pub(super) end: usize,
 }
 
 impl Span {
-    /// The single place `offset`.
+    /// The single place `offset` of the first source.
     pub(super) const fn at(offset: usize) -> Self {
-        Self { start: offset, end: offset }
+        Self { source: 0, start: offset, end: offset }
     }
 }
 
+/// A range of the first source.
 impl From<std::ops::Range<usize>> for Span {
     fn from(range: std::ops::Range<usize>) -> Self {
-        Self { start: range.start, end: range.end }
+        Self { source: 0, start: range.start, end: range.end }
     }
 }
 

@@ -7,7 +7,7 @@ use lb_vrrp::{ChecksumPolicy, Migration, Start};
 use super::draft::check::CheckType;
 use super::draft::vrrp::AuthenticationType;
 use super::model::check::{HttpVersion, Initial, Record, Role};
-use super::model::{HashKey, OnFailure, SorryMode};
+use super::model::{Forwarding, HashKey, OnFailure, SorryMode};
 
 /// A type whose values are written as words.
 pub(super) trait Word: Copy + PartialEq + 'static {
@@ -50,6 +50,15 @@ impl Word for CheckType {
 
 impl Word for DrainingClients {
     const WORDS: &'static [(&'static str, Self)] = &[("keep", Self::Keep), ("move", Self::Move)];
+}
+
+impl Word for Forwarding {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("proxy", Self::Proxy),
+        ("nat", Self::Nat),
+        ("dr", Self::DirectRouting),
+        ("tun", Self::Tunnel),
+    ];
 }
 
 impl Word for HashKey {

@@ -9,18 +9,18 @@ use super::command::Handle;
 use crate::tcp::{BindError, Bound};
 
 /// Answers on the admin address. Control does not know how: it is handed one of these.
-pub type Serve = fn(Bound, Handle) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+pub type Serve<H = Handle> = fn(Bound, H) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The admin address, as long as this lives.
 #[derive(Debug, Default)]
-pub(super) struct Administration(Option<(SocketAddr, AbortHandle)>);
+pub(crate) struct Administration(Option<(SocketAddr, AbortHandle)>);
 
 impl Administration {
     /// What has to be bound so that `wanted` is where it is; `None` if it is there already.
     ///
     /// # Errors
     /// [`BindError`], if somebody else listens there.
-    pub(super) fn bind(&self, wanted: Option<SocketAddr>) -> Result<Option<Bound>, BindError> {
+    pub(crate) fn bind(&self, wanted: Option<SocketAddr>) -> Result<Option<Bound>, BindError> {
         match wanted {
             Some(address) if self.address() != wanted => Bound::bind(address, 1, &[]).map(Some),
             _ => Ok(None),
@@ -28,12 +28,12 @@ impl Administration {
     }
 
     /// Moves to what was [bound](Self::bind), or away if nothing is wanted any more.
-    pub(super) fn move_to(
+    pub(crate) fn move_to<H: Clone>(
         &mut self,
         wanted: Option<SocketAddr>,
         bound: Option<Bound>,
-        serve: Serve,
-        control: &Handle,
+        serve: Serve<H>,
+        control: &H,
     ) {
         if let Some(bound) = bound {
             let address = bound.address();

@@ -40,7 +40,7 @@ pub use reload::ReloadError;
 use crate::config::Config;
 use crate::notify::Notifier;
 use crate::tcp::{Attempt, Endpoint, Tally, Workers};
-use administration::Administration;
+pub(crate) use administration::Administration;
 use checks::{Checks, Place};
 use command::Command;
 use service::Service;

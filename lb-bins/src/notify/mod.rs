@@ -9,6 +9,7 @@ mod scripts;
 
 pub use fifo::{Fifo, FifoError, FifoStatus};
 pub use mail::{Letter, MailError, MailStatus, Mailer};
+pub(crate) use scripts::execute;
 pub use scripts::{Job, Scripts};
 
 use serde::Serialize;

@@ -1,6 +1,7 @@
 //! Scripts for events: in order, one at a time per queue, never holding up anything.
 
-use std::process::Stdio;
+use std::io;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -64,31 +65,42 @@ impl Scripts {
 
 async fn run(Job { command, variables }: Job) {
     let script = &command.program;
-    let child = Process::new(script)
+    match execute(&command, variables, LONGEST_RUN).await {
+        Ok(Some(status)) if status.success() => info!(script, "script ran"),
+        Ok(Some(status)) => warn!(script, %status, "script failed"),
+        Ok(None) => warn!(script, "script killed after {} s", LONGEST_RUN.as_secs()),
+        Err(error) => warn!(script, %error, "script cannot be run"),
+    }
+}
+
+/// Runs a command to its end; `None` if that did not come in time, so that it was killed with all
+/// that it had started. It is killed as well when nobody waits any more.
+///
+/// # Errors
+/// It cannot be started, or not be waited for.
+pub(crate) async fn execute(
+    command: &Command,
+    variables: Vec<(&'static str, String)>,
+    limit: Duration,
+) -> io::Result<Option<ExitStatus>> {
+    let mut child = Process::new(&command.program)
         .args(&command.arguments)
         .envs(variables)
         .stdin(Stdio::null())
         .process_group(0)
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(error) => return warn!(script, %error, "script cannot be started"),
-    };
+        .spawn()?;
     let mut group = Group::of(&child);
-    let ended = timeout(LONGEST_RUN, child.wait()).await;
-    if ended.is_ok() {
-        // What it left running on purpose may run on.
-        group.0 = None;
-    }
-    match ended {
-        Ok(Ok(status)) if status.success() => info!(script, "script ran"),
-        Ok(Ok(status)) => warn!(script, %status, "script failed"),
-        Ok(Err(error)) => warn!(script, %error, "script cannot be waited for"),
+    match timeout(limit, child.wait()).await {
+        Ok(ended) => {
+            // What it left running on purpose may run on.
+            group.0 = None;
+            ended.map(Some)
+        }
         Err(_) => {
-            warn!(script, "script killed after {} s", LONGEST_RUN.as_secs());
             drop(group);
             // Reaped, at the latest by the runtime.
             let _ = child.wait().await;
+            Ok(None)
         }
     }
 }

@@ -153,18 +153,25 @@ fn check_listens_nowhere_and_refuses_what_a_start_would_refuse() {
 }
 
 #[test]
-fn what_no_checker_can_do_yet_is_refused_by_name() {
+fn a_file_that_a_check_needs_is_missed_before_anything_starts() {
     let (folder, web) = (Folder::new(), Port::free());
     let list = r#"backend = [{ address = "127.0.0.1:9" }]"#;
-    let check = r#"check = { type = "smtp" }"#;
-    let path = folder.write("smtp.toml", &server("web", &web, &[check, list]));
-    for more in [&[][..], &["--check"]] {
-        let output = arguments(&[&["--config", path.to_str().unwrap()], more].concat());
-        assert_eq!(output.status.code(), Some(2), "{more:?}");
-        assert!(output.stdout.is_empty());
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains(r#"type = "smtp" is not in this build"#), "{said}");
-        assert!(said.contains("backend 127.0.0.1:9"), "{said}");
+    let nowhere = folder.file("nowhere");
+    let nowhere = nowhere.to_str().unwrap();
+    let checks = [
+        format!(r#"check = {{ type = "tls", sni = "a.example", ca = "{nowhere}" }}"#),
+        format!(r#"check = {{ type = "mysql", user = "a", password_file = "{nowhere}" }}"#),
+    ];
+    for check in checks {
+        let path = folder.write("lb.toml", &server("web", &web, &[&check, list]));
+        for more in [&[][..], &["--check"]] {
+            let output = arguments(&[&["--config", path.to_str().unwrap()], more].concat());
+            assert_eq!(output.status.code(), Some(2), "{more:?}");
+            assert!(output.stdout.is_empty());
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.contains(&format!("cannot read {nowhere}: ")), "{said}");
+            assert!(said.contains("backend 127.0.0.1:9"), "{said}");
+        }
     }
 }
 

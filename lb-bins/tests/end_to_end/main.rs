@@ -8,6 +8,7 @@ mod harness;
 
 mod a_bad_start_starts_nothing;
 mod a_black_hole_attracts_nobody;
+mod a_keepalived_conf_is_served;
 mod a_log_that_fails_harms_nothing;
 mod backends_fail;
 mod backends_start_slowly;

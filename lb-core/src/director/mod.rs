@@ -4,10 +4,9 @@
 mod queue;
 
 use std::fmt;
-use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -15,7 +14,7 @@ use rand::Rng;
 
 use crate::backend::{Backend, BackendId, Lease};
 use crate::flow::{ClientKey, Flow};
-use crate::persistence::{HashSeed, PersistenceConfig, PersistenceTable};
+use crate::persistence::{PersistenceConfig, Shards};
 use crate::pool::{NoBackend, Pool};
 use crate::scheduler::hash::stir;
 
@@ -310,48 +309,10 @@ impl<K: ClientKey, E> Director<K, E> {
     /// before there was a [queue](Self::set_queue).
     pub fn expire(&self, now: Instant) {
         self.queue.call();
-        for shard in self.persistence.iter().flat_map(|shards| &shards.tables) {
-            lock(shard).handle_timeout(now);
+        if let Some(shards) = &self.persistence {
+            shards.handle_timeout(now);
         }
     }
-}
-
-/// Persistence tables side by side, so that workers seldom wait for each other.
-struct Shards<K> {
-    tables: Box<[Mutex<PersistenceTable<K>>]>,
-    seed: HashSeed,
-}
-
-/// Fewer clients than this to a shard would make eviction unfair.
-const SMALLEST_SHARD: usize = 1024;
-const MOST_SHARDS: usize = 64;
-
-impl<K: ClientKey> Shards<K> {
-    fn new(config: &PersistenceConfig) -> Self {
-        let &PersistenceConfig { timeout, capacity, min_age, seed } = config;
-        let count = (capacity.get() / SMALLEST_SHARD).clamp(1, MOST_SHARDS);
-        let each = NonZeroUsize::new(capacity.get() / count).unwrap_or(capacity);
-        let table = || PersistenceTable::with_hasher(timeout, each, seed).with_min_age(min_age);
-        Self { tables: (0..count).map(|_| Mutex::new(table())).collect(), seed }
-    }
-
-    /// The table of a client: by its key, and not by what a scheduler goes by, which may differ for
-    /// the same client.
-    fn with<T>(&self, client: &K, f: impl FnOnce(&mut PersistenceTable<K>) -> T) -> T {
-        // Mixed again: by the bits that choose the table all its clients would meet in one place of it.
-        let hash = u128::from(self.seed.mix(self.seed.hash_one(client)));
-        let shard = (hash * self.tables.len() as u128) >> 64;
-        f(&mut lock(&self.tables[shard as usize]))
-    }
-
-    fn len(&self) -> usize {
-        self.tables.iter().map(|shard| lock(shard).len()).sum()
-    }
-}
-
-/// A table is consistent between any two calls, so that a panic elsewhere does not taint it.
-fn lock<T>(shard: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<K, E> fmt::Debug for Director<K, E> {

@@ -71,14 +71,13 @@ impl Clock {
         self.stamp().wrapping_sub(stamp)
     }
 
-    /// The instant `ticks` after the one that was stamped; `None` beyond the system's clock.
-    pub(super) fn instant(&self, stamp: u32, ticks: u32) -> Option<Instant> {
-        // Entries are stamped with ticks that have passed: their age is no more than all of them.
-        let tick = self.latest - u64::from(self.age(stamp)) + u64::from(ticks);
-        self.start_of(tick)
+    /// The latest tick.
+    pub(super) const fn latest(&self) -> u64 {
+        self.latest
     }
 
-    fn start_of(&self, tick: u64) -> Option<Instant> {
+    /// When a tick begins; `None` beyond the system's clock, or before any instant was seen.
+    pub(super) fn start_of(&self, tick: u64) -> Option<Instant> {
         self.origin?.checked_add(Duration::from_millis(tick << self.shift))
     }
 }

@@ -67,28 +67,31 @@ impl Forgotten {
         self.to_visit = slots;
     }
 
-    /// How long ago the first of the records was made.
+    /// How long ago the first of the records was made; 0 if there is none.
     pub(super) const fn age(&self, clock: &Clock) -> u32 {
-        clock.age(self.since)
+        if self.count == 0 { 0 } else { clock.age(self.since) }
     }
 
-    /// The next slot of `filled` (out of `all`) that may hold something stale; `None` when all have
-    /// been visited, after which nothing is recorded.
-    pub(super) fn visit(&mut self, filled: usize, all: usize) -> Option<usize> {
-        if self.hand >= filled {
-            self.to_visit = self.to_visit.saturating_sub(all - self.hand);
-            self.hand = 0;
-        }
+    /// The next of so many slots that may hold something stale; `None` when all have been visited,
+    /// after which nothing is recorded.
+    pub(super) fn visit(&mut self, slots: usize) -> Option<usize> {
         if self.to_visit == 0 {
-            if self.count > 0 {
-                self.records.fill(None);
-                self.count = 0;
-            }
+            self.clear();
             return None;
         }
         self.to_visit -= 1;
-        self.hand += 1;
-        Some(self.hand - 1)
+        let slot = self.hand;
+        self.hand = if slot + 1 >= slots { 0 } else { slot + 1 };
+        Some(slot)
+    }
+
+    /// Nothing stale is left.
+    pub(super) fn clear(&mut self) {
+        if self.count > 0 {
+            self.records.fill(None);
+            self.count = 0;
+            self.to_visit = 0;
+        }
     }
 
     /// Where the record of `backend` is or would be. Identities are counted up, which Fibonacci

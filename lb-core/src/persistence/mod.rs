@@ -3,9 +3,9 @@
 mod clock;
 mod config;
 mod forgotten;
-mod index;
 mod replicated;
 mod seed;
+mod shards;
 mod slots;
 
 use std::fmt;
@@ -16,20 +16,19 @@ use std::time::{Duration, Instant};
 use clock::Clock;
 pub use config::PersistenceConfig;
 use forgotten::Forgotten;
-use index::Index;
 pub use replicated::{Replicated, Stamp, Update};
 pub use seed::{HashSeed, SeededHasher};
-use slots::Slots;
+pub(crate) use shards::Shards;
+use slots::{Entry, Slots};
 
 use crate::backend::BackendId;
 
 /// A bounded, expiring table from client to backend: IPVS' persistence templates, HAProxy's stick
 /// table.
 ///
-/// An entry lives for `timeout` after it was last looked up or written. With one timeout for all,
-/// the order of last use *is* the order of expiry, so that one list serves both. The table has no
-/// thread and no timer: an expired entry is never returned, and its room is taken back when it is
-/// met or by [`handle_timeout`](Self::handle_timeout).
+/// An entry lives for `timeout` after it was last looked up or written. The table has no thread and
+/// no timer: an expired entry is never returned, and its room is taken back when it is met or by
+/// [`handle_timeout`](Self::handle_timeout).
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -49,28 +48,30 @@ use crate::backend::BackendId;
 ///
 /// # When it is full
 ///
-/// The entry that was not used for the longest time makes room, to within a *grain*: whoever makes
-/// room was last used less than a grain later than anybody who stays. A grain is at most a 256th of
-/// the timeout and at most 1024 ms, but at least a tick of the table's clock (see [Time](#time)).
-/// Within a grain, an entry keeps its place in the order: moving it at every look-up would make a
-/// look-up in a large table take twice the time.
+/// Of the thirteen or so that share a place with a new client (of eight at least, or of all, in a
+/// table of fewer), the one that was not used for the longest time makes room. Which clients share
+/// a place, only the seed knows. The longest unused of all is therefore not always the next to go:
+/// when as many new clients have come as a quarter of the capacity, fewer than one in a thousand of
+/// them were pushed out by the others, and of half the capacity, one in a hundred. To keep all in
+/// the order of their last use would make a look-up in a large table take twice the time.
 ///
 /// That alone would let whoever can make up keys push everybody else out. With
 /// [`with_min_age`](Self::with_min_age), an entry that was used within `min_age` is never pushed
-/// out: if there is none that was not used for a grain more, the new client may not be remembered,
-/// and [`insert`](Self::insert) says so. A flood then costs new clients their stickiness for as
-/// long as it lasts, and known clients nothing as long as they come back within `min_age`.
+/// out: if all that share the place of a new client were, it is not remembered, and
+/// [`insert`](Self::insert) says so. A flood then costs new clients their stickiness for as long as
+/// it lasts, and known clients nothing as long as they come back within `min_age`.
 ///
 /// # Memory
 ///
-/// All of it is asked for at construction, none later. An entry takes a slot of 32 bytes if the key
-/// has at most 17, as an [`IpAddr`](std::net::IpAddr) has, else of 64 or more; then 6.4 bytes of
-/// index and between ¾ and 1½ of notes on what was forgotten. Keys are kept whole, so that no
-/// client is ever taken for another; a `String` besides owns its text, which the caller allocated.
-/// Of a removed entry, the key is dropped when its slot is used again.
+/// All of it is asked for at construction, none later. There are fifteen slots for each thirteen
+/// clients; one takes 33 bytes if the key has at most 20 (an [`IpAddr`](std::net::IpAddr) has
+/// 17; a `String` has 24 that serve as well), else 65 or more; so that it is 38 bytes an entry, and
+/// between ¾ and 1½ of notes on what was forgotten. Keys are kept whole, so that no client is ever
+/// taken for another; a `String` besides owns its text, which the caller allocated.
 ///
-/// A look-up reads two places of a table that may well be larger than the processor's caches. Pages
-/// of 2 MiB make that faster, if the allocator asks for them (with glibc,
+/// A look-up waits for one place of a table that may well be larger than the processor's caches; the
+/// pieces of hashes that it looks at first, a byte an entry, are usually in a near one. Pages of
+/// 2 MiB make that faster, if the allocator asks for them (with glibc,
 /// `GLIBC_TUNABLES=glibc.malloc.hugetlb=1`).
 ///
 /// # Time
@@ -91,22 +92,25 @@ pub struct PersistenceTable<K, S = HashSeed> {
     clock: Clock,
     timeout: u32,
     min_age: u32,
-    index: Index,
     slots: Slots<K>,
     forgotten: Forgotten,
+    /// The tick in which to look for what has expired: nothing that there is now was last used more
+    /// than the timeout and a [`pause`](Self::pause) before it.
+    due: u64,
 }
 
+/// So many clients at most, as every slot is written to at construction.
+const MOST: usize = 1 << 24;
 /// How many slots are looked at for something stale when a client is inserted while there may be
 /// some.
-const STEP: usize = 8;
-/// At eight look-ups of each entry a second, which is all that a table of a million can do, every
-/// ninth of them moves one.
-const COARSEST_GRAIN: Duration = Duration::from_millis(1024);
+const STEP: usize = 16;
+/// All slots are looked at for what has expired so often in a timeout at most.
+const CLEARINGS: u32 = 16;
 /// No age may come near the 2³² ticks at which it would wrap around.
 const HIGHEST_AGE: u64 = 1 << 31;
 
 impl<K: Eq + Hash> PersistenceTable<K> {
-    /// An empty table for at most `capacity` clients (and never more than 2²⁴ − 2), hashed with the
+    /// An empty table for at most `capacity` clients (and never more than 2²⁴), hashed with the
     /// public seed.
     pub fn new(timeout: Duration, capacity: NonZeroUsize) -> Self {
         Self::with_hasher(timeout, capacity, HashSeed::default())
@@ -114,20 +118,20 @@ impl<K: Eq + Hash> PersistenceTable<K> {
 }
 
 impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
-    /// An empty table for at most `capacity` clients (and never more than 2²⁴ − 2), hashed by
+    /// An empty table for at most `capacity` clients (and never more than 2²⁴), hashed by
     /// `hasher`: a [`HashSeed`], or any other whose hashes are good in all 64 bits.
     pub fn with_hasher(timeout: Duration, capacity: NonZeroUsize, hasher: S) -> Self {
-        let capacity = capacity.get().min(Slots::<K>::MOST);
+        let capacity = capacity.get().min(MOST);
         let clock = Clock::for_timeout(timeout);
         let timeout = clock.ticks(timeout);
         Self {
             hasher,
             timeout,
             min_age: 0,
-            index: Index::new(capacity),
-            slots: Slots::new(capacity, grain(&clock, timeout)),
+            slots: Slots::new(capacity),
             clock,
             forgotten: Forgotten::new(capacity),
+            due: 0,
         }
     }
 
@@ -146,11 +150,11 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
         Some(self.use_slot(now, key)?.1)
     }
 
-    /// This client belongs to `backend` from now on. O(1); takes the room of the entry longest
-    /// unused, to within a grain, if the table is full.
+    /// This client belongs to `backend` from now on. O(1); if the table is full, it takes the room of
+    /// the longest unused of a dozen.
     ///
-    /// Returns whether the client is remembered: always so if there is room or an entry that was
-    /// not used within `min_age` and a grain.
+    /// Returns whether the client is remembered: always so if there is room, or if that one was not
+    /// used within `min_age`.
     pub fn insert(&mut self, now: Instant, key: K, backend: BackendId) -> bool {
         self.insert_slot(now, key, backend).is_some()
     }
@@ -171,27 +175,25 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
             // So that whatever is used from now on is used later.
             self.clock.advance(1);
         }
-        self.forgotten.record(backend, stamp, self.slots.capacity());
+        self.forgotten.record(backend, stamp, self.slots.slots());
     }
 
-    /// The moment for [`handle_timeout`](Self::handle_timeout): when the next entry expires, or
-    /// less than a grain later. An entry that was forgotten but not yet taken back counts.
+    /// The moment for [`handle_timeout`](Self::handle_timeout), if there is anything: less than a
+    /// sixteenth of the timeout (or a tick of the table's clock) after the next entry expires, or
+    /// before that, if those that might have expired were used meanwhile.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let stamp = self.slots.entry(self.slots.oldest()?).stamp();
-        self.clock.instant(stamp, self.timeout)
+        if self.is_empty() { None } else { self.clock.start_of(self.due) }
     }
 
-    /// Takes back the room of every entry that has expired, but for some that did so less than a
-    /// grain ago, and of some that were forgotten. O(1) for each of the expired; after something
-    /// was forgotten, a sixteenth of the table besides.
+    /// When it is time for that, takes back the room of every entry that has expired or was
+    /// forgotten. O(capacity), a few nanoseconds for each slot, but at most sixteen times in a
+    /// timeout. Otherwise O(1), or after something was forgotten a sixteenth of the table.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
-        while let Some(oldest) = self.slots.oldest()
-            && self.is_over(oldest)
-        {
-            self.remove(oldest);
+        if self.due <= self.clock.latest() && !self.is_empty() {
+            self.clear_out(0);
         }
-        self.sweep(self.slots.capacity() / 16 + STEP);
+        self.sweep(self.slots.slots() / 16 + STEP);
     }
 
     /// How many clients are remembered, with those that are expired or forgotten and not yet taken
@@ -212,72 +214,72 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
 
     /// As [`get`](Self::get), but says where, too.
     #[inline]
-    fn use_slot(&mut self, now: Instant, key: &K) -> Option<(u32, BackendId)> {
+    fn use_slot(&mut self, now: Instant, key: &K) -> Option<(usize, BackendId)> {
         self.advance(now);
         let hash = self.hasher.hash_one(key);
-        let slot = self.find(hash, key)?;
-        if self.is_over(slot) {
-            self.remove_at(hash, slot);
+        let slot = self.slots.find(hash, key)?;
+        if self.slots.entry(slot).is_none_or(|entry| self.is_over(entry)) {
+            self.slots.remove(hash, slot);
             return None;
         }
-        Some((slot, self.slots.touch(slot, self.clock.stamp())))
+        Some((slot, self.slots.touch(slot, self.clock.stamp())?))
     }
 
     /// As [`insert`](Self::insert), but says where.
-    fn insert_slot(&mut self, now: Instant, key: K, backend: BackendId) -> Option<u32> {
+    fn insert_slot(&mut self, now: Instant, key: K, backend: BackendId) -> Option<usize> {
         self.advance(now);
         let hash = self.hasher.hash_one(&key);
-        if let Some(slot) = self.find(hash, &key) {
-            self.slots.entry_mut(slot).assign(backend);
+        if let Some(slot) = self.slots.find(hash, &key) {
+            self.slots.assign(slot, backend);
             self.slots.touch(slot, self.clock.stamp());
             return Some(slot);
         }
         self.sweep(STEP);
         if self.slots.is_full() {
-            let oldest = self.slots.oldest()?;
-            let age = self.clock.age(self.slots.entry(oldest).stamp());
-            if age < self.min_age && !self.is_over(oldest) {
+            let age = |entry: &Entry<K>| match self.is_over(entry) {
+                true => u32::MAX,
+                false => self.clock.age(entry.stamp()),
+            };
+            let (eldest, age) = self.slots.eldest(hash, age)?;
+            if age < self.min_age {
                 return None;
             }
-            self.remove(oldest);
+            self.remove(eldest);
         }
-        let slot = self.slots.push(key, backend, self.clock.stamp());
-        self.index.insert(hash, slot);
-        Some(slot)
+        if self.is_empty() {
+            self.due = self.clock.latest() + u64::from(self.timeout);
+        }
+        Some(self.slots.insert(hash, key, backend, self.clock.stamp()))
     }
 
     /// Where a client is that is remembered now; does not refresh it.
-    fn live_slot(&mut self, now: Instant, key: &K) -> Option<u32> {
+    fn live_slot(&mut self, now: Instant, key: &K) -> Option<usize> {
         self.advance(now);
-        let slot = self.find(self.hasher.hash_one(key), key)?;
-        (!self.is_over(slot)).then_some(slot)
+        let slot = self.slots.find(self.hasher.hash_one(key), key)?;
+        self.live(slot).map(|_| slot)
     }
 
-    fn is_live(&self, slot: u32) -> bool {
-        !self.slots.is_free(slot) && !self.is_over(slot)
-    }
-
-    #[inline]
-    fn find(&self, hash: u64, key: &K) -> Option<u32> {
-        self.index.find(hash, |slot| self.slots.entry(slot).key() == key)
+    /// What a slot holds, unless that is over.
+    fn live(&self, slot: usize) -> Option<&Entry<K>> {
+        self.slots.entry(slot).filter(|entry| !self.is_over(entry))
     }
 
     /// Whether an entry has expired or its backend has been forgotten.
     #[inline]
-    fn is_over(&self, slot: u32) -> bool {
-        let entry = self.slots.entry(slot);
-        self.clock.age(entry.stamp()) >= self.timeout
-            || !self.forgotten.is_empty()
-                && self.forgotten.covers(&self.clock, entry.backend(), entry.stamp())
+    fn is_over(&self, entry: &Entry<K>) -> bool {
+        self.clock.age(entry.stamp()) >= self.timeout || self.is_forgotten(entry)
     }
 
-    fn remove(&mut self, slot: u32) {
-        self.remove_at(self.hasher.hash_one(self.slots.entry(slot).key()), slot);
+    #[inline]
+    fn is_forgotten(&self, entry: &Entry<K>) -> bool {
+        !self.forgotten.is_empty()
+            && self.forgotten.covers(&self.clock, entry.backend(), entry.stamp())
     }
 
-    fn remove_at(&mut self, hash: u64, slot: u32) {
-        self.index.remove(hash, slot);
-        self.slots.remove(slot);
+    fn remove(&mut self, slot: usize) {
+        if let Some(entry) = self.slots.entry(slot) {
+            self.slots.remove(self.hasher.hash_one(entry.key()), slot);
+        }
     }
 
     /// The table's time goes on to `now`.
@@ -291,22 +293,38 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
 
     #[cold]
     fn go_on(&mut self, ticks: u64) {
-        self.keep_ages_low(ticks);
+        // What nobody touched for so long (with milliseconds, for 24 days) could not be told from
+        // what was used lately.
+        let since = self.due.saturating_sub(u64::from(self.timeout + self.pause()));
+        let oldest = self.clock.latest().saturating_sub(since);
+        let oldest = oldest.max(self.forgotten.age(&self.clock).into());
+        if oldest.saturating_add(ticks) > HIGHEST_AGE {
+            self.clear_out(ticks);
+        }
         self.clock.advance(ticks);
     }
 
-    /// Takes back what would be too old to say how old it is. With milliseconds, that is what
-    /// nobody touched for 24 days. What is left is older than the oldest by a grain at most.
-    fn keep_ages_low(&mut self, ticks: u64) {
-        let too_old = |age: u32| u64::from(age).saturating_add(ticks) > HIGHEST_AGE;
-        if !self.forgotten.is_empty() && too_old(self.forgotten.age(&self.clock)) {
-            self.sweep(usize::MAX);
+    /// Takes back the room of everything that will be over in so many ticks.
+    fn clear_out(&mut self, ticks: u64) {
+        let timeout = u64::from(self.timeout);
+        let mut oldest = 0;
+        for slot in 0..self.slots.slots() {
+            let Some(entry) = self.slots.entry(slot) else { continue };
+            let age = u64::from(self.clock.age(entry.stamp())).saturating_add(ticks);
+            if age >= timeout || self.is_forgotten(entry) {
+                self.remove(slot);
+            } else {
+                oldest = oldest.max(age);
+            }
         }
-        while let Some(oldest) = self.slots.oldest()
-            && too_old(self.clock.age(self.slots.entry(oldest).stamp()))
-        {
-            self.remove(oldest);
-        }
+        self.forgotten.clear();
+        let rest = (timeout - oldest).max(self.pause().into());
+        self.due = self.clock.latest().saturating_add(ticks).saturating_add(rest);
+    }
+
+    /// How long it is at least until all slots are looked at again, in ticks.
+    fn pause(&self) -> u32 {
+        (self.timeout / CLEARINGS).max(1)
     }
 
     /// Looks at so many slots for stale entries, if there can be any.
@@ -315,19 +333,12 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
             return;
         }
         for _ in 0..slots {
-            let (filled, all) = (self.slots.filled(), self.slots.capacity());
-            let Some(slot) = self.forgotten.visit(filled, all) else { return };
-            let slot = slot as u32;
-            if !self.slots.is_free(slot) && self.is_over(slot) {
+            let Some(slot) = self.forgotten.visit(self.slots.slots()) else { return };
+            if self.slots.entry(slot).is_some_and(|entry| self.is_over(entry)) {
                 self.remove(slot);
             }
         }
     }
-}
-
-/// How many ticks a grain has, if the timeout has so many: a power of two.
-fn grain(clock: &Clock, timeout: u32) -> u32 {
-    1 << (timeout / 256).clamp(1, clock.ticks(COARSEST_GRAIN)).ilog2()
 }
 
 impl<K, S> fmt::Debug for PersistenceTable<K, S> {

@@ -48,7 +48,7 @@ pub struct Update<K> {
 /// always stamped later than what this node knew of it. An update that is stamped further ahead of
 /// this node's clock than the timeout, or further behind, is not taken.
 ///
-/// It takes 21 bytes an entry more than the table alone, and a table alone pays nothing for it.
+/// It takes 25 bytes an entry more than the table alone, and a table alone pays nothing for it.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -99,7 +99,7 @@ impl<K: Clone + Eq + Hash, S: BuildHasher> Replicated<K, S> {
     ///
     /// That a client is still there is news after a quarter of the timeout.
     pub fn new(table: PersistenceTable<K, S>, node: u32) -> Self {
-        let slots = table.capacity();
+        let slots = table.slots.slots();
         let timeout_millis = table.clock.millis(table.timeout);
         Self {
             timeout_millis,
@@ -123,7 +123,7 @@ impl<K: Clone + Eq + Hash, S: BuildHasher> Replicated<K, S> {
     /// As [`PersistenceTable::get`].
     pub fn get(&mut self, now: Instant, millis: u64, key: &K) -> Option<BackendId> {
         let (slot, backend) = self.table.use_slot(now, key)?;
-        let known = self.stamps[slot as usize];
+        let known = self.stamps[slot];
         if millis >= known.millis.saturating_add(self.refresh_millis) {
             self.learn(slot, millis, known);
         }
@@ -132,7 +132,7 @@ impl<K: Clone + Eq + Hash, S: BuildHasher> Replicated<K, S> {
 
     /// As [`PersistenceTable::insert`].
     pub fn insert(&mut self, now: Instant, millis: u64, key: K, backend: BackendId) -> bool {
-        let known = self.table.live_slot(now, &key).map(|slot| self.stamps[slot as usize]);
+        let known = self.table.live_slot(now, &key).map(|slot| self.stamps[slot]);
         let Some(slot) = self.table.insert_slot(now, key, backend) else { return false };
         self.learn(slot, millis, known.unwrap_or_default());
         true
@@ -149,13 +149,13 @@ impl<K: Clone + Eq + Hash, S: BuildHasher> Replicated<K, S> {
         let live = self.table.live_slot(now, &key);
         // Nobody issues a stamp twice; if two nodes have one number, they still end up alike.
         let known =
-            live.map(|slot| (self.stamps[slot as usize], self.table.slots.entry(slot).backend()));
+            live.and_then(|slot| Some((self.stamps[slot], self.table.live(slot)?.backend())));
         if known.is_some_and(|known| known >= (stamp, backend)) {
             return false;
         }
         let Some(slot) = self.table.insert_slot(now, key, backend) else { return false };
-        self.stamps[slot as usize] = stamp;
-        let queued = &mut self.queued[slot as usize];
+        self.stamps[slot] = stamp;
+        let queued = &mut self.queued[slot];
         if *queued == Queued::News {
             *queued = Queued::Nothing;
         }
@@ -167,22 +167,20 @@ impl<K: Clone + Eq + Hash, S: BuildHasher> Replicated<K, S> {
     pub fn drain_updates(&mut self) -> impl Iterator<Item = Update<K>> {
         std::iter::from_fn(|| {
             loop {
-                let slot = self.queue.pop_front()?;
-                let queued = std::mem::replace(&mut self.queued[slot as usize], Queued::Absent);
-                if queued == Queued::News && self.table.is_live(slot) {
-                    return Some(self.update(slot));
+                let slot = self.queue.pop_front()? as usize;
+                let queued = std::mem::replace(&mut self.queued[slot], Queued::Absent);
+                if queued == Queued::News
+                    && let Some(update) = self.update(slot)
+                {
+                    return Some(update);
                 }
             }
         })
     }
 
-    /// All that this node knows, whoever learnt it, the longest unused first (to within a grain of
-    /// the table): for a node that joins.
+    /// All that this node knows, whoever learnt it, in no particular order: for a node that joins.
     pub fn snapshot(&self) -> impl Iterator<Item = Update<K>> {
-        let slots = &self.table.slots;
-        std::iter::successors(slots.oldest(), |&slot| slots.after(slot))
-            .filter(|&slot| self.table.is_live(slot))
-            .map(|slot| self.update(slot))
+        (0..self.table.slots.slots()).filter_map(|slot| self.update(slot))
     }
 
     /// As [`PersistenceTable::forget`]. Other nodes forget by their own verdict. An update that is
@@ -202,17 +200,15 @@ impl<K: Clone + Eq + Hash, S: BuildHasher> Replicated<K, S> {
         &self.table
     }
 
-    fn update(&self, slot: u32) -> Update<K> {
-        let entry = self.table.slots.entry(slot);
-        Update {
-            key: entry.key().clone(),
-            backend: entry.backend(),
-            stamp: self.stamps[slot as usize],
-        }
+    /// What is known in a slot now, if anything.
+    fn update(&self, slot: usize) -> Option<Update<K>> {
+        let entry = self.table.live(slot)?;
+        let (key, backend) = (entry.key().clone(), entry.backend());
+        Some(Update { key, backend, stamp: self.stamps[slot] })
     }
 
     /// Stamps what this node just learnt: later than what it knew, and than all it ever said.
-    fn learn(&mut self, slot: u32, millis: u64, known: Stamp) {
+    fn learn(&mut self, slot: usize, millis: u64, known: Stamp) {
         let (past, node) = (self.last.max(known), self.last.node);
         self.last = if millis > past.millis {
             Stamp { millis, sequence: 0, node }
@@ -221,10 +217,10 @@ impl<K: Clone + Eq + Hash, S: BuildHasher> Replicated<K, S> {
         } else {
             Stamp { millis: past.millis.saturating_add(1), sequence: 0, node }
         };
-        self.stamps[slot as usize] = self.last;
-        let queued = &mut self.queued[slot as usize];
+        self.stamps[slot] = self.last;
+        let queued = &mut self.queued[slot];
         if *queued == Queued::Absent {
-            self.queue.push_back(slot);
+            self.queue.push_back(slot as u32);
         }
         *queued = Queued::News;
     }

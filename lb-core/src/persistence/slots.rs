@@ -1,23 +1,20 @@
-//! The entries themselves, in a fixed number of slots, and about the order in which they were used.
+//! The entries themselves, each in a group of slots that its key's hash chooses.
 
 use crate::backend::BackendId;
 
-/// What a link leads to if it leads nowhere.
-const NONE: u32 = 0xFF_FFFF;
-/// In place of a link to the older neighbour: the slot holds nothing now.
-const FREE: u32 = NONE - 1;
+const SLOTS: usize = 15;
+/// How many a group holds when the table is full. Every twentieth client is then beyond its group.
+const MEAN: usize = 13;
+/// The piece of no hash.
+const EMPTY: u8 = u8::MAX;
+/// Who makes room is looked for among so many at least.
+const CHOICE: usize = 8;
 
-/// A remembered client, in half a cache line if the key is an IP address (of 17 bytes) or smaller.
-///
-/// Links have 24 bits to make that fit. Each has bytes of its own, so that a neighbour is relinked
-/// by writing alone: a look-up then waits for no neighbour to arrive from memory.
-#[repr(align(32))]
+/// A remembered client.
 pub(super) struct Entry<K> {
     key: K,
     backend: BackendId,
     stamp: u32,
-    older: [u8; 3],
-    newer: [u8; 3],
 }
 
 impl<K> Entry<K> {
@@ -31,72 +28,196 @@ impl<K> Entry<K> {
         self.backend
     }
 
-    pub(super) const fn assign(&mut self, backend: BackendId) {
-        self.backend = backend;
-    }
-
     /// The tick in which it was last used.
     #[inline]
     pub(super) const fn stamp(&self) -> u32 {
         self.stamp
     }
-
-    #[inline]
-    const fn older(&self) -> u32 {
-        unpacked(self.older)
-    }
-
-    #[inline]
-    const fn newer(&self) -> u32 {
-        unpacked(self.newer)
-    }
 }
 
-#[inline]
-const fn packed(slot: u32) -> [u8; 3] {
-    let [a, b, c, _] = slot.to_le_bytes();
-    [a, b, c]
-}
+/// Half a cache line if the key is an IP address (of 17 bytes) or smaller.
+#[repr(align(32))]
+struct Slot<K>(Option<Entry<K>>);
 
-#[inline]
-const fn unpacked([a, b, c]: [u8; 3]) -> u32 {
-    u32::from_le_bytes([a, b, c, 0])
-}
-
-/// Slots in one allocation, and a list through those that hold something, by last use to within a
-/// grain.
+/// What is to be known of a group's slots before one of them is looked at: for a million clients,
+/// all groups together are little more than a near cache holds.
 ///
-/// Moving an entry to the end of the list writes to two others, anywhere in memory: most of what a
-/// use would cost. An entry is therefore moved once a grain at most, and used less than a grain
-/// after it was moved. Whoever is behind it was moved later, and so was last used less than a grain
-/// before it, if before it at all.
+/// Who finds its group full moves on to the next one, and every group that was passed counts it. A
+/// look-up therefore knows where to stop without tombstones.
+#[derive(Clone)]
+#[repr(align(16))]
+struct Group {
+    /// A piece of each key's hash, so that hardly any slot is looked at in vain.
+    pieces: [u8; SLOTS],
+    /// How many passed on their way to another group. When it cannot count any more, it stays.
+    passed: u8,
+}
+
+impl Group {
+    const VACANT: Self = Self { pieces: [EMPTY; SLOTS], passed: 0 };
+
+    /// A bit for each slot that has this piece: eight bytes are compared as one number, each of them
+    /// below its neighbour's carry.
+    #[inline]
+    const fn candidates(&self, piece: u8) -> u128 {
+        const LOW: u128 = u128::MAX / 0xFF * 0x7F;
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o] = self.pieces;
+        let pieces = u128::from_le_bytes([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, !piece]);
+        let differences = pieces ^ (u128::MAX / 0xFF * piece as u128);
+        !(((differences & LOW) + LOW) | differences | LOW)
+    }
+}
+
+/// A hash table in one allocation of fixed size, in which nothing moves.
 pub(super) struct Slots<K> {
-    entries: Vec<Entry<K>>,
+    groups: Box<[Group]>,
+    slots: Box<[Slot<K>]>,
     capacity: usize,
     count: usize,
-    /// In ticks, a power of two.
-    grain: u32,
     /// The tick of the latest use of anything.
     used: u32,
-    /// The list of those that held something once, through their `newer`.
-    free: u32,
-    oldest: u32,
-    newest: u32,
+}
+
+impl<K: Eq> Slots<K> {
+    pub(super) fn new(capacity: usize) -> Self {
+        let groups = capacity.div_ceil(MEAN).max(1);
+        Self {
+            groups: vec![Group::VACANT; groups].into(),
+            slots: (0..groups * SLOTS).map(|_| Slot(None)).collect(),
+            capacity,
+            count: 0,
+            used: 0,
+        }
+    }
+
+    /// The slot of the client with this hash.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, key: &K) -> Option<usize> {
+        let (home, piece) = (self.home(hash), piece(hash));
+        let found = self.find_in(home, piece, key);
+        if found.is_some() || self.groups[home].passed == 0 {
+            return found;
+        }
+        self.find_beyond(home, piece, key)
+    }
+
+    #[inline]
+    fn find_in(&self, group: usize, piece: u8, key: &K) -> Option<usize> {
+        let mut candidates = self.groups[group].candidates(piece);
+        while candidates != 0 {
+            let slot = group * SLOTS + candidates.trailing_zeros() as usize / 8;
+            if self.slots[slot].0.as_ref().is_some_and(|entry| entry.key == *key) {
+                return Some(slot);
+            }
+            candidates &= candidates - 1;
+        }
+        None
+    }
+
+    /// Apart, so that nearly every look-up is short.
+    #[inline(never)]
+    fn find_beyond(&self, home: usize, piece: u8, key: &K) -> Option<usize> {
+        for group in self.groups_after(home) {
+            let found = self.find_in(group, piece, key);
+            if found.is_some() || self.groups[group].passed == 0 {
+                return found;
+            }
+        }
+        None
+    }
+
+    /// Adds an entry that is not there yet, to a table that is not full.
+    pub(super) fn insert(&mut self, hash: u64, key: K, backend: BackendId, stamp: u32) -> usize {
+        let mut group = self.home(hash);
+        let place = loop {
+            let passed = &mut self.groups[group];
+            let free = passed.candidates(EMPTY).trailing_zeros() as usize / 8;
+            if free < SLOTS {
+                passed.pieces[free] = piece(hash);
+                break free;
+            }
+            // There are more slots than entries, so that this comes to an end.
+            passed.passed = passed.passed.saturating_add(1);
+            group = self.after(group);
+        };
+        let slot = group * SLOTS + place;
+        self.slots[slot].0 = Some(Entry { key, backend, stamp });
+        self.count += 1;
+        self.used = stamp;
+        slot
+    }
+
+    /// Takes an entry out that was added under this hash.
+    pub(super) fn remove(&mut self, hash: u64, slot: usize) {
+        let mut group = self.home(hash);
+        while group != slot / SLOTS {
+            let passed = &mut self.groups[group].passed;
+            if *passed < u8::MAX {
+                *passed -= 1;
+            }
+            group = self.after(group);
+        }
+        self.groups[group].pieces[slot % SLOTS] = EMPTY;
+        self.slots[slot].0 = None;
+        self.count -= 1;
+    }
+
+    /// Notes that an entry was used, and says whose it is.
+    #[inline]
+    pub(super) fn touch(&mut self, slot: usize, stamp: u32) -> Option<BackendId> {
+        self.used = stamp;
+        let entry = self.slots[slot].0.as_mut()?;
+        entry.stamp = stamp;
+        Some(entry.backend)
+    }
+
+    /// Of those that a key with this hash meets first, the one of greatest `age`, and that.
+    pub(super) fn eldest(&self, hash: u64, age: impl Fn(&Entry<K>) -> u32) -> Option<(usize, u32)> {
+        let home = self.home(hash);
+        // The age above the slot: the greater of two numbers is found without a branch, which could
+        // only be guessed while all the slots are on their way from memory.
+        let (mut met, mut eldest) = (0, None);
+        for group in std::iter::once(home).chain(self.groups_after(home)) {
+            for (place, &piece) in self.groups[group].pieces.iter().enumerate() {
+                let slot = group * SLOTS + place;
+                if piece != EMPTY
+                    && let Some(entry) = self.entry(slot)
+                {
+                    eldest = eldest.max(Some(u64::from(age(entry)) << 32 | slot as u64));
+                    met += 1;
+                }
+            }
+            if met >= CHOICE {
+                break;
+            }
+        }
+        eldest.map(|eldest| (eldest as u32 as usize, (eldest >> 32) as u32))
+    }
+
+    /// The upper bits choose, by multiplication (Lemire 2016), as any number of groups will do.
+    #[inline]
+    fn home(&self, hash: u64) -> usize {
+        ((u128::from(hash) * self.groups.len() as u128) >> 64) as usize
+    }
+
+    const fn after(&self, group: usize) -> usize {
+        if group + 1 == self.groups.len() { 0 } else { group + 1 }
+    }
+
+    fn groups_after(&self, home: usize) -> impl Iterator<Item = usize> {
+        (home + 1..self.groups.len()).chain(0..home)
+    }
 }
 
 impl<K> Slots<K> {
-    /// What 24 bits can number, without the two numbers that mean something else.
-    pub(super) const MOST: usize = FREE as usize;
-
-    pub(super) fn new(capacity: usize, grain: u32) -> Self {
-        debug_assert!(grain.is_power_of_two());
-        let entries = Vec::with_capacity(capacity);
-        let (free, oldest, newest) = (NONE, NONE, NONE);
-        Self { entries, capacity, count: 0, grain, used: 0, free, oldest, newest }
-    }
-
+    /// How many clients there is room for.
     pub(super) const fn capacity(&self) -> usize {
         self.capacity
+    }
+
+    /// How many slots there are: more, so that nearly everybody finds one in the first group.
+    pub(super) const fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -107,118 +228,37 @@ impl<K> Slots<K> {
         self.count == self.capacity
     }
 
-    /// How many slots have ever held something: the others need not be looked at.
-    pub(super) const fn filled(&self) -> usize {
-        self.entries.len()
-    }
-
-    #[inline]
-    pub(super) fn entry(&self, slot: u32) -> &Entry<K> {
-        &self.entries[slot as usize]
-    }
-
-    #[inline]
-    pub(super) fn entry_mut(&mut self, slot: u32) -> &mut Entry<K> {
-        &mut self.entries[slot as usize]
-    }
-
-    pub(super) fn is_free(&self, slot: u32) -> bool {
-        self.entry(slot).older() == FREE
-    }
-
-    pub(super) fn oldest(&self) -> Option<u32> {
-        (self.oldest != NONE).then_some(self.oldest)
-    }
-
     /// The tick in which anything was used last; `None` when there is nothing.
     pub(super) fn used(&self) -> Option<u32> {
         (self.count > 0).then_some(self.used)
     }
 
-    /// The next in the list.
-    pub(super) fn after(&self, slot: u32) -> Option<u32> {
-        Some(self.entry(slot).newer()).filter(|&newer| newer != NONE)
-    }
-
-    /// Adds an entry as the latest used. The table must not be full.
-    pub(super) fn push(&mut self, key: K, backend: BackendId, stamp: u32) -> u32 {
-        let mut slot = self.free;
-        let link = packed(NONE);
-        let entry = Entry { key, backend, stamp, older: link, newer: link };
-        if slot == NONE {
-            slot = self.entries.len() as u32;
-            self.entries.push(entry);
-        } else {
-            self.free = self.entry(slot).newer();
-            *self.entry_mut(slot) = entry;
-        }
-        self.count += 1;
-        self.used = stamp;
-        self.append(slot);
-        slot
-    }
-
-    /// Takes an entry out. Its key stays where it is until the slot is used again.
-    pub(super) fn remove(&mut self, slot: u32) {
-        self.unlink(slot);
-        self.count -= 1;
-        let free = std::mem::replace(&mut self.free, slot);
-        let entry = self.entry_mut(slot);
-        entry.older = packed(FREE);
-        entry.newer = packed(free);
-    }
-
-    /// Notes that an entry was used, and says whose it is.
     #[inline]
-    pub(super) fn touch(&mut self, slot: u32, stamp: u32) -> BackendId {
-        self.used = stamp;
-        // Each slot's grains begin at another tick, lest all entries be moved at the same time.
-        let phase = slot.wrapping_mul(0x9E37_79B1);
-        let entry = &mut self.entries[slot as usize];
-        let before = std::mem::replace(&mut entry.stamp, stamp).wrapping_add(phase);
-        let backend = entry.backend;
-        if before ^ stamp.wrapping_add(phase) >= self.grain {
-            self.move_to_end(slot);
-        }
-        backend
+    pub(super) fn entry(&self, slot: usize) -> Option<&Entry<K>> {
+        self.slots[slot].0.as_ref()
     }
 
-    /// Apart, as most uses get by without.
-    #[inline(never)]
-    fn move_to_end(&mut self, slot: u32) {
-        if self.newest != slot {
-            self.unlink(slot);
-            self.append(slot);
+    /// Gives an entry to another backend.
+    pub(super) fn assign(&mut self, slot: usize, backend: BackendId) {
+        if let Some(entry) = &mut self.slots[slot].0 {
+            entry.backend = backend;
         }
     }
+}
 
-    #[inline]
-    fn unlink(&mut self, slot: u32) {
-        let entry = self.entry(slot);
-        let (older, newer) = (entry.older(), entry.newer());
-        if older == NONE {
-            self.oldest = newer;
-        } else {
-            self.entry_mut(older).newer = packed(newer);
-        }
-        if newer == NONE {
-            self.newest = older;
-        } else {
-            self.entry_mut(newer).older = packed(older);
-        }
+/// The lower bits tell neighbours apart.
+const fn piece(hash: u64) -> u8 {
+    match hash as u8 {
+        EMPTY => 0,
+        piece => piece,
     }
+}
 
-    #[inline]
-    fn append(&mut self, slot: u32) {
-        let newest = std::mem::replace(&mut self.newest, slot);
-        let entry = self.entry_mut(slot);
-        entry.older = packed(newest);
-        entry.newer = packed(NONE);
-        if newest == NONE {
-            self.oldest = slot;
-        } else {
-            self.entry_mut(newest).newer = packed(slot);
-        }
+#[cfg(test)]
+impl<K> Slots<K> {
+    /// How many groups clients have passed on their way to theirs, all together.
+    pub(super) fn passed(&self) -> usize {
+        self.groups.iter().map(|group| usize::from(group.passed)).sum()
     }
 }
 
@@ -229,18 +269,81 @@ mod tests {
 
     use super::*;
 
+    /// Hashes that all want the same group.
+    const CROWD: u64 = u64::MAX << 8;
+    const HOME: BackendId = BackendId::new(0);
+
     #[test]
-    fn links_lead_where_they_were_set_to() {
-        for slot in [0, 1, 0x12_3456, FREE, NONE] {
-            assert_eq!(unpacked(packed(slot)), slot);
+    fn a_crowd_spills_over_and_leaves_nothing_behind() {
+        let mut slots = Slots::new(120);
+        let hash = |key: u32| CROWD | u64::from(key % 3);
+        for round in 0..3 {
+            for key in 0..120 {
+                slots.insert(hash(key), key, HOME, 0);
+            }
+            assert!(slots.is_full());
+            for key in 0..120 {
+                let slot = slots.find(hash(key), &key).expect("it was added");
+                assert_eq!(slots.entry(slot).map(|entry| entry.key), Some(key));
+                assert_eq!(slots.find(CROWD | 7, &key), None);
+            }
+            // In another order than they came.
+            for key in (round..120).chain(0..round) {
+                let slot = slots.find(hash(key), &key).expect("it was added");
+                slots.remove(hash(key), slot);
+                assert_eq!(slots.find(hash(key), &key), None);
+            }
+            assert!(slots.groups.iter().all(|group| group.passed == 0));
+            assert!(slots.groups.iter().all(|group| group.pieces == [EMPTY; SLOTS]));
+            assert!(slots.slots.iter().all(|slot| slot.0.is_none()) && slots.len() == 0);
         }
     }
 
     #[test]
+    fn so_many_pass_that_they_cannot_be_counted() {
+        let mut slots = Slots::new(1000);
+        for key in 0..1000_u32 {
+            slots.insert(CROWD, key, HOME, 0);
+        }
+        assert!(slots.groups.iter().any(|group| group.passed == u8::MAX));
+        for key in 0..1000 {
+            let slot = slots.find(CROWD, &key).expect("it was added");
+            slots.remove(CROWD, slot);
+        }
+        assert_eq!((slots.len(), slots.find(CROWD, &0)), (0, None));
+    }
+
+    #[test]
+    fn a_piece_is_never_that_of_an_empty_slot() {
+        let mut slots = Slots::new(1);
+        assert_eq!(slots.find(0xFF, &1), None);
+        let slot = slots.insert(0xFF, 1, HOME, 0);
+        assert_eq!(slots.find(0xFF, &1), Some(slot));
+        assert!((0..=u8::MAX).all(|piece| Group::VACANT.candidates(piece) == 0 || piece == EMPTY));
+    }
+
+    #[test]
+    fn the_eldest_is_looked_for_where_there_is_anybody() {
+        let mut slots = Slots::new(1000);
+        let age = |entry: &Entry<u64>| 100 - entry.stamp();
+        assert_eq!(slots.eldest(0, age), None);
+        let [young, old] = [(60, 9), (40, 3)].map(|(number, stamp)| {
+            let hash = number << 58;
+            slots.insert(hash, number, HOME, stamp)
+        });
+        assert!(young != old);
+        assert_eq!(
+            [0, 50 << 58, u64::MAX].map(|hash| slots.eldest(hash, age)),
+            [Some((old, 97)); 3]
+        );
+    }
+
+    #[test]
     fn entries_are_as_small_as_the_documentation_says() {
-        assert_eq!(size_of::<Entry<IpAddr>>(), 32);
-        assert_eq!(size_of::<Entry<u64>>(), 32);
-        assert_eq!(size_of::<Entry<SocketAddr>>(), 64);
-        assert_eq!(size_of::<Entry<String>>(), 64);
+        assert_eq!(size_of::<Group>(), 16);
+        assert_eq!(size_of::<Slot<IpAddr>>(), 32);
+        assert_eq!(size_of::<Slot<u64>>(), 32);
+        assert_eq!(size_of::<Slot<String>>(), 32);
+        assert_eq!(size_of::<Slot<SocketAddr>>(), 64);
     }
 }

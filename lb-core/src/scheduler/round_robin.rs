@@ -2,66 +2,28 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand::Rng;
 
 use super::Scheduler;
+use super::cursor::Cursor;
 use crate::backend::BackendId;
 use crate::flow::Flow;
 use crate::pool::Member;
 
-/// A place in a rotation that any number of pickers advance.
-///
-/// Alone on its cache line: it is written at every pick, its neighbours never are.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-pub(super) struct Cursor {
-    position: AtomicU64,
-    start: u64,
-}
-
-impl Cursor {
-    pub(super) const fn at(position: u64) -> Self {
-        Self { position: AtomicU64::new(position), start: position }
-    }
-
-    /// A cursor for a rotation that is not known yet. 31 bits are phase enough, and leave as many
-    /// picks before divisions become slow.
-    pub(super) const fn starting_at(phase: u64) -> Self {
-        Self::at(phase & (u32::MAX >> 1) as u64)
-    }
-
-    /// Whether nobody was given a turn yet: then the whole phase carries over, and an instance
-    /// whose backends come up one by one still has a rotation of its own.
-    pub(super) fn is_untouched(&self) -> bool {
-        self.position() == self.start
-    }
-
-    /// Where the next pick will be.
-    pub(super) fn position(&self) -> u64 {
-        self.position.load(Ordering::Relaxed)
-    }
-
-    /// The next place in a rotation of `length` places, which must not be 0.
-    #[inline]
-    pub(super) fn advance(&self, length: usize) -> usize {
-        let position = self.position.fetch_add(1, Ordering::Relaxed);
-        // A 32-bit division takes half the time of a 64-bit one, and a cursor is only that far
-        // after four billion picks.
-        match (u32::try_from(position), length as u32) {
-            (Ok(position), short) if short as usize == length => (position % short) as usize,
-            _ => (position % length as u64) as usize,
-        }
-    }
-}
-
 /// `rr`: every backend with a weight above 0 in turn, in configured order, whatever the weight
 /// (IPVS `ip_vs_rr.c`).
 ///
-/// Any window of n picks visits n backends. A change of membership continues the rotation where it
-/// was. A pick costs one atomic addition, O(1); a flow that is redispatched takes the next turn,
-/// so that the share of a backend that refuses goes to all others alike and not to its successor.
+/// Any window of n picks visits n backends. Where threads run into each other, one of them goes
+/// through whole rounds by itself before it comes back to the common rotation: any n picks of a
+/// round still visit n backends, and all together no backend is ahead of another by more than a turn
+/// for the common rotation and one for each round that is under way beside it, of which there are
+/// sixteen at most.
+///
+/// A change of membership continues the rotation where it was, without the rounds that were not gone
+/// through to their end. A pick costs one atomic exchange, O(1); a flow that is redispatched takes the
+/// next turn, so that the share of a backend that refuses goes to all others alike and not to its
+/// successor.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
     turns: Box<[Turn]>,
@@ -130,18 +92,5 @@ impl Scheduler for RoundRobin {
             }
         }
         self.turns.iter().find(|turn| may_use(turn)).map(Turn::index)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_goes_on_past_32_bits() {
-        let cursor = Cursor::at(u64::from(u32::MAX) - 1);
-        let places: Vec<_> = (0..4).map(|_| cursor.advance(3)).collect();
-        // 2³² − 1 is divisible by three.
-        assert_eq!(places, [2, 0, 1, 2]);
     }
 }

@@ -71,11 +71,9 @@ impl IntoCause for io::Error {
     /// What TLS makes fail comes as an I/O error that wraps the cause.
     fn into_cause(self, phase: Phase) -> CheckError {
         #[cfg(feature = "tls")]
-        match super::tls::cause(self) {
-            Ok(cause) => cause,
-            Err(other) => CheckError::from_io(phase, other),
+        if let Some(cause) = super::tls::cause(&self) {
+            return cause;
         }
-        #[cfg(not(feature = "tls"))]
         CheckError::from_io(phase, self)
     }
 }

@@ -1,14 +1,17 @@
 //! Requests and answers over a stream, as SMTP, Redis, MySQL and their like have them.
 
+use std::error::Error;
 #[cfg(feature = "tls")]
 use std::mem;
+use std::net::IpAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::Tcp;
 use super::attempt::Attempt;
 use super::stream::Stream;
-use crate::{CheckError, Failure, Phase, Report, Target};
+use crate::{CheckError, Excerpt, Failure, Phase, Report, Target};
 
 /// A talk with a target that has one deadline and bounded answers, and keeps the evidence.
 ///
@@ -20,6 +23,8 @@ pub(super) struct Conversation {
     stream: Stream,
     /// What was received and not yet used.
     buffer: Vec<u8>,
+    /// How the last answer begins: the one that decides.
+    heard: Vec<u8>,
 }
 
 impl Conversation {
@@ -37,14 +42,25 @@ impl Conversation {
             Ok(stream) => Stream::Plain(stream),
             Err(error) => return attempt.finish(Err(error)),
         };
-        let mut conversation = Self { attempt, stream, buffer: Vec::new() };
+        let mut conversation = Self { attempt, stream, buffer: Vec::new(), heard: Vec::new() };
         let result = talk(&mut conversation).await;
-        conversation.attempt.finish(result)
+        let Self { mut attempt, heard, .. } = conversation;
+        if !heard.is_empty() {
+            // A checker of a protocol that is not for reading has kept what it could read out of it.
+            attempt.trace.evidence_mut().received(heard);
+        }
+        attempt.finish(result)
     }
 
     /// What the run is known by.
     pub(super) fn attempt(&mut self) -> &mut Attempt {
         &mut self.attempt
+    }
+
+    /// The address that this host has in the connection.
+    pub(super) fn source(&self) -> Result<IpAddr, CheckError> {
+        let source = self.stream.tcp().and_then(TcpStream::local_addr);
+        source.map(|source| source.ip()).map_err(|error| CheckError::from_io(Phase::Write, error))
     }
 
     /// Goes on over TLS: at once, or after the protocol's STARTTLS.
@@ -67,9 +83,10 @@ impl Conversation {
         Ok(())
     }
 
-    /// Sends all of `bytes`.
+    /// Sends all of `bytes`. What is received from now on is the answer to it.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), CheckError> {
-        let Self { attempt, stream, .. } = self;
+        let Self { attempt, stream, heard, .. } = self;
+        heard.clear();
         let sending = async {
             stream.write_all(bytes).await?;
             stream.flush().await
@@ -80,24 +97,23 @@ impl Conversation {
     /// Waits for more to be received; answers all that is not used yet.
     ///
     /// # Errors
-    /// [`CheckError::Closed`] at the end of the stream; [`CheckError::Protocol`] above
-    /// [`Self::LIMIT`].
+    /// [`CheckError::Closed`] at the end of the stream, [`CheckError::Truncated`] if something is
+    /// not used yet; [`CheckError::Protocol`] above [`Self::LIMIT`].
     pub(super) async fn receive(&mut self) -> Result<&[u8], CheckError> {
         if self.buffer.len() >= Self::LIMIT {
             let text = format!("the answer is longer than {} bytes", Self::LIMIT);
             return Err(CheckError::protocol(text));
         }
-        let Self { attempt, stream, buffer } = self;
-        let first = buffer.is_empty();
+        let Self { attempt, stream, buffer, heard } = self;
         let mut chunk = [0; 4096];
-        let count = attempt.step(Phase::Response, stream.read(&mut chunk)).await?;
-        if count == 0 {
-            return Err(CheckError::Closed);
-        }
-        if first {
-            attempt.trace.evidence_mut().received(&chunk[..count]);
-        }
-        buffer.extend_from_slice(&chunk[..count]);
+        let count = match attempt.step(Phase::Response, stream.read(&mut chunk)).await {
+            // The end of the stream; over TLS, without the farewell that TLS has for it.
+            Ok(0) | Err(CheckError::Closed) => return Err(closed_after(buffer.len())),
+            result => result?,
+        };
+        let chunk = &chunk[..count];
+        heard.extend_from_slice(&chunk[..count.min(Excerpt::LIMIT - heard.len())]);
+        buffer.extend_from_slice(chunk);
         Ok(buffer)
     }
 
@@ -106,12 +122,22 @@ impl Conversation {
         &self.buffer
     }
 
-    /// Takes the next `count` bytes.
-    pub(super) async fn exactly(&mut self, count: usize) -> Result<Vec<u8>, CheckError> {
-        while self.buffer.len() < count {
+    /// Takes the next message: `parse` answers it with its length in bytes, or `None` as long as it
+    /// has not all arrived.
+    pub(super) async fn message<T, E>(
+        &mut self,
+        mut parse: impl FnMut(&[u8]) -> Result<Option<(T, usize)>, E>,
+    ) -> Result<T, CheckError>
+    where
+        E: Error + Send + Sync + 'static,
+    {
+        loop {
+            if let Some((message, count)) = parse(&self.buffer).map_err(CheckError::protocol)? {
+                self.buffer.drain(..count);
+                return Ok(message);
+            }
             self.receive().await?;
         }
-        Ok(self.take(count))
     }
 
     /// Takes the next line, without its end.
@@ -138,9 +164,22 @@ impl Conversation {
     ///
     /// Nothing is read after it and no answer is awaited: who checks need not be thanked.
     pub(super) async fn close(&mut self, farewell: &[u8]) {
+        let Self { attempt, stream, .. } = self;
+        let ending = async {
+            stream.write_all(farewell).await?;
+            stream.flush().await?;
+            stream.linger();
+            stream.shutdown().await
+        };
         // What was learned stands, whether the target hears this or not.
-        let _ = self.send(farewell).await;
-        self.stream.linger();
-        let _ = self.attempt.step(Phase::Write, self.stream.shutdown()).await;
+        let _ = attempt.step(Phase::Write, ending).await;
+    }
+}
+
+/// The connection ended with this much of an answer.
+const fn closed_after(received: usize) -> CheckError {
+    match received {
+        0 => CheckError::Closed,
+        received => CheckError::Truncated { received },
     }
 }

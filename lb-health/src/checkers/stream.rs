@@ -19,17 +19,23 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    /// The connection under whatever is spoken over it.
+    pub(super) fn tcp(&self) -> io::Result<&TcpStream> {
+        match self {
+            Self::Plain(stream) => Ok(stream),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => Ok(stream.get_ref().0),
+            #[cfg(feature = "tls")]
+            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
     /// From now on the connection is closed in order, not reset, when this is dropped.
     pub(super) fn linger(&self) {
-        let stream = match self {
-            Self::Plain(stream) => stream,
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.get_ref().0,
-            #[cfg(feature = "tls")]
-            Self::Gone => return,
-        };
-        // It fails only if the target was faster, and then there is nothing left to close.
-        let _ = rustix::net::sockopt::set_socket_linger(stream, None);
+        if let Ok(stream) = self.tcp() {
+            // It fails only if the target was faster, and then there is nothing left to close.
+            let _ = rustix::net::sockopt::set_socket_linger(stream, None);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! TLS as checks need it: who is trusted is a setting, and what was presented is evidence.
 
+use std::error::Error;
 use std::io;
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -67,7 +68,7 @@ impl Tls {
     pub fn trusting(pem: &[u8]) -> Result<Self, TlsError> {
         let mut roots = RootCertStore::empty();
         for certificate in certificates(pem)? {
-            roots.add(certificate).map_err(TlsError::Certificate)?;
+            roots.add(certificate).map_err(unusable)?;
         }
         Self::verifying(Arc::new(roots))
     }
@@ -108,7 +109,7 @@ impl Tls {
     }
 
     /// This, offering `protocols` in that order (ALPN, RFC 7301).
-    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "only HTTP negotiates"))]
+    #[allow(dead_code, reason = "only HTTP negotiates")]
     pub(super) fn offering(mut self, protocols: &[&[u8]]) -> Self {
         let offered = protocols.iter().map(|&protocol| protocol.to_owned()).collect();
         Arc::make_mut(&mut self.config).alpn_protocols = offered;
@@ -126,15 +127,13 @@ impl Tls {
     ) -> Result<Self, TlsError> {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
-            .map_err(TlsError::Certificate)?
+            .map_err(unusable)?
             // Each handshake has a verifier of its own: see `handshake`.
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Witness::new(verifier.clone())));
         let mut config = match identity {
             None => builder.with_no_client_auth(),
-            Some((chain, key)) => {
-                builder.with_client_auth_cert(chain, key).map_err(TlsError::Certificate)?
-            }
+            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(unusable)?,
         };
         config.resumption = rustls::client::Resumption::disabled();
         Ok(Self { config: Arc::new(config), verifier, name: None })
@@ -165,13 +164,11 @@ impl Tls {
     }
 }
 
-/// The cause that an error of the TLS library stands for; `Err` is any other error.
-pub(super) fn cause(error: io::Error) -> Result<CheckError, io::Error> {
-    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-        return Err(error);
-    };
+/// The cause that an error of the TLS library stands for; `None` for any other error.
+pub(super) fn cause(error: &io::Error) -> Option<CheckError> {
+    let tls = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     let source = Arc::new(tls.clone());
-    Ok(match tls {
+    Some(match tls {
         rustls::Error::InvalidCertificate(certificate) => match certificate {
             CertificateError::Expired
             | CertificateError::ExpiredContext { .. }
@@ -188,12 +185,15 @@ pub(super) fn cause(error: io::Error) -> Result<CheckError, io::Error> {
 }
 
 /// TLS cannot be set up like this.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
     /// A certificate, or the key that should belong to it, is of no use.
-    #[error("the certificate is of no use: {0}")]
-    Certificate(#[source] rustls::Error),
+    #[error("the certificate is of no use: {source}")]
+    Certificate {
+        /// What the TLS library said.
+        source: Arc<dyn Error + Send + Sync>,
+    },
     /// Not a private key.
     #[error("there is no private key in the PEM text")]
     Key,
@@ -209,6 +209,10 @@ pub enum TlsError {
     /// This system trusts nobody.
     #[error("this system has no trusted authorities: install ca-certificates, or name your own")]
     NoSystemRoots,
+}
+
+fn unusable(error: rustls::Error) -> TlsError {
+    TlsError::Certificate { source: Arc::new(error) }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::refusal::Reason;
 
-/// What a [`Driver`](super::Driver) has done so far. None of them ever goes down.
+/// What a [`Driver`](super::Driver) has done so far for one router. None of them ever goes down.
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Counters {
@@ -16,6 +16,9 @@ pub struct Counters {
     pub addresses_differ: u64,
     /// Advertisements sent, one for each destination.
     pub sent: u64,
+    /// Of those, and of those that were not, how many gave the addresses up (priority 0), one for
+    /// all destinations.
+    pub released: u64,
     /// Advertisements that the network did not take.
     pub not_sent: u64,
     /// Frames that told the link where an address is.
@@ -26,6 +29,20 @@ pub struct Counters {
 }
 
 impl Counters {
+    pub(super) const fn new() -> Self {
+        Self {
+            received: 0,
+            discarded: 0,
+            addresses_differ: 0,
+            sent: 0,
+            released: 0,
+            not_sent: 0,
+            announced: 0,
+            became_master: 0,
+            refused: [0; Reason::ALL.len()],
+        }
+    }
+
     /// How many datagrams were refused for this reason.
     pub const fn refused(&self, reason: Reason) -> u64 {
         self.refused[reason.index()]
@@ -44,6 +61,7 @@ impl fmt::Debug for Counters {
             ("discarded", self.discarded),
             ("addresses_differ", self.addresses_differ),
             ("sent", self.sent),
+            ("released", self.released),
             ("not_sent", self.not_sent),
             ("announced", self.announced),
             ("became_master", self.became_master),

@@ -1,207 +1,253 @@
-//! The loop around a [`VirtualRouter`]: the only place in this crate that reads the clock for it.
+//! The loop around [`VirtualRouter`]s: the only place in this crate that reads the clock for them.
 
 mod announcer;
 mod counters;
+mod member;
 mod network;
+mod report;
+mod turn;
+mod unit;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
-use std::io;
-use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::time;
 
-use self::announcer::Announcer;
 pub use self::announcer::Pacing;
 pub use self::counters::Counters;
-pub use self::network::{Input, Network};
+use self::member::{Done, Member};
+pub use self::network::{Input, Network, RouterId};
+pub use self::report::{Operation, Report};
+use self::unit::{Machine, Unit};
 use crate::channel::{Channel, ChannelConfig};
 use crate::config::Config;
-use crate::router::{Action, Event, NotMaster, Role, State, VirtualRouter};
+use crate::router::{NotMaster, VirtualRouter};
+use crate::sync_group::GroupError;
 use crate::tracking::{FaultCause, Signal, TrackerId};
 
-/// How much is read before the clock has its turn. More than a socket holds by default (212992
-/// octets at 768 or more a packet), so that it is empty unless somebody floods it.
-const READS: usize = 512;
-
-/// How long a router whose addresses could not be added leaves them to others before it tries again.
-const RETRY: Duration = Duration::from_secs(5);
-
-/// Something that a [`Driver`] tells.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Report {
-    /// What the router has to say.
-    Event(Event),
-    /// Something could not be done.
-    Failed {
-        /// What.
-        operation: Operation,
-        /// Why.
-        error: io::Error,
-    },
-}
-
-/// What can fail.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum Operation {
-    /// Adding an address. The router is at fault ([`FaultCause::Addresses`]) for five seconds, and
-    /// then tries again if nobody else has them.
-    Add(IpAddr),
-    /// Sending an advertisement: it is as good as lost. Said once, until one was sent again.
-    Advertise(IpAddr),
-    /// Announcing an address. Said once, until one was announced again.
-    Announce(IpAddr),
-    /// Hearing anything.
-    Receive,
-    /// Removing an address, which may now be on two hosts.
-    Remove(IpAddr),
-}
-
-/// Drives one [`VirtualRouter`] over a [`Network`].
+/// Drives any number of [`VirtualRouter`]s, alone and in groups, over one [`Network`].
 ///
-/// It keeps to the contract of the router: one input, every action in order, the socket before the
+/// It keeps to the contract of the routers: one input, every action in order, the socket before the
 /// clock. It only runs while [`Self::next`] is awaited; whatever is done in between must not take
-/// longer than an interval, or others take over.
+/// longer than an interval, or others take over. Who is not known is not minded.
 ///
 /// # Panics
 /// [`Self::next`] does outside of a tokio runtime with time enabled.
 ///
 /// ```
-/// use lb_vrrp::driver::{Driver, Network, Report};
+/// use lb_vrrp::driver::{Driver, Network, Report, RouterId};
 /// use lb_vrrp::{Channel, ChannelConfig, Config};
 ///
-/// async fn run(network: impl Network, channel: ChannelConfig) {
-///     let router = Config::of(&channel);
-///     let mut driver = Driver::new(router, Channel::new(channel), network);
-///     driver.startup();
+/// async fn run(network: impl Network, id: RouterId, channel: ChannelConfig) {
+///     let mut driver = Driver::new(network);
+///     driver.add(id, Config::of(&channel), Channel::new(channel));
+///     driver.startup(id);
 ///     // Beside other branches of a `select!`, say one that calls `driver.shutdown()`.
-///     while let Some(report) = driver.next().await {
+///     while let Some((id, report)) = driver.next().await {
 ///         match report {
-///             Report::Event(event) => println!("{event:?}"), // scripts, metrics
-///             failed => eprintln!("{failed:?}"),
+///             Report::Event(event) => println!("{id:?}: {event:?}"), // scripts, metrics
+///             failed => eprintln!("{id:?}: {failed:?}"),
 ///         }
 ///     }
 /// }
 /// ```
 pub struct Driver<N> {
-    router: VirtualRouter,
-    channel: Channel,
     network: N,
-    announcer: Announcer,
-    counters: Counters,
-    reports: VecDeque<Report>,
-    /// When addresses that could not be added are tried again.
-    retry_at: Option<Instant>,
-    /// Whether it was said that nothing can be sent.
-    is_mute: bool,
-    /// Whether it was said that nothing can be announced.
-    is_unannounced: bool,
+    pacing: Pacing,
+    /// Who decides, and for whom; what is gone leaves its place empty.
+    units: Vec<Option<Unit>>,
+    /// Where each router is: its unit, and its place therein.
+    places: HashMap<RouterId, (usize, usize)>,
+    /// When which unit is due.
+    deadlines: BTreeSet<(Instant, usize)>,
+    reports: VecDeque<(RouterId, Report)>,
     is_shut_down: bool,
 }
 
 impl<N> fmt::Debug for Driver<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Driver")
-            .field("state", self.router.state())
-            .field("counters", &self.counters)
-            .finish_non_exhaustive()
+        let units = self.units.iter().flatten();
+        let each = units.flat_map(|unit| {
+            let routers = unit.machine.routers().iter().zip(&unit.members);
+            routers.map(|(router, member)| (member.id, (router.state(), &member.counters)))
+        });
+        f.debug_map().entries(each).finish()
     }
 }
 
 impl<N: Network> Driver<N> {
-    /// One whose router is not started.
-    pub fn new(router: Config, channel: Channel, network: N) -> Self {
+    /// One without routers.
+    pub fn new(network: N) -> Self {
         Self {
-            router: VirtualRouter::new(router),
-            channel,
             network,
-            announcer: Announcer::new(Pacing::default()),
-            counters: Counters::default(),
+            pacing: Pacing::default(),
+            units: Vec::new(),
+            places: HashMap::new(),
+            deadlines: BTreeSet::new(),
             reports: VecDeque::new(),
-            retry_at: None,
-            is_mute: false,
-            is_unannounced: false,
             is_shut_down: false,
         }
     }
 
-    /// Announces at this speed. Default: as [`Pacing`] says.
+    /// Announces at this speed, for each router that is added from now on. Default: as [`Pacing`]
+    /// says.
     #[must_use]
-    pub fn pacing(mut self, pacing: Pacing) -> Self {
-        self.announcer = Announcer::new(pacing);
+    pub const fn pacing(mut self, pacing: Pacing) -> Self {
+        self.pacing = pacing;
         self
     }
 
-    /// Begins to take part: see [`VirtualRouter::startup`].
-    pub fn startup(&mut self) {
-        self.is_shut_down = false;
-        self.input(VirtualRouter::startup);
+    /// Adds a router that the network knows as `id`, and that is not started yet.
+    pub fn add(&mut self, id: RouterId, router: Config, channel: Channel) {
+        let machine = Machine::Alone(Box::new(VirtualRouter::new(router)));
+        self.place(Unit::new(machine, vec![Member::new(id, channel, self.pacing)]));
     }
 
-    /// Ends: see [`VirtualRouter::shutdown`]. [`Self::next`] says `None` when it is over; a second
-    /// call does not wait for a successor.
+    /// Has these move together, and all others alone. Groups that are as they were are not touched;
+    /// the members of others are taken as they are.
+    ///
+    /// # Errors
+    /// [`GroupError`]; then the groups before that one are formed.
+    pub fn set_groups(&mut self, groups: &[Vec<RouterId>]) -> Result<(), GroupError> {
+        let now = now();
+        let is_wanted =
+            |unit: &Unit| matches!(unit.machine, Machine::Alone(_)) || groups.contains(&unit.ids());
+        for at in 0..self.units.len() {
+            let Some(unit) = self.units[at].take_if(|unit| !is_wanted(unit)) else { continue };
+            self.deadlines.retain(|(_, other)| *other != at);
+            for (router, member) in unit.machine.dissolve(now).into_iter().zip(unit.members) {
+                let machine = Machine::Alone(Box::new(router));
+                let at = self.place(Unit::new(machine, vec![member]));
+                self.settle(now, at);
+            }
+        }
+        groups.iter().try_for_each(|group| self.form(now, group))
+    }
+
+    fn form(&mut self, now: Instant, ids: &[RouterId]) -> Result<(), GroupError> {
+        let places: Vec<_> =
+            ids.iter().filter_map(|id| self.places.get(id)).map(|(unit, _)| *unit).collect();
+        if let [first, ..] = places[..]
+            && self.unit(first).is_some_and(|unit| unit.ids() == ids)
+            && ids.len() > 1
+        {
+            return Ok(());
+        }
+        let routers = places.iter().filter_map(|at| self.unit(*at)?.machine.routers().first());
+        let machine = Machine::group(routers.cloned().collect())?;
+        let mut members = Vec::new();
+        for at in places {
+            members.extend(self.units[at].take().map(|unit| unit.members).into_iter().flatten());
+            self.deadlines.retain(|(_, other)| *other != at);
+        }
+        let at = self.place(Unit::new(machine, members));
+        self.change(at, now, 0, |_| ());
+        Ok(())
+    }
+
+    /// Begins to take part: see [`VirtualRouter::startup`]. A member of a group begins with it. What
+    /// the network knows is heard first: where to speak from, and what is left over.
+    pub fn startup(&mut self, id: RouterId) {
+        self.is_shut_down = false;
+        self.read();
+        self.input(id, |machine, _, now| machine.startup(now));
+    }
+
+    /// Ends all: see [`VirtualRouter::shutdown`]. [`Self::next`] says `None` when it is over; a
+    /// second call does not wait for successors.
     pub fn shutdown(&mut self) {
         self.is_shut_down = true;
-        self.input(VirtualRouter::shutdown);
+        for at in 0..self.units.len() {
+            let now = now();
+            if let Some(unit) = &mut self.units[at] {
+                unit.machine.shutdown(now);
+                self.settle(now, at);
+            }
+        }
     }
 
-    /// Gives the addresses to whoever is next: see [`VirtualRouter::switchover`].
+    /// Shuts one down, and forgets it when that is over: then there is [`Report::Ended`]. Of a group
+    /// it must not be a member any more.
+    pub fn remove(&mut self, id: RouterId) {
+        if let Some((unit, place)) = self.find(id)
+            && let Some(unit) = &mut self.units[unit]
+        {
+            unit.members[place].is_leaving = true;
+        }
+        self.input(id, |machine, _, now| machine.shutdown(now));
+    }
+
+    /// Gives the addresses of a router, or of its whole group, to whoever is next: see
+    /// [`VirtualRouter::switchover`].
     ///
     /// # Errors
     /// [`NotMaster`].
-    pub fn switchover(&mut self) -> Result<(), NotMaster> {
-        self.input(VirtualRouter::switchover)
+    pub fn switchover(&mut self, id: RouterId) -> Result<(), NotMaster> {
+        self.input(id, |machine, _, now| machine.switchover(now)).unwrap_or(Ok(()))
     }
 
     /// Undoes what [`Self::switchover`] did to preemption.
-    pub const fn preempt_again(&mut self) {
-        self.router.preempt_again();
+    pub fn preempt_again(&mut self, id: RouterId) {
+        self.input(id, |machine, _, _| machine.preempt_again());
     }
 
     /// Something that is tracked was seen: see [`VirtualRouter::handle_tracking`].
-    pub fn track(&mut self, id: TrackerId, signal: Signal) {
-        self.input(|router, now| router.handle_tracking(now, id, signal));
+    pub fn track(&mut self, id: RouterId, tracker: TrackerId, signal: Signal) {
+        self.one(id, |router, now| router.handle_tracking(now, tracker, signal));
     }
 
     /// A cause of fault appeared or went away: see [`VirtualRouter::handle_fault`].
-    pub fn fault(&mut self, cause: FaultCause, present: bool) {
-        self.input(|router, now| router.handle_fault(now, cause, present));
+    pub fn fault(&mut self, id: RouterId, cause: FaultCause, present: bool) {
+        self.one(id, |router, now| router.handle_fault(now, cause, present));
     }
 
     /// Takes another configuration without leaving its state. Of the addresses, only those that
-    /// came or went are touched.
-    pub fn reconfigure(&mut self, router: Config, channel: ChannelConfig) {
-        if self.router.holds_addresses() {
-            let before = self.channel.config().addresses().clone();
-            let after = channel.addresses();
-            for gone in before.iter().filter(|old| !after.iter().any(|new| new == *old)) {
-                self.announcer.forget(gone);
-                let removed = self.network.remove_address(gone);
-                self.note(Operation::Remove(gone), removed);
-            }
-            let fresh: Vec<_> =
-                after.iter().filter(|new| !before.iter().any(|old| old == *new)).collect();
-            self.channel.reconfigure(channel);
-            for address in fresh {
-                self.add(now(), address);
-            }
-        } else {
-            self.channel.reconfigure(channel);
+    /// came or went are touched. An unspecified source stays what it was.
+    pub fn reconfigure(
+        &mut self,
+        id: RouterId,
+        mut router: Config,
+        mut channel: ChannelConfig,
+        settings: N::Settings,
+    ) {
+        let Some((at, place)) = self.find(id) else { return };
+        let Some(unit) = &mut self.units[at] else { return };
+        let now = now();
+        let Unit { machine, members, .. } = unit;
+        let member = &mut members[place];
+        let source = member.channel.config().source;
+        if channel.source.is_unspecified() && channel.source(source).is_ok() {
+            router.source = source;
         }
-        self.input(|machine, now| machine.reconfigure(now, router));
+        let before = member.addresses(&self.network);
+        let reconfigured = self.network.reconfigure(id, &channel, settings);
+        member.note(Operation::Reconfigure, reconfigured);
+        member.channel.reconfigure(channel);
+        let after = member.addresses(&self.network);
+        for gone in before.iter().filter(|old| !after.contains(old)) {
+            member.announcer.forget(*gone);
+        }
+        let holds = machine.routers()[place].holds_addresses();
+        let done = if holds { member.add_all(now, &mut self.network) } else { Done::Yes };
+        self.change(at, now, place, |machine| {
+            machine.reconfigure(now, router);
+            if done == Done::NotAdded {
+                machine.handle_fault(now, FaultCause::Addresses, true);
+            }
+        });
     }
 
-    /// The router, to look at.
-    pub const fn router(&self) -> &VirtualRouter {
-        &self.router
+    /// A router, to look at.
+    pub fn router(&self, id: RouterId) -> Option<&VirtualRouter> {
+        let (unit, place) = self.find(id)?;
+        self.unit(unit)?.machine.routers().get(place)
     }
 
-    /// What was counted.
-    pub const fn counters(&self) -> &Counters {
-        &self.counters
+    /// What was counted for a router.
+    pub fn counters(&self, id: RouterId) -> Option<&Counters> {
+        let (unit, place) = self.find(id)?;
+        Some(&self.unit(unit)?.members.get(place)?.counters)
     }
 
     /// The network.
@@ -209,179 +255,30 @@ impl<N: Network> Driver<N> {
         &self.network
     }
 
-    /// Runs until there is something to tell; `None` when the router was shut down and has ended.
-    ///
-    /// Dropping the future loses nothing: call it again. A network that fails for good is reported
-    /// at every call.
-    pub async fn next(&mut self) -> Option<Report> {
-        loop {
-            if let Some(report) = self.reports.pop_front() {
-                return Some(report);
-            }
-            if self.is_shut_down && *self.router.state() == State::Initialize {
-                return None;
-            }
-            let heard = match self.next_deadline(now()) {
-                Some(at) => {
-                    time::timeout_at(at.into(), self.network.ready()).await.unwrap_or(Ok(()))
-                }
-                None => self.network.ready().await,
-            };
-            self.note(Operation::Receive, heard);
-            self.turn();
+    /// The network, to introduce a router to it, or to have it forget one.
+    pub const fn network_mut(&mut self) -> &mut N {
+        &mut self.network
+    }
+
+    fn find(&self, id: RouterId) -> Option<(usize, usize)> {
+        self.places.get(&id).copied()
+    }
+
+    fn unit(&self, at: usize) -> Option<&Unit> {
+        self.units.get(at)?.as_ref()
+    }
+
+    fn place(&mut self, unit: Unit) -> usize {
+        let free = self.units.iter().position(Option::is_none);
+        let at = free.unwrap_or(self.units.len());
+        for (place, member) in unit.members.iter().enumerate() {
+            self.places.insert(member.id, (at, place));
         }
-    }
-
-    fn next_deadline(&self, now: Instant) -> Option<Instant> {
-        [self.router.next_deadline(), self.announcer.next_deadline(now), self.retry_at]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// The socket, then the clock.
-    fn turn(&mut self) {
-        self.read();
-        let now = now();
-        if self.retry_at.take_if(|at| *at <= now).is_some() {
-            self.router.handle_fault(now, FaultCause::Addresses, false);
-            self.act(now);
+        match self.units.get_mut(at) {
+            Some(slot) => *slot = Some(unit),
+            None => self.units.push(Some(unit)),
         }
-        if self.router.next_deadline().is_some_and(|at| at <= now) {
-            self.router.handle_timeout(now);
-            self.act(now);
-        }
-        self.announce(now);
-    }
-
-    fn read(&mut self) {
-        for _ in 0..READS {
-            let now = now();
-            let utc = self.network.utc();
-            let Self { router, channel, network, counters, .. } = self;
-            match network.next_input() {
-                Ok(None) => return,
-                Ok(Some(Input::AddressFound(address))) => router.handle_address_found(address),
-                Ok(Some(Input::AddressLost(address))) => router.handle_address_lost(now, address),
-                Ok(Some(Input::Fault { cause, present })) => {
-                    router.handle_fault(now, cause, present);
-                }
-                Ok(Some(Input::Source(source))) => {
-                    let mut config = channel.config().clone();
-                    match source.map(|source| config.source(source).map(|_| ())) {
-                        Some(Err(_)) => continue,
-                        Some(Ok(())) => channel.reconfigure(config),
-                        None => {}
-                    }
-                    router.handle_source(now, source);
-                }
-                Ok(Some(Input::Datagram(datagram))) => {
-                    match datagram.and_then(|datagram| channel.receive(utc, &datagram)) {
-                        Ok(received) => {
-                            counters.received += 1;
-                            counters.addresses_differ += u64::from(received.addresses_differ);
-                            let heard =
-                                router.handle_packet(now, received.source, &received.advertisement);
-                            counters.discarded += u64::from(heard.is_err());
-                        }
-                        Err(refusal) => counters.refuse(refusal.reason()),
-                    }
-                }
-                Err(error) => return self.note(Operation::Receive, Err(error)),
-            }
-            self.act(now);
-        }
-    }
-
-    /// One input, and what it leads to.
-    fn input<T>(&mut self, input: impl FnOnce(&mut VirtualRouter, Instant) -> T) -> T {
-        let now = now();
-        let answer = input(&mut self.router, now);
-        self.act(now);
-        self.announce(now);
-        answer
-    }
-
-    /// All that the router asks for, in its order.
-    fn act(&mut self, now: Instant) {
-        while let Some(action) = self.router.poll_action() {
-            match action {
-                Action::AddAddresses => {
-                    for address in self.addresses() {
-                        self.add(now, address);
-                    }
-                }
-                Action::RestoreAddress(address) => self.add(now, address),
-                Action::RemoveAddresses => {
-                    self.announcer.clear();
-                    for address in self.addresses() {
-                        let removed = self.network.remove_address(address);
-                        self.note(Operation::Remove(address), removed);
-                    }
-                }
-                Action::RemoveAddress(address) => {
-                    let removed = self.network.remove_address(address);
-                    self.note(Operation::Remove(address), removed);
-                }
-                Action::Advertise(priority) => {
-                    let mut failed = None;
-                    let Self { channel, network, counters, .. } = self;
-                    channel.advertise(network.utc(), priority, |destination, packet| match network
-                        .send(destination, packet)
-                    {
-                        Ok(()) => counters.sent += 1,
-                        Err(error) => {
-                            counters.not_sent += 1;
-                            failed = Some((Operation::Advertise(destination), error));
-                        }
-                    });
-                    let is_news = !std::mem::replace(&mut self.is_mute, failed.is_some());
-                    if let Some((operation, error)) = failed.filter(|_| is_news) {
-                        self.note(operation, Err(error));
-                    }
-                }
-                Action::Announce { times } => {
-                    for address in self.channel.config().addresses().iter() {
-                        self.announcer.ask(address, times);
-                    }
-                }
-                Action::Notify(event) => {
-                    let master = matches!(event, Event::Transition { to: Role::Master, .. });
-                    self.counters.became_master += u64::from(master);
-                    self.reports.push_back(Report::Event(event));
-                }
-            }
-        }
-    }
-
-    /// What is due of the announcements.
-    fn announce(&mut self, now: Instant) {
-        while let Some(address) = self.announcer.pop(now) {
-            let told = self.network.announce(address);
-            self.counters.announced += u64::from(told.is_ok());
-            if !std::mem::replace(&mut self.is_unannounced, told.is_err()) {
-                self.note(Operation::Announce(address), told);
-            }
-        }
-    }
-
-    fn add(&mut self, now: Instant, address: IpAddr) {
-        let added = self.network.add_address(address);
-        if added.is_err() {
-            self.router.handle_fault(now, FaultCause::Addresses, true);
-            self.retry_at = Some(now + RETRY);
-        }
-        self.note(Operation::Add(address), added);
-    }
-
-    fn addresses(&self) -> Vec<IpAddr> {
-        self.channel.config().addresses().iter().collect()
-    }
-
-    fn note(&mut self, operation: Operation, result: io::Result<()>) {
-        if let Err(error) = result {
-            self.reports.push_back(Report::Failed { operation, error });
-        }
+        at
     }
 }
 

@@ -5,9 +5,27 @@ use std::io;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use crate::channel::ChannelConfig;
 use crate::refusal::Refusal;
-use crate::tracking::FaultCause;
+use crate::tracking::{FaultCause, Signal, TrackerId};
 use crate::wire::Datagram;
+
+/// Names one router, for a [`Network`] and for the [`Driver`](super::Driver) over it. The network
+/// gives it away, and never twice.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct RouterId(u32);
+
+impl RouterId {
+    /// The router of this number.
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
 
 /// What happened outside.
 #[derive(Debug)]
@@ -27,16 +45,23 @@ pub enum Input<'a> {
         /// Whether it is there now.
         present: bool,
     },
+    /// Routes or rules may have gone: they are to be added again.
+    RoutesLost,
     /// The address to speak from is another one, or there is none any more. One of the other family
     /// is ignored.
     Source(Option<IpAddr>),
+    /// Something that the router tracks was seen.
+    Tracked(TrackerId, Signal),
 }
 
-/// The link, the host's addresses and the wall clock, as one [`Driver`](super::Driver) sees them.
+/// The links, the host's addresses and the wall clock, as a [`Driver`](super::Driver) sees them.
 ///
 /// Only [`Self::ready`] waits. All else is done at once or not at all: a router that holds an
 /// address late because something else was slow is worse than one that does not hold it.
 pub trait Network {
+    /// What a router of this network has beside its channel: interfaces, routes, whatever there is.
+    type Settings;
+
     /// Waits until [`Self::next_input`] may have something. It may be wrong about that, but must not
     /// miss anything, and may be dropped and called again at any time.
     ///
@@ -44,36 +69,75 @@ pub trait Network {
     /// Nothing can be heard any more, or for now.
     fn ready(&mut self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// What has happened and was not asked for yet; `None` if nothing has.
+    /// What has happened and was not asked for yet, and to whom; `None` if nothing has. Who is not
+    /// known, or not any more, is passed over.
     ///
     /// # Errors
     /// It cannot be read. It is asked again when something else is due.
-    fn next_input(&mut self) -> io::Result<Option<Input<'_>>>;
+    fn next_input(&mut self) -> io::Result<Option<(RouterId, Input<'_>)>>;
 
-    /// Sends what a [`Channel`](crate::Channel) has encoded: over IPv4 with its header, over IPv6
-    /// without.
+    /// Sends what the [`Channel`](crate::Channel) of a router has encoded: over IPv4 with its
+    /// header, over IPv6 without.
     ///
     /// # Errors
     /// It was not sent.
-    fn send(&mut self, destination: IpAddr, packet: &[u8]) -> io::Result<()>;
+    fn send(&mut self, router: RouterId, destination: IpAddr, packet: &[u8]) -> io::Result<()>;
 
-    /// Adds a virtual address to this host. That it is there already is no error.
+    /// Adds a virtual address of a router to this host. That it is there already is no error.
     ///
     /// # Errors
     /// It is not there.
-    fn add_address(&mut self, address: IpAddr) -> io::Result<()>;
+    fn add_address(&mut self, router: RouterId, address: IpAddr) -> io::Result<()>;
 
-    /// Removes a virtual address from this host. That it is not there is no error.
+    /// Removes a virtual address of a router from this host. That it is not there is no error.
     ///
     /// # Errors
     /// It may still be there.
-    fn remove_address(&mut self, address: IpAddr) -> io::Result<()>;
+    fn remove_address(&mut self, router: RouterId, address: IpAddr) -> io::Result<()>;
 
-    /// Tells the link, once, that an address is here.
+    /// Tells the link, once, that an address of a router is here.
     ///
     /// # Errors
     /// The link was not told.
-    fn announce(&mut self, address: IpAddr) -> io::Result<()>;
+    fn announce(&mut self, router: RouterId, address: IpAddr) -> io::Result<()>;
+
+    /// Takes another configuration for a router. What goes, or is to be there in another way, is
+    /// removed if it is there; what comes is asked for later.
+    ///
+    /// # Errors
+    /// Something may still be there that should not, or nothing can be heard.
+    fn reconfigure(
+        &mut self,
+        router: RouterId,
+        channel: &ChannelConfig,
+        settings: Self::Settings,
+    ) -> io::Result<()>;
+
+    /// Addresses of a router that come and go with the others, but are not advertised. By default
+    /// there are none.
+    fn excluded(&self, router: RouterId) -> Vec<IpAddr> {
+        let _ = router;
+        Vec::new()
+    }
+
+    /// Adds what else comes with the addresses of a router: routes and rules. That it is there
+    /// already is no error. By default there is nothing.
+    ///
+    /// # Errors
+    /// Not all of it is there.
+    fn add_routes(&mut self, router: RouterId) -> io::Result<()> {
+        let _ = router;
+        Ok(())
+    }
+
+    /// Removes that, before the addresses go.
+    ///
+    /// # Errors
+    /// Some of it may still be there.
+    fn remove_routes(&mut self, router: RouterId) -> io::Result<()> {
+        let _ = router;
+        Ok(())
+    }
 
     /// The wall clock. Only the HMAC trailer looks at it.
     fn utc(&self) -> SystemTime;

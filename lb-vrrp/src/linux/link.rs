@@ -6,67 +6,110 @@ use std::os::fd::AsRawFd;
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
-use nix::sys::socket::{LinkAddr, MsgFlags, SockaddrLike, sendto};
+use nix::sys::socket::{LinkAddr, MsgFlags, sendto};
 use socket2::{Domain, Socket, Type};
 
 use crate::addresses::Family;
 use crate::announce::{GratuitousArp, MacAddr, UnsolicitedNa};
+use crate::wire::{Ipv4Header, PROTOCOL};
 
-/// An Ethernet interface, and a socket for whole frames.
+/// An interface that may come and go, and a socket for whole frames.
 #[derive(Debug)]
 pub(super) struct Link {
     name: String,
-    /// Where the kernel sends frames to: the interface's own address, which says what it is.
-    device: LinkAddr,
-    mac: MacAddr,
-    is_up: bool,
+    device: Option<Device>,
     /// Of protocol 0, so that nothing is ever received.
     frames: Socket,
     frame: Vec<u8>,
 }
 
+/// An Ethernet interface that is there.
+#[derive(Clone, Copy, Debug)]
+struct Device {
+    /// Where the kernel sends frames to: the interface's own address, which says what it is.
+    link: LinkAddr,
+    mac: MacAddr,
+    is_up: bool,
+}
+
 impl Link {
-    /// `None` if there is no such interface, or if it has no Ethernet address.
-    pub(super) fn open(name: &str) -> io::Result<Option<Self>> {
-        let Some((device, mac, is_up)) = device(name)? else { return Ok(None) };
+    /// It need not be there yet.
+    pub(super) fn open(name: &str) -> io::Result<Self> {
         let frames = Socket::new(Domain::PACKET, Type::RAW.nonblocking().cloexec(), None)?;
-        Ok(Some(Self { name: name.to_owned(), device, mac, is_up, frames, frame: Vec::new() }))
+        Ok(Self { name: name.to_owned(), device: device(name)?, frames, frame: Vec::new() })
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
+    /// 0 if it is not there.
     pub(super) fn index(&self) -> u32 {
-        u32::try_from(self.device.ifindex()).unwrap_or_default() // an `int` of the kernel
+        let index = self.device.map_or(0, |device| device.link.ifindex());
+        u32::try_from(index).unwrap_or_default() // an `int` of the kernel
     }
 
     /// Whether it was up, with a carrier, when it was last looked at.
-    pub(super) const fn is_up(&self) -> bool {
-        self.is_up
+    pub(super) fn is_up(&self) -> bool {
+        self.device.is_some_and(|device| device.is_up)
     }
 
     /// It may have another address now, be another one of the same name, or be gone.
     pub(super) fn refresh(&mut self) -> io::Result<()> {
-        self.is_up = false;
-        if let Some((device, mac, is_up)) = device(&self.name)? {
-            (self.device, self.mac, self.is_up) = (device, mac, is_up);
-        }
+        self.device = device(&self.name)?;
         Ok(())
     }
 
     /// Tells everybody that `address` is here.
     pub(super) fn announce(&mut self, address: IpAddr) -> io::Result<()> {
+        let Device { mac, .. } = self.device()?;
         self.frame.clear();
         match address {
-            IpAddr::V4(address) => GratuitousArp::new(self.mac, address).emit(&mut self.frame),
+            IpAddr::V4(address) => GratuitousArp::new(mac, address).emit(&mut self.frame),
             IpAddr::V6(address) => {
                 let router = self.forwards();
-                UnsolicitedNa { mac: self.mac, address, router }.emit(&mut self.frame);
+                UnsolicitedNa { mac, address, router }.emit(&mut self.frame);
             }
         }
-        sendto(self.frames.as_raw_fd(), &self.frame, &self.device, MsgFlags::empty())?;
+        self.emit()
+    }
+
+    /// Sends an advertisement to a group as if from `mac` (RFC 9568 7.3): over IPv4 with its header,
+    /// over IPv6 without.
+    pub(super) fn send_as(
+        &mut self,
+        mac: MacAddr,
+        source: IpAddr,
+        group: IpAddr,
+        packet: &[u8],
+    ) -> io::Result<()> {
+        const IPV4: [u8; 2] = [0x08, 0x00];
+        const IPV6: [u8; 2] = [0x86, 0xdd];
+        self.frame.clear();
+        self.frame.extend(MacAddr::of_group(group).0);
+        self.frame.extend(mac.0);
+        match (source, group) {
+            (IpAddr::V6(source), IpAddr::V6(group)) => {
+                let length = u16::try_from(packet.len()).unwrap_or(u16::MAX);
+                self.frame.extend(IPV6);
+                // Version 6 and the same traffic class as over IPv4.
+                let tos = Ipv4Header::TOS;
+                self.frame.extend([0x60 | tos >> 4, tos << 4, 0, 0]);
+                self.frame.extend(length.to_be_bytes());
+                self.frame.extend([PROTOCOL, 255]);
+                self.frame.extend(source.octets());
+                self.frame.extend(group.octets());
+            }
+            _ => self.frame.extend(IPV4),
+        }
+        self.frame.extend(packet);
+        self.emit()
+    }
+
+    fn emit(&self) -> io::Result<()> {
+        let Device { link, .. } = self.device()?;
+        sendto(self.frames.as_raw_fd(), &self.frame, &link, MsgFlags::empty())?;
         Ok(())
+    }
+
+    fn device(&self) -> io::Result<Device> {
+        self.device.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Hosts drop their default route to who says that it does not forward.
@@ -76,33 +119,42 @@ impl Link {
     }
 }
 
-fn device(name: &str) -> io::Result<Option<(LinkAddr, MacAddr, bool)>> {
+fn device(name: &str) -> io::Result<Option<Device>> {
     let found = getifaddrs()?.find_map(|entry| {
         let address = entry.address.filter(|_| entry.interface_name == name)?;
         let link = *address.as_link_addr()?;
         // Other links have longer addresses, or none.
         (link.halen() == 6).then_some(())?;
         let is_up = entry.flags.contains(InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING);
-        Some((link, MacAddr(link.addr()?), is_up))
+        Some(Device { link, mac: MacAddr(link.addr()?), is_up })
     });
     Ok(found)
 }
 
-/// Every address of this family on the interface.
-pub(super) fn addresses_of(interface: &str, family: Family) -> io::Result<Vec<IpAddr>> {
-    let is_on = |name: &str| {
-        // IPv4 addresses with a label appear under it.
-        name.strip_prefix(interface).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
-    };
-    let addresses =
-        getifaddrs()?.filter(|entry| is_on(&entry.interface_name)).filter_map(|entry| {
+/// All addresses of this host, each with the interface that it is on.
+#[derive(Debug, Default)]
+pub(super) struct Snapshot(Vec<(String, IpAddr)>);
+
+impl Snapshot {
+    pub(super) fn take() -> io::Result<Self> {
+        let addresses = getifaddrs()?.filter_map(|entry| {
             let address = entry.address?;
-            match (family, address.family()?) {
-                (Family::V4, _) => address.as_sockaddr_in().map(|inet| IpAddr::V4(inet.ip())),
-                (Family::V6, _) => address.as_sockaddr_in6().map(|inet| IpAddr::V6(inet.ip())),
-            }
+            let v4 = address.as_sockaddr_in().map(|inet| IpAddr::V4(inet.ip()));
+            let v6 = || address.as_sockaddr_in6().map(|inet| IpAddr::V6(inet.ip()));
+            Some((entry.interface_name, v4.or_else(v6)?))
         });
-    Ok(addresses.collect())
+        Ok(Self(addresses.collect()))
+    }
+
+    /// Those on one interface.
+    pub(super) fn on(&self, interface: &str) -> impl Iterator<Item = IpAddr> {
+        self.0.iter().filter(move |(name, _)| is_on(name, interface)).map(|(_, address)| *address)
+    }
+}
+
+/// IPv4 addresses with a label appear under it.
+fn is_on(name: &str, interface: &str) -> bool {
+    name.strip_prefix(interface).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }
 
 /// Where a router on this interface would speak from: its first address, for IPv6 the first
@@ -111,13 +163,14 @@ pub(super) fn addresses_of(interface: &str, family: Family) -> io::Result<Vec<Ip
 /// # Errors
 /// The kernel cannot be asked.
 pub fn primary_address(interface: &str, family: Family) -> io::Result<Option<IpAddr>> {
-    Ok(addresses_of(interface, family)?.into_iter().find(can_be_source))
+    let snapshot = Snapshot::take()?;
+    Ok(snapshot.on(interface).find(|address| can_be_source(address, family)))
 }
 
 /// Multicast over IPv6 is spoken from the link itself (RFC 9568 5.1.2.1).
-pub(super) fn can_be_source(address: &IpAddr) -> bool {
+pub(super) fn can_be_source(address: &IpAddr, family: Family) -> bool {
     match address {
-        IpAddr::V4(_) => true,
-        IpAddr::V6(address) => address.is_unicast_link_local(),
+        IpAddr::V4(_) => family == Family::V4,
+        IpAddr::V6(address) => family == Family::V6 && address.is_unicast_link_local(),
     }
 }

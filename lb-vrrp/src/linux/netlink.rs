@@ -24,8 +24,10 @@ const AF_NETLINK: i32 = 16;
 const NETLINK_ROUTE: i32 = 0;
 /// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV6_IFADDR`.
 const GROUPS: u32 = 0x1 | 0x10 | 0x100;
-const EEXIST: i32 = 17;
-const ENODEV: i32 = 19;
+/// `RTMGRP_IPV4_ROUTE`, `RTMGRP_IPV6_ROUTE`.
+const ROUTES: u32 = 0x40 | 0x400;
+pub(super) const EEXIST: i32 = 17;
+pub(super) const ENODEV: i32 = 19;
 const EADDRNOTAVAIL: i32 = 99;
 
 fn socket(kind: Type, groups: u32) -> io::Result<Socket> {
@@ -54,8 +56,7 @@ impl Requests {
     /// That it is there already is no error.
     pub(super) fn add(&mut self, index: u32, address: &VirtualAddress) -> io::Result<()> {
         let message = RouteNetlinkMessage::NewAddress(message(index, address));
-        let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
-        unless(&[EEXIST], self.request(message, flags))
+        unless(&[EEXIST], self.request(message, NLM_F_CREATE | NLM_F_EXCL))
     }
 
     /// That it is not there is no error.
@@ -66,10 +67,12 @@ impl Requests {
             matches!(attribute, AddressAttribute::Local(_) | AddressAttribute::Address(_))
         });
         let message = RouteNetlinkMessage::DelAddress(message);
-        unless(&[EADDRNOTAVAIL, ENODEV], self.request(message, NLM_F_REQUEST | NLM_F_ACK))
+        unless(&[EADDRNOTAVAIL, ENODEV], self.request(message, 0))
     }
 
-    fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+    /// Asks for one thing, and waits for the answer.
+    pub(super) fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        let flags = NLM_F_REQUEST | NLM_F_ACK | flags;
         self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         header.flags = flags;
@@ -94,7 +97,7 @@ impl Requests {
     }
 }
 
-fn unless(harmless: &[i32], result: io::Result<()>) -> io::Result<()> {
+pub(super) fn unless(harmless: &[i32], result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.raw_os_error().is_some_and(|code| harmless.contains(&code)) => Ok(()),
         result => result,
@@ -154,11 +157,14 @@ pub(super) enum Change {
     Link(String),
     /// An address went away.
     Removed(u32, IpAddr),
+    /// A route with a prefix of this length went away, of IPv6 or not.
+    RouteGone(u8, bool),
 }
 
-/// A socket that is told of every change.
-pub(super) fn monitor() -> io::Result<Socket> {
-    socket(Type::RAW.nonblocking(), GROUPS)
+/// A socket that is told of every change; of routes, of which there may be many, only if they are
+/// asked for.
+pub(super) fn monitor(routes: bool) -> io::Result<Socket> {
+    socket(Type::RAW.nonblocking(), if routes { GROUPS | ROUTES } else { GROUPS })
 }
 
 /// Appends what one datagram of the monitor says.
@@ -172,6 +178,10 @@ pub(super) fn changes(datagram: &[u8], out: &mut impl Extend<Change>) {
             RouteNetlinkMessage::DelAddress(message) => {
                 Some(Change::Removed(message.header.index, address_in(&message)?))
             }
+            RouteNetlinkMessage::DelRoute(message) => Some(Change::RouteGone(
+                message.header.destination_prefix_length,
+                message.header.address_family == AddressFamily::Inet6,
+            )),
             RouteNetlinkMessage::NewLink(message) | RouteNetlinkMessage::DelLink(message) => {
                 message.attributes.into_iter().find_map(|attribute| match attribute {
                     LinkAttribute::IfName(name) => Some(Change::Link(name)),

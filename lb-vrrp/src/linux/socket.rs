@@ -8,26 +8,18 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg, sets
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
 use crate::addresses::Family;
-use crate::channel::{ChannelConfig, Reach};
 use crate::refusal::Refusal;
-use crate::wire::{AuthType, Datagram, Ipv4Header, PROTOCOL, ah};
+use crate::wire::{Datagram, Ipv4Header, PROTOCOL};
 
 /// More than 255 addresses over IPv6 take.
 const LONGEST: usize = 8192;
 
-/// A socket that hears advertisements on one interface, not blocking.
-pub(super) fn receiver(config: &ChannelConfig, interface: &str, index: u32) -> io::Result<Socket> {
-    let socket = raw(config, interface)?;
-    match &config.reach {
-        Reach::Multicast { group: IpAddr::V4(group) } => {
-            let interface = InterfaceIndexOrAddress::Index(index);
-            socket.join_multicast_v4_n(group, &interface)?;
-        }
-        Reach::Multicast { group: IpAddr::V6(group) } => socket.join_multicast_v6(group, index)?,
-        Reach::Unicast { .. } => {}
-    }
+/// A socket that hears all advertisements to this host on one interface, not blocking; those to a
+/// group when it has [joined](join) that.
+pub(super) fn receiver(family: Family, protocol: u8, interface: &str) -> io::Result<Socket> {
+    let socket = raw(family, protocol, interface)?;
     // Of groups that other sockets of this host have joined, nothing is heard.
-    match config.addresses.family() {
+    match family {
         Family::V4 => socket.set_multicast_all_v4(false)?,
         Family::V6 => {
             socket.set_multicast_all_v6(false)?;
@@ -38,14 +30,23 @@ pub(super) fn receiver(config: &ChannelConfig, interface: &str, index: u32) -> i
     Ok(socket)
 }
 
+pub(super) fn join(socket: &Socket, group: IpAddr, index: u32) -> io::Result<()> {
+    match group {
+        IpAddr::V4(group) => {
+            socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(index))
+        }
+        IpAddr::V6(group) => socket.join_multicast_v6(&group, index),
+    }
+}
+
 /// A socket that only sends. Over IPv4 headers are ours; over IPv6 it is bound to the source, and so
 /// it has to be made anew when that changes.
-pub(super) fn sender(config: &ChannelConfig, interface: &str, index: u32) -> io::Result<Socket> {
+pub(super) fn sender(source: IpAddr, interface: &str, index: u32) -> io::Result<Socket> {
     /// Beside nothing there is nothing to be received with.
     const NOTHING: usize = 0;
-    let socket = raw(config, interface)?;
+    let socket = raw(Family::of(&source), PROTOCOL, interface)?;
     socket.set_recv_buffer_size(NOTHING)?;
-    match config.source {
+    match source {
         IpAddr::V4(_) => {
             socket.set_header_included_v4(true)?;
             socket.set_multicast_loop_v4(false)?;
@@ -61,14 +62,10 @@ pub(super) fn sender(config: &ChannelConfig, interface: &str, index: u32) -> io:
     Ok(socket)
 }
 
-fn raw(config: &ChannelConfig, interface: &str) -> io::Result<Socket> {
-    let domain = match config.addresses.family() {
+fn raw(family: Family, protocol: u8, interface: &str) -> io::Result<Socket> {
+    let domain = match family {
         Family::V4 => Domain::IPV4,
         Family::V6 => Domain::IPV6,
-    };
-    let protocol = match config.authentication.auth_type() {
-        AuthType::Ah => ah::PROTOCOL,
-        _ => PROTOCOL,
     };
     let protocol = Some(Protocol::from(i32::from(protocol)));
     let socket = Socket::new(domain, Type::RAW.nonblocking().cloexec(), protocol)?;
@@ -110,29 +107,34 @@ impl Buffer {
         }
     }
 
-    /// One datagram; `None` if none waits.
+    /// Takes one datagram; `None` if none waits.
     pub(super) fn receive(
         &mut self,
-        socket: &Socket,
+        mut socket: &Socket,
         family: Family,
-    ) -> io::Result<Option<Result<Datagram<'_>, Refusal>>> {
+    ) -> io::Result<Option<Received>> {
         let received = match family {
-            Family::V4 => self.receive_v4(socket),
+            Family::V4 => socket.read(&mut self.octets).map(Received::V4),
             Family::V6 => self.receive_v6(socket),
         };
         match received {
-            Ok(datagram) => Ok(Some(datagram)),
+            Ok(received) => Ok(Some(received)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn receive_v4(&mut self, mut socket: &Socket) -> io::Result<Result<Datagram<'_>, Refusal>> {
-        let length = socket.read(&mut self.octets)?;
-        Ok(Datagram::ipv4(&self.octets[..length]))
+    /// What was received last.
+    pub(super) fn datagram(&self, received: Received) -> Result<Datagram<'_>, Refusal> {
+        match received {
+            Received::V4(length) => Datagram::ipv4(&self.octets[..length]),
+            Received::V6 { source, destination, hop_limit, length } => {
+                Ok(Datagram::ipv6(source, destination, hop_limit, &self.octets[..length]))
+            }
+        }
     }
 
-    fn receive_v6(&mut self, socket: &Socket) -> io::Result<Result<Datagram<'_>, Refusal>> {
+    fn receive_v6(&mut self, socket: &Socket) -> io::Result<Received> {
         let mut slices = [IoSliceMut::new(&mut self.octets)];
         let received = recvmsg::<SockaddrIn6>(
             socket.as_raw_fd(),
@@ -156,6 +158,15 @@ impl Buffer {
                 _ => {}
             }
         }
-        Ok(Ok(Datagram::ipv6(source, destination, hop_limit, &self.octets[..length])))
+        Ok(Received::V6 { source, destination, hop_limit, length })
     }
+}
+
+/// A datagram in a [`Buffer`].
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Received {
+    /// Of this length, with its header.
+    V4(usize),
+    /// Without.
+    V6 { source: Ipv6Addr, destination: Ipv6Addr, hop_limit: u8, length: usize },
 }

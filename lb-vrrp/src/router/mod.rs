@@ -335,6 +335,15 @@ impl VirtualRouter {
         self.coupled = true;
     }
 
+    /// It is no member any more: what the group held back is its own to decide.
+    pub(crate) fn uncouple(&mut self, now: Instant) {
+        self.coupled = false;
+        self.handle_fault(now, FaultCause::Group, false);
+        if self.wants_mastery() {
+            self.become_master(now, Because::MasterDown);
+        }
+    }
+
     /// Whether it is at fault for a reason of its own.
     pub(crate) fn is_faulty_itself(&self) -> bool {
         !self.faults.without(FaultCause::Group).is_empty()

@@ -13,7 +13,7 @@ use std::time::Duration;
 use lb_core::virtual_server::DrainingClients;
 
 use self::check::Check;
-use crate::config::model::{HashKey, OnFailure, SorryMode};
+use crate::config::model::{Forwarding, HashKey, OnFailure, SorryMode};
 use crate::config::source::{Span, Spanned};
 
 /// A value that may be missing.
@@ -107,6 +107,7 @@ pub(in crate::config) struct Mail {
 pub(in crate::config) struct VirtualServer {
     pub(in crate::config) name: Field<String>,
     pub(in crate::config) listen: Field<SocketAddr>,
+    pub(in crate::config) forwarding: Field<Forwarding>,
     pub(in crate::config) scheduler: Field<String>,
     pub(in crate::config) hash_key: Field<HashKey>,
     pub(in crate::config) bounded: Field<Hundredths>,

@@ -98,6 +98,8 @@ pub struct VirtualServer {
     pub name: String,
     /// Where clients connect; unique.
     pub listen: SocketAddr,
+    /// How connections come to the backends; default: [`Forwarding::Proxy`].
+    pub forwarding: Forwarding,
     /// Who gets the next flow; default: [`SCHEDULER`](crate::config::defaults::SCHEDULER).
     pub scheduler: Algorithm,
     /// What schedulers that hash the source look at; default: [`HashKey::Source`].
@@ -224,6 +226,24 @@ pub struct Passive {
     pub longest: Duration,
     /// How many percent of the backends may be out at once (but always one); 1 to 100, default: 10.
     pub max_ejected: u8,
+}
+
+/// How connections come to the backends.
+///
+/// What the kernel would do is kept for the day when it does: until then every connection is
+/// proxied.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Forwarding {
+    /// Packets are sent on as they are, to the backend's MAC address: IPVS' direct routing.
+    DirectRouting,
+    /// Packets are sent on with another destination: IPVS' masquerading.
+    Nat,
+    /// This host connects to the backend, and carries what both say.
+    #[default]
+    Proxy,
+    /// Packets are sent on in others: IPVS' tunnelling.
+    Tunnel,
 }
 
 /// When the sorry server takes over from the backends.

@@ -34,6 +34,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
     let VirtualServer {
         name,
         listen,
+        forwarding,
         scheduler,
         hash_key,
         bounded,
@@ -58,6 +59,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
     writeln!(f, "\n[[virtual_server]]")?;
     writeln!(f, "name = {}", text(name))?;
     writeln!(f, "listen = {}", text(&listen.to_string()))?;
+    writeln!(f, "forwarding = {}", text(forwarding.word()))?;
     writeln!(f, "scheduler = {}", text(scheduler.name()))?;
     // As with the sorry mode below.
     if hashes_the_source(*scheduler) || *hash_key != defaults::HASH_KEY {

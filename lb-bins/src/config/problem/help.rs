@@ -1,6 +1,7 @@
 //! The remedy for each problem.
 
 use super::{Problem, Quoted, foreign, one_of};
+use crate::config::model::Forwarding;
 use crate::config::nearest::nearest;
 
 impl Problem {
@@ -11,6 +12,7 @@ impl Problem {
             Self::NotUtf8 => "save the file as UTF-8",
             Self::TooLarge { .. } => "this is probably not a configuration file",
             Self::Unreadable { .. } => "check the path and its permissions",
+            Self::Keepalived(problem) => return problem.help(),
             Self::Vrrp(problem) => return Some(problem.help()),
 
             Self::BareDuration { number, .. } => {
@@ -140,6 +142,9 @@ impl Problem {
             Self::NoVirtualServers => {
                 "add [[virtual_server]] with `listen` and a backend, or [[vrrp_instance]]"
             }
+            Self::ForAnother { other, .. } => {
+                return Some(format!("run {other} with the same file as well"));
+            }
             Self::NothingFor { block, .. } => return Some(format!("add [[{block}]]")),
             Self::Unreachable { hysteresis: 0, total, .. } => {
                 return Some(format!("use at most {total}"));
@@ -192,6 +197,13 @@ impl Problem {
             Self::PanicWithoutChecks | Self::SorryServerWithoutChecks => {
                 "add a check, such as [virtual_server.check]"
             }
+            Self::NotForwarded { forwarding: Forwarding::DirectRouting } => {
+                "answers come back through this host; the backends need no virtual address of their own"
+            }
+            Self::NotForwarded { forwarding: Forwarding::Tunnel } => {
+                "answers come back through this host; the backends need no tunnel"
+            }
+            Self::NotForwarded { .. } => "the backends need no route back through this host",
             Self::QueueWithoutLimits => "add `max_connections` to the backends",
             Self::SorryModeWithoutServer => "add `sorry_server`, or remove `sorry_mode`",
             Self::SpillWithoutPriorities => "give those that are to help out `priority = 1`",

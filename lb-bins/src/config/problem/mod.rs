@@ -12,7 +12,10 @@ use thiserror::Error;
 
 pub(super) use self::vrrp::VrrpProblem;
 use super::duration::{self, DurationError};
+use super::keepalived::Problem as KeepalivedProblem;
+use super::model::Forwarding;
 use super::print::Factor;
+use super::words::Word as _;
 
 /// One way of being wrong, with what is needed to explain it. The place is kept elsewhere.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -27,6 +30,9 @@ pub(super) enum Problem {
     #[error("cannot read the file: {reason}")]
     Unreadable { reason: String },
 
+    /// Of a keepalived.conf.
+    #[error(transparent)]
+    Keepalived(#[from] KeepalivedProblem),
     /// Of virtual routers.
     #[error(transparent)]
     Vrrp(#[from] VrrpProblem),
@@ -153,6 +159,8 @@ pub(super) enum Problem {
     NoBackends,
     #[error("there is no virtual server and no VRRP instance")]
     NoVirtualServers,
+    #[error("{daemon} does nothing with what the file says of a {what} ({count} in all)")]
+    ForAnother { daemon: &'static str, other: &'static str, what: &'static str, count: usize },
     #[error("there is no {what}, and {daemon} is for nothing else")]
     NothingFor { daemon: &'static str, what: &'static str, block: &'static str },
     #[error(
@@ -198,6 +206,11 @@ pub(super) enum Problem {
     OtherScheme { kind: &'static str, port: i64, meant: &'static str },
     #[error("`panic_below` has no effect: no backend is checked, so all are always up")]
     PanicWithoutChecks,
+    #[error(
+        "connections are not forwarded by the kernel yet ({}), but proxied: to the backends they come \
+         from this host, not from the client", .forwarding.word()
+    )]
+    NotForwarded { forwarding: Forwarding },
     #[error("the queue will never be used: no backend has a limit")]
     QueueWithoutLimits,
     #[error("the sorry server {address} is one of the backends")]
@@ -224,7 +237,7 @@ pub(super) enum Problem {
 }
 
 /// Text from the file inside a message: in quotes, on one line, and no longer than it helps.
-struct Quoted<'a>(&'a str);
+pub(super) struct Quoted<'a>(pub(super) &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -54,6 +54,7 @@ impl Read for VirtualServer {
         let server = Self {
             name: table.take("name", r#"name = "web""#),
             listen: table.take("listen", r#"listen = "127.0.0.1:8000""#),
+            forwarding: table.take("forwarding", r#"forwarding = "proxy""#),
             scheduler: table.take("scheduler", r#"scheduler = "wlc""#),
             hash_key: table.take("hash_key", r#"hash_key = "source-port""#),
             bounded: table.take("bounded", "bounded = 1.25"),

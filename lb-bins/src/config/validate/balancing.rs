@@ -10,7 +10,9 @@ use super::values::{duration, integer};
 use crate::config::defaults;
 use crate::config::draft::{self, Field, Hundredths};
 use crate::config::mistakes::Mistakes;
-use crate::config::model::{Backend, HashKey, Queue, hashes_the_source, is_keyed_by_destination};
+use crate::config::model::{
+    Backend, Forwarding, HashKey, Queue, hashes_the_source, is_keyed_by_destination,
+};
 use crate::config::problem::Problem;
 use crate::config::source::Spanned;
 
@@ -18,6 +20,17 @@ use crate::config::source::Spanned;
 const MOST_CONNECTIONS: u32 = 1_000_000_000;
 /// The loosest bound, in hundredths; more is none.
 const LOOSEST_BOUND: u32 = 10_000;
+
+/// How connections come to the backends; so far, whatever it says, they are proxied.
+pub(super) fn forwarding(field: &Field<Forwarding>, mistakes: &mut Mistakes) -> Forwarding {
+    let forwarding = field.or(defaults::FORWARDING);
+    if let Some(given) = field.given()
+        && forwarding != Forwarding::Proxy
+    {
+        mistakes.warning(given.span, Problem::NotForwarded { forwarding });
+    }
+    forwarding
+}
 
 /// The scheduler; `None` if there is none of that name.
 pub(super) fn scheduler(field: &Field<String>, mistakes: &mut Mistakes) -> Option<Algorithm> {

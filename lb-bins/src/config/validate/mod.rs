@@ -55,7 +55,7 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
         admin: draft.admin.given().map(|admin| admin.value),
         admin_allow_remote: draft.admin_allow_remote.or(false),
         notify_fifo: notify::fifo(draft, mistakes),
-        smtp: draft.smtp.given().map(|mail| notify::mail(mail, mistakes)),
+        smtp: notify::mail(draft, mistakes),
         virtual_servers,
         ..Config::default()
     };
@@ -118,6 +118,7 @@ fn virtual_server(
     VirtualServer {
         name,
         listen,
+        forwarding: balancing::forwarding(&draft.forwarding, mistakes),
         scheduler: scheduler.unwrap_or(defaults::SCHEDULER),
         hash_key: balancing::hash_key(&draft.hash_key, scheduler, mistakes),
         bounded: balancing::bounded(&draft.bounded, scheduler, mistakes),

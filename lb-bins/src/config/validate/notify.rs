@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::elements;
 use super::values::{command, file, reachable, word};
+use super::{elements, is_empty};
 use crate::config::defaults;
 use crate::config::draft::{self, Field, List};
 use crate::config::mistakes::Mistakes;
@@ -36,10 +36,16 @@ pub(super) fn fifo(draft: &draft::Draft, mistakes: &mut Mistakes) -> Option<Path
     file("notify_fifo", &draft.notify_fifo, mistakes)
 }
 
-pub(super) fn mail(
-    Spanned { value: draft, span }: &Spanned<draft::Mail>,
-    mistakes: &mut Mistakes,
-) -> Mail {
+/// Mail about changes: so far, not about those of virtual routers.
+pub(super) fn mail(draft: &draft::Draft, mistakes: &mut Mistakes) -> Option<Mail> {
+    let mail = draft.smtp.given()?;
+    if is_empty(&draft.virtual_servers) {
+        not_yet("smtp", Some(mail.span), mistakes);
+    }
+    Some(letter(mail, mistakes))
+}
+
+fn letter(Spanned { value: draft, span }: &Spanned<draft::Mail>, mistakes: &mut Mistakes) -> Mail {
     let missing = [
         ("server", matches!(draft.server, Field::Absent), r#"server = "127.0.0.1:25""#),
         ("from", matches!(draft.from, Field::Absent), r#"from = "lb@example.org""#),

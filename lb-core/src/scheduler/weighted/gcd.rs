@@ -21,7 +21,8 @@ use crate::scheduler::Scheduler;
 /// did, and [`SmoothWeighted`](super::SmoothWeighted) wherever nobody counts on that.
 ///
 /// The period of `Σw / gcd` picks is laid out once when the membership changes; a pick is one atomic
-/// addition and one load, O(1). A redispatched flow is drawn by weight among the rest, so that the
+/// exchange and one load, O(1), and threads that run into each other go through whole periods side by
+/// side, as with [`RoundRobin`](crate::scheduler::RoundRobin). A redispatched flow is drawn by weight among the rest, so that the
 /// share of a backend that refuses is spread over all.
 ///
 /// A change of membership or of a weight goes back to the head of the list, and stays at the level

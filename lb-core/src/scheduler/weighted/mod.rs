@@ -7,8 +7,8 @@ use std::fmt;
 
 use rand::Rng;
 
+use super::cursor::Cursor;
 use super::draw::draw_by_walking;
-use super::round_robin::Cursor;
 use crate::flow::Flow;
 use crate::health::Weight;
 use crate::pool::Member;
@@ -30,7 +30,7 @@ impl Period {
         Self { sequence: Box::default(), cursor: Cursor::starting_at(phase) }
     }
 
-    const fn at(position: u64, sequence: Box<[u32]>) -> Self {
+    fn at(position: u64, sequence: Box<[u32]>) -> Self {
         Self { sequence, cursor: Cursor::at(position) }
     }
 

@@ -17,7 +17,8 @@ use crate::scheduler::Scheduler;
 /// weights 5, 1, 1 give `A A B A C A A` and not `A A A A A B C`. The sequence
 /// (`ngx_http_upstream_round_robin.c`: raise each by its weight, take the first greatest, lower it
 /// by the total) repeats after `Σw / gcd` picks, so it is laid out once when the membership
-/// changes; a pick is one atomic addition and one load, O(1).
+/// changes; a pick is one atomic exchange and one load, O(1). Threads that run into each other go
+/// through whole periods side by side, as with [`RoundRobin`](crate::scheduler::RoundRobin).
 ///
 /// A change of membership continues at the same fraction of the period. A redispatched flow is
 /// drawn by weight among the rest, so that the share of a backend that refuses is spread over all.

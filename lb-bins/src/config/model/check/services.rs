@@ -8,8 +8,8 @@ use super::Tls;
 /// Logs in to a database, and may ask it something.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Database {
-    /// Who logs in; default: nobody, only the greeting of the server is looked at. All that follows
-    /// needs a user.
+    /// Who logs in; for MySQL by default nobody: only the greeting of the server is looked at. All
+    /// that follows needs a user.
     pub user: Option<String>,
     /// The password; default: none.
     pub password: Option<Secret>,

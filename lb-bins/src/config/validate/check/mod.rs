@@ -78,7 +78,7 @@ fn kind(kind: &Kind, span: Span, mistakes: &mut Mistakes) -> CheckKind {
         Kind::Ldap(draft) => CheckKind::Ldap(services::ldap(draft, mistakes)),
         Kind::Mysql(draft) => CheckKind::Mysql(services::database(draft, mistakes)),
         Kind::Ping(draft) => CheckKind::Ping(network::ping(draft, mistakes)),
-        Kind::Postgres(draft) => CheckKind::Postgres(services::database(draft, mistakes)),
+        Kind::Postgres(draft) => CheckKind::Postgres(services::postgres(draft, span, mistakes)),
         Kind::Redis(draft) => CheckKind::Redis(services::redis(draft, mistakes)),
         Kind::Script(draft) => CheckKind::Script(reports::script(draft, span, mistakes)),
         Kind::Smtp(draft) => CheckKind::Smtp(network::smtp(draft, span, mistakes)),

@@ -28,6 +28,18 @@ pub(super) fn database(draft: &draft::check::Database, mistakes: &mut Mistakes) 
     }
 }
 
+/// A PostgreSQL server says nothing before it knows who asks.
+pub(super) fn postgres(
+    draft: &draft::check::Database,
+    span: Span,
+    mistakes: &mut Mistakes,
+) -> Database {
+    if draft.login.user.is_absent() {
+        mistakes.error(span, Problem::Missing { key: "user", sample: r#"user = "check""# });
+    }
+    database(draft, mistakes)
+}
+
 pub(super) fn redis(draft: &draft::check::Redis, mistakes: &mut Mistakes) -> Redis {
     let login = &draft.login;
     if let (Some(user), Field::Absent, Field::Absent) =

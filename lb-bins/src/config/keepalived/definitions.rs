@@ -1,0 +1,154 @@
+//! `$NAME=…` and what becomes of `$NAME` and `${NAME}`.
+
+use std::collections::HashMap;
+
+use super::sequence::is_name;
+use super::text::Text;
+
+/// What variables stand for: one line, or several.
+pub(super) struct Definitions {
+    by_name: HashMap<String, Vec<Text>>,
+    chance: SplitMix,
+}
+
+/// What became of a line with variables.
+pub(super) enum Replaced {
+    /// There was nothing to replace.
+    Nothing,
+    /// Another line, or several if its last word stood for several.
+    Lines(Vec<Text>),
+}
+
+/// `$NAME=VALUE`, which has no space in front of the `=`.
+pub(super) fn definition(line: &Text) -> Option<(String, Text)> {
+    let (name, _) = line.as_str().strip_prefix('$')?.split_once('=')?;
+    is_name(name).then(|| (name.to_owned(), line.rest(name.len() + 2).trim()))
+}
+
+/// A place where a variable may be meant.
+struct Use {
+    name: String,
+    /// What is between the name and the closing brace: numbers.
+    parameters: Vec<u64>,
+    start: usize,
+    end: usize,
+}
+
+impl Definitions {
+    /// Those that are always there: of this host, and of the directory that is read.
+    pub(super) fn new(config_id: &str, seed: u64) -> Self {
+        let standard = [("_INSTANCE", config_id), ("_HASH", "#"), ("_BANG", "!")];
+        let by_name = standard.map(|(name, value)| {
+            (name.to_owned(), vec![Text::made(value.to_owned(), &Text::default())])
+        });
+        Self { by_name: by_name.into(), chance: SplitMix(seed) }
+    }
+
+    /// Gives a variable a value, or another one.
+    pub(super) fn set(&mut self, name: String, value: Vec<Text>) {
+        self.by_name.insert(name, value);
+    }
+
+    /// Replaces every variable of `line` that is defined, those in what was put there not yet.
+    pub(super) fn replace(&mut self, line: &Text) -> Replaced {
+        let mut done = Text::default();
+        let mut copied = 0;
+        let mut search = 0;
+        while let Some(found) = next_use(line.as_str(), search) {
+            search = found.end;
+            let value = self.value(&found);
+            let Some((first, others)) = value.as_deref().and_then(<[Text]>::split_first) else {
+                continue;
+            };
+            // Several lines have no room within one.
+            if !others.is_empty() && found.end < line.len() {
+                continue;
+            }
+            done.push(&line.slice(copied..found.start));
+            done.push(first);
+            copied = found.end;
+            if !others.is_empty() {
+                return Replaced::Lines(std::iter::once(done).chain(others.to_vec()).collect());
+            }
+        }
+        if copied == 0 {
+            return Replaced::Nothing;
+        }
+        done.push(&line.rest(copied));
+        Replaced::Lines(vec![done])
+    }
+
+    /// The variables that are written in `line` and not defined.
+    pub(super) fn undefined(&self, line: &Text) -> Vec<Text> {
+        let mut undefined = Vec::new();
+        let mut search = 0;
+        while let Some(found) = next_use(line.as_str(), search) {
+            search = found.end;
+            if found.name != "_RANDOM" && !self.by_name.contains_key(&found.name) {
+                undefined.push(line.slice(found.start..found.end));
+            }
+        }
+        undefined
+    }
+
+    fn value(&mut self, found: &Use) -> Option<Vec<Text>> {
+        if found.name == "_RANDOM" {
+            let (least, most) = match *found.parameters {
+                [] => (0, 32_767),
+                [least] => (least, 32_767),
+                [least, most, ..] => (least, most),
+            };
+            let span = most.saturating_sub(least).saturating_add(1);
+            let number = least.saturating_add(self.chance.next() % span);
+            return Some(vec![Text::made(number.to_string(), &Text::default())]);
+        }
+        self.by_name.get(&found.name).filter(|_| found.parameters.is_empty()).cloned()
+    }
+}
+
+/// The next `${NAME}`, or `$NAME` with something behind it that ends a name.
+fn next_use(text: &str, from: usize) -> Option<Use> {
+    let mut from = from;
+    loop {
+        let start = from + text.get(from..)?.find('$')?;
+        from = start + 1;
+        let after = &text[start + 1..];
+        let braced = after.strip_prefix('{');
+        let named = braced.unwrap_or(after);
+        let length = named
+            .find(|character: char| !character.is_ascii_alphanumeric() && character != '_')
+            .unwrap_or(named.len());
+        let (name, rest) = named.split_at(length);
+        if !is_name(name) {
+            continue;
+        }
+        let name = name.to_owned();
+        if braced.is_none() {
+            if rest.is_empty() || rest.starts_with([' ', '\t', ',', ')']) {
+                let end = start + 1 + length;
+                return Some(Use { name, parameters: Vec::new(), start, end });
+            }
+            continue;
+        }
+        let Some(close) = rest.find('}') else { continue };
+        let parameters: Option<Vec<u64>> =
+            rest[..close].split_whitespace().map(|number| number.parse().ok()).collect();
+        if let Some(parameters) = parameters {
+            let end = start + 2 + length + close + 1;
+            return Some(Use { name, parameters, start, end });
+        }
+    }
+}
+
+/// Steele, Lea and Flood's generator: as random as a spread of timers has to be.
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.0;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
+}

@@ -1,0 +1,104 @@
+//! Blocks become a draft: what each word means, and what holds without it.
+
+mod addresses;
+mod checker;
+mod group;
+mod groups;
+mod mail;
+mod pages;
+mod protocols;
+mod real_server;
+mod router;
+mod tracking;
+mod values;
+mod virtual_server;
+
+use std::collections::HashSet;
+
+use self::router::Router;
+use self::tracking::{Reversed, if_any};
+use self::values::Values;
+use super::tree::Statement;
+use crate::config::draft::vrrp::VrrpInstance;
+use crate::config::draft::{Draft, Field};
+use crate::config::mistakes::Mistakes;
+use crate::config::source::Spanned;
+
+/// The draft that the blocks of a whole configuration describe.
+pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft {
+    let mut values = Values { mistakes };
+    let each = |word: &'static str| statements.iter().filter(move |block| block.word() == word);
+    let globals: Vec<&Statement> = each("global_defs").collect();
+
+    let mut tracked = Reversed::default();
+    let scripts = if_any(all(each("vrrp_script"), |block| tracked.script(block, &mut values)));
+    let checked = checked_files(statements);
+    let files = each("track_file").filter(|block| {
+        let name = block.arguments.first().map(|name| name.text.as_str());
+        name.is_none_or(|name| !checked.contains(name))
+    });
+    let files = if_any(all(files, |block| tracked.file(block, &mut values)));
+    let processes =
+        if_any(all(each("vrrp_track_process"), |block| tracked.process(block, &mut values)));
+
+    let mut instances: Vec<Spanned<VrrpInstance>> = all(each("vrrp_instance"), |statement| {
+        Router { statement, globals: &globals }.draft(&tracked, &mut values)
+    });
+    let groups = all(each("vrrp_sync_group"), |block| groups::draft(block, &mut values));
+    let with_drafts: Vec<_> =
+        each("vrrp_sync_group").zip(groups.iter().map(|group| &group.value)).collect();
+    groups::apply(&with_drafts, &mut instances, &tracked, &mut values);
+
+    Draft {
+        notify_fifo: fifo(&globals, &mut values),
+        smtp: mail::draft(&globals, &mut values),
+        virtual_servers: if_any(virtual_server::virtual_servers(statements, &mut values)),
+        vrrp_instances: if_any(instances),
+        vrrp_sync_groups: if_any(groups),
+        vrrp_scripts: scripts,
+        vrrp_track_files: files,
+        vrrp_track_processes: processes,
+        ..Draft::default()
+    }
+}
+
+/// The names of the files that servers are checked by, and that no virtual router tracks.
+fn checked_files(statements: &[Statement]) -> HashSet<&str> {
+    let reals = statements.iter().flat_map(|server| server.each("real_server"));
+    let checkers = reals.flat_map(|real| real.each("FILE_CHECK"));
+    let mut names: HashSet<&str> = checkers
+        .filter_map(|checker| Some(checker.last("track_file")?.arguments.first()?.text.as_str()))
+        .collect();
+    let routers = statements.iter().filter(|block| block.word().starts_with("vrrp_"));
+    for row in routers.flat_map(|router| router.each("track_file")).flat_map(Statement::rows) {
+        if let Some(name) = row.first() {
+            names.remove(name.text.as_str());
+        }
+    }
+    names
+}
+
+/// A draft of each block, where the block is.
+fn all<'s, T>(
+    blocks: impl Iterator<Item = &'s Statement>,
+    mut draft: impl FnMut(&'s Statement) -> T,
+) -> Vec<Spanned<T>> {
+    blocks.map(|block| Spanned { value: draft(block), span: block.span }).collect()
+}
+
+/// `FIFO [USER [GROUP]]`: one for everything, or else the one for virtual routers.
+fn fifo(globals: &[&Statement], values: &mut Values<'_>) -> Field<String> {
+    let find = |word| globals.iter().rev().find_map(|block| block.last(word));
+    let Some(fifo) = find("notify_fifo").or_else(|| find("vrrp_notify_fifo")) else {
+        return Field::Absent;
+    };
+    let Some(path) = fifo.arguments.first() else { return values.text(Some(fifo)) };
+    if let Some(user) = fifo.arguments.get(1) {
+        values.unused(
+            user.span,
+            fifo.keyword.name,
+            "the FIFO belongs to the user that the daemon runs as",
+        );
+    }
+    values::given(path.text.clone(), path.span)
+}

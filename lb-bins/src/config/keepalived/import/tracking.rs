@@ -1,0 +1,184 @@
+//! What virtual routers depend on.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
+use std::hash::Hash;
+
+use super::addresses::Row;
+use super::values::{Values, given, list};
+use crate::config::draft::vrrp::{Track, VrrpScript, VrrpTrackFile, VrrpTrackProcess};
+use crate::config::draft::{Field, List};
+use crate::config::keepalived::problem::Problem;
+use crate::config::keepalived::tree::Statement;
+use crate::config::model::check::Initial;
+use crate::config::source::Spanned;
+
+/// The largest `rise`, `fall` or `quorum` that can be meant.
+const MOST: i64 = 65_535;
+
+/// The things whose weight is turned round where they are described: that holds wherever they are
+/// tracked without a weight.
+#[derive(Default)]
+pub(super) struct Reversed<'s>(HashMap<&'s str, bool>);
+
+/// The name of a block, which must have one.
+pub(super) fn name(statement: &Statement, values: &mut Values<'_>) -> Field<String> {
+    values.text(Some(statement))
+}
+
+impl<'s> Reversed<'s> {
+    /// `weight NUMBER [reverse]` of what is described by `statement`.
+    fn weight(&mut self, statement: &'s Statement, values: &mut Values<'_>) -> Field<i64> {
+        let Some(weight) = statement.last("weight") else { return Field::Absent };
+        let Some((first, rest)) = weight.arguments.split_first() else {
+            let word = weight.keyword.name;
+            values.error(weight.span, Problem::WithoutValue { word });
+            return Field::Refused;
+        };
+        let reversed = rest.first().is_some_and(|word| word.text == "reverse");
+        values.nothing_more("weight", rest.get(usize::from(reversed)));
+        if let (true, Some(name)) = (reversed, statement.arguments.first()) {
+            self.0.insert(&name.text, true);
+        }
+        values.number_of("weight", first, -254..=254)
+    }
+
+    pub(super) fn script(
+        &mut self,
+        statement: &'s Statement,
+        values: &mut Values<'_>,
+    ) -> VrrpScript {
+        VrrpScript {
+            name: name(statement, values),
+            command: values.command(statement.last("script")),
+            interval: values.timer(statement.last("interval")),
+            timeout: values.timer(statement.last("timeout")),
+            rise: values.number(statement.last("rise"), 1..=MOST),
+            fall: values.number(statement.last("fall"), 1..=MOST),
+            weight: self.weight(statement, values),
+            initial: match statement.last("init_fail") {
+                Some(word) => given(Initial::Down, word.span),
+                None => Field::Absent,
+            },
+        }
+    }
+
+    pub(super) fn file(
+        &mut self,
+        statement: &'s Statement,
+        values: &mut Values<'_>,
+    ) -> VrrpTrackFile {
+        VrrpTrackFile {
+            name: name(statement, values),
+            file: values.text(statement.last("file")),
+            weight: self.weight(statement, values),
+        }
+    }
+
+    pub(super) fn process(
+        &mut self,
+        statement: &'s Statement,
+        values: &mut Values<'_>,
+    ) -> VrrpTrackProcess {
+        let process = match statement.last("process") {
+            None => Field::Absent,
+            Some(process) => match process.escaped_arguments().split_first() {
+                None => values.text(Some(process)),
+                Some((program, parameters)) => {
+                    if let Some(parameter) = parameters.first() {
+                        let why = "processes are known by the name of their program alone";
+                        values.unused(parameter.span, "process", why);
+                    }
+                    given(program.text.clone(), program.span)
+                }
+            },
+        };
+        // A change counts when it has lasted: the longer of both times is on the safe side.
+        let delays = ["delay", "fork_delay", "terminate_delay"]
+            .map(|word| values.timer_or_zero(statement.last(word)));
+        let longest = delays.into_iter().reduce(|longest, delay| match (&longest, &delay) {
+            (_, Field::Absent) => longest,
+            (Field::Given(a), Field::Given(b)) if a.value >= b.value => longest,
+            _ => delay,
+        });
+        let weight = match self.weight(statement, values) {
+            Field::Absent => given(1, statement.span),
+            weight => weight,
+        };
+        VrrpTrackProcess {
+            name: name(statement, values),
+            process,
+            quorum: values.number(statement.last("quorum"), 1..=MOST),
+            delay: longest.unwrap_or_default(),
+            weight,
+        }
+    }
+
+    /// The lines of every block `word`: `NAME [weight NUMBER [reverse|noreverse]]`.
+    pub(super) fn tracks(
+        &self,
+        statement: &Statement,
+        word: &str,
+        values: &mut Values<'_>,
+    ) -> Vec<Spanned<Track>> {
+        let mut tracks = Vec::new();
+        for block in statement.each(word) {
+            for words in block.rows() {
+                tracks.extend(self.track(Row::new(block, words), values));
+            }
+        }
+        each_once(tracks, |track| Some(track.name.given()?.value.clone()), values)
+    }
+
+    fn track(&self, mut row: Row<'_>, values: &mut Values<'_>) -> Option<Spanned<Track>> {
+        let first = row.next()?;
+        let mut track = Track { name: given(first.text.clone(), first.span), ..Track::default() };
+        if self.0.contains_key(first.text.as_str()) {
+            track.reverse = given(true, first.span);
+        }
+        while let Some(option) = row.next() {
+            match option.text.as_str() {
+                "weight" => {
+                    track.weight = match row.value(option, values) {
+                        Some(word) => values.number_of("weight", word, -254..=254),
+                        None => Field::Refused,
+                    };
+                    track.reverse = Field::Absent;
+                }
+                "reverse" => track.reverse = given(true, option.span),
+                "noreverse" | "no_reverse" => track.reverse = given(false, option.span),
+                _ => {
+                    row.unknown(option, values);
+                }
+            }
+        }
+        Some(Spanned { value: track, span: first.span })
+    }
+}
+
+/// The first of those that are listed twice. keepalived leaves out the others as well.
+pub(super) fn each_once<T, K: Display + Eq + Hash>(
+    elements: Vec<Spanned<T>>,
+    key: impl Fn(&T) -> Option<K>,
+    values: &mut Values<'_>,
+) -> Vec<Spanned<T>> {
+    let mut seen = HashSet::new();
+    let mut is_first = |element: &Spanned<T>| {
+        let Some(key) = key(&element.value) else { return true };
+        let text = key.to_string();
+        let is_first = seen.insert(key);
+        if !is_first {
+            values.warning(element.span, Problem::Twice { text });
+        }
+        is_first
+    };
+    elements.into_iter().filter(|element| is_first(element)).collect()
+}
+
+/// A list, if there is something in it.
+pub(super) fn if_any<T>(elements: Vec<Spanned<T>>) -> Field<List<T>> {
+    match elements.first().map(|first| first.span) {
+        Some(span) => list(elements, span),
+        None => Field::Absent,
+    }
+}

@@ -1,0 +1,267 @@
+//! What can be wrong with a keepalived.conf, beyond what can be wrong with any configuration.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::sequence::SequenceError;
+use super::words::{self, Words};
+use crate::config::nearest::nearest;
+use crate::config::problem::Quoted;
+
+/// One way of being wrong, with what is needed to explain it.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub(in crate::config) enum Problem {
+    // Lines.
+    #[error("what is put in place of variables has variables again, without end")]
+    EndlessReplacement,
+    #[error("the line goes on, but is not a definition")]
+    GoesOn,
+    #[error("files are not included here")]
+    IncludeNowhere,
+    #[error("`include` without a file")]
+    IncludeWithoutFile,
+    #[error("the line is longer than {} KiB", .most >> 10)]
+    LongLine { most: usize },
+    #[error("no file matches {}", Quoted(.pattern))]
+    NothingIncluded { pattern: String },
+    #[error("the file includes itself")]
+    IncludesItself,
+    #[error("{path:?} is not included: {reason}")]
+    NotIncluded { path: PathBuf, reason: String },
+    #[error("the quote is not closed")]
+    OpenQuote,
+    #[error("this {written} cannot be read: {reason}")]
+    Sequence { written: String, reason: SequenceError },
+    #[error("definitions, sequences and files are more than {most} deep in each other")]
+    TooDeep { most: usize },
+    #[error("more than {lines} lines come of this configuration")]
+    TooMuch { lines: usize },
+    #[error("{name} is not defined, and stays as it is")]
+    Undefined { name: String },
+
+    // Blocks.
+    #[error("`{word}` is there again: what is said last counts")]
+    Again { word: &'static str },
+    #[error("there are more words than these that keepalived does not know")]
+    MoreUnknown,
+    #[error("`{word}` has no block")]
+    NoBlock { word: &'static str },
+    #[error("the block of `{block}` is not opened")]
+    NotOpened { block: &'static str },
+    #[error("this brace closes nothing, and is left out")]
+    StrayClose,
+    #[error("this brace opens nothing, and is left out with the one that closes it")]
+    StrayOpen,
+    #[error("the block of `{block}` is not closed")]
+    Unclosed { block: &'static str },
+    #[error("{} has no word {}", .block.map_or("the top of a file".to_owned(), |block| format!("`{block}`")), Quoted(.word))]
+    Unknown {
+        word: String,
+        block: Option<&'static str>,
+        nearest: Option<&'static str>,
+        elsewhere: Vec<&'static str>,
+    },
+    #[error("`{word}` has no effect: {why}")]
+    Unused { word: &'static str, why: &'static str },
+
+    // Values.
+    #[error("nothing belongs behind `{word}` any more, but there is {}", Quoted(.text))]
+    Excess { word: &'static str, text: String },
+    #[error("`{word}` is {}, which is not an IP address", Quoted(.text))]
+    NotAnAddress { word: &'static str, text: String },
+    #[error("`{word}` is {}, which is not known", Quoted(.text))]
+    NotAChoice { word: &'static str, text: String, known: Vec<&'static str> },
+    #[error("`{word}` is {}, which is not a whole number", Quoted(.text))]
+    NotANumber { word: &'static str, text: String },
+    #[error("`{word}` is {}, which is neither on nor off", Quoted(.text))]
+    NotASwitch { word: &'static str, text: String },
+    #[error("`{word}` is {}, which is not a number of seconds", Quoted(.text))]
+    NotATime { word: &'static str, text: String },
+    #[error("{text} is listed twice: the first counts")]
+    Twice { text: String },
+    #[error("{} needs a value", Quoted(.option))]
+    OptionWithoutValue { option: String },
+    #[error("`{word}` is {value}, but must be from {least} to {most}")]
+    OutOfRange { word: &'static str, value: i64, least: i64, most: i64 },
+    #[error("`{block}` has no option {}", Quoted(.option))]
+    UnknownOption { block: &'static str, option: String },
+    #[error("the option {} of `{block}` has no effect here", Quoted(.option))]
+    UnusedOption { block: &'static str, option: String },
+    #[error("the command runs as the user that the daemon runs as, not as {}", Quoted(.user))]
+    User { user: String },
+    #[error("`{word}` needs a value")]
+    WithoutValue { word: &'static str },
+    #[error("`{word}` is zero")]
+    ZeroTime { word: &'static str },
+
+    // Virtual servers.
+    #[error("a virtual server for all ports is left out: every port would be a listener")]
+    AllPorts,
+    #[error("what a firewall mark says is left out: only the kernel sees it")]
+    FirewallMark,
+    #[error(
+        "`hysteresis` is {hysteresis}, but `quorum` is {quorum}: it is lowered to {lowered}, as in keepalived"
+    )]
+    HysteresisLowered { hysteresis: i64, quorum: i64, lowered: i64 },
+    #[error("the group has more than {most} addresses")]
+    LargeGroup { most: u128 },
+    #[error("`{word}` needs `{option}`")]
+    Needs { word: &'static str, option: &'static str },
+    #[error("there is no virtual_server_group {}", Quoted(.name))]
+    NoGroup { name: String },
+    #[error("there is no track_file {}", Quoted(.name))]
+    NoTrackFile { name: String },
+    #[error("`persistence_granularity` is {}, which is not a netmask", Quoted(.text))]
+    NotANetmask { text: String },
+    #[error("the virtual server is left out: it is for {}", .protocol.as_deref().map_or("UDP, as `protocol` is missing", |protocol| protocol))]
+    NotTcp { protocol: Option<String> },
+    #[error(
+        "the server gets port {port}, that of the virtual server, and not {written}: without NAT it cannot be changed"
+    )]
+    PortOfServer { port: u16, written: u16 },
+    #[error(
+        "`quorum` is {quorum}, but all servers together weigh {total}: it is lowered, as in keepalived"
+    )]
+    QuorumLowered { quorum: i64, total: i64 },
+    #[error("there will be no mail: `smtp_server` is a name, and names are not resolved")]
+    MailServerByName,
+    #[error("groups with all their addresses are too much")]
+    TooManyAddresses,
+    #[error("the `url` has no `path`")]
+    WithoutPath,
+    #[error("`{word}` has no `url`")]
+    WithoutUrl { word: &'static str },
+
+    // Virtual routers.
+    #[error("version 3 has no authentication: it is left out, as in keepalived")]
+    AuthenticationOfVersion3,
+    #[error("a {what} with {} is left out", Quoted(.option))]
+    LeftOut { what: &'static str, option: String },
+    #[error("`nopreempt` is left out with `state MASTER`, as in keepalived")]
+    NoPreemptOfMaster,
+    #[error("the state {} is taken for BACKUP, as in keepalived", Quoted(.text))]
+    OtherState { text: String },
+    #[error("a member of a group has no weights of its own: {} without a weight, so that a failure is a fault of all", Quoted(.name))]
+    WeightInGroup { name: String },
+}
+
+impl Problem {
+    /// A word that the `block` does not have.
+    pub(super) fn unknown(word: String, block: Option<&'static str>, words: Words) -> Self {
+        // Checkers are in capitals, all else is in small letters: that alone is no mistake.
+        let small: Vec<String> = words.iter().map(|word| word.name.to_lowercase()).collect();
+        let small: Vec<&str> = small.iter().map(String::as_str).collect();
+        let nearest = nearest(&word, &small)
+            .and_then(|near| words.iter().find(|word| word.name.eq_ignore_ascii_case(near)))
+            .map(|word| word.name);
+        let elsewhere = words::blocks_with(&word);
+        Self::Unknown { word, block, nearest, elsewhere }
+    }
+
+    /// What to do about it, in one line.
+    pub(in crate::config) fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::EndlessReplacement => "see what the definitions are made of",
+            Self::GoesOn => {
+                "write it on one line; only `$NAME= \\` has more, with a backslash behind each but the last"
+            }
+            Self::IncludeNowhere => "read the configuration from a file",
+            Self::IncludeWithoutFile => "write: include conf.d/*.conf",
+            Self::LongLine { .. } => "split it",
+            Self::NothingIncluded { .. } => {
+                "paths are relative to the directory of the file that includes them"
+            }
+            Self::IncludesItself => "remove it",
+            Self::NotIncluded { .. } => "keepalived reads regular files that are not executable",
+            Self::OpenQuote => "close it with a double quote on the same line",
+            Self::Sequence { .. } => {
+                "write ~SEQ(NAME, FIRST, LAST), ~SEQ(NAME, FIRST, STEP, LAST) or ~LST(NAME, VALUE, …)"
+            }
+            Self::TooDeep { .. } => "see whether one of them contains itself",
+            Self::TooMuch { .. } => "see whether a sequence has a number too many",
+            Self::Undefined { name } => {
+                let name = name.trim_matches(['$', '{', '}']);
+                return Some(format!("define it further up: ${name}=VALUE"));
+            }
+
+            Self::Again { .. } => "remove one of them",
+            Self::MoreUnknown => {
+                "see whether this is a keepalived.conf; TOML is in files named *.toml"
+            }
+            Self::NoBlock { .. } => "write what belongs to it on its line",
+            Self::NotOpened { .. } => "add an opening brace at the end of the line",
+            Self::StrayClose | Self::StrayOpen => {
+                "remove it; see whether a block is closed too early"
+            }
+            Self::Unclosed { .. } => "add the closing brace",
+            Self::Unknown { elsewhere, block, .. }
+                if elsewhere.contains(&"") && block.is_some() =>
+            {
+                "it belongs to the top of a file: a closing brace is missing further up"
+            }
+            Self::Unknown { nearest: Some(nearest), .. } => {
+                return Some(format!("did you mean `{nearest}`?"));
+            }
+            Self::Unknown { elsewhere, .. } if !elsewhere.is_empty() => {
+                let blocks: Vec<_> = elsewhere.iter().map(|block| format!("`{block}`")).collect();
+                return Some(format!("it belongs to {}", blocks.join(", ")));
+            }
+            Self::Unknown { .. } => "remove it; keepalived does not know it either",
+            Self::Unused { .. } => return None,
+
+            Self::Excess { .. } => "remove it; it is left out",
+            Self::NotAnAddress { .. } => {
+                "write 192.0.2.1 or 2001:db8::1; host names are not resolved"
+            }
+            Self::NotAChoice { text, known, .. } => {
+                return Some(match nearest(text, known) {
+                    Some(nearest) => format!("did you mean {nearest}?"),
+                    None => format!("known here are {}", known.join(", ")),
+                });
+            }
+            Self::NotANumber { .. } => "write digits alone",
+            Self::NotASwitch { .. } => "write on or off",
+            Self::NotATime { .. } => "write for example 2.5",
+            Self::OptionWithoutValue { .. } => "add it behind the word",
+            Self::OutOfRange { value, least, most, .. } => {
+                return Some(format!(
+                    "the nearest that is allowed is {}",
+                    value.clamp(least, most)
+                ));
+            }
+            Self::Twice { .. } => "remove one of them",
+            Self::UnknownOption { .. } => "remove it, or write what follows on a line of its own",
+            Self::UnusedOption { .. } => return None,
+            Self::User { .. } => "start the daemon as that user, or let the command change to it",
+            Self::WithoutValue { .. } => "add it on the same line",
+            Self::ZeroTime { .. } => "write a time above zero",
+
+            Self::AllPorts => "write one virtual server for each port",
+            Self::FirewallMark => "write the addresses and ports that are marked",
+            Self::HysteresisLowered { .. } => "write less than `quorum`",
+            Self::LargeGroup { .. } => "write a smaller range",
+            Self::MailServerByName => "write its address",
+            Self::Needs { .. } => "add it to the block",
+            Self::NoGroup { .. } => "add a virtual_server_group of that name",
+            Self::NoTrackFile { .. } => "add a track_file of that name",
+            Self::NotANetmask { .. } => "write for example 255.255.255.0",
+            Self::NotTcp { protocol: None } => "add `protocol TCP`",
+            Self::NotTcp { .. } => "only TCP is carried; leave it to keepalived",
+            Self::PortOfServer { .. } => "write the port of the virtual server, or `lb_kind NAT`",
+            Self::QuorumLowered { .. } => "write at most what they weigh together",
+            Self::TooManyAddresses => "split the file",
+            Self::WithoutPath => "add for example: path /",
+            Self::WithoutUrl { .. } => "add for example: url { path / }",
+
+            Self::AuthenticationOfVersion3 => "remove it, or set `version 2`",
+            Self::LeftOut { .. } => {
+                "add it to the system's network configuration, or in a `notify` command"
+            }
+            Self::NoPreemptOfMaster => "write `state BACKUP`",
+            Self::OtherState { .. } => "write MASTER or BACKUP",
+            Self::WeightInGroup { .. } => "remove the weight",
+        };
+        Some(help.to_owned())
+    }
+}

@@ -1,0 +1,201 @@
+//! The words of checkers.
+
+use super::{USER, Words, block, once, same, unused, unused_block};
+
+const ORIGIN: &str = "the system chooses where checks leave from";
+const SNI: &str = "the server is asked for `virtualhost` in any case";
+
+/// The blocks that are checkers.
+pub(in super::super) const CHECKERS: &[&str] = &[
+    "DNS_CHECK",
+    "FILE_CHECK",
+    "HTTP_GET",
+    "MISC_CHECK",
+    "PING_CHECK",
+    "SMTP_CHECK",
+    "SSL_GET",
+    "TCP_CHECK",
+    "UDP_CHECK",
+];
+
+pub(super) const BFD_CHECK: Words = &[once("alpha"), once("name")];
+
+pub(super) const DNS_CHECK: Words = &[
+    once("alpha"),
+    unused("bind_if", ORIGIN),
+    unused("bind_port", ORIGIN),
+    once("bindto"),
+    once("connect_ip"),
+    once("connect_port"),
+    once("connect_timeout"),
+    once("delay_before_retry"),
+    once("delay_loop"),
+    unused("fwmark", ORIGIN),
+    unused("log_all_failures", "/status shows the last result of each check"),
+    once("name"),
+    once("retry"),
+    once("type"),
+    once("warmup"),
+];
+
+pub(super) const FILE_CHECK: Words = &[once("track_file"), once("weight")];
+
+pub(super) const HTTP_GET: Words = &[
+    once("alpha"),
+    unused("bind_if", ORIGIN),
+    unused("bind_port", ORIGIN),
+    once("bindto"),
+    once("connect_ip"),
+    once("connect_port"),
+    once("connect_timeout"),
+    once("delay_before_retry"),
+    once("delay_loop"),
+    unused("enable_sni", SNI),
+    unused("fast_recovery", "a server is up again when all pages are"),
+    unused("fwmark", ORIGIN),
+    once("http_protocol"),
+    unused("log_all_failures", "/status shows the last result of each check"),
+    same("nb_get_retry", "retry"),
+    once("retry"),
+    once("sni_name"),
+    unused("tls_compliant", "an answer that is whole may end without TLS' last word"),
+    block("url", URL),
+    once("virtualhost"),
+    once("warmup"),
+];
+
+pub(super) const MISC_CHECK: Words = &[
+    once("alpha"),
+    once("delay_before_retry"),
+    once("delay_loop"),
+    unused("log_all_failures", "/status shows the last result of each check"),
+    once("misc_dynamic"),
+    once("misc_path"),
+    once("misc_timeout"),
+    once("retry"),
+    unused("user", USER),
+    once("warmup"),
+];
+
+pub(super) const PING_CHECK: Words = &[
+    once("alpha"),
+    unused("bind_if", ORIGIN),
+    unused("bind_port", ORIGIN),
+    once("bindto"),
+    once("connect_ip"),
+    once("connect_port"),
+    once("connect_timeout"),
+    once("delay_before_retry"),
+    once("delay_loop"),
+    unused("fwmark", ORIGIN),
+    unused("log_all_failures", "/status shows the last result of each check"),
+    once("retry"),
+    once("warmup"),
+];
+
+pub(super) const SMTP_CHECK: Words = &[
+    once("alpha"),
+    unused("bind_if", ORIGIN),
+    unused("bind_port", ORIGIN),
+    once("bindto"),
+    once("connect_ip"),
+    once("connect_port"),
+    once("connect_timeout"),
+    once("delay_before_retry"),
+    once("delay_loop"),
+    unused("fwmark", ORIGIN),
+    once("helo_name"),
+    unused_block("host", HOST, "a server is checked once for each SMTP_CHECK"),
+    unused("log_all_failures", "/status shows the last result of each check"),
+    once("retry"),
+    once("warmup"),
+];
+
+pub(super) const SSL_GET: Words = &[
+    once("alpha"),
+    unused("bind_if", ORIGIN),
+    unused("bind_port", ORIGIN),
+    once("bindto"),
+    once("connect_ip"),
+    once("connect_port"),
+    once("connect_timeout"),
+    once("delay_before_retry"),
+    once("delay_loop"),
+    unused("enable_sni", SNI),
+    unused("fast_recovery", "a server is up again when all pages are"),
+    unused("fwmark", ORIGIN),
+    once("http_protocol"),
+    unused("log_all_failures", "/status shows the last result of each check"),
+    same("nb_get_retry", "retry"),
+    once("retry"),
+    once("sni_name"),
+    unused("tls_compliant", "an answer that is whole may end without TLS' last word"),
+    block("url", URL),
+    once("virtualhost"),
+    once("warmup"),
+];
+
+pub(super) const TCP_CHECK: Words = &[
+    once("alpha"),
+    unused("bind_if", ORIGIN),
+    unused("bind_port", ORIGIN),
+    once("bindto"),
+    once("connect_ip"),
+    once("connect_port"),
+    once("connect_timeout"),
+    once("delay_before_retry"),
+    once("delay_loop"),
+    unused("fwmark", ORIGIN),
+    unused("log_all_failures", "/status shows the last result of each check"),
+    once("retry"),
+    once("warmup"),
+];
+
+pub(super) const UDP_CHECK: Words = &[
+    once("alpha"),
+    unused("bind_if", ORIGIN),
+    unused("bind_port", ORIGIN),
+    once("bindto"),
+    once("connect_ip"),
+    once("connect_port"),
+    once("connect_timeout"),
+    once("delay_before_retry"),
+    once("delay_loop"),
+    unused("fwmark", ORIGIN),
+    unused("log_all_failures", "/status shows the last result of each check"),
+    once("max_reply_length"),
+    once("min_reply_length"),
+    once("payload"),
+    once("require_reply"),
+    once("retry"),
+    once("warmup"),
+];
+
+const URL: Words = &[
+    once("digest"),
+    once("path"),
+    once("regex"),
+    unused("regex_max_offset", "all of the body is looked at"),
+    unused("regex_min_offset", "all of the body is looked at"),
+    once("regex_no_match"),
+    once("regex_options"),
+    unused("regex_stack", "expressions need none"),
+    once("status_code"),
+    once("virtualhost"),
+];
+
+const HOST: Words = &[
+    once("alpha"),
+    unused("bind_if", ORIGIN),
+    unused("bind_port", ORIGIN),
+    once("bindto"),
+    once("connect_ip"),
+    once("connect_port"),
+    once("connect_timeout"),
+    once("delay_before_retry"),
+    once("delay_loop"),
+    unused("fwmark", ORIGIN),
+    unused("log_all_failures", "/status shows the last result of each check"),
+    once("retry"),
+    once("warmup"),
+];

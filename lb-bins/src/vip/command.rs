@@ -1,0 +1,118 @@
+//! What the keeper can be asked, and the handle to ask it with.
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::reload::StartError;
+use super::status::Status;
+use crate::config::{Config, Daemon};
+use crate::process::Governed;
+
+/// One request, with the way back for its answer.
+#[derive(Debug)]
+pub(super) enum Command {
+    Order { instance: String, order: Order, reply: oneshot::Sender<Result<(), Refusal>> },
+    Ping { reply: oneshot::Sender<()> },
+    Reconfigure { config: Box<Config>, reply: oneshot::Sender<Result<(), StartError>> },
+    Status { reply: oneshot::Sender<Status> },
+    Stop,
+}
+
+/// What an administrator wants of an instance.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Order {
+    /// Give the addresses to whoever is next.
+    Switchover,
+    /// Want them again, after that.
+    Preempt,
+}
+
+/// Why an order was not carried out.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Only a master has something to give away.
+    #[error("`{instance}` is not master but {role}")]
+    NotMaster {
+        /// The instance.
+        instance: String,
+        /// What it is.
+        role: &'static str,
+    },
+    /// The process is about to end.
+    #[error("the process is stopping")]
+    Stopping,
+    /// There is no such instance.
+    #[error("there is no VRRP instance `{name}`; there are: {known}")]
+    UnknownInstance {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+}
+
+/// Asks the keeper from anywhere. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle(mpsc::Sender<Command>);
+
+impl Handle {
+    pub(super) fn new() -> (Self, mpsc::Receiver<Command>) {
+        let (sender, receiver) = mpsc::channel(64);
+        (Self(sender), receiver)
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(command(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Whether the keeper still takes up what it is asked.
+    pub async fn decides(&self) -> bool {
+        self.ask(|reply| Command::Ping { reply }).await.is_some()
+    }
+
+    /// What everything is like now; `None` once the keeper has ended.
+    pub async fn status(&self) -> Option<Status> {
+        self.ask(|reply| Command::Status { reply }).await
+    }
+
+    /// Has an instance, and its sync group with it, give the addresses to whoever is next; it does
+    /// not take them back from a living master until it was master again or is told to
+    /// [preempt](Self::preempt).
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn switchover(&self, instance: String) -> Result<(), Refusal> {
+        self.order(instance, Order::Switchover).await
+    }
+
+    /// Undoes what a [switchover](Self::switchover) did to preemption.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn preempt(&self, instance: String) -> Result<(), Refusal> {
+        self.order(instance, Order::Preempt).await
+    }
+
+    async fn order(&self, instance: String, order: Order) -> Result<(), Refusal> {
+        let answer = self.ask(|reply| Command::Order { instance, order, reply }).await;
+        answer.unwrap_or(Err(Refusal::Stopping))
+    }
+}
+
+impl Governed for Handle {
+    const DAEMON: Daemon = Daemon::VipKeeper;
+    type Refusal = StartError;
+
+    async fn reconfigure(&self, config: Config) -> Result<(), StartError> {
+        let config = Box::new(config);
+        let answer = self.ask(|reply| Command::Reconfigure { config, reply }).await;
+        answer.unwrap_or(Err(StartError::Stopping))
+    }
+
+    async fn stop(&self) {
+        // It has ended already: what else could be asked.
+        let _ = self.0.send(Command::Stop).await;
+    }
+}

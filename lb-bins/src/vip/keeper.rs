@@ -1,0 +1,282 @@
+//! The one task that drives the virtual routers and tells what happens to them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use lb_vrrp::driver::{Driver, Report, RouterId};
+use lb_vrrp::linux::LinuxNetwork;
+use lb_vrrp::{Because, Event, Role, Signal};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+use super::command::{Command, Handle, Order, Refusal};
+use super::instance::{Group, Instance};
+use super::notices::{Fifo, Notice, Subject};
+use super::reload::StartError;
+use super::status::{InstanceStatus, Status, SyncGroupStatus, role_of_group};
+use super::watch::{Thing, Watches};
+use crate::config::Config;
+use crate::control::{Administration, Serve};
+
+/// Scripts that are still running when all else is over have this long.
+const PARTING: Duration = Duration::from_secs(10);
+
+/// Drives all virtual routers of a configuration.
+#[derive(Debug)]
+pub struct Keeper {
+    pub(super) driver: Driver<LinuxNetwork>,
+    pub(super) config: Config,
+    pub(super) instances: BTreeMap<String, Instance>,
+    pub(super) names: HashMap<RouterId, String>,
+    /// Those that are in no configuration any more, and have not ended yet.
+    pub(super) leaving: Vec<Instance>,
+    pub(super) groups: Vec<Group>,
+    pub(super) watches: Watches,
+    seen: mpsc::Receiver<(Thing, Signal)>,
+    pub(super) fifo: Fifo,
+    pub(super) administration: Administration,
+    pub(super) serve_admin: Serve<Handle>,
+    pub(super) handle: Handle,
+    commands: mpsc::Receiver<Command>,
+    is_stopping: bool,
+}
+
+impl Keeper {
+    /// Starts every instance; they take part as soon as [`run`](Self::run) does. `serve_admin`
+    /// answers on the admin address. Must be called within a runtime.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(config: Config, serve_admin: Serve<Handle>) -> Result<Self, StartError> {
+        let (handle, commands) = Handle::new();
+        let (watches, seen) = Watches::new();
+        let mut keeper = Self {
+            driver: Driver::new(LinuxNetwork::new().map_err(StartError::Network)?),
+            config: Config::default(),
+            instances: BTreeMap::new(),
+            names: HashMap::new(),
+            leaving: Vec::new(),
+            groups: Vec::new(),
+            watches,
+            seen,
+            fifo: Fifo::default(),
+            administration: Administration::default(),
+            serve_admin,
+            handle,
+            commands,
+            is_stopping: false,
+        };
+        keeper.reconfigure(config)?;
+        Ok(keeper)
+    }
+
+    /// Asks this keeper.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Runs until it was told to stop and every router has ended.
+    pub async fn run(mut self) {
+        loop {
+            tokio::select! {
+                report = self.driver.next() => match report {
+                    Some((id, report)) => self.heed(id, report),
+                    None => break,
+                },
+                Some(command) = self.commands.recv() => self.obey(command),
+                Some((thing, signal)) = self.seen.recv() => self.see(thing, signal),
+            }
+        }
+        self.end().await;
+    }
+
+    async fn end(self) {
+        let Self { mut driver, instances, leaving, groups, .. } = self;
+        let instances = instances.into_values().chain(leaving);
+        let mut tellers: Vec<_> = groups.into_iter().map(|group| group.teller).collect();
+        for instance in instances {
+            if let Err(error) = driver.network_mut().close(instance.id) {
+                warn!(instance = instance.config.name, %error, "something is left on this host");
+            }
+            tellers.push(instance.teller);
+        }
+        let all = async {
+            for teller in tellers {
+                teller.finish().await;
+            }
+        };
+        if timeout(PARTING, all).await.is_err() {
+            warn!("scripts are still running after {} s", PARTING.as_secs());
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Order { instance, order, reply } => {
+                let _ = reply.send(self.order(instance, order));
+            }
+            Command::Ping { reply } => {
+                let _ = reply.send(());
+            }
+            Command::Reconfigure { reply, .. } if self.is_stopping => {
+                let _ = reply.send(Err(StartError::Stopping));
+            }
+            Command::Reconfigure { config, reply } => {
+                let _ = reply.send(self.reconfigure(*config));
+            }
+            Command::Status { reply } => {
+                let _ = reply.send(self.status());
+            }
+            Command::Stop => {
+                info!(
+                    "{}",
+                    match self.is_stopping {
+                        false => "stopping: masters answer until their successors do",
+                        true => "stopping at once",
+                    }
+                );
+                self.is_stopping = true;
+                self.driver.shutdown();
+            }
+        }
+    }
+
+    fn order(&mut self, name: String, order: Order) -> Result<(), Refusal> {
+        let Some(instance) = self.instances.get(&name) else {
+            let known: Vec<_> = self.instances.keys().map(String::as_str).collect();
+            return Err(Refusal::UnknownInstance { name, known: known.join(", ") });
+        };
+        match order {
+            Order::Preempt => {
+                self.driver.preempt_again(instance.id);
+                Ok(())
+            }
+            Order::Switchover => self.driver.switchover(instance.id).map_err(|refused| {
+                Refusal::NotMaster { instance: name, role: refused.role.name() }
+            }),
+        }
+    }
+
+    fn see(&mut self, thing: Thing, signal: Signal) {
+        for instance in self.instances.values() {
+            let trackers = instance.things.iter().filter(|(known, _)| *known == thing);
+            for (_, tracker) in trackers {
+                self.driver.track(instance.id, *tracker, signal);
+            }
+        }
+        self.watches.see(thing, signal);
+    }
+
+    fn status(&self) -> Status {
+        let instances = self.instances.values().filter_map(|instance| {
+            let router = self.driver.router(instance.id)?;
+            Some(InstanceStatus::of(instance, router, self.driver.counters(instance.id)?))
+        });
+        let groups = self.groups.iter().map(|group| SyncGroupStatus {
+            name: group.config.name.clone(),
+            state: self.role_of(group).name(),
+            members: group.config.members.clone(),
+        });
+        Status { vrrp_instances: instances.collect(), vrrp_sync_groups: groups.collect() }
+    }
+
+    fn role_of(&self, group: &Group) -> Role {
+        let members = group.config.members.iter().filter_map(|name| self.instances.get(name));
+        let routers = members.filter_map(|member| self.driver.router(member.id));
+        let roles: Vec<_> = routers.map(|router| router.state().role()).collect();
+        role_of_group(&roles)
+    }
+
+    /// What the driver tells.
+    fn heed(&mut self, id: RouterId, report: Report) {
+        let priority = self.driver.router(id).map_or(0, |router| router.priority().get());
+        let role = self.driver.router(id).map(|router| router.state().role());
+        let Self { instances, names, leaving, fifo, .. } = self;
+        let known = names.get(&id).and_then(|name| instances.get_mut(name));
+        let Some(instance) = known.or_else(|| leaving.iter_mut().find(|one| one.id == id)) else {
+            return;
+        };
+        let name = instance.config.name.as_str();
+        let state = match report {
+            Report::Ended => return self.forget(id),
+            Report::Failed { operation, error } => {
+                return warn!(instance = name, %error, "failed: {operation:?}");
+            }
+            Report::Event(event) => match event {
+                Event::Transition { from, to, because } => {
+                    let (from, to_name) = (from.name(), to.name());
+                    info!(instance = name, from, to = to_name, ?because, priority, "transition");
+                    instance.since = now();
+                    match to {
+                        Role::Initialize if because == Because::Shutdown => "STOP",
+                        _ => to_name,
+                    }
+                }
+                Event::LowerMaster { source, priority } => {
+                    let priority = priority.get();
+                    debug!(instance = name, %source, priority, "a lower master was heard");
+                    "MASTER_RX_LOWER_PRI"
+                }
+                Event::PriorityChanged { from, to } => {
+                    let (from, to) = (from.get(), to.get());
+                    info!(instance = name, from, to, "another priority");
+                    match role {
+                        Some(Role::Master) => "MASTER_PRIORITY",
+                        Some(Role::Backup) => "BACKUP_PRIORITY",
+                        _ => return,
+                    }
+                }
+                Event::FaultsChanged { causes } => {
+                    return info!(instance = name, ?causes, "other causes of fault");
+                }
+                Event::OwnerConflict { source, yielded } => {
+                    return warn!(instance = name, %source, yielded, "two owners of the addresses");
+                }
+                Event::SwitchoverFailed => {
+                    return warn!(instance = name, "nobody took the addresses over");
+                }
+                other => return info!(instance = name, "{other:?}"),
+            },
+            other => return info!(instance = name, "{other:?}"),
+        };
+        let notice = Notice { subject: Subject::Instance, name, state, priority };
+        instance.teller.tell(notice, &instance.config.notify, fifo);
+        self.tell_groups();
+    }
+
+    /// Groups that are something else now.
+    fn tell_groups(&mut self) {
+        let roles: Vec<_> = self.groups.iter().map(|group| self.role_of(group)).collect();
+        for (group, role) in self.groups.iter_mut().zip(roles) {
+            if std::mem::replace(&mut group.role, role) == role {
+                continue;
+            }
+            let name = group.config.name.as_str();
+            let state = match role {
+                Role::Initialize if self.is_stopping => "STOP",
+                Role::Initialize => continue,
+                _ => role.name(),
+            };
+            info!(group = name, to = state, "transition");
+            let notice = Notice { subject: Subject::Group, name, state, priority: 0 };
+            group.teller.tell(notice, &group.config.notify, &mut self.fifo);
+        }
+    }
+
+    fn forget(&mut self, id: RouterId) {
+        if let Err(error) = self.driver.network_mut().close(id) {
+            warn!(%error, "something is left on this host");
+        }
+        if let Some(at) = self.leaving.iter().position(|one| one.id == id) {
+            let gone = self.leaving.swap_remove(at);
+            info!(instance = gone.config.name, "removed");
+            tokio::spawn(gone.teller.finish());
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "for a status: nothing is decided by it")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,103 @@
+//! From what a configuration says of an instance to what drives it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use lb_vrrp::linux::Settings;
+use lb_vrrp::{
+    AddressList, ChannelConfig, Config, ConfigError, Family, HmacKeys, Signal, Tracker, TrackerId,
+};
+
+use super::watch::Thing;
+use crate::config::{Authentication, Track, VrrpInstance};
+
+/// All that drives one instance.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) router: Config,
+    pub(super) channel: ChannelConfig,
+    pub(super) settings: Settings,
+    /// What it depends on, beside interfaces.
+    pub(super) things: Vec<(Thing, TrackerId)>,
+}
+
+impl Plan {
+    /// `seen` says what is known of what it depends on.
+    ///
+    /// # Errors
+    /// What validation should have found.
+    pub(super) fn of(
+        instance: &VrrpInstance,
+        seen: impl Fn(&Thing) -> Signal,
+    ) -> Result<Self, ConfigError> {
+        let addresses = AddressList::new(instance.addresses.iter().map(|one| one.address))?;
+        let source = instance.source.unwrap_or(match instance.family() {
+            Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        });
+        let mut channel = ChannelConfig::new(instance.virtual_router_id, source, addresses)?;
+        channel
+            .version(instance.version, instance.advert_interval)?
+            .authentication(authentication(&instance.authentication)?)?
+            .reach(instance.reach.clone())?
+            .checksum(instance.checksum);
+
+        let mut router = Config::of(&channel);
+        router
+            .priority(instance.priority)?
+            .down_after(instance.down_timer_adverts)?
+            .preempt(instance.preempt)
+            .accept(instance.accept)
+            .announcements(instance.garp)
+            .parting_advertisement(instance.parting_advert)
+            .start(instance.state)
+            .startup_delay(instance.startup_delay);
+
+        let mut settings = Settings::new(&instance.interface);
+        settings.addresses = [&instance.addresses[..], &instance.excluded_addresses].concat();
+        settings.routes.clone_from(&instance.routes);
+        settings.rules.clone_from(&instance.rules);
+        settings.virtual_mac.clone_from(&instance.virtual_mac);
+        for track in &instance.track_interfaces {
+            settings.tracked.push((track.name.clone(), router.track(tracker(track))));
+        }
+        let mut things = Vec::new();
+        for (tracks, thing) in [
+            (&instance.track_scripts, Thing::Script as fn(String) -> Thing),
+            (&instance.track_files, Thing::File),
+            (&instance.track_processes, Thing::Process),
+        ] {
+            for track in tracks {
+                let thing = thing(track.name.clone());
+                let tracker = tracker(track).initially(seen(&thing));
+                things.push((thing, router.track(tracker)));
+            }
+        }
+        Ok(Self { router, channel, settings, things })
+    }
+}
+
+fn tracker(track: &Track) -> Tracker {
+    let tracker = Tracker::weighing(track.weight);
+    if track.reverse { tracker.reversed() } else { tracker }
+}
+
+fn authentication(authentication: &Authentication) -> Result<lb_vrrp::Authentication, ConfigError> {
+    Ok(match authentication {
+        Authentication::None => lb_vrrp::Authentication::NONE,
+        Authentication::Pass(password) => lb_vrrp::Authentication::password(password.as_bytes()),
+        Authentication::Ah(password) => lb_vrrp::Authentication::ah(password.as_bytes()),
+        Authentication::Hmac { keys, mode, freshness } => {
+            let mut all = keys.iter();
+            let Some(first) = all.next() else { return Err(ConfigError::KeyId) };
+            let mut keys = HmacKeys::new(first.id, first.secret.as_bytes())?;
+            for key in all {
+                keys.accept(key.id, key.secret.as_bytes())?;
+            }
+            keys.migration(*mode);
+            if let Some(freshness) = freshness {
+                keys.freshness(*freshness);
+            }
+            lb_vrrp::Authentication::hmac(keys)
+        }
+    })
+}

@@ -1,0 +1,225 @@
+//! Taking over a configuration: the first, and every other without a flap.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+
+use lb_vrrp::driver::RouterId;
+use lb_vrrp::{Channel, Role};
+use tracing::info;
+
+use super::instance::{Group, Instance};
+use super::keeper::{Keeper, now};
+use super::notices::{Fifo, Teller};
+use super::plan::Plan;
+use crate::config::{Config, VrrpInstance};
+use crate::tcp::BindError;
+
+/// Why a configuration cannot be taken over.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The admin address.
+    #[error(transparent)]
+    Admin(#[from] BindError),
+    /// The named pipe.
+    #[error("notify_fifo {path}: {source}", path = .path.display())]
+    Fifo {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why it is not.
+        source: io::Error,
+    },
+    /// A sync group.
+    #[error(transparent)]
+    Group(#[from] lb_vrrp::GroupError),
+    /// An instance that validation should have refused.
+    #[error("instance `{instance}`: {source}")]
+    Instance {
+        /// Its name.
+        instance: String,
+        /// What is wrong with it.
+        source: lb_vrrp::ConfigError,
+    },
+    /// The kernel.
+    #[error("cannot talk to the kernel: {0}")]
+    Network(io::Error),
+    /// An instance that cannot hear.
+    #[error("instance `{instance}` on {interface}: {source}")]
+    Open {
+        /// Its name.
+        instance: String,
+        /// Where it should hear.
+        interface: String,
+        /// Why it cannot.
+        source: io::Error,
+    },
+    /// The process is about to end.
+    #[error("the process is stopping")]
+    Stopping,
+}
+
+/// What becomes of an instance of the new configuration.
+enum Step {
+    /// It stays as it is.
+    Keep,
+    /// It becomes this, in its state.
+    Change(Plan),
+    /// It is new, and known to the network already.
+    Add(RouterId, Plan),
+}
+
+impl Keeper {
+    /// Takes over `config` whole, or not at all. Instances that are as they were are not disturbed;
+    /// others of the same name, interface and identifier change in place.
+    pub(super) fn reconfigure(&mut self, config: Config) -> Result<(), StartError> {
+        let admin = self.administration.bind(config.admin)?;
+        let path = config.notify_fifo.as_deref();
+        let fifo = match self.fifo.is_at(path) {
+            true => None,
+            false => Some(Fifo::open(path).map_err(|source| {
+                let path = path.map(PathBuf::from).unwrap_or_default();
+                StartError::Fifo { path, source }
+            })?),
+        };
+        let mut opened = Vec::new();
+        let steps = self.steps(&config, &mut opened).inspect_err(|_| {
+            for id in &opened {
+                let _ = self.driver.network_mut().close(*id);
+            }
+        })?;
+        // From here on nothing fails.
+        if let Some(fifo) = fifo {
+            self.fifo = fifo;
+        }
+        self.watches.watch(&config);
+        self.dismiss(&config, &steps)?;
+        let fresh = self.install(&config, steps);
+        self.driver.set_groups(&self.ids_of_groups(&config))?;
+        self.regroup(&config);
+        for id in fresh {
+            self.driver.startup(id);
+        }
+        let (wanted, serve) = (config.admin, self.serve_admin);
+        self.administration.move_to(wanted, admin, serve, &self.handle);
+        self.config = config;
+        Ok(())
+    }
+
+    fn steps(
+        &mut self,
+        config: &Config,
+        opened: &mut Vec<RouterId>,
+    ) -> Result<HashMap<String, Step>, StartError> {
+        let mut steps = HashMap::new();
+        let signals = self.watches.signals(config);
+        for instance in &config.vrrp_instances {
+            let known = self.instances.get(&instance.name);
+            if known.is_some_and(|known| known.config == *instance) {
+                steps.insert(instance.name.clone(), Step::Keep);
+                continue;
+            }
+            let can_become = known.is_some_and(|known| known.can_become(instance));
+            let plan = Plan::of(instance, |thing| signals.get(thing).copied().unwrap_or_default());
+            let name = || instance.name.clone();
+            let plan = plan.map_err(|source| StartError::Instance { instance: name(), source })?;
+            let step = if can_become {
+                Step::Change(plan)
+            } else {
+                let open = self.driver.network_mut().open(&plan.channel, plan.settings.clone());
+                let id = open.map_err(|source| StartError::Open {
+                    instance: name(),
+                    interface: instance.interface.clone(),
+                    source,
+                })?;
+                opened.push(id);
+                Step::Add(id, plan)
+            };
+            steps.insert(name(), step);
+        }
+        Ok(steps)
+    }
+
+    /// Says good-bye to those that are in the configuration no more, or are others now.
+    fn dismiss(
+        &mut self,
+        config: &Config,
+        steps: &HashMap<String, Step>,
+    ) -> Result<(), StartError> {
+        let goes = |name: &String| matches!(steps.get(name), None | Some(Step::Add(..)));
+        let gone: Vec<_> = self.instances.keys().filter(|name| goes(name)).cloned().collect();
+        // A group goes on if it is to be the same, and nobody of it goes.
+        let before = self.ids_of_groups(&self.config);
+        let wanted = self.ids_of_groups(config);
+        let stays: Vec<_> = before.into_iter().filter(|ids| wanted.contains(ids)).collect();
+        let whole: Vec<_> = stays
+            .into_iter()
+            .filter(|ids| !gone.iter().any(|name| ids.contains(&self.instances[name].id)))
+            .collect();
+        self.driver.set_groups(&whole)?;
+        for name in gone {
+            if let Some(instance) = self.instances.remove(&name) {
+                self.names.remove(&instance.id);
+                let id = instance.id;
+                self.leaving.push(instance);
+                self.driver.remove(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes those that stay and adds those that are new; says which have to be started.
+    fn install(&mut self, config: &Config, mut steps: HashMap<String, Step>) -> Vec<RouterId> {
+        let mut fresh = Vec::new();
+        for instance in &config.vrrp_instances {
+            match steps.remove(&instance.name) {
+                None | Some(Step::Keep) => {}
+                Some(Step::Change(plan)) => self.change(instance, plan),
+                Some(Step::Add(id, plan)) => {
+                    fresh.push(id);
+                    self.add(id, instance, plan);
+                }
+            }
+        }
+        fresh
+    }
+
+    fn change(&mut self, config: &VrrpInstance, plan: Plan) {
+        let Some(instance) = self.instances.get_mut(&config.name) else { return };
+        info!(instance = config.name, "changed");
+        let Plan { router, channel, settings, things } = plan;
+        self.driver.reconfigure(instance.id, router, channel, settings);
+        instance.config = config.clone();
+        instance.things = things;
+    }
+
+    fn add(&mut self, id: RouterId, config: &VrrpInstance, plan: Plan) {
+        let Plan { router, channel, settings: _, things } = plan;
+        self.driver.add(id, router, Channel::new(channel));
+        let teller = Teller::default();
+        let instance = Instance { id, config: config.clone(), things, since: now(), teller };
+        self.names.insert(id, config.name.clone());
+        self.instances.insert(config.name.clone(), instance);
+    }
+
+    /// The groups of a configuration, as far as their members are there.
+    fn ids_of_groups(&self, config: &Config) -> Vec<Vec<RouterId>> {
+        let id = |name: &String| self.instances.get(name).map(|instance| instance.id);
+        let groups = config.vrrp_sync_groups.iter();
+        groups.map(|group| group.members.iter().filter_map(id).collect()).collect()
+    }
+
+    fn regroup(&mut self, config: &Config) {
+        let mut before = std::mem::take(&mut self.groups);
+        for group in &config.vrrp_sync_groups {
+            let known = before.iter().position(|known| known.config.name == group.name);
+            let known = known.map(|at| before.swap_remove(at));
+            let (role, teller) =
+                known.map_or((Role::Initialize, Teller::default()), |g| (g.role, g.teller));
+            self.groups.push(Group { config: group.clone(), role, teller });
+        }
+        for gone in before {
+            tokio::spawn(gone.teller.finish());
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What the virtual routers are like now.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use lb_vrrp::driver::Counters;
+use lb_vrrp::{FaultCause, Reason, Role, State, VirtualRouter};
+use serde::Serialize;
+
+use super::instance::Instance;
+
+/// All virtual routers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// In the order of their names.
+    pub vrrp_instances: Vec<InstanceStatus>,
+    /// In the order of the configuration.
+    pub vrrp_sync_groups: Vec<SyncGroupStatus>,
+}
+
+/// Instances that move together.
+#[derive(Clone, Debug, Serialize)]
+pub struct SyncGroupStatus {
+    /// Its name.
+    pub name: String,
+    /// `MASTER`, `BACKUP`, `FAULT` or `INIT`.
+    pub state: &'static str,
+    /// The names of its members.
+    pub members: Vec<String>,
+}
+
+/// One virtual router.
+#[derive(Clone, Debug, Serialize)]
+pub struct InstanceStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it speaks.
+    pub interface: String,
+    /// Which one it is.
+    pub virtual_router_id: u8,
+    /// 2 or 3.
+    pub version: u8,
+    /// `MASTER`, `BACKUP`, `FAULT` or `INIT`.
+    pub state: &'static str,
+    /// For how long it has been that, in seconds.
+    pub state_seconds: u64,
+    /// Whether it gave its addresses up and waits for the successor.
+    pub releasing: bool,
+    /// The priority that it has now.
+    pub priority: u8,
+    /// The priority that it is configured with.
+    pub base_priority: u8,
+    /// Where it speaks from.
+    pub source: IpAddr,
+    /// How often it advertises as a master, in milliseconds.
+    pub advert_interval_ms: u128,
+    /// Whom it takes for the master, if it is a backup that heard one.
+    pub master: Option<MasterReport>,
+    /// Whether nobody else was ever heard: it is alone, or cut off.
+    pub lonely: bool,
+    /// Why it is not fit to be a master.
+    pub faults: Vec<&'static str>,
+    /// The addresses that come and go with it.
+    pub addresses: Vec<IpAddr>,
+    /// Whether this host has them.
+    pub holds_addresses: bool,
+    /// What was counted.
+    pub counters: CountersReport,
+}
+
+/// A master that was heard.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct MasterReport {
+    /// Where it speaks from.
+    pub source: IpAddr,
+    /// Its priority.
+    pub priority: u8,
+}
+
+/// What was counted since the start; none of it goes down.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CountersReport {
+    /// Adverts that were what they should be.
+    pub adverts_received: u64,
+    /// Of those, how many changed nothing.
+    pub adverts_discarded: u64,
+    /// Of those, how many list other addresses than ours.
+    pub address_list_differs: u64,
+    /// Adverts sent, one for each peer.
+    pub adverts_sent: u64,
+    /// Adverts that could not be sent.
+    pub adverts_not_sent: u64,
+    /// Adverts of priority 0.
+    pub priority_zero_sent: u64,
+    /// Gratuitous ARPs and unsolicited neighbour advertisements.
+    pub announcements_sent: u64,
+    /// How often it became master.
+    pub became_master: u64,
+    /// Packets that were refused, by reason: those that happened.
+    pub refused: BTreeMap<&'static str, u64>,
+}
+
+impl From<&Counters> for CountersReport {
+    fn from(counters: &Counters) -> Self {
+        let refused = Reason::ALL.iter().map(|reason| (reason.name(), counters.refused(*reason)));
+        Self {
+            adverts_received: counters.received,
+            adverts_discarded: counters.discarded,
+            address_list_differs: counters.addresses_differ,
+            adverts_sent: counters.sent,
+            adverts_not_sent: counters.not_sent,
+            priority_zero_sent: counters.released,
+            announcements_sent: counters.announced,
+            became_master: counters.became_master,
+            refused: refused.filter(|(_, count)| *count > 0).collect(),
+        }
+    }
+}
+
+impl InstanceStatus {
+    pub(super) fn of(instance: &Instance, router: &VirtualRouter, counters: &Counters) -> Self {
+        let config = &instance.config;
+        let master = match router.state() {
+            State::Backup(backup) => backup.master,
+            _ => None,
+        };
+        let addresses = config.addresses.iter().chain(&config.excluded_addresses);
+        Self {
+            name: config.name.clone(),
+            interface: config.interface.clone(),
+            virtual_router_id: config.virtual_router_id.get(),
+            version: match config.version {
+                lb_vrrp::Version::V2 => 2,
+                lb_vrrp::Version::V3 => 3,
+            },
+            state: router.state().role().name(),
+            state_seconds: instance.since.elapsed().as_secs(),
+            releasing: matches!(router.state(), State::Releasing(_)),
+            priority: router.priority().get(),
+            base_priority: config.priority.get(),
+            source: router.config().source(),
+            advert_interval_ms: config.advert_interval.as_duration().as_millis(),
+            master: master
+                .map(|heard| MasterReport { source: heard.source, priority: heard.priority.get() }),
+            lonely: router.is_lonely(),
+            faults: FaultCause::ALL
+                .into_iter()
+                .filter(|cause| router.faults().contains(*cause))
+                .map(FaultCause::name)
+                .collect(),
+            addresses: addresses.map(|one| one.address).collect(),
+            holds_addresses: router.holds_addresses(),
+            counters: counters.into(),
+        }
+    }
+}
+
+/// What a group is: master if all are, at fault if one is.
+pub(super) fn role_of_group(roles: &[Role]) -> Role {
+    let has = |role: Role| roles.contains(&role);
+    if has(Role::Fault) {
+        Role::Fault
+    } else if has(Role::Initialize) {
+        Role::Initialize
+    } else if has(Role::Backup) {
+        Role::Backup
+    } else {
+        Role::Master
+    }
+}

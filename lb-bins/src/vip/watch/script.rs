@@ -1,0 +1,52 @@
+//! Scripts, run over and over.
+
+use lb_vrrp::Signal;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{debug, info, warn};
+
+use super::Reporter;
+use crate::config::VrrpScript;
+use crate::config::check::Initial;
+use crate::notify::execute;
+
+/// Runs the script until this is dropped, and reports when it comes up or goes down.
+pub(super) async fn watch(script: VrrpScript, reporter: Reporter) {
+    let mut is_up = script.initial == Initial::Up;
+    // How many runs in a row say otherwise.
+    let mut others = 0;
+    let mut turns = interval(script.interval);
+    // A run that takes long delays those after it, instead of having them follow at once.
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turns.tick().await;
+        let succeeded = run(&script).await;
+        if succeeded == is_up {
+            others = 0;
+            continue;
+        }
+        others += 1;
+        if others < (if succeeded { script.rise } else { script.fall }) {
+            continue;
+        }
+        (is_up, others) = (succeeded, 0);
+        info!(script = script.name, up = is_up, "tracked script");
+        reporter.report(if is_up { Signal::Up } else { Signal::Down }).await;
+    }
+}
+
+async fn run(script: &VrrpScript) -> bool {
+    match execute(&script.command, Vec::new(), script.timeout).await {
+        Ok(Some(status)) => {
+            debug!(script = script.name, %status, "tracked script ran");
+            status.success()
+        }
+        Ok(None) => {
+            warn!(script = script.name, "tracked script killed: it took too long");
+            false
+        }
+        Err(error) => {
+            warn!(script = script.name, %error, "tracked script cannot be run");
+            false
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What keepalived itself says of the same files: what it accepts is accepted, and where it has
+//! something to say, so have we.
+//!
+//! Needs `keepalived`, which has a test of configurations: `cargo test -- --ignored`.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use lb_bins::config::{Config, ConfigErrors, ConfigFile};
+
+/// Where its exit status says nothing about the configuration, or ours is stricter on purpose.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    ("includes.conf", "keepalived includes files in themselves until it may open no more"),
+    ("conditions.conf", "keepalived replaces variables by themselves without end"),
+    ("values.conf", "keepalived 2.2.7 crashes on an HTTP_GET without a url"),
+    ("unknown_words.conf", "the same"),
+];
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keepalived").join(name)
+}
+
+/// Whether there is a keepalived; says so if not.
+fn is_possible() -> bool {
+    let found = Command::new("keepalived").arg("--version").stderr(Stdio::null()).status().is_ok();
+    if !found {
+        eprintln!("skipped: there is no keepalived");
+    }
+    found
+}
+
+/// Whether keepalived has nothing to say, and what it says.
+fn keepalived(path: &Path) -> (bool, String) {
+    let mut child = Command::new("keepalived")
+        .args(["-t", "-i", "main", "-f"])
+        .arg(path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("keepalived does not end on {}", path.display());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn ours(path: &Path) -> Result<Config, ConfigErrors> {
+    ConfigFile { path: path.to_owned(), config_id: Some("main".to_owned()) }.load()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "conf"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+#[ignore = "needs keepalived"]
+fn what_keepalived_accepts_is_accepted() {
+    if !is_possible() {
+        return;
+    }
+    for path in files(&folder("migrates")) {
+        let (accepted, said) = keepalived(&path);
+        assert!(accepted, "{}: {said}", path.display());
+        if let Err(errors) = ours(&path) {
+            panic!("{errors}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs keepalived"]
+fn where_keepalived_complains_we_do() {
+    if !is_possible() {
+        return;
+    }
+    for path in files(&folder("mistakes")) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if EXCEPTIONS.iter().any(|(exception, _)| *exception == name) {
+            continue;
+        }
+        let (accepted, said) = keepalived(&path);
+        let silent = match ours(&path) {
+            Ok(config) => config.warnings.is_empty(),
+            Err(_) => false,
+        };
+        assert!(accepted || !silent, "{}: {said}", path.display());
+    }
+}
+
+/// Small texts, each about one thing: whether keepalived has nothing to say of it is whether we
+/// accept it without a word of that thing.
+#[test]
+#[ignore = "needs keepalived"]
+fn details_are_read_as_keepalived_reads_them() {
+    if !is_possible() {
+        return;
+    }
+    let server = |words: &str, real: &str| {
+        format!(
+            "virtual_server 192.0.2.1 80 {{\nprotocol TCP\nlvs_sched rr\nlvs_method NAT\n{words}\n\
+             real_server 192.0.2.2 80 {{\n{real}\n}}\n}}\n"
+        )
+    };
+    let texts = [
+        // Text.
+        ("a comment in the middle of a word", server("delay_loop 5#6", "TCP_CHECK {\n}")),
+        ("braces on lines of their own", server("", "TCP_CHECK\n{\n}")),
+        ("braces between words", server("", "TCP_CHECK{connect_timeout 2}")),
+        ("quoted words", server("\"delay_loop\" \"5\"", "TCP_CHECK {\n}")),
+        ("a stray brace", server("", "TCP_CHECK {\n}\n}\n}\n}\n{")),
+        ("an unknown word", server("delay_lop 5", "TCP_CHECK {\n}")),
+        ("a word of another block", server("uthreshold 5", "TCP_CHECK {\n}")),
+        ("an unknown block", server("", "TCP_CHEK {\n}")),
+        ("a missing brace", "virtual_server 192.0.2.1 80 {\n".to_owned()),
+        ("an open quote", server("delay_loop \"5", "TCP_CHECK {\n}")),
+        ("a continued line", server("delay_loop \\\n5", "TCP_CHECK {\n}")),
+        ("a condition for us", server("@main delay_loop 5", "TCP_CHECK {\n}")),
+        ("a condition for others", server("@other delay_lop 5", "TCP_CHECK {\n}")),
+        ("a condition for all others", server("@^main delay_lop 5", "TCP_CHECK {\n}")),
+        ("a variable", format!("$A=5\n{}", server("delay_loop $A", "TCP_CHECK {\n}"))),
+        ("a variable in braces", format!("$A=5\n{}", server("delay_loop 1${A}", "TCP_CHECK {\n}"))),
+        (
+            "a variable within a word",
+            format!("$A=5\n{}", server("delay_loop $A0", "TCP_CHECK {\n}")),
+        ),
+        (
+            "a variable defined later",
+            format!("$B=$A\n$A=5\n{}", server("delay_loop $B", "TCP_CHECK {\n}")),
+        ),
+        ("a sequence", "~SEQ(N, 2) virtual_server 192.0.2.${N} 80 { protocol TCP }\n".to_owned()),
+        // Values.
+        ("a fraction of a second", server("delay_loop 0.5", "TCP_CHECK {\n}")),
+        ("no time at all", server("delay_loop 0", "TCP_CHECK {\n}")),
+        ("no retry of a server", server("retry 0", "TCP_CHECK {\n}")),
+        ("no retry of a checker", server("", "TCP_CHECK {\nretry 0\n}")),
+        ("no warm-up", server("warmup 0", "TCP_CHECK {\n}")),
+        ("a switch", server("", "alpha on\nTCP_CHECK {\n}")),
+        ("not a switch", server("", "alpha perhaps\nTCP_CHECK {\n}")),
+        ("persistence", server("persistence_timeout", "TCP_CHECK {\n}")),
+        ("a netmask", server("persistence_granularity 255.255.255.0", "TCP_CHECK {\n}")),
+        ("a quorum too high", server("quorum 3", "TCP_CHECK {\n}")),
+        ("not a scheduler", server("lvs_sched fastest", "TCP_CHECK {\n}")),
+        ("not a method", server("lvs_method ROUTE", "TCP_CHECK {\n}")),
+        ("no port", server("", "TCP_CHECK {\nconnect_port 0\n}")),
+        (
+            "a decimal script timeout",
+            server("", "MISC_CHECK {\nmisc_path /bin/true\nmisc_timeout 2.5\n}"),
+        ),
+        ("a status", server("", "HTTP_GET {\nurl {\npath /\nstatus_code 200-299 404\n}\n}")),
+        ("not a status", server("", "HTTP_GET {\nurl {\npath /\nstatus_code 99\n}\n}")),
+        ("not a record", server("", "DNS_CHECK {\ntype ANY\n}")),
+    ];
+    let path =
+        std::env::temp_dir().join(format!("lb-beside-keepalived-{}.conf", std::process::id()));
+    let mut different = String::new();
+    for (what, text) in texts {
+        fs::write(&path, &text).unwrap();
+        let (accepted, said) = keepalived(&path);
+        let words = match ours(&path) {
+            Ok(config) => config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            Err(errors) => errors.mistakes().iter().map(ToString::to_string).collect(),
+        };
+        // That there is no kernel in between has nothing to do with any of this.
+        let words: Vec<_> = words.into_iter().filter(|said| !said.contains("forwarded")).collect();
+        if accepted != words.is_empty() {
+            let verdict = if accepted { "accepts" } else { "complains" };
+            different += &format!("{what}: keepalived {verdict}: {said}\n{}\n", words.join("\n"));
+        }
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(different.is_empty(), "{different}");
+}

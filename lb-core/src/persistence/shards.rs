@@ -1,0 +1,91 @@
+//! Tables side by side, so that those who look up seldom wait for each other.
+
+use std::hash::{BuildHasher, Hash};
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::{HashSeed, PersistenceConfig, PersistenceTable};
+
+/// One table in parts, each behind a lock of its own.
+pub(crate) struct Shards<K> {
+    tables: Box<[Mutex<PersistenceTable<K>>]>,
+    seed: HashSeed,
+}
+
+/// With fewer clients than this to a shard, some shards would be full long before others.
+const SMALLEST: usize = 1024;
+const MOST: usize = 64;
+
+impl<K: Eq + Hash> Shards<K> {
+    pub(crate) fn new(config: &PersistenceConfig) -> Self {
+        let &PersistenceConfig { timeout, capacity, min_age, seed } = config;
+        let count = (capacity.get() / SMALLEST).clamp(1, MOST);
+        let each = NonZeroUsize::new(capacity.get() / count).unwrap_or(capacity);
+        let table = || PersistenceTable::with_hasher(timeout, each, seed).with_min_age(min_age);
+        Self { tables: (0..count).map(|_| Mutex::new(table())).collect(), seed }
+    }
+
+    /// The table of a client: by its key, and not by what a scheduler goes by, which may differ for
+    /// the same client.
+    pub(crate) fn with<T>(&self, client: &K, f: impl FnOnce(&mut PersistenceTable<K>) -> T) -> T {
+        f(&mut lock(&self.tables[self.place(client)]))
+    }
+
+    fn place(&self, client: &K) -> usize {
+        // Mixed again: by the bits that choose the table all its clients would meet in one place of it.
+        let hash = u128::from(self.seed.mix(self.seed.hash_one(client)));
+        ((hash * self.tables.len() as u128) >> 64) as usize
+    }
+
+    /// How many clients are remembered. O(shards).
+    pub(crate) fn len(&self) -> usize {
+        self.tables.iter().map(|table| lock(table).len()).sum()
+    }
+
+    /// As [`PersistenceTable::handle_timeout`], one table after the other.
+    pub(crate) fn handle_timeout(&self, now: Instant) {
+        self.tables.iter().for_each(|table| lock(table).handle_timeout(now));
+    }
+}
+
+/// A table is consistent between any two calls, so that a panic elsewhere does not taint it.
+fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::backend::BackendId;
+
+    /// Whoever chooses a client's table by the same bits of its hash as its group in there makes all
+    /// clients of a table crowd in a 64th of it: each then passes most of the others.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn clients_of_one_table_spread_over_all_of_it() {
+        const CLIENTS: u32 = 50_000;
+        let capacity = NonZeroUsize::new(1 << 16).expect("not zero");
+        for seed in 0..4 {
+            let config = PersistenceConfig::new(Duration::from_secs(60), capacity)
+                .seed(HashSeed::new([seed, 1]));
+            let (shards, now) = (Shards::new(&config), Instant::now());
+            for client in 0..CLIENTS {
+                let address = IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + client));
+                shards.with(&address, |table| table.insert(now, address, BackendId::new(0)));
+            }
+            assert_eq!((shards.tables.len(), shards.len()), (MOST, CLIENTS as usize));
+            for table in &shards.tables {
+                let table = lock(table);
+                // 781 expected, with a standard deviation of 28.
+                assert!((640..920).contains(&table.len()), "{}", table.len());
+                // About one in a hundred is expected beyond its group.
+                let passed = table.slots.passed();
+                assert!(passed < table.len() / 10, "{passed} of {} passed", table.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A place in a rotation that any number of pickers advance.
+
+use std::cell::Cell;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// A place in a rotation that any number of pickers advance.
+///
+/// One cache line that all of them write to would make two threads slower than one. Whoever finds
+/// that somebody else was at it just now therefore sets some whole rounds aside, and goes through
+/// them on a lane of its own, which other threads seldom touch; meanwhile the others have the line
+/// to themselves. Whole rounds leave the rotation where it is, and everybody gets the same from
+/// them. Without such encounters, as on one thread, there is one sequence and no other.
+///
+/// Alone on its cache lines (in pairs, as some processors fetch them): its neighbours are never
+/// written.
+#[repr(align(128))]
+pub(super) struct Cursor {
+    position: AtomicU64,
+    start: u64,
+    lanes: [Lane; LANES],
+}
+
+/// Lanes for as many threads at once; others share them.
+const LANES: usize = 16;
+/// So many turns are set aside at least: few encounters, and a round of any pool that is no larger.
+const FEWEST: u32 = 1024;
+
+/// What was set aside: how many turns are left above 32 bits of where the next one is.
+#[derive(Default)]
+#[repr(align(128))]
+struct Lane(AtomicU64);
+
+impl Lane {
+    /// The next of the turns that were set aside.
+    #[inline]
+    fn take(&self, length: u32) -> Option<u32> {
+        let next = |state: u64| {
+            let after = state as u32 + 1;
+            let after = if after == length { 0 } else { after };
+            let left = (state >> 32).checked_sub(1)?;
+            Some(left << 32 | u64::from(after))
+        };
+        // Nearly always nobody else: then the look before the exchange is all that an empty one costs.
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
+            .map(|state| state as u32)
+            .ok()
+    }
+}
+
+impl Cursor {
+    pub(super) fn at(position: u64) -> Self {
+        Self { position: AtomicU64::new(position), start: position, lanes: Default::default() }
+    }
+
+    /// A cursor for a rotation that is not known yet. 31 bits are phase enough, and leave as many
+    /// picks before divisions become slow.
+    pub(super) fn starting_at(phase: u64) -> Self {
+        Self::at(phase & (u32::MAX >> 1) as u64)
+    }
+
+    /// Whether nobody was given a turn yet: then the whole phase carries over, and an instance
+    /// whose backends come up one by one still has a rotation of its own.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.position() == self.start
+    }
+
+    /// Where the next pick will be.
+    pub(super) fn position(&self) -> u64 {
+        self.position.load(Ordering::Relaxed)
+    }
+
+    /// The next place in a rotation of `length` places, which must be the same each time, and
+    /// neither 0 nor more than 2³¹.
+    #[inline]
+    pub(super) fn advance(&self, length: usize) -> usize {
+        let short = length as u32;
+        let lane = &self.lanes[thread_number() % LANES];
+        if let Some(place) = lane.take(short) {
+            return place as usize;
+        }
+        let position = self.position();
+        let next = position.wrapping_add(1);
+        let (order, otherwise) = (Ordering::Relaxed, Ordering::Relaxed);
+        match self.position.compare_exchange(position, next, order, otherwise) {
+            Ok(_) => place(position, short) as usize,
+            Err(_) => self.set_aside(lane, short) as usize,
+        }
+    }
+
+    /// Whole rounds for this lane; the first turn of them.
+    #[cold]
+    fn set_aside(&self, lane: &Lane, length: u32) -> u32 {
+        let turns = FEWEST.next_multiple_of(length);
+        let first = place(self.position.fetch_add(turns.into(), Ordering::Relaxed), length);
+        let second = if first + 1 == length { 0 } else { first + 1 };
+        // If another thread of this lane has just done the same, one set of whole rounds is left out.
+        lane.0.store(u64::from(turns - 1) << 32 | u64::from(second), Ordering::Relaxed);
+        first
+    }
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self::at(0)
+    }
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Cursor").field(&self.position()).finish()
+    }
+}
+
+/// Where in a rotation a position is.
+#[inline]
+fn place(position: u64, length: u32) -> u32 {
+    // A 32-bit division takes half the time of a 64-bit one, and a cursor is only that far after
+    // four billion picks.
+    match u32::try_from(position) {
+        Ok(position) => position % length,
+        Err(_) => (position % u64::from(length)) as u32,
+    }
+}
+
+/// A small number that few other threads have: of no influence but on who waits for whom, so that
+/// nothing that can be observed on one thread depends on it.
+#[inline]
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    // Counted up at the first pick of a thread; 0 before.
+    thread_local!(static NUMBER: Cell<usize> = const { Cell::new(0) });
+    NUMBER.with(|number| {
+        if number.get() == 0 {
+            number.set(NEXT.fetch_add(1, Ordering::Relaxed).max(1));
+        }
+        number.get()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_goes_on_past_32_bits() {
+        let cursor = Cursor::at(u64::from(u32::MAX) - 1);
+        let places: Vec<_> = (0..4).map(|_| cursor.advance(3)).collect();
+        // 2³² − 1 is divisible by three.
+        assert_eq!(places, [2, 0, 1, 2]);
+    }
+
+    #[test]
+    fn what_is_set_aside_is_whole_rounds() {
+        for length in [1, 2, 3, 10, 1000, 1024, 1025, 70_000] {
+            let cursor = Cursor::at(7);
+            let lane = &cursor.lanes[thread_number() % LANES];
+            let first = cursor.set_aside(lane, length);
+            let places: Vec<_> = (1..FEWEST.next_multiple_of(length))
+                .map(|_| lane.take(length).expect("it is left"))
+                .collect();
+            assert_eq!(lane.take(length), None);
+            // As if it had been one sequence, and as if nothing had been taken from it.
+            let all: Vec<_> = std::iter::once(first).chain(places).collect();
+            assert!(all.iter().zip(7..).all(|(&one, position)| one == position % length));
+            assert_eq!(cursor.advance(length as usize) as u32, 7 % length);
+        }
+    }
+
+    #[test]
+    fn threads_that_meet_share_alike() {
+        const LENGTH: usize = 7;
+        let cursor = Cursor::default();
+        let counts: Vec<[u32; LENGTH]> = std::thread::scope(|scope| {
+            let run = || {
+                let mut counts = [0; LENGTH];
+                (0..200_000).for_each(|_| counts[cursor.advance(LENGTH)] += 1);
+                counts
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("it counts")).collect()
+        });
+        let sums: Vec<u32> =
+            (0..LENGTH).map(|place| counts.iter().map(|one| one[place]).sum()).collect();
+        assert_eq!(sums.iter().sum::<u32>(), 800_000);
+        let (least, most) = (sums.iter().min(), sums.iter().max());
+        assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 5), "{sums:?}");
+    }
+}

@@ -1,0 +1,142 @@
+//! What an answer has to hold, and where in it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use regex::bytes::{Regex, RegexBuilder};
+
+/// What is looked for in a stream of bytes.
+///
+/// ```
+/// use lb_health::checkers::Expect;
+///
+/// let greeting = Expect::regex(r"^220[ -].*\r\n")?;
+/// assert_eq!(greeting.to_string(), r"/^220[ -].*\r\n/");
+/// assert_eq!(Expect::bytes("+PONG\r\n").to_string(), r#""+PONG\r\n""#);
+/// assert_eq!(Expect::bytes([0x0a, 0xff]).to_string(), "0x0aff"); // not text
+/// assert!(Expect::regex("(").is_err());
+/// # Ok::<(), lb_health::checkers::ExpectError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Expect(Pattern);
+
+#[derive(Clone, Debug)]
+enum Pattern {
+    Bytes(Arc<[u8]>),
+    Regex(Regex),
+}
+
+impl Expect {
+    /// The memory that a compiled expression may take.
+    const SIZE_LIMIT: usize = 1 << 20;
+
+    /// These bytes, text or not. No bytes at all stand for any answer.
+    pub fn bytes(bytes: impl AsRef<[u8]>) -> Self {
+        Self(Pattern::Bytes(bytes.as_ref().into()))
+    }
+
+    /// A regular expression in the syntax of the `regex` crate, over bytes: `.` is any but `\n`, `\d`
+    /// is ASCII, `(?s-u)\xff` is that byte.
+    ///
+    /// It is asked whenever more has arrived, so what is there so far counts as the text: `$` may
+    /// hold in the middle of a line that is still on its way, but `\r\n` does not. It never takes
+    /// more than linear time, whatever the pattern and the text.
+    ///
+    /// # Errors
+    /// If it is none, or takes more than a megabyte.
+    pub fn regex(pattern: &str) -> Result<Self, ExpectError> {
+        let regex = RegexBuilder::new(pattern)
+            .unicode(false)
+            .size_limit(Self::SIZE_LIMIT)
+            .dfa_size_limit(Self::SIZE_LIMIT)
+            .build()?;
+        Ok(Self(Pattern::Regex(regex)))
+    }
+
+    /// Where in `text` the first match ends. Before `searched` there was none yet.
+    pub(super) fn end_in(&self, text: &[u8], searched: usize) -> Option<usize> {
+        match &self.0 {
+            Pattern::Bytes(bytes) if bytes.is_empty() => (!text.is_empty()).then_some(text.len()),
+            Pattern::Bytes(bytes) => {
+                // A match may have begun in what was searched.
+                let from = (searched + 1).saturating_sub(bytes.len()).min(text.len());
+                let mut windows = text[from..].windows(bytes.len());
+                Some(windows.position(|window| window == &**bytes)? + from + bytes.len())
+            }
+            Pattern::Regex(regex) => {
+                let found = (!text.is_empty()).then(|| regex.find(text)).flatten();
+                found.map(|found| found.end())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Expect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Pattern::Bytes(bytes) if bytes.is_empty() => f.write_str("anything"),
+            Pattern::Bytes(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => write!(f, "{text:?}"),
+                Err(_) => {
+                    f.write_str("0x")?;
+                    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                }
+            },
+            Pattern::Regex(regex) => write!(f, "/{regex}/"),
+        }
+    }
+}
+
+/// This is no regular expression, or too large a one.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error(transparent)]
+pub struct ExpectError(#[from] regex::Error);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_first_match_counts_and_ends_where_it_ends() {
+        for (expect, text, end) in [
+            (Expect::bytes("b"), &b"abab"[..], Some(2)),
+            (Expect::bytes("ba"), b"abab", Some(3)),
+            (Expect::bytes("c"), b"abab", None),
+            (Expect::bytes("ababa"), b"abab", None),
+            (Expect::bytes(""), b"", None),
+            (Expect::bytes(""), b"xyz", Some(3)),
+            (Expect::bytes([0, 255]), &[1, 0, 255, 7], Some(3)),
+            (Expect::regex("b+").unwrap(), b"abba", Some(3)),
+            (Expect::regex("^b").unwrap(), b"ab", None),
+            (Expect::regex("").unwrap(), b"", None),
+            (Expect::regex("x*").unwrap(), b"yx", Some(0)),
+            (Expect::regex(r"(?s-u)\xff.").unwrap(), &[1, 255, 10], Some(3)),
+            (Expect::regex(r"\d\r\n").unwrap(), "٣\r\n3\r\n".as_bytes(), Some(7)),
+        ] {
+            assert_eq!(expect.end_in(text, 0), end, "{expect} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_takes_too_much_memory_is_refused() {
+        assert!(Expect::regex(r"((((\w{99}){99}){99}){99})").is_err());
+    }
+
+    proptest! {
+        /// It is found in the same place whether it arrives at once or byte by byte.
+        #[test]
+        fn pieces_do_not_matter(
+            text in proptest::collection::vec(0u8..3, 0..40),
+            bytes in proptest::collection::vec(0u8..3, 1..4),
+        ) {
+            let expect = Expect::bytes(&bytes);
+            let piecemeal = (0..=text.len())
+                .find_map(|count| expect.end_in(&text[..count], count.saturating_sub(1)));
+            prop_assert_eq!(piecemeal, expect.end_in(&text, 0));
+            let whole = text.windows(bytes.len()).position(|window| window == bytes);
+            prop_assert_eq!(whole.map(|at| at + bytes.len()), expect.end_in(&text, 0));
+        }
+    }
+}

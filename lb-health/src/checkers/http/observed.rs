@@ -1,0 +1,84 @@
+//! A stream that tells how far it got: the errors of protocol libraries do not.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::checkers::stream::Stream;
+
+/// How far a stream got. Read by the task that drives the stream, so that order is no question.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    read: AtomicUsize,
+    flushed: AtomicUsize,
+    unflushed: AtomicUsize,
+}
+
+impl Progress {
+    /// The bytes that came in.
+    pub(super) fn read(&self) -> usize {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// The bytes that went out.
+    pub(super) fn flushed(&self) -> usize {
+        self.flushed.load(Ordering::Relaxed)
+    }
+}
+
+/// A stream and its [`Progress`].
+#[derive(Debug)]
+pub(super) struct Observed {
+    stream: Stream,
+    progress: Arc<Progress>,
+}
+
+impl Observed {
+    pub(super) fn new(stream: Stream) -> (Self, Arc<Progress>) {
+        let progress = Arc::new(Progress::default());
+        (Self { stream, progress: Arc::clone(&progress) }, progress)
+    }
+}
+
+impl AsyncRead for Observed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let count = buffer.filled().len() - before;
+        self.progress.read.fetch_add(count, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Observed {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let count = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.progress.unflushed.fetch_add(count, Ordering::Relaxed);
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        let flushed = self.progress.unflushed.swap(0, Ordering::Relaxed);
+        self.progress.flushed.fetch_add(flushed, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Does nothing: whoever says goodbye first holds the connection in `TIME_WAIT`. The stream is
+    /// reset when it is dropped.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,81 @@
+//! How a conversation is come to: from where, and over TLS or in clear.
+
+use super::Tcp;
+#[cfg(feature = "tls")]
+use super::Tls;
+use super::conversation::Conversation;
+use crate::{CheckError, Target};
+
+/// What the checkers that converse have in common.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Transport {
+    pub(super) connector: Tcp,
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<Tls>,
+}
+
+impl Transport {
+    /// Whether the conversation has to go over TLS.
+    pub(super) const fn is_secured(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+
+    /// Goes on over TLS, if it has to.
+    pub(super) async fn secure(
+        &self,
+        talk: &mut Conversation,
+        target: Target,
+    ) -> Result<(), CheckError> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return talk.encrypt(tls, target).await;
+        }
+        let _ = (talk, target);
+        Ok(())
+    }
+}
+
+/// Makes a checker of a type that has a `transport` and an `async fn talk(&self, &mut Conversation,
+/// Target) -> Result<(), CheckError>`, which is one whole run over it.
+macro_rules! conversing {
+    ($checker:ident) => {
+        impl $checker {
+            /// This checker, connecting by `connector`.
+            #[must_use]
+            pub fn with_connector(mut self, connector: $crate::checkers::Tcp) -> Self {
+                self.transport.connector = connector;
+                self
+            }
+        }
+
+        impl tower_service::Service<$crate::Target> for $checker {
+            type Response = $crate::Report;
+            type Error = $crate::Failure;
+            type Future = std::pin::Pin<
+                Box<dyn Future<Output = Result<$crate::Report, $crate::Failure>> + Send>,
+            >;
+
+            fn poll_ready(
+                &mut self,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<Result<(), $crate::Failure>> {
+                std::task::Poll::Ready(Ok(()))
+            }
+
+            fn call(&mut self, target: $crate::Target) -> Self::Future {
+                let checker = self.clone();
+                let connector = checker.transport.connector;
+                Box::pin($crate::checkers::conversation::Conversation::hold(
+                    connector,
+                    target,
+                    async move |talk| checker.talk(talk, target).await,
+                ))
+            }
+        }
+    };
+}
+
+pub(super) use conversing;

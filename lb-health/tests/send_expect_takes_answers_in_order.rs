@@ -1,0 +1,117 @@
+//! Steps of sending and expecting, over whatever pieces the answers come in.
+#![cfg(feature = "send-expect")]
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
+use std::time::Duration;
+
+use lb_health::checkers::{Expect, SendExpect};
+use lb_health::{CheckError, Phase};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+use crate::server::{Then, cause, check, lines, misbehaving, playing, server};
+
+mod server;
+
+fn greeted() -> SendExpect {
+    SendExpect::new().with_expect(Expect::regex(r"^220 .*\r\n").unwrap())
+}
+
+#[tokio::test]
+async fn answers_are_taken_in_order() {
+    let asks = greeted()
+        .with_send("PING\r\n")
+        .with_expect(Expect::bytes("PONG"))
+        .with_send([0, 255])
+        .with_expect(Expect::bytes([255, 0]));
+    let by_the_book =
+        [("", &b"220 hello\r\n"[..]), ("PING\r\n", b"PONG\r\n"), ("\0", &[7, 255, 0])];
+    let address = playing(lines(&by_the_book), Then::Hold).await;
+    assert_eq!(cause(asks.clone(), address).await, "ok");
+
+    // All at once, and before they were asked for.
+    let early = playing(lines(&[("", b"220 hi\r\nPONG\xff\0")]), Then::Close).await;
+    assert_eq!(cause(asks.clone(), early).await, "ok");
+
+    // What was taken once is not there any more.
+    let twice = SendExpect::new().with_expect(Expect::bytes("a")).with_expect(Expect::bytes("a"));
+    let once = playing(lines(&[("", "a")]), Then::Close).await;
+    assert_eq!(cause(twice.clone(), once).await, "closed");
+    let enough = playing(lines(&[("", "ba a")]), Then::Close).await;
+    assert_eq!(cause(twice, enough).await, "ok");
+
+    // In the order that was asked for, not in any.
+    let reversed =
+        SendExpect::new().with_expect(Expect::bytes("b")).with_expect(Expect::bytes("a"));
+    let address = playing(lines(&[("", "ab")]), Then::Close).await;
+    assert_eq!(cause(reversed, address).await, "closed");
+}
+
+#[tokio::test]
+async fn an_answer_may_come_byte_by_byte() {
+    let address = server(|mut stream| async move {
+        for byte in b"noise 220 hello" {
+            stream.write_all(&[*byte]).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let _ = stream.read_u8().await;
+    })
+    .await;
+    let whole = SendExpect::new().with_expect(Expect::bytes("220 hello"));
+    let report = check(whole, address).await.unwrap();
+    assert_eq!(report.trace.evidence().received.as_str(), "noise 220 hello");
+}
+
+#[tokio::test]
+async fn what_was_received_and_what_was_wanted_is_told() {
+    let address = playing(lines(&[("", "554 no service\r\n")]), Then::Close).await;
+    let failure = check(greeted(), address).await.unwrap_err();
+    assert_eq!(failure.to_string(), r#"the answer has no /^220 .*\r\n/: "554 no service""#);
+    assert_eq!(failure.trace.evidence().received.as_str(), "554 no service");
+
+    // The same server, but it holds the line.
+    let address = playing(lines(&[("", "554 no service\r\n")]), Then::Hold).await;
+    let failure = check(greeted(), address).await.unwrap_err();
+    assert!(matches!(failure.error, CheckError::Timeout { phase: Phase::Response }));
+    assert_eq!(failure.trace.evidence().received.as_str(), "554 no service");
+    assert_eq!(failure.trace.evidence().wanted.as_str(), r"/^220 .*\r\n/");
+
+    // Of several answers, the one that was wrong.
+    let asks = greeted().with_send("PING\r\n").with_expect(Expect::bytes("PONG"));
+    let script = [("", "220 hello\r\n"), ("PING\r\n", "OUCH\r\n")];
+    let failure = check(asks, playing(lines(&script), Then::Close).await).await.unwrap_err();
+    assert_eq!(failure.trace.evidence().received.as_str(), "OUCH");
+}
+
+#[tokio::test]
+async fn a_farewell_arrives_before_the_end() {
+    let (heard, mut told) = mpsc::unbounded_channel();
+    let address = server(move |mut stream| {
+        let heard = heard.clone();
+        async move {
+            stream.write_all(b"220 hello\r\n").await.unwrap();
+            let mut rest = Vec::new();
+            let end = stream.read_to_end(&mut rest).await.map_err(|error| error.kind());
+            heard.send((rest, end.is_ok())).unwrap();
+        }
+    })
+    .await;
+    assert_eq!(cause(greeted().with_send("QUIT\r\n"), address).await, "ok");
+    assert_eq!(told.recv().await.unwrap(), (b"QUIT\r\n".to_vec(), true));
+    assert_eq!(cause(greeted(), address).await, "ok");
+    assert!(!told.recv().await.unwrap().1, "without one the connection is reset");
+}
+
+#[tokio::test]
+async fn misbehaviour_has_a_cause_each() {
+    let causes = [
+        "refused",
+        "timeout-response",
+        "closed",
+        "reset",
+        "timeout-response",
+        "protocol",
+        "rejected",
+    ];
+    assert_eq!(misbehaving(greeted()).await, causes);
+}

@@ -1,0 +1,85 @@
+//! Certificates made on the spot, and servers that present them.
+#![allow(dead_code, reason = "each test uses its own part")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::servers::accepting;
+
+/// An authority of the test's own.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    /// Its certificate.
+    pub(crate) pem: String,
+}
+
+/// What a server presents.
+pub(crate) struct Presented {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
+    /// The same as PEM.
+    pub(crate) pem: (String, String),
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "our authority");
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// A certificate for `name` that ends with the year.
+    pub(crate) fn vouch(&self, name: &str, until_year: i32) -> Presented {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until_year, 12, 31);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Presented {
+            pem: (certificate.pem(), key.serialize_pem()),
+            chain: vec![certificate.der().clone()],
+            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        }
+    }
+}
+
+/// A server that does this over every TLS session.
+pub(crate) async fn securing<F, R>(
+    presented: Presented,
+    protocols: &[&[u8]],
+    behave: F,
+) -> SocketAddr
+where
+    F: Fn(TlsStream<TcpStream>) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(presented.chain, presented.key)
+        .unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    accepting([127, 0, 0, 1], move |stream| {
+        let (acceptor, behave) = (acceptor.clone(), behave.clone());
+        async move {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                behave(stream).await;
+            }
+        }
+    })
+    .await
+}

@@ -1,0 +1,175 @@
+//! What one router has in a driver, beside its state: a voice, and what is counted.
+
+use std::io;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::announcer::Announcer;
+use super::{Counters, Network, Operation, Pacing, Report, RouterId};
+use crate::channel::Channel;
+use crate::router::{Action, Event, Role};
+use crate::values::Priority;
+
+/// How long a router whose addresses could not be added leaves them to others before it tries again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// One router's part of the driver.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) id: RouterId,
+    pub(super) channel: Channel,
+    pub(super) counters: Counters,
+    pub(super) announcer: Announcer,
+    pub(super) reports: Vec<Report>,
+    /// When addresses that could not be added are tried again.
+    pub(super) retry_at: Option<Instant>,
+    /// It is to be forgotten when it has ended.
+    pub(super) is_leaving: bool,
+    /// Whether it was said that nothing can be sent.
+    is_mute: bool,
+    /// Whether it was said that nothing can be announced.
+    is_unannounced: bool,
+}
+
+/// What an action came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Done {
+    /// It is done, or as good as.
+    Yes,
+    /// Addresses could not be added.
+    NotAdded,
+}
+
+impl Member {
+    pub(super) const fn new(id: RouterId, channel: Channel, pacing: Pacing) -> Self {
+        Self {
+            id,
+            channel,
+            counters: Counters::new(),
+            announcer: Announcer::new(pacing),
+            reports: Vec::new(),
+            retry_at: None,
+            is_leaving: false,
+            is_mute: false,
+            is_unannounced: false,
+        }
+    }
+
+    pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        [self.announcer.next_deadline(now), self.retry_at].into_iter().flatten().min()
+    }
+
+    /// Does what the router asks for.
+    pub(super) fn perform(
+        &mut self,
+        now: Instant,
+        action: Action,
+        network: &mut impl Network,
+    ) -> Done {
+        match action {
+            Action::AddAddresses => return self.add_all(now, network),
+            Action::RestoreAddress(address) => {
+                let done = self.add(now, address, network);
+                // The kernel takes the routes away with the address that they are spoken from.
+                self.add_routes(network);
+                return done;
+            }
+            Action::RemoveAddresses => {
+                self.announcer.clear();
+                let removed = network.remove_routes(self.id);
+                self.note(Operation::RemoveRoutes, removed);
+                for address in self.addresses(network) {
+                    self.remove(address, network);
+                }
+            }
+            Action::RemoveAddress(address) => self.remove(address, network),
+            Action::Advertise(priority) => self.advertise(priority, network),
+            Action::Announce { times } => {
+                for address in self.addresses(network) {
+                    self.announcer.ask(address, times);
+                }
+            }
+            Action::Notify(event) => {
+                let master = matches!(event, Event::Transition { to: Role::Master, .. });
+                self.counters.became_master += u64::from(master);
+                self.reports.push(Report::Event(event));
+            }
+        }
+        Done::Yes
+    }
+
+    /// Adds everything that is not there yet.
+    pub(super) fn add_all(&mut self, now: Instant, network: &mut impl Network) -> Done {
+        let mut done = Done::Yes;
+        for address in self.addresses(network) {
+            if self.add(now, address, network) == Done::NotAdded {
+                done = Done::NotAdded;
+            }
+        }
+        self.add_routes(network);
+        done
+    }
+
+    pub(super) fn add_routes(&mut self, network: &mut impl Network) {
+        let added = network.add_routes(self.id);
+        self.note(Operation::AddRoutes, added);
+    }
+
+    fn advertise(&mut self, priority: Priority, network: &mut impl Network) {
+        let mut failed = None;
+        let Self { channel, counters, id, .. } = self;
+        channel.advertise(network.utc(), priority, |destination, packet| {
+            match network.send(*id, destination, packet) {
+                Ok(()) => counters.sent += 1,
+                Err(error) => {
+                    counters.not_sent += 1;
+                    failed = Some((Operation::Advertise(destination), error));
+                }
+            }
+        });
+        counters.released += u64::from(priority == Priority::RELEASE);
+        let is_news = !std::mem::replace(&mut self.is_mute, failed.is_some());
+        if let Some((operation, error)) = failed.filter(|_| is_news) {
+            self.note(operation, Err(error));
+        }
+    }
+
+    /// What is due of the announcements.
+    pub(super) fn announce(&mut self, now: Instant, network: &mut impl Network) {
+        while let Some(address) = self.announcer.pop(now) {
+            let told = network.announce(self.id, address);
+            self.counters.announced += u64::from(told.is_ok());
+            if !std::mem::replace(&mut self.is_unannounced, told.is_err()) {
+                self.note(Operation::Announce(address), told);
+            }
+        }
+    }
+
+    fn add(&mut self, now: Instant, address: IpAddr, network: &mut impl Network) -> Done {
+        let added = network.add_address(self.id, address);
+        let done = if added.is_ok() { Done::Yes } else { Done::NotAdded };
+        if done == Done::NotAdded {
+            self.retry_at = Some(now + RETRY);
+        }
+        self.note(Operation::Add(address), added);
+        done
+    }
+
+    fn remove(&mut self, address: IpAddr, network: &mut impl Network) {
+        let removed = network.remove_address(self.id, address);
+        self.note(Operation::Remove(address), removed);
+    }
+
+    /// All that the router holds, those first that it speaks of.
+    pub(super) fn addresses(&self, network: &impl Network) -> Vec<IpAddr> {
+        let mut addresses: Vec<_> = self.channel.config().addresses().iter().collect();
+        addresses.extend(network.excluded(self.id));
+        addresses
+    }
+
+    pub(super) fn note(&mut self, operation: Operation, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.reports.push(Report::Failed { operation, error });
+        }
+    }
+}

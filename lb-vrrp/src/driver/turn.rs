@@ -1,0 +1,215 @@
+//! One turn of the loop: the socket, then the clock, and after each all that it leads to.
+
+use std::time::Instant;
+
+use tokio::time;
+
+use super::member::Done;
+use super::unit::{Machine, Unit};
+use super::{Driver, Input, Network, Operation, Report, RouterId, now};
+use crate::router::{Role, State, VirtualRouter};
+use crate::tracking::FaultCause;
+
+/// How much is read before the clock has its turn. More than a socket holds by default (212992
+/// octets at 768 or more a packet), so that it is empty unless somebody floods it.
+const READS: usize = 512;
+
+impl<N: Network> Driver<N> {
+    /// Runs until there is something to tell; `None` when all were shut down and have ended.
+    ///
+    /// Dropping the future loses nothing: call it again. A network that fails for good is reported
+    /// at every call.
+    pub async fn next(&mut self) -> Option<(RouterId, Report)> {
+        loop {
+            if let Some(report) = self.reports.pop_front() {
+                return Some(report);
+            }
+            if self.is_shut_down && self.is_over() {
+                return None;
+            }
+            let heard = match self.deadlines.first() {
+                Some((at, _)) => {
+                    time::timeout_at((*at).into(), self.network.ready()).await.unwrap_or(Ok(()))
+                }
+                None => self.network.ready().await,
+            };
+            self.note_deafness(heard);
+            self.read();
+            self.wake();
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let mut routers = self.units.iter().flatten().flat_map(|unit| unit.machine.routers());
+        routers.all(|router| *router.state() == State::Initialize)
+    }
+
+    /// Nobody hears anything, which is the first one's to tell.
+    fn note_deafness(&mut self, heard: std::io::Result<()>) {
+        let first = self.units.iter().flatten().flat_map(|unit| &unit.members).next();
+        if let (Err(error), Some(first)) = (heard, first) {
+            let failed = Report::Failed { operation: Operation::Receive, error };
+            self.reports.push_back((first.id, failed));
+        }
+    }
+
+    /// Whoever is due.
+    fn wake(&mut self) {
+        let now = now();
+        while let Some(&(at, unit)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
+            self.deadlines.remove(&(at, unit));
+            let Some(Unit { machine, members, deadline }) = &mut self.units[unit] else { continue };
+            *deadline = None;
+            for (place, member) in members.iter_mut().enumerate() {
+                if member.retry_at.take_if(|at| *at <= now).is_some() {
+                    machine.change(now, place, |router| {
+                        router.handle_fault(now, FaultCause::Addresses, false);
+                    });
+                }
+            }
+            if machine.next_deadline().is_some_and(|at| at <= now) {
+                machine.handle_timeout(now);
+            }
+            self.settle(now, unit);
+        }
+    }
+
+    pub(super) fn read(&mut self) {
+        for _ in 0..READS {
+            let now = now();
+            let utc = self.network.utc();
+            let Self { network, units, places, .. } = self;
+            let (id, input) = match network.next_input() {
+                Ok(None) => return,
+                Ok(Some(input)) => input,
+                Err(error) => return self.note_deafness(Err(error)),
+            };
+            let Some(&(at, place)) = places.get(&id) else { continue };
+            let Some(Unit { machine, members, .. }) = &mut units[at] else { continue };
+            let member = &mut members[place];
+            match input {
+                Input::AddressFound(address) => {
+                    machine.change(now, place, |router| router.handle_address_found(address));
+                }
+                Input::AddressLost(address) => {
+                    machine.change(now, place, |router| router.handle_address_lost(now, address));
+                }
+                Input::Fault { cause, present } => {
+                    machine.change(now, place, |router| router.handle_fault(now, cause, present));
+                }
+                Input::RoutesLost => {
+                    if machine.routers()[place].holds_addresses() {
+                        member.add_routes(network);
+                    }
+                }
+                Input::Source(source) if source == Some(member.channel.config().source) => {
+                    machine.change(now, place, |router| router.handle_source(now, source));
+                }
+                Input::Source(source) => {
+                    let mut config = member.channel.config().clone();
+                    match source.map(|source| config.source(source).map(|_| ())) {
+                        Some(Err(_)) => continue,
+                        Some(Ok(())) => member.channel.reconfigure(config),
+                        None => {}
+                    }
+                    machine.change(now, place, |router| router.handle_source(now, source));
+                }
+                Input::Tracked(id, signal) => {
+                    machine.change(now, place, |router| router.handle_tracking(now, id, signal));
+                }
+                Input::Datagram(datagram) => {
+                    let received =
+                        datagram.and_then(|datagram| member.channel.receive(utc, &datagram));
+                    match received {
+                        Ok(received) => {
+                            let counters = &mut member.counters;
+                            counters.received += 1;
+                            counters.addresses_differ += u64::from(received.addresses_differ);
+                            let (source, said) = (received.source, &received.advertisement);
+                            let heard = match machine {
+                                Machine::Alone(router) => router.handle_packet(now, source, said),
+                                Machine::Group(group) => {
+                                    group.handle_packet(now, place, source, said)
+                                }
+                            };
+                            counters.discarded += u64::from(heard.is_err());
+                        }
+                        Err(refusal) => member.counters.refuse(refusal.reason()),
+                    }
+                }
+            }
+            self.settle(now, at);
+        }
+    }
+
+    /// One input for the machine that `id` belongs to.
+    pub(super) fn input<T>(
+        &mut self,
+        id: RouterId,
+        input: impl FnOnce(&mut Machine, usize, Instant) -> T,
+    ) -> Option<T> {
+        let (at, place) = self.find(id)?;
+        let now = now();
+        let answer = input(&mut self.units.get_mut(at)?.as_mut()?.machine, place, now);
+        self.settle(now, at);
+        Some(answer)
+    }
+
+    /// One input for one router.
+    pub(super) fn one(&mut self, id: RouterId, input: impl FnOnce(&mut VirtualRouter, Instant)) {
+        if let Some((at, place)) = self.find(id) {
+            let now = now();
+            self.change(at, now, place, |router| input(router, now));
+        }
+    }
+
+    pub(super) fn change(
+        &mut self,
+        at: usize,
+        now: Instant,
+        place: usize,
+        input: impl FnOnce(&mut VirtualRouter),
+    ) {
+        if let Some(unit) = &mut self.units[at] {
+            unit.machine.change(now, place, input);
+            self.settle(now, at);
+        }
+    }
+
+    /// All that a unit asks for, in its order.
+    pub(super) fn settle(&mut self, now: Instant, at: usize) {
+        let Self { network, units, deadlines, reports, places, .. } = self;
+        let Some(Unit { machine, members, .. }) = &mut units[at] else { return };
+        while let Some((place, action)) = machine.poll_action() {
+            if members[place].perform(now, action, network) == Done::NotAdded {
+                machine.change(now, place, |router| {
+                    router.handle_fault(now, FaultCause::Addresses, true);
+                });
+            }
+        }
+        for member in members.iter_mut() {
+            member.announce(now, network);
+            reports.extend(member.reports.drain(..).map(|report| (member.id, report)));
+        }
+        let has_left = members.iter().all(|member| member.is_leaving)
+            && machine.routers().iter().all(|router| router.state().role() == Role::Initialize);
+        let unit = units[at].take_if(|_| has_left);
+        if let Some(unit) = unit {
+            for member in unit.members {
+                places.remove(&member.id);
+                reports.push_back((member.id, Report::Ended));
+            }
+            deadlines.retain(|(_, other)| *other != at);
+            return;
+        }
+        let Some(unit) = &mut units[at] else { return };
+        let next = unit.next_deadline(now);
+        if next != unit.deadline {
+            if let Some(before) = unit.deadline {
+                deadlines.remove(&(before, at));
+            }
+            unit.deadline = next;
+            deadlines.extend(next.map(|next| (next, at)));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What comes with the addresses, by rtnetlink: routes, rules, and the interface of a virtual MAC
+//! address.
+
+use std::io;
+use std::net::IpAddr;
+
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_route::link::{
+    InfoData, InfoKind, InfoMacVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
+};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
+use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use super::netlink::{EEXIST, ENODEV, Requests, unless};
+use super::{Prefix, Route, Rule, Scope};
+use crate::addresses::Family;
+use crate::announce::MacAddr;
+
+const ENOENT: i32 = 2;
+const ESRCH: i32 = 3;
+/// Who put a route there, as `ip route` shows it: keepalived's number, since who looks for what
+/// belongs to VRRP looks for that (`/etc/iproute2/rt_protos`).
+const KEEPALIVED: u8 = 18;
+
+impl Requests {
+    /// That it is there already is no error. `index` is that of its interface, if it has one.
+    pub(super) fn add_route(&mut self, route: &Route, index: Option<u32>) -> io::Result<()> {
+        let message = RouteNetlinkMessage::NewRoute(route_message(route, index));
+        self.request(message, NLM_F_CREATE | NLM_F_REPLACE)
+    }
+
+    /// That it is not there is no error.
+    pub(super) fn remove_route(&mut self, route: &Route, index: Option<u32>) -> io::Result<()> {
+        let message = RouteNetlinkMessage::DelRoute(route_message(route, index));
+        unless(&[ESRCH, ENODEV], self.request(message, 0))
+    }
+
+    /// That it is there already is no error.
+    pub(super) fn add_rule(&mut self, rule: &Rule) -> io::Result<()> {
+        let message = RouteNetlinkMessage::NewRule(rule_message(rule));
+        unless(&[EEXIST], self.request(message, NLM_F_CREATE | NLM_F_EXCL))
+    }
+
+    /// That it is not there is no error.
+    pub(super) fn remove_rule(&mut self, rule: &Rule) -> io::Result<()> {
+        let message = RouteNetlinkMessage::DelRule(rule_message(rule));
+        unless(&[ENOENT], self.request(message, 0))
+    }
+
+    /// An interface with this MAC address on top of another one, down. It hears nothing of others
+    /// of its kind, as keepalived has it. That it is there already is no error.
+    pub(super) fn add_macvlan(&mut self, name: &str, on: u32, mac: MacAddr) -> io::Result<()> {
+        let mut message = LinkMessage::default();
+        let mode = InfoData::MacVlan(vec![InfoMacVlan::Mode(MacVlanMode::Private)]);
+        message.attributes = vec![
+            LinkAttribute::IfName(name.to_owned()),
+            LinkAttribute::Link(on),
+            LinkAttribute::Address(mac.0.to_vec()),
+            LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::MacVlan), LinkInfo::Data(mode)]),
+        ];
+        let message = RouteNetlinkMessage::NewLink(message);
+        unless(&[EEXIST], self.request(message, NLM_F_CREATE | NLM_F_EXCL))
+    }
+
+    pub(super) fn set_up(&mut self, index: u32) -> io::Result<()> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        message.header.flags = LinkFlags::Up;
+        message.header.change_mask = LinkFlags::Up;
+        self.request(RouteNetlinkMessage::SetLink(message), 0)
+    }
+
+    /// That it is not there is no error.
+    pub(super) fn remove_link(&mut self, index: u32) -> io::Result<()> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        unless(&[ENODEV], self.request(RouteNetlinkMessage::DelLink(message), 0))
+    }
+}
+
+fn family_of(family: Family) -> AddressFamily {
+    match family {
+        Family::V4 => AddressFamily::Inet,
+        Family::V6 => AddressFamily::Inet6,
+    }
+}
+
+fn route_message(route: &Route, index: Option<u32>) -> RouteMessage {
+    let Route { to, via, dev: _, source, table, metric, scope } = route;
+    let mut message = RouteMessage::default();
+    message.header = RouteHeader {
+        address_family: family_of(to.family()),
+        destination_prefix_length: to.length(),
+        // Larger numbers are in the attribute alone.
+        table: u8::try_from(*table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC),
+        protocol: RouteProtocol::from(KEEPALIVED),
+        scope: match (scope, via) {
+            (Some(Scope::Global), _) | (None, Some(_)) => RouteScope::Universe,
+            (Some(Scope::Link), _) => RouteScope::Link,
+            (Some(Scope::Host), _) => RouteScope::Host,
+            // IPv6 has no scopes of routes.
+            (None, None) if to.family() == Family::V6 => RouteScope::Universe,
+            (None, None) => RouteScope::Link,
+        },
+        kind: RouteType::Unicast,
+        ..RouteHeader::default()
+    };
+    let address = |address: IpAddr| RouteAddress::from(address);
+    if to.length() > 0 {
+        message.attributes.push(RouteAttribute::Destination(address(to.address())));
+    }
+    message.attributes.extend(via.map(|via| RouteAttribute::Gateway(address(via))));
+    message.attributes.extend(source.map(|source| RouteAttribute::PrefSource(address(source))));
+    message.attributes.extend(index.map(RouteAttribute::Oif));
+    message.attributes.extend(metric.map(RouteAttribute::Priority));
+    message.attributes.push(RouteAttribute::Table(*table));
+    message
+}
+
+fn rule_message(rule: &Rule) -> RuleMessage {
+    let Rule { family, from, to, iif, oif, fwmark, table, priority } = rule;
+    let mut message = RuleMessage::default();
+    message.header.family = family_of(*family);
+    message.header.src_len = from.as_ref().map_or(0, Prefix::length);
+    message.header.dst_len = to.as_ref().map_or(0, Prefix::length);
+    message.header.table = u8::try_from(*table).unwrap_or_default();
+    message.header.action = RuleAction::ToTable;
+    let attributes = &mut message.attributes;
+    attributes.extend(from.map(|from| RuleAttribute::Source(from.address())));
+    attributes.extend(to.map(|to| RuleAttribute::Destination(to.address())));
+    attributes.extend(iif.clone().map(RuleAttribute::Iifname));
+    attributes.extend(oif.clone().map(RuleAttribute::Oifname));
+    attributes.extend(fwmark.map(RuleAttribute::FwMark));
+    attributes.extend(priority.map(RuleAttribute::Priority));
+    attributes.push(RuleAttribute::Table(*table));
+    message
+}

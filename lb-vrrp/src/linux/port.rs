@@ -1,0 +1,143 @@
+//! What one router has on this host.
+
+use std::net::IpAddr;
+
+use super::{Route, Rule, VirtualAddress};
+use crate::addresses::Family;
+use crate::announce::MacAddr;
+use crate::channel::{ChannelConfig, Reach};
+use crate::tracking::TrackerId;
+use crate::wire::{AuthType, PROTOCOL, ah};
+
+/// What a router has on this host, beside its channel.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The interface that it speaks on.
+    pub interface: String,
+    /// How its addresses are added. Those of the channel that are not among them are added as
+    /// [`VirtualAddress::new`] has them; those that are not of the channel come and go with them, but
+    /// are not advertised.
+    pub addresses: Vec<VirtualAddress>,
+    /// Routes that come after the addresses, and go before them.
+    pub routes: Vec<Route>,
+    /// Rules that come after the routes, and go before them.
+    pub rules: Vec<Rule>,
+    /// The name of an interface with the virtual router's MAC address
+    /// ([`MacAddr::of_virtual_router`]), which is made on top of the other one and has the
+    /// addresses. Default: none, they are on the interface itself.
+    pub virtual_mac: Option<String>,
+    /// Other interfaces that it tracks: up as long as they have a carrier.
+    pub tracked: Vec<(String, TrackerId)>,
+}
+
+impl Settings {
+    /// One on this interface, with the addresses of its channel and nothing else.
+    pub fn new(interface: impl Into<String>) -> Self {
+        Self {
+            interface: interface.into(),
+            addresses: Vec::new(),
+            routes: Vec::new(),
+            rules: Vec::new(),
+            virtual_mac: None,
+            tracked: Vec::new(),
+        }
+    }
+
+    /// With an address that is added in another way, or not advertised.
+    #[must_use]
+    pub fn address(mut self, address: VirtualAddress) -> Self {
+        self.addresses.push(address);
+        self
+    }
+}
+
+/// One router's part of the network.
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) channel: ChannelConfig,
+    pub(super) settings: Settings,
+    /// Whether the routes and rules are there, as far as was asked for.
+    pub(super) has_routes: bool,
+    /// The rules that are there: the kernel would take one twice, with other priorities.
+    pub(super) rules: Vec<Rule>,
+}
+
+impl Port {
+    pub(super) const fn new(channel: ChannelConfig, settings: Settings) -> Self {
+        Self { channel, settings, has_routes: false, rules: Vec::new() }
+    }
+
+    pub(super) fn family(&self) -> Family {
+        self.channel.addresses.family()
+    }
+
+    pub(super) fn protocol(&self) -> u8 {
+        match self.channel.authentication.auth_type() {
+            AuthType::Ah => ah::PROTOCOL,
+            _ => PROTOCOL,
+        }
+    }
+
+    pub(super) fn group(&self) -> Option<IpAddr> {
+        match self.channel.reach {
+            Reach::Multicast { group } => Some(group),
+            Reach::Unicast { .. } => None,
+        }
+    }
+
+    /// How an address is added.
+    pub(super) fn setting(&self, address: IpAddr) -> VirtualAddress {
+        let known = self.settings.addresses.iter().find(|setting| setting.address == address);
+        known.cloned().unwrap_or_else(|| VirtualAddress::new(address))
+    }
+
+    /// The interface that an address is on.
+    pub(super) fn home<'a>(&'a self, address: &'a VirtualAddress) -> &'a str {
+        address.dev.as_deref().unwrap_or_else(|| self.own_home())
+    }
+
+    /// The interface that addresses are on unless they say otherwise.
+    pub(super) fn own_home(&self) -> &str {
+        self.settings.virtual_mac.as_deref().unwrap_or(&self.settings.interface)
+    }
+
+    /// All addresses that it may hold.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.channel.addresses.iter().chain(self.excluded())
+    }
+
+    pub(super) fn excluded(&self) -> impl Iterator<Item = IpAddr> {
+        let settings = self.settings.addresses.iter().map(|setting| setting.address);
+        settings.filter(|address| !self.channel.addresses.iter().any(|known| known == *address))
+    }
+
+    pub(super) fn is_virtual(&self, address: IpAddr) -> bool {
+        self.addresses().any(|known| known == address)
+    }
+
+    /// The interface that a route leaves by: its own, unless it says so or has a router to go to.
+    pub(super) fn way<'a>(&'a self, route: &'a Route) -> Option<&'a str> {
+        match (&route.dev, route.via) {
+            (Some(dev), _) => Some(dev),
+            (None, Some(_)) => None,
+            (None, None) => Some(self.own_home()),
+        }
+    }
+
+    /// Where advertisements come from if there is a virtual MAC address, and they go to a group:
+    /// switches learn from that where it is (RFC 9568 7.3).
+    pub(super) fn voice(&self, destination: IpAddr) -> Option<MacAddr> {
+        let is_virtual = self.settings.virtual_mac.is_some() && destination.is_multicast();
+        is_virtual.then(|| MacAddr::of_virtual_router(self.family(), self.channel.vrid))
+    }
+
+    /// The interfaces that matter to it.
+    pub(super) fn interfaces(&self) -> impl Iterator<Item = &str> {
+        let addresses = self.settings.addresses.iter().filter_map(|setting| setting.dev.as_deref());
+        let routes = self.settings.routes.iter().filter_map(|route| route.dev.as_deref());
+        let own = [Some(self.settings.interface.as_str()), self.settings.virtual_mac.as_deref()];
+        let tracked = self.settings.tracked.iter().map(|(name, _)| name.as_str());
+        own.into_iter().flatten().chain(addresses).chain(routes).chain(tracked)
+    }
+}

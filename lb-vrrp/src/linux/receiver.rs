@@ -1,0 +1,111 @@
+//! One socket for all routers of an interface: with one each, every one of them would be woken for
+//! all that the others hear.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::IpAddr;
+use std::task::{Context, Poll, ready};
+
+use socket2::Socket;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::port::Port;
+use super::socket;
+use crate::addresses::Family;
+use crate::driver::RouterId;
+
+/// What a socket hears: one family and protocol on one interface.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Ear {
+    pub(super) interface: String,
+    pub(super) family: Family,
+    protocol: u8,
+}
+
+impl Ear {
+    pub(super) fn of(port: &Port) -> Self {
+        let (family, protocol) = (port.family(), port.protocol());
+        Self { interface: port.settings.interface.clone(), family, protocol }
+    }
+}
+
+/// An ear, and who is there to hear.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    pub(super) ear: Ear,
+    /// `None` while there is no such interface.
+    pub(super) socket: Option<AsyncFd<Socket>>,
+    joined: Vec<IpAddr>,
+    routers: BTreeMap<u8, RouterId>,
+}
+
+impl Receiver {
+    pub(super) const fn new(ear: Ear) -> Self {
+        Self { ear, socket: None, joined: Vec::new(), routers: BTreeMap::new() }
+    }
+
+    /// Opens it on the interface that has this index now; 0 if there is none.
+    pub(super) fn open(&mut self, index: u32) -> io::Result<()> {
+        self.socket = None;
+        if index > 0 {
+            let socket = socket::receiver(self.ear.family, self.ear.protocol, &self.ear.interface)?;
+            self.joined.iter().try_for_each(|group| socket::join(&socket, *group, index))?;
+            self.socket = Some(watched(socket)?);
+        }
+        Ok(())
+    }
+
+    /// Has a router hear, and the socket the group that is spoken to.
+    pub(super) fn enlist(&mut self, id: RouterId, port: &Port, index: u32) -> io::Result<()> {
+        self.routers.insert(port.channel.vrid.get(), id);
+        let Some(group) = port.group().filter(|group| !self.joined.contains(group)) else {
+            return Ok(());
+        };
+        self.joined.push(group);
+        match &self.socket {
+            Some(socket) => socket::join(socket.get_ref(), group, index),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether nobody is left.
+    pub(super) fn dismiss(&mut self, id: RouterId) -> bool {
+        self.routers.retain(|_, known| *known != id);
+        self.routers.is_empty()
+    }
+
+    /// Whom a datagram is for. What names nobody may be counted by anybody.
+    pub(super) fn router(&self, vrid: Option<u8>) -> Option<RouterId> {
+        match vrid {
+            Some(vrid) => self.routers.get(&vrid).copied(),
+            None => self.routers.values().next().copied(),
+        }
+    }
+}
+
+/// What tokio wakes us for. Its successor is unsafe, for descriptors that are closed or exchanged while
+/// they are watched: a [`Socket`] owns its own, and is not changed in there.
+#[allow(deprecated, reason = "the successor is unsafe, for what cannot happen to a `Socket`")]
+pub(super) fn watched(socket: Socket) -> io::Result<AsyncFd<Socket>> {
+    AsyncFd::with_interest(socket, Interest::READABLE)
+}
+
+/// Whether something waits at this socket.
+///
+/// Sockets are read without asking for readiness, so that nothing is missed that came a moment ago;
+/// here is where tokio learns that they are empty.
+pub(super) fn poll_waiting(
+    socket: &AsyncFd<Socket>,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    loop {
+        let mut guard = ready!(socket.poll_read_ready(context))?;
+        let peeked = guard.try_io(|socket| socket.get_ref().peek(&mut [MaybeUninit::uninit(); 1]));
+        match peeked {
+            Ok(waits) => return Poll::Ready(waits.map(|_| ())),
+            Err(_would_block) => {}
+        }
+    }
+}
