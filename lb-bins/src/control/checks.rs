@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use lb_core::backend::BackendId;
 use lb_health::checkers::ScriptSlots;
-use lb_health::{CheckError, CheckId, CheckSpec, Driver, Event, SpecError};
+use lb_health::{CheckError, CheckId, CheckSpec, CheckState, Driver, Event, Outcome, SpecError};
 use rand::rngs::SmallRng;
 
 use super::checkers::{AnyChecker, CheckConfigError, checker};
 use crate::config::Check;
 use crate::config::check::Initial;
-use crate::status::LastCheck;
+use crate::status::{CheckReport, LastCheck, PastRun, RunReport};
 
 /// Tells the virtual servers of this process apart, over every rename; never issued twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -100,8 +100,7 @@ impl Checks {
             }
         }
         for (index, Prepared { check, spec, checker }) in changed {
-            let own = SocketAddr::new(address.ip(), check.port.unwrap_or(address.port()));
-            let target = check.address.unwrap_or(own);
+            let target = check.target(address);
             watched[index].1 = Some(if former.is_empty() {
                 self.driver.watch(place, target, checker, spec)
             } else {
@@ -155,11 +154,47 @@ impl Checks {
         })
     }
 
+    /// Every check of a backend, in the order of the configuration.
+    pub(super) fn describe(
+        &self,
+        now: Instant,
+        place: Place,
+        backend: SocketAddr,
+    ) -> Vec<CheckReport> {
+        let watched = self.watched.get(&place).into_iter().flatten();
+        let known = watched.filter_map(|(config, id)| {
+            let check = self.driver.monitor().check(*id)?;
+            let (passes, failures) = check.state().streaks();
+            Some(CheckReport {
+                kind: config.kind.name(),
+                target: config.target(backend),
+                state: match check.state() {
+                    CheckState::Down { .. } => "down",
+                    CheckState::Off { .. } => "off",
+                    CheckState::Unknown { .. } => "unknown",
+                    CheckState::Up { .. } => "up",
+                },
+                passes,
+                rise: config.rise,
+                failures,
+                fall: config.fall,
+                runs: check.last().map(|outcome| past(now, outcome)).into_iter().collect(),
+            })
+        });
+        known.collect()
+    }
+
     /// How a check is called in logs.
     pub(super) fn name(&self, place: Place, check: CheckId) -> &'static str {
         let known = self.watched.get(&place).into_iter().flatten().find(|(_, id)| *id == check);
         known.map_or("former", |(check, _)| check.kind.name())
     }
+}
+
+fn past(now: Instant, outcome: &Outcome) -> PastRun {
+    let age = now.saturating_duration_since(outcome.at);
+    let run = RunReport::new(outcome.took, &outcome.result);
+    PastRun { age_ms: age.as_millis() as u64, run }
 }
 
 fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {

@@ -32,6 +32,7 @@ use tracing::{info, warn};
 
 pub use administration::Serve;
 pub use checkers::CheckConfigError;
+pub(crate) use checkers::checker;
 pub use checks::ServerKey;
 pub use command::{Handle, Order, Refusal};
 pub use plan::PlanError;
@@ -293,6 +294,17 @@ impl Control {
         }
     }
 
+    fn named(&self, virtual_server: &str) -> Result<&Service, Refusal> {
+        let mut services = self.services.iter();
+        services.find(|service| service.config.name == virtual_server).ok_or_else(|| {
+            let known: Vec<_> = self.services.iter().map(|one| &*one.config.name).collect();
+            Refusal::UnknownVirtualServer {
+                name: virtual_server.to_owned(),
+                known: known.join(", "),
+            }
+        })
+    }
+
     fn service(&mut self, place: Place) -> Option<&mut Service> {
         self.services.iter_mut().find(|service| service.key == place.server)
     }
@@ -302,6 +314,9 @@ impl Control {
         match command {
             Command::Administer { virtual_server, backend, order, reply } => {
                 let _ = reply.send(self.administer(&virtual_server, backend, order));
+            }
+            Command::Explain { virtual_server, backend, reply } => {
+                let _ = reply.send(self.explain(Instant::now(), &virtual_server, backend));
             }
             Command::Ping { reply } => {
                 let _ = reply.send(());
@@ -340,12 +355,10 @@ impl Control {
         address: std::net::SocketAddr,
         order: Order,
     ) -> Result<(), Refusal> {
-        let Some(service) =
-            self.services.iter_mut().find(|service| service.config.name == virtual_server)
-        else {
-            let known: Vec<_> = self.services.iter().map(|one| &*one.config.name).collect();
-            let (name, known) = (virtual_server.to_owned(), known.join(", "));
-            return Err(Refusal::UnknownVirtualServer { name, known });
+        let key = self.named(virtual_server)?.key;
+        let mut services = self.services.iter_mut();
+        let Some(service) = services.find(|service| service.key == key) else {
+            return Err(Refusal::Stopping);
         };
         let Some(&backend) = service.identities().get(&address) else {
             let virtual_server = virtual_server.to_owned();

@@ -1,5 +1,7 @@
 //! `smtp`.
 
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -113,4 +115,49 @@ fn the_last_mail_is_sent_before_the_end() {
     let letters = post.letters();
     assert_eq!(letters.len(), 2);
     assert!(letters[1].text.contains("is down"), "{letters:?}");
+}
+
+/// Postfix' own end of SMTP.
+#[test]
+#[ignore = "postfix must be installed"]
+fn postfix_understands_the_mail() {
+    const SINK: &str = "/usr/sbin/smtp-sink";
+    if !std::path::Path::new(SINK).exists() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{SINK} is missing");
+        return eprintln!("skipped: {SINK} is missing");
+    }
+    let (folder, port) = (Folder::new(), Port::free());
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let mut sink = Command::new(SINK);
+    if rustix::process::geteuid().is_root() {
+        sink.args(["-u", "nobody"]);
+    }
+    let address = port.to_string();
+    sink.arg("-R").arg(folder.path()).args(["-d", "mail.", &address, "10"]);
+    let sink = sink.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let _sink = Killed(sink);
+    let keys = format!(
+        r#"smtp = {{ server = "{address}", from = "lb@example.org", to = ["{OPS}"] }}
+        "#
+    );
+    let _setup = start(&keys);
+    let mail = eventually("a mail", || {
+        let mut files = std::fs::read_dir(folder.path()).unwrap().filter_map(Result::ok);
+        let text = std::fs::read_to_string(files.next()?.path()).ok()?;
+        text.contains("quorum gained").then_some(text)
+    });
+    assert!(mail.contains("X-Mail-Args: <lb@example.org>\n"), "{mail}");
+    assert!(mail.contains("X-Rcpt-Args: <ops@example.org>\n"), "{mail}");
+    assert!(mail.contains("\nAuto-Submitted: auto-generated\n"), "{mail}");
+    assert_eq!(mail.matches("is up\n").count(), 3, "{mail}");
+}
+
+/// Gone when this is dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

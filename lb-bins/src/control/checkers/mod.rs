@@ -69,14 +69,14 @@ pub enum CheckConfigError {
 }
 
 /// A checker of any kind.
-pub(super) type AnyChecker = BoxCloneSyncService<Target, Report, Failure>;
+pub(crate) type AnyChecker = BoxCloneSyncService<Target, Report, Failure>;
 
 /// The checker for `check`; scripts share `slots`. Reads the files that it needs.
 ///
 /// # Errors
 /// [`CheckConfigError`], if a file is not as it should be, or the checker refuses what the
 /// configuration allowed.
-pub(super) fn checker(check: &Check, slots: &ScriptSlots) -> Result<AnyChecker, CheckConfigError> {
+pub(crate) fn checker(check: &Check, slots: &ScriptSlots) -> Result<AnyChecker, CheckConfigError> {
     let connector = check.source.map_or_else(Tcp::new, |source| Tcp::new().with_source(source));
     Ok(match &check.kind {
         CheckKind::Http(page) => AnyChecker::new(http::checker(page, check.source)?),
