@@ -3,7 +3,7 @@
 //! ```text
 //!              Run                    call                 Result<Report, Failure>
 //!  Monitor ──────────▶ Driver ──────────────────▶ Checker ──────────────┐
-//!     ▲  │            [driver]                  [tcp http script        │
+//!     ▲  │            [driver]                  [tcp http dns …         │
 //!     │  └───Event───▶ whoever balances          or your own service]   │
 //!     └─────────────────────────handle_result───────────────────────────┘
 //! ```
@@ -18,7 +18,7 @@
 //! | [`CheckError`] | why a run did not pass: exactly one cause, and whether it is our own fault |
 //! | [`Report`], [`Failure`] | how a run ended, with a [`Trace`]: time by phase, and evidence |
 //! | `Driver` | the tokio loop around a monitor (feature `driver`) |
-//! | `checkers` | TCP, HTTP and scripts (features `tcp`, `http`, `script`) |
+//! | `checkers` | for common protocols: HTTP, DNS, gRPC, …, a feature each |
 //!
 //! # Driving a machine
 //!
@@ -64,12 +64,14 @@
 //! # Features
 //!
 //! None is on by default, and none changes what another part does.
-//! `driver`, `tcp`, `http` (with `tcp`) and `script` (Unix) add the parts of that name, and tokio.
+//! `driver` adds the part of that name; every checker has a feature of its own, listed in
+//! `checkers`. All bring tokio. `tls` and a checker together make it speak over TLS.
 //!
 //! # Not supported
 //!
-//! **No checkers for TLS, DNS, UDP, SMTP, ICMP or gRPC; no send/expect over TCP; no match of a body
-//! by pattern; no HTTP/2; no reuse of connections; no other user or limits for scripts.** Names are
+//! **No HTTP/3, no proxies, no offsets for patterns in a body; no resumed TLS sessions, no revocation
+//! of certificates; no EDNS and no DNS over TLS; no `Watch` of gRPC health; no path through IPVS (a
+//! check goes to the backend itself); no other user or limits for scripts.** Names are
 //! not resolved: a [`Target`] is an address. One check serves one backend: the same server behind
 //! two virtual servers is checked twice unless both share a backend.
 
