@@ -176,7 +176,10 @@ fn database() -> impl Strategy<Value = Database> {
 fn services() -> impl Strategy<Value = CheckKind> {
     let role = prop_oneof![Just(Role::Master), Just(Role::Replica)];
     let redis = (option::of((secret(), option::of(text()))), option::of(role));
-    let ldap = (option::of((text(), secret())), option::of((any::<String>(), text())));
+    let ldap = (
+        option::of((text(), secret())),
+        option::of((any::<String>(), "[a-zA-Z][a-zA-Z0-9-]{0,8}")),
+    );
     prop_oneof![
         database().prop_map(CheckKind::Mysql),
         database()
@@ -188,7 +191,7 @@ fn services() -> impl Strategy<Value = CheckKind> {
         }),
         ldap.prop_map(|(login, search)| {
             let ((bind_dn, password), (base, filter)) = (login.unzip(), search.unzip());
-            let filter = filter.map_or("(objectClass=*)".into(), |filter| format!("({filter})"));
+            let filter = filter.map_or("(objectClass=*)".into(), |filter| format!("({filter}=*)"));
             CheckKind::Ldap(Ldap { bind_dn, password, base, filter })
         }),
         (any::<String>(), option::of(tls()))

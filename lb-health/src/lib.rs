@@ -15,10 +15,13 @@
 //! | [`Monitor`] | when to run which check, and what the results mean for a backend |
 //! | [`Event`] | what it tells: verdicts on backends, and checks that cannot be run |
 //! | [`Checker`] | any `tower` service from [`Target`] to [`Report`] |
+//! | [`Outcome`] | how a run of a check ended; each [remembers](Check::recent) the last ones |
 //! | [`CheckError`] | why a run did not pass: exactly one cause, and whether it is our own fault |
 //! | [`Report`], [`Failure`] | how a run ended, with a [`Trace`]: time by phase, and evidence |
 //! | `Driver` | the tokio loop around a monitor (feature `driver`) |
-//! | `checkers` | for common protocols: HTTP, DNS, gRPC, …, a feature each |
+//! | `Watchdog` | whether that loop still runs, to be asked from any thread |
+//! | [`Advice`] | what an agent beside a backend wants, but for its health |
+//! | `checkers` | one for each protocol, under a feature of its name |
 //!
 //! # Driving a machine
 //!
@@ -64,38 +67,44 @@
 //! # Features
 //!
 //! None is on by default, and none changes what another part does.
-//! `driver` adds the part of that name; every checker has a feature of its own, listed in
-//! `checkers`. All bring tokio. `tls` and a checker together make it speak over TLS.
+//! `driver`, and each of the `checkers` by its name, adds the part of that name, and tokio. `script`
+//! and `worker` are for Unix. `tls` lets all that converse over TCP do so in secret.
 //!
 //! # Not supported
 //!
-//! **No HTTP/3, no proxies, no offsets for patterns in a body; no resumed TLS sessions, no revocation
-//! of certificates; no EDNS and no DNS over TLS; no `Watch` of gRPC health; no path through IPVS (a
-//! check goes to the backend itself); no other user or limits for scripts.** Names are
-//! not resolved: a [`Target`] is an address. One check serves one backend: the same server behind
-//! two virtual servers is checked twice unless both share a backend.
+//! **No other user or limits for scripts; no HTTP/3, no offsets for patterns in a body; no resumed TLS
+//! sessions, no revoked certificates; no EDNS, no DNS over TLS; no `Watch` of gRPC health; no check by
+//! the path of the traffic through IPVS. MySQL without `ed25519`, PostgreSQL without GSS
+//! and channel binding, LDAP without STARTTLS and SASL, SMTP without AUTH, no Redis Cluster.** Names
+//! are not resolved: a [`Target`] is an address.
 
 #![forbid(unsafe_code)]
 
+mod advice;
 mod check;
 #[cfg(any(
     feature = "file",
     feature = "ping",
     feature = "script",
     feature = "tcp",
-    feature = "udp"
+    feature = "udp",
+    feature = "worker"
 ))]
 pub mod checkers;
+mod chunks;
 mod deadlines;
 mod digest;
 #[cfg(feature = "driver")]
 mod driver;
 mod error;
+mod few;
+mod history;
 mod hold;
 mod md5;
 mod monitor;
 mod sha256;
 mod spec;
+mod specs;
 mod splitmix;
 mod state;
 mod status;
@@ -104,11 +113,13 @@ mod trace;
 mod verdict;
 mod watched;
 
+pub use advice::Advice;
 pub use check::{Checker, Failure, Report, Target};
 pub use digest::Digest;
 #[cfg(feature = "driver")]
-pub use driver::Driver;
+pub use driver::{Driver, Watchdog};
 pub use error::CheckError;
+pub use history::Outcome;
 pub use md5::{Md5, ParseMd5Error};
 pub use monitor::{Action, Monitor};
 pub use sha256::{ParseSha256Error, Sha256};
@@ -117,4 +128,4 @@ pub use state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};
 pub use status::{ParseStatusError, StatusRanges};
 pub use trace::{Certificate, Evidence, Excerpt, Phase, Trace};
 pub use verdict::{Because, Event, Obstruction, Verdict};
-pub use watched::{Check, CheckId, Outcome, Run};
+pub use watched::{Check, CheckId, Run};

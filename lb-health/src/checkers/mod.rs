@@ -9,6 +9,8 @@
 //! | `grpc` | [`Grpc`] | a gRPC service says that it is serving | |
 //! | `http` | [`Http`] | pages come with the expected status, headers and body | `HTTP_GET` |
 //! | `http`, `tls` | [`Http`] | the same over TLS, and the certificate is in order | `SSL_GET` |
+//! | `agent` | [`Agent`] | an agent beside the backend does not say that it is down | |
+//! | `ldap` | [`Ldap`] | the directory lets a user in, and has an entry | |
 //! | `mysql` | [`Mysql`] | the server lets a user in, answers, and can be written to | |
 //! | `ping` | [`Ping`] | an ICMP echo request is answered | `PING_CHECK` |
 //! | `postgres` | [`Postgres`] | the server lets a user in, answers, and can be written to | |
@@ -17,9 +19,12 @@
 //! | `smtp` | [`Smtp`] | a mail server greets and says hello, in clear or secured | `SMTP_CHECK` |
 //! | `script` | [`Script`] | the program exits with 0, or a weight | `MISC_CHECK` |
 //! | `udp` | [`Udp`] | a datagram is answered as expected | `UDP_CHECK` |
+//! | `worker` | [`Worker`] | a long-lived program says so | |
 //!
 //! All keep one deadline over the whole run, and leave nothing behind when they are dropped.
 
+#[cfg(feature = "agent")]
+mod agent;
 #[cfg(any(feature = "file", feature = "ping", feature = "tcp", feature = "udp"))]
 mod attempt;
 #[cfg(feature = "tcp")]
@@ -39,6 +44,8 @@ mod grpc;
 mod handshake;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "ldap")]
+mod ldap;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "http")]
@@ -47,13 +54,14 @@ mod pattern;
 mod ping;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(feature = "script")]
+#[cfg(any(feature = "script", feature = "worker"))]
+#[allow(dead_code, reason = "each checker uses its own part")]
 mod process;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "script")]
 mod script;
-#[cfg(any(feature = "mysql", feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "ldap", feature = "mysql", feature = "postgres", feature = "redis"))]
 mod secret;
 #[cfg(feature = "send-expect")]
 mod send_expect;
@@ -66,6 +74,8 @@ mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(any(
+    feature = "agent",
+    feature = "ldap",
     feature = "mysql",
     feature = "postgres",
     feature = "redis",
@@ -76,7 +86,11 @@ mod tls;
 mod transport;
 #[cfg(feature = "udp")]
 mod udp;
+#[cfg(feature = "worker")]
+mod worker;
 
+#[cfg(feature = "agent")]
+pub use agent::Agent;
 #[cfg(feature = "dns")]
 pub use dns::{Dns, DnsError, DnsReply};
 #[cfg(feature = "send-expect")]
@@ -89,6 +103,8 @@ pub use grpc::{Grpc, HealthFrameError, ServingStatus};
 pub use handshake::Handshake;
 #[cfg(feature = "http")]
 pub use http::{Http, HttpError, HttpVersion, Page};
+#[cfg(feature = "ldap")]
+pub use ldap::Ldap;
 #[cfg(feature = "mysql")]
 pub use mysql::Mysql;
 #[cfg(feature = "http")]
@@ -111,6 +127,8 @@ pub use tcp::Tcp;
 pub use tls::{Tls, TlsError};
 #[cfg(feature = "udp")]
 pub use udp::{Nibbles, ParseNibblesError, Udp};
+#[cfg(feature = "worker")]
+pub use worker::Worker;
 
 /// When a run that starts now and may take `timeout` must be over.
 #[cfg(any(
@@ -118,7 +136,8 @@ pub use udp::{Nibbles, ParseNibblesError, Udp};
     feature = "ping",
     feature = "script",
     feature = "tcp",
-    feature = "udp"
+    feature = "udp",
+    feature = "worker"
 ))]
 #[expect(clippy::disallowed_methods, reason = "a checker is a driver of its own")]
 fn deadline_after(timeout: std::time::Duration) -> tokio::time::Instant {

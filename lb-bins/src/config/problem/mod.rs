@@ -87,7 +87,7 @@ pub(super) enum Problem {
     NotADigest { key: &'static str, digits: usize, text: String },
     #[error("`{key}` is {}, which is not a domain name", Quoted(.text))]
     NotADomain { key: &'static str, text: String },
-    #[error("`filter` is {}, which is not in parentheses", Quoted(.text))]
+    #[error("`filter` is {}, which does not ask whether there is an attribute", Quoted(.text))]
     NotAFilter { text: String },
     #[error("`{key}` is {}, which is not an address for mail", Quoted(.text))]
     NotAMailbox { key: &'static str, text: String },
@@ -159,7 +159,7 @@ pub(super) enum Problem {
     NoBackends,
     #[error("there is no virtual server and no VRRP instance")]
     NoVirtualServers,
-    #[error("{daemon} does nothing with what the file says of a {what} ({count} in all)")]
+    #[error("the file has a {what} ({count} in all), which {daemon} does nothing with")]
     ForAnother { daemon: &'static str, other: &'static str, what: &'static str, count: usize },
     #[error("there is no {what}, and {daemon} is for nothing else")]
     NothingFor { daemon: &'static str, what: &'static str, block: &'static str },
