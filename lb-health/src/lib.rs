@@ -3,7 +3,7 @@
 //! ```text
 //!              Run                    call                 Result<Report, Failure>
 //!  Monitor ──────────▶ Driver ──────────────────▶ Checker ──────────────┐
-//!     ▲  │            [driver]                  [tcp http script        │
+//!     ▲  │            [driver]                  [tcp http dns …         │
 //!     │  └───Event───▶ whoever balances          or your own service]   │
 //!     └─────────────────────────handle_result───────────────────────────┘
 //! ```
@@ -74,7 +74,9 @@
 //!
 //! # Not supported
 //!
-//! **No other user or limits for scripts; no HTTP/3. MySQL without `ed25519`, PostgreSQL without GSS
+//! **No other user or limits for scripts; no HTTP/3, no offsets for patterns in a body; no resumed TLS
+//! sessions, no revoked certificates; no EDNS, no DNS over TLS; no `Watch` of gRPC health; no check by
+//! the path of the traffic through IPVS. MySQL without `ed25519`, PostgreSQL without GSS
 //! and channel binding, LDAP without STARTTLS and SASL, SMTP without AUTH, no Redis Cluster.** Names
 //! are not resolved: a [`Target`] is an address.
 

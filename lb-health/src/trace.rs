@@ -112,6 +112,8 @@ impl Trace {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Evidence {
+    /// What it was asked for last, by a run that asks for several things.
+    pub asked: Excerpt,
     /// The status of its answer, as HTTP has it.
     pub status: Option<u16>,
     /// How what it sent begins.
@@ -123,8 +125,13 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    const NOTHING: Self =
-        Self { status: None, received: Excerpt::EMPTY, wanted: Excerpt::EMPTY, certificate: None };
+    const NOTHING: Self = Self {
+        asked: Excerpt::EMPTY,
+        status: None,
+        received: Excerpt::EMPTY,
+        wanted: Excerpt::EMPTY,
+        certificate: None,
+    };
 
     /// Keeps the beginning of `bytes`, unless something was kept already.
     pub fn received(&mut self, bytes: impl AsRef<[u8]>) {

@@ -113,7 +113,7 @@ impl<K: Copy + Eq> Check<K> {
         self.local_errors
     }
 
-    /// Whether it [could not be run](Event::Obstructed) for some time.
+    /// Whether it [could not be run](crate::Event::Obstructed) for some time.
     pub const fn is_obstructed(&self) -> bool {
         self.obstructed
     }

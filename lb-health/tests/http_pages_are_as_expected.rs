@@ -194,6 +194,7 @@ async fn all_pages_are_asked_for_in_order_until_one_fails() {
     let failure = check(Http::asking([page("/1"), refusing, page("/3")]), address).await;
     let failure = failure.unwrap_err();
     assert_eq!(failure.cause(), "status");
+    assert_eq!(failure.trace.evidence().asked.as_str(), "/2");
     assert!(failure.trace.evidence().received.as_str().starts_with("GET /2 "), "not the third");
 }
 

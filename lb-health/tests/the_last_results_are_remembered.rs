@@ -52,7 +52,7 @@ proptest! {
             let remembered: Vec<_> = check
                 .recent()
                 .map(|outcome| {
-                    let cause = outcome.result.as_ref().err().map(|failure| failure.cause());
+                    let cause = outcome.result.as_ref().err().map(lb_health::Failure::cause);
                     (outcome.at, outcome.took, cause, outcome.repeated)
                 })
                 .collect();

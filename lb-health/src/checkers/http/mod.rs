@@ -23,7 +23,7 @@ pub(super) use self::session::{Route, Session};
 #[cfg(feature = "tls")]
 use super::Tls;
 use super::attempt::Attempt;
-use crate::{CheckError, Digest, Failure, Report, StatusRanges, Target};
+use crate::{CheckError, Digest, Excerpt, Failure, Report, StatusRanges, Target};
 
 /// Passes when every [`Page`] that is asked for comes, whole, as it is expected.
 ///
@@ -200,6 +200,9 @@ impl Http {
         page: &Page,
         keep: bool,
     ) -> Result<Option<Session>, CheckError> {
+        if self.pages.len() > 1 {
+            attempt.trace.evidence_mut().asked = Excerpt::new(page.path().as_bytes());
+        }
         let Route { version, .. } = self.route;
         let request = || page.request(target, version.into(), self.route.scheme(), keep);
         let asking = self.route.request(attempt, target, self.site(), former, request);
@@ -218,7 +221,7 @@ impl Http {
         }
         let evidence = attempt.trace.evidence_mut();
         evidence.status = Some(head.status.as_u16());
-        evidence.received = crate::Excerpt::new(judge.beginning());
+        evidence.received = Excerpt::new(judge.beginning());
         if evidence.certificate.is_none() {
             evidence.certificate = session.certificate().cloned();
         }

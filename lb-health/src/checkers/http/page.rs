@@ -178,6 +178,11 @@ impl Page {
         Self { body_limit, ..self }
     }
 
+    /// What is asked for, query included.
+    pub(super) fn path(&self) -> &str {
+        self.path.as_str()
+    }
+
     /// The name of the site without the port.
     pub(super) fn site(&self) -> Option<&str> {
         let (authority, _) = self.host.as_ref()?;
