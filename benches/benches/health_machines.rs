@@ -1,6 +1,7 @@
 //! The machines alone, without sockets: how many results they take, and how they place their runs in
 //! virtual time.
 
+#[expect(dead_code, reason = "of the counts, only that of allocations is of use here")]
 #[path = "support/allocations.rs"]
 mod allocations;
 mod health;

@@ -45,6 +45,12 @@ fn main() {
     let driven = self::driven(&targets, http, 1000, Duration::from_millis(10));
     bars.at_least("with a driver", driven / 1e3, 30.0, "k/s");
 
+    let kept = Http::new("/").expect("a path").keeping_alive().map_err(Failure::from);
+    let alone = self::alone(&targets, kept.clone());
+    bars.at_least("kept connections, a checker alone", alone / 1e3, 80.0, "k/s");
+    let driven = self::driven(&targets, kept, 1000, Duration::from_millis(5));
+    bars.at_least("kept connections, with a driver", driven / 1e3, 80.0, "k/s");
+
     println!("E3: TLS, full handshakes, certificate verified");
     let targets = Targets::start(Kind::Tls);
     let tls = Tls::trusting(include_bytes!("health/tls/ca.pem")).expect("an authority");

@@ -78,9 +78,9 @@ pub enum CheckError {
     #[error("the body's digest is {got}, not {wanted}")]
     Digest {
         /// The digest of the body.
-        got: Digest,
+        got: Arc<Digest>,
         /// The digest that was expected.
-        wanted: Digest,
+        wanted: Arc<Digest>,
     },
     /// The header of the answer does not say what is expected.
     #[error("the header {what}")]

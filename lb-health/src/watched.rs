@@ -221,3 +221,16 @@ impl<K> Checks<K> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// There may be a hundred thousand of them, and their last errors with them: what is large and rare
+    /// belongs behind a pointer.
+    #[test]
+    fn a_check_is_small() {
+        assert!(size_of::<CheckError>() <= 40, "{}", size_of::<CheckError>());
+        assert!(size_of::<Check>() <= 240, "{}", size_of::<Check>());
+    }
+}

@@ -49,7 +49,7 @@ fn one_of_one_is_never_out_and_one_of_two_may_be() {
 fn it_takes_longer_each_time_and_decays() {
     let mut now = origin();
     let mut two = outliers(now, OutlierRules::default(), 2);
-    let mut eject = |two: &mut Outliers<u32>, now: Instant| {
+    let eject = |two: &mut Outliers<u32>, now: Instant| {
         fail(two, now, 0, 5);
         let until = two.ejected_until(0).unwrap();
         while two.poll_event().is_some() {}

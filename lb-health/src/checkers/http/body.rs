@@ -70,7 +70,7 @@ impl<'a> Judge<'a> {
         if let (Some(got), Some(wanted)) = (got, self.page.digest)
             && got != wanted
         {
-            return Err(CheckError::Digest { got, wanted });
+            return Err(CheckError::Digest { got: got.into(), wanted: wanted.into() });
         }
         for (rule, search) in self.page.expected_body.iter().zip(self.searches) {
             if search.ends_found() != rule.wanted {
