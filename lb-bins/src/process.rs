@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 use std::io;
-use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use rustix::process::{
