@@ -74,7 +74,9 @@ fn main() -> ExitCode {
         Authentication::hmac(keys)
     };
     let mut is_met = true;
-    println!("| packet | decoded and verified, M/s | encoded, M/s | allocations |\n|---|---|---|---|");
+    println!(
+        "| packet | decoded and verified, M/s | encoded, M/s | allocations |\n|---|---|---|---|"
+    );
     for (name, version, addresses, authentication) in [
         ("version 3, 1 address", Version::V3, 1, Authentication::NONE),
         ("version 3, 20 addresses", Version::V3, 20, Authentication::NONE),

@@ -15,10 +15,15 @@
 //! | [`Monitor`] | when to run which check, and what the results mean for a backend |
 //! | [`Event`] | what it tells: verdicts on backends, and checks that cannot be run |
 //! | [`Checker`] | any `tower` service from [`Target`] to [`Report`] |
+//! | [`Outcome`] | how a run of a check ended; each [remembers](Check::recent) the last ones |
 //! | [`CheckError`] | why a run did not pass: exactly one cause, and whether it is our own fault |
 //! | [`Report`], [`Failure`] | how a run ended, with a [`Trace`]: time by phase, and evidence |
+//! | [`Outliers`] | who fails more than the others under real traffic |
+//! | [`simulate`] | what would happen if: a script through the real machines |
 //! | `Driver` | the tokio loop around a monitor (feature `driver`) |
-//! | `checkers` | TCP, HTTP and scripts (features `tcp`, `http`, `script`) |
+//! | `Watchdog` | whether that loop still runs, to be asked from any thread |
+//! | [`Advice`] | what an agent beside a backend wants, but for its health |
+//! | `checkers` | one for each protocol, under a feature of its name |
 //!
 //! # Driving a machine
 //!
@@ -64,30 +69,44 @@
 //! # Features
 //!
 //! None is on by default, and none changes what another part does.
-//! `driver`, `tcp`, `http` (with `tcp`) and `script` (Unix) add the parts of that name, and tokio.
+//! `driver`, and each of the `checkers` by its name, adds the part of that name, and tokio. `script`
+//! and `worker` are for Unix. `tls` lets all that converse over TCP do so in secret.
 //!
 //! # Not supported
 //!
-//! **No checkers for TLS, DNS, UDP, SMTP, ICMP or gRPC; no send/expect over TCP; no match of a body
-//! by pattern; no HTTP/2; no reuse of connections; no other user or limits for scripts.** Names are
-//! not resolved: a [`Target`] is an address. One check serves one backend: the same server behind
-//! two virtual servers is checked twice unless both share a backend.
+//! **No other user or limits for scripts; no HTTP/3. MySQL without `ed25519`, PostgreSQL without GSS
+//! and channel binding, LDAP without STARTTLS and SASL, SMTP without AUTH, no Redis Cluster.** Names
+//! are not resolved: a [`Target`] is an address.
 
 #![forbid(unsafe_code)]
 
+mod advice;
 mod check;
-#[cfg(any(feature = "http", feature = "script", feature = "tcp"))]
+#[cfg(any(
+    feature = "file",
+    feature = "ping",
+    feature = "script",
+    feature = "tcp",
+    feature = "udp",
+    feature = "worker"
+))]
 pub mod checkers;
+mod chunks;
 mod deadlines;
 mod digest;
 #[cfg(feature = "driver")]
 mod driver;
 mod error;
+mod few;
+mod history;
 mod hold;
 mod md5;
 mod monitor;
+mod outliers;
 mod sha256;
+pub mod simulate;
 mod spec;
+mod specs;
 mod splitmix;
 mod state;
 mod status;
@@ -96,17 +115,20 @@ mod trace;
 mod verdict;
 mod watched;
 
+pub use advice::Advice;
 pub use check::{Checker, Failure, Report, Target};
 pub use digest::Digest;
 #[cfg(feature = "driver")]
-pub use driver::Driver;
+pub use driver::{Driver, Watchdog};
 pub use error::CheckError;
+pub use history::Outcome;
 pub use md5::{Md5, ParseMd5Error};
 pub use monitor::{Action, Monitor};
+pub use outliers::{Ejection, OutlierRules, Outliers};
 pub use sha256::{ParseSha256Error, Sha256};
 pub use spec::{CheckSpec, SpecError};
 pub use state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};
 pub use status::{ParseStatusError, StatusRanges};
 pub use trace::{Certificate, Evidence, Excerpt, Phase, Trace};
 pub use verdict::{Because, Event, Obstruction, Verdict};
-pub use watched::{Check, CheckId, Outcome, Run};
+pub use watched::{Check, CheckId, Run};

@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lb_core::Weight;
 use lb_core::backend::BackendId;
 use lb_health::checkers::ScriptSlots;
 use lb_health::{CheckError, CheckId, CheckSpec, Driver, Event, SpecError};
 use rand::rngs::SmallRng;
 
 use super::checkers::{AnyChecker, CheckConfigError, checker};
-use crate::config::Check;
 use crate::config::check::Initial;
+use crate::config::{Backend, Check};
 use crate::status::LastCheck;
 
 /// Tells the virtual servers of this process apart, over every rename; never issued twice.
@@ -31,14 +33,40 @@ pub(super) struct Checks {
     driver: Driver<Place>,
     slots: ScriptSlots,
     /// What each running check was made from.
-    watched: HashMap<Place, Vec<(Check, CheckId)>>,
+    watched: HashMap<Place, Vec<Watched>>,
+    /// The same checks by what they are aimed at: whoever is to be checked just so shares them.
+    running: HashMap<SocketAddr, Vec<Watched>>,
+}
+
+/// A check that runs.
+#[derive(Clone)]
+struct Watched {
+    check: Arc<Check>,
+    /// The configured weight, where the check reports changes to it.
+    weight: Option<Weight>,
+    target: SocketAddr,
+    id: CheckId,
 }
 
 /// A check that only has to be started.
 pub(super) struct Prepared {
-    check: Check,
+    check: Arc<Check>,
+    weight: Option<Weight>,
     spec: CheckSpec,
     checker: AnyChecker,
+}
+
+impl Prepared {
+    /// Whether `running` does the same, wherever.
+    fn is_like(&self, running: &Watched) -> bool {
+        running.check == self.check && running.weight == self.weight
+    }
+
+    /// What the check of a backend at `address` is aimed at.
+    fn target(&self, address: SocketAddr) -> SocketAddr {
+        let own = SocketAddr::new(address.ip(), self.check.port.unwrap_or(address.port()));
+        self.check.address.unwrap_or(own)
+    }
 }
 
 /// First runs are spread over this much time per check, so that a start with thousands of checks
@@ -52,6 +80,7 @@ impl Checks {
             driver: Driver::new(rand::make_rng::<SmallRng>()),
             slots: ScriptSlots::default(),
             watched: HashMap::new(),
+            running: HashMap::new(),
         }
     }
 
@@ -72,49 +101,92 @@ impl Checks {
     /// [`CheckConfigError`], if the checkers refuse what the configuration allowed.
     pub(super) fn prepare(
         &self,
-        checks: &[Check],
+        backend: &Backend,
         total: u32,
     ) -> Result<Vec<Prepared>, CheckConfigError> {
-        checks
-            .iter()
-            .map(|check| {
-                let (spec, checker) = (spec(check, total)?, checker(check, &self.slots)?);
-                Ok(Prepared { check: check.clone(), spec, checker })
+        let prepare = |check: &Check| {
+            let checker = checker(check, backend.weight, &self.slots)?;
+            let weight = check.kind.changes_weight().then_some(backend.weight);
+            Ok(Prepared {
+                check: Arc::new(check.clone()),
+                weight,
+                spec: spec(check, total)?,
+                checker,
             })
-            .collect()
+        };
+        backend.checks.iter().map(prepare).collect()
     }
 
     /// Begins, replaces and ends checks so that exactly these run. Those that are the same keep
-    /// their state, streaks and phase.
+    /// their state, streaks and phase; those that run for another backend already are shared with it.
     pub(super) fn set(&mut self, place: Place, address: SocketAddr, checks: Vec<Prepared>) {
         let mut former = self.watched.remove(&place).unwrap_or_default();
-        let mut watched: Vec<(Check, Option<CheckId>)> = Vec::new();
-        let mut changed = Vec::new();
+        let mut watched: Vec<(Prepared, Option<Watched>)> = Vec::new();
         // A check is what it does: whatever place it had in the list, it is the same one.
-        for (index, prepared) in checks.into_iter().enumerate() {
-            let same = former.iter().position(|(check, _)| *check == prepared.check);
-            let same = same.map(|at| former.remove(at).1);
-            watched.push((prepared.check.clone(), same));
-            if same.is_none() {
-                changed.push((index, prepared));
+        for prepared in checks {
+            let target = prepared.target(address);
+            let is_same = |one: &Watched| one.target == target && prepared.is_like(one);
+            let same = former.iter().position(is_same).map(|at| former.remove(at));
+            let twice = watched.iter().any(|(other, _)| other.check == prepared.check);
+            if !twice {
+                watched.push((prepared, same));
             }
         }
-        for (index, Prepared { check, spec, checker }) in changed {
-            let own = SocketAddr::new(address.ip(), check.port.unwrap_or(address.port()));
-            let target = check.address.unwrap_or(own);
-            watched[index].1 = Some(if former.is_empty() {
-                self.driver.watch(place, target, checker, spec)
-            } else {
-                let (_, id) = former.remove(0);
-                self.driver.replace(id, target, checker, spec);
-                id
-            });
+        let begin = |(prepared, same): (Prepared, Option<Watched>)| {
+            same.unwrap_or_else(|| self.begin(place, address, prepared, &mut former))
+        };
+        let watched = watched.into_iter().map(begin).collect();
+        self.watched.insert(place, watched);
+        former.iter().for_each(|surplus| self.end(place, surplus));
+    }
+
+    /// Begins a check that `place` did not have: by one that runs elsewhere, else in the place of a
+    /// former one that nobody else needs.
+    fn begin(
+        &mut self,
+        place: Place,
+        address: SocketAddr,
+        prepared: Prepared,
+        former: &mut Vec<Watched>,
+    ) -> Watched {
+        let target = prepared.target(address);
+        let Prepared { check, weight, spec, checker } = prepared;
+        let mut running = self.running.get(&target).into_iter().flatten();
+        if let Some(known) = running.find(|known| known.check == check && known.weight == weight) {
+            self.driver.share(known.id, place);
+            return known.clone();
         }
-        for (_, surplus) in former {
-            self.driver.forget_check(surplus);
+        let monitor = self.driver.monitor();
+        let alone = |id| monitor.check(id).is_some_and(|check| check.backends().count() == 1);
+        let id = match former.iter().position(|former| alone(former.id)) {
+            Some(at) => {
+                let former = former.remove(at);
+                self.forget_running(&former);
+                self.driver.replace(former.id, target, checker, spec);
+                former.id
+            }
+            None => self.driver.watch(place, target, checker, spec),
+        };
+        let watched = Watched { check, weight, target, id };
+        self.running.entry(target).or_default().push(watched.clone());
+        watched
+    }
+
+    /// Ends a check for `place`, and altogether if it runs for nobody else.
+    fn end(&mut self, place: Place, watched: &Watched) {
+        self.driver.release(watched.id, place);
+        if self.driver.monitor().check(watched.id).is_none() {
+            self.forget_running(watched);
         }
-        let known = watched.into_iter().filter_map(|(check, id)| Some((check, id?)));
-        self.watched.insert(place, known.collect());
+    }
+
+    fn forget_running(&mut self, watched: &Watched) {
+        if let Some(running) = self.running.get_mut(&watched.target) {
+            running.retain(|other| other.id != watched.id);
+            if running.is_empty() {
+                self.running.remove(&watched.target);
+            }
+        }
     }
 
     /// Stops or resumes the checks of a backend, for maintenance.
@@ -133,8 +205,13 @@ impl Checks {
 
     /// Ends every check of a backend that is gone.
     pub(super) fn forget(&mut self, place: Place) {
-        self.watched.remove(&place);
+        let watched = self.watched.remove(&place).unwrap_or_default();
         self.driver.forget(place);
+        for one in watched {
+            if self.driver.monitor().check(one.id).is_none() {
+                self.forget_running(&one);
+            }
+        }
     }
 
     /// The last run of a backend's checks: the failing one, else the latest.
@@ -157,8 +234,8 @@ impl Checks {
 
     /// How a check is called in logs.
     pub(super) fn name(&self, place: Place, check: CheckId) -> &'static str {
-        let known = self.watched.get(&place).into_iter().flatten().find(|(_, id)| *id == check);
-        known.map_or("former", |(check, _)| check.kind.name())
+        let known = self.watched.get(&place).into_iter().flatten().find(|one| one.id == check);
+        known.map_or("former", |known| known.check.kind.name())
     }
 }
 
