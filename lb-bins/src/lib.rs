@@ -8,8 +8,9 @@
 //! | [`tcp`] | layer 4: accept, connect, relay |
 //! | [`vip`] | virtual addresses: one task that drives every virtual router |
 //! | [`admin`] | status, metrics and orders over HTTP |
+//! | [`probe`] | one check, now, from the command line |
 //! | [`status`] | the one description of everything that all of them show |
-//! | [`notify`] | scripts for events, in order |
+//! | [`notify`] | who outside is told of changes: scripts, a pipe, mail |
 //! | [`process`] | signals, limits |
 //! | [`telemetry`] | the log |
 //! | [`demo`] | three backends and a balancer in one process |
@@ -19,6 +20,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod notify;
+pub mod probe;
 pub mod process;
 pub mod status;
 pub mod tcp;

@@ -124,6 +124,26 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
         })
     });
     gauge(backends, "state", "1 for the state that the backend is in", states);
+    let notify = registry.sub_registry_with_prefix("notify");
+    let fifo = status.notify.fifo.iter().flat_map(|fifo| {
+        [
+            ("fifo_lines", "Lines written to the pipe", fifo.lines_total),
+            ("fifo_lost_lines", "Lines lost because nobody read the pipe", fifo.lost_total),
+        ]
+    });
+    let mail = status.notify.mail.iter().flat_map(|mail| {
+        [
+            ("abandoned_mails", "Mails refused for good, or given up", mail.abandoned_total),
+            ("lost_mail_changes", "Changes that were in no mail", mail.lost_total),
+            ("mail_failures", "Attempts to send a mail that failed", mail.failures_total),
+            ("mails", "Mails sent", mail.sent_total),
+        ]
+    });
+    for (name, help, count) in fifo.chain(mail) {
+        let counter = Counter::<u64>::default();
+        counter.inc_by(count);
+        notify.register(name, help, counter);
+    }
     let mut text = String::new();
     encode_text(&mut text, &registry)?;
     Ok(text)

@@ -1,5 +1,6 @@
 //! The admin address: status, metrics, and orders to backends, over HTTP.
 
+mod explain;
 pub(crate) mod guard;
 pub(crate) mod metrics;
 mod orders;
@@ -36,6 +37,13 @@ impl Answering for Handle {
                 _ => method_not_allowed("POST"),
             };
         }
+        if let Some(backend) = path.strip_prefix("/explain/") {
+            let admitted = Page::admit(&request, address).and_then(|()| Page::is_read(&request));
+            return match admitted {
+                Ok(()) => explain::get(backend, request.headers(), &self).await,
+                Err(answer) => *answer,
+            };
+        }
         let page = match Page::asked_for(&request, address) {
             Ok(page) => page,
             Err(answer) => return *answer,
@@ -65,12 +73,7 @@ impl Page {
         request: &Request<B>,
         address: SocketAddr,
     ) -> Result<Self, Box<Answer>> {
-        // From other hosts one may well be asked by a name.
-        if address.ip().is_loopback()
-            && let Err(suspicion) = guard::check_name(request.uri(), request.headers())
-        {
-            return Err(text(StatusCode::FORBIDDEN, format!("{suspicion}\n")).into());
-        }
+        Self::admit(request, address)?;
         let page = match request.uri().path() {
             "/" => Self::Index,
             "/healthz" => Self::Health,
@@ -81,8 +84,23 @@ impl Page {
                 return Err(text(StatusCode::NOT_FOUND, there_are).into());
             }
         };
+        Self::is_read(request).map(|()| page)
+    }
+
+    /// Whether a request may see anything.
+    fn admit<B>(request: &Request<B>, address: SocketAddr) -> Result<(), Box<Answer>> {
+        // From other hosts one may well be asked by a name.
+        if address.ip().is_loopback()
+            && let Err(suspicion) = guard::check_name(request.uri(), request.headers())
+        {
+            return Err(text(StatusCode::FORBIDDEN, format!("{suspicion}\n")).into());
+        }
+        Ok(())
+    }
+
+    fn is_read<B>(request: &Request<B>) -> Result<(), Box<Answer>> {
         match request.method() {
-            &Method::GET | &Method::HEAD => Ok(page),
+            &Method::GET | &Method::HEAD => Ok(()),
             _ => Err(method_not_allowed("GET, HEAD").into()),
         }
     }

@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use clap::{ArgGroup, Parser};
+use clap::{ArgAction, ArgGroup, Parser};
 use lb_bins::admin;
 use lb_bins::config::{Config, ConfigFile, Daemon};
 use lb_bins::control::Control;
 use lb_bins::demo;
+use lb_bins::probe::{self, EXAMPLES, Outcome};
 use lb_bins::process::{Signals, raise_descriptor_limit};
 use lb_bins::tcp::Workers;
 use lb_bins::telemetry::{self, LogFormat};
@@ -26,7 +27,7 @@ use tracing::warn;
 /// accepting and end when the open connections have, or after the drain timeout; a second one ends
 /// at once. RUST_LOG=debug logs every connection that fails.
 #[derive(Debug, Parser)]
-#[command(name = "tcp-lb", version, group = ArgGroup::new("mode").required(true).args(["config", "demo"]))]
+#[command(name = "tcp-lb", version, disable_version_flag = true, after_help = EXAMPLES, group = ArgGroup::new("mode").required(true).multiple(true).args(["config", "demo", "probe", "genhash"]))]
 struct Arguments {
     /// Balance as this file says: TOML if it ends in .toml, keepalived.conf if not
     #[arg(long, value_name = "FILE")]
@@ -44,12 +45,19 @@ struct Arguments {
 
     /// Show what this does: three backends and a balancer in this process, one of them dying now
     /// and then
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["config", "probe", "genhash"])]
     demo: bool,
 
     /// End the demo after this many seconds
     #[arg(long, value_name = "SECONDS", requires = "demo", conflicts_with = "config")]
     demo_seconds: Option<u64>,
+
+    #[command(flatten)]
+    probe: probe::Arguments,
+
+    /// Print the version; -V is genhash's
+    #[arg(long, action = ArgAction::Version)]
+    version: (),
 
     /// How the log on standard error is written
     #[arg(long, value_enum, default_value_t)]
@@ -72,6 +80,9 @@ const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.probe.is_asked() {
+        return probe(&arguments).unwrap_or_else(|code| code);
+    }
     let outcome = match arguments.file() {
         Some(file) => file.load_for(Daemon::TcpLb).map_err(explain).and_then(|config| {
             if arguments.check || arguments.log_format == LogFormat::Text {
@@ -111,6 +122,19 @@ fn show(arguments: &Arguments) -> Result<(), ExitCode> {
     runtime()?.block_on(async {
         let signals = Signals::catch().map_err(explain)?;
         demo::run(workers(arguments)?, signals, length).await.map_err(explain)
+    })
+}
+
+fn probe(arguments: &Arguments) -> Result<ExitCode, ExitCode> {
+    let config = arguments.file().map(|file| file.load_for(Daemon::TcpLb)).transpose();
+    let config = config.map_err(explain)?;
+    let run = arguments.probe.run(config.as_ref());
+    let (text, outcome) = runtime()?.block_on(run).map_err(explain)?;
+    write!(stdout(), "{text}").map_err(explain)?;
+    Ok(match outcome {
+        Outcome::Passed => ExitCode::SUCCESS,
+        Outcome::Failed => ExitCode::FAILURE,
+        Outcome::Local => ExitCode::from(UNUSABLE),
     })
 }
 

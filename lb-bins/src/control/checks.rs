@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use lb_core::Weight;
 use lb_core::backend::BackendId;
 use lb_health::checkers::ScriptSlots;
-use lb_health::{CheckError, CheckId, CheckSpec, Driver, Event, SpecError};
+use lb_health::{CheckError, CheckId, CheckSpec, CheckState, Driver, Event, Outcome, SpecError};
 use rand::rngs::SmallRng;
 
 use super::checkers::{AnyChecker, CheckConfigError, checker};
 use crate::config::check::Initial;
 use crate::config::{Backend, Check};
-use crate::status::LastCheck;
+use crate::status::{CheckReport, LastCheck, PastRun, RunReport};
 
 /// Tells the virtual servers of this process apart, over every rename; never issued twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -60,12 +60,6 @@ impl Prepared {
     /// Whether `running` does the same, wherever.
     fn is_like(&self, running: &Watched) -> bool {
         running.check == self.check && running.weight == self.weight
-    }
-
-    /// What the check of a backend at `address` is aimed at.
-    fn target(&self, address: SocketAddr) -> SocketAddr {
-        let own = SocketAddr::new(address.ip(), self.check.port.unwrap_or(address.port()));
-        self.check.address.unwrap_or(own)
     }
 }
 
@@ -124,7 +118,7 @@ impl Checks {
         let mut watched: Vec<(Prepared, Option<Watched>)> = Vec::new();
         // A check is what it does: whatever place it had in the list, it is the same one.
         for prepared in checks {
-            let target = prepared.target(address);
+            let target = prepared.check.target(address);
             let is_same = |one: &Watched| one.target == target && prepared.is_like(one);
             let same = former.iter().position(is_same).map(|at| former.remove(at));
             let twice = watched.iter().any(|(other, _)| other.check == prepared.check);
@@ -149,7 +143,7 @@ impl Checks {
         prepared: Prepared,
         former: &mut Vec<Watched>,
     ) -> Watched {
-        let target = prepared.target(address);
+        let target = prepared.check.target(address);
         let Prepared { check, weight, spec, checker } = prepared;
         let mut running = self.running.get(&target).into_iter().flatten();
         if let Some(known) = running.find(|known| known.check == check && known.weight == weight) {
@@ -232,11 +226,42 @@ impl Checks {
         })
     }
 
+    /// Every check of a backend, in the order of the configuration.
+    pub(super) fn describe(&self, now: Instant, place: Place) -> Vec<CheckReport> {
+        let watched = self.watched.get(&place).into_iter().flatten();
+        let known = watched.filter_map(|Watched { check: config, target, id, .. }| {
+            let check = self.driver.monitor().check(*id)?;
+            let (passes, failures) = check.state().streaks();
+            Some(CheckReport {
+                kind: config.kind.name(),
+                target: *target,
+                state: match check.state() {
+                    CheckState::Down { .. } => "down",
+                    CheckState::Off { .. } => "off",
+                    CheckState::Unknown { .. } => "unknown",
+                    CheckState::Up { .. } => "up",
+                },
+                passes,
+                rise: config.rise,
+                failures,
+                fall: config.fall,
+                runs: check.recent().map(|outcome| past(now, outcome)).collect(),
+            })
+        });
+        known.collect()
+    }
+
     /// How a check is called in logs.
     pub(super) fn name(&self, place: Place, check: CheckId) -> &'static str {
         let known = self.watched.get(&place).into_iter().flatten().find(|one| one.id == check);
         known.map_or("former", |known| known.check.kind.name())
     }
+}
+
+fn past(now: Instant, outcome: &Outcome) -> PastRun {
+    let age = now.saturating_duration_since(outcome.at);
+    let run = RunReport::new(outcome.took, &outcome.result);
+    PastRun { age_ms: age.as_millis() as u64, run }
 }
 
 fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {

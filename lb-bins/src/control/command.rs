@@ -7,12 +7,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::reload::ReloadError;
 use crate::config::Config;
-use crate::status::Status;
+use crate::status::{Explanation, Status};
 
 /// One request to control, with the way back for its answer.
 #[derive(Debug)]
 pub(super) enum Command {
     Administer { virtual_server: String, backend: SocketAddr, order: Order, reply: Reply<Refusal> },
+    Explain { virtual_server: String, backend: SocketAddr, reply: Explained },
     Ping { reply: oneshot::Sender<()> },
     Reconfigure { config: Box<Config>, reply: Reply<ReloadError> },
     Status { reply: oneshot::Sender<Status> },
@@ -20,6 +21,7 @@ pub(super) enum Command {
 }
 
 type Reply<E> = oneshot::Sender<Result<(), E>>;
+type Explained = oneshot::Sender<Result<Explanation, Refusal>>;
 
 /// What an administrator says about a backend. Lasts until it is changed or the process ends, over
 /// reloads too; only a changed weight in the configuration replaces a [`Weight`](Self::Weight).
@@ -95,6 +97,21 @@ impl Handle {
     ) -> Result<(), Refusal> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Administer { virtual_server, backend, order, reply };
+        self.0.send(command).await.map_err(|_| Refusal::Stopping)?;
+        answer.await.map_err(|_| Refusal::Stopping)?
+    }
+
+    /// Why a backend is in the state that it is in.
+    ///
+    /// # Errors
+    /// [`Refusal`], if there is no such backend.
+    pub async fn explain(
+        &self,
+        virtual_server: String,
+        backend: SocketAddr,
+    ) -> Result<Explanation, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Explain { virtual_server, backend, reply };
         self.0.send(command).await.map_err(|_| Refusal::Stopping)?;
         answer.await.map_err(|_| Refusal::Stopping)?
     }

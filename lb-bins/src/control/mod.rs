@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  checks ── verdicts ──┐                       ┌──▶ Director ··· read by every worker
-//!  workers ─ attempts ──┼──▶ Control ─ actions ─┼──▶ scripts
+//!  workers ─ attempts ──┼──▶ Control ─ actions ─┼──▶ scripts, pipe, mail
 //!  admin, signals ──────┘                       └──▶ log
 //! ```
 
@@ -14,12 +14,14 @@ mod plan;
 mod reload;
 mod report;
 mod service;
+mod telling;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use futures::future::{join, join_all};
 use lb_core::Backend;
 use lb_core::health::Admin as Word;
 use lb_core::virtual_server::BackendState;
@@ -30,12 +32,14 @@ use tracing::{info, warn};
 
 pub use administration::Serve;
 pub use checkers::CheckConfigError;
+pub(crate) use checkers::checker;
 pub use checks::ServerKey;
 pub use command::{Handle, Order, Refusal};
 pub use plan::PlanError;
 pub use reload::ReloadError;
 
 use crate::config::Config;
+use crate::notify::Notifier;
 use crate::tcp::{Attempt, Endpoint, Tally, Workers};
 pub(crate) use administration::Administration;
 use checks::{Checks, Place};
@@ -51,8 +55,8 @@ const TICK: Duration = Duration::from_secs(1);
 const STOPPING_TICK: Duration = Duration::from_millis(20);
 /// How long the workers may take to reset the last connections.
 const LAST_CUTS: Duration = Duration::from_millis(200);
-/// How long the last scripts are waited for.
-const LAST_SCRIPTS: Duration = Duration::from_secs(5);
+/// How long the last scripts and mails are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Owns every virtual server.
 pub struct Control {
@@ -64,6 +68,7 @@ pub struct Control {
     removed: Vec<Removed>,
     workers: Workers,
     administration: Administration,
+    notifier: Notifier,
     serve_admin: Serve,
     attempts: mpsc::Sender<Attempt>,
     attempted: mpsc::Receiver<Attempt>,
@@ -107,6 +112,7 @@ impl Control {
             removed: Vec::new(),
             workers,
             administration: Administration::default(),
+            notifier: Notifier::default(),
             serve_admin,
             attempts,
             attempted,
@@ -144,13 +150,13 @@ impl Control {
                 }
             }
             self.catch_up();
-            self.services.iter_mut().for_each(Service::settle);
+            self.services.iter_mut().for_each(|service| service.settle(&mut self.notifier));
         }
         self.cut_the_rest().await;
         let scripts = self.services.into_iter().map(Service::finish);
-        let scripts = futures::future::join_all(scripts);
-        if tokio::time::timeout(LAST_SCRIPTS, scripts).await.is_err() {
-            warn!("scripts that still run are killed");
+        let last = join(join_all(scripts), self.notifier.finish());
+        if tokio::time::timeout(LAST_WORDS, last).await.is_err() {
+            warn!("scripts that still run are killed, and mail that waits is not sent");
         }
     }
 
@@ -174,7 +180,7 @@ impl Control {
     fn handle_timeout(&mut self, now: Instant) -> ControlFlow<()> {
         for service in &mut self.services {
             if service.gate_opens().is_some_and(|gate| gate <= now) {
-                service.open_gate();
+                service.open_gate(&mut self.notifier);
             }
             service.machine.handle_timeout(now);
         }
@@ -288,6 +294,17 @@ impl Control {
         }
     }
 
+    fn named(&self, virtual_server: &str) -> Result<&Service, Refusal> {
+        let mut services = self.services.iter();
+        services.find(|service| service.config.name == virtual_server).ok_or_else(|| {
+            let known: Vec<_> = self.services.iter().map(|one| &*one.config.name).collect();
+            Refusal::UnknownVirtualServer {
+                name: virtual_server.to_owned(),
+                known: known.join(", "),
+            }
+        })
+    }
+
     fn service(&mut self, place: Place) -> Option<&mut Service> {
         self.services.iter_mut().find(|service| service.key == place.server)
     }
@@ -297,6 +314,9 @@ impl Control {
         match command {
             Command::Administer { virtual_server, backend, order, reply } => {
                 let _ = reply.send(self.administer(&virtual_server, backend, order));
+            }
+            Command::Explain { virtual_server, backend, reply } => {
+                let _ = reply.send(self.explain(Instant::now(), &virtual_server, backend));
             }
             Command::Ping { reply } => {
                 let _ = reply.send(());
@@ -335,12 +355,10 @@ impl Control {
         address: std::net::SocketAddr,
         order: Order,
     ) -> Result<(), Refusal> {
-        let Some(service) =
-            self.services.iter_mut().find(|service| service.config.name == virtual_server)
-        else {
-            let known: Vec<_> = self.services.iter().map(|one| &*one.config.name).collect();
-            let (name, known) = (virtual_server.to_owned(), known.join(", "));
-            return Err(Refusal::UnknownVirtualServer { name, known });
+        let key = self.named(virtual_server)?.key;
+        let mut services = self.services.iter_mut();
+        let Some(service) = services.find(|service| service.key == key) else {
+            return Err(Refusal::Stopping);
         };
         let Some(&backend) = service.identities().get(&address) else {
             let virtual_server = virtual_server.to_owned();
@@ -356,7 +374,7 @@ impl Control {
             };
         });
         // Before the answer: whoever gets it may rely on it.
-        service.settle();
+        service.settle(&mut self.notifier);
         let place = Place { server: service.key, backend };
         if matches!(order, Order::Weight(_)) {
             return Ok(());

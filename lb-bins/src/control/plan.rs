@@ -19,7 +19,7 @@ use tracing::info;
 
 use super::checks::ServerKey;
 use super::service::Service;
-use crate::config::{self, HashKey, Quorum, SorryMode, is_keyed_by_destination};
+use crate::config::{self, HashKey, OnFailure, Quorum, SorryMode, is_keyed_by_destination};
 use crate::tcp::{
     Attempt, Bound, Client, Endpoint, Gate, Hashed, Listener, Recognition, Route, RouteSettings,
     Tally, Upstream, Workers,
@@ -72,6 +72,10 @@ impl Plan {
                 .limited(limits(backend)?)
                 .at_priority(backend.priority)
                 .in_zone(backend.zone.as_deref().map(Arc::from));
+            let planned = match backend.on_failure {
+                OnFailure::Remove => planned,
+                OnFailure::WeightZero => planned.inhibited_on_failure(),
+            };
             let reports = |check: &config::Check| check.kind.reports_weight();
             Ok(match (backend.checks.is_empty(), backend.checks.iter().any(reports)) {
                 (true, _) => planned.initially_up(),

@@ -16,6 +16,7 @@ use super::plan::{Plan, PlanError, Socket};
 use super::service::Service;
 use super::{Control, Cut, Removed};
 use crate::config::{Config, VirtualServer};
+use crate::notify::{Notifier, NotifyError};
 use crate::tcp::{BindError, Bound, Endpoint, Listener};
 
 /// A configuration that was not taken over. Nothing has changed.
@@ -36,6 +37,9 @@ pub enum ReloadError {
         #[source]
         source: CheckConfigError,
     },
+    /// The pipe or the mail that changes are told by.
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
     /// A virtual server cannot be built.
     #[error("virtual server `{virtual_server}`: {source}")]
     Plan {
@@ -68,6 +72,7 @@ impl Control {
     /// [`ReloadError`], as of a start.
     pub fn rehearse(config: &Config) -> Result<(), ReloadError> {
         let (checks, total) = (Checks::new(), number_of_checks(config));
+        Notifier::rehearse(config)?;
         let mut servers = config.virtual_servers.iter();
         servers.try_for_each(|server| {
             let failed = |source| ReloadError::Plan { virtual_server: server.name.clone(), source };
@@ -112,9 +117,11 @@ impl Control {
             }
         }
         let admin = self.administration.bind(config.admin)?;
+        let telling = self.notifier.prepare(&config)?;
 
         // Everything that could fail has not. What was not taken into account until here is not
         // worth half a configuration: the plans were validated by the machines' own rules.
+        self.notifier.take_over(&config, telling);
         self.administration.move_to(config.admin, admin, self.serve_admin, &self.handle);
         let mut former: HashMap<ServerKey, Service> =
             self.services.drain(..).map(|service| (service.key, service)).collect();
@@ -149,7 +156,7 @@ impl Control {
             let gone =
                 |backend: &Backend<Endpoint>| !stay.contains_key(&backend.endpoint().address());
             self.retire(&service, before.into_iter().filter(|(_, backend)| gone(backend)));
-            service.settle();
+            service.settle(&mut self.notifier);
             // Whoever was removed and is back need not go.
             self.cuts.retain(|cut| {
                 cut.place.server != service.key

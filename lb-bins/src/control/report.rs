@@ -1,5 +1,6 @@
 //! Describes everything as it is now.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Instant;
 
@@ -7,14 +8,40 @@ use lb_core::virtual_server::BackendState;
 
 use super::Control;
 use super::checks::Place;
+use super::command::Refusal;
 use super::service::Service;
-use crate::status::{BackendReport, QueueStatus, QuorumStatus, Status, VirtualServerStatus};
+use crate::status::{
+    BackendReport, Explanation, QueueStatus, QuorumStatus, Status, VirtualServerStatus,
+};
 use crate::tcp::RefusalReason;
 
 impl Control {
     pub(super) fn status(&self, now: Instant) -> Status {
         let servers = self.services.iter().map(|service| self.describe(now, service));
-        Status { virtual_servers: servers.collect() }
+        Status { virtual_servers: servers.collect(), notify: self.notifier.status() }
+    }
+
+    /// What is known of one backend.
+    ///
+    /// # Errors
+    /// [`Refusal`], if there is none of that name and address.
+    pub(super) fn explain(
+        &self,
+        now: Instant,
+        virtual_server: &str,
+        address: SocketAddr,
+    ) -> Result<Explanation, Refusal> {
+        let service = self.named(virtual_server)?;
+        let mut backends = self.describe(now, service).backends.into_iter();
+        match backends.find(|backend| backend.address == address) {
+            Some(backend) => {
+                Ok(Explanation { virtual_server: service.config.name.clone(), backend })
+            }
+            None => Err(Refusal::UnknownBackend {
+                virtual_server: virtual_server.to_owned(),
+                backend: address,
+            }),
+        }
     }
 
     fn describe(&self, now: Instant, service: &Service) -> VirtualServerStatus {
@@ -23,6 +50,7 @@ impl Control {
         // Both are in the order of the configuration.
         let backends = machine.backends().zip(&service.config.backends).map(|(status, config)| {
             let (load, upstream) = (status.backend.load(), status.backend.endpoint());
+            let place = Place { server: service.key, backend: status.id };
             BackendReport {
                 address: upstream.address(),
                 state: status.state.name(),
@@ -37,9 +65,8 @@ impl Control {
                 failures_total: load.failed(),
                 bytes_in: upstream.traffic().received(),
                 bytes_out: upstream.traffic().sent(),
-                last_check: self
-                    .checks
-                    .last(now, Place { server: service.key, backend: status.id }),
+                last_check: self.checks.last(now, place),
+                checks: self.checks.describe(now, place),
             }
         });
         let refused =

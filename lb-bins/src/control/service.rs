@@ -6,14 +6,13 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use lb_core::backend::BackendId;
-use lb_core::quorum::Strength;
 use lb_core::virtual_server::{Action, BackendState, Event};
 use lb_core::{Backend, Director, VirtualServer};
 use tracing::{info, warn};
 
 use super::checks::ServerKey;
-use crate::config::{self, Command};
-use crate::notify::{Job, Scripts};
+use crate::config;
+use crate::notify::{Notifier, Scripts};
 use crate::tcp::{Client, Endpoint, Gate, Listener, Tally};
 
 /// Clients wait this long for the first verdicts; then they are served by what there is.
@@ -29,13 +28,15 @@ pub(super) struct Service {
     former_directors: Vec<Weak<Director<Client, Endpoint>>>,
     pub(super) tally: Arc<Tally>,
     pub(super) listener: Arc<Listener>,
-    scripts: Scripts,
+    pub(super) scripts: Scripts,
     pub(super) gate: Arc<Gate>,
     /// When clients are let in even if some backend has no verdict yet.
     gate_opens: Option<Instant>,
     /// A loss of quorum, or a panic, while they wait.
-    untold: Vec<Event>,
-    panics: bool,
+    pub(super) untold: Vec<Event>,
+    /// What led to the changes that are not settled yet.
+    pub(super) reasons: HashMap<BackendId, String>,
+    pub(super) panics: bool,
     /// Those that start slowly, as far as it was told.
     slow: BTreeSet<BackendId>,
 }
@@ -63,6 +64,7 @@ impl Service {
             gate,
             gate_opens: Some(Instant::now() + LONGEST_GATE),
             untold: Vec::new(),
+            reasons: HashMap::new(),
             panics: false,
             slow: BTreeSet::new(),
         }
@@ -135,6 +137,7 @@ impl Service {
     ) {
         let before = self.state(backend);
         change(&mut self.machine);
+        self.reasons.insert(backend, why.to_owned());
         if let (Some((before, old_weight)), Some((after, weight))) = (before, self.state(backend)) {
             let backend = self.machine.backend(backend).map_or("", |status| status.name);
             let virtual_server = &*self.config.name;
@@ -151,7 +154,7 @@ impl Service {
     }
 
     /// Carries out what the machine asks for, and lets clients in once it is known who lives.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn settle(&mut self, notifier: &mut Notifier) {
         let mut published = false;
         while let Some(action) = self.machine.poll_action() {
             match action {
@@ -161,15 +164,16 @@ impl Service {
                     self.director.publish(pool);
                     published = true;
                 }
-                Action::Notify(event) => self.hear(event),
+                Action::Notify(event) => self.hear(event, notifier),
             }
         }
+        self.reasons.clear();
         if published {
             self.tell_of_slow_starts();
         }
         let warm = |state| state != BackendState::Warming;
         if self.gate_opens.is_some() && self.machine.backends().all(|status| warm(status.state)) {
-            self.open_gate();
+            self.open_gate(notifier);
         }
     }
 
@@ -185,72 +189,14 @@ impl Service {
     }
 
     /// Lets clients in.
-    pub(super) fn open_gate(&mut self) {
+    pub(super) fn open_gate(&mut self, notifier: &mut Notifier) {
         self.gate_opens = None;
         for event in std::mem::take(&mut self.untold) {
-            self.tell(&event);
+            self.tell(&event, notifier);
         }
         self.gate.open();
         self.listener.accept();
         info!(virtual_server = self.config.name, listen = %self.listener.address(), "accepting");
-    }
-
-    /// What is so only until the first verdicts are in is not worth telling: clients wait for them
-    /// as well.
-    fn hear(&mut self, event: Event) {
-        match event {
-            Event::PanicBegan { .. } => self.panics = true,
-            Event::PanicEnded { .. } => self.panics = false,
-            _ => {}
-        }
-        let undone = self.untold.iter().position(|untold| {
-            matches!(
-                (untold, &event),
-                (Event::QuorumLost { .. }, Event::QuorumGained { .. })
-                    | (Event::PanicBegan { .. }, Event::PanicEnded { .. })
-            )
-        });
-        let may_pass = matches!(event, Event::QuorumLost { .. } | Event::PanicBegan { .. });
-        if let Some(undone) = undone {
-            self.untold.remove(undone);
-        } else if may_pass && self.gate_opens.is_some() {
-            self.untold.push(event);
-        } else {
-            self.tell(&event);
-        }
-    }
-
-    fn tell(&self, event: &Event) {
-        let virtual_server = &*self.config.name;
-        let (what, strength, script) = match event {
-            Event::PanicBegan { strength: Strength { alive, configured, .. } } => {
-                let below = self.config.panic_below;
-                return warn!(
-                    virtual_server,
-                    "panic: {alive} of {configured} backends live, fewer than {below} percent: \
-                     checks are not believed"
-                );
-            }
-            Event::PanicEnded { strength: Strength { alive, configured, .. } } => {
-                return info!(
-                    virtual_server,
-                    "panic is over: {alive} of {configured} backends live"
-                );
-            }
-            Event::QuorumGained { strength } => ("up", strength, &self.config.on_quorum_up),
-            Event::QuorumLost { strength } => ("down", strength, &self.config.on_quorum_down),
-            // The verdict that made it was logged with its reason.
-            _ => return,
-        };
-        let Strength { weight, alive, configured } = *strength;
-        if what == "up" {
-            info!(virtual_server, weight, "quorum gained: {alive} of {configured} backends live");
-        } else {
-            warn!(virtual_server, weight, "quorum lost: {alive} of {configured} backends live");
-        }
-        if let Some(command) = script {
-            self.scripts.run(self.job(command, what, strength));
-        }
     }
 
     /// Logs who begins to start slowly, and who is done with it.
@@ -268,20 +214,6 @@ impl Service {
             }
         }
         self.slow.retain(|&backend| self.machine.backend(backend).is_some());
-    }
-
-    fn job(&self, command: &Command, what: &'static str, strength: &Strength) -> Job {
-        let rule = self.machine.quorum().rule();
-        Job {
-            command: command.clone(),
-            variables: vec![
-                ("LB_VIRTUAL_SERVER", self.config.name.clone()),
-                ("LB_QUORUM", what.to_owned()),
-                ("LB_LIVE_WEIGHT", strength.weight.to_string()),
-                ("LB_QUORUM_UP_AT", rule.up_at().to_string()),
-                ("LB_QUORUM_DOWN_AT", rule.down_at().to_string()),
-            ],
-        }
     }
 
     /// Resolves when the scripts that were asked for have ended.

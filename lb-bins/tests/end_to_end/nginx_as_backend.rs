@@ -20,17 +20,21 @@ fn is_installed() -> bool {
 }
 
 /// An nginx of the test's own, with a page `/alive` and one with its name.
-struct Nginx {
+pub(crate) struct Nginx {
     child: Option<Child>,
     folder: Folder,
     port: Port,
 }
 
 impl Nginx {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut nginx = Self { child: None, folder: Folder::new(), port: Port::free() };
         nginx.revive();
         nginx
+    }
+
+    pub(crate) const fn port(&self) -> &Port {
+        &self.port
     }
 
     fn configure(&self, generation: u32) {

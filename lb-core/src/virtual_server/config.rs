@@ -31,6 +31,10 @@ pub struct BackendConfig<E = SocketAddr> {
     /// Whether its checks may report a weight above the configured one, so that a quorum beyond the
     /// configured weights can be reached all the same. Default no.
     pub reports_weight: bool,
+    /// Whether it stays, at weight 0, when its checks fail: whoever belongs there goes on coming,
+    /// as with a backend that is drained. For the quorum it is dead all the same. keepalived's
+    /// `inhibit_on_failure`. Default no: it is taken out.
+    pub inhibit_on_failure: bool,
 }
 
 impl<E> BackendConfig<E> {
@@ -45,6 +49,7 @@ impl<E> BackendConfig<E> {
             zone: None,
             initially_up: false,
             reports_weight: false,
+            inhibit_on_failure: false,
         }
     }
 
@@ -82,6 +87,12 @@ impl<E> BackendConfig<E> {
     #[must_use]
     pub fn reporting_weight(self) -> Self {
         Self { reports_weight: true, ..self }
+    }
+
+    /// The same, staying at weight 0 when its checks fail.
+    #[must_use]
+    pub fn inhibited_on_failure(self) -> Self {
+        Self { inhibit_on_failure: true, ..self }
     }
 }
 

@@ -86,7 +86,8 @@ pub enum Event {
 /// slowly](VirtualServerConfig::slow_start): when it comes into service while others serve, because
 /// its checks pass again, the administrator lets it, or a new configuration has added it.
 ///
-/// What is published ("live" is: checks pass, not in maintenance; at weight 0 if drained):
+/// What is published ("live" is: checks pass, not in maintenance; at weight 0 if drained. Who is
+/// [inhibited](BackendConfig::inhibit_on_failure) is beside them at weight 0):
 ///
 /// | quorum | sorry server | pool |
 /// |---|---|---|

@@ -109,7 +109,7 @@ impl<E> VirtualServer<E> {
         if !self.now.is_some_and(slowly) {
             return 1;
         }
-        let weights = self.slots.iter().map(|slot| slot.live_weight().unwrap_or(slot.weight));
+        let weights = self.slots.iter().map(|slot| self.share(slot).unwrap_or(slot.weight));
         let heaviest = weights.max().unwrap_or(Weight::ONE).max(Weight::ONE);
         // The heaviest need no finer steps than they have.
         STEPS.min(u16::MAX / heaviest.value()).max(1)
@@ -117,10 +117,7 @@ impl<E> VirtualServer<E> {
 
     /// What is published of a backend, if anything.
     fn member(&self, slot: &Slot<E>, scale: u16) -> Option<(Arc<Backend<E>>, Weight)> {
-        let live = match slot.live_weight() {
-            None if self.panics && slot.is_only_down() => slot.weight,
-            live => live?,
-        };
+        let live = self.share(slot)?;
         let slow = self.now.and_then(|now| Some(slot.slow_start(now)?.weigh(live, scale, now)));
         Some((Arc::clone(&slot.backend), slow.unwrap_or(live.times(scale))))
     }
@@ -128,6 +125,12 @@ impl<E> VirtualServer<E> {
     /// How many live, but were drained to the end.
     fn drained(&self) -> usize {
         self.slots.iter().filter(|slot| slot.is_drained()).count()
+    }
+
+    /// What it is to have of the flows: in a panic, checks count for nothing.
+    fn share(&self, slot: &Slot<E>) -> Option<Weight> {
+        let disbelieved = self.panics && slot.is_only_down();
+        if disbelieved { Some(slot.weight) } else { slot.live_weight() }
     }
 
     fn is_published(&self, members: &[(Arc<Backend<E>>, Weight)], affinity: bool) -> bool {

@@ -16,6 +16,7 @@ pub(super) struct Slot<E> {
     pub(super) weight: Weight,
     pub(super) admin: Admin,
     initially_up: bool,
+    inhibit_on_failure: bool,
     /// `None` until the first verdict.
     pub(super) health: Option<Health>,
     /// Whether it took new flows when that was last looked at.
@@ -33,6 +34,7 @@ impl<E> Slot<E> {
             weight: config.weight,
             admin: Admin::Ready,
             initially_up: config.initially_up,
+            inhibit_on_failure: config.inhibit_on_failure,
             health: None,
             serves: false,
             cold,
@@ -47,6 +49,7 @@ impl<E> Slot<E> {
             configured: terms.weight,
             weight,
             initially_up: terms.initially_up,
+            inhibit_on_failure: terms.inhibit_on_failure,
             // Whoever was up without being checked stays up until the first check has a verdict.
             health: self.health(),
             ..self
@@ -87,7 +90,8 @@ impl<E> Slot<E> {
     /// everything that was said.
     pub(super) fn live_weight(&self) -> Option<Weight> {
         match (self.admin, self.health()?) {
-            (Admin::Drained | Admin::Maintenance, _) | (_, Health::Down) => None,
+            (Admin::Drained | Admin::Maintenance, _) => None,
+            (_, Health::Down) => self.inhibit_on_failure.then_some(Weight::ZERO),
             (Admin::Drain, Health::Up { .. }) => Some(Weight::ZERO),
             (Admin::Ready, Health::Up { weight }) => Some(weight.over(self.weight)),
         }
@@ -146,14 +150,25 @@ pub(super) struct Terms {
     priority: u8,
     zone: Option<Arc<str>>,
     initially_up: bool,
+    inhibit_on_failure: bool,
 }
 
 impl Terms {
     /// The name, the endpoint, and everything else.
     pub(super) fn split<E>(config: BackendConfig<E>) -> (Arc<str>, E, Self) {
-        let BackendConfig { name, endpoint, weight, limits, priority, zone, initially_up, .. } =
-            config;
-        (name, endpoint, Self { weight, limits, priority, zone, initially_up })
+        let BackendConfig {
+            name,
+            endpoint,
+            weight,
+            limits,
+            priority,
+            zone,
+            initially_up,
+            reports_weight: _,
+            inhibit_on_failure,
+        } = config;
+        let terms = Self { weight, limits, priority, zone, initially_up, inhibit_on_failure };
+        (name, endpoint, terms)
     }
 
     /// Puts `backend` where it belongs.

@@ -83,7 +83,7 @@ impl PartialEq for Config {
 }
 
 /// Where mail about changes goes, and through which server.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Mail {
     /// The mail server.
     pub server: SocketAddr,

@@ -56,7 +56,7 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
         admin: draft.admin.given().map(|admin| admin.value),
         admin_allow_remote: draft.admin_allow_remote.or(false),
         notify_fifo: notify::fifo(draft, mistakes),
-        smtp: draft.smtp.given().map(|mail| notify::mail(mail, mistakes)),
+        smtp: notify::mail(draft, mistakes),
         virtual_servers,
         ..Config::default()
     };

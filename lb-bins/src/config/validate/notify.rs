@@ -24,10 +24,6 @@ pub(super) fn hooks(
     on_down: &Field<List<String>>,
     mistakes: &mut Mistakes,
 ) -> Hooks {
-    let weight_zero = on_failure.given().filter(|word| word.value == OnFailure::WeightZero);
-    not_yet("on_failure", weight_zero.map(|word| word.span), mistakes);
-    not_yet("on_up", on_up.span(), mistakes);
-    not_yet("on_down", on_down.span(), mistakes);
     Hooks {
         on_failure: on_failure.or(defaults::ON_FAILURE),
         on_up: command("on_up", on_up, mistakes),
@@ -35,19 +31,21 @@ pub(super) fn hooks(
     }
 }
 
-/// The pipe that is told of changes: so far, those of virtual routers alone.
+/// The pipe that is told of changes.
 pub(super) fn fifo(draft: &draft::Draft, mistakes: &mut Mistakes) -> Option<PathBuf> {
-    if is_empty(&draft.vrrp_instances) {
-        not_yet("notify_fifo", draft.notify_fifo.span(), mistakes);
-    }
     file("notify_fifo", &draft.notify_fifo, mistakes)
 }
 
-pub(super) fn mail(
-    Spanned { value: draft, span }: &Spanned<draft::Mail>,
-    mistakes: &mut Mistakes,
-) -> Mail {
-    not_yet("smtp", Some(*span), mistakes);
+/// Mail about changes: so far, not about those of virtual routers.
+pub(super) fn mail(draft: &draft::Draft, mistakes: &mut Mistakes) -> Option<Mail> {
+    let mail = draft.smtp.given()?;
+    if is_empty(&draft.virtual_servers) {
+        not_yet("smtp", Some(mail.span), mistakes);
+    }
+    Some(letter(mail, mistakes))
+}
+
+fn letter(Spanned { value: draft, span }: &Spanned<draft::Mail>, mistakes: &mut Mistakes) -> Mail {
     let missing = [
         ("server", matches!(draft.server, Field::Absent), r#"server = "127.0.0.1:25""#),
         ("from", matches!(draft.from, Field::Absent), r#"from = "lb@example.org""#),

@@ -70,7 +70,7 @@ pub enum CheckConfigError {
 }
 
 /// A checker of any kind.
-pub(super) type AnyChecker = BoxCloneSyncService<Target, Report, Failure>;
+pub(crate) type AnyChecker = BoxCloneSyncService<Target, Report, Failure>;
 
 /// The checker for `check` of a backend with this configured weight; scripts share `slots`. Reads
 /// the files that it needs.
@@ -78,7 +78,7 @@ pub(super) type AnyChecker = BoxCloneSyncService<Target, Report, Failure>;
 /// # Errors
 /// [`CheckConfigError`], if a file is not as it should be, or the checker refuses what the
 /// configuration allowed.
-pub(super) fn checker(
+pub(crate) fn checker(
     check: &Check,
     weight: Weight,
     slots: &ScriptSlots,

@@ -9,6 +9,7 @@ mod client;
 mod folder;
 mod http;
 mod load;
+mod mail_server;
 mod port;
 mod text;
 
@@ -21,6 +22,7 @@ pub(crate) use client::{Visitor, ask, ask_from, connect, until_turned_away};
 pub(crate) use folder::Folder;
 pub(crate) use http::{Answer, get, post, request};
 pub(crate) use load::Load;
+pub(crate) use mail_server::{MailServer, Mood};
 pub(crate) use port::Port;
 pub(crate) use text::{QUICK_CHECK, UNCHECKED, backends, backends_with, server};
 

@@ -83,11 +83,8 @@ const GLOBAL_DEFS: Words = &[
     unused("lvs_netlink_cmd_rcv_bufs_force", NETLINK),
     unused("lvs_netlink_monitor_rcv_bufs", NETLINK),
     unused("lvs_netlink_monitor_rcv_bufs_force", NETLINK),
-    unused("lvs_notify_fifo", "virtual servers have no notify FIFO; commands can be run instead"),
-    unused(
-        "lvs_notify_fifo_script",
-        "virtual servers have no notify FIFO; commands can be run instead",
-    ),
+    unused("lvs_notify_fifo", "`notify_fifo` tells of virtual servers as well"),
+    unused("lvs_notify_fifo_script", "`notify_fifo` tells of virtual servers as well"),
     unused("lvs_process_name", PROCESS),
     unused("lvs_sync_daemon", KERNEL),
     unused("lvs_timeouts", KERNEL),

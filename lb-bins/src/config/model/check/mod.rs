@@ -49,6 +49,14 @@ pub struct Check {
     pub initial: Initial,
 }
 
+impl Check {
+    /// What is checked for a backend.
+    pub fn target(&self, backend: SocketAddr) -> SocketAddr {
+        let own = SocketAddr::new(backend.ip(), self.port.unwrap_or(backend.port()));
+        self.address.unwrap_or(own)
+    }
+}
+
 /// What a check does.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

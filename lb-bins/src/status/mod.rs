@@ -1,15 +1,25 @@
 //! What everything is like now: the one description that `/status`, `/metrics` and the demo show.
 
+mod explanation;
+mod run;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::Serialize;
 
-/// All virtual servers.
+pub use self::explanation::Explanation;
+pub use self::run::{CertificateReport, EvidenceReport, Phases, RunReport};
+
+use crate::notify::NotifierStatus;
+
+/// All virtual servers, and who is told of them.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     /// In the order of the configuration.
     pub virtual_servers: Vec<VirtualServerStatus>,
+    /// What became of the news of changes.
+    pub notify: NotifierStatus,
 }
 
 /// One virtual server.
@@ -100,6 +110,40 @@ pub struct BackendReport {
     /// The last run of its checks; the failing one, where there are several. Absent if it is not
     /// checked or no run has ended yet.
     pub last_check: Option<LastCheck>,
+    /// Each of its checks.
+    pub checks: Vec<CheckReport>,
+}
+
+/// One check of a backend.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckReport {
+    /// Its kind, as in the configuration.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// What is checked.
+    pub target: SocketAddr,
+    /// `unknown` before the first verdict, `up`, `down`, or `off` during maintenance.
+    pub state: &'static str,
+    /// Runs in a row that passed, towards a verdict.
+    pub passes: u32,
+    /// How many of them there must be.
+    pub rise: u32,
+    /// Runs in a row that failed, towards a verdict.
+    pub failures: u32,
+    /// How many of them there must be.
+    pub fall: u32,
+    /// The last runs, the latest first.
+    pub runs: Vec<PastRun>,
+}
+
+/// A run that is over.
+#[derive(Clone, Debug, Serialize)]
+pub struct PastRun {
+    /// How long ago it ended.
+    pub age_ms: u64,
+    /// How it ended.
+    #[serde(flatten)]
+    pub run: RunReport,
 }
 
 /// The last run of a check.

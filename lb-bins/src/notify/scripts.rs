@@ -1,4 +1,4 @@
-//! Scripts for events: in order, one at a time per virtual server, never holding up anything.
+//! Scripts for events: in order, one at a time per queue, never holding up anything.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -19,7 +19,7 @@ const LONGEST_RUN: Duration = Duration::from_secs(60);
 /// Events beyond this many wait nowhere: the scripts are hopelessly behind.
 const QUEUE: usize = 1024;
 
-/// The scripts of one virtual server.
+/// A queue of scripts, such as those of one virtual server.
 #[derive(Debug)]
 pub struct Scripts {
     queue: mpsc::Sender<Job>,

@@ -1,0 +1,145 @@
+//! Tells what a virtual server's machine found: in the log, to scripts, and outside.
+
+use std::net::SocketAddr;
+
+use lb_core::backend::BackendId;
+use lb_core::quorum::Strength;
+use lb_core::virtual_server::Event;
+use tracing::{info, warn};
+
+use super::service::Service;
+use crate::config::Command;
+use crate::notify::{Job, News, Notifier};
+
+impl Service {
+    /// What is so only until the first verdicts are in is not worth telling: clients wait for them
+    /// as well.
+    pub(super) fn hear(&mut self, event: Event, notifier: &mut Notifier) {
+        match event {
+            Event::PanicBegan { .. } => self.panics = true,
+            Event::PanicEnded { .. } => self.panics = false,
+            _ => {}
+        }
+        let undone = self.untold.iter().position(|untold| {
+            matches!(
+                (untold, &event),
+                (Event::QuorumLost { .. }, Event::QuorumGained { .. })
+                    | (Event::PanicBegan { .. }, Event::PanicEnded { .. })
+            )
+        });
+        let may_pass = matches!(event, Event::QuorumLost { .. } | Event::PanicBegan { .. });
+        if let Some(undone) = undone {
+            self.untold.remove(undone);
+        } else if may_pass && self.gate_opens().is_some() {
+            self.untold.push(event);
+        } else {
+            self.tell(&event, notifier);
+        }
+    }
+
+    pub(super) fn tell(&self, event: &Event, notifier: &mut Notifier) {
+        match event {
+            Event::BackendDown { backend, .. } => self.tell_of_backend(*backend, "down", notifier),
+            Event::BackendUp { backend, .. } => self.tell_of_backend(*backend, "up", notifier),
+            Event::PanicBegan { strength: Strength { alive, configured, .. } } => {
+                let below = self.config.panic_below;
+                let what = format!(
+                    "panic: {alive} of {configured} backends live, fewer than {below} percent: \
+                     checks are not believed"
+                );
+                warn!(virtual_server = self.config.name, "{what}");
+                notifier.tell(self.news(None, &what, None));
+            }
+            Event::PanicEnded { strength: Strength { alive, configured, .. } } => {
+                let what = format!("panic is over: {alive} of {configured} backends live");
+                info!(virtual_server = self.config.name, "{what}");
+                notifier.tell(self.news(None, &what, None));
+            }
+            Event::QuorumGained { strength } => self.tell_of_quorum("up", strength, notifier),
+            Event::QuorumLost { strength } => self.tell_of_quorum("down", strength, notifier),
+            _ => {}
+        }
+    }
+
+    /// The log was told when there was a verdict.
+    fn tell_of_backend(&self, id: BackendId, state: &'static str, notifier: &mut Notifier) {
+        let Some(status) = self.machine.backend(id) else { return };
+        let address = status.backend.endpoint().address();
+        let why = self.reasons.get(&id).cloned();
+        let mut backends = self.config.backends.iter();
+        let config = backends.find(|backend| backend.address == address);
+        let script = config.and_then(|config| match state {
+            "up" => config.on_up.as_ref(),
+            _ => config.on_down.as_ref(),
+        });
+        if let Some(command) = script {
+            let about = [
+                ("LB_BACKEND", address.to_string()),
+                ("LB_STATE", state.to_owned()),
+                ("LB_REASON", why.clone().unwrap_or_default()),
+            ];
+            self.run(command, about);
+        }
+        let (backend, server) = (trio(address), trio(self.listener.address()));
+        let line = format!("RS {backend} {server} {}", state.to_uppercase());
+        notifier.tell(self.news(Some(line), &format!("backend {address} is {state}"), why));
+    }
+
+    fn tell_of_quorum(&self, state: &'static str, strength: &Strength, notifier: &mut Notifier) {
+        let virtual_server = &*self.config.name;
+        let Strength { weight, alive, configured } = *strength;
+        let (what, script) = match state {
+            "up" => ("quorum gained", &self.config.on_quorum_up),
+            _ => ("quorum lost", &self.config.on_quorum_down),
+        };
+        let what = format!("{what}: {alive} of {configured} backends live");
+        match state {
+            "up" => info!(virtual_server, weight, "{what}"),
+            _ => warn!(virtual_server, weight, "{what}"),
+        }
+        if let Some(command) = script {
+            let rule = self.machine.quorum().rule();
+            let about = [
+                ("LB_QUORUM", state.to_owned()),
+                ("LB_LIVE_WEIGHT", weight.to_string()),
+                ("LB_QUORUM_UP_AT", rule.up_at().to_string()),
+                ("LB_QUORUM_DOWN_AT", rule.down_at().to_string()),
+            ];
+            self.run(command, about);
+        }
+        let server = trio(self.listener.address());
+        notifier.tell(self.news(
+            Some(format!("VS {server} {}", state.to_uppercase())),
+            &what,
+            None,
+        ));
+    }
+
+    fn news(&self, line: Option<String>, what: &str, why: Option<String>) -> News {
+        News { line, what: format!("{}: {what}", self.config.name), why }
+    }
+
+    fn run<const N: usize>(&self, command: &Command, about: [(&'static str, String); N]) {
+        let server = [("LB_VIRTUAL_SERVER", self.config.name.clone())];
+        let variables = server.into_iter().chain(about).collect();
+        self.scripts.run(Job { command: command.clone(), variables });
+    }
+}
+
+/// An address as keepalived writes it (`inet_sockaddrtotrio`).
+fn trio(address: SocketAddr) -> String {
+    format!("[{}]:tcp:{}", address.ip(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_keepalived_s() {
+        // The samples of keepalived.conf(5).
+        let sample = |text: &str| trio(text.parse().unwrap());
+        assert_eq!(sample("192.168.201.15:80"), "[192.168.201.15]:tcp:80");
+        assert_eq!(sample("[2001:db8::1]:443"), "[2001:db8::1]:tcp:443");
+    }
+}

@@ -1,0 +1,359 @@
+//! Mail about changes: changes that come together are one mail, and a server that hangs or refuses
+//! is asked again until it is hopeless.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use httpdate::fmt_http_date;
+use lettre::address::{AddressError, Envelope};
+use lettre::message::Mailbox;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::transport::smtp::{Error as SmtpError, extension::ClientId};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tracing::{debug, error, info, warn};
+
+use super::News;
+use crate::config::Mail;
+
+/// What follows within this time goes into the same mail: checks find out about one broken switch
+/// at different times.
+const COLLECTING: Duration = Duration::from_secs(2);
+/// News beyond this many wait nowhere: the server has been gone for too long.
+const QUEUE: usize = 1024;
+/// A server that does not take a mail within this time hangs.
+const LONGEST_SENDING: Duration = Duration::from_secs(20);
+/// How long after a failure the server is asked again: this, and twice as long each time, up to …
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Nobody wants to read it after that.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(60 * 60);
+/// The headers of a mail are no place for a long story.
+const LONGEST_SUBJECT: usize = 150;
+
+/// Whom mail is for, whom it is from, and by which server it goes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Letter {
+    config: Mail,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+    host: String,
+}
+
+/// Mail that cannot be sent, to anybody.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MailError {
+    /// An address is none.
+    #[error("smtp: `{address}` is not an address for mail: {source}")]
+    Address {
+        /// As it is written.
+        address: String,
+        /// Why not.
+        #[source]
+        source: AddressError,
+    },
+}
+
+/// What became of the mail.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct MailStatus {
+    /// Mails that the server took.
+    pub sent_total: u64,
+    /// Attempts that failed; most are repeated.
+    pub failures_total: u64,
+    /// Mails that the server refused for good, or that were given up.
+    pub abandoned_total: u64,
+    /// Changes that are in no mail, because too many waited.
+    pub lost_total: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    sent: AtomicU64,
+    failures: AtomicU64,
+    abandoned: AtomicU64,
+    lost: AtomicU64,
+}
+
+/// Sends mail in a task of its own.
+#[derive(Debug)]
+pub struct Mailer {
+    letter: Letter,
+    queue: mpsc::Sender<(SystemTime, News)>,
+    worker: JoinHandle<()>,
+    counters: Arc<Counters>,
+}
+
+impl Letter {
+    /// What mail looks like that is sent as `config` says.
+    ///
+    /// # Errors
+    /// [`MailError`], if an address is none.
+    pub fn new(config: &Mail) -> Result<Self, MailError> {
+        let mailbox = |address: &String| match address.parse() {
+            Ok(parsed) => Ok(Mailbox::new(None, parsed)),
+            Err(source) => Err(MailError::Address { address: address.clone(), source }),
+        };
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Ok(Self {
+            config: config.clone(),
+            from: mailbox(&config.from)?,
+            to: config.to.iter().map(mailbox).collect::<Result<_, _>>()?,
+            host,
+        })
+    }
+
+    fn transport(&self) -> AsyncSmtpTransport<Tokio1Executor> {
+        let Mail { server, helo, .. } = &self.config;
+        let helo = helo.clone().unwrap_or_else(|| self.host.clone());
+        AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(server.ip().to_string())
+            .port(server.port())
+            .hello_name(ClientId::Domain(helo))
+            .timeout(Some(LONGEST_SENDING))
+            .build()
+    }
+
+    /// One mail about all of `news`, of which `lost` others should have been part.
+    fn write(
+        &self,
+        news: &[(SystemTime, News)],
+        lost: u64,
+    ) -> Result<Vec<u8>, lettre::error::Error> {
+        let first = news.first().map_or("changes", |(_, news)| &news.what);
+        let mut subject: String =
+            format!("{}: {first}", self.host).chars().take(LONGEST_SUBJECT).collect();
+        if news.len() > 1 {
+            subject += &format!(" (and {} more)", news.len() - 1);
+        }
+        let mut text = String::new();
+        for (at, News { what, why, .. }) in news {
+            // Short lines, which need no encoding on their way.
+            text += &format!("{}\n  {what}\n", fmt_http_date(*at));
+            if let Some(why) = why {
+                text += &format!("  {why}\n");
+            }
+        }
+        if lost > 0 {
+            text += &format!("\n{lost} more changes are in no mail: too many waited.\n");
+        }
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (number, process) = (since_epoch.as_nanos(), std::process::id());
+        // Nobody's absence is to be told to a program (RFC 3834).
+        let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
+        let mut mail = Message::builder()
+            .from(self.from.clone())
+            .subject(subject)
+            .message_id(Some(format!("<{number}.{process}@{}>", self.host)))
+            .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
+            .header(ContentType::TEXT_PLAIN);
+        for to in &self.to {
+            mail = mail.to(to.clone());
+        }
+        Ok(mail.body(text)?.formatted())
+    }
+}
+
+impl Mailer {
+    /// Starts to send. Must be called within a runtime.
+    pub fn start(letter: Letter) -> Self {
+        let (queue, news) = mpsc::channel(QUEUE);
+        let counters = Arc::<Counters>::default();
+        let post = Post {
+            transport: letter.transport(),
+            letter: letter.clone(),
+            counters: Arc::clone(&counters),
+        };
+        Self { letter, queue, worker: tokio::spawn(post.run(news)), counters }
+    }
+
+    /// What it sends, where to.
+    pub const fn letter(&self) -> &Letter {
+        &self.letter
+    }
+
+    /// Puts this into the next mail.
+    pub fn tell(&self, news: News) {
+        if self.queue.try_send((SystemTime::now(), news)).is_err() {
+            let lost = self.counters.lost.fetch_add(1, Ordering::Relaxed);
+            if lost == 0 {
+                warn!("{QUEUE} changes wait for the mail server: others are in no mail");
+            }
+        }
+    }
+
+    /// What became of it all.
+    pub fn status(&self) -> MailStatus {
+        let Counters { sent, failures, abandoned, lost } = &*self.counters;
+        let [sent_total, failures_total, abandoned_total, lost_total] =
+            [sent, failures, abandoned, lost].map(|count| count.load(Ordering::Relaxed));
+        MailStatus { sent_total, failures_total, abandoned_total, lost_total }
+    }
+
+    /// Resolves when the last mail has been sent or given up.
+    pub async fn finish(self) {
+        drop(self.queue);
+        // A panic in there was reported when it happened.
+        let _ = self.worker.await;
+    }
+}
+
+/// The one who carries the mail.
+struct Post {
+    letter: Letter,
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    counters: Arc<Counters>,
+}
+
+/// Why a mail was not taken.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("no answer within {} s", LONGEST_SENDING.as_secs())]
+    Hangs,
+    #[error("{0}")]
+    Smtp(SmtpError),
+}
+
+impl Post {
+    async fn run(self, mut news: mpsc::Receiver<(SystemTime, News)>) {
+        let mut told_lost = 0;
+        while let Some(first) = news.recv().await {
+            let mut together = vec![first];
+            let until = Instant::now() + COLLECTING;
+            while together.len() < QUEUE
+                && let Ok(Some(next)) = timeout_at(until, news.recv()).await
+            {
+                together.push(next);
+            }
+            let lost = self.counters.lost.load(Ordering::Relaxed);
+            match self.letter.write(&together, lost - told_lost) {
+                Ok(mail) => self.deliver(&mail).await,
+                Err(error) => error!(%error, "a mail cannot be written"),
+            }
+            told_lost = lost;
+        }
+    }
+
+    /// Sends until everybody has it, or will not get it.
+    async fn deliver(&self, mail: &[u8]) {
+        let Counters { sent, failures, abandoned, .. } = &*self.counters;
+        let server = self.letter.config.server;
+        let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
+        // One for all; but an address that is refused takes the mail from nobody else.
+        let mut waiting = vec![self.letter.to.clone()];
+        loop {
+            let mut later = Vec::new();
+            let mut failure = None;
+            while let Some(to) = waiting.pop() {
+                match self.send(&to, mail).await {
+                    Ok(()) => {
+                        sent.fetch_add(1, Ordering::Relaxed);
+                        debug!(%server, "mail sent");
+                    }
+                    Err(Refusal::Smtp(error)) if error.is_permanent() => {
+                        failures.fetch_add(1, Ordering::Relaxed);
+                        if let [to] = &to[..] {
+                            abandoned.fetch_add(1, Ordering::Relaxed);
+                            error!(%server, %to, %error, "mail refused");
+                        } else {
+                            waiting.extend(to.into_iter().map(|to| vec![to]));
+                        }
+                    }
+                    Err(error) => {
+                        failures.fetch_add(1, Ordering::Relaxed);
+                        failure = Some(error);
+                        later.push(to);
+                        // It would not be better off with the others.
+                        later.append(&mut waiting);
+                    }
+                }
+            }
+            let Some(error) = failure else {
+                if pause > FIRST_PAUSE {
+                    info!(%server, "mail was sent after all");
+                }
+                return;
+            };
+            if begun.elapsed() + pause > GIVEN_UP_AFTER {
+                abandoned.fetch_add(1, Ordering::Relaxed);
+                return error!(%server, %error, "mail given up");
+            }
+            // Once is enough: what becomes of it will be told.
+            if pause == FIRST_PAUSE {
+                warn!(%server, %error, "mail is not taken; it will be tried for an hour");
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            waiting = later;
+        }
+    }
+
+    async fn send(&self, to: &[Mailbox], mail: &[u8]) -> Result<(), Refusal> {
+        let to = to.iter().map(|to| to.email.clone()).collect();
+        let Ok(envelope) = Envelope::new(Some(self.letter.from.email.clone()), to) else {
+            // It is for nobody.
+            return Ok(());
+        };
+        match timeout(LONGEST_SENDING, self.transport.send_raw(&envelope, mail)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(Refusal::Smtp(error)),
+            Err(_) => Err(Refusal::Hangs),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter() -> Letter {
+        Letter::new(&Mail {
+            server: "127.0.0.1:25".parse().unwrap(),
+            from: "lb@example.org".to_owned(),
+            to: vec!["ops@example.org".to_owned(), "boss@example.org".to_owned()],
+            helo: None,
+        })
+        .unwrap()
+    }
+
+    fn news(what: &str) -> (SystemTime, News) {
+        let why = Some("tcp check failed: connection refused".to_owned());
+        (UNIX_EPOCH, News { line: None, what: what.to_owned(), why })
+    }
+
+    #[test]
+    fn a_mail_says_what_when_and_why() {
+        let letter = letter();
+        let mail = letter.write(&[news("web: a is down"), news("web: b is down")], 3).unwrap();
+        let mail = String::from_utf8(mail).unwrap();
+        let host = &letter.host;
+        for line in [
+            "From: lb@example.org\r\n",
+            "To: ops@example.org, boss@example.org\r\n",
+            &format!("Subject: {host}: web: a is down (and 1 more)\r\n"),
+            "Auto-Submitted: auto-generated\r\n",
+            "Thu, 01 Jan 1970 00:00:00 GMT\r\n  web: b is down\r\n  tcp check failed: connection refused\r\n",
+            "3 more changes are in no mail",
+        ] {
+            assert!(mail.contains(line), "{line:?} in {mail}");
+        }
+    }
+
+    #[test]
+    fn nobody_can_add_a_header() {
+        let mail = letter().write(&[news("a\r\nBcc: all@example.org\r\n\r\nb")], 0).unwrap();
+        let mail = String::from_utf8(mail).unwrap();
+        let (head, _) = mail.split_once("\r\n\r\n").unwrap();
+        assert!(!head.lines().any(|line| line.starts_with("Bcc")), "{head}");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        let config = Mail { from: "a@@b".to_owned(), ..letter().config };
+        assert!(matches!(Letter::new(&config), Err(MailError::Address { .. })));
+    }
+}

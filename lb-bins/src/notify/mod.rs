@@ -1,0 +1,124 @@
+//! Who outside is told of changes: scripts, whoever reads a pipe, people by mail.
+//!
+//! Nobody here is ever waited for: what they cannot take now they get later, or not at all, and
+//! then it is counted and logged. Any daemon can use it: what is told is text.
+
+mod fifo;
+mod mail;
+mod scripts;
+
+pub use fifo::{Fifo, FifoError, FifoStatus};
+pub use mail::{Letter, MailError, MailStatus, Mailer};
+pub(crate) use scripts::execute;
+pub use scripts::{Job, Scripts};
+
+use serde::Serialize;
+
+use crate::config::Config;
+
+/// A change worth telling.
+#[derive(Clone, Debug)]
+pub struct News {
+    /// As the pipe tells it; `None` if it does not.
+    pub line: Option<String>,
+    /// In a few words, for people.
+    pub what: String,
+    /// What led to it, if that is known.
+    pub why: Option<String>,
+}
+
+/// The pipe and the mail of a daemon, as far as there are any.
+#[derive(Debug, Default)]
+pub struct Notifier {
+    fifo: Option<Fifo>,
+    mailer: Option<Mailer>,
+}
+
+/// What became of the news.
+#[derive(Clone, Debug, Serialize)]
+pub struct NotifierStatus {
+    /// The pipe, if there is one.
+    pub fifo: Option<FifoStatus>,
+    /// The mail, if there is any.
+    pub mail: Option<MailStatus>,
+}
+
+/// What a configuration needs that is not there yet.
+#[derive(Debug)]
+pub struct Preparation {
+    fifo: Option<Fifo>,
+    letter: Option<Letter>,
+}
+
+/// A configuration whose changes cannot be told.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotifyError {
+    /// By the pipe.
+    #[error(transparent)]
+    Fifo(#[from] FifoError),
+    /// By mail.
+    #[error(transparent)]
+    Mail(#[from] MailError),
+}
+
+impl Notifier {
+    /// Whether [`prepare`](Self::prepare) may succeed, as far as can be seen without doing anything.
+    ///
+    /// # Errors
+    /// [`NotifyError`], as of `prepare`.
+    pub fn rehearse(config: &Config) -> Result<(), NotifyError> {
+        config.notify_fifo.as_deref().map_or(Ok(()), Fifo::rehearse)?;
+        config.smtp.as_ref().map(Letter::new).transpose()?;
+        Ok(())
+    }
+
+    /// Gets ready what `config` needs. Nothing changes until it is
+    /// [taken over](Self::take_over).
+    ///
+    /// # Errors
+    /// [`NotifyError`], if the pipe or the mail cannot be as they are configured.
+    pub fn prepare(&self, config: &Config) -> Result<Preparation, NotifyError> {
+        let there = |path| self.fifo.as_ref().is_some_and(|fifo| fifo.is_at(path));
+        let fifo = config.notify_fifo.as_deref().filter(|path| !there(path));
+        let letter = config.smtp.as_ref().map(Letter::new).transpose()?;
+        Ok(Preparation { fifo: fifo.map(Fifo::open).transpose()?, letter })
+    }
+
+    /// Tells by what `config` has from now on. What the former mail has not sent yet goes its way.
+    /// Must be called within a runtime.
+    pub fn take_over(&mut self, config: &Config, preparation: Preparation) {
+        let Preparation { fifo, letter } = preparation;
+        if fifo.is_some() || config.notify_fifo.is_none() {
+            self.fifo = fifo;
+        }
+        if self.mailer.as_ref().map(Mailer::letter) != letter.as_ref() {
+            self.mailer = letter.map(Mailer::start);
+        }
+    }
+
+    /// Tells everybody. Never waits.
+    pub fn tell(&mut self, news: News) {
+        if let (Some(fifo), Some(line)) = (&mut self.fifo, &news.line) {
+            fifo.tell(line);
+        }
+        if let Some(mailer) = &self.mailer {
+            mailer.tell(news);
+        }
+    }
+
+    /// What became of what was told.
+    pub fn status(&self) -> NotifierStatus {
+        NotifierStatus {
+            fifo: self.fifo.as_ref().map(Fifo::status),
+            mail: self.mailer.as_ref().map(Mailer::status),
+        }
+    }
+
+    /// Resolves when the last mail has been sent or given up.
+    pub async fn finish(self) {
+        if let Some(mailer) = self.mailer {
+            mailer.finish().await;
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! One check, now: how it ends, where its time goes, what the target shows of itself.
+
+mod genhash;
+mod words;
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use lb_core::Weight;
+use lb_health::checkers::ScriptSlots;
+use lb_health::{CheckError, Digest, Failure, Phase, Report, Target};
+use tokio::time::timeout;
+use tower::ServiceExt;
+
+use self::genhash::Genhash;
+use crate::config::check::{Md5, Page};
+use crate::config::{Check, CheckKind, Config, ConfigErrors};
+use crate::control::{CheckConfigError, checker};
+use crate::status::RunReport;
+
+/// How to ask for it, for `--help`.
+pub const EXAMPLES: &str = "\
+Examples:
+  tcp-lb --config lb.toml                                 balance
+  tcp-lb --config lb.toml --check                         find every mistake
+  tcp-lb --config lb.toml --probe 127.0.0.1:9001          run the checks of a backend once
+  tcp-lb --probe tcp 127.0.0.1:9001                       run any check, with the keys that
+  tcp-lb --probe http,path=/alive,status=200 [::1]:80     it has in a configuration
+  tcp-lb --probe https,host=example.org,verify=false 192.0.2.1:443
+  tcp-lb --probe http,path=/alive --digest 127.0.0.1:80   the digest for the key `md5`
+  tcp-lb --genhash -s 127.0.0.1 -p 80 -u /alive           the same, as genhash";
+
+/// A checker that does not keep its own time gets this much more.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// What is to be probed.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Run a check now, print what it saw, and end with 0 if it passed, 1 if not, 2 if it could not
+    /// be run. With --config, all checks of the backend at ADDRESS; without, CHECK: a type and its
+    /// keys, as TYPE,KEY=VALUE,..., or a table as in the configuration
+    #[arg(long, num_args = 1..=2, value_names = ["CHECK", "ADDRESS"])]
+    probe: Option<Vec<String>>,
+
+    /// Print the MD5 digest of the page that an http or https check asks for
+    #[arg(long, requires = "probe")]
+    digest: bool,
+
+    #[command(flatten)]
+    genhash: Genhash,
+}
+
+/// Why nothing was probed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProbeError {
+    /// What should be probed is no address.
+    #[error("`{text}` is no address and port")]
+    Address {
+        /// What was given.
+        text: String,
+    },
+    /// A check that cannot be built.
+    #[error(transparent)]
+    Check(#[from] CheckConfigError),
+    /// With a configuration there is nothing to say but the address, without one there is.
+    #[error("{0}")]
+    Usage(&'static str),
+    /// What is not in the configuration.
+    #[error("there is no backend {address} in the configuration; there are: {known}")]
+    UnknownBackend {
+        /// What was asked for.
+        address: SocketAddr,
+        /// Those that there are.
+        known: String,
+    },
+    /// A backend that nothing is to be known of.
+    #[error("the backend {address} is not checked")]
+    Unchecked {
+        /// The backend.
+        address: SocketAddr,
+    },
+    /// What is wrong with the words for a check.
+    #[error("{0}")]
+    Words(#[from] ConfigErrors),
+    /// Only pages have one.
+    #[error("--digest is for checks of type http and https")]
+    NoPage,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// Everything passed.
+    Passed,
+    /// Something failed.
+    Failed,
+    /// This host could not run a check.
+    Local,
+}
+
+/// A check to run, and how it is called in what is printed.
+struct Probe {
+    name: String,
+    check: Check,
+    backend: SocketAddr,
+    weight: Weight,
+}
+
+impl Arguments {
+    /// Whether anything is to be probed.
+    pub const fn is_asked(&self) -> bool {
+        self.probe.is_some() || self.genhash.genhash
+    }
+
+    /// Runs what is asked for; the text to print, and what came of it. Must be called within a
+    /// runtime.
+    ///
+    /// # Errors
+    /// [`ProbeError`], if there is nothing to run.
+    pub async fn run(&self, config: Option<&Config>) -> Result<(String, Outcome), ProbeError> {
+        if self.genhash.genhash {
+            let (words, target) = self.genhash.words()?;
+            let checks = words::checks(&words, target)?;
+            let probes = checks.into_iter().map(|check| Probe::alone(check, target));
+            return digests(probes.collect(), "").await;
+        }
+        let probes = match (self.probe.as_deref().unwrap_or_default(), config) {
+            ([at], Some(config)) => configured(config, address(at)?)?,
+            ([words, at], None) => {
+                let target = address(at)?;
+                let checks = words::checks(words, target)?.into_iter();
+                checks.map(|check| Probe::alone(check, target)).collect()
+            }
+            (_, Some(_)) => {
+                return Err(ProbeError::Usage(
+                    "with --config, --probe takes the address of a backend alone",
+                ));
+            }
+            (_, None) => {
+                return Err(ProbeError::Usage(
+                    "--probe takes a check and an address, such as: --probe tcp 127.0.0.1:80",
+                ));
+            }
+        };
+        if self.digest { digests(probes, "MD5SUM = ").await } else { reports(probes).await }
+    }
+}
+
+impl Probe {
+    /// Of no configured backend.
+    const fn alone(check: Check, backend: SocketAddr) -> Self {
+        Self { name: String::new(), check, backend, weight: Weight::ONE }
+    }
+
+    async fn run(&self) -> Result<(Duration, Result<Report, Failure>), CheckConfigError> {
+        let Self { check, backend, weight, .. } = self;
+        let checker = checker(check, *weight, &ScriptSlots::default())?;
+        let target = Target::new(check.target(*backend), check.timeout);
+        let begun = Instant::now();
+        let run = timeout(check.timeout + GRACE, checker.oneshot(target)).await;
+        let late = |_| Err(CheckError::Timeout { phase: Phase::Whole }.into());
+        Ok((begun.elapsed(), run.unwrap_or_else(late)))
+    }
+
+    /// The heading of what is printed about it.
+    fn heading(&self) -> String {
+        let (kind, target) = (self.check.kind.name(), self.check.target(self.backend));
+        format!("{}{kind} check of {target}: ", self.name)
+    }
+}
+
+impl Outcome {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Passed, other) => other,
+            (Self::Local, _) | (_, Self::Local) => Self::Local,
+            _ => Self::Failed,
+        }
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, ProbeError> {
+    text.parse().map_err(|_| ProbeError::Address { text: text.to_owned() })
+}
+
+/// The checks of a backend, in every virtual server that has it.
+fn configured(config: &Config, address: SocketAddr) -> Result<Vec<Probe>, ProbeError> {
+    let (mut probes, mut found, mut known) = (Vec::new(), false, Vec::new());
+    for server in &config.virtual_servers {
+        for backend in &server.backends {
+            known.push(backend.address.to_string());
+            if backend.address == address {
+                found = true;
+                let name = || format!("{}: ", server.name);
+                let checks = backend.checks.iter().cloned();
+                probes.extend(checks.map(|check| Probe {
+                    name: name(),
+                    check,
+                    backend: address,
+                    weight: backend.weight,
+                }));
+            }
+        }
+    }
+    match (found, probes.is_empty()) {
+        (false, _) => Err(ProbeError::UnknownBackend { address, known: known.join(", ") }),
+        (true, true) => Err(ProbeError::Unchecked { address }),
+        (true, false) => Ok(probes),
+    }
+}
+
+async fn reports(probes: Vec<Probe>) -> Result<(String, Outcome), ProbeError> {
+    let (mut text, mut outcome) = (String::new(), Outcome::Passed);
+    for probe in probes {
+        let (took, result) = probe.run().await?;
+        outcome = outcome.and(judge(&result));
+        text += &format!("{}{}", probe.heading(), RunReport::new(took, &result));
+    }
+    Ok((text, outcome))
+}
+
+/// What keepalived's genhash is for: the digest that a check may ask for.
+async fn digests(probes: Vec<Probe>, label: &str) -> Result<(String, Outcome), ProbeError> {
+    let (mut text, mut outcome) = (String::new(), Outcome::Passed);
+    for mut probe in probes {
+        let CheckKind::Http(http) = probe.check.kind.clone() else {
+            return Err(ProbeError::NoPage);
+        };
+        for page in http.pages.clone() {
+            let mut http = http.clone();
+            // No page has this digest, so that the failure tells the one that it has.
+            let never = Some(Md5([0; 16]));
+            http.pages = vec![Page { md5: never, sha256: None, body: None, ..page }];
+            let kind = CheckKind::Http(http);
+            probe.check = Check { kind, ..probe.check };
+            let (took, result) = probe.run().await?;
+            if let Err(Failure {
+                error: CheckError::Digest { got: Digest::Md5(got), .. }, ..
+            }) = &result
+            {
+                let _ = writeln!(text, "{label}{got}");
+            } else {
+                outcome = outcome.and(judge(&result));
+                text += &format!("{}{}", probe.heading(), RunReport::new(took, &result));
+            }
+        }
+    }
+    Ok((text, outcome))
+}
+
+fn judge(result: &Result<Report, Failure>) -> Outcome {
+    match result {
+        Ok(_) => Outcome::Passed,
+        Err(failure) if failure.is_local() => Outcome::Local,
+        Err(_) => Outcome::Failed,
+    }
+}

@@ -1,0 +1,163 @@
+//! `smtp`.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::harness::*;
+
+fn keys(server: &MailServer, to: &[&str]) -> String {
+    let (address, to) = (server.address(), to.join(r#"", ""#));
+    format!(
+        r#"smtp = {{ server = "{address}", from = "lb@example.org", to = ["{to}"], helo = "lb.example.org" }}
+        "#
+    )
+}
+
+struct Setup {
+    balancer: Balancer,
+    web: Port,
+    three: [Backend; 3],
+}
+
+fn start(keys: &str) -> Setup {
+    let (web, three) = (Port::free(), [(); 3].map(|()| Backend::greeter()));
+    let list = backends(three.iter().map(|backend| (backend, 1)));
+    let rest = ["quorum = 2", QUICK_CHECK, &list];
+    let balancer = Balancer::start(&(keys.to_owned() + &server("web", &web, &rest)));
+    balancer.until_all_up();
+    Setup { balancer, web, three }
+}
+
+const OPS: &str = "ops@example.org";
+
+#[test]
+fn backends_that_fail_together_are_one_mail() {
+    let post = MailServer::friendly();
+    let Setup { balancer, mut three, .. } = start(&keys(&post, &[OPS, "boss@example.org"]));
+    until("the start is told", || post.letters().len() == 1);
+    three.iter_mut().for_each(Backend::kill);
+    until("the failure is told", || post.letters().len() == 2);
+    let letters = post.letters();
+    let letter = &letters[1];
+    assert_eq!(letter.helo, "lb.example.org");
+    assert_eq!(letter.from, "FROM:<lb@example.org>");
+    assert_eq!(letter.to, ["TO:<ops@example.org>", "TO:<boss@example.org>"]);
+    for backend in &three {
+        let said = format!(
+            "  web: backend {} is down\n  tcp check failed: connection refused\n",
+            backend.name()
+        );
+        assert!(letter.text.contains(&said), "{letter:?}");
+    }
+    assert_eq!(letter.text.matches("quorum lost").count(), 1, "{letter:?}");
+    assert!(letter.text.contains("(and 3 more)\n"), "{letter:?}");
+    until("it is counted", || balancer.status()["notify"]["mail"]["sent_total"] == 2);
+}
+
+#[test]
+fn a_server_that_hangs_or_refuses_is_asked_again_and_delays_nothing() {
+    let post = MailServer::moody(&[Mood::Hang, Mood::Busy]);
+    let Setup { balancer, web, mut three } = start(&keys(&post, &[OPS]));
+    until("the first attempt", || post.visits() == 1);
+    // Checks and clients do not notice.
+    let begun = Instant::now();
+    let [one, other, _] = &mut three;
+    one.kill();
+    balancer.until_state("web", one, "down");
+    assert_ne!(ask(web.address()).unwrap(), one.name());
+    assert!(begun.elapsed() < Duration::from_secs(15));
+
+    until("the mails have arrived", || post.letters().len() == 2);
+    assert_eq!(post.visits(), 4);
+    balancer.until_logged(&["mail is not taken", "no answer within 20 s"]);
+    balancer.until_logged(&["mail was sent after all"]);
+    let [start, failure] = &post.letters()[..] else { panic!() };
+    assert!(start.text.contains("is up"), "{start:?}");
+    assert!(failure.text.contains(&format!("backend {} is down", one.name())), "{failure:?}");
+    let mail = balancer.status()["notify"]["mail"].clone();
+    assert_eq!((&mail["failures_total"], &mail["abandoned_total"]), (&2.into(), &0.into()));
+    balancer.until_state("web", other, "up");
+}
+
+#[test]
+fn a_server_that_comes_back_gets_what_waited() {
+    let mut post = MailServer::friendly();
+    post.server().kill();
+    let Setup { balancer, .. } = start(&keys(&post, &[OPS]));
+    balancer.until_logged(&["mail is not taken"]);
+    assert!(post.letters().is_empty());
+    post.server().revive();
+    until("it has arrived", || post.letters().len() == 1);
+}
+
+#[test]
+fn who_does_not_exist_takes_the_mail_from_nobody() {
+    let post = MailServer::friendly();
+    let Setup { balancer, .. } = start(&keys(&post, &["nobody@example.org", OPS]));
+    until("it has arrived", || post.letters().len() == 1);
+    assert_eq!(post.letters()[0].to, ["TO:<ops@example.org>"]);
+    balancer.until_logged(&["mail refused", "nobody@example.org", "no such user"]);
+    until("it is counted", || balancer.status()["notify"]["mail"]["abandoned_total"] == 1);
+}
+
+#[test]
+fn the_last_mail_is_sent_before_the_end() {
+    let post = MailServer::friendly();
+    let Setup { mut balancer, mut three, .. } = start(&keys(&post, &[OPS]));
+    until("the start is told", || post.letters().len() == 1);
+    three[0].kill();
+    balancer.until_state("web", &three[0], "down");
+    balancer.signal(Signal::TERM);
+    assert!(balancer.ended().success());
+    let letters = post.letters();
+    assert_eq!(letters.len(), 2);
+    assert!(letters[1].text.contains("is down"), "{letters:?}");
+}
+
+/// Postfix' own end of SMTP.
+#[test]
+#[ignore = "postfix must be installed"]
+fn postfix_understands_the_mail() {
+    const SINK: &str = "/usr/sbin/smtp-sink";
+    if !std::path::Path::new(SINK).exists() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{SINK} is missing");
+        return eprintln!("skipped: {SINK} is missing");
+    }
+    let (folder, port) = (Folder::new(), Port::free());
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let mut sink = Command::new(SINK);
+    if rustix::process::geteuid().is_root() {
+        sink.args(["-u", "nobody"]);
+    }
+    let address = port.to_string();
+    sink.arg("-R").arg(folder.path()).args(["-d", "mail.", &address, "10"]);
+    let sink = sink.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let _sink = Killed(sink);
+    let keys = format!(
+        r#"smtp = {{ server = "{address}", from = "lb@example.org", to = ["{OPS}"] }}
+        "#
+    );
+    let _setup = start(&keys);
+    let mail = eventually("a mail", || {
+        let mut files = std::fs::read_dir(folder.path()).unwrap().filter_map(Result::ok);
+        let text = std::fs::read_to_string(files.next()?.path()).ok()?;
+        text.contains("quorum gained").then_some(text)
+    });
+    assert!(mail.contains("X-Mail-Args: <lb@example.org>\n"), "{mail}");
+    assert!(mail.contains("X-Rcpt-Args: <ops@example.org>\n"), "{mail}");
+    assert!(mail.contains("\nAuto-Submitted: auto-generated\n"), "{mail}");
+    assert_eq!(mail.matches("is up\n").count(), 3, "{mail}");
+}
+
+/// Gone when this is dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,80 @@
+//! `on_up` and `on_down`.
+
+use rustix::process::Signal;
+
+use crate::harness::*;
+
+/// A script that notes what it is told, slowly on purpose: runs that overlapped would be in
+/// disorder.
+fn script(folder: &Folder) -> String {
+    let path = folder.script(
+        "notify",
+        r#"folder=$(dirname "$0")
+        sleep 0.1
+        echo "$1 $LB_VIRTUAL_SERVER $LB_BACKEND $LB_STATE ($LB_REASON)" >> "$folder/events""#,
+    );
+    path.display().to_string()
+}
+
+#[test]
+fn each_change_runs_the_script_of_the_backend_or_else_of_the_server() {
+    let (web, hooks) = (Port::free(), Folder::new());
+    let mut two = [(); 2].map(|()| Backend::greeter());
+    let script = script(&hooks);
+    let own = format!(r#"on_down = ["{script}", "own"]"#);
+    let list = backends_with([(&two[0], own.as_str()), (&two[1], "weight = 1")]);
+    let rest = [
+        &format!(r#"on_up = ["{script}", "shared"]"#),
+        &format!(r#"on_down = ["{script}", "shared"]"#),
+        QUICK_CHECK,
+        &list,
+    ];
+    let balancer = Balancer::start(&server("web", &web, &rest));
+    balancer.until_all_up();
+    until("both are told", || hooks.read("events").lines().count() == 2);
+    let mut names = two.each_ref().map(Backend::name);
+    let mut expected = names.clone().map(|name| format!("shared web {name} up (tcp check passed)"));
+    expected.sort();
+    let mut said: Vec<_> = hooks.read("events").lines().map(str::to_owned).collect();
+    said.sort();
+    assert_eq!(said, expected);
+
+    for backend in &mut two {
+        backend.kill();
+        balancer.until_state("web", backend, "down");
+        backend.revive();
+        balancer.until_state("web", backend, "up");
+    }
+    until("all are told", || hooks.read("events").lines().count() == 6);
+    let refused = "tcp check failed: connection refused";
+    let down = |who: &str, name: &str| format!("{who} web {name} down ({refused})");
+    let up = |name: &str| format!("shared web {name} up (tcp check passed)");
+    let said: Vec<_> = hooks.read("events").lines().skip(2).map(str::to_owned).collect();
+    let [first, second] = &mut names;
+    assert_eq!(said, [down("own", first), up(first), down("shared", second), up(second)]);
+}
+
+#[test]
+fn a_script_that_hangs_delays_no_check() {
+    let (web, hooks) = (Port::free(), Folder::new());
+    let mut only = Backend::greeter();
+    let script = hooks.script("hang", r#"echo $$ > "$(dirname "$0")/process"; exec sleep 1000"#);
+    let hang = format!(r#"on_up = ["{}"]"#, script.display());
+    let list = backends([(&only, 1)]);
+    let mut balancer = Balancer::start(&server("web", &web, &[&hang, QUICK_CHECK, &list]));
+    for _ in 0..2 {
+        balancer.until_state("web", &only, "up");
+        assert_eq!(ask(web.address()).unwrap(), only.name());
+        only.kill();
+        balancer.until_state("web", &only, "down");
+        only.revive();
+    } // Asked twice, it ends at once, and takes the script along.
+    balancer.signal(Signal::TERM);
+    balancer.signal(Signal::TERM);
+    assert!(balancer.ended().success());
+    until("the script is gone", || !is_running(&hooks.read("process")));
+}
+
+fn is_running(process: &str) -> bool {
+    std::path::Path::new("/proc").join(process.trim()).exists()
+}
