@@ -103,6 +103,38 @@ fn where_keepalived_complains_we_do() {
     }
 }
 
+/// What keepalived accepts of a sample that lacks a line, we accept, but for two things that never
+/// work: a quorum out of reach, and half of a client's certificate.
+#[test]
+#[ignore = "needs keepalived"]
+fn a_sample_without_one_of_its_lines_is_judged_alike() {
+    const STRICTER: [&str; 2] = ["can never be reached", "has no meaning without"];
+    if !is_possible() {
+        return;
+    }
+    let mut different = String::new();
+    for file in files(&folder("migrates")) {
+        let text = fs::read_to_string(&file).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        // Beside the others, as it may include them.
+        let path = file.with_extension(format!("without-{}", std::process::id()));
+        for without in 0..lines.len() {
+            let kept = lines.iter().enumerate().filter(|(index, _)| *index != without);
+            let kept: Vec<&str> = kept.map(|(_, line)| *line).collect();
+            fs::write(&path, kept.join("\n")).unwrap();
+            let (accepted, _) = keepalived(&path);
+            if let (true, Err(errors)) = (accepted, ours(&path)) {
+                let said = errors.to_string();
+                if !STRICTER.iter().any(|reason| said.contains(reason)) {
+                    different += &format!("without {:?}: {said}\n", lines[without]);
+                }
+            }
+        }
+        fs::remove_file(&path).unwrap();
+    }
+    assert!(different.is_empty(), "{different}");
+}
+
 /// Small texts, each about one thing: whether keepalived has nothing to say of it is whether we
 /// accept it without a word of that thing.
 #[test]

@@ -157,3 +157,16 @@ fn the_syntax_follows_the_name_of_the_file() {
     assert!(ConfigFile::new("lb").is_keepalived());
     assert!(!ConfigFile::new("lb.toml").is_keepalived());
 }
+
+/// keepalived 2.2.7 says so of what an owner may track: that is how it was found out.
+#[test]
+fn a_master_without_a_priority_owns_the_addresses() {
+    for (state, priority) in [("MASTER", 255), ("BACKUP", 100), ("MASTER\n priority 90", 90)] {
+        let text = format!(
+            "vrrp_instance A {{\n interface eth0\n virtual_router_id 1\n state {state}\n\
+             virtual_ipaddress {{\n 192.0.2.1\n }}\n}}\n"
+        );
+        let config = Config::parse_keepalived("keepalived.conf", &text, "main").unwrap();
+        assert_eq!(config.vrrp_instances[0].priority.get(), priority, "{state}");
+    }
+}

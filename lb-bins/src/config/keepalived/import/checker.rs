@@ -125,7 +125,13 @@ impl<'s> Checker<'s> {
             "MISC_CHECK" | "FILE_CHECK" => (0, Duration::from_secs(1)),
             _ => (1, Duration::from_secs(1)),
         };
-        let delay = seconds(values.timer(self.last("delay_before_retry")), delay);
+        let delay = match values.timer_or_zero(self.last("delay_before_retry")) {
+            // At once; but an interval has a length.
+            Field::Given(Spanned { value: Duration::ZERO, span }) => {
+                given(Duration::from_millis(1), span)
+            }
+            field => seconds(field, delay),
+        };
         let down = if matches!(word, "HTTP_GET" | "SSL_GET") {
             delay.or(period).max(period)
         } else {
@@ -173,12 +179,14 @@ impl<'s> Checker<'s> {
 
     /// `misc_timeout`, or else the `delay_loop` of the virtual server.
     fn script_timeout(&self, values: &mut Values<'_>) -> Field<Duration> {
-        let own = values.number(self.statement.last("misc_timeout"), 1..=4294);
+        let own = values.number(self.statement.last("misc_timeout"), 0..=4294);
         match super::values::whole_seconds(own) {
-            Field::Absent => match values.timer(self.inherited.server.last("delay_loop")) {
-                Field::Absent => given(DELAY_LOOP, self.statement.span),
-                field => field,
-            },
+            Field::Absent | Field::Given(Spanned { value: Duration::ZERO, .. }) => {
+                match values.timer(self.inherited.server.last("delay_loop")) {
+                    Field::Absent => given(DELAY_LOOP, self.statement.span),
+                    field => field,
+                }
+            }
             field => field,
         }
     }

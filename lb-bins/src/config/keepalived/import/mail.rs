@@ -46,10 +46,11 @@ pub(super) fn draft(globals: &[&Statement], values: &mut Values<'_>) -> Field<Ma
     given(Mail { server: address, from, to: if_any(to), helo }, span)
 }
 
-/// The address in `Name <address>`, or all of it.
+/// The address in `Name <address>`, or all of it. A name alone is somebody on this host.
 fn mailbox(word: &Word) -> Spanned<String> {
     let text = word.text.as_str();
     let inside = text.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
     let address = inside.map_or(text, |(address, _)| address);
-    Spanned { value: address.to_owned(), span: word.span }
+    let host = if address.contains('@') { "" } else { "@localhost" };
+    Spanned { value: format!("{address}{host}"), span: word.span }
 }

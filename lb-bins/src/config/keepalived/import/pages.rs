@@ -113,8 +113,8 @@ fn path(url: &Statement, values: &mut Values<'_>) -> Field<String> {
 fn status(url: &Statement, values: &mut Values<'_>) -> Field<List<Status>> {
     let Some(statement) = url.last("status_code") else { return Field::Absent };
     if statement.arguments.is_empty() {
-        values.error(statement.span, Problem::WithoutValue { word: "status_code" });
-        return Field::Refused;
+        values.warning(statement.span, Problem::WithoutValue { word: "status_code" });
+        return Field::Absent;
     }
     let mut complete = true;
     let mut elements = Vec::new();

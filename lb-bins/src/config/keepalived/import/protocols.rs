@@ -116,7 +116,11 @@ pub(super) fn file(checker: &Checker<'_>, values: &mut Values<'_>) -> Option<Fil
     };
     let weight = statement.last("weight").or_else(|| described.last("weight"));
     let words = weight.map_or(&[][..], |weight| &weight.arguments);
+    if let Some(weight) = weight.filter(|weight| weight.arguments.is_empty()) {
+        values.error(weight.span, Problem::WithoutValue { word: "weight" });
+    }
     let reversed = words.get(1).filter(|word| word.text == "reverse");
+    values.nothing_more("weight", words.get(1 + usize::from(reversed.is_some())));
     Some(File {
         path: values.text(described.last("file")),
         // keepalived's weight of a file is 1 unless it is said.

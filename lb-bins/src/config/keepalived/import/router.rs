@@ -50,7 +50,7 @@ impl Router<'_> {
             name: name(statement, values),
             interface: values.text(statement.last("interface")),
             virtual_router_id: values.number(statement.last("virtual_router_id"), 1..=255),
-            priority: values.number(statement.last("priority"), 1..=255),
+            priority: self.priority(&state, values),
             advert_interval: values.timer(statement.last("advert_int")),
             down_timer_adverts: values
                 .number(self.last("down_timer_adverts", "vrrp_down_timer_adverts"), 1..=100),
@@ -131,6 +131,18 @@ impl Router<'_> {
             }
         };
         given(start, word.span)
+    }
+
+    /// Who is a master from the start and has no priority is the owner of the addresses.
+    fn priority(&self, state: &Field<Start>, values: &mut Values<'_>) -> Field<i64> {
+        const OWNER: i64 = 255;
+        match values.number(self.statement.last("priority"), 1..=OWNER) {
+            Field::Absent => match state.given() {
+                Some(state) if state.value == Start::Master => given(OWNER, state.span),
+                _ => Field::Absent,
+            },
+            field => field,
+        }
     }
 
     /// As keepalived, does not let a master from the start wait for a dead one.

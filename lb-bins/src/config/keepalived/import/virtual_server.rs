@@ -136,16 +136,20 @@ impl Server<'_> {
     }
 
     fn scheduler(&self, values: &mut Values<'_>) -> (Field<String>, Field<HashKey>) {
-        let Some(statement) = self.statement.last("lvs_sched") else {
-            return (Field::Absent, Field::Absent);
+        let scheduler = match self.statement.last("lvs_sched") {
+            None => Field::Absent,
+            Some(statement) => {
+                let word = values.argument(statement);
+                let chosen = word.and_then(|word| {
+                    let name = values.choice("lb_algo", word, SCHEDULERS)?;
+                    Some(given(name.to_owned(), word.span))
+                });
+                chosen.unwrap_or(Field::Refused)
+            }
         };
-        let Some(word) = values.argument(statement) else { return (Field::Refused, Field::Absent) };
-        let Some(name) = values.choice("lb_algo", word, SCHEDULERS) else {
-            return (Field::Refused, Field::Absent);
-        };
-        let flags: &[&str] = match name {
-            "sh" => &["sh-port", "flag-2"],
-            "mh" => &["mh-port", "flag-2"],
+        let flags: &[&str] = match scheduler.given().map(|name| name.value.as_str()) {
+            Some("sh") => &["sh-port", "flag-2"],
+            Some("mh") => &["mh-port", "flag-2"],
             _ => &[],
         };
         let mut hash_key = Field::Absent;
@@ -159,7 +163,7 @@ impl Server<'_> {
                 values.unused(set.span, flag, "this `lb_algo` has no such flag");
             }
         }
-        (given(name.to_owned(), word.span), hash_key)
+        (scheduler, hash_key)
     }
 
     fn forwarding(&self, values: &mut Values<'_>) -> Spanned<Forwarding> {
