@@ -7,9 +7,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use lb_bins::config::{
-    Authentication, Backend, CarpInstance, Check, CheckKind, Command, Config, HashKey, HmacKey,
-    Initial, Md5, Notify, Persistence, Queue, Quorum, SorryMode, StatusRange, Track, VirtualServer,
-    VrrpInstance,
+    Authentication, Backend, CarpInstance, Check, CheckKind, Claim, Command, Config, HashKey,
+    HmacKey, Initial, Md5, Notify, Persistence, Queue, Quorum, SorryMode, StatusRange, Track,
+    VirtualServer, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
@@ -431,6 +431,11 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     track_scripts: vec![],
                     track_files: vec![],
                     track_processes: vec![],
+                    claim: flags.0.then(|| Claim {
+                        command: Command { program: "/claim".into(), arguments: vec![] },
+                        interval: startup_delay,
+                        timeout: startup_delay,
+                    }),
                     notify,
                 }
             },

@@ -121,6 +121,10 @@ pub const SCRIPT_INITIAL: Initial = Initial::Up;
 pub const PROCESS_QUORUM: u32 = 1;
 /// `delay` of a process: none.
 pub const PROCESS_DELAY: Duration = Duration::ZERO;
+/// `claim.interval`: 30 s.
+pub const CLAIM_INTERVAL: Duration = Duration::from_secs(30);
+/// `claim.timeout`: 10 s.
+pub const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 /// `advbase`: 1 s.
 pub const ADVBASE: u8 = 1;
 /// `advskew`: none.

@@ -50,9 +50,9 @@ use std::path::Path;
 
 pub use self::mistakes::{ConfigErrors, Mistake, Severity};
 pub use self::model::{
-    Authentication, Backend, CarpInstance, Check, CheckKind, Command, Config, HashKey, HmacKey,
-    Initial, Md5, Notify, Persistence, Queue, Quorum, SorryMode, StatusRange, Track, VirtualServer,
-    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, Backend, CarpInstance, Check, CheckKind, Claim, Command, Config, HashKey,
+    HmacKey, Initial, Md5, Notify, Persistence, Queue, Quorum, SorryMode, StatusRange, Track,
+    VirtualServer, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
     is_keyed_by_destination,
 };
 pub use self::source::Source;

@@ -15,8 +15,8 @@ pub use lb_health::Md5;
 use crate::config::mistakes::Mistake;
 
 pub use self::vrrp::{
-    Authentication, CarpInstance, HmacKey, Notify, Track, VrrpInstance, VrrpScript, VrrpSyncGroup,
-    VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Claim, HmacKey, Notify, Track, VrrpInstance, VrrpScript,
+    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 
 /// Everything that a configuration file says.
