@@ -70,7 +70,7 @@ async fn run(Job { command, variables }: Job) {
         Ok(Some(status)) if status.success() => info!(script, "script ran"),
         Ok(Some(status)) => warn!(script, %status, "script failed"),
         Ok(None) => warn!(script, "script killed after {} s", LONGEST_RUN.as_secs()),
-        Err(error) => warn!(script, %error, "script cannot be run"),
+        Err(error) => warn!(script, %error, "script cannot be started"),
     }
 }
 

@@ -24,7 +24,7 @@ use tracing::warn;
 #[derive(Debug, Parser)]
 #[command(name = "vip-keeper", version)]
 struct Arguments {
-    /// Keep the addresses of the [[vrrp_instance]]s and [[carp_instance]]s of this TOML file
+    /// Keep the addresses of the VRRP and CARP instances of this TOML file
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 
