@@ -13,9 +13,9 @@ use lb_bins::config::check::{
     StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
-    Authentication, Backend, CarpInstance, Check, CheckKind, Command, Config, Forwarding, HashKey,
-    HmacKey, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Track,
-    VirtualServer, VrrpInstance,
+    Authentication, Backend, CarpInstance, Check, CheckKind, Claim, Command, Config, Forwarding,
+    HashKey, HmacKey, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode,
+    Track, VirtualServer, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
@@ -665,6 +665,11 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     track_scripts: vec![],
                     track_files: vec![],
                     track_processes: vec![],
+                    claim: flags.0.then(|| Claim {
+                        command: Command { program: "/claim".into(), arguments: vec![] },
+                        interval: startup_delay,
+                        timeout: startup_delay,
+                    }),
                     notify,
                 }
             },

@@ -176,6 +176,10 @@ pub const EJECT: Duration = Duration::from_secs(30);
 pub const LONGEST_EJECTION: Duration = Duration::from_secs(300);
 /// `passive.max_ejected`.
 pub const MAX_EJECTED: u8 = 10;
+/// `claim.interval`: 30 s.
+pub const CLAIM_INTERVAL: Duration = Duration::from_secs(30);
+/// `claim.timeout`: 10 s.
+pub const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 /// `advbase`: 1 s.
 pub const ADVBASE: u8 = 1;
 /// `advskew`: none.

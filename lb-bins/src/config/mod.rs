@@ -58,8 +58,8 @@ pub use self::file::ConfigFile;
 pub use self::mistakes::{ConfigErrors, Mistake, Severity};
 pub use self::model::check::{Check, CheckKind};
 pub use self::model::{
-    Authentication, Backend, CarpInstance, Command, Config, Forwarding, HashKey, HmacKey, Mail,
-    Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Track, VirtualServer,
+    Authentication, Backend, CarpInstance, Claim, Command, Config, Forwarding, HashKey, HmacKey,
+    Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Track, VirtualServer,
     VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check,
     is_keyed_by_destination,
 };

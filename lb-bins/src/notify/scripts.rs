@@ -70,7 +70,7 @@ async fn run(Job { command, variables }: Job) {
         Ok(Some(status)) if status.success() => info!(script, "script ran"),
         Ok(Some(status)) => warn!(script, %status, "script failed"),
         Ok(None) => warn!(script, "script killed after {} s", LONGEST_RUN.as_secs()),
-        Err(error) => warn!(script, %error, "script cannot be run"),
+        Err(error) => warn!(script, %error, "script cannot be started"),
     }
 }
 
@@ -86,6 +86,8 @@ pub(crate) async fn execute(
 ) -> io::Result<Option<ExitStatus>> {
     let mut process = Process::new(&command.program);
     process.args(&command.arguments).envs(variables).stdin(Stdio::null()).process_group(0);
+    // If nobody waits any more before it is known who it is.
+    process.kill_on_drop(true);
     // A script has what the thread has that starts it; nor should anything wait for the fork.
     let spawned = tokio::task::spawn_blocking(move || {
         spare();

@@ -37,6 +37,7 @@ const GRACE: Duration = Duration::from_millis(100);
 
 /// What is to be probed.
 #[derive(Args, Debug)]
+#[group(skip)]
 pub struct Arguments {
     /// Run a check now, print what it saw, and end with 0 if it passed, 1 if not, 2 if it could not
     /// be run. With --config, all checks of the backend at ADDRESS; without, CHECK: a type and its

@@ -5,6 +5,7 @@ use std::time::Instant;
 use lb_vrrp::driver::RouterId;
 use lb_vrrp::{Role, TrackerId};
 
+use super::claim::Claim;
 use super::notices::Teller;
 use super::spec::Spec;
 use super::watch::Thing;
@@ -20,6 +21,8 @@ pub(super) struct Instance {
     /// Since when it is what it is.
     pub(super) since: Instant,
     pub(super) teller: Teller,
+    /// As long as it is master, if it has something to claim.
+    pub(super) claim: Option<Claim>,
 }
 
 /// A sync group.

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::claim::Claim;
 use super::command::{Command, Handle, Order, Refusal};
 use super::instance::{Group, Instance};
 use super::notices::{Fifo, Notice, Subject};
@@ -219,6 +220,10 @@ impl Keeper {
                     let (from, to_name) = (from.name(), to.name());
                     info!(instance = name, from, to = to_name, ?because, priority, "transition");
                     instance.since = now();
+                    instance.claim = match to {
+                        Role::Master => Claim::start(&instance.spec),
+                        _ => None,
+                    };
                     match to {
                         Role::Initialize if because == Because::Shutdown => "STOP",
                         _ => to_name,
@@ -227,6 +232,7 @@ impl Keeper {
                 Event::LowerMaster { source, priority } => {
                     let priority = priority.get();
                     debug!(instance = name, %source, priority, "a lower master was heard");
+                    instance.claim.iter().for_each(Claim::assert);
                     "MASTER_RX_LOWER_PRI"
                 }
                 Event::PriorityChanged { from, to } => {

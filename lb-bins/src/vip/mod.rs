@@ -7,6 +7,7 @@
 //! ```
 
 mod admin;
+mod claim;
 mod command;
 mod instance;
 mod keeper;

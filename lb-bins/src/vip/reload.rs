@@ -5,9 +5,10 @@ use std::io;
 use std::path::PathBuf;
 
 use lb_vrrp::driver::RouterId;
-use lb_vrrp::{Channel, Role};
+use lb_vrrp::{Channel, Role, VirtualRouter};
 use tracing::info;
 
+use super::claim::Claim;
 use super::instance::{Group, Instance};
 use super::keeper::{Keeper, now};
 use super::notices::{Fifo, Teller};
@@ -193,6 +194,13 @@ impl Keeper {
         let Machine::Vrrp(router) = machine else { return };
         info!(instance = spec.name(), "changed");
         self.driver.reconfigure(instance.id, router, channel, settings);
+        if let Spec::Vrrp(old) = &instance.spec
+            && let Spec::Vrrp(new) = &spec
+            && (&old.claim, &old.addresses) != (&new.claim, &new.addresses)
+            && self.driver.router(instance.id).is_some_and(VirtualRouter::holds_addresses)
+        {
+            instance.claim = Claim::start(&spec);
+        }
         instance.spec = spec;
         instance.things = things;
     }
@@ -206,7 +214,8 @@ impl Keeper {
             Machine::Vrrp(router) => self.driver.add(id, router, Channel::new(channel)),
         }
         let name = spec.name().to_owned();
-        let instance = Instance { id, spec, things, since: now(), teller: Teller::default() };
+        let (since, teller) = (now(), Teller::default());
+        let instance = Instance { id, spec, things, since, teller, claim: None };
         self.names.insert(id, name.clone());
         self.instances.insert(name, instance);
     }

@@ -8,6 +8,7 @@ use lb_vrrp::driver::Counters;
 use lb_vrrp::{FaultCause, Reason, Role, State, VirtualRouter};
 use serde::Serialize;
 
+use super::claim::Claim;
 use super::instance::Instance;
 use crate::config::{CarpInstance, VrrpInstance};
 
@@ -68,6 +69,8 @@ pub struct InstanceStatus {
     pub addresses: Vec<IpAddr>,
     /// Whether this host has them.
     pub holds_addresses: bool,
+    /// Whether they were claimed by the last attempt; absent if there is nothing to claim now.
+    pub claimed: Option<bool>,
     /// What was counted.
     pub counters: CountersReport,
 }
@@ -207,6 +210,7 @@ impl InstanceStatus {
                 .collect(),
             addresses: instance.spec.addresses(),
             holds_addresses: router.holds_addresses(),
+            claimed: instance.claim.as_ref().map(Claim::holds),
             counters: counters.into(),
         }
     }

@@ -228,3 +228,83 @@ fn fetch(space: &str, arguments: &[&str]) -> String {
     curl.args(["netns", "exec", space, "curl", "-s"]).args(arguments);
     String::from_utf8(curl.output().unwrap().stdout).unwrap()
 }
+
+/// A cloud that gives its address to whoever asks last, and does not work at first.
+#[test]
+#[ignore = "needs root"]
+fn a_floating_address_is_claimed_until_it_is_had_and_by_nobody_else() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let file = |name: &str| lab.files.join(name);
+    // As `curl` would ask DigitalOcean's `/v2/floating_ips/ADDRESS/actions`.
+    let script = file("claim");
+    let cloud = format!(
+        "#!/bin/sh\ncurl -sf -m 2 -X POST -H 'Content-Type: application/json' \
+         -d \"{{\\\"type\\\":\\\"assign\\\",\\\"droplet_id\\\":$1,\\\"generation\\\":$LB_GENERATION}}\" \
+         http://10.99.0.3:8080/v2/floating_ips/${{LB_ADDRESSES%% *}}/actions >> {}\n",
+        file("answers").display()
+    );
+    std::fs::write(&script, cloud).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, mode).unwrap();
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::<String>::new()));
+    let (space, heard) = (lab.client(), std::sync::Arc::clone(&asked));
+    let listener = Lab::inside(&space, || std::net::TcpListener::bind("10.99.0.3:8080").unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 2048];
+            let mut length = 0;
+            while !request[..length].ends_with(b"}") {
+                length += stream.read(&mut request[length..]).unwrap();
+            }
+            let mut heard = heard.lock().unwrap();
+            heard.push(String::from_utf8_lossy(&request[..length]).into_owned());
+            let answer = if heard.len() < 3 { "500 No" } else { "201 Created" };
+            let answer = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n");
+            std::io::Write::write_all(&mut stream, answer.as_bytes()).unwrap();
+        }
+    });
+    let config = |host: Host, priority: u8| {
+        format!(
+            "admin = \"127.0.0.1:9900\"\n[[vrrp_instance]]\nname = \"f\"\ninterface = \"eth0\"\n\
+             virtual_router_id = 51\npriority = {priority}\nadvert_interval = \"100ms\"\n\
+             addresses = [\"10.99.0.200/24\"]\n\
+             claim = {{ command = [\"{}\", \"{}\"], interval = \"2s\" }}\n",
+            script.display(),
+            host.number(),
+        )
+    };
+    let a = run_ours(&lab, Host::A, &config(Host::A, 200));
+    let space = lab.space(Host::A);
+    let claimed = || fetch(&space, &["http://127.0.0.1:9900/status"]).contains("\"claimed\":true");
+    lab.until(Duration::from_secs(10), "it is claimed at the third attempt", claimed);
+    let count = || asked.lock().unwrap().len();
+    assert_eq!(count(), 3);
+    lab.until(Duration::from_secs(4), "it is claimed again and again", || count() > 3);
+
+    let b = run_ours(&lab, Host::B, &config(Host::B, 100));
+    thread::sleep(1000 * MS);
+    let last = || asked.lock().unwrap().last().unwrap().clone();
+    assert!(last().contains("\"droplet_id\":1"), "a backup claims nothing: {}", last());
+    let of_a = generation(&last());
+    a.tell_to_stop();
+    a.wait();
+    lab.until(Duration::from_secs(5), "the other one claims it", || {
+        last().contains("\"droplet_id\":2")
+    });
+    assert!(generation(&last()) > of_a);
+    assert!(last().starts_with("POST /v2/floating_ips/10.99.0.200/actions"), "{}", last());
+    b.tell_to_stop();
+    b.wait();
+    let before = count();
+    thread::sleep(2500 * MS);
+    assert_eq!(count(), before, "nobody is master, and nobody claims");
+}
+
+fn generation(request: &str) -> u64 {
+    let digits = request.rsplit(':').next().unwrap();
+    digits.trim_end_matches('}').parse().unwrap()
+}

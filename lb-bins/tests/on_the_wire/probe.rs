@@ -1,12 +1,14 @@
 //! What a client sees, and what goes over the wire.
 
-use std::io::Read as _;
+use std::io::IoSliceMut;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::lab::{Host, Lab, MS, enter, hurry};
@@ -134,19 +136,18 @@ impl Sniffer {
         let adverts = Arc::new(Mutex::new(Vec::new()));
         let (stop, heard) = (Arc::clone(&over), Arc::clone(&adverts));
         let all = Protocol::from(i32::from(0x0003_u16.to_be()));
-        let mut socket = Lab::inside(space, || {
+        let socket = Lab::inside(space, || {
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(all)).unwrap();
             socket.set_recv_buffer_size(8 << 20).unwrap();
             socket.set_read_timeout(Some(50 * MS)).unwrap();
+            setsockopt(&socket, sockopt::ReceiveTimestampns, &true).unwrap();
             socket
         });
         let thread = thread::spawn(move || {
             hurry();
-            let mut frame = [0; 2048];
+            let clocks = (Instant::now(), SystemTime::now());
             while !stop.load(Ordering::Relaxed) {
-                if let Ok(length) = socket.read(&mut frame)
-                    && let Some(advert) = parse(&frame[..length])
-                {
+                if let Some(advert) = next(&socket, clocks) {
                     heard.lock().unwrap().push(advert);
                 }
             }
@@ -169,11 +170,29 @@ impl Drop for Sniffer {
     }
 }
 
+/// The next frame, if it is an advertisement, and when it came: as the kernel says, who is not late.
+fn next(socket: &Socket, (start, wall): (Instant, SystemTime)) -> Option<Advert> {
+    let mut frame = [0; 2048];
+    let mut slices = [IoSliceMut::new(&mut frame)];
+    let mut ancillary = nix::cmsg_space!(nix::sys::time::TimeSpec);
+    let (length, stamp) = {
+        let descriptor = socket.as_raw_fd();
+        let flags = MsgFlags::empty();
+        let received = recvmsg::<()>(descriptor, &mut slices, Some(&mut ancillary), flags).ok()?;
+        let stamp = received.cmsgs().ok()?.find_map(|message| match message {
+            ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
+            _ => None,
+        });
+        (received.bytes, SystemTime::UNIX_EPOCH + stamp?)
+    };
+    let at = start + stamp.duration_since(wall).unwrap_or_default();
+    parse(&frame[..length], at)
+}
+
 /// VRRP over IPv4, with or without an authentication header, or over IPv6; hosts are known by the
 /// last octet of their addresses.
-fn parse(frame: &[u8]) -> Option<Advert> {
+fn parse(frame: &[u8], at: Instant) -> Option<Advert> {
     const AH: usize = 24;
-    let at = Instant::now();
     let packet = frame.get(14..)?;
     let (link, from, message) = match (frame.get(12..14)?, packet.first()? >> 4) {
         ([0x08, 0x00], 4) if packet[9] == 112 => (packet[14], packet[15], packet.get(20..)?),

@@ -33,16 +33,36 @@ impl Pacing {
     }
 }
 
+/// From one announcement of an address to the next. The old master, which still has it for a moment,
+/// answers a gratuitous ARP as any other request; if it has the same virtual MAC address, that tells
+/// switches that it is still there. So the last word must not be said in that moment.
+const APART: Duration = Duration::from_millis(2);
+
 /// What is still to be announced, and when.
 #[derive(Debug)]
 pub(super) struct Announcer {
     pacing: Pacing,
-    /// How often each has still to be announced, in the order of the addresses.
-    left: Vec<(IpAddr, u8)>,
+    /// In the order of the addresses.
+    left: Vec<Left>,
     /// Where the round is: everybody has a turn before anybody has a second one.
     place: usize,
     /// When the whole burst may be used again.
     full_at: Option<Instant>,
+}
+
+/// How often an address has still to be announced.
+#[derive(Debug)]
+struct Left {
+    address: IpAddr,
+    times: u8,
+    /// Not before.
+    at: Option<Instant>,
+}
+
+impl Left {
+    fn is_due(&self, now: Instant) -> bool {
+        self.times > 0 && self.at.is_none_or(|at| at <= now)
+    }
 }
 
 impl Announcer {
@@ -52,9 +72,9 @@ impl Announcer {
 
     /// What is asked for twice is not done twice: the larger number counts.
     pub(super) fn ask(&mut self, address: IpAddr, times: u8) {
-        match self.left.iter_mut().find(|(known, _)| *known == address) {
-            Some((_, left)) => *left = (*left).max(times),
-            None => self.left.push((address, times)),
+        match self.left.iter_mut().find(|known| known.address == address) {
+            Some(known) => known.times = known.times.max(times),
+            None => self.left.push(Left { address, times, at: None }),
         }
     }
 
@@ -66,13 +86,15 @@ impl Announcer {
 
     /// This one is no longer here.
     pub(super) fn forget(&mut self, address: IpAddr) {
-        self.left.retain(|(known, _)| *known != address);
+        self.left.retain(|known| known.address != address);
         self.place = 0;
     }
 
     /// When the next frame may go out; `None` if there is none.
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
-        self.left.iter().any(|(_, left)| *left > 0).then(|| self.earliest(now))
+        let waiting = self.left.iter().filter(|left| left.times > 0);
+        let first = waiting.map(|left| left.at.unwrap_or(now)).min()?;
+        Some(first.max(self.earliest(now)))
     }
 
     fn earliest(&self, now: Instant) -> Instant {
@@ -83,15 +105,16 @@ impl Announcer {
 
     /// The address to announce now, if any is due.
     pub(super) fn pop(&mut self, now: Instant) -> Option<IpAddr> {
-        if self.next_deadline(now)? > now {
+        if self.earliest(now) > now {
             return None;
         }
         let count = self.left.len();
-        let turns = (0..count).map(|turn| (self.place + turn) % count);
-        let turn = turns.into_iter().find(|&turn| self.left[turn].1 > 0)?;
+        let mut turns = (0..count).map(|turn| (self.place + turn) % count);
+        let turn = turns.find(|&turn| self.left[turn].is_due(now))?;
         self.place = (turn + 1) % count;
-        let (address, left) = &mut self.left[turn];
-        *left -= 1;
+        let Left { address, times, at } = &mut self.left[turn];
+        *times -= 1;
+        *at = Some(now + APART);
         self.full_at = Some(self.full_at.map_or(now, |full| full.max(now)) + self.pacing.spacing);
         Some(*address)
     }
@@ -120,23 +143,28 @@ mod tests {
         announcer.ask(address(3), 2);
         let now = beginning();
         let said: Vec<_> = std::iter::from_fn(|| announcer.pop(now)).collect();
-        assert_eq!(said, [1, 2, 3, 1, 3].map(address));
-        assert_eq!(announcer.next_deadline(now), None);
+        assert_eq!(said, [1, 2, 3].map(address));
+        // Once more, but not in the same moment.
+        assert_eq!(announcer.next_deadline(now), Some(now + APART));
+        assert_eq!(announcer.pop(now + APART / 2), None);
+        let said: Vec<_> = std::iter::from_fn(|| announcer.pop(now + APART)).collect();
+        assert_eq!(said, [1, 3].map(address));
+        assert_eq!(announcer.next_deadline(now + APART), None);
     }
 
     #[test]
     fn after_the_burst_there_is_one_a_spacing() {
         let mut announcer = Announcer::new(Pacing::new(3, 10 * MS));
         let now = beginning();
-        announcer.ask(address(1), 5);
+        (1..=5).for_each(|last| announcer.ask(address(last), 1));
         let burst = std::iter::from_fn(|| announcer.pop(now)).count();
         assert_eq!(burst, 3);
         assert_eq!(announcer.next_deadline(now), Some(now + 10 * MS));
         assert_eq!(announcer.pop(now + 9 * MS), None);
-        assert_eq!(announcer.pop(now + 10 * MS), Some(address(1)));
+        assert_eq!(announcer.pop(now + 10 * MS), Some(address(4)));
         assert_eq!(announcer.pop(now + 10 * MS), None);
         // Who is late catches up, but has no more than was owed.
-        assert_eq!(announcer.pop(now + 60 * MS), Some(address(1)));
+        assert_eq!(announcer.pop(now + 60 * MS), Some(address(5)));
         assert_eq!(announcer.pop(now + 60 * MS), None);
     }
 
@@ -162,7 +190,7 @@ mod tests {
             [(Pacing::new(1, Duration::ZERO), 255), (Pacing::new(0, 10 * MS), 1)]
         {
             let mut announcer = Announcer::new(pacing);
-            announcer.ask(address(1), 255);
+            (0..255).for_each(|last| announcer.ask(address(last), 1));
             assert_eq!(std::iter::from_fn(|| announcer.pop(now)).count(), expected);
         }
     }

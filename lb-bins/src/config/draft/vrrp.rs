@@ -43,6 +43,7 @@ pub(in crate::config) struct VrrpInstance {
     pub(in crate::config) track_scripts: Field<List<Track>>,
     pub(in crate::config) track_files: Field<List<Track>>,
     pub(in crate::config) track_processes: Field<List<Track>>,
+    pub(in crate::config) claim: Field<Claim>,
     pub(in crate::config) notify: Notify,
     pub(in crate::config) notify_master_rx_lower_pri: Field<List<String>>,
 }
@@ -148,6 +149,13 @@ pub(in crate::config) struct Track {
     pub(in crate::config) name: Field<String>,
     pub(in crate::config) weight: Field<i64>,
     pub(in crate::config) reverse: Field<bool>,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::config) struct Claim {
+    pub(in crate::config) command: Field<List<String>>,
+    pub(in crate::config) interval: Field<Duration>,
+    pub(in crate::config) timeout: Field<Duration>,
 }
 
 /// What instances and groups have in common.

@@ -70,8 +70,21 @@ pub struct VrrpInstance {
     pub track_files: Vec<Track>,
     /// Processes that it depends on, by name.
     pub track_processes: Vec<Track>,
+    /// How its addresses are claimed of a cloud; default: not.
+    pub claim: Option<Claim>,
     /// What runs when something happens.
     pub notify: Notify,
+}
+
+/// How addresses are claimed of somebody who gives them to whoever asks.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Claim {
+    /// What is run: exit code 0 has claimed them. Run again, it must do no harm.
+    pub command: Command,
+    /// How often they are claimed again; above zero, default: 30 s.
+    pub interval: Duration,
+    /// How long a run may take; above zero, default: 10 s.
+    pub timeout: Duration,
 }
 
 impl VrrpInstance {

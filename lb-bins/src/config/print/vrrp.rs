@@ -8,8 +8,8 @@ use lb_vrrp::{Announcements, Freshness, Peer, Preempt, Reach};
 
 use super::{array, command, duration, optional, text};
 use crate::config::model::{
-    Authentication, CarpInstance, Config, Notify, Track, VrrpInstance, VrrpScript, VrrpSyncGroup,
-    VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Claim, Config, Notify, Track, VrrpInstance, VrrpScript,
+    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::words::Word;
 
@@ -80,6 +80,7 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
         track_scripts,
         track_files,
         track_processes,
+        claim,
         notify,
     } = instance;
     writeln!(f, "\n[[vrrp_instance]]")?;
@@ -109,6 +110,7 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
     list(f, "track_scripts", track_scripts, inline_track)?;
     list(f, "track_files", track_files, inline_track)?;
     list(f, "track_processes", track_processes, inline_track)?;
+    optional(f, "claim", claim.as_ref().map(inline_claim))?;
     print_notify(f, notify)?;
     let lower = notify.master_rx_lower_pri.as_ref();
     optional(f, "notify_master_rx_lower_pri", lower.map(command))
@@ -255,6 +257,11 @@ fn inline_garp(garp: Announcements) -> String {
         "{{ repeat = {first}, delay = {delay}, lower_prio_repeat = {reaction}, \
          refresh = {refresh} }}"
     )
+}
+
+fn inline_claim(Claim { command: run, interval, timeout }: &Claim) -> String {
+    let [interval, timeout] = [*interval, *timeout].map(|time| text(&duration(time)));
+    format!("{{ command = {}, interval = {interval}, timeout = {timeout} }}", command(run))
 }
 
 fn inline_track(Track { name, weight, reverse }: &Track) -> String {
