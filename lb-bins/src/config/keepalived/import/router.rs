@@ -100,6 +100,8 @@ impl Router<'_> {
             notify: notify(statement, self.global("vrrp_notify_priority_changes"), values),
             notify_master_rx_lower_pri: values
                 .command(statement.last("notify_master_rx_lower_pri")),
+            // What keepalived has no word for.
+            ..VrrpInstance::default()
         }
     }
 
