@@ -1,7 +1,8 @@
 //! What is read prints as what reads as the same, and decides as the text says.
 #![cfg_attr(fuzzing, no_main)]
 
-use lb_health::{Md5, StatusRanges};
+use lb_health::checkers::Nibbles;
+use lb_health::{Md5, Sha256, StatusRanges};
 
 fuzz::target!(|text: String| check(&text));
 
@@ -16,4 +17,20 @@ fn check(text: &str) {
         assert_eq!(digest.to_string(), text.to_ascii_lowercase());
         assert_eq!(digest.to_string().parse(), Ok(digest));
     }
+    if let Ok(digest) = text.parse::<Sha256>() {
+        assert_eq!(digest.to_string(), text.to_ascii_lowercase());
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+    }
+    if let Ok(pattern) = text.parse::<Nibbles>() {
+        assert_eq!(pattern.to_string(), text.to_ascii_lowercase());
+        // The shortest reply that begins so.
+        let reply: Vec<u8> = text.replace(['x', 'X'], "7").as_bytes().chunks(2).map(byte).collect();
+        assert!(pattern.begins(&reply));
+        assert!(reply.is_empty() || !pattern.begins(&reply[1..]));
+    }
+}
+
+fn byte(digits: &[u8]) -> u8 {
+    let digits = std::str::from_utf8(digits).unwrap_or_default();
+    u8::from_str_radix(digits, 16).unwrap_or_default()
 }

@@ -293,7 +293,8 @@ impl Life {
             let going = self.going.contains_key(&id);
             assert_eq!(check.running_since().is_some(), going);
             let off = matches!(check.state(), CheckState::Off { .. });
-            assert_eq!(off, self.monitor.is_suspended(check.backend()));
+            let suspended = |backend| self.monitor.is_suspended(backend);
+            assert_eq!(off, check.backends().all(suspended));
             assert!(!(going && off), "a check that is off still runs");
             idle += usize::from(!going && !off);
         }

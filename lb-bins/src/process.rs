@@ -2,8 +2,11 @@
 
 use std::fmt::Display;
 use std::io;
+use std::sync::OnceLock;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -25,6 +28,31 @@ pub fn raise_descriptor_limit() {
         warn!(
             "only {few} open descriptors are allowed (`ulimit -Hn`, LimitNOFILE): each connection takes two"
         );
+    }
+}
+
+/// What this process had before [`hurry`].
+static NICENESS: OnceLock<i32> = OnceLock::new();
+
+/// Goes before everything else on this host that is not in real time, as far as it may: whoever is
+/// late with a word is taken for dead. Scripts are spared that.
+///
+/// # Errors
+/// It may not: that takes `CAP_SYS_NICE`.
+pub fn hurry() -> io::Result<()> {
+    const FIRST: i32 = -20;
+    let before = getpriority_process(None)?;
+    setpriority_process(None, FIRST)?;
+    NICENESS.get_or_init(|| before);
+    Ok(())
+}
+
+/// Has the calling thread, and all that it starts, in no more of a hurry than this process was
+/// started with.
+pub(crate) fn spare() {
+    if let Some(before) = NICENESS.get() {
+        // Nobody is refused to be slower.
+        let _ = setpriority_process(None, *before);
     }
 }
 

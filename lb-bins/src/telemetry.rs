@@ -3,8 +3,12 @@
 use std::io::{self, IsTerminal};
 
 use clap::ValueEnum;
-use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+
+/// So many lines may wait to be written. Each has its place from the beginning: the default would
+/// take 4 MB.
+const MOST_LINES: usize = 16 * 1024;
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -24,7 +28,8 @@ pub enum LogFormat {
 /// nothing else is.
 #[must_use = "lines that are not written yet are lost with the guard"]
 pub fn start(format: LogFormat) -> WorkerGuard {
-    let (writer, guard) = tracing_appender::non_blocking(io::stderr());
+    let (writer, guard) =
+        NonBlockingBuilder::default().buffered_lines_limit(MOST_LINES).finish(io::stderr());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

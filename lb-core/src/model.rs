@@ -110,7 +110,7 @@ async fn wait(load: &Load, queue: &Arc<Queue>) {
             if queue.len() == 0 && load.try_enter() {
                 return Poll::Ready(());
             }
-            ticket = queue.join(cx.waker());
+            ticket = queue.join(cx.waker(), None);
         }
         let called = ticket.as_ref().expect("there is room in the line").is_called(cx);
         if called && load.try_enter() {

@@ -361,6 +361,27 @@ fn a_flow_that_was_refused_waits_no_longer_in_all() {
 }
 
 #[test]
+fn a_flow_that_was_refused_has_its_place_again() {
+    let mut run = Run::new(&[1], 5);
+    // The second has the first one's place and is refused; others came meanwhile.
+    run.flows(0..4);
+    let members = support::alphabet(&[1, 1]).into_iter().zip([&1, &1]).map(limited);
+    let pool = Pool::new(members.collect::<Vec<_>>(), &*Algorithm::First.scheduler());
+    let kept = Lease::new(Arc::clone(&pool.backends()[1]));
+    run.director.publish(Arc::new(pool));
+    run.run();
+    assert_eq!((run.backends.admitted(), run.director.queued()), (vec![0, 1], 2));
+    run.backends.visits().last().unwrap().end(Err(()));
+    run.run();
+    // The place that it left is of no use to it: the third has that.
+    assert_eq!((run.backends.admitted(), run.director.queued()), (vec![0, 1, 2], 2));
+    drop(kept);
+    run.director.publish(run.director.pool());
+    run.run();
+    assert_eq!(run.backends.admitted(), [0, 1, 2, 1], "before the fourth");
+}
+
+#[test]
 fn a_wait_without_end_does_not_overflow() {
     let mut run = Run::new(&[1], 5);
     let for_ever = QueueConfig::new(NonZeroUsize::MIN).timeout(Duration::MAX);

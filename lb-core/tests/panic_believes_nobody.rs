@@ -11,7 +11,7 @@ use lb_core::backend::BackendId;
 use lb_core::health::Admin;
 use lb_core::quorum::QuorumRule;
 use lb_core::virtual_server::{
-    Action, BackendConfig, Event, SorryMode, SorryServer, VirtualServerConfig,
+    Action, BackendConfig, ConfigError, Event, SorryMode, SorryServer, VirtualServerConfig,
 };
 use lb_core::{Algorithm, Health, VirtualServer, Weight};
 use proptest::collection::vec;
@@ -61,6 +61,13 @@ fn say(server: &mut Server, now: Instant, places: impl IntoIterator<Item = usize
     for place in places {
         server.handle_health(now, BackendId::new(place as u32), health);
     }
+}
+
+#[test]
+fn no_more_than_all_can_live() {
+    let config = |percent| VirtualServerConfig::of(named(1)).panicking_below(percent);
+    assert_eq!(config(100).validate(), Ok(()));
+    assert_eq!(config(101).validate(), Err(ConfigError::PanicBelow { percent: 101 }));
 }
 
 #[test]
@@ -169,7 +176,7 @@ proptest! {
     #[test]
     fn all_and_none_but_those_are_used(
         priorities in vec(0..3_u8, 5),
-        below in prop_oneof![0..101_u8, Just(50), Just(200)],
+        below in prop_oneof![0..=100_u8, Just(50)],
         sorry in option::of(any::<bool>()),
         quorum in 1..4_u64,
         steps in vec((step(), any::<bool>()), 1..40),

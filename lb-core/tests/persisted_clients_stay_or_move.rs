@@ -112,6 +112,8 @@ fn config(setting: &Setting) -> VirtualServerConfig<()> {
 enum Row {
     Up,
     Draining,
+    /// As good as out, but for the reason that is given when all are.
+    Drained,
     Out,
 }
 
@@ -130,6 +132,7 @@ impl Told {
         match self.admin {
             Admin::Ready if self.up && self.weight > 0 => Row::Up,
             Admin::Ready | Admin::Drain if self.up => Row::Draining,
+            Admin::Drained if self.up => Row::Drained,
             _ => Row::Out,
         }
     }
@@ -192,7 +195,7 @@ impl Oracle {
         let belongs = home.is_some_and(|home| match self.rows[home] {
             Row::Up => !refused,
             Row::Draining => !refused && !self.moves,
-            Row::Out => false,
+            Row::Drained | Row::Out => false,
         });
         let stays = home.filter(|&home| belongs && !self.is_full(home));
         let usable: Vec<_> = (0..BACKENDS)
@@ -208,7 +211,7 @@ impl Oracle {
             (Err(reason), None) => {
                 prop_assert!(!free || may_refuse, "{reason}, but there was room");
                 let count = |wanted| self.rows.iter().filter(|&&row| wanted == row).count();
-                let expected = match (count(Row::Up), count(Row::Draining)) {
+                let expected = match (count(Row::Up), count(Row::Draining) + count(Row::Drained)) {
                     (0, 0) => NoBackend::AllDown { configured: BACKENDS },
                     (0, alive) => NoBackend::AllDraining { alive },
                     _ if usable.is_empty() => NoBackend::AllTried { tried: tried.len() },

@@ -17,9 +17,11 @@ use std::time::{Duration, Instant};
 
 use lb_core::backend::BackendId;
 use lb_core::env::Env;
+use lb_core::health::Admin;
 use lb_core::pool::{Census, NoBackend};
 use lb_core::service::{Balance, BalanceError, Dispatch, EachService, Undelivered};
-use lb_core::{Algorithm, Backend, Director, Lease, Pool, Weight};
+use lb_core::virtual_server::{BackendConfig, VirtualServerConfig};
+use lb_core::{Algorithm, Backend, Director, Health, Lease, Pool, VirtualServer, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, Strategy, prop_assert, prop_assert_eq, proptest};
 use rand::Rng;
@@ -187,6 +189,33 @@ proptest! {
         }
         prop_assert_eq!(active(&director), 0);
     }
+}
+
+/// What is not in the pool may be missing for more than one reason.
+#[test]
+fn who_was_drained_to_the_end_is_not_down() {
+    let config = VirtualServerConfig::of(["A", "B"].map(BackendConfig::named));
+    let mut server = VirtualServer::new(config, Algorithm::Rr.scheduler()).unwrap();
+    let now = support::start();
+    let [a, b] = [0, 1].map(BackendId::new);
+    let reason = |server: &mut VirtualServer<&str>| {
+        while server.poll_action().is_some() {}
+        let flow = lb_core::Flow::new(0);
+        server.published().pick(&flow, &mut support::Zeros).map(|one| one.id()).unwrap_err()
+    };
+    assert_eq!(reason(&mut server), NoBackend::AllDown { configured: 2 }, "not checked yet");
+    server.handle_health(now, a, Health::UP);
+    server.set_admin(now, a, Admin::Drain);
+    assert_eq!(reason(&mut server), NoBackend::AllDraining { alive: 1 });
+    server.set_admin(now, a, Admin::Drained);
+    assert_eq!(reason(&mut server), NoBackend::AllDraining { alive: 1 }, "nobody is left");
+    server.handle_health(now, b, Health::Down);
+    assert_eq!(reason(&mut server), NoBackend::AllDraining { alive: 1 });
+    server.handle_health(now, a, Health::Down);
+    assert_eq!(reason(&mut server), NoBackend::AllDown { configured: 2 });
+    server.handle_health(now, a, Health::UP);
+    server.set_admin(now, a, Admin::Maintenance);
+    assert_eq!(reason(&mut server), NoBackend::AllDown { configured: 2 });
 }
 
 #[test]

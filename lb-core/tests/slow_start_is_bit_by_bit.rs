@@ -289,6 +289,10 @@ impl Told {
         }
     }
 
+    fn is_drained(&self) -> bool {
+        self.admin == Admin::Drained && self.health.unwrap_or(self.initially_up)
+    }
+
     fn serves(&self) -> bool {
         self.live().is_some_and(|weight| weight > 0)
     }
@@ -300,6 +304,8 @@ struct Oracle {
     told: Vec<Told>,
     reloaded: bool,
     published: Vec<(BackendId, u16)>,
+    /// How many of those that were drained to the end live, as published.
+    drained: usize,
 }
 
 impl Oracle {
@@ -346,7 +352,15 @@ impl Oracle {
         let members = self.members(self.now);
         let changed = members != self.published;
         self.published = members;
-        std::mem::take(&mut self.reloaded) || changed
+        // Why nobody takes flows is part of what is published.
+        let drained = self.told.iter().filter(|one| one.is_drained()).count();
+        let nobody = self.published.iter().all(|&(_, weight)| weight == 0);
+        let publish =
+            std::mem::take(&mut self.reloaded) || changed || nobody && drained != self.drained;
+        if publish {
+            self.drained = drained;
+        }
+        publish
     }
 }
 
@@ -444,6 +458,7 @@ proptest! {
             told: told.collect(),
             reloaded: true,
             published: Vec::new(),
+            drained: 0,
         };
         let config = VirtualServerConfig::of(backends).with_slow_start(oracle.lasts);
         let mut server = Server::new(config, Algorithm::Rr.scheduler()).unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lb_core::Weight;
 use tower_service::Service;
 
-use crate::{CheckError, Trace};
+use crate::{Advice, CheckError, Trace};
 
 /// What one run of a check is aimed at.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -34,13 +34,15 @@ impl Target {
 pub struct Report {
     /// The weight the backend asks for; `None` keeps the configured one.
     pub weight: Option<Weight>,
+    /// What else it asks for.
+    pub advice: Advice,
     /// What was seen on the way.
     pub trace: Trace,
 }
 
 impl Report {
     /// Alive, at the configured weight.
-    pub const ALIVE: Self = Self { weight: None, trace: Trace::EMPTY };
+    pub const ALIVE: Self = Self { weight: None, advice: Advice::NONE, trace: Trace::EMPTY };
 
     /// Alive, and asking for `weight`.
     pub const fn weighing(weight: Weight) -> Self {

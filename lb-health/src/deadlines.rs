@@ -1,30 +1,35 @@
 //! Which check is due next: one deadline per slot, in a heap that knows where each slot is.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// At most one deadline for each of the slots 0, 1, 2, …
 ///
-/// A binary heap with the position of every slot beside it, so that a deadline can be moved or
+/// A heap with the position of every slot beside it, so that a deadline can be moved or
 /// taken back at once and nothing stale is left to sort out. No allocation once it has grown.
 #[derive(Debug, Default)]
 pub(crate) struct Deadlines {
-    heap: Vec<(Instant, u32)>,
+    /// The first deadline ever set, which the others count from: half as wide as an [`Instant`].
+    origin: Option<Instant>,
+    /// Nanoseconds from the origin.
+    heap: Vec<(i64, u32)>,
     /// Where in the heap each slot is; [`ABSENT`] if it has no deadline.
     positions: Vec<u32>,
 }
 
 const ABSENT: u32 = u32::MAX;
+/// The entries below one: as many as a cache line holds, which makes the heap half as high.
+const CHILDREN: usize = 4;
 
 impl Deadlines {
     /// The earliest deadline. O(1).
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.heap.first().map(|&(at, _)| at)
+        self.heap.first().map(|&(at, _)| self.instant(at))
     }
 
     /// The deadline of `slot`. O(1).
     pub(crate) fn of(&self, slot: u32) -> Option<Instant> {
         let position = self.position(slot)?;
-        Some(self.heap[position].0)
+        Some(self.instant(self.heap[position].0))
     }
 
     /// Gives `slot` this deadline in place of any it had. O(log n).
@@ -34,6 +39,7 @@ impl Deadlines {
         if index >= self.positions.len() {
             self.positions.resize(index + 1, ABSENT);
         }
+        let at = self.nanos(at);
         self.heap.push((at, slot));
         self.rise(self.heap.len() - 1);
     }
@@ -45,14 +51,28 @@ impl Deadlines {
         }
     }
 
-    /// Takes out the earliest deadline if `now` has reached it, and names its slot. O(log n).
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<u32> {
+    /// Takes out the earliest deadline if `now` has reached it, and its slot. O(log n).
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Instant, u32)> {
         let &(at, slot) = self.heap.first()?;
+        let at = self.instant(at);
         if at > now {
             return None;
         }
         self.remove(0);
-        Some(slot)
+        Some((at, slot))
+    }
+
+    fn nanos(&mut self, at: Instant) -> i64 {
+        let origin = *self.origin.get_or_insert(at);
+        // Deadlines are at most some years ahead, and 63 bits hold 292 years.
+        let ahead = at.saturating_duration_since(origin).as_nanos() as i64;
+        ahead - origin.saturating_duration_since(at).as_nanos() as i64
+    }
+
+    fn instant(&self, nanos: i64) -> Instant {
+        let distance = Duration::from_nanos(nanos.unsigned_abs());
+        let origin = self.origin.expect("there is a deadline, so there was a first one");
+        if nanos < 0 { origin - distance } else { origin + distance }
     }
 
     fn position(&self, slot: u32) -> Option<usize> {
@@ -71,41 +91,37 @@ impl Deadlines {
     }
 
     fn rise(&mut self, mut position: usize) {
+        let rising = self.heap[position];
         while position > 0 {
-            let parent = (position - 1) / 2;
-            if self.heap[parent] <= self.heap[position] {
+            let parent = (position - 1) / CHILDREN;
+            if self.heap[parent] <= rising {
                 break;
             }
-            self.swap(parent, position);
+            self.put(position, self.heap[parent]);
             position = parent;
         }
-        self.note(position);
+        self.put(position, rising);
     }
 
     fn sink(&mut self, mut position: usize) {
+        let sinking = self.heap[position];
         loop {
-            let left = 2 * position + 1;
-            let children = left..(left + 2).min(self.heap.len());
+            let first = CHILDREN * position + 1;
+            let children = first..(first + CHILDREN).min(self.heap.len());
             match children.min_by_key(|&child| self.heap[child]) {
-                Some(child) if self.heap[child] < self.heap[position] => {
-                    self.swap(child, position);
+                Some(child) if self.heap[child] < sinking => {
+                    self.put(position, self.heap[child]);
                     position = child;
                 }
                 _ => break,
             }
         }
-        self.note(position);
+        self.put(position, sinking);
     }
 
-    fn swap(&mut self, one: usize, other: usize) {
-        self.heap.swap(one, other);
-        self.note(one);
-        self.note(other);
-    }
-
-    fn note(&mut self, position: usize) {
-        let (_, slot) = self.heap[position];
-        self.positions[slot as usize] = position as u32;
+    fn put(&mut self, position: usize, entry: (i64, u32)) {
+        self.heap[position] = entry;
+        self.positions[entry.1 as usize] = position as u32;
     }
 }
 
@@ -141,10 +157,9 @@ mod tests {
                             .iter()
                             .map(|(&slot, &at)| (at, slot))
                             .min()
-                            .filter(|&(due, _)| due <= at)
-                            .map(|(_, slot)| slot);
+                            .filter(|&(due, _)| due <= at);
                         prop_assert_eq!(deadlines.pop_due(at), expected);
-                        expected.map(|slot| naive.remove(&slot));
+                        expected.map(|(_, slot)| naive.remove(&slot));
                     }
                 }
                 prop_assert_eq!(deadlines.next(), naive.values().min().copied());

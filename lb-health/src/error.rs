@@ -24,6 +24,12 @@ use crate::{Digest, Excerpt, Phase, StatusRanges};
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckError {
+    /// An agent beside the target was of no help. It says nothing of the target.
+    #[error("the agent: {source}")]
+    Agent {
+        /// Why it was of none; its cause counts.
+        source: Arc<Self>,
+    },
     /// The body is complete but does not say what is expected.
     #[error("the body {what}")]
     Body {
@@ -45,7 +51,7 @@ pub enum CheckError {
     /// The connection was closed before the first byte of an answer.
     #[error("the connection was closed without an answer")]
     Closed,
-    /// A cause of a checker that is not part of this crate.
+    /// A cause of one checker alone: of your own, or a status code that only its protocol knows.
     #[error("{cause}: {source}")]
     Custom {
         /// A short, stable label, as [`CheckError::cause`] gives it.
@@ -231,6 +237,7 @@ impl CheckError {
     /// A short, stable label for metrics and status pages, such as `refused` or `timeout-connect`.
     pub fn cause(&self) -> &'static str {
         match self {
+            Self::Agent { source } => Self::cause(source),
             Self::Body { .. } => "body",
             Self::BodyTooLarge { .. } => "body-too-large",
             Self::BodyTruncated { .. } => "body-truncated",
@@ -268,8 +275,15 @@ impl CheckError {
         }
     }
 
-    /// Whether the fault lies with this host, so that the run says nothing of the target.
+    /// Whether the fault lies with this host, or with an agent, so that the run says nothing of the
+    /// target.
     pub fn is_local(&self) -> bool {
-        matches!(self, Self::Local { .. } | Self::Overloaded { .. } | Self::ScriptNotFound { .. })
+        matches!(
+            self,
+            Self::Agent { .. }
+                | Self::Local { .. }
+                | Self::Overloaded { .. }
+                | Self::ScriptNotFound { .. }
+        )
     }
 }

@@ -15,9 +15,11 @@
 //! | [`Monitor`] | when to run which check, and what the results mean for a backend |
 //! | [`Event`] | what it tells: verdicts on backends, and checks that cannot be run |
 //! | [`Checker`] | any `tower` service from [`Target`] to [`Report`] |
+//! | [`Outcome`] | how a run of a check ended; each [remembers](Check::recent) the last ones |
 //! | [`CheckError`] | why a run did not pass: exactly one cause, and whether it is our own fault |
 //! | [`Report`], [`Failure`] | how a run ended, with a [`Trace`]: time by phase, and evidence |
 //! | `Driver` | the tokio loop around a monitor (feature `driver`) |
+//! | `Watchdog` | whether that loop still runs, to be asked from any thread |
 //! | `checkers` | TCP, HTTP and scripts (features `tcp`, `http`, `script`) |
 //!
 //! # Driving a machine
@@ -70,24 +72,35 @@
 //!
 //! **No checkers for TLS, DNS, UDP, SMTP, ICMP or gRPC; no send/expect over TCP; no match of a body
 //! by pattern; no HTTP/2; no reuse of connections; no other user or limits for scripts.** Names are
-//! not resolved: a [`Target`] is an address. One check serves one backend: the same server behind
-//! two virtual servers is checked twice unless both share a backend.
+//! not resolved: a [`Target`] is an address.
 
 #![forbid(unsafe_code)]
 
+mod advice;
 mod check;
-#[cfg(any(feature = "http", feature = "script", feature = "tcp"))]
+#[cfg(any(
+    feature = "file",
+    feature = "ping",
+    feature = "script",
+    feature = "tcp",
+    feature = "udp",
+    feature = "worker"
+))]
 pub mod checkers;
+mod chunks;
 mod deadlines;
 mod digest;
 #[cfg(feature = "driver")]
 mod driver;
 mod error;
+mod few;
+mod history;
 mod hold;
 mod md5;
 mod monitor;
 mod sha256;
 mod spec;
+mod specs;
 mod splitmix;
 mod state;
 mod status;
@@ -96,11 +109,13 @@ mod trace;
 mod verdict;
 mod watched;
 
+pub use advice::Advice;
 pub use check::{Checker, Failure, Report, Target};
 pub use digest::Digest;
 #[cfg(feature = "driver")]
-pub use driver::Driver;
+pub use driver::{Driver, Watchdog};
 pub use error::CheckError;
+pub use history::Outcome;
 pub use md5::{Md5, ParseMd5Error};
 pub use monitor::{Action, Monitor};
 pub use sha256::{ParseSha256Error, Sha256};
@@ -109,4 +124,4 @@ pub use state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};
 pub use status::{ParseStatusError, StatusRanges};
 pub use trace::{Certificate, Evidence, Excerpt, Phase, Trace};
 pub use verdict::{Because, Event, Obstruction, Verdict};
-pub use watched::{Check, CheckId, Outcome, Run};
+pub use watched::{Check, CheckId, Run};

@@ -16,9 +16,11 @@ use crate::{CheckSpec, CheckState};
 pub(crate) struct Timetable {
     origin: Instant,
     /// The place of the grid within an interval: 0 to 1.
-    phase: f64,
+    phase: f32,
     /// When the last run started.
     started: Option<Instant>,
+    /// How long after its time that was, in microseconds.
+    late: u32,
     random: SplitMix64,
 }
 
@@ -27,12 +29,20 @@ impl Timetable {
     pub(crate) fn new(now: Instant, spec: &CheckSpec, rng: &mut dyn Rng) -> (Self, Instant) {
         let mut random = SplitMix64::new(rng.next_u64());
         let first = now + spec.warmup().mul_f64(random.fraction());
-        (Self { origin: first, phase: random.fraction(), started: None, random }, first)
+        let phase = random.fraction() as f32;
+        (Self { origin: first, phase, started: None, late: 0, random }, first)
     }
 
-    /// Takes note that a run starts.
-    pub(crate) fn start(&mut self, now: Instant) {
+    /// Takes note that the run starts that was due at `due`.
+    pub(crate) fn start(&mut self, now: Instant, due: Instant) {
         self.started = Some(now);
+        let late = now.saturating_duration_since(due).as_micros();
+        self.late = u32::try_from(late).unwrap_or(u32::MAX);
+    }
+
+    /// How late the last run started.
+    pub(crate) const fn late(&self) -> Duration {
+        Duration::from_micros(self.late as u64)
     }
 
     /// When the last run started, if one did.
@@ -72,11 +82,11 @@ impl Timetable {
 
     /// The first point of the grid at or after `earliest`.
     fn on_grid(&self, earliest: Instant, interval: Duration) -> Instant {
-        let anchor = self.origin + interval.mul_f64(self.phase);
-        let missing = earliest.saturating_duration_since(anchor).as_nanos();
-        let steps = missing.div_ceil(interval.as_nanos().max(1));
-        // The product is below `missing` plus an interval, far within 64 bits: 584 years.
-        anchor + Duration::from_nanos((steps * interval.as_nanos()) as u64)
+        let anchor = self.origin + interval.mul_f64(self.phase.into());
+        // Both are far within 64 bits, which hold 584 years.
+        let missing = earliest.saturating_duration_since(anchor).as_nanos() as u64;
+        let interval = (interval.as_nanos() as u64).max(1);
+        anchor + Duration::from_nanos(missing.div_ceil(interval) * interval)
     }
 
     fn not_before(&self, at: Instant, interval: Duration) -> Instant {

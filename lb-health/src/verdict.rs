@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
+use lb_core::Health;
 use lb_core::backend::BackendId;
 use lb_core::health::ReportedWeight;
-use lb_core::{Health, Weight};
 
-use crate::{CheckError, CheckId, CheckState};
+use crate::{Check, CheckError, CheckId, CheckState};
 
 /// What happened to a backend or one of its checks.
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ pub enum Because {
 }
 
 /// The checks of one backend together: all must pass, and their weights add up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Combined {
     Down,
     /// No check fails, but one that counts has yet to say so.
@@ -132,14 +132,15 @@ impl Combined {
     /// No check at all: nothing speaks against the backend.
     pub(crate) const NONE: Self = Self::Up(ReportedWeight::NONE);
 
-    /// With one more check in `state`, which reported `weight`.
-    pub(crate) fn and(self, state: CheckState, initially_up: bool, weight: Option<Weight>) -> Self {
-        let passes = match state {
+    /// With one more check.
+    pub(crate) fn and<K>(self, check: &Check<K>) -> Self {
+        let passes = match check.state {
             CheckState::Down { .. } => return Self::Down,
             CheckState::Off { .. } => false,
-            CheckState::Unknown { .. } => initially_up,
+            CheckState::Unknown { .. } => check.spec.initially_up(),
             CheckState::Up { stale, .. } => !stale,
         };
+        let weight = check.weight;
         match self {
             Self::Down => Self::Down,
             Self::Up(sum) if passes => Self::Up(weight.map_or(sum, |weight| sum.and(weight))),

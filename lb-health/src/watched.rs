@@ -1,12 +1,19 @@
 //! One check as the Monitor keeps it, and the slots that checks live in.
 
+use std::mem;
+use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_core::Weight;
 use lb_core::backend::BackendId;
 
+use crate::chunks::Chunks;
+use crate::few::Few;
+use crate::history::History;
+use crate::hold::Hold;
 use crate::timetable::Timetable;
-use crate::{CheckInput, CheckSpec, CheckState, Event, Failure, Obstruction, Report};
+use crate::{CheckError, CheckInput, CheckSpec, CheckState, Failure, Obstruction, Outcome, Report};
 
 /// The identity of a check: issued by [`Monitor::watch`](crate::Monitor::watch), never reused.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -22,7 +29,7 @@ pub struct CheckId {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Run {
     pub(crate) check: CheckId,
-    pub(crate) number: u64,
+    pub(crate) number: NonZeroU64,
 }
 
 impl Run {
@@ -33,46 +40,45 @@ impl Run {
 
     /// The number of the run; a later run has a higher one.
     pub const fn number(self) -> u64 {
-        self.number
+        self.number.get()
     }
-}
-
-/// How a run ended.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Outcome {
-    /// When the result came in.
-    pub at: Instant,
-    /// How long the run took, the wait for its turn included.
-    pub took: Duration,
-    /// What came out.
-    pub result: Result<Report, Failure>,
 }
 
 /// A check and all that is known of it, for status pages.
 #[derive(Debug)]
 pub struct Check<K = BackendId> {
-    pub(crate) backend: K,
-    pub(crate) spec: CheckSpec,
+    /// Whom it speaks for.
+    pub(crate) backends: Few<Seat<K>>,
+    pub(crate) spec: Arc<CheckSpec>,
     pub(crate) state: CheckState,
     pub(crate) timetable: Timetable,
-    pub(crate) running: Option<Run>,
+    /// The number of the run that is going.
+    pub(crate) running: Option<NonZeroU64>,
     /// The weight that the last success reported.
     pub(crate) weight: Option<Weight>,
     pub(crate) local_errors: u32,
     /// Whether an obstruction was told that has not been taken back.
     pub(crate) obstructed: bool,
-    pub(crate) last: Option<Outcome>,
+    pub(crate) history: History,
+    /// There once traffic has taken it down.
+    pub(crate) hold: Option<Box<Hold>>,
 }
 
-impl<K: Copy> Check<K> {
-    /// The backend it checks.
-    pub const fn backend(&self) -> K {
-        self.backend
+/// A backend, and where the monitor keeps it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Seat<K> {
+    pub(crate) place: u32,
+    pub(crate) key: K,
+}
+
+impl<K: Copy + Eq> Check<K> {
+    /// The backends it speaks for, in the order they were added.
+    pub fn backends(&self) -> impl Iterator<Item = K> {
+        self.backends.as_slice().iter().map(|seat| seat.key)
     }
 
     /// Its parameters.
-    pub const fn spec(&self) -> &CheckSpec {
+    pub fn spec(&self) -> &CheckSpec {
         &self.spec
     }
 
@@ -83,12 +89,23 @@ impl<K: Copy> Check<K> {
 
     /// How its last run ended, if one has.
     pub const fn last(&self) -> Option<&Outcome> {
-        self.last.as_ref()
+        self.history.last()
+    }
+
+    /// How its last runs ended, the latest first; runs in a row that ended alike are one entry. As
+    /// many as [`Monitor::with_history`](crate::Monitor::with_history) says.
+    pub fn recent(&self) -> impl Iterator<Item = &Outcome> {
+        self.history.iter()
     }
 
     /// Since when a run is going, or waits for its turn, if one does.
     pub fn running_since(&self) -> Option<Instant> {
         self.running.and(self.timetable.started())
+    }
+
+    /// How late its last run started: this host had other things to do. Zero if none has.
+    pub const fn late(&self) -> Duration {
+        self.timetable.late()
     }
 
     /// Runs in a row that failed for a reason on this host.
@@ -101,20 +118,24 @@ impl<K: Copy> Check<K> {
         self.obstructed
     }
 
-    /// What the run that just ended says of whether the check, known as `id`, can be run at all.
-    pub(crate) fn obstruction(&mut self, id: CheckId) -> Option<Event<K>> {
-        let (backend, check, errors) = (self.backend, id, self.local_errors);
-        if errors == Obstruction::THRESHOLD {
+    /// What the run that just ended says of whether the check can be run at all, if that is news:
+    /// `Some(Some)` that it cannot, `Some(None)` that it can again.
+    pub(crate) fn obstruction(&mut self) -> Option<Option<CheckError>> {
+        if self.local_errors == Obstruction::THRESHOLD {
             self.obstructed = true;
-            let error = self.last.as_ref()?.result.as_ref().err()?.error.clone();
-            return Some(Event::Obstructed(Obstruction { backend, check, errors, error }));
+            return Some(Some(self.history.last()?.result.as_ref().err()?.error.clone()));
         }
-        let over = errors == 0 && std::mem::take(&mut self.obstructed);
-        over.then_some(Event::Unobstructed { backend, check })
+        let over = self.local_errors == 0 && mem::take(&mut self.obstructed);
+        over.then_some(None)
     }
 
     /// Takes the result of the run that was going; answers what it means for the state.
-    pub(crate) fn finish(&mut self, now: Instant, result: Result<Report, Failure>) -> CheckInput {
+    pub(crate) fn finish(
+        &mut self,
+        now: Instant,
+        result: Result<Report, Failure>,
+        remembered: usize,
+    ) -> CheckInput {
         self.running = None;
         let input = match &result {
             Ok(report) => {
@@ -133,22 +154,26 @@ impl<K: Copy> Check<K> {
             _ => 0,
         };
         let started = self.timetable.started().unwrap_or(now);
-        let took = now.saturating_duration_since(started);
-        self.last = Some(Outcome { at: now, took, result });
+        self.history.add(now, now.saturating_duration_since(started), result, remembered);
         input
+    }
+
+    /// Until when it may not bring its backends up, if that is so at `now`.
+    pub(crate) fn held_until(&self, now: Instant) -> Option<Instant> {
+        self.hold.as_ref()?.until(now)
     }
 }
 
 /// Checks by identity, in slots that are used again under a new generation. Every access is O(1).
 #[derive(Debug)]
 pub(crate) struct Checks<K> {
-    slots: Vec<(u32, Option<Check<K>>)>,
+    slots: Chunks<(u32, Option<Check<K>>)>,
     free: Vec<u32>,
 }
 
 impl<K> Default for Checks<K> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new() }
+        Self { slots: Chunks::default(), free: Vec::new() }
     }
 }
 
@@ -191,7 +216,7 @@ impl<K> Checks<K> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (CheckId, &Check<K>)> {
-        (0..).zip(&self.slots).filter_map(|(slot, (generation, check))| {
+        (0..).zip(self.slots.iter()).filter_map(|(slot, (generation, check))| {
             Some((CheckId { slot, generation: *generation }, check.as_ref()?))
         })
     }

@@ -21,8 +21,10 @@ enum Step {
     Forget { backend: u32 },
     ForgetCheck { which: usize },
     Passive { backend: u32, result: u8 },
+    Release { which: usize, backend: u32 },
     Replace { which: usize, spec: usize },
     Resume { backend: u32 },
+    Share { which: usize, backend: u32 },
     Suspend { backend: u32 },
     Wait { time: u64 },
     WaitForDeadline { late: u64 },
@@ -40,6 +42,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => which.clone().prop_map(|which| Step::ForgetCheck { which }),
         3 => (backend.clone(), 0_u8..8)
             .prop_map(|(backend, result)| Step::Passive { backend, result }),
+        1 => (which.clone(), backend.clone())
+            .prop_map(|(which, backend)| Step::Release { which, backend }),
+        2 => (which.clone(), backend.clone())
+            .prop_map(|(which, backend)| Step::Share { which, backend }),
         1 => (which, spec.clone()).prop_map(|(which, spec)| Step::Replace { which, spec }),
         2 => backend.clone().prop_map(|backend| Step::Resume { backend }),
         1 => backend.clone().prop_map(|backend| Step::Suspend { backend }),
@@ -158,6 +164,22 @@ proptest! {
                     world.monitor.handle_passive(world.now, backend, result(number).map(drop));
                     prop_assert!(before.iter().zip(up(&world)).all(|(before, now)| *before || !now));
                 }
+                Step::Release { which, backend } => {
+                    if let Some(&check) = known.get(which % known.len().max(1)) {
+                        let backend = BackendId::new(backend);
+                        world.monitor.release(check, backend);
+                        prop_assert!(world.monitor.checks_of(backend).all(|(id, _)| id != check));
+                    }
+                }
+                Step::Share { which, backend } => {
+                    if let Some(&check) = known.get(which % known.len().max(1)) {
+                        let backend = BackendId::new(backend);
+                        world.monitor.share(world.now, check, backend);
+                        let known = world.monitor.check(check).is_some();
+                        let shared = world.monitor.checks_of(backend).any(|(id, _)| id == check);
+                        prop_assert_eq!(known, shared);
+                    }
+                }
                 Step::Replace { which, spec: number } => {
                     if let Some(&check) = known.get(which % known.len().max(1)) {
                         world.monitor.replace(world.now, check, spec(number));
@@ -187,6 +209,15 @@ proptest! {
                 {
                     prop_assert_eq!(health, told);
                 }
+            }
+            // Who speaks for whom is known on both sides, and a check is off if nobody wants it.
+            for (id, check) in world.monitor.checks() {
+                prop_assert!(check.backends().count() > 0);
+                for backend in check.backends() {
+                    prop_assert!(world.monitor.checks_of(backend).any(|(other, _)| other == id));
+                }
+                let off = matches!(check.state(), CheckState::Off { .. });
+                prop_assert_eq!(off, check.backends().all(|one| world.monitor.is_suspended(one)));
             }
             // Every check is going, planned, or off: none is ever lost.
             let planned = world.monitor.checks().filter(|(id, check)| {

@@ -1,4 +1,5 @@
-//! E19: once it has grown, the monitor takes results without asking for memory.
+//! E19: once it has grown, and remembers as much as it may, the monitor takes results without asking
+//! for memory.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -49,7 +50,7 @@ fn pass(
         while let Some(action) = monitor.poll_action() {
             match action {
                 Action::Run(run) => {
-                    let backend = monitor.check(run.check()).unwrap().backend();
+                    let backend = monitor.check(run.check()).unwrap().backends().next().unwrap();
                     let fails = dead(backend);
                     let result =
                         if fails { Err(CheckError::Refused.into()) } else { Ok(Report::ALIVE) };
@@ -69,12 +70,15 @@ fn pass(
 fn a_result_allocates_nothing() {
     let mut now = Instant::now();
     let mut rng = SmallRng::seed_from_u64(1);
-    let mut monitor = Monitor::new();
+    let mut monitor = Monitor::new().with_history(3.try_into().unwrap());
     let spec = CheckSpec::default().with_warmup(Duration::from_secs(2)).unwrap();
     for backend in 0..CHECKS {
         monitor.watch(now, backend, spec.clone(), &mut rng);
     }
     let minute = Duration::from_secs(60);
+    // What each check remembers takes memory the first time that it changes.
+    pass(&mut monitor, &mut now, minute, |_| false);
+    pass(&mut monitor, &mut now, minute, |backend| backend % 2 == 0);
     pass(&mut monitor, &mut now, minute, |_| false);
     let before = ALLOCATIONS.get();
     // A steady state, the death of half, and the way back.

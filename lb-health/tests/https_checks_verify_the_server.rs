@@ -70,7 +70,7 @@ async fn certificates_out_of_order_fail_each_with_its_cause() {
     ] {
         let address = site(presented).await;
         let result = check(trusting(&authority), address).await;
-        let got = result.as_ref().map_or_else(|failure| failure.cause(), |_| "ok");
+        let got = result.as_ref().map_or_else(lb_health::Failure::cause, |_| "ok");
         assert_eq!(got, wanted);
         let trace = result.map_or_else(|failure| failure.trace, |report| report.trace);
         assert!(trace.evidence().certificate.is_some(), "{wanted}: what was presented is evidence");

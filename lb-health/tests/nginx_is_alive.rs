@@ -21,6 +21,9 @@ use self::tls::Authority;
 
 const PROGRAM: &str = "/usr/sbin/nginx";
 
+/// How a checker is made to speak.
+type Way = Box<dyn Fn(Http) -> Http>;
+
 /// An nginx with the same pages in clear, over TLS, and in clear by HTTP/2.
 struct Nginx {
     clear: SocketAddr,
@@ -85,7 +88,7 @@ impl Nginx {
     }
 
     /// Each way to speak to it.
-    fn ways(&self) -> Vec<(SocketAddr, Box<dyn Fn(Http) -> Http>)> {
+    fn ways(&self) -> Vec<(SocketAddr, Way)> {
         let tls = Tls::trusting(self.authority.pem.as_bytes()).unwrap();
         let tls2 = tls.clone();
         vec![

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use lb_bins::config::{Config, ConfigFile, Daemon};
-use lb_bins::process::Signals;
+use lb_bins::process::{Signals, hurry};
 use lb_bins::telemetry::{self, LogFormat};
 use lb_bins::vip::{Keeper, drop_privileges, serve_admin};
 use tokio::runtime;
@@ -65,9 +65,13 @@ fn keep(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), E
     if arguments.check {
         return write!(stdout(), "{config}").map_err(explain);
     }
-    // Before there are threads, each of which would keep its own.
+    // Before there are threads, each of which would keep what it had.
+    let hurried = hurry();
     drop_privileges().map_err(explain)?;
     let _log = telemetry::start(arguments.log_format);
+    if let Err(error) = hurried {
+        warn!(%error, "this may be late on a busy host: it lacks CAP_SYS_NICE");
+    }
     if arguments.log_format == LogFormat::Json {
         config.warnings.iter().for_each(|warning| warn!("{warning}"));
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_core::backend::BackendId;
@@ -31,14 +32,31 @@ pub(super) struct Checks {
     driver: Driver<Place>,
     slots: ScriptSlots,
     /// What each running check was made from.
-    watched: HashMap<Place, Vec<(Check, CheckId)>>,
+    watched: HashMap<Place, Vec<Watched>>,
+    /// The same checks by what they are aimed at: whoever is to be checked just so shares them.
+    running: HashMap<SocketAddr, Vec<Watched>>,
+}
+
+/// A check that runs.
+#[derive(Clone)]
+struct Watched {
+    check: Arc<Check>,
+    target: SocketAddr,
+    id: CheckId,
 }
 
 /// A check that only has to be started.
 pub(super) struct Prepared {
-    check: Check,
+    check: Arc<Check>,
     spec: CheckSpec,
     checker: AnyChecker,
+}
+
+impl Prepared {
+    /// What the check of a backend at `address` is aimed at.
+    fn target(&self, address: SocketAddr) -> SocketAddr {
+        self.check.target(address)
+    }
 }
 
 /// First runs are spread over this much time per check, so that a start with thousands of checks
@@ -52,6 +70,7 @@ impl Checks {
             driver: Driver::new(rand::make_rng::<SmallRng>()),
             slots: ScriptSlots::default(),
             watched: HashMap::new(),
+            running: HashMap::new(),
         }
     }
 
@@ -79,41 +98,81 @@ impl Checks {
             .iter()
             .map(|check| {
                 let (spec, checker) = (spec(check, total)?, checker(check, &self.slots)?);
-                Ok(Prepared { check: check.clone(), spec, checker })
+                Ok(Prepared { check: Arc::new(check.clone()), spec, checker })
             })
             .collect()
     }
 
     /// Begins, replaces and ends checks so that exactly these run. Those that are the same keep
-    /// their state, streaks and phase.
+    /// their state, streaks and phase; those that run for another backend already are shared with it.
     pub(super) fn set(&mut self, place: Place, address: SocketAddr, checks: Vec<Prepared>) {
         let mut former = self.watched.remove(&place).unwrap_or_default();
-        let mut watched: Vec<(Check, Option<CheckId>)> = Vec::new();
-        let mut changed = Vec::new();
+        let mut watched: Vec<(Prepared, Option<Watched>)> = Vec::new();
         // A check is what it does: whatever place it had in the list, it is the same one.
-        for (index, prepared) in checks.into_iter().enumerate() {
-            let same = former.iter().position(|(check, _)| *check == prepared.check);
-            let same = same.map(|at| former.remove(at).1);
-            watched.push((prepared.check.clone(), same));
-            if same.is_none() {
-                changed.push((index, prepared));
+        for prepared in checks {
+            let target = prepared.target(address);
+            let is_same = |one: &Watched| one.target == target && one.check == prepared.check;
+            let same = former.iter().position(is_same).map(|at| former.remove(at));
+            let twice = watched.iter().any(|(other, _)| other.check == prepared.check);
+            if !twice {
+                watched.push((prepared, same));
             }
         }
-        for (index, Prepared { check, spec, checker }) in changed {
-            let target = check.target(address);
-            watched[index].1 = Some(if former.is_empty() {
-                self.driver.watch(place, target, checker, spec)
-            } else {
-                let (_, id) = former.remove(0);
-                self.driver.replace(id, target, checker, spec);
-                id
-            });
+        let begin = |(prepared, same): (Prepared, Option<Watched>)| {
+            same.unwrap_or_else(|| self.begin(place, address, prepared, &mut former))
+        };
+        let watched = watched.into_iter().map(begin).collect();
+        self.watched.insert(place, watched);
+        former.iter().for_each(|surplus| self.end(place, surplus));
+    }
+
+    /// Begins a check that `place` did not have: by one that runs elsewhere, else in the place of a
+    /// former one that nobody else needs.
+    fn begin(
+        &mut self,
+        place: Place,
+        address: SocketAddr,
+        prepared: Prepared,
+        former: &mut Vec<Watched>,
+    ) -> Watched {
+        let target = prepared.target(address);
+        let Prepared { check, spec, checker } = prepared;
+        let mut running = self.running.get(&target).into_iter().flatten();
+        if let Some(known) = running.find(|known| known.check == check) {
+            self.driver.share(known.id, place);
+            return known.clone();
         }
-        for (_, surplus) in former {
-            self.driver.forget_check(surplus);
+        let monitor = self.driver.monitor();
+        let alone = |id| monitor.check(id).is_some_and(|check| check.backends().count() == 1);
+        let id = match former.iter().position(|former| alone(former.id)) {
+            Some(at) => {
+                let former = former.remove(at);
+                self.forget_running(&former);
+                self.driver.replace(former.id, target, checker, spec);
+                former.id
+            }
+            None => self.driver.watch(place, target, checker, spec),
+        };
+        let watched = Watched { check, target, id };
+        self.running.entry(target).or_default().push(watched.clone());
+        watched
+    }
+
+    /// Ends a check for `place`, and altogether if it runs for nobody else.
+    fn end(&mut self, place: Place, watched: &Watched) {
+        self.driver.release(watched.id, place);
+        if self.driver.monitor().check(watched.id).is_none() {
+            self.forget_running(watched);
         }
-        let known = watched.into_iter().filter_map(|(check, id)| Some((check, id?)));
-        self.watched.insert(place, known.collect());
+    }
+
+    fn forget_running(&mut self, watched: &Watched) {
+        if let Some(running) = self.running.get_mut(&watched.target) {
+            running.retain(|other| other.id != watched.id);
+            if running.is_empty() {
+                self.running.remove(&watched.target);
+            }
+        }
     }
 
     /// Stops or resumes the checks of a backend, for maintenance.
@@ -132,8 +191,13 @@ impl Checks {
 
     /// Ends every check of a backend that is gone.
     pub(super) fn forget(&mut self, place: Place) {
-        self.watched.remove(&place);
+        let watched = self.watched.remove(&place).unwrap_or_default();
         self.driver.forget(place);
+        for one in watched {
+            if self.driver.monitor().check(one.id).is_none() {
+                self.forget_running(&one);
+            }
+        }
     }
 
     /// The last run of a backend's checks: the failing one, else the latest.
@@ -154,20 +218,16 @@ impl Checks {
         })
     }
 
-    /// Every check of a backend, in the order of the configuration.
-    pub(super) fn describe(
-        &self,
-        now: Instant,
-        place: Place,
-        backend: SocketAddr,
-    ) -> Vec<CheckReport> {
+    /// Every check of a backend, in the order of the configuration, each with as many of its last
+    /// runs.
+    pub(super) fn describe(&self, now: Instant, place: Place, runs: usize) -> Vec<CheckReport> {
         let watched = self.watched.get(&place).into_iter().flatten();
-        let known = watched.filter_map(|(config, id)| {
+        let known = watched.filter_map(|Watched { check: config, target, id }| {
             let check = self.driver.monitor().check(*id)?;
             let (passes, failures) = check.state().streaks();
             Some(CheckReport {
                 kind: config.kind.name(),
-                target: config.target(backend),
+                target: *target,
                 state: match check.state() {
                     CheckState::Down { .. } => "down",
                     CheckState::Off { .. } => "off",
@@ -178,7 +238,7 @@ impl Checks {
                 rise: config.rise,
                 failures,
                 fall: config.fall,
-                runs: check.last().map(|outcome| past(now, outcome)).into_iter().collect(),
+                runs: check.recent().take(runs).map(|outcome| past(now, outcome)).collect(),
             })
         });
         known.collect()
@@ -186,15 +246,15 @@ impl Checks {
 
     /// How a check is called in logs.
     pub(super) fn name(&self, place: Place, check: CheckId) -> &'static str {
-        let known = self.watched.get(&place).into_iter().flatten().find(|(_, id)| *id == check);
-        known.map_or("former", |(check, _)| check.kind.name())
+        let known = self.watched.get(&place).into_iter().flatten().find(|one| one.id == check);
+        known.map_or("former", |known| known.check.kind.name())
     }
 }
 
 fn past(now: Instant, outcome: &Outcome) -> PastRun {
     let age = now.saturating_duration_since(outcome.at);
     let run = RunReport::new(outcome.took, &outcome.result);
-    PastRun { age_ms: age.as_millis() as u64, run }
+    PastRun { age_ms: age.as_millis() as u64, repeated: outcome.repeated, run }
 }
 
 fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::config::Command;
+use crate::process::spare;
 
 /// A script that takes longer than this is killed: the next one must not wait forever.
 const LONGEST_RUN: Duration = Duration::from_secs(60);
@@ -83,12 +84,14 @@ pub(crate) async fn execute(
     variables: Vec<(&'static str, String)>,
     limit: Duration,
 ) -> io::Result<Option<ExitStatus>> {
-    let mut child = Process::new(&command.program)
-        .args(&command.arguments)
-        .envs(variables)
-        .stdin(Stdio::null())
-        .process_group(0)
-        .spawn()?;
+    let mut process = Process::new(&command.program);
+    process.args(&command.arguments).envs(variables).stdin(Stdio::null()).process_group(0);
+    // A script has what the thread has that starts it; nor should anything wait for the fork.
+    let spawned = tokio::task::spawn_blocking(move || {
+        spare();
+        process.spawn()
+    });
+    let mut child = spawned.await??;
     let mut group = Group::of(&child);
     match timeout(limit, child.wait()).await {
         Ok(ended) => {

@@ -8,6 +8,7 @@ use clap::Args;
 use super::ProbeError;
 
 #[derive(Args, Debug)]
+#[group(skip)]
 pub(super) struct Genhash {
     /// Print the MD5 digest of a page, whatever its status, as keepalived's genhash does
     #[arg(long, requires_all = ["server", "port", "url"])]

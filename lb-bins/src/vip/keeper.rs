@@ -26,7 +26,6 @@ const PARTING: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Keeper {
     pub(super) driver: Driver<LinuxNetwork>,
-    pub(super) config: Config,
     pub(super) instances: BTreeMap<String, Instance>,
     pub(super) names: HashMap<RouterId, String>,
     /// Those that are in no configuration any more, and have not ended yet.
@@ -53,7 +52,6 @@ impl Keeper {
         let (watches, seen) = Watches::new();
         let mut keeper = Self {
             driver: Driver::new(LinuxNetwork::new().map_err(StartError::Network)?),
-            config: Config::default(),
             instances: BTreeMap::new(),
             names: HashMap::new(),
             leaving: Vec::new(),

@@ -12,7 +12,7 @@ use super::instance::{Group, Instance};
 use super::keeper::{Keeper, now};
 use super::notices::{Fifo, Teller};
 use super::plan::Plan;
-use crate::config::{Config, VrrpInstance};
+use crate::config::{Config, VrrpInstance, VrrpSyncGroup};
 use crate::tcp::BindError;
 
 /// Why a configuration cannot be taken over.
@@ -95,14 +95,13 @@ impl Keeper {
         self.watches.watch(&config);
         self.dismiss(&config, &steps)?;
         let fresh = self.install(&config, steps);
-        self.driver.set_groups(&self.ids_of_groups(&config))?;
+        self.driver.set_groups(&self.ids_of_groups(&config.vrrp_sync_groups))?;
         self.regroup(&config);
         for id in fresh {
             self.driver.startup(id);
         }
         let (wanted, serve) = (config.admin, self.serve_admin);
         self.administration.move_to(wanted, admin, serve, &self.handle);
-        self.config = config;
         Ok(())
     }
 
@@ -149,8 +148,8 @@ impl Keeper {
         let goes = |name: &String| matches!(steps.get(name), None | Some(Step::Add(..)));
         let gone: Vec<_> = self.instances.keys().filter(|name| goes(name)).cloned().collect();
         // A group goes on if it is to be the same, and nobody of it goes.
-        let before = self.ids_of_groups(&self.config);
-        let wanted = self.ids_of_groups(config);
+        let before = self.ids_of_groups(self.groups.iter().map(|group| &group.config));
+        let wanted = self.ids_of_groups(&config.vrrp_sync_groups);
         let stays: Vec<_> = before.into_iter().filter(|ids| wanted.contains(ids)).collect();
         let whole: Vec<_> = stays
             .into_iter()
@@ -202,11 +201,13 @@ impl Keeper {
         self.instances.insert(config.name.clone(), instance);
     }
 
-    /// The groups of a configuration, as far as their members are there.
-    fn ids_of_groups(&self, config: &Config) -> Vec<Vec<RouterId>> {
+    /// The members of groups, as far as they are there.
+    fn ids_of_groups<'a>(
+        &self,
+        groups: impl IntoIterator<Item = &'a VrrpSyncGroup>,
+    ) -> Vec<Vec<RouterId>> {
         let id = |name: &String| self.instances.get(name).map(|instance| instance.id);
-        let groups = config.vrrp_sync_groups.iter();
-        groups.map(|group| group.members.iter().filter_map(id).collect()).collect()
+        groups.into_iter().map(|group| group.members.iter().filter_map(id).collect()).collect()
     }
 
     fn regroup(&mut self, config: &Config) {

@@ -14,6 +14,8 @@ use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, fence};
 /// first in it may try. It is called when a flow ends or a pool is published; once served, it calls
 /// the next. A ticket that is dropped leaves the line, and passes a call on that it had not used.
 ///
+/// A flow that comes back, because the backend that it waited for refused it, has its place again.
+///
 /// One flow may be unable to take the place that there is, because that very backend refused it
 /// before: it passes the call on as well, and keeps its place.
 #[derive(Debug, Default)]
@@ -74,16 +76,17 @@ impl Queue {
         self.room.load(Ordering::Relaxed)
     }
 
-    /// Takes the last place. `None` if the line is full.
-    pub(crate) fn join(self: &Arc<Self>, waker: &Waker) -> Option<Ticket> {
+    /// Takes the last place, or the one that a flow had `before`. `None` if the line is full.
+    pub(crate) fn join(self: &Arc<Self>, waker: &Waker, before: Option<u64>) -> Option<Ticket> {
         let mut line = self.lock();
         if line.places.len() >= self.room() {
             return None;
         }
-        let number = line.next_number;
-        line.next_number += 1;
+        let number = before.unwrap_or(line.next_number);
+        line.next_number = line.next_number.max(number + 1);
         let called = std::mem::take(&mut line.unanswered);
-        line.places.push_back(Place { number, waker: waker.clone(), called });
+        let position = line.places.partition_point(|place| place.number < number);
+        line.places.insert(position, Place { number, waker: waker.clone(), called });
         self.waiting.store(line.places.len(), Ordering::Relaxed);
         // Before the first try: whichever flow that try does not see ended sees this one waiting.
         fence(Ordering::SeqCst);
@@ -134,6 +137,11 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
+    /// Where in the line this is.
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Whether it is this one's turn to try. If not, or if trying fails, the task is woken for the
     /// next chance.
     pub(crate) fn is_called(&self, cx: &Context<'_>) -> bool {

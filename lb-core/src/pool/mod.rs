@@ -22,13 +22,14 @@ pub use member::Member;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoBackend {
-    /// Backends are configured, but none is alive.
-    #[error("all {configured} backends are down or in maintenance")]
+    /// Backends are configured, but none is alive. One that has not been checked yet is not known to
+    /// be.
+    #[error("all {configured} backends are down, in maintenance or not checked yet")]
     AllDown {
         /// How many backends are configured.
         configured: usize,
     },
-    /// Backends are alive, but all of them have weight 0.
+    /// Backends are alive, but all of them have weight 0, or were drained until nobody was left.
     #[error("all {alive} live backends are drained")]
     AllDraining {
         /// How many backends are alive.
@@ -79,6 +80,8 @@ pub struct Pool<E = SocketAddr> {
     scheduler: Arc<dyn Scheduler>,
     generation: u64,
     configured: usize,
+    /// How many live beside the members, with nobody left to come.
+    drained: usize,
     records_affinity: bool,
     moves_draining: bool,
     /// Whether any of the backends can be full.
@@ -140,6 +143,7 @@ impl<E> Pool<E> {
             positions: positions.into(),
             scheduler,
             generation: 0,
+            drained: 0,
             records_affinity: true,
             moves_draining: false,
         }
@@ -154,6 +158,14 @@ impl<E> Pool<E> {
     #[must_use]
     pub fn numbered(mut self, generation: u64) -> Self {
         self.generation = generation;
+        self
+    }
+
+    /// The same beside so many backends that live, but that even their clients do not come to any
+    /// more: if there is nobody else, that is the reason.
+    #[must_use]
+    pub(crate) fn beside_drained(mut self, drained: usize) -> Self {
+        self.drained = drained;
         self
     }
 
@@ -234,10 +246,10 @@ impl<E> Pool<E> {
         let takes_flows = || self.members.iter().filter(|member| !member.weight.is_zero());
         if self.configured == 0 {
             NoBackend::Empty
-        } else if self.members.is_empty() {
+        } else if self.members.len() + self.drained == 0 {
             NoBackend::AllDown { configured: self.configured }
         } else if takes_flows().next().is_none() {
-            NoBackend::AllDraining { alive: self.members.len() }
+            NoBackend::AllDraining { alive: self.members.len() + self.drained }
         } else {
             match takes_flows().filter(|member| !flow.has_tried(member.id)).count() {
                 0 => NoBackend::AllTried { tried: flow.tried.len() },
@@ -297,6 +309,11 @@ impl<E> Pool<E> {
     /// The snapshot's number.
     pub const fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// How many live beside the members, but were drained to the end.
+    pub(crate) const fn drained(&self) -> usize {
+        self.drained
     }
 
     /// Whether a client that is sent here belongs here from now on.

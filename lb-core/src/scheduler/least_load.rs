@@ -20,7 +20,10 @@ pub enum Cost {
     /// `nq`: nothing while idle (and not failing), else `(a + 1) / w` (IPVS `ip_vs_nq.c`): no usable backend is left
     /// idle, however light, while another one gets a second flow.
     NeverQueue,
-    /// `sed`: `(a + 1) / w`, the delay that the new flow will see (IPVS `ip_vs_sed.c`).
+    /// `sed`: `(a + 1) / w`, the delay that the new flow will see (IPVS `ip_vs_sed.c`). Of idle
+    /// backends the heaviest is therefore first, and remains so until the flow would be served as soon
+    /// by a lighter one: with weights 10, 1, 1 it gets nine, and the tenth is drawn. Take `wlc` where
+    /// the load is light and each is to have its share of it, and `nq` where nobody is to be idle.
     ShortestExpectedDelay,
     /// `wlc`: `a / w` (IPVS `ip_vs_wlc.c`).
     WeightedLeastConnections,

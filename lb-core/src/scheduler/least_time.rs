@@ -16,7 +16,8 @@ const STEP: u64 = 20;
 const WORST: u64 = 5_000;
 
 /// `least_time`: the backend for which the average time to a [successful](crate::backend::Outcome) outcome,
-/// times the flows that it would then have, is least for its weight. O(n).
+/// times the flows that it would then have, is least for its weight: of equally fast and idle ones the
+/// heaviest, as with [`sed`](super::Cost::ShortestExpectedDelay). O(n).
 ///
 /// As nginx' `least_time` (`ngx_http_upstream_least_time_module.c`): a moving average in which each
 /// success counts for a twentieth, taken in steps of 20 ms so that equals take turns, all above 5 s

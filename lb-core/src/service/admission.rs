@@ -26,9 +26,17 @@ pin_project! {
     }
 }
 
-/// How long a flow waits, all in all: set when it first has to.
+/// A flow that has waited, and may have to again when its backend refuses it.
 #[derive(Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct Waiting {
+    /// Its place in the line, while that is the same one.
+    number: u64,
+    /// How long it waits, all in all.
+    patience: Option<Patience>,
+}
+
+#[derive(Clone, Copy)]
+struct Patience {
     until: Instant,
     time: Duration,
 }
@@ -54,7 +62,7 @@ impl<W> Admission<W> {
         env: &V,
         client: &K,
         tried: &[BackendId],
-        patience: &mut Option<Patience>,
+        waiting: &mut Option<Waiting>,
     ) -> Poll<Result<Lease<E>, Refusal>>
     where
         K: ClientKey,
@@ -75,18 +83,20 @@ impl<W> Admission<W> {
                     outcome => return Poll::Ready(outcome.map_err(Refusal::NoBackend)),
                 }
             }
-            *this.ticket = Some(match queue.join(cx.waker()) {
-                Some(ticket) => ticket,
-                None => return Poll::Ready(Err(refused_by(queue))),
-            });
+            let before = waiting.as_ref().map(|waiting| waiting.number);
+            let Some(ticket) = queue.join(cx.waker(), before) else {
+                return Poll::Ready(Err(refused_by(queue)));
+            };
             // A flow that comes back from a backend that refused it has only what is left.
-            if patience.is_none()
-                && let Some(time) = queue.timeout()
-            {
+            let waiting = waiting.get_or_insert_with(|| Waiting {
+                number: ticket.number(),
                 // Further away than the clock goes is for ever.
-                *patience = env.now().checked_add(time).map(|until| Patience { until, time });
-            }
-            this.alarm.set(patience.as_ref().map(|patience| env.sleep_until(patience.until)));
+                patience: queue.timeout().and_then(|time| {
+                    env.now().checked_add(time).map(|until| Patience { until, time })
+                }),
+            });
+            *this.ticket = Some(ticket);
+            this.alarm.set(waiting.patience.map(|patience| env.sleep_until(patience.until)));
         }
         if let Some(ticket) = this.ticket.as_ref().filter(|ticket| ticket.is_called(cx)) {
             match assign() {
@@ -100,6 +110,7 @@ impl<W> Admission<W> {
             }
         }
         let alarm = this.alarm.as_mut().as_pin_mut();
+        let patience = waiting.and_then(|waiting| waiting.patience);
         if let (Some(alarm), Some(patience)) = (alarm, patience)
             && alarm.poll(cx).is_ready()
         {

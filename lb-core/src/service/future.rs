@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 use tower::BoxError;
 use tower_service::Service;
 
-use super::admission::{Admission, Patience, Refusal};
+use super::admission::{Admission, Refusal, Waiting};
 use super::{BalanceError, Dispatch, Judge, Undelivered};
 use crate::backend::{BackendId, Reporter};
 use crate::director::Director;
@@ -35,7 +35,7 @@ pin_project! {
         current: Option<Reporter>,
         // Why the last of them refused.
         refusal: Option<BoxError>,
-        patience: Option<Patience>,
+        waiting: Option<Waiting>,
         #[pin]
         step: Step<S::Future, V::Sleep, Req>,
     }
@@ -78,7 +78,7 @@ where
             tried: Vec::new(),
             current: None,
             refusal: None,
-            patience: None,
+            waiting: None,
             step: Step::prepare(request),
         }
     }
@@ -115,7 +115,7 @@ where
                         this.env,
                         this.client,
                         this.tried,
-                        this.patience,
+                        this.waiting,
                     );
                     let lease = match ready!(admitted) {
                         Ok(lease) => lease,

@@ -162,14 +162,15 @@ pub struct VirtualServerConfig<E = SocketAddr> {
     pub sorry: Option<SorryServer<E>>,
     /// Over how long a backend that comes back takes on its share, from a sixteenth of it to the
     /// whole. It is a share of weight: schedulers that do not look at weights (`rr`, `lc`, `first`)
-    /// do not notice. One that is on its way when this changes goes on as it began. Default: it has it at
+    /// do not notice; nor does who is alone in its [priority](BackendConfig::priority), which is
+    /// first in a group of one. One that is on its way when this changes goes on as it began. Default: it has it at
     /// once.
     pub slow_start: Option<Duration>,
     /// The share of live backends, in percent, below which checks are no longer believed: when
     /// there are fewer of every [priority](BackendConfig::priority), those that are down get flows
     /// as well, as it is likelier that the checks are wrong than that so many are dead, and the few
     /// that are left would not survive the load. Backends that are drained, in maintenance or not
-    /// checked yet do not count, and get nothing. Default 0: never.
+    /// checked yet do not count, and get nothing. At most 100. Default 0: never.
     pub panic_below: u8,
     /// What becomes of the clients of backends that are being drained.
     pub draining_clients: DrainingClients,
@@ -228,6 +229,9 @@ impl<E> VirtualServerConfig<E> {
         if let Some(twin) = self.backends.iter().find(|one| !names.insert(&one.name)) {
             return Err(ConfigError::DuplicateBackend { name: twin.name.to_string() });
         }
+        if self.panic_below > 100 {
+            return Err(ConfigError::PanicBelow { percent: self.panic_below });
+        }
         let most = |backend: &BackendConfig<E>| match backend.reports_weight {
             true => Weight::MAX,
             false => backend.weight,
@@ -248,6 +252,12 @@ pub enum ConfigError {
     DuplicateBackend {
         /// The name.
         name: String,
+    },
+    /// No share of backends is that large.
+    #[error("checks cannot be disbelieved below {percent} percent of live backends: at most 100")]
+    PanicBelow {
+        /// What was given.
+        percent: u8,
     },
     /// The quorum could never be gained.
     #[error(transparent)]

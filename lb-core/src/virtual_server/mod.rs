@@ -3,6 +3,7 @@
 mod config;
 mod publication;
 mod reconfiguration;
+mod slot;
 mod slow_start;
 mod status;
 
@@ -23,7 +24,7 @@ pub use config::{
 };
 pub use status::{BackendState, BackendStatus};
 
-use status::Slot;
+use slot::Slot;
 
 /// What to do, in this order.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::slot::Slot;
 use super::slow_start::{STEPS, SlowStart};
-use super::status::Slot;
 use super::{Action, DrainingClients, Event, SorryMode, VirtualServer};
 use crate::backend::Backend;
 use crate::health::Weight;
@@ -92,6 +92,7 @@ impl<E> VirtualServer<E> {
         let scheduler = if sorry.is_some() { &First::new() } else { &*self.scheduler };
         let mut pool = Pool::out_of(&census, members, scheduler)
             .numbered(self.published.generation() + 1)
+            .beside_drained(self.drained())
             .moving_draining(self.policy.draining_clients == DrainingClients::Move);
         if sorry.is_some() {
             pool = pool.without_affinity();
@@ -127,9 +128,17 @@ impl<E> VirtualServer<E> {
         if disbelieved { Some(slot.weight) } else { slot.live_weight() }
     }
 
+    /// How many live, but were drained to the end.
+    fn drained(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.is_drained()).count()
+    }
+
     fn is_published(&self, members: &[(Arc<Backend<E>>, Weight)], affinity: bool) -> bool {
         let published = self.published.members().iter().map(|member| (member.id, member.weight));
+        // While anybody takes flows, nobody is told why nobody does.
+        let serves = members.iter().any(|(_, weight)| !weight.is_zero());
         self.published.records_affinity() == affinity
+            && (self.published.drained() == self.drained() || serves)
             && published.eq(members.iter().map(|(backend, weight)| (backend.id(), *weight)))
     }
 }

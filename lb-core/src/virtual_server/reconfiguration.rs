@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::status::{Slot, Terms};
+use super::slot::{Slot, Terms};
 use super::{BackendConfig, ConfigError, Policy, SorryServer, VirtualServer, VirtualServerConfig};
 use crate::backend::{Backend, BackendId, Limits};
 use crate::pool::Census;

@@ -24,6 +24,7 @@ impl Attempt {
     }
 
     /// When the run must be over.
+    #[cfg(feature = "tcp")]
     pub(super) const fn deadline(&self) -> Instant {
         self.deadline
     }

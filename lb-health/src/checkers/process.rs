@@ -1,15 +1,19 @@
-//! A process with its group: started without input, heard in part, and always seen to its end.
+//! A process with its group: started, heard in part, and always seen to its end.
 
 use std::io;
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
+#[cfg(feature = "worker")]
+use tokio::process::ChildStdin;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::Excerpt;
+use crate::{CheckError, Excerpt};
 
 /// Between SIGTERM and SIGKILL, and then until the process counts as stuck, as in keepalived
 /// (`check_misc.c`).
@@ -27,18 +31,34 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `command`.
-    pub(super) fn spawn(mut command: Command) -> io::Result<Self> {
+    /// Starts `command`, without input.
+    pub(super) fn spawn(command: Command) -> io::Result<Self> {
+        let mut process = Self::start(command, Stdio::null())?;
+        process.output = process.child.stdout.take().map(Kept::new);
+        Ok(process)
+    }
+
+    /// Starts `command`, to be talked to.
+    #[cfg(feature = "worker")]
+    pub(super) fn spawn_talking(command: Command) -> io::Result<(Self, ChildStdin, ChildStdout)> {
+        let mut process = Self::start(command, Stdio::piped())?;
+        let (input, output) = (process.child.stdin.take(), process.child.stdout.take());
+        match input.zip(output) {
+            Some((input, output)) => Ok((process, input, output)),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn start(mut command: Command, input: Stdio) -> io::Result<Self> {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()?;
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        let output = child.stdout.take().map(Kept::new);
         let errors = child.stderr.take().map(Kept::new);
-        Ok(Self { child, group, output, errors })
+        Ok(Self { child, group, output: None, errors })
     }
 
     /// Waits until the process exits, reading all it says; then kills what it left in its group.
@@ -93,6 +113,22 @@ impl Process {
             // It fails only when nobody is left to receive it.
             let _ = kill_process_group(group, signal);
         }
+    }
+}
+
+/// Why `program` cannot be started.
+pub(super) fn spawn_error(program: &Path, error: io::Error) -> CheckError {
+    use io::ErrorKind as Kind;
+    let source = Arc::new(error);
+    match source.kind() {
+        Kind::IsADirectory | Kind::NotADirectory | Kind::NotFound | Kind::PermissionDenied => {
+            CheckError::ScriptNotFound { program: program.to_owned(), source }
+        }
+        // ENOEXEC, which has no kind of its own: not a program and no `#!` line.
+        _ if source.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
+            CheckError::ScriptNotFound { program: program.to_owned(), source }
+        }
+        _ => CheckError::Local { operation: "start a script", source },
     }
 }
 

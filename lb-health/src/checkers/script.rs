@@ -21,7 +21,7 @@ use tokio::time::{sleep_until, timeout_at};
 use tower_service::Service;
 
 use super::deadline_after;
-use super::process::Process;
+use super::process::{Process, spawn_error};
 use crate::{CheckError, Excerpt, Phase, Report, Target};
 
 /// The number of scripts that may run at once; clones share it.
@@ -223,7 +223,7 @@ impl Job {
         let mut process = match Process::spawn(self.command(target.address)) {
             Ok(process) => process,
             Err(error) => {
-                let _ = answer.send(Err(self.spawn_error(error)));
+                let _ = answer.send(Err(spawn_error(&self.program, error)));
                 return;
             }
         };
@@ -258,21 +258,6 @@ impl Job {
             .env("BACKEND_ADDRESS", address.ip().to_string())
             .env("BACKEND_PORT", address.port().to_string());
         command
-    }
-
-    fn spawn_error(&self, error: io::Error) -> CheckError {
-        use io::ErrorKind as Kind;
-        let source = Arc::new(error);
-        match source.kind() {
-            Kind::IsADirectory | Kind::NotADirectory | Kind::NotFound | Kind::PermissionDenied => {
-                CheckError::ScriptNotFound { program: self.program.clone(), source }
-            }
-            // ENOEXEC, which has no kind of its own: not a program and no `#!` line.
-            _ if source.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
-                CheckError::ScriptNotFound { program: self.program.clone(), source }
-            }
-            _ => CheckError::Local { operation: "start a script", source },
-        }
     }
 
     fn judge(&self, status: ExitStatus, output: Excerpt) -> Result<Report, CheckError> {

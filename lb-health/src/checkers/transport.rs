@@ -39,9 +39,21 @@ impl Transport {
 }
 
 /// Makes a checker of a type that has a `transport` and an `async fn talk(&self, &mut Conversation,
-/// Target) -> Result<(), CheckError>`, which is one whole run over it.
+/// Target) -> Result<(), CheckError>`, which is one whole run over it; or else, told so, an `async fn
+/// run(self, Target) -> Result<Report, Failure>`.
 macro_rules! conversing {
     ($checker:ident) => {
+        impl $checker {
+            async fn run(self, target: $crate::Target) -> Result<$crate::Report, $crate::Failure> {
+                let connector = self.transport.connector;
+                let talk = async |talk: &mut _| self.talk(talk, target).await;
+                $crate::checkers::conversation::Conversation::hold(connector, target, talk).await
+            }
+        }
+
+        conversing!($checker, run);
+    };
+    ($checker:ident, run) => {
         impl $checker {
             /// This checker, connecting by `connector`.
             #[must_use]
@@ -66,13 +78,7 @@ macro_rules! conversing {
             }
 
             fn call(&mut self, target: $crate::Target) -> Self::Future {
-                let checker = self.clone();
-                let connector = checker.transport.connector;
-                Box::pin($crate::checkers::conversation::Conversation::hold(
-                    connector,
-                    target,
-                    async move |talk| checker.talk(talk, target).await,
-                ))
+                Box::pin(self.clone().run(target))
             }
         }
     };

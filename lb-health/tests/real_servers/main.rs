@@ -11,3 +11,5 @@ mod postfix;
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(all(feature = "ldap", feature = "tls"))]
+mod slapd;

@@ -156,21 +156,23 @@ impl LinuxNetwork {
             self.monitor = watched(netlink::monitor(true)?)?;
             self.sees_routes = true;
         }
-        let ear = Ear::of(&port);
+        self.ports.insert(id, port);
+        self.make_virtual_mac(id)?;
+        let port = &self.ports[&id];
+        let ear = Ear::of(port);
         let index = self.links[&ear.interface].index();
         let known = self.receivers.iter().position(|receiver| receiver.ear == ear);
         let at = known.unwrap_or_else(|| {
             self.receivers.push(Receiver::new(ear));
             self.receivers.len() - 1
         });
-        self.receivers[at].enlist(id, &port, index)?;
+        self.receivers[at].enlist(id, port, index)?;
         if known.is_none() {
             self.receivers[at].open(index)?;
         }
-        self.ports.insert(id, port);
         // Whatever happened before must be seen, too.
         self.is_blind = true;
-        self.make_virtual_mac(id)
+        Ok(())
     }
 
     fn drop_virtual_mac(&mut self, port: &Port) -> io::Result<()> {

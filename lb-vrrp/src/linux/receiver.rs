@@ -27,7 +27,13 @@ pub(super) struct Ear {
 impl Ear {
     pub(super) fn of(port: &Port) -> Self {
         let (family, protocol) = (port.family(), port.protocol());
-        Self { interface: port.settings.interface.clone(), family, protocol }
+        // What comes from our own virtual MAC address, as another master has it, the kernel gives to
+        // that interface alone (`macvlan_handle_frame`).
+        let interface = match port.group() {
+            Some(_) => port.own_home(),
+            None => &port.settings.interface,
+        };
+        Self { interface: interface.to_owned(), family, protocol }
     }
 }
 

@@ -103,26 +103,37 @@ impl LinuxNetwork {
         }
         let mac = MacAddr::of_virtual_router(port.family(), port.channel.vrid);
         self.requests.add_macvlan(name, base.index(), mac)?;
-        // Whoever asks for the address on the other interface must not get that one's MAC address;
-        // and a packet that comes in by one and leaves by the other is no forgery.
+        // Whoever asks for the address on the other interface must not get that one's MAC address; a
+        // packet that comes in by one and leaves by the other is no forgery; and nothing but a master
+        // may speak from this one, not even to say which groups it listens to, or switches take it
+        // for the master (those of 224.0.0.0/24 are flooded anyway, RFC 4541 2.1.2).
+        let base = &port.settings.interface;
         let settings = [
-            (port.settings.interface.as_str(), "ipv4", "arp_ignore", "1"),
-            (name, "ipv4", "arp_ignore", "1"),
-            (name, "ipv4", "accept_local", "1"),
-            (name, "ipv4", "rp_filter", "0"),
-            (name, "ipv6", "accept_ra", "0"),
-            (name, "ipv6", "addr_gen_mode", "1"),
+            (format!("ipv4/conf/{base}/arp_ignore"), "1"),
+            (format!("ipv4/conf/{name}/arp_ignore"), "1"),
+            (format!("ipv4/conf/{name}/accept_local"), "1"),
+            (format!("ipv4/conf/{name}/rp_filter"), "0"),
+            ("ipv4/igmp_link_local_mcast_reports".to_owned(), "0"),
+            (format!("ipv6/conf/{name}/accept_ra"), "0"),
+            (format!("ipv6/conf/{name}/addr_gen_mode"), "1"),
+            (
+                format!("ipv6/conf/{name}/disable_ipv6"),
+                if port.family() == Family::V4 { "1" } else { "0" },
+            ),
         ];
-        for (interface, family, key, value) in settings {
+        for (key, value) in settings {
             // A host without IPv6 has no such file; nor has one that does not let us.
-            let path = format!("/proc/sys/net/{family}/conf/{interface}/{key}");
-            let _ = std::fs::write(path, value);
+            let _ = std::fs::write(format!("/proc/sys/net/{key}"), value);
         }
         let name = name.clone();
         if let Some(home) = self.links.get_mut(&name) {
             home.refresh()?;
-            self.requests.set_up(home.index())?;
+            let index = home.index();
+            self.requests.set_up(index)?;
             home.refresh()?;
+            for receiver in self.receivers.iter_mut().filter(|one| one.ear.interface == name) {
+                receiver.open(index)?;
+            }
         }
         Ok(())
     }

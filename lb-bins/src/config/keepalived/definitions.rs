@@ -38,9 +38,7 @@ impl Definitions {
     /// Those that are always there: of this host, and of the directory that is read.
     pub(super) fn new(config_id: &str, seed: u64) -> Self {
         let standard = [("_INSTANCE", config_id), ("_HASH", "#"), ("_BANG", "!")];
-        let by_name = standard.map(|(name, value)| {
-            (name.to_owned(), vec![Text::made(value.to_owned(), &Text::default())])
-        });
+        let by_name = standard.map(|(name, value)| (name.to_owned(), vec![Text::nowhere(value)]));
         Self { by_name: by_name.into(), chance: SplitMix(seed) }
     }
 
@@ -65,7 +63,12 @@ impl Definitions {
                 continue;
             }
             done.push(&line.slice(copied..found.start));
-            done.push(first);
+            if first.is_nowhere() {
+                let written = line.slice(found.start..found.end);
+                done.push(&Text::made(first.as_str().to_owned(), &written));
+            } else {
+                done.push(first);
+            }
             copied = found.end;
             if !others.is_empty() {
                 return Replaced::Lines(std::iter::once(done).chain(others.to_vec()).collect());
@@ -100,7 +103,7 @@ impl Definitions {
             };
             let span = most.saturating_sub(least).saturating_add(1);
             let number = least.saturating_add(self.chance.next() % span);
-            return Some(vec![Text::made(number.to_string(), &Text::default())]);
+            return Some(vec![Text::nowhere(number.to_string())]);
         }
         self.by_name.get(&found.name).filter(|_| found.parameters.is_empty()).cloned()
     }

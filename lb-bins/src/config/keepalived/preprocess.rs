@@ -23,6 +23,8 @@ use crate::config::source::{Source, Span};
 const MOST_LINES: usize = 200_000;
 /// How many bytes may be read, copied and replaced in all.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
+/// What a line costs however short it is, in bytes.
+const LINE_COST: usize = 64;
 /// Longer lines are not read. keepalived cuts them at 1 KiB.
 const LONGEST_LINE: usize = 16 * 1024;
 /// How often what was replaced may be replaced again, in one line.
@@ -146,7 +148,7 @@ impl Preprocessor<'_> {
     fn set_directory(&mut self, directory: Option<&Path>) {
         let directory = directory.filter(|directory| *directory != Path::new(""));
         let directory = directory.unwrap_or(Path::new(".")).display().to_string();
-        self.definitions.set("_PWD".to_owned(), vec![Text::made(directory, &Text::default())]);
+        self.definitions.set("_PWD".to_owned(), vec![Text::nowhere(directory)]);
     }
 
     /// The line without its condition; `None` if it is for another host.
@@ -165,7 +167,7 @@ impl Preprocessor<'_> {
 
     /// Counts what is done. When it is too much, says so once, and nothing more is done.
     fn spend(&mut self, text: &Text) -> bool {
-        self.bytes += text.len() + 16;
+        self.bytes += text.len() + LINE_COST;
         if self.bytes > MOST_BYTES || self.lines.len() > MOST_LINES {
             if !self.exhausted {
                 self.mistakes.error(text.span(), Problem::TooMuch { lines: MOST_LINES }.into());

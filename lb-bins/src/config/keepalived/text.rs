@@ -38,7 +38,12 @@ impl Text {
         }
     }
 
-    /// Text that stands nowhere, made because of `cause`.
+    /// Text that stands nowhere. It gets a place where it is [put](Self::made).
+    pub(super) fn nowhere(content: impl Into<String>) -> Self {
+        Self { content: content.into(), parts: Vec::new() }
+    }
+
+    /// Text that is put in place of `cause`.
     pub(super) fn made(content: String, cause: &Self) -> Self {
         let line = cause.parts.first().map_or(0, |part| part.line);
         let part = Part { end: content.len(), origin: cause.span(), line, exact: false };
@@ -51,6 +56,11 @@ impl Text {
 
     pub(super) const fn len(&self) -> usize {
         self.content.len()
+    }
+
+    /// Whether none of it was written anywhere.
+    pub(super) const fn is_nowhere(&self) -> bool {
+        self.parts.is_empty()
     }
 
     pub(super) const fn is_empty(&self) -> bool {

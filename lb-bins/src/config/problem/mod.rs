@@ -159,7 +159,7 @@ pub(super) enum Problem {
     NoBackends,
     #[error("there is no virtual server and no VRRP instance")]
     NoVirtualServers,
-    #[error("{daemon} does nothing with what the file says of a {what} ({count} in all)")]
+    #[error("the file has a {what} ({count} in all), which {daemon} does nothing with")]
     ForAnother { daemon: &'static str, other: &'static str, what: &'static str, count: usize },
     #[error("there is no {what}, and {daemon} is for nothing else")]
     NothingFor { daemon: &'static str, what: &'static str, block: &'static str },

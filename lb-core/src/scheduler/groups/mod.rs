@@ -8,6 +8,31 @@
 //!
 //! Each of them is itself a [`Scheduler`], around any other one; so they go into each other, too. A
 //! group in which nobody can take a flow hands it on to the others, in their order.
+//!
+//! [`Subset`] belongs inside the others: around them it may keep to backends of which none is of
+//! the first priority, or of the own zone.
+
+/// All of a [`Scheduler`] but `rebuild`, for one that has its members in `groups`.
+macro_rules! ask_groups {
+    () => {
+        fn pick(
+            &self,
+            _: &[$crate::pool::Member],
+            flow: &$crate::flow::Flow<'_>,
+            rng: &mut dyn rand::Rng,
+        ) -> Option<usize> {
+            self.groups.pick(flow, rng)
+        }
+
+        fn is_timed(&self) -> bool {
+            self.groups.prototype.is_timed()
+        }
+
+        fn is_keyed(&self) -> bool {
+            self.groups.prototype.is_keyed()
+        }
+    };
+}
 
 mod priorities;
 mod subset;
@@ -39,6 +64,7 @@ struct Groups<K> {
     /// In the order in which they are tried.
     groups: Box<[Group<K>]>,
     /// The schedulers of groups that are not there now: their rotation goes on when they are back.
+    /// If there are more than [`MOST_ABSENT`], those of the groups that have just gone.
     absent: BTreeMap<K, Arc<dyn Scheduler>>,
 }
 
@@ -51,6 +77,9 @@ struct Group<K> {
     /// Of all flows, those drawn below this in 2³²nds, and not below the one before it, begin here.
     end: u64,
 }
+
+/// Zones may be named anew for ever; there are no more priorities than this.
+const MOST_ABSENT: usize = 256;
 
 /// All flows.
 const WHOLE: u64 = 1 << 32;
@@ -80,8 +109,9 @@ impl<K: Clone + Ord> Groups<K> {
         let total = shares.iter().sum::<u128>().max(1);
 
         let mut known = self.absent.clone();
-        let present = self.groups.iter();
-        known.extend(present.map(|group| (group.key.clone(), Arc::clone(&group.scheduler))));
+        let present =
+            self.groups.iter().map(|group| (group.key.clone(), Arc::clone(&group.scheduler)));
+        known.extend(present.clone());
         let mut sum = 0;
         let groups = places.into_iter().zip(shares).map(|((key, places), share)| {
             sum += share;
@@ -96,8 +126,13 @@ impl<K: Clone + Ord> Groups<K> {
                 end: (sum * u128::from(WHOLE) / total) as u64,
             }
         });
-        let groups = groups.collect();
-        Self { salt: self.salt, prototype: Arc::clone(&self.prototype), groups, absent: known }
+        let groups: Box<[_]> = groups.collect();
+        let mut absent = known;
+        if absent.len() > MOST_ABSENT {
+            absent =
+                present.filter(|(key, _)| !groups.iter().any(|group| group.key == *key)).collect();
+        }
+        Self { salt: self.salt, prototype: Arc::clone(&self.prototype), groups, absent }
     }
 
     /// A member of the group that is drawn; if nobody there may take the flow, of the first other
@@ -144,5 +179,34 @@ impl<K: fmt::Debug> fmt::Debug for Groups<K> {
         f.debug_map()
             .entries(self.groups.iter().map(|group| (&group.key, &group.scheduler)))
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Algorithm;
+    use crate::backend::{Backend, BackendId};
+    use crate::{Pool, Weight};
+
+    #[test]
+    fn names_that_never_come_back_are_not_kept_for_ever() {
+        let members = |number: usize| {
+            let backend = Backend::new(BackendId::new(0), "a", ());
+            let pool = Pool::new([(Arc::new(backend), Weight::ONE)], &Priorities::around(rr()));
+            (pool.members().to_vec(), format!("zone {number}"))
+        };
+        let mut groups = Groups::around(0, rr());
+        for number in 0..2 * MOST_ABSENT {
+            let (members, name) = members(number);
+            groups = groups.over(&members, |_| name.clone(), |_| vec![1]);
+            assert!(groups.absent.len() <= MOST_ABSENT);
+            // Whoever was here just now is known.
+            assert!(number == 0 || groups.absent.contains_key(&format!("zone {}", number - 1)));
+        }
+    }
+
+    fn rr() -> Arc<dyn Scheduler> {
+        Algorithm::Rr.scheduler()
     }
 }

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use rand::Rng;
-
 use super::Groups;
-use crate::flow::Flow;
 use crate::pool::Member;
 use crate::scheduler::Scheduler;
 
@@ -20,6 +17,14 @@ use crate::scheduler::Scheduler;
 /// to what they can. (Envoy's priority levels: its overprovisioning factor of 1.4 is a spill-over
 /// below 71 percent. Schedulers that choose by hash spill by hash, so that a client does not move to
 /// and fro.)
+///
+/// Who is alive counts in full, also while it [starts
+/// slowly](crate::virtual_server::VirtualServerConfig::slow_start): that is a share within its group,
+/// so that a primary that comes back alone has all flows at once. It would otherwise leave flows to a
+/// standby that may not be meant to have any while a primary is up, such as a copy that must not be
+/// written to. To let one take over bit by bit, give both one priority and the standby little weight.
+///
+/// A [`Subset`](super::Subset) belongs inside, not around.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -96,15 +101,5 @@ impl Scheduler for Priorities {
         Arc::new(Self { groups, spill_below: self.spill_below })
     }
 
-    fn pick(&self, _: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
-        self.groups.pick(flow, rng)
-    }
-
-    fn is_timed(&self) -> bool {
-        self.groups.prototype.is_timed()
-    }
-
-    fn is_keyed(&self) -> bool {
-        self.groups.prototype.is_keyed()
-    }
+    ask_groups!();
 }

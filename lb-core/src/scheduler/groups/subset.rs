@@ -4,10 +4,7 @@ use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use rand::Rng;
-
 use super::Groups;
-use crate::flow::Flow;
 use crate::pool::Member;
 use crate::scheduler::Scheduler;
 use crate::scheduler::hash::{fold, stir};
@@ -19,6 +16,11 @@ use crate::scheduler::hash::{fold, stir};
 /// A68): instances that know each other's number or not, all backends are kept to by about equally
 /// many; a backend that leaves is replaced by one other, for the instances that kept to it; one that
 /// comes replaces one at most. The rest are there for when none of the few can take a flow.
+///
+/// Put it inside [`Priorities`](super::Priorities) and [`Zones`](super::Zones), where it keeps to a
+/// few of each group: `Priorities::around(Arc::new(Subset::around(…)))`. Around them it chooses among
+/// all backends, without a look at their priorities, and if the few are all standbys, then these get
+/// everything while the primaries are idle.
 ///
 /// ```
 /// use std::{collections::HashSet, num::NonZeroUsize, sync::Arc};
@@ -79,15 +81,5 @@ impl Scheduler for Subset {
         Arc::new(Self { groups, size: self.size, instance: self.instance })
     }
 
-    fn pick(&self, _: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
-        self.groups.pick(flow, rng)
-    }
-
-    fn is_timed(&self) -> bool {
-        self.groups.prototype.is_timed()
-    }
-
-    fn is_keyed(&self) -> bool {
-        self.groups.prototype.is_keyed()
-    }
+    ask_groups!();
 }

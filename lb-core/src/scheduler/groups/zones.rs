@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use rand::Rng;
-
 use super::Groups;
-use crate::flow::Flow;
 use crate::pool::Member;
 use crate::scheduler::Scheduler;
 
@@ -75,17 +72,7 @@ impl Scheduler for Zones {
         Arc::new(Self { groups, here: Arc::clone(&self.here) })
     }
 
-    fn pick(&self, _: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
-        self.groups.pick(flow, rng)
-    }
-
-    fn is_timed(&self) -> bool {
-        self.groups.prototype.is_timed()
-    }
-
-    fn is_keyed(&self) -> bool {
-        self.groups.prototype.is_keyed()
-    }
+    ask_groups!();
 }
 
 /// The part of all flows that each zone gets, given whether it is far, and what it weighs.

@@ -19,7 +19,7 @@ use tower_service::Service;
 use self::body::Judge;
 pub(super) use self::kept::Kept;
 pub use self::page::Page;
-pub(super) use self::session::{Route, Session, Unanswered};
+pub(super) use self::session::{Route, Session};
 #[cfg(feature = "tls")]
 use super::Tls;
 use super::attempt::Attempt;
@@ -178,7 +178,7 @@ impl Http {
     async fn ask_all(&self, attempt: &mut Attempt, target: Target) -> Result<(), CheckError> {
         let mut session = self.kept.as_ref().and_then(|kept| kept.take(target.address));
         if self.pages.is_empty() && session.is_none() {
-            session = Some(self.open(attempt, target).await?);
+            session = Some(self.route.open(attempt, target, self.site()).await?);
         }
         for (index, page) in self.pages.iter().enumerate() {
             let keep = self.kept.is_some() || index + 1 < self.pages.len();
@@ -200,25 +200,10 @@ impl Http {
         page: &Page,
         keep: bool,
     ) -> Result<Option<Session>, CheckError> {
-        let request = || page.request(target, self.route.version.into(), self.route.scheme(), keep);
-        let mut alive = None;
-        if let Some(mut session) = former {
-            match session.request(attempt, request()?).await {
-                // Servers close what they find idle, which may cross with a request.
-                Err(Unanswered { was_dead: true, .. }) => {}
-                Err(Unanswered { error, .. }) => return Err(error),
-                Ok(answer) => alive = Some((session, answer)),
-            }
-        }
-        let (mut session, answer) = match alive {
-            Some(alive) => alive,
-            None => {
-                let mut session = self.open(attempt, target).await?;
-                let answer = session.request(attempt, request()?).await;
-                let answer = answer.map_err(|unanswered| unanswered.error)?;
-                (session, answer)
-            }
-        };
+        let Route { version, .. } = self.route;
+        let request = || page.request(target, version.into(), self.route.scheme(), keep);
+        let asking = self.route.request(attempt, target, self.site(), former, request);
+        let (mut session, answer) = asking.await?;
 
         let (head, mut body) = answer.into_parts();
         let mut judge = Judge::new(page);
@@ -241,9 +226,8 @@ impl Http {
         Ok(if keep && session.is_reusable().await { Some(session) } else { None })
     }
 
-    async fn open(&self, attempt: &mut Attempt, target: Target) -> Result<Session, CheckError> {
-        let site = self.pages.iter().find_map(Page::site);
-        self.route.open(attempt, target, site).await
+    fn site(&self) -> Option<&str> {
+        self.pages.iter().find_map(Page::site)
     }
 }
 

@@ -86,6 +86,31 @@ impl Route {
     }
 }
 
+impl Route {
+    /// Sends a request over `former` if that still lives, else over a new connection, and waits for
+    /// the header of the answer.
+    pub(in crate::checkers) async fn request(
+        &self,
+        attempt: &mut Attempt,
+        target: Target,
+        site: Option<&str>,
+        former: Option<Session>,
+        request: impl Fn() -> Result<Request<Full<Bytes>>, CheckError>,
+    ) -> Result<(Session, Response<Body>), CheckError> {
+        if let Some(mut session) = former {
+            match session.request(attempt, request()?).await {
+                // Servers close what they find idle, which may cross with a request.
+                Err(Unanswered { was_dead: true, .. }) => {}
+                Err(Unanswered { error, .. }) => return Err(error),
+                Ok(answer) => return Ok((session, answer)),
+            }
+        }
+        let mut session = self.open(attempt, target, site).await?;
+        let answer = session.request(attempt, request()?).await;
+        answer.map(|answer| (session, answer)).map_err(|unanswered| unanswered.error)
+    }
+}
+
 /// A connection that requests can be sent over.
 #[derive(Debug)]
 pub(in crate::checkers) struct Session {
@@ -111,10 +136,10 @@ pub(in crate::checkers) enum Body {
 
 /// Why a request was not answered.
 #[derive(Debug)]
-pub(in crate::checkers) struct Unanswered {
-    pub(in crate::checkers) error: CheckError,
+struct Unanswered {
+    error: CheckError,
     /// Whether the connection ended before it brought anything in answer.
-    pub(in crate::checkers) was_dead: bool,
+    was_dead: bool,
 }
 
 impl Session {
@@ -150,7 +175,7 @@ impl Session {
     }
 
     /// Sends a request, and waits for the header of the answer.
-    pub(in crate::checkers) async fn request(
+    async fn request(
         &mut self,
         attempt: &mut Attempt,
         request: Request<Full<Bytes>>,

@@ -61,15 +61,15 @@ mod tests {
 
     /// Of PostgreSQL 15, to a wrong password.
     const DENIED: &[u8] =
-        b"E\0\0\0\x65SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for \
-        user \"check\"\0Fauth.c\0L326\0Rauth_failed\0\0";
+        b"E\0\0\0\x66SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for \
+        user \"hashed\"\0Fauth.c\0L334\0Rauth_failed\0\0";
 
     #[test]
     fn a_message_is_read_once_it_is_all_there() {
         let (message, used) = parse(DENIED).unwrap().unwrap();
         assert_eq!(used, DENIED.len());
         let Message::ErrorResponse(body) = message else { panic!("another message") };
-        let told = r#"password authentication failed for user "check""#;
+        let told = r#"password authentication failed for user "hashed""#;
         assert_eq!(error(body.fields()), ("28P01".to_owned(), told.to_owned()));
         for count in 0..DENIED.len() {
             assert!(matches!(parse(&DENIED[..count]), Ok(None)), "{count}");

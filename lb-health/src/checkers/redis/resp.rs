@@ -150,15 +150,15 @@ mod tests {
 
     /// The answer of a Redis 7.0 with one replica to `ROLE`.
     const ROLE: &[u8] =
-        b"*3\r\n$6\r\nmaster\r\n:14\r\n*1\r\n*3\r\n$9\r\n127.0.0.1\r\n$4\r\n6380\r\n\
-        $2\r\n14\r\n";
+        b"*3\r\n$6\r\nmaster\r\n:0\r\n*1\r\n*3\r\n$9\r\n127.0.0.1\r\n$5\r\n33355\r\n\
+        $1\r\n0\r\n";
 
     #[test]
     fn a_value_is_read_once_it_is_all_there() {
         let (value, used) = Value::parse(ROLE).unwrap().unwrap();
         assert_eq!(used, ROLE.len());
         let Value::Array(parts) = value else { panic!("{value:?}") };
-        assert_eq!((parts[0].text().as_str(), &parts[1]), ("master", &Value::Integer(14)));
+        assert_eq!((parts[0].text().as_str(), &parts[1]), ("master", &Value::Integer(0)));
         for count in 0..ROLE.len() {
             assert_eq!(Value::parse(&ROLE[..count]), Ok(None), "{count}");
         }

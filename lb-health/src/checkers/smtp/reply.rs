@@ -83,17 +83,17 @@ fn line(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, Malformed> {
 mod tests {
     use super::*;
 
-    /// Of OpenSMTPD 6.8, to EHLO.
+    /// Of Postfix 3.7, to EHLO.
     const EHLO: &[u8] =
-        b"250-mail.example.org Hello localhost [127.0.0.1], pleased to meet you\r\n\
-        250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-SIZE 36700160\r\n250-DSN\r\n250-STARTTLS\r\n\
-        250 HELP\r\n";
+        b"250-mail.example.org\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250-VRFY\r\n\
+        250-ETRN\r\n250-STARTTLS\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n\
+        250-SMTPUTF8\r\n250 CHUNKING\r\n";
 
     #[test]
     fn a_reply_is_read_once_it_is_all_there() {
         let (reply, used) = Reply::parse(EHLO).unwrap().unwrap();
-        assert_eq!((reply.code, reply.lines.len(), used), (250, 7, EHLO.len()));
-        assert!(reply.offers("STARTTLS") && reply.offers("size") && reply.offers("HELP"));
+        assert_eq!((reply.code, reply.lines.len(), used), (250, 11, EHLO.len()));
+        assert!(reply.offers("STARTTLS") && reply.offers("size") && reply.offers("CHUNKING"));
         assert!(!reply.offers("mail.example.org") && !reply.offers("START"));
         for count in 0..EHLO.len() {
             assert_eq!(Reply::parse(&EHLO[..count]), Ok(None));

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use super::checker::{self, Inherited};
-use super::values::{Values, given, list};
+use super::values::{Values, given};
 use super::virtual_server::{Elsewhere, forwarding, on_failure};
-use crate::config::draft::{Backend, Checks, Field};
+use crate::config::draft::{Backend, Checks, Field, List};
 use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
 use crate::config::model::Forwarding;
@@ -48,10 +48,10 @@ pub(super) fn real_servers(
             on_down: values.command(statement.last("notify_down")),
             checks: match checks.is_empty() {
                 true => given(Checks::Unchecked, statement.span),
-                false => match list(checks, statement.span) {
-                    Field::Given(list) => given(Checks::Listed(list.value), list.span),
-                    Field::Absent | Field::Refused => Field::Refused,
-                },
+                false => {
+                    let list = List { elements: checks, complete: true };
+                    given(Checks::Listed(list), statement.span)
+                }
             },
             ..Backend::default()
         };

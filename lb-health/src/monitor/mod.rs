@@ -1,22 +1,29 @@
 //! When to run which check, and what the results mean for a backend.
 
-use std::collections::{HashMap, VecDeque};
+mod backends;
+mod sharing;
+
+use std::collections::VecDeque;
 use std::hash::Hash;
-use std::time::Instant;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::{Duration, Instant};
 
 use lb_core::Health;
 use lb_core::backend::BackendId;
 use rand::Rng;
 
 use crate::deadlines::Deadlines;
-use crate::hold::Hold;
+use crate::few::Few;
+use crate::history::History;
+use crate::specs::Specs;
 use crate::timetable::Timetable;
 use crate::verdict::Combined;
-use crate::watched::Checks;
+use crate::watched::{Checks, Seat};
 use crate::{
-    Because, Check, CheckError, CheckId, CheckInput, CheckSpec, CheckState, Event, Failure, Report,
-    Run, Transition, Verdict,
+    Because, Check, CheckError, CheckId, CheckInput, CheckSpec, CheckState, Event, Failure,
+    Obstruction, Report, Run, Transition, Verdict,
 };
+use backends::Backends;
 
 /// What the owner of a [`Monitor`] is to do.
 #[derive(Clone, Debug)]
@@ -44,7 +51,7 @@ pub enum Action<K = BackendId> {
 ///   recovery.
 ///
 /// Names that are not known (any more) are ignored: a late call is doing nothing.
-/// Every event costs O(log n) in the number of checks and O(k) in those of its backend.
+/// Every event costs O(log n) in the number of checks and O(k) in those of its backends.
 ///
 /// Backends are told apart by a key of type `K`. A [`BackendId`] will do where there is one virtual
 /// server; each issues its own, so a monitor of several needs a key that names both.
@@ -89,7 +96,8 @@ pub enum Action<K = BackendId> {
 #[derive(Debug)]
 pub struct Monitor<K = BackendId> {
     checks: Checks<K>,
-    backends: HashMap<K, Watched>,
+    backends: Backends<K>,
+    specs: Specs,
     deadlines: Deadlines,
     /// Told before any other action: traffic waits for the verdicts.
     events: VecDeque<Event<K>>,
@@ -97,14 +105,8 @@ pub struct Monitor<K = BackendId> {
     orders: VecDeque<Action<K>>,
     /// The runs asked for so far.
     runs: u64,
-}
-
-#[derive(Debug, Default)]
-struct Watched {
-    checks: Vec<CheckId>,
-    published: Option<Health>,
-    suspended: bool,
-    hold: Hold,
+    /// How many outcomes each check remembers.
+    remembered: usize,
 }
 
 impl<K> Default for Monitor<K> {
@@ -112,19 +114,32 @@ impl<K> Default for Monitor<K> {
     fn default() -> Self {
         Self {
             checks: Checks::default(),
-            backends: HashMap::new(),
+            backends: Backends::default(),
+            specs: Specs::default(),
             deadlines: Deadlines::default(),
             events: VecDeque::new(),
             orders: VecDeque::new(),
             runs: 0,
+            remembered: Self::REMEMBERED,
         }
     }
+}
+
+impl<K> Monitor<K> {
+    /// How many outcomes each check remembers, unless [told otherwise](Self::with_history).
+    pub const REMEMBERED: usize = 10;
 }
 
 impl<K: Copy + Eq + Hash> Monitor<K> {
     /// A monitor of nothing.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Lets each check remember as many [outcomes](Check::recent). Default: [`Self::REMEMBERED`].
+    #[must_use]
+    pub fn with_history(self, outcomes: NonZeroUsize) -> Self {
+        Self { remembered: outcomes.get(), ..self }
     }
 
     /// Starts to check `backend` by one more check. `rng` seeds its jitter.
@@ -139,115 +154,60 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         rng: &mut dyn Rng,
     ) -> CheckId {
         let (timetable, first) = Timetable::new(now, &spec, rng);
-        let watched = self.backends.entry(backend).or_default();
+        let seat = self.backends.seat(backend);
+        let suspended = self.backends.is_suspended(seat);
         let mut state = CheckState::default();
-        if watched.suspended {
+        if suspended {
             state.observe(CheckInput::Off, spec.thresholds());
         }
         let id = self.checks.insert(Check {
-            backend,
-            spec,
+            backends: Few::One(seat),
+            spec: self.specs.share(spec),
             state,
             timetable,
             running: None,
             weight: None,
             local_errors: 0,
             obstructed: false,
-            last: None,
+            history: History::default(),
+            hold: None,
         });
-        watched.checks.push(id);
-        if !watched.suspended {
+        self.backends.at(seat).checks.push(id);
+        if !suspended {
             self.deadlines.set(id.slot, first);
         }
-        self.publish(backend, || Because::Initial { check: id });
+        self.publish(seat, || Because::Initial { check: id });
         id
     }
 
-    /// Puts a changed check in the place of `check`: at the same backend, under the same identity.
+    /// Puts a changed check in the place of `check`: at the same backends, under the same identity.
     ///
-    /// The backend stays up, if it is, until the new check's own verdict; if it is down, a single
+    /// A backend stays up, if it is, until the new check's own verdict; if it is down, a single
     /// success suffices. A run that is going is cancelled. If the old check was obstructed, so is the
     /// new one until a run says otherwise. Do not call it for an unchanged check:
     /// that would lose its streak and its phase.
     pub fn replace(&mut self, now: Instant, check: CheckId, spec: CheckSpec) {
         self.cancel(check);
         let Some(known) = self.checks.get_mut(check) else { return };
-        known.spec = spec;
+        known.spec = self.specs.share(spec);
         known.state = known.state.replaced();
         known.local_errors = 0;
+        known.hold = None;
         if !matches!(known.state, CheckState::Off { .. }) {
             self.deadlines.set(check.slot, known.timetable.restart(now, &known.spec));
         }
-        let backend = known.backend;
-        if let Some(watched) = self.backends.get_mut(&backend) {
-            watched.hold = Hold::default();
-        }
-        self.publish(backend, || Because::Initial { check });
-    }
-
-    /// Ends every check of `backend`, and with them its health. It gets no further verdict.
-    pub fn forget(&mut self, backend: K) {
-        let Some(watched) = self.backends.remove(&backend) else { return };
-        for check in watched.checks {
-            self.cancel(check);
-            self.checks.remove(check);
-        }
-        // Nor one that was decided already, but not yet fetched.
-        self.events.retain(|event| event.backend() != backend);
-    }
-
-    /// Ends one check. The others decide on; a backend without any is up.
-    pub fn forget_check(&mut self, check: CheckId) {
-        self.cancel(check);
-        let Some(known) = self.checks.remove(check) else { return };
-        // Verdicts are the backend's; what was to be told of the check alone is of no use now.
-        self.events.retain(|event| event.check() != Some(check));
-        if let Some(watched) = self.backends.get_mut(&known.backend) {
-            watched.checks.retain(|&other| other != check);
-        }
-        self.publish(known.backend, || Because::Forgotten { check });
-    }
-
-    /// Stops checking `backend`, for maintenance. Its health stays as it is; runs that are going
-    /// are cancelled. Holds for checks that are added later too, until [`Self::resume`] or
-    /// [`Self::forget`].
-    pub fn suspend(&mut self, backend: K) {
-        let watched = self.backends.entry(backend).or_default();
-        watched.suspended = true;
-        for check in watched.checks.clone() {
-            self.cancel(check);
-            if let Some(known) = self.checks.get_mut(check) {
-                known.state.observe(CheckInput::Off, known.spec.thresholds());
-            }
-        }
-    }
-
-    /// Checks `backend` again after [`Self::suspend`]. Its old health is stale: the next result of
-    /// each check decides alone, whatever rise and fall say.
-    pub fn resume(&mut self, now: Instant, backend: K) {
-        let Some(watched) = self.backends.get_mut(&backend) else { return };
-        if !std::mem::take(&mut watched.suspended) {
-            return;
-        }
-        watched.hold = Hold::default();
-        for &check in &watched.checks {
-            if let Some(known) = self.checks.get_mut(check) {
-                known.state.observe(CheckInput::On, known.spec.thresholds());
-                self.deadlines.set(check.slot, known.timetable.restart(now, &known.spec));
-            }
-        }
-        self.publish(backend, || Because::Resumed);
+        self.publish_all(check, || Because::Initial { check });
     }
 
     /// Time has come: asks for every run that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(slot) = self.deadlines.pop_due(now) {
+        while let Some((due, slot)) = self.deadlines.pop_due(now) {
             // A deadline is only ever set for a check that is there and has no run going.
             let Some((id, check)) = self.checks.at(slot) else { continue };
             self.runs += 1;
-            let run = Run { check: id, number: self.runs };
-            check.timetable.start(now);
-            check.running = Some(run);
+            let run = Run { check: id, number: NonZeroU64::MIN.saturating_add(self.runs - 1) };
+            check.timetable.start(now, due);
+            check.running = Some(run.number);
             self.orders.push_back(Action::Run(run));
         }
     }
@@ -255,24 +215,33 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
     /// Takes the result of a run. That of a cancelled run, or a second one, is ignored.
     pub fn handle_result(&mut self, now: Instant, run: Run, result: Result<Report, Failure>) {
         let Some(check) = self.checks.get_mut(run.check) else { return };
-        if check.running != Some(run) {
+        if check.running != Some(run.number) {
             return;
         }
-        let error = result.as_ref().err().map(|failure| failure.error.clone());
-        let input = check.finish(now, result);
-        let held = self.backends.get(&check.backend).and_then(|watched| watched.hold.until(now));
-        let passes_in_vain =
-            input == CheckInput::Ok && matches!(check.state, CheckState::Down { .. });
-        if held.is_none() || !passes_in_vain {
+        let before = Combined::NONE.and(check);
+        let input = check.finish(now, result, self.remembered);
+        let passes_in_vain = input == CheckInput::Ok
+            && matches!(check.state, CheckState::Down { .. })
+            && check.held_until(now).is_some();
+        if !passes_in_vain {
             check.state.observe(input, check.spec.thresholds());
         }
         self.deadlines.set(run.check.slot, check.timetable.next(now, &check.spec, check.state));
-        let backend = check.backend;
-        self.events.extend(check.obstruction(run.check));
-        self.publish(backend, || match error {
-            Some(error) => Because::Failed { check: run.check, error },
-            None => Because::Passed { check: run.check },
-        });
+        let changed = Combined::NONE.and(check) != before;
+        if let Some(news) = check.obstruction() {
+            let errors = check.local_errors;
+            self.tell_obstruction(run.check, errors, news);
+        }
+        // What says the same as before cannot change what all say together.
+        if changed {
+            let last = self.checks.get(run.check).and_then(Check::last);
+            let failure = last.and_then(|last| last.result.as_ref().err());
+            let error = failure.map(|failure| failure.error.clone());
+            self.publish_all(run.check, || match &error {
+                Some(error) => Because::Failed { check: run.check, error: error.clone() },
+                None => Because::Passed { check: run.check },
+            });
+        }
     }
 
     /// Takes what real traffic saw of `backend`: whether a connection to it could be made.
@@ -281,35 +250,43 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
     /// success ends a streak of failures, but never brings up what is down: that takes a check. What
     /// comes up to fail again is [held down](Self#when-traffic-and-checks-disagree).
     pub fn handle_passive(&mut self, now: Instant, backend: K, result: Result<(), CheckError>) {
-        let Some(watched) = self.backends.get_mut(&backend) else { return };
-        let input = match &result {
-            Ok(()) => CheckInput::Ok,
+        let Some(seat) = self.backends.find(backend) else { return };
+        let (input, error) = match result {
+            Ok(()) => (CheckInput::Ok, None),
             Err(error) if error.is_local() => return,
-            Err(_) => CheckInput::Fail,
+            Err(error) => (CheckInput::Fail, Some(error)),
         };
-        // Of the checks whose word is now worth nothing, the slowest.
-        let mut overruled = None;
-        for &id in &watched.checks {
+        let watched = self.backends.at(seat);
+        let was_up = watched.published.is_some_and(Health::is_up);
+        let checks = watched.checks.clone();
+        for &id in checks.as_slice() {
             let Some(check) = self.checks.get_mut(id) else { continue };
             // A stale belief waits for a check; traffic that is well has nothing to reset there.
             let CheckState::Up { failures, .. } = check.state else { continue };
             if input == CheckInput::Ok && failures == 0 {
                 continue;
             }
-            if check.state.observe(input, check.spec.thresholds()) == Some(Transition::Down) {
-                overruled = overruled.max(Some(check.spec.interval()));
+            let overruled = check.state.observe(input, check.spec.thresholds());
+            if overruled == Some(Transition::Down) && was_up {
+                let hold = check.hold.get_or_insert_default();
+                hold.taken_down(now, check.spec.interval());
             }
             if let (CheckInput::Fail, Some(due)) = (input, self.deadlines.of(id.slot)) {
                 self.deadlines.set(id.slot, due.min(check.timetable.hurry(now, &check.spec)));
             }
         }
-        if let (Some(interval), true) = (overruled, watched.published.is_some_and(Health::is_up)) {
-            watched.hold.taken_down(now, interval);
+        // In two steps: a backend is told once, when all of its checks have heard.
+        let Some(error) = error else { return };
+        let held_until = self.held_until(now, backend);
+        for &id in checks.as_slice() {
+            self.publish_all(id, || Because::Traffic { error: error.clone(), held_until });
         }
-        let held_until = watched.hold.until(now);
-        if let Err(error) = result {
-            self.publish(backend, || Because::Traffic { error, held_until });
-        }
+    }
+
+    /// For how long the check has been due that is due for longest and was not asked for: how far
+    /// the owner is behind. Zero if it keeps up; a watchdog should bark at some seconds.
+    pub fn overdue(&self, now: Instant) -> Duration {
+        self.next_deadline().map_or(Duration::ZERO, |due| now.saturating_duration_since(due))
     }
 
     /// When [`Self::handle_timeout`] is to be called next, if no other input comes first. O(1).
@@ -334,50 +311,75 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
 
     /// The checks of `backend`, in the order they were added.
     pub fn checks_of(&self, backend: K) -> impl Iterator<Item = (CheckId, &Check<K>)> {
-        let watched = self.backends.get(&backend);
-        let ids = watched.into_iter().flat_map(|watched| &watched.checks);
-        ids.filter_map(|&id| Some((id, self.checks.get(id)?)))
+        let ids = self.backends.get(backend).map_or(&[][..], |watched| watched.checks.as_slice());
+        ids.iter().filter_map(|&id| Some((id, self.checks.get(id)?)))
     }
 
     /// The last verdict on `backend`, if there was one. O(1).
     pub fn health(&self, backend: K) -> Option<Health> {
-        self.backends.get(&backend)?.published
+        self.backends.get(backend)?.published
     }
 
     /// Until when checks that pass do not bring `backend` up, if that is so at `now`: see [when
-    /// traffic and checks disagree](Self#when-traffic-and-checks-disagree). O(1).
+    /// traffic and checks disagree](Self#when-traffic-and-checks-disagree).
     pub fn held_until(&self, now: Instant, backend: K) -> Option<Instant> {
-        self.backends.get(&backend)?.hold.until(now)
+        self.checks_of(backend).filter_map(|(_, check)| check.held_until(now)).max()
     }
 
     /// Whether `backend` is [suspended](Self::suspend). O(1).
     pub fn is_suspended(&self, backend: K) -> bool {
-        self.backends.get(&backend).is_some_and(|watched| watched.suspended)
+        self.backends.get(backend).is_some_and(|watched| watched.suspended)
+    }
+
+    /// The runs asked for so far.
+    pub const fn runs(&self) -> u64 {
+        self.runs
     }
 
     /// Takes back what is planned or going for `check`.
     fn cancel(&mut self, check: CheckId) {
         let Some(known) = self.checks.get_mut(check) else { return };
         self.deadlines.clear(check.slot);
-        self.orders.extend(known.running.take().map(Action::Cancel));
+        let given_up = known.running.take().map(|number| Action::Cancel(Run { check, number }));
+        self.orders.extend(given_up);
     }
 
-    /// Tells the combined health of `backend` if it is decided and not what was told last.
+    fn tell_obstruction(&mut self, check: CheckId, errors: u32, news: Option<CheckError>) {
+        let backends = self.checks.get(check).into_iter().flat_map(Check::backends);
+        self.events.extend(backends.map(|backend| match &news {
+            None => Event::Unobstructed { backend, check },
+            Some(error) => {
+                let error = error.clone();
+                Event::Obstructed(Obstruction { backend, check, errors, error })
+            }
+        }));
+    }
+
+    /// [Tells](Self::publish) what has changed for every backend of `check`.
+    fn publish_all(&mut self, check: CheckId, because: impl Fn() -> Because) {
+        let seat_of = |monitor: &Self, place| {
+            let known = monitor.checks.get(check)?;
+            known.backends.as_slice().get(place).copied()
+        };
+        for place in 0.. {
+            let Some(seat) = seat_of(self, place) else { return };
+            self.publish(seat, &because);
+        }
+    }
+
+    /// Tells the combined health of a backend if it is decided and not what was told last.
     ///
     /// Always from the checks' own states: a count kept beside them goes wrong sooner or later
     /// (keepalived lost its over reload: #381, #608, #1163, #1720).
-    fn publish(&mut self, backend: K, because: impl FnOnce() -> Because) {
-        let Some(watched) = self.backends.get_mut(&backend) else { return };
+    fn publish(&mut self, seat: Seat<K>, because: impl FnOnce() -> Because) {
+        let watched = self.backends.at(seat);
         if watched.suspended {
             return;
         }
-        let checks = watched.checks.iter().filter_map(|&id| self.checks.get(id));
-        let combined = checks.fold(Combined::NONE, |combined, check| {
-            combined.and(check.state, check.spec.initially_up(), check.weight)
-        });
-        let Some(health) = combined.health() else { return };
+        let checks = watched.checks.as_slice().iter().filter_map(|&id| self.checks.get(id));
+        let Some(health) = checks.fold(Combined::NONE, Combined::and).health() else { return };
         if watched.published.replace(health) != Some(health) {
-            let because = because();
+            let (backend, because) = (seat.key, because());
             self.events.push_back(Event::Verdict(Verdict { backend, health, because }));
         }
     }

@@ -1,0 +1,138 @@
+//! The daemons, started in a namespace and ended by their ids.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::dialect::{Dialect, Wish};
+use crate::lab::{Host, Lab};
+
+/// Which daemon.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Keepalived,
+    Ours,
+}
+
+/// A running daemon.
+pub(crate) struct Daemon {
+    pub(crate) kind: Kind,
+    child: Child,
+    config: PathBuf,
+    /// keepalived's worker.
+    worker: Option<PathBuf>,
+}
+
+/// Ours, with any configuration.
+pub(crate) fn run_ours(lab: &Lab, host: Host, text: &str) -> Daemon {
+    Daemon::run(lab, Kind::Ours, host, text)
+}
+
+impl Daemon {
+    pub(crate) fn start(lab: &Lab, kind: Kind, dialect: Dialect, wish: &Wish) -> Self {
+        let text = match kind {
+            Kind::Ours => dialect.toml(wish),
+            Kind::Keepalived => dialect.conf(wish),
+        };
+        Self::run(lab, kind, wish.host, &text)
+    }
+
+    fn run(lab: &Lab, kind: Kind, host: Host, text: &str) -> Self {
+        let letter = if host == Host::A { "a" } else { "b" };
+        let file = |name: &str| lab.files.join(format!("{letter}.{name}"));
+        let config = file("conf");
+        let worker = file("vrrp.pid");
+        let _ = std::fs::remove_file(&worker);
+        std::fs::write(&config, text).unwrap();
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &lab.space(host)]);
+        match kind {
+            Kind::Ours => {
+                // Another build of it, where figures are wanted.
+                let ours = std::env::var("VIP_KEEPER");
+                let ours = ours.unwrap_or_else(|_| env!("CARGO_BIN_EXE_vip-keeper").to_owned());
+                command.arg(ours).arg("--config").arg(&config);
+            }
+            Kind::Keepalived => {
+                command.args(["keepalived", "--dont-fork", "--vrrp", "--log-console"]);
+                command.arg("--use-file").arg(&config).arg("--pid").arg(file("pid"));
+                command.arg("--vrrp_pid").arg(&worker);
+            }
+        }
+        let log = File::options().append(true).create(true).open(file("log")).unwrap();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        let child = command.spawn().unwrap();
+        Self { kind, child, config, worker: (kind == Kind::Keepalived).then_some(worker) }
+    }
+
+    /// Takes another configuration, as text.
+    pub(crate) fn reload_text(&self, text: &str) {
+        std::fs::write(&self.config, text).unwrap();
+        kill_process(self.pid(), Signal::HUP).unwrap();
+    }
+
+    /// Resident memory, in octets.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = self.proc("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Time on a processor, of all its threads (`proc_pid_stat(5)`, in hundredths of a second).
+    pub(crate) fn cpu(&self) -> Duration {
+        let stat = self.proc("stat");
+        let fields = stat.rsplit(") ").next().unwrap().split(' ').skip(11).take(2);
+        Duration::from_millis(10 * fields.map(|field| field.parse::<u64>().unwrap()).sum::<u64>())
+    }
+
+    pub(crate) fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(self.path(file)).unwrap()
+    }
+
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
+        format!("/proc/{}/{file}", self.child.id()).into()
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Takes another configuration.
+    pub(crate) fn reload(&self, dialect: Dialect, wish: &Wish) {
+        self.reload_text(&match self.kind {
+            Kind::Ours => dialect.toml(wish),
+            Kind::Keepalived => dialect.conf(wish),
+        });
+    }
+
+    pub(crate) fn tell_to_stop(&self) {
+        kill_process(self.pid(), Signal::TERM).unwrap();
+    }
+
+    pub(crate) fn wait(mut self) {
+        self.child.wait().unwrap();
+    }
+
+    /// Without a word: keepalived's parent must not notice that its child is gone.
+    pub(crate) fn kill(mut self) {
+        if let Some(worker) = &self.worker {
+            let worker = std::fs::read_to_string(worker).unwrap().trim().parse().unwrap();
+            kill_process(self.pid(), Signal::STOP).unwrap();
+            kill_process(Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
+        }
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            let _ = kill_process(self.pid(), Signal::TERM);
+            let _ = self.child.wait();
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! How long a client waits, beside named peers and in one run: what `benches/RESULTS.md` has.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::daemon::Kind;
+use crate::dialect::Dialect;
+use crate::lab::{Host, MS, is_possible};
+use crate::story::Stage;
+
+/// What was measured, run by run.
+type Measured = BTreeMap<&'static str, Vec<Duration>>;
+
+#[test]
+#[ignore = "needs root and keepalived"]
+fn figures() {
+    let Some(runs) = std::env::var("WIRE_RUNS").ok().and_then(|runs| runs.parse().ok()) else {
+        eprintln!("skipped: WIRE_RUNS is not set");
+        return;
+    };
+    if !is_possible() {
+        return;
+    }
+    let (ours, keepalived) = (Kind::Ours, Kind::Keepalived);
+    println!("| dialect | A | B | event | min | median | max |\n|---|---|---|---|---|---|---|");
+    let pairs = [(ours, keepalived), (keepalived, ours), (ours, ours), (keepalived, keepalived)];
+    let show = |dialect: Dialect, (a, b): (Kind, Kind), measured: Measured| {
+        for (event, mut gaps) in measured {
+            gaps.sort();
+            let [min, median, max] =
+                [gaps[0], gaps[gaps.len() / 2], gaps[gaps.len() - 1]].map(|gap| gap.as_millis());
+            println!("| {dialect:?} | {a:?} | {b:?} | {event} | {min} | {median} | {max} |");
+        }
+    };
+    // The quick ones one after another: what else runs is what a client waits for.
+    for dialect in [Dialect::V4, Dialect::V6, Dialect::UnicastV4, Dialect::VirtualMacV4] {
+        for pair in pairs {
+            show(dialect, pair, play(dialect, pair, runs));
+        }
+    }
+    thread::scope(|scope| {
+        let slow = Dialect::V4Second;
+        let threads = pairs.map(|pair| (pair, scope.spawn(move || play(slow, pair, runs))));
+        for (pair, thread) in threads {
+            show(slow, pair, thread.join().unwrap());
+        }
+    });
+}
+
+/// A is better and goes in every way, again and again.
+fn play(dialect: Dialect, (better, lesser): (Kind, Kind), runs: usize) -> Measured {
+    let stage = Stage::new(dialect);
+    let mut measured = Measured::new();
+    let _b = stage.start(lesser, Host::B);
+    stage.settles(false, true, "B is elected");
+    for run in 0..runs {
+        let a = stage.start(better, Host::A);
+        stage.settles(true, false, "A preempts B");
+        stage.answers(Host::A, "A answers");
+        stage.intervals(3);
+        // At another phase of the interval each time.
+        thread::sleep(dialect.interval() * run as u32 / runs as u32);
+        let since = Instant::now();
+        thread::sleep(500 * MS);
+        measured.entry("nothing, client gap").or_default().push(stage.probe.gap(since));
+        let since = Instant::now();
+        a.tell_to_stop();
+        stage.answers(Host::B, "B answers");
+        stage.intervals(3);
+        measured.entry("stop, client gap").or_default().push(stage.probe.gap(since));
+        stage.settles(false, true, "B takes over");
+        a.wait();
+
+        let a = stage.start(better, Host::A);
+        stage.settles(true, false, "A preempts B");
+        stage.answers(Host::A, "A answers");
+        stage.intervals(3);
+        let since = Instant::now();
+        stage.lab.connect(Host::A, false);
+        stage.lab.until(stage.patience(), "B takes over", || stage.takeover(since).is_some());
+        stage.answers(Host::B, "B answers");
+        measured.entry("cut, client gap").or_default().push(stage.probe.gap(since));
+        let takeover = stage.takeover(since).unwrap();
+        measured.entry("cut, takeover").or_default().push(takeover);
+        stage.intervals(2);
+        let since = Instant::now();
+        stage.lab.connect(Host::A, true);
+        stage.answers(Host::A, "A answers");
+        stage.intervals(3);
+        measured.entry("heal, client gap").or_default().push(stage.probe.gap(since));
+        stage.settles(true, false, "B gives way");
+        a.tell_to_stop();
+        a.wait();
+        stage.settles(false, true, "B takes over");
+        stage.answers(Host::B, "B answers");
+    }
+    measured
+}

@@ -1,0 +1,230 @@
+//! What vip-keeper leaves on its host, and what it takes from it.
+
+use std::io::Read as _;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use crate::daemon::run_ours;
+use crate::lab::{Host, Lab, MS, ip, is_possible};
+
+const CONFIG: &str = r#"
+admin = "127.0.0.1:9900"
+notify_fifo = "FILES/fifo"
+
+[[vrrp_script]]
+name = "script"
+command = ["/usr/bin/test", "-e", "FILES/alive"]
+interval = "50ms"
+initial = "down"
+
+[[vrrp_track_file]]
+name = "file"
+file = "FILES/number"
+
+[[vrrp_instance]]
+name = "one"
+interface = "eth0"
+virtual_router_id = 51
+priority = 100
+advert_interval = "50ms"
+addresses = [{ address = "10.99.0.200/24", label = "eth0:vip" }]
+excluded_addresses = ["fd99::200/64"]
+routes = [{ to = "10.77.0.0/16", via = "10.99.0.2", metric = 7 }]
+rules = [{ from = "10.99.0.200", table = 100, priority = 1000 }]
+track_files = ["file"]
+notify = ["/bin/sh", "-c", "echo $@ $(nice) >> FILES/told", "told"]
+
+[[vrrp_instance]]
+name = "two"
+interface = "eth0"
+virtual_router_id = 52
+advert_interval = "50ms"
+addresses = ["fe80::201/64"]
+track_scripts = ["script"]
+
+[[vrrp_instance]]
+name = "three"
+interface = "eth0"
+virtual_router_id = 53
+advert_interval = "50ms"
+addresses = ["10.99.0.203/32"]
+
+[[vrrp_sync_group]]
+name = "both"
+members = ["two", "three"]
+"#;
+
+#[test]
+#[ignore = "needs root"]
+fn the_host_has_what_a_master_has_and_nothing_is_left() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let space = lab.space(Host::A);
+    let file = |name: &str| lab.files.join(name);
+    let config = CONFIG.replace("FILES", lab.files.to_str().unwrap());
+    // As a crash would leave it.
+    ip(&format!("-n {space} address add 10.99.0.203/32 dev eth0"));
+    let daemon = run_ours(&lab, Host::A, &config);
+    let second = Duration::from_secs(1);
+    lab.until(second, "what is left over goes", || !lab.holds(Host::A, "10.99.0.203"));
+    lab.until(5 * second, "a master", || lab.holds(Host::A, "10.99.0.200"));
+
+    let addresses = ip(&format!("-n {space} -o address show dev eth0"));
+    assert!(addresses.contains("10.99.0.200/24 scope global secondary eth0:vip"), "{addresses}");
+    assert!(addresses.contains("fd99::200/64"), "{addresses}");
+    let route = || ip(&format!("-n {space} route show 10.77.0.0/16"));
+    assert!(route().contains("via 10.99.0.2 dev eth0 proto keepalived metric 7"), "{}", route());
+    let rules = || ip(&format!("-n {space} rule show"));
+    assert!(rules().contains("1000:\tfrom 10.99.0.200 lookup 100"), "{}", rules());
+    // Somebody takes it away.
+    ip(&format!("-n {space} route delete 10.77.0.0/16"));
+    lab.until(second, "the route is put back", || route().contains("10.99.0.2"));
+    ip(&format!("-n {space} address delete 10.99.0.200/24 dev eth0"));
+    lab.until(second, "the address is put back", || lab.holds(Host::A, "10.99.0.200"));
+
+    // Of the group, one is at fault, and so are both.
+    let status = || fetch(&space, &["http://127.0.0.1:9900/status"]);
+    let state = |name: &str| {
+        let status: serde_json::Value = serde_json::from_str(&status()).unwrap();
+        let all = status["vrrp_instances"].as_array().unwrap().clone();
+        all.into_iter().find(|one| one["name"] == name).unwrap()
+    };
+    assert_eq!(state("three")["state"], "FAULT");
+    assert_eq!(state("three")["faults"][0], "group");
+    assert_eq!(state("one")["lonely"], true);
+    std::fs::write(file("alive"), "").unwrap();
+    lab.until(5 * second, "both are masters", || {
+        lab.holds(Host::A, "10.99.0.203") && lab.holds(Host::A, "fe80::201")
+    });
+    std::fs::remove_file(file("alive")).unwrap();
+    lab.until(5 * second, "neither is", || {
+        !lab.holds(Host::A, "10.99.0.203") && !lab.holds(Host::A, "fe80::201")
+    });
+
+    std::fs::write(file("number"), "-30\n").unwrap();
+    lab.until(second, "another priority", || state("one")["priority"] == 70);
+    let metrics = fetch(&space, &["http://127.0.0.1:9900/metrics"]);
+    let labels = r#"{instance="one",interface="eth0",virtual_router_id="51"}"#;
+    assert!(metrics.contains(&format!("lb_vrrp_instance_priority{labels} 70")), "{metrics}");
+    assert!(metrics.contains(&format!("lb_vrrp_instance_lonely{labels} 1")), "{metrics}");
+    let order = ["-X", "POST", "http://127.0.0.1:9900/vrrp_instances/one/switchover"];
+    assert_eq!(fetch(&space, &order), "done\n");
+    assert_eq!(fetch(&space, &order), "`one` is not master but MASTER\n", "it waits for somebody");
+
+    // CAP_NET_ADMIN and CAP_NET_RAW, in every thread.
+    let kept = format!("{:016x}", (1 << 12) | (1 << 13));
+    for thread in std::fs::read_dir(daemon.path("task")).unwrap().flatten() {
+        let status = std::fs::read_to_string(thread.path().join("status")).unwrap();
+        for set in ["CapPrm", "CapEff"] {
+            assert!(status.contains(&format!("{set}:\t{kept}")), "{status}");
+        }
+    }
+
+    daemon.tell_to_stop();
+    daemon.wait();
+    let left = ip(&format!("-n {space} -o address show dev eth0"));
+    assert!(!left.contains("200") && !left.contains("203"), "{left}");
+    assert!(!rules().contains("1000:") && route().is_empty(), "{} {}", rules(), route());
+
+    let niceness = String::from_utf8(Command::new("nice").output().unwrap().stdout).unwrap();
+    let told = std::fs::read_to_string(file("told")).unwrap();
+    let first: Vec<_> = told.lines().take(2).collect();
+    let expected =
+        ["BACKUP", "MASTER"].map(|s| format!("INSTANCE one {s} 100 {}", niceness.trim()));
+    assert_eq!(first, expected, "{told}");
+    assert!(told.contains("INSTANCE one STOP 70"), "{told}");
+    let lines = read_fifo(&file("fifo"));
+    assert!(lines.is_empty(), "what is in a pipe ends with its last end: {lines}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_pipe_has_a_line_for_everything() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let config = CONFIG.replace("FILES", lab.files.to_str().unwrap());
+    std::fs::write(lab.files.join("alive"), "").unwrap();
+    let daemon = run_ours(&lab, Host::A, &config);
+    lab.until(Duration::from_secs(5), "a master", || lab.holds(Host::A, "10.99.0.203"));
+    thread::sleep(100 * MS);
+    let reader = lab.files.join("fifo");
+    let reader = thread::spawn(move || read_fifo(&reader));
+    thread::sleep(100 * MS);
+    daemon.tell_to_stop();
+    daemon.wait();
+    let lines = reader.join().unwrap();
+    for line in [
+        "INSTANCE \"one\" BACKUP 100\n",
+        "INSTANCE \"one\" MASTER 100\n",
+        "GROUP \"both\" MASTER 0\n",
+        "INSTANCE \"three\" STOP 100\n",
+        "GROUP \"both\" STOP 0\n",
+    ] {
+        assert!(lines.contains(line), "{line:?} is not in {lines:?}");
+    }
+}
+
+/// As a user without any power but these two.
+#[test]
+#[ignore = "needs root"]
+fn two_capabilities_are_enough() {
+    if !is_possible() || Command::new("setpriv").arg("--version").output().is_err() {
+        return;
+    }
+    let lab = Lab::new();
+    let space = lab.space(Host::A);
+    let config = "[[vrrp_instance]]\nname = \"one\"\ninterface = \"eth0\"\nvirtual_router_id = 51\n\
+        priority = 255\naddresses = [\"10.99.0.200/24\"]\n";
+    let path = lab.files.join("user.toml");
+    std::fs::write(&path, config).unwrap();
+    // Where anybody may run it.
+    let program = lab.files.join("vip-keeper");
+    std::fs::copy(env!("CARGO_BIN_EXE_vip-keeper"), &program).unwrap();
+    let start = |capabilities: &str| {
+        Command::new("ip")
+            .args(["netns", "exec", &space, "setpriv", "--reuid=65534", "--clear-groups"])
+            .args([format!("--inh-caps={capabilities}"), format!("--ambient-caps={capabilities}")])
+            .args([program.as_os_str(), "--config".as_ref(), path.as_os_str()])
+            .spawn()
+            .unwrap()
+    };
+    let mut powerless = start("-all");
+    assert_eq!(powerless.wait().unwrap().code(), Some(2), "it takes more than nothing");
+    let mut child = start("-all,+net_admin,+net_raw");
+    lab.until(Duration::from_secs(5), "an owner", || lab.holds(Host::A, "10.99.0.200"));
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&child),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(!lab.holds(Host::A, "10.99.0.200"));
+}
+
+/// What there is until nobody writes any more.
+fn read_fifo(path: &std::path::Path) -> String {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
+    let fifo =
+        rustix::fs::open(path, flags | rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty());
+    let mut fifo = std::fs::File::from(fifo.unwrap());
+    let mut lines = String::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match fifo.read(&mut buffer) {
+            Ok(0) => return lines,
+            Ok(length) => lines += std::str::from_utf8(&buffer[..length]).unwrap(),
+            Err(_) => thread::sleep(10 * MS),
+        }
+    }
+}
+
+fn fetch(space: &str, arguments: &[&str]) -> String {
+    let mut curl = Command::new("ip");
+    curl.args(["netns", "exec", space, "curl", "-s"]).args(arguments);
+    String::from_utf8(curl.output().unwrap().stdout).unwrap()
+}

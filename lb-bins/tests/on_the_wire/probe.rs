@@ -1,0 +1,183 @@
+//! What a client sees, and what goes over the wire.
+
+use std::io::Read as _;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::lab::{Host, Lab, MS, enter};
+
+/// How often the client asks.
+const EVERY: Duration = Duration::from_millis(10);
+const PORT: u16 = 7777;
+
+/// A client that asks the address all the time, and the hosts that answer.
+pub(crate) struct Probe {
+    answers: Arc<Mutex<Vec<(Instant, u8)>>>,
+    over: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Probe {
+    pub(crate) fn start(lab: &Lab, address: IpAddr) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        let mut threads = Vec::new();
+        for host in [Host::A, Host::B] {
+            let (space, over) = (lab.space(host), Arc::clone(&over));
+            threads.push(thread::spawn(move || {
+                enter(&space);
+                answer(address, host.number(), &over);
+            }));
+        }
+        let (space, stop, seen) = (lab.client(), Arc::clone(&over), Arc::clone(&answers));
+        threads.push(thread::spawn(move || {
+            enter(&space);
+            ask(address, &stop, &seen);
+        }));
+        Self { answers, over, threads }
+    }
+
+    /// The longest time without an answer since then.
+    pub(crate) fn gap(&self, since: Instant) -> Duration {
+        let answers = self.answers.lock().unwrap();
+        let after = answers.iter().map(|(at, _)| *at).filter(|at| *at >= since);
+        let points: Vec<_> = [since].into_iter().chain(after).chain([Instant::now()]).collect();
+        points.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap()
+    }
+
+    /// Who answered last.
+    pub(crate) fn last(&self) -> Option<u8> {
+        self.answers.lock().unwrap().last().map(|(_, host)| *host)
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Answers from the address, whether it is here or not yet.
+fn answer(address: IpAddr, number: u8, over: &AtomicBool) {
+    let socket =
+        Socket::new(Domain::for_address((address, PORT).into()), Type::DGRAM, None).unwrap();
+    match address {
+        IpAddr::V4(_) => socket.set_freebind_v4(true).unwrap(),
+        IpAddr::V6(_) => socket.set_freebind_v6(true).unwrap(),
+    }
+    socket.bind(&SocketAddr::from((address, PORT)).into()).unwrap();
+    socket.set_read_timeout(Some(50 * MS)).unwrap();
+    let socket = UdpSocket::from(socket);
+    let mut buffer = [0; 64];
+    while !over.load(Ordering::Relaxed) {
+        if let Ok((_, client)) = socket.recv_from(&mut buffer) {
+            // It may just have lost the address.
+            let _ = socket.send_to(&[number], client);
+        }
+    }
+}
+
+fn ask(address: IpAddr, over: &AtomicBool, answers: &Mutex<Vec<(Instant, u8)>>) {
+    let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(any).unwrap();
+    let target = SocketAddr::from((address, PORT));
+    let mut next = Instant::now();
+    let mut buffer = [0; 64];
+    while !over.load(Ordering::Relaxed) {
+        let _ = socket.send_to(&[0], target);
+        next += EVERY;
+        loop {
+            let left = next.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            socket.set_read_timeout(Some(left)).unwrap();
+            // Errors are what ICMP says of an earlier question.
+            if let Ok((1, _)) = socket.recv_from(&mut buffer) {
+                answers.lock().unwrap().push((Instant::now(), buffer[0]));
+            }
+        }
+    }
+}
+
+/// An advertisement on the wire.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Advert {
+    pub(crate) at: Instant,
+    pub(crate) from: u8,
+    /// Of several cables, by the third octet of its addresses.
+    pub(crate) link: u8,
+    pub(crate) vrid: u8,
+    pub(crate) priority: u8,
+}
+
+/// Hears everything that one host says and hears.
+pub(crate) struct Sniffer {
+    adverts: Arc<Mutex<Vec<Advert>>>,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sniffer {
+    pub(crate) fn start(space: &str) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let adverts = Arc::new(Mutex::new(Vec::new()));
+        let (stop, heard) = (Arc::clone(&over), Arc::clone(&adverts));
+        let all = Protocol::from(i32::from(0x0003_u16.to_be()));
+        let mut socket = Lab::inside(space, || {
+            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(all)).unwrap();
+            socket.set_recv_buffer_size(8 << 20).unwrap();
+            socket.set_read_timeout(Some(50 * MS)).unwrap();
+            socket
+        });
+        let thread = thread::spawn(move || {
+            let mut frame = [0; 2048];
+            while !stop.load(Ordering::Relaxed) {
+                if let Ok(length) = socket.read(&mut frame)
+                    && let Some(advert) = parse(&frame[..length])
+                {
+                    heard.lock().unwrap().push(advert);
+                }
+            }
+        });
+        Self { adverts, over, thread: Some(thread) }
+    }
+
+    /// All that a host said since then.
+    pub(crate) fn said(&self, host: Host, since: Instant) -> Vec<Advert> {
+        let adverts = self.adverts.lock().unwrap();
+        let said = adverts.iter().filter(|one| one.from == host.number() && one.at >= since);
+        said.copied().collect()
+    }
+}
+
+impl Drop for Sniffer {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// VRRP over IPv4, with or without an authentication header, or over IPv6; hosts are known by the
+/// last octet of their addresses.
+fn parse(frame: &[u8]) -> Option<Advert> {
+    const AH: usize = 24;
+    let at = Instant::now();
+    let packet = frame.get(14..)?;
+    let (link, from, message) = match (frame.get(12..14)?, packet.first()? >> 4) {
+        ([0x08, 0x00], 4) if packet[9] == 112 => (packet[14], packet[15], packet.get(20..)?),
+        ([0x08, 0x00], 4) if packet[9] == 51 => (packet[14], packet[15], packet.get(20 + AH..)?),
+        ([0x86, 0xdd], 6) if packet[6] == 112 => (0, packet[23], packet.get(40..)?),
+        _ => return None,
+    };
+    let (vrid, priority) = (*message.get(1)?, *message.get(2)?);
+    Some(Advert { at, from, link, vrid, priority })
+}

@@ -1,0 +1,178 @@
+//! One configured backend: what was said about it, and what that comes to.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::slow_start::{STEPS, SlowStart};
+use super::{BackendConfig, BackendState, BackendStatus};
+use crate::backend::{Backend, Limits};
+use crate::health::{Admin, Health, Weight};
+
+/// What everybody said about one backend.
+pub(super) struct Slot<E> {
+    pub(super) backend: Arc<Backend<E>>,
+    configured: Weight,
+    /// The configured weight, or the administrator's in its place.
+    pub(super) weight: Weight,
+    pub(super) admin: Admin,
+    initially_up: bool,
+    inhibit_on_failure: bool,
+    /// `None` until the first verdict.
+    pub(super) health: Option<Health>,
+    /// Whether it took new flows when that was last looked at.
+    pub(super) serves: bool,
+    /// Whether it would be new to its share: it was out of service before, or is new itself.
+    cold: bool,
+    slow_start: Option<SlowStart>,
+}
+
+impl<E> Slot<E> {
+    pub(super) fn new(backend: Arc<Backend<E>>, config: &Terms, cold: bool) -> Self {
+        Self {
+            backend,
+            configured: config.weight,
+            weight: config.weight,
+            admin: Admin::Ready,
+            initially_up: config.initially_up,
+            inhibit_on_failure: config.inhibit_on_failure,
+            health: None,
+            serves: false,
+            cold,
+            slow_start: None,
+        }
+    }
+
+    pub(super) fn reconfigured(self, endpoint: E, terms: &Terms) -> Self {
+        let weight = if terms.weight == self.configured { self.weight } else { terms.weight };
+        Self {
+            backend: Arc::new(terms.place(self.backend.with_endpoint(endpoint))),
+            configured: terms.weight,
+            weight,
+            initially_up: terms.initially_up,
+            inhibit_on_failure: terms.inhibit_on_failure,
+            // Whoever was up without being checked stays up until the first check has a verdict.
+            health: self.health(),
+            ..self
+        }
+    }
+
+    /// Notes whether it takes new flows. If it comes to do so, and is cold, it does so `slowly`; in
+    /// a panic it has all of its share at once, and keeps it when its checks pass again.
+    pub(super) fn note_service(&mut self, slowly: Option<SlowStart>, panics: bool) {
+        let serves = self.is_serving();
+        if !serves {
+            self.cold |= self.health.is_some();
+            self.slow_start = None;
+        } else if !self.serves {
+            self.slow_start = slowly.filter(|_| self.cold);
+            self.cold = true;
+        }
+        self.serves = serves || (panics && self.is_only_down());
+    }
+
+    /// Lets a slow start that is under way last so long, or ends it.
+    pub(super) fn last(&mut self, slow_start: Option<Duration>) {
+        self.slow_start =
+            self.slow_start.take().zip(slow_start).map(|(slow, lasts)| slow.lasting(lasts));
+    }
+
+    /// On its way to its whole share.
+    pub(super) fn slow_start(&self, now: Instant) -> Option<&SlowStart> {
+        self.slow_start.as_ref().filter(|slow| slow.step(now) < STEPS)
+    }
+
+    /// The verdict, or what holds before there is one.
+    pub(super) fn health(&self) -> Option<Health> {
+        self.health.or(self.initially_up.then_some(Health::UP))
+    }
+
+    /// The weight to be published with: `None` keeps it out of the pool. Always computed anew from
+    /// everything that was said.
+    pub(super) fn live_weight(&self) -> Option<Weight> {
+        match (self.admin, self.health()?) {
+            (Admin::Drained | Admin::Maintenance, _) => None,
+            (_, Health::Down) => self.inhibit_on_failure.then_some(Weight::ZERO),
+            (Admin::Drain, Health::Up { .. }) => Some(Weight::ZERO),
+            (Admin::Ready, Health::Up { weight }) => Some(weight.over(self.weight)),
+        }
+    }
+
+    /// Whether its checks alone keep it from taking flows.
+    pub(super) fn is_only_down(&self) -> bool {
+        self.admin == Admin::Ready && !self.weight.is_zero() && self.health() == Some(Health::Down)
+    }
+
+    /// Whether it lives, but was drained to the end.
+    pub(super) fn is_drained(&self) -> bool {
+        self.admin == Admin::Drained && matches!(self.health(), Some(Health::Up { .. }))
+    }
+
+    /// Whether its checks have not said anything yet.
+    pub(super) fn is_warming(&self) -> bool {
+        self.admin == Admin::Ready && !self.weight.is_zero() && self.health().is_none()
+    }
+
+    /// Whether it takes new flows.
+    pub(super) fn is_serving(&self) -> bool {
+        self.live_weight().is_some_and(|weight| !weight.is_zero())
+    }
+
+    pub(super) fn status(&self, now: Option<Instant>) -> BackendStatus<'_, E> {
+        let state = match (self.admin, self.health()) {
+            (Admin::Maintenance, _) => BackendState::Maintenance,
+            (Admin::Drain | Admin::Drained, _) => BackendState::Drain,
+            (Admin::Ready, None) => BackendState::Warming,
+            (Admin::Ready, Some(Health::Down)) => BackendState::Down,
+            (Admin::Ready, Some(Health::Up { .. })) => match self.live_weight() {
+                Some(Weight::ZERO) => BackendState::Drain,
+                _ => BackendState::Up,
+            },
+        };
+        BackendStatus {
+            id: self.backend.id(),
+            name: self.backend.name(),
+            backend: &self.backend,
+            state,
+            weight: self.live_weight().unwrap_or(Weight::ZERO),
+            slow_start: now.and_then(|now| {
+                let slow = self.slow_start(now)?;
+                Some((u32::from(slow.step(now)) * 100 / u32::from(STEPS)) as u8)
+            }),
+            admin: self.admin,
+        }
+    }
+}
+
+/// What a configuration says of a backend besides who it is.
+pub(super) struct Terms {
+    weight: Weight,
+    limits: Limits,
+    priority: u8,
+    zone: Option<Arc<str>>,
+    initially_up: bool,
+    inhibit_on_failure: bool,
+}
+
+impl Terms {
+    /// The name, the endpoint, and everything else.
+    pub(super) fn split<E>(config: BackendConfig<E>) -> (Arc<str>, E, Self) {
+        let BackendConfig {
+            name,
+            endpoint,
+            weight,
+            limits,
+            priority,
+            zone,
+            initially_up,
+            reports_weight: _,
+            inhibit_on_failure,
+        } = config;
+        let terms = Self { weight, limits, priority, zone, initially_up, inhibit_on_failure };
+        (name, endpoint, terms)
+    }
+
+    /// Puts `backend` where it belongs.
+    pub(super) fn place<E>(&self, backend: Backend<E>) -> Backend<E> {
+        backend.limited(self.limits).at_priority(self.priority).in_zone(self.zone.clone())
+    }
+}

@@ -1,0 +1,159 @@
+//! Passes when an echo request is answered.
+
+mod echo;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::UdpSocket;
+use tower_service::Service;
+
+pub use self::echo::{Echo, EchoError, EchoFamily};
+use super::attempt::Attempt;
+use crate::{CheckError, Failure, Phase, Report, Target};
+
+/// Passes when an ICMP or ICMPv6 echo request is answered: keepalived's `PING_CHECK`.
+///
+/// Takes a datagram socket where the system lets this user have one (on Linux,
+/// `net.ipv4.ping_group_range`, which holds for IPv6 too), else a raw one, for which Linux wants
+/// `CAP_NET_RAW`. Where neither is allowed the error is [`CheckError::Local`]. Unlike keepalived it
+/// changes no setting of the system.
+///
+/// ```
+/// use lb_health::checkers::Ping;
+///
+/// let checker = Ping::new().with_size(1472); // as large as an Ethernet frame holds over IPv4
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ping {
+    size: u16,
+    source: Option<IpAddr>,
+}
+
+impl Ping {
+    /// The payload by default, in bytes: that of iputils.
+    pub const SIZE: u16 = 56;
+    /// The largest payload, in bytes.
+    pub const LARGEST: u16 = 65_507;
+
+    /// A checker that sends a payload of [`Self::SIZE`].
+    pub const fn new() -> Self {
+        Self { size: Self::SIZE, source: None }
+    }
+
+    /// The size of the payload, in bytes; at most [`Self::LARGEST`]. A fresh number fills it, so
+    /// that no reply to another request is taken for the one that is awaited.
+    #[must_use]
+    pub const fn with_size(self, size: u16) -> Self {
+        let size = if size > Self::LARGEST { Self::LARGEST } else { size };
+        Self { size, ..self }
+    }
+
+    /// The address to send from: see [`Tcp::with_source`](super::Tcp::with_source).
+    #[must_use]
+    pub const fn with_source(self, source: IpAddr) -> Self {
+        Self { source: Some(source), ..self }
+    }
+
+    async fn ask(self, attempt: &mut Attempt, target: Target) -> Result<(), CheckError> {
+        let family = match target.address {
+            SocketAddr::V4(_) => EchoFamily::V4,
+            SocketAddr::V6(_) => EchoFamily::V6,
+        };
+        let (socket, is_raw) = self.socket(target.address)?;
+        let (id, sequence, token) = draw();
+        let payload = token.iter().copied().cycle().take(self.size.into()).collect();
+        let mut awaited = Echo { is_reply: false, id, sequence, payload };
+        attempt.step(Phase::Write, socket.send(&awaited.emit(family))).await?;
+        awaited.is_reply = true;
+        if !is_raw {
+            // The system chose the number: on Linux it is shown as the port.
+            let chosen = socket.local_addr().map_err(local("read a ping socket's number"))?;
+            awaited.id = chosen.port();
+        }
+        let mut buffer = Vec::with_capacity(LONGEST_HEADERS + usize::from(self.size));
+        loop {
+            buffer.clear();
+            attempt.step(Phase::Response, socket.recv_buf(&mut buffer)).await?;
+            let message = match (is_raw, family) {
+                (true, EchoFamily::V4) => echo::after_header(&buffer),
+                _ => Some(&*buffer),
+            };
+            // A raw socket hears whatever the target sends, and on loopback what we sent.
+            if message.and_then(|bytes| Echo::parse(family, bytes).ok()).as_ref() == Some(&awaited)
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A socket that hears the target only, and whether it is a raw one.
+    fn socket(self, address: SocketAddr) -> Result<(UdpSocket, bool), CheckError> {
+        let (domain, protocol) = match address {
+            SocketAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4),
+            SocketAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6),
+        };
+        let (socket, is_raw) = match Socket::new(domain, Type::DGRAM, Some(protocol)) {
+            Ok(socket) => (socket, false),
+            Err(_) => {
+                let operation = "open a ping socket: net.ipv4.ping_group_range does not hold this \
+                                 group, and there is no CAP_NET_RAW;";
+                let socket = Socket::new(domain, Type::RAW, Some(protocol));
+                (socket.map_err(local(operation))?, true)
+            }
+        };
+        socket.set_nonblocking(true).map_err(local("set up a ping socket"))?;
+        if let Some(source) = self.source {
+            let source = SocketAddr::new(source, 0);
+            socket.bind(&source.into()).map_err(local("bind the source address"))?;
+        }
+        // Ping knows no ports.
+        let address = SocketAddr::new(address.ip(), 0);
+        let connected = socket.connect(&address.into());
+        connected.map_err(|error| CheckError::from_io(Phase::Connect, error))?;
+        let socket = UdpSocket::from_std(socket.into());
+        Ok((socket.map_err(local("set up a ping socket"))?, is_raw))
+    }
+}
+
+/// The headers of IPv4, with all options, and of ICMP.
+const LONGEST_HEADERS: usize = 60 + 8;
+
+impl Default for Ping {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Service<Target> for Ping {
+    type Response = Report;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Report, Failure>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, target: Target) -> Self::Future {
+        let checker = *self;
+        Box::pin(async move {
+            let mut attempt = Attempt::begin(target);
+            let result = checker.ask(&mut attempt, target).await;
+            attempt.finish(result)
+        })
+    }
+}
+
+fn local(operation: &'static str) -> impl FnOnce(io::Error) -> CheckError {
+    move |error| CheckError::Local { operation, source: Arc::new(error) }
+}
+
+/// The numbers of a request: who can guess them can pretend to be alive.
+#[expect(clippy::disallowed_methods, reason = "a checker is a driver of its own")]
+fn draw() -> (u16, u16, [u8; 16]) {
+    rand::random()
+}

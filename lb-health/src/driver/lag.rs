@@ -1,0 +1,64 @@
+//! How far the driver is behind: what excuses its targets, and what barks when it stands still.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Knows when this process last stood still. Pure.
+///
+/// A run that times out has waited in vain only if somebody was there to hear the answer. After a
+/// stall with thousands of answers waiting, some timers fire before all answers are read; a starved
+/// director must not take every backend down for that (envoy#28699).
+#[derive(Debug, Default)]
+pub(crate) struct Stalls {
+    /// When the last one ended, and how long it was.
+    last: Option<(Instant, Duration)>,
+}
+
+impl Stalls {
+    /// To be late by less proves nothing: schedulers are.
+    pub(crate) const SHORTEST: Duration = Duration::from_millis(50);
+
+    /// What was due at `due` is done `now`.
+    pub(crate) fn woken(&mut self, due: Instant, now: Instant) {
+        let late = now.saturating_duration_since(due);
+        if late >= Self::SHORTEST {
+            self.last = Some((now, late));
+        }
+    }
+
+    /// The stall, if there was one, that a run which began at `since` may have timed out by.
+    pub(crate) fn since(&self, since: Instant) -> Option<Duration> {
+        self.last.filter(|&(ended, _)| ended > since).map(|(_, late)| late)
+    }
+}
+
+/// Tells from any thread whether a driver still runs: see [`Driver::watchdog`](super::Driver).
+#[derive(Clone, Debug)]
+pub struct Watchdog {
+    origin: Instant,
+    /// When the driver has to do something next, in nanoseconds from the origin.
+    due: Arc<AtomicU64>,
+}
+
+impl Watchdog {
+    const NEVER: u64 = u64::MAX;
+
+    pub(super) fn new(origin: Instant) -> Self {
+        Self { origin, due: Arc::new(AtomicU64::new(Self::NEVER)) }
+    }
+
+    pub(super) fn due_at(&self, due: Option<Instant>) {
+        let nanos = due.map(|due| due.saturating_duration_since(self.origin).as_nanos() as u64);
+        self.due.store(nanos.unwrap_or(Self::NEVER), Ordering::Relaxed);
+    }
+
+    /// For how long the driver has not done what was to be done: the age of the oldest check that is
+    /// due and not started, or has had its time and is not ended. Zero if it keeps up.
+    pub fn overdue(&self, now: Instant) -> Duration {
+        match self.due.load(Ordering::Relaxed) {
+            Self::NEVER => Duration::ZERO,
+            due => now.saturating_duration_since(self.origin + Duration::from_nanos(due)),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Which check speaks for which backends.
+
+use std::hash::Hash;
+use std::time::Instant;
+
+use super::Monitor;
+use crate::watched::Seat;
+use crate::{Because, CheckId, CheckInput, CheckState};
+
+impl<K: Copy + Eq + Hash> Monitor<K> {
+    /// Lets `check` speak for `backend` as well, from now on.
+    ///
+    /// So a server behind many virtual servers is checked once and not once for each (keepalived
+    /// #2111, #2358). Whether two checks would do the same, only the caller can tell. They share the
+    /// run and what is believed, and what traffic of either backend says of it; each backend has its
+    /// own verdicts. A check runs while one of its backends is not suspended.
+    pub fn share(&mut self, now: Instant, check: CheckId, backend: K) {
+        let Some(known) = self.checks.get_mut(check) else { return };
+        if known.backends().any(|other| other == backend) {
+            return;
+        }
+        let seat = self.backends.seat(backend);
+        known.backends.push(seat);
+        self.backends.at(seat).checks.push(check);
+        self.wake(now, check);
+        self.publish(seat, || Because::Initial { check });
+    }
+
+    /// Lets `check` speak for `backend` no more, and ends it if that was the last one. What else
+    /// checks the backend decides on; a backend without any check is up.
+    pub fn release(&mut self, check: CheckId, backend: K) {
+        let Some(seat) = self.backends.find(backend) else { return };
+        if !self.backends.at(seat).checks.as_slice().contains(&check) {
+            return;
+        }
+        self.backends.at(seat).checks.remove(check);
+        self.leave(check, seat);
+        // Verdicts are the backend's; what was to be told of the check alone is of no use now.
+        self.events.retain(|event| event.check() != Some(check) || event.backend() != backend);
+        self.publish(seat, || Because::Forgotten { check });
+    }
+
+    /// Ends every check of `backend` that is not shared, and with them its health. It gets no
+    /// further verdict.
+    pub fn forget(&mut self, backend: K) {
+        let Some((seat, watched)) = self.backends.remove(backend) else { return };
+        for &check in watched.checks.as_slice() {
+            self.leave(check, seat);
+        }
+        // Nor one that was decided already, but not yet fetched.
+        self.events.retain(|event| event.backend() != backend);
+    }
+
+    /// Ends one check, whomever it speaks for: see [`Self::release`].
+    pub fn forget_check(&mut self, check: CheckId) {
+        while let Some(seat) = self.first_of(check) {
+            self.release(check, seat.key);
+        }
+    }
+
+    /// Stops checking `backend`, for maintenance. Its health stays as it is; runs that are going
+    /// for it alone are cancelled. Holds for checks that are added later too, until [`Self::resume`]
+    /// or [`Self::forget`].
+    pub fn suspend(&mut self, backend: K) {
+        let seat = self.backends.seat(backend);
+        self.backends.at(seat).suspended = true;
+        for check in self.backends.at(seat).checks.clone().as_slice() {
+            self.doze(*check);
+        }
+    }
+
+    /// Checks `backend` again after [`Self::suspend`]. Its old health is stale: the next result of
+    /// each check decides alone, whatever rise and fall say, unless the check went on for others.
+    pub fn resume(&mut self, now: Instant, backend: K) {
+        let Some(seat) = self.backends.find(backend) else { return };
+        if !std::mem::take(&mut self.backends.at(seat).suspended) {
+            return;
+        }
+        for &check in self.backends.at(seat).checks.clone().as_slice() {
+            self.wake(now, check);
+            if let Some(known) = self.checks.get_mut(check) {
+                known.hold = None;
+            }
+        }
+        self.publish(seat, || Because::Resumed);
+    }
+
+    fn first_of(&self, check: CheckId) -> Option<Seat<K>> {
+        self.checks.get(check)?.backends.as_slice().first().copied()
+    }
+
+    /// Takes `seat` from `check`, which ends if it has no other.
+    fn leave(&mut self, check: CheckId, seat: Seat<K>) {
+        let Some(known) = self.checks.get_mut(check) else { return };
+        known.backends.remove(seat);
+        if known.backends.as_slice().is_empty() {
+            self.cancel(check);
+            self.checks.remove(check);
+        } else {
+            self.doze(check);
+        }
+    }
+
+    /// Stops `check` if all of its backends are suspended.
+    fn doze(&mut self, check: CheckId) {
+        let Some(known) = self.checks.get_mut(check) else { return };
+        if known.backends.as_slice().iter().all(|&seat| self.backends.is_suspended(seat)) {
+            known.state.observe(CheckInput::Off, known.spec.thresholds());
+            self.cancel(check);
+        }
+    }
+
+    /// Starts `check` again if it was stopped and one of its backends is not suspended.
+    fn wake(&mut self, now: Instant, check: CheckId) {
+        let Some(known) = self.checks.get_mut(check) else { return };
+        let wanted =
+            known.backends.as_slice().iter().any(|&seat| !self.backends.is_suspended(seat));
+        if wanted && matches!(known.state, CheckState::Off { .. }) {
+            known.state.observe(CheckInput::On, known.spec.thresholds());
+            self.deadlines.set(check.slot, known.timetable.restart(now, &known.spec));
+        }
+    }
+}

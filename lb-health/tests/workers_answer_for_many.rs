@@ -1,0 +1,158 @@
+//! One process for many checks: what it says, what it leaves unsaid, and how it dies.
+#![cfg(feature = "worker")]
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use lb_core::Weight;
+use lb_health::checkers::Worker;
+use lb_health::{CheckError, Report, Target};
+use tower::ServiceExt;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+fn target(port: u16, timeout: Duration) -> Target {
+    Target::new(SocketAddr::from(([192, 0, 2, 1], port)), timeout)
+}
+
+fn shell(program: &str) -> Worker {
+    Worker::new("/bin/sh", ["-c", program])
+}
+
+async fn check(worker: &Worker, port: u16) -> Result<Report, CheckError> {
+    worker.clone().oneshot(target(port, TIMEOUT)).await
+}
+
+async fn told(worker: &Worker, port: u16) -> String {
+    check(worker, port).await.map_or_else(|error| error.to_string(), |_| "ok".to_owned())
+}
+
+#[tokio::test]
+async fn one_process_answers_all() {
+    let worker = shell(
+        r#"while read tag address port millis; do
+            case $port in
+                1) echo "$tag up" ;;
+                2) echo "$tag up $(($$ % 1000))" ;;
+                3) echo "$tag down $address has $millis" ;;
+                4) echo "$tag perhaps" ;;
+            esac
+        done"#,
+    );
+    assert_eq!(told(&worker, 1).await, "ok");
+    let process = check(&worker, 2).await.unwrap().weight;
+    assert_eq!(check(&worker, 2).await.unwrap().weight, process, "it is the same");
+    let down = check(&worker, 3).await.unwrap_err();
+    assert_eq!((down.cause(), down.is_local()), ("rejected", false));
+    assert_eq!(down.to_string(), r#"the worker says that it is down: "192.0.2.1 has 5000""#);
+    let neither = check(&worker, 4).await.unwrap_err();
+    assert!(neither.is_local(), "{neither}");
+}
+
+#[tokio::test]
+async fn answers_may_come_in_any_order() {
+    let worker = shell(
+        r#"read first rest; read second rest; echo "$second up 2"; echo "$first up 1"; sleep 60"#,
+    );
+    let (first, second) = tokio::join!(check(&worker, 1), check(&worker, 2));
+    assert_eq!(first.unwrap().weight, Some(Weight::new(1)));
+    assert_eq!(second.unwrap().weight, Some(Weight::new(2)));
+}
+
+#[tokio::test]
+async fn who_is_not_answered_while_others_are_is_down() {
+    let worker =
+        shell(r#"while read tag address port rest; do [ "$port" = 1 ] || echo "$tag up"; done"#);
+    let brief = Duration::from_millis(500);
+    let unanswered = worker.clone().oneshot(target(1, brief));
+    let answered = async {
+        tokio::time::sleep(brief / 4).await;
+        check(&worker, 2).await
+    };
+    let (unanswered, answered) = tokio::join!(unanswered, answered);
+    answered.unwrap();
+    assert_eq!(unanswered.unwrap_err().cause(), "timeout-script");
+    // That nobody is answered is no word on anybody.
+    let error = worker.clone().oneshot(target(1, brief)).await.unwrap_err();
+    assert!(error.is_local(), "{error}");
+    // An answer that comes too late does not go to somebody else.
+    let late = shell(r#"read a rest; sleep 1; read b rest; echo "$a down"; echo "$b up"; sleep 9"#);
+    assert!(late.clone().oneshot(target(1, brief)).await.is_err());
+    check(&late, 2).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_is_started_again() {
+    let worker =
+        shell(r#"read tag rest; echo "$tag up"; read tag rest; echo "no disk" >&2; exit 3"#);
+    for _ in 0..2 {
+        assert_eq!(told(&worker, 1).await, "ok");
+        let error = check(&worker, 1).await.unwrap_err();
+        assert!(error.is_local());
+        let CheckError::Local { source, .. } = &error else { panic!("{error}") };
+        assert_eq!(source.to_string(), r#"it ended, exit status: 3: "no disk""#);
+        // Not at once: whoever comes meanwhile is told why.
+        assert!(check(&worker, 1).await.unwrap_err().is_local());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_cannot_run_says_nothing_of_its_targets() {
+    for worker in [
+        Worker::new("/nonexistent", ["x"; 0]),
+        Worker::new("/etc/passwd", ["x"; 0]),
+        shell("exit 1"),
+        shell("exec </dev/null; sleep 60"),
+        shell(r#"while :; do printf xxxxxxxxxxxxxxxxxxxxxxxx; done"#),
+    ] {
+        let result = worker.clone().oneshot(target(1, Duration::from_secs(1))).await;
+        assert!(result.as_ref().is_err_and(CheckError::is_local), "{worker:?}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_ends_with_the_last_clone() {
+    let folder = std::env::temp_dir().join(format!("worker-{}", std::process::id()));
+    let mark = folder.to_str().unwrap();
+    let program = r#"while read tag rest; do echo "$tag up"; done; touch "$1""#;
+    let worker = Worker::new("/bin/sh", ["-c", program, "sh", mark]);
+    let clone = worker.clone();
+    check(&worker, 1).await.unwrap();
+    drop(worker);
+    check(&clone, 1).await.unwrap();
+    drop(clone);
+    for _ in 0..100 {
+        if std::fs::remove_file(&folder).is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it was not told, or killed");
+}
+
+/// E5. In a release build: in another it shows only that it works.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "measures a real process")]
+async fn twenty_thousand_checks_a_second_are_within_reach() {
+    const CHECKS: u32 = if cfg!(debug_assertions) { 2_000 } else { 200_000 };
+    const AT_ONCE: u32 = 200;
+    let worker = Worker::new("/usr/bin/perl", ["-pe", "BEGIN { $| = 1 } s/ .*/ up/"]);
+    check(&worker, 1).await.unwrap();
+    let begin = Instant::now();
+    let tasks = (0..AT_ONCE).map(|_| {
+        let worker = worker.clone();
+        tokio::spawn(async move {
+            for _ in 0..CHECKS / AT_ONCE {
+                check(&worker, 1).await.unwrap();
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    let rate = f64::from(CHECKS) / begin.elapsed().as_secs_f64();
+    println!("{rate:.0} checks a second");
+    assert!(cfg!(debug_assertions) || rate > 20_000.0, "{rate:.0} checks a second");
+}
