@@ -154,7 +154,7 @@ fn swaps(size: u32, algorithm: Algorithm) -> Spread {
         round += 1;
         for (number, run) in runs.into_iter().enumerate() {
             // In turns: everybody once, then about one in ten falls or comes back each round.
-            let dies = round > 1 && (number as u32 + round) % 10 == 0;
+            let dies = round > 1 && (number as u32 + round).is_multiple_of(10);
             let result = if dies { Err(CheckError::Refused.into()) } else { Ok(Report::ALIVE) };
             let begin = Instant::now();
             monitor.handle_result(now, run, result);

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 /// So many lines may wait to be written. Each has its place from the beginning: the default would
 /// take 4 MB.
-const MOST_LINES: usize = 16 * 1024;
+const MOST_LINES: usize = 4 * 1024;
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]

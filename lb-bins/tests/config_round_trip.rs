@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,11 +13,17 @@ use lb_bins::config::check::{
     StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
-    Backend, Check, CheckKind, Command, Config, Forwarding, HashKey, Mail, OnFailure, Passive,
-    Persistence, Queue, Quorum, SorryMode, VirtualServer,
+    Authentication, Backend, CarpInstance, Check, CheckKind, Command, Config, Forwarding, HashKey,
+    HmacKey, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Track,
+    VirtualServer, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
+use lb_vrrp::linux::{Prefix, Route, Rule, Scope, VirtualAddress};
+use lb_vrrp::{
+    Announcements, ChecksumPolicy, Family, Freshness, Interval, Migration, Peer, Preempt, Priority,
+    Reach, Start, Version, Vrid,
+};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -176,7 +182,10 @@ fn database() -> impl Strategy<Value = Database> {
 fn services() -> impl Strategy<Value = CheckKind> {
     let role = prop_oneof![Just(Role::Master), Just(Role::Replica)];
     let redis = (option::of((secret(), option::of(text()))), option::of(role));
-    let ldap = (option::of((text(), secret())), option::of((any::<String>(), text())));
+    let ldap = (
+        option::of((text(), secret())),
+        option::of((any::<String>(), "[a-zA-Z][a-zA-Z0-9-]{0,8}")),
+    );
     prop_oneof![
         database().prop_map(CheckKind::Mysql),
         database()
@@ -188,7 +197,7 @@ fn services() -> impl Strategy<Value = CheckKind> {
         }),
         ldap.prop_map(|(login, search)| {
             let ((bind_dn, password), (base, filter)) = (login.unzip(), search.unzip());
-            let filter = filter.map_or("(objectClass=*)".into(), |filter| format!("({filter})"));
+            let filter = filter.map_or("(objectClass=*)".into(), |filter| format!("({filter}=*)"));
             CheckKind::Ldap(Ldap { bind_dn, password, base, filter })
         }),
         (any::<String>(), option::of(tls()))
@@ -467,17 +476,243 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
     })
 }
 
+/// An address of one family, which two calls with different numbers never share.
+fn virtual_ip(v6: bool, number: u8) -> IpAddr {
+    if v6 {
+        Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, number.into()).into()
+    } else {
+        [10, 0, 0, number].into()
+    }
+}
+
+fn scope() -> impl Strategy<Value = Scope> {
+    prop_oneof![Just(Scope::Global), Just(Scope::Link), Just(Scope::Host)]
+}
+
+fn virtual_addresses(v6: bool, first: u8) -> impl Strategy<Value = Vec<VirtualAddress>> {
+    let one = (1..=32_u8, option::of("[a-z]{1,8}"), any::<bool>(), scope());
+    vec(one, 1..4).prop_map(move |several| {
+        let address =
+            |(number, (prefix, dev, label, scope)): (u8, (u8, Option<String>, bool, Scope))| {
+                let mut address =
+                    VirtualAddress::new(virtual_ip(v6, first + number)).prefix(prefix).scope(scope);
+                if label && !v6 {
+                    let dev = dev.as_deref().unwrap_or("eth0");
+                    address = address.label(format!("{dev}:{number}"));
+                }
+                if let Some(dev) = dev {
+                    address = address.dev(dev);
+                }
+                address
+            };
+        (0..).zip(several).map(address).collect()
+    })
+}
+
+fn route(v6: bool) -> impl Strategy<Value = Route> {
+    let ways = (option::of(Just(virtual_ip(v6, 250))), option::of("[a-z]{1,15}"));
+    let numbers = (any::<u8>(), 0..=32_u8, 1..=u32::MAX, option::of(any::<u32>()));
+    (ways, numbers, any::<bool>(), option::of(scope())).prop_map(
+        move |((via, dev), (to, length, table, metric), has_source, scope)| {
+            let mut route = Route::new(Prefix::new(virtual_ip(v6, to), length).unwrap());
+            (route.via, route.dev, route.table, route.metric) = (via, dev, table, metric);
+            route.source = has_source.then(|| virtual_ip(v6, 251));
+            route.scope = scope;
+            route
+        },
+    )
+}
+
+fn rule(v6: bool) -> impl Strategy<Value = Rule> {
+    let prefix = move || {
+        (any::<u8>(), 0..=32_u8)
+            .prop_map(move |(last, length)| Prefix::new(virtual_ip(v6, last), length).unwrap())
+    };
+    let interface = || option::of("[a-z]{1,15}");
+    let numbers = (option::of(any::<u32>()), 1..=u32::MAX, option::of(any::<u32>()));
+    (prefix(), option::of(prefix()), interface(), interface(), numbers).prop_map(
+        move |(from, to, iif, oif, (fwmark, table, priority))| {
+            let mut rule = Rule::new(if v6 { Family::V6 } else { Family::V4 });
+            (rule.from, rule.to, rule.iif, rule.oif) = (Some(from), to, iif, oif);
+            (rule.fwmark, rule.table, rule.priority) = (fwmark, table, priority);
+            rule
+        },
+    )
+}
+
+fn notify() -> impl Strategy<Value = Notify> {
+    let one = || option::of(command());
+    ((one(), one(), one()), (one(), one()), any::<bool>()).prop_map(
+        |((any, master, backup), (fault, stop), priority_changes)| Notify {
+            any,
+            master,
+            backup,
+            fault,
+            stop,
+            master_rx_lower_pri: None,
+            priority_changes,
+        },
+    )
+}
+
+fn garp() -> impl Strategy<Value = Announcements> {
+    let time = || prop_oneof![Just(Duration::ZERO), duration()];
+    (any::<u8>(), time(), any::<u8>(), time()).prop_map(
+        |(first, second_after, reaction, refresh)| {
+            let mut garp = Announcements::default();
+            (garp.first, garp.second_after, garp.reaction, garp.refresh) =
+                (first, second_after, reaction, refresh);
+            garp
+        },
+    )
+}
+
+fn authentication(v2: bool) -> impl Strategy<Value = Authentication> {
+    let freshness = prop_oneof![
+        Just(None),
+        Just(Some(Freshness::Monotonic)),
+        duration().prop_map(|window| Some(Freshness::Window(window))),
+    ];
+    let mode = prop_oneof![
+        Just(Migration::Enforce),
+        Just(Migration::Permissive),
+        Just(Migration::ReceiveOnly)
+    ];
+    let secrets = vec("[!-~]{32,64}", 1..3);
+    ("[!-~]{1,12}", secrets, mode, freshness, 0..4_u8).prop_map(
+        move |(password, secrets, mode, freshness, kind)| match (kind, v2) {
+            (0, true) => Authentication::Pass(password),
+            (1, true) => Authentication::Ah(password),
+            (2, _) => {
+                let keys = (1..).zip(secrets).map(|(id, secret)| HmacKey { id, secret });
+                Authentication::Hmac { keys: keys.collect(), mode, freshness }
+            }
+            _ => Authentication::None,
+        },
+    )
+}
+
+fn reach(v6: bool) -> impl Strategy<Value = Reach> {
+    let peers = vec((any::<u8>(), any::<u8>()), 1..3);
+    prop_oneof![
+        Just(Reach::Multicast { group: (if v6 { Family::V6 } else { Family::V4 }).group() }),
+        (peers, any::<bool>()).prop_map(move |(peers, check_source)| {
+            let peer = |(number, (a, b)): (u8, (u8, u8))| {
+                Peer::new(virtual_ip(v6, 240 + number)).hop_limits(a.min(b)..=a.max(b))
+            };
+            Reach::Unicast { peers: (0..).zip(peers).map(peer).collect(), check_source }
+        }),
+    ]
+}
+
+fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
+    let kinds = (any::<bool>(), any::<bool>());
+    kinds.prop_flat_map(move |(v6, v2)| {
+        let v2 = v2 && !v6;
+        let timers = (1..=255_u16, 1..=100_u8, duration(), any::<u8>());
+        let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+        let preempt = prop_oneof![
+            Just(Preempt::Immediately),
+            Just(Preempt::Never),
+            duration().prop_map(Preempt::After)
+        ];
+        let checksum = prop_oneof![
+            Just(ChecksumPolicy::Auto),
+            Just(ChecksumPolicy::Pseudo),
+            Just(ChecksumPolicy::Rfc9568)
+        ];
+        let wire = (reach(v6), authentication(v2), checksum, any::<bool>());
+        let held = (virtual_addresses(v6, 0), virtual_addresses(!v6, 100));
+        let ways = (vec(route(v6), 0..3), vec(rule(v6), 0..3));
+        let tracks = vec((-254..=254_i16, any::<bool>()), 0..3);
+        let told = (notify(), option::of(command()), garp());
+        (timers, flags, preempt, wire, held, ways, tracks, told).prop_map(
+            move |(timers, flags, preempt, wire, held, ways, tracks, told)| {
+                let (centis, down_timer_adverts, startup_delay, priority) = timers;
+                let (reach, authentication, checksum, has_source) = wire;
+                let (mut notify, lower, garp) = told;
+                notify.master_rx_lower_pri = lower;
+                let track = |(number, (weight, reverse)): (usize, (i16, bool))| Track {
+                    name: format!("eth{number}"),
+                    weight,
+                    reverse,
+                };
+                VrrpInstance {
+                    name: format!("v{index}"),
+                    interface: "eth0".into(),
+                    virtual_router_id: Vrid::new(index).unwrap(),
+                    version: if v2 { Version::V2 } else { Version::V3 },
+                    state: if flags.0 { Start::Master } else { Start::Backup },
+                    priority: Priority::new(priority.max(1)),
+                    advert_interval: Interval::from_centis(centis * if v2 { 100 } else { 16 })
+                        .unwrap(),
+                    down_timer_adverts,
+                    preempt,
+                    accept: flags.1,
+                    startup_delay,
+                    parting_advert: flags.2,
+                    checksum,
+                    source: has_source.then(|| virtual_ip(v6, 239)),
+                    reach,
+                    authentication,
+                    addresses: held.0,
+                    excluded_addresses: held.1,
+                    routes: ways.0,
+                    rules: ways.1,
+                    virtual_mac: flags.3.then(|| format!("vrrp.{index}")),
+                    garp,
+                    track_interfaces: tracks.into_iter().enumerate().map(track).collect(),
+                    track_scripts: vec![],
+                    track_files: vec![],
+                    track_processes: vec![],
+                    notify,
+                }
+            },
+        )
+    })
+}
+
+fn carp_instance() -> impl Strategy<Value = CarpInstance> {
+    any::<bool>().prop_flat_map(|v6| {
+        let period = (1..=254_u8, 0..=254_u8, 1..=100_u8);
+        let told = (garp(), notify());
+        (period, any::<bool>(), "[ -~]{1,30}", virtual_addresses(v6, 0), told).prop_map(
+            move |((advbase, advskew, dead_ratio), flag, passphrase, addresses, (garp, notify))| {
+                CarpInstance {
+                    name: "carp".into(),
+                    interface: "eth0".into(),
+                    vhid: Vrid::new(255).unwrap(),
+                    advbase,
+                    advskew,
+                    dead_ratio,
+                    preempt: flag,
+                    passphrase,
+                    source: flag.then(|| virtual_ip(v6, 239)),
+                    addresses,
+                    garp,
+                    notify,
+                }
+            },
+        )
+    })
+}
+
 fn config() -> impl Strategy<Value = Config> {
     let servers =
         (1..4_usize).prop_flat_map(|count| (0..count).map(virtual_server).collect::<Vec<_>>());
+    let routers =
+        (0..3_u8).prop_flat_map(|count| (1..=count).map(vrrp_instance).collect::<Vec<_>>());
+    let hosts = vec(carp_instance(), 0..2);
     let told = (option::of(path()), option::of(mail()));
-    (option::of(address(7000)), told, servers).prop_map(
-        |(admin, (notify_fifo, smtp), virtual_servers)| Config {
+    (option::of(address(7000)), told, servers, routers, hosts).prop_map(
+        |(admin, (notify_fifo, smtp), virtual_servers, vrrp_instances, carp_instances)| Config {
             admin,
             admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
             notify_fifo,
             smtp,
             virtual_servers,
+            vrrp_instances,
+            carp_instances,
             ..Config::default()
         },
     )

@@ -18,9 +18,12 @@
 //! | [`Outcome`] | how a run of a check ended; each [remembers](Check::recent) the last ones |
 //! | [`CheckError`] | why a run did not pass: exactly one cause, and whether it is our own fault |
 //! | [`Report`], [`Failure`] | how a run ended, with a [`Trace`]: time by phase, and evidence |
+//! | [`Outliers`] | who fails more than the others under real traffic |
+//! | [`simulate`] | what would happen if: a script through the real machines |
 //! | `Driver` | the tokio loop around a monitor (feature `driver`) |
 //! | `Watchdog` | whether that loop still runs, to be asked from any thread |
-//! | `checkers` | TCP, HTTP and scripts (features `tcp`, `http`, `script`) |
+//! | [`Advice`] | what an agent beside a backend wants, but for its health |
+//! | `checkers` | one for each protocol, under a feature of its name |
 //!
 //! # Driving a machine
 //!
@@ -66,13 +69,14 @@
 //! # Features
 //!
 //! None is on by default, and none changes what another part does.
-//! `driver`, `tcp`, `http` (with `tcp`) and `script` (Unix) add the parts of that name, and tokio.
+//! `driver`, and each of the `checkers` by its name, adds the part of that name, and tokio. `script`
+//! and `worker` are for Unix. `tls` lets all that converse over TCP do so in secret.
 //!
 //! # Not supported
 //!
-//! **No checkers for TLS, DNS, UDP, SMTP, ICMP or gRPC; no send/expect over TCP; no match of a body
-//! by pattern; no HTTP/2; no reuse of connections; no other user or limits for scripts.** Names are
-//! not resolved: a [`Target`] is an address.
+//! **No other user or limits for scripts; no HTTP/3. MySQL without `ed25519`, PostgreSQL without GSS
+//! and channel binding, LDAP without STARTTLS and SASL, SMTP without AUTH, no Redis Cluster.** Names
+//! are not resolved: a [`Target`] is an address.
 
 #![forbid(unsafe_code)]
 
@@ -98,7 +102,9 @@ mod history;
 mod hold;
 mod md5;
 mod monitor;
+mod outliers;
 mod sha256;
+pub mod simulate;
 mod spec;
 mod specs;
 mod splitmix;
@@ -118,6 +124,7 @@ pub use error::CheckError;
 pub use history::Outcome;
 pub use md5::{Md5, ParseMd5Error};
 pub use monitor::{Action, Monitor};
+pub use outliers::{Ejection, OutlierRules, Outliers};
 pub use sha256::{ParseSha256Error, Sha256};
 pub use spec::{CheckSpec, SpecError};
 pub use state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};

@@ -2,6 +2,7 @@
 //! verdicts are new each time and equal to what the checks' own states say (R7).
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
+mod thorough;
 mod world;
 
 use std::sync::Arc;
@@ -105,7 +106,7 @@ fn combined(world: &World, backend: BackendId, weights: &Weights) -> Option<Heal
 type Weights = std::collections::HashMap<lb_health::CheckId, Option<Weight>>;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(thorough::config())]
 
     #[test]
     fn whatever_happens(steps in steps(), seed in any::<u64>()) {

@@ -4,7 +4,7 @@
 
 use lb_health::checkers::Ldap;
 
-use crate::server::{Then, check, lines, misbehaving, playing};
+use crate::server::{Then, cause, check, dripping, lines, misbehaving, playing};
 
 mod server;
 
@@ -88,6 +88,12 @@ async fn over_tls_nothing_is_said_in_clear() {
     check(checker.clone().with_tls(tls.clone()), address).await.unwrap();
     let elsewhere = checker.with_tls(tls.with_name("example.org").unwrap());
     assert_eq!(check(elsewhere, address).await.unwrap_err().cause(), "tls-name");
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_is_none() {
+    let address = dripping(bound()).await;
+    assert_eq!(cause(Ldap::new(), address).await, "timeout-response");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 
 use lb_health::checkers::Mysql;
 
-use crate::server::{Lines, Then, cause, check, lines, misbehaving, playing};
+use crate::server::{Lines, Then, cause, check, dripping, lines, misbehaving, playing};
 
 mod server;
 
@@ -147,6 +147,12 @@ async fn what_is_cut_off_out_of_order_or_too_long_is_no_answer() {
     assert_eq!(told, "protocol: not a valid answer: version 9 of the protocol");
     let huge = lines(&[("", b"\xff\xff\xff\0")]);
     assert!(at(Mysql::new(), huge).await.contains("16777215 bytes"));
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_is_none() {
+    let address = dripping(greeting(NATIVE)).await;
+    assert_eq!(cause(user(), address).await, "timeout-response");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 
 use lb_health::checkers::Postgres;
 
-use crate::server::{Then, cause, check, lines, misbehaving, playing};
+use crate::server::{Then, cause, check, dripping, lines, misbehaving, playing};
 
 mod server;
 
@@ -135,6 +135,12 @@ async fn what_is_cut_off_out_of_place_or_endless_is_no_answer() {
     assert!(at(user().with_query("SELECT"), &rows).await.contains("1000 messages"));
     let odd = Postgres::new("a\0b");
     assert_eq!(cause(odd, playing(vec![], Then::Hold).await).await, "protocol");
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_is_none() {
+    let address = dripping(welcome()).await;
+    assert_eq!(cause(user(), address).await, "timeout-response");
 }
 
 #[tokio::test]

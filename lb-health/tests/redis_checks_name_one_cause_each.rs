@@ -4,7 +4,7 @@
 
 use lb_health::checkers::{Redis, RedisRole};
 
-use crate::server::{Then, check, lines, misbehaving, playing};
+use crate::server::{Then, cause, check, dripping, lines, misbehaving, playing};
 
 mod server;
 
@@ -61,6 +61,12 @@ async fn refusals_are_told_in_the_servers_words() {
     assert!(at(Redis::new(), &[("PING", "+PONK\r\n")]).await.starts_with("protocol: "));
     assert!(at(Redis::new(), &[("PING", "+PO")]).await.starts_with("truncated: "));
     assert!(at(Redis::new(), &[("PING", "")]).await.starts_with("closed: "));
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_is_none() {
+    let address = dripping(b"+PONG and so on\r\n".to_vec()).await;
+    assert_eq!(cause(Redis::new(), address).await, "timeout-response");
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! The state of one check against naive oracles and against the counters of HAProxy and keepalived.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
+mod thorough;
+
 use lb_health::{CheckInput, CheckSpec, CheckState, LastKnown, Thresholds, Transition};
 use proptest::prelude::*;
 use std::num::NonZeroU32;
@@ -82,7 +84,7 @@ fn naive(inputs: &[CheckInput], thresholds: Thresholds) -> Option<bool> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(thorough::config())]
 
     #[test]
     fn equals_the_rule_in_words(inputs in inputs(), thresholds in thresholds()) {

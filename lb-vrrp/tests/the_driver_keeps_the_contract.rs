@@ -9,11 +9,12 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
+use lb_vrrp::carp::{CarpChannel, CarpConfig};
 use lb_vrrp::driver::{Counters, Driver, Input, Network, Operation, Pacing, Report, RouterId};
-use lb_vrrp::wire::Datagram;
+use lb_vrrp::wire::{CarpKey, Datagram};
 use lb_vrrp::{
-    AddressList, Announcements, Because, Channel, ChannelConfig, Config, Event, FaultCause,
-    Interval, Priority, Reason, Role, VirtualRouter, Vrid,
+    AddressList, Announcements, Authentication, Because, Channel, ChannelConfig, Config, Event,
+    FaultCause, HmacKeys, Interval, Priority, Reason, Role, VirtualRouter, Vrid,
 };
 use tokio::sync::Notify;
 use tokio::time::{Instant, advance, timeout};
@@ -43,6 +44,8 @@ struct Host {
     announced: Vec<(Instant, IpAddr)>,
     said: Vec<(Instant, Vec<u8>)>,
     broken: bool,
+    /// Of the wall.
+    clock: Duration,
     deaf: bool,
     arrived: Arc<Notify>,
 }
@@ -80,6 +83,9 @@ struct Port {
 }
 
 const ID: RouterId = RouterId::new(0);
+const OTHER: RouterId = RouterId::new(1);
+/// The identifier of the first router; of others, those after it.
+const FIRST: u8 = 51;
 
 impl Network for Port {
     type Settings = ();
@@ -103,16 +109,20 @@ impl Network for Port {
         let Some(waiting) = self.link.hosts()[self.place].waiting.pop_front() else {
             return Ok(None);
         };
+        let mut id = ID;
         let input = match waiting {
             Waiting::Packet(packet) => {
                 self.buffer = packet;
-                Input::Datagram(Datagram::ipv4(&self.buffer))
+                let datagram = Datagram::ipv4(&self.buffer);
+                let vrid = datagram.as_ref().ok().and_then(Datagram::vrid);
+                id = RouterId::new(u32::from(vrid.unwrap_or(FIRST)).saturating_sub(FIRST.into()));
+                Input::Datagram(datagram)
             }
             Waiting::Lost(address) => Input::AddressLost(address),
             Waiting::Found(address) => Input::AddressFound(address),
             Waiting::Source(source) => Input::Source(source),
         };
-        Ok(Some((ID, input)))
+        Ok(Some((id, input)))
     }
 
     fn send(&mut self, _: RouterId, _: IpAddr, packet: &[u8]) -> io::Result<()> {
@@ -159,7 +169,7 @@ impl Network for Port {
     }
 
     fn utc(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH
+        SystemTime::UNIX_EPOCH + self.link.hosts()[self.place].clock
     }
 }
 
@@ -460,4 +470,111 @@ async fn a_partition_heals() {
     };
     assert!(reports.iter().any(gave_way));
     assert_eq!(a.router().config().interval(), Interval::SECOND);
+}
+
+/// One clock is set back and forth by an hour, or both are: nobody goes by it, not even the trailer as
+/// long as all of them are set.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_changes_nothing() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    for is_signed in [false, true] {
+        let link = Link::new(2);
+        link.hosts().iter_mut().for_each(|host| host.clock = 10 * HOUR);
+        let mut routers = [(0, 200), (1, 100)].map(|(place, priority)| {
+            let mut channel = channel(place, 1);
+            if is_signed {
+                let keys = HmacKeys::new(1, &[7; 32]).unwrap();
+                channel.authentication(Authentication::hmac(keys)).unwrap();
+            }
+            let port = Port { link: link.clone(), place, buffer: Vec::new() };
+            Alone::new(config(place, priority), Channel::new(channel), port)
+        });
+        let [a, b] = &mut routers;
+        run_both(a, b, 10_000 * MS).await;
+        for hours in [9, 11, 9, 12, 10] {
+            let moved = if is_signed { 2 } else { 1 };
+            link.hosts().iter_mut().take(moved).for_each(|host| host.clock = hours * HOUR);
+            let (_, reports) = tokio::join!(run(a, 10_000 * MS), run(b, 10_000 * MS));
+            assert!(reports.is_empty(), "{is_signed}: {reports:?}");
+        }
+        assert_eq!((role(a), role(b)), (Role::Master, Role::Backup));
+        assert_eq!((a.counters().became_master, b.counters().became_master), (1, 0));
+    }
+}
+
+/// Two routers on each host, master together or not at all.
+#[tokio::test(start_paused = true)]
+async fn groups_move_together_and_can_be_dissolved() {
+    let link = Link::new(2);
+    let mut drivers = [(0, 200), (1, 100)].map(|(place, priority)| {
+        let port = Port { link: link.clone(), place, buffer: Vec::new() };
+        let mut driver = Driver::new(port);
+        for (id, last) in [(ID, 1), (OTHER, 2)] {
+            let addresses = AddressList::new([virtual_address(last)]).unwrap();
+            let vrid = Vrid::new(FIRST - 1 + last).unwrap();
+            let channel = ChannelConfig::new(vrid, host(place), addresses).unwrap();
+            driver.add(id, config(place, priority), Channel::new(channel));
+        }
+        driver.set_groups(&[vec![ID, OTHER]]).unwrap();
+        driver.startup(ID);
+        Alone(driver)
+    });
+    let [a, b] = &mut drivers;
+    run_both(a, b, 10_000 * MS).await;
+    assert_eq!((link.held(0), link.held(1)), (2, 0));
+
+    a.0.fault(OTHER, FaultCause::Admin, true);
+    run_both(a, b, 10_000 * MS).await;
+    assert_eq!((link.held(0), link.held(1)), (0, 2), "one is at fault, and so are both");
+    assert!(a.router().faults().contains(FaultCause::Group));
+    // The same groups are no other groups.
+    b.0.set_groups(&[vec![ID, OTHER]]).unwrap();
+    run_both(a, b, 1_000 * MS).await;
+    assert_eq!(b.counters().became_master, 1);
+
+    // Each for itself: the fit one comes back, and takes its own address alone.
+    a.0.set_groups(&[]).unwrap();
+    b.0.set_groups(&[]).unwrap();
+    run_both(a, b, 10_000 * MS).await;
+    assert_eq!(link.hosts()[0].held, BTreeSet::from([virtual_address(1)]));
+    assert_eq!(link.hosts()[1].held, BTreeSet::from([virtual_address(2)]));
+
+    // One is removed, and forgotten when it has ended.
+    a.0.remove(ID);
+    run_both(a, b, 10_000 * MS).await;
+    assert!(a.0.router(ID).is_none() && a.0.router(OTHER).is_some());
+    assert_eq!((link.held(0), link.held(1)), (0, 2));
+}
+
+/// CARP is driven in the same loop, beside VRRP.
+#[tokio::test(start_paused = true)]
+async fn a_carp_host_is_driven_as_a_router_is() {
+    let link = Link::new(2);
+    let mut drivers = [(0, 0), (1, 100)].map(|(place, skew)| {
+        let port = Port { link: link.clone(), place, buffer: Vec::new() };
+        let mut driver = Driver::new(port);
+        let addresses = AddressList::new([virtual_address(1)]).unwrap();
+        let vhid = Vrid::new(FIRST).unwrap();
+        let key = CarpKey::new(b"secret", vhid, addresses.as_addresses());
+        let mut config = CarpConfig::new(host(place));
+        config.period(1, skew).unwrap().preempt(true);
+        driver.add_carp(ID, config, CarpChannel::new(host(place), key), addresses);
+        driver.startup(ID);
+        Alone(driver)
+    });
+    let [a, b] = &mut drivers;
+    run_both(a, b, 10_000 * MS).await;
+    let role = |driver: &Alone| driver.0.carp(ID).unwrap().role();
+    assert_eq!((role(a), role(b)), (Role::Master, Role::Backup));
+    assert_eq!((link.held(0), link.held(1)), (1, 0));
+    link.arrive(0, Waiting::Source(None));
+    run_both(a, b, 100 * MS).await;
+    assert_eq!((role(a), role(b)), (Role::Fault, Role::Master), "it gave up, and was heard");
+    link.arrive(0, Waiting::Source(Some(host(0))));
+    run_both(a, b, 10_000 * MS).await;
+    assert_eq!((link.held(0), link.held(1)), (1, 0));
+    a.shutdown();
+    run_both(a, b, 2_000 * MS).await;
+    assert_eq!((link.held(0), link.held(1)), (0, 1));
+    assert!(a.next().await.is_none());
 }

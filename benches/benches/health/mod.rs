@@ -15,7 +15,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 pub(crate) fn rng() -> SmallRng {
-    SmallRng::seed_from_u64(0xC0FF_EE)
+    SmallRng::seed_from_u64(0x00C0_FFEE)
 }
 
 /// A runtime of this thread alone: what it does is what one core does.

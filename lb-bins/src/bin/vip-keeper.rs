@@ -14,8 +14,8 @@ use lb_bins::vip::{Keeper, drop_privileges, serve_admin};
 use tokio::runtime;
 use tracing::warn;
 
-/// Keeps virtual addresses alive by VRRP (RFC 9568, RFC 3768), beside keepalived or in its place: sync
-/// groups, tracking, virtual MAC addresses, routes and rules, scripts for events.
+/// Keeps virtual addresses alive by VRRP (RFC 9568, RFC 3768) or CARP, beside keepalived and ucarp or in
+/// their place: sync groups, tracking, virtual MAC addresses, routes and rules, scripts for events.
 ///
 /// It takes root, or CAP_NET_ADMIN and CAP_NET_RAW, and keeps nothing else. SIGHUP reads the
 /// configuration again: what has not changed is not disturbed, and a bad one changes nothing. SIGTERM
@@ -24,7 +24,7 @@ use tracing::warn;
 #[derive(Debug, Parser)]
 #[command(name = "vip-keeper", version)]
 struct Arguments {
-    /// Keep the addresses of the VRRP instances of this file: TOML if it ends in .toml,
+    /// Keep the addresses of the VRRP and CARP instances of this file: TOML if it ends in .toml,
     /// keepalived.conf if not
     #[arg(long, value_name = "FILE")]
     config: PathBuf,

@@ -176,3 +176,11 @@ pub const EJECT: Duration = Duration::from_secs(30);
 pub const LONGEST_EJECTION: Duration = Duration::from_secs(300);
 /// `passive.max_ejected`.
 pub const MAX_EJECTED: u8 = 10;
+/// `advbase`: 1 s.
+pub const ADVBASE: u8 = 1;
+/// `advskew`: none.
+pub const ADVSKEW: u8 = 0;
+/// `dead_ratio`: 3, as ucarp and OpenBSD have it.
+pub const DEAD_RATIO: u8 = 3;
+/// `preempt` of a CARP instance: no, as with ucarp.
+pub const CARP_PREEMPT: bool = false;

@@ -54,7 +54,8 @@ impl ConfigFile {
     pub fn load_for(&self, daemon: Daemon) -> Result<Config, ConfigErrors> {
         let mut config = self.load()?;
         let servers = (config.virtual_servers.len(), "tcp-lb", "virtual server", "virtual_server");
-        let routers = (config.vrrp_instances.len(), "vip-keeper", "VRRP instance", "vrrp_instance");
+        let routers = config.vrrp_instances.len() + config.carp_instances.len();
+        let routers = (routers, "vip-keeper", "VRRP instance", "vrrp_instance");
         let (ours, others) = match daemon {
             Daemon::TcpLb => (servers, routers),
             Daemon::VipKeeper => (routers, servers),

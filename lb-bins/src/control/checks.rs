@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lb_core::Weight;
 use lb_core::backend::BackendId;
 use lb_health::checkers::ScriptSlots;
 use lb_health::{CheckError, CheckId, CheckSpec, CheckState, Driver, Event, Outcome, SpecError};
 use rand::rngs::SmallRng;
 
 use super::checkers::{AnyChecker, CheckConfigError, checker};
-use crate::config::Check;
 use crate::config::check::Initial;
+use crate::config::{Backend, Check};
 use crate::status::{CheckReport, LastCheck, PastRun, RunReport};
 
 /// Tells the virtual servers of this process apart, over every rename; never issued twice.
@@ -41,6 +42,8 @@ pub(super) struct Checks {
 #[derive(Clone)]
 struct Watched {
     check: Arc<Check>,
+    /// The configured weight, where the check reports changes to it.
+    weight: Option<Weight>,
     target: SocketAddr,
     id: CheckId,
 }
@@ -48,14 +51,15 @@ struct Watched {
 /// A check that only has to be started.
 pub(super) struct Prepared {
     check: Arc<Check>,
+    weight: Option<Weight>,
     spec: CheckSpec,
     checker: AnyChecker,
 }
 
 impl Prepared {
-    /// What the check of a backend at `address` is aimed at.
-    fn target(&self, address: SocketAddr) -> SocketAddr {
-        self.check.target(address)
+    /// Whether `running` does the same, wherever.
+    fn is_like(&self, running: &Watched) -> bool {
+        running.check == self.check && running.weight == self.weight
     }
 }
 
@@ -91,16 +95,20 @@ impl Checks {
     /// [`CheckConfigError`], if the checkers refuse what the configuration allowed.
     pub(super) fn prepare(
         &self,
-        checks: &[Check],
+        backend: &Backend,
         total: u32,
     ) -> Result<Vec<Prepared>, CheckConfigError> {
-        checks
-            .iter()
-            .map(|check| {
-                let (spec, checker) = (spec(check, total)?, checker(check, &self.slots)?);
-                Ok(Prepared { check: Arc::new(check.clone()), spec, checker })
+        let prepare = |check: &Check| {
+            let checker = checker(check, backend.weight, &self.slots)?;
+            let weight = check.kind.changes_weight().then_some(backend.weight);
+            Ok(Prepared {
+                check: Arc::new(check.clone()),
+                weight,
+                spec: spec(check, total)?,
+                checker,
             })
-            .collect()
+        };
+        backend.checks.iter().map(prepare).collect()
     }
 
     /// Begins, replaces and ends checks so that exactly these run. Those that are the same keep
@@ -110,8 +118,8 @@ impl Checks {
         let mut watched: Vec<(Prepared, Option<Watched>)> = Vec::new();
         // A check is what it does: whatever place it had in the list, it is the same one.
         for prepared in checks {
-            let target = prepared.target(address);
-            let is_same = |one: &Watched| one.target == target && one.check == prepared.check;
+            let target = prepared.check.target(address);
+            let is_same = |one: &Watched| one.target == target && prepared.is_like(one);
             let same = former.iter().position(is_same).map(|at| former.remove(at));
             let twice = watched.iter().any(|(other, _)| other.check == prepared.check);
             if !twice {
@@ -135,10 +143,10 @@ impl Checks {
         prepared: Prepared,
         former: &mut Vec<Watched>,
     ) -> Watched {
-        let target = prepared.target(address);
-        let Prepared { check, spec, checker } = prepared;
+        let target = prepared.check.target(address);
+        let Prepared { check, weight, spec, checker } = prepared;
         let mut running = self.running.get(&target).into_iter().flatten();
-        if let Some(known) = running.find(|known| known.check == check) {
+        if let Some(known) = running.find(|known| known.check == check && known.weight == weight) {
             self.driver.share(known.id, place);
             return known.clone();
         }
@@ -153,7 +161,7 @@ impl Checks {
             }
             None => self.driver.watch(place, target, checker, spec),
         };
-        let watched = Watched { check, target, id };
+        let watched = Watched { check, weight, target, id };
         self.running.entry(target).or_default().push(watched.clone());
         watched
     }
@@ -222,7 +230,7 @@ impl Checks {
     /// runs.
     pub(super) fn describe(&self, now: Instant, place: Place, runs: usize) -> Vec<CheckReport> {
         let watched = self.watched.get(&place).into_iter().flatten();
-        let known = watched.filter_map(|Watched { check: config, target, id }| {
+        let known = watched.filter_map(|Watched { check: config, target, id, .. }| {
             let check = self.driver.monitor().check(*id)?;
             let (passes, failures) = check.state().streaks();
             Some(CheckReport {

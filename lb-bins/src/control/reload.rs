@@ -242,7 +242,7 @@ fn prepare(
     total: u32,
 ) -> Result<PreparedChecks, ReloadError> {
     let each = server.backends.iter().map(|backend| {
-        let prepared = checks.prepare(&backend.checks, total).map_err(|source| {
+        let prepared = checks.prepare(backend, total).map_err(|source| {
             let virtual_server = server.name.clone();
             ReloadError::Check { virtual_server, backend: backend.address, source }
         });

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use lb_core::Weight;
 use lb_health::checkers::ScriptSlots;
 use lb_health::{CheckError, Digest, Failure, Phase, Report, Target};
 use tokio::time::timeout;
@@ -106,6 +107,7 @@ struct Probe {
     name: String,
     check: Check,
     backend: SocketAddr,
+    weight: Weight,
 }
 
 impl Arguments {
@@ -123,7 +125,7 @@ impl Arguments {
         if self.genhash.genhash {
             let (words, target) = self.genhash.words()?;
             let checks = words::checks(&words, target)?;
-            let probes = checks.into_iter().map(|check| Probe::new(String::new(), check, target));
+            let probes = checks.into_iter().map(|check| Probe::alone(check, target));
             return digests(probes.collect(), "").await;
         }
         let probes = match (self.probe.as_deref().unwrap_or_default(), config) {
@@ -131,7 +133,7 @@ impl Arguments {
             ([words, at], None) => {
                 let target = address(at)?;
                 let checks = words::checks(words, target)?.into_iter();
-                checks.map(|check| Probe::new(String::new(), check, target)).collect()
+                checks.map(|check| Probe::alone(check, target)).collect()
             }
             (_, Some(_)) => {
                 return Err(ProbeError::Usage(
@@ -149,13 +151,14 @@ impl Arguments {
 }
 
 impl Probe {
-    const fn new(name: String, check: Check, backend: SocketAddr) -> Self {
-        Self { name, check, backend }
+    /// Of no configured backend.
+    const fn alone(check: Check, backend: SocketAddr) -> Self {
+        Self { name: String::new(), check, backend, weight: Weight::ONE }
     }
 
     async fn run(&self) -> Result<(Duration, Result<Report, Failure>), CheckConfigError> {
-        let Self { check, backend, .. } = self;
-        let checker = checker(check, &ScriptSlots::default())?;
+        let Self { check, backend, weight, .. } = self;
+        let checker = checker(check, *weight, &ScriptSlots::default())?;
         let target = Target::new(check.target(*backend), check.timeout);
         let begun = Instant::now();
         let run = timeout(check.timeout + GRACE, checker.oneshot(target)).await;
@@ -194,7 +197,12 @@ fn configured(config: &Config, address: SocketAddr) -> Result<Vec<Probe>, ProbeE
                 found = true;
                 let name = || format!("{}: ", server.name);
                 let checks = backend.checks.iter().cloned();
-                probes.extend(checks.map(|check| Probe::new(name(), check, address)));
+                probes.extend(checks.map(|check| Probe {
+                    name: name(),
+                    check,
+                    backend: address,
+                    weight: backend.weight,
+                }));
             }
         }
     }

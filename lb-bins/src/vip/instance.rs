@@ -6,28 +6,20 @@ use lb_vrrp::driver::RouterId;
 use lb_vrrp::{Role, TrackerId};
 
 use super::notices::Teller;
+use super::spec::Spec;
 use super::watch::Thing;
-use crate::config::{VrrpInstance, VrrpSyncGroup};
+use crate::config::VrrpSyncGroup;
 
-/// One virtual router.
+/// One virtual router, or CARP host.
 #[derive(Debug)]
 pub(super) struct Instance {
     pub(super) id: RouterId,
-    pub(super) config: VrrpInstance,
+    pub(super) spec: Spec,
     /// What it depends on, beside interfaces.
     pub(super) things: Vec<(Thing, TrackerId)>,
     /// Since when it is what it is.
     pub(super) since: Instant,
     pub(super) teller: Teller,
-}
-
-impl Instance {
-    /// Whether it can become what another configuration says without being another one.
-    pub(super) fn can_become(&self, other: &VrrpInstance) -> bool {
-        self.config.interface == other.interface
-            && self.config.virtual_router_id == other.virtual_router_id
-            && self.config.family() == other.family()
-    }
 }
 
 /// A sync group.

@@ -14,7 +14,8 @@ use super::command::{Command, Handle, Order, Refusal};
 use super::instance::{Group, Instance};
 use super::notices::{Fifo, Notice, Subject};
 use super::reload::StartError;
-use super::status::{InstanceStatus, Status, SyncGroupStatus, role_of_group};
+use super::spec::Spec;
+use super::status::{CarpInstanceStatus, InstanceStatus, Status, SyncGroupStatus, role_of_group};
 use super::watch::{Thing, Watches};
 use crate::config::Config;
 use crate::control::{Administration, Serve};
@@ -95,7 +96,7 @@ impl Keeper {
         let mut tellers: Vec<_> = groups.into_iter().map(|group| group.teller).collect();
         for instance in instances {
             if let Err(error) = driver.network_mut().close(instance.id) {
-                warn!(instance = instance.config.name, %error, "something is left on this host");
+                warn!(instance = instance.spec.name(), %error, "something is left on this host");
             }
             tellers.push(instance.teller);
         }
@@ -168,15 +169,27 @@ impl Keeper {
 
     fn status(&self) -> Status {
         let instances = self.instances.values().filter_map(|instance| {
+            let Spec::Vrrp(config) = &instance.spec else { return None };
+            let counters = self.driver.counters(instance.id)?;
             let router = self.driver.router(instance.id)?;
-            Some(InstanceStatus::of(instance, router, self.driver.counters(instance.id)?))
+            Some(InstanceStatus::of(instance, config, router, counters))
+        });
+        let hosts = self.instances.values().filter_map(|instance| {
+            let Spec::Carp(config) = &instance.spec else { return None };
+            let counters = self.driver.counters(instance.id)?;
+            let host = self.driver.carp(instance.id)?;
+            Some(CarpInstanceStatus::of(instance, config, host, counters))
         });
         let groups = self.groups.iter().map(|group| SyncGroupStatus {
             name: group.config.name.clone(),
             state: self.role_of(group).name(),
             members: group.config.members.clone(),
         });
-        Status { vrrp_instances: instances.collect(), vrrp_sync_groups: groups.collect() }
+        Status {
+            vrrp_instances: instances.collect(),
+            carp_instances: hosts.collect(),
+            vrrp_sync_groups: groups.collect(),
+        }
     }
 
     fn role_of(&self, group: &Group) -> Role {
@@ -195,7 +208,7 @@ impl Keeper {
         let Some(instance) = known.or_else(|| leaving.iter_mut().find(|one| one.id == id)) else {
             return;
         };
-        let name = instance.config.name.as_str();
+        let name = instance.spec.name();
         let state = match report {
             Report::Ended => return self.forget(id),
             Report::Failed { operation, error } => {
@@ -239,7 +252,7 @@ impl Keeper {
             other => return info!(instance = name, "{other:?}"),
         };
         let notice = Notice { subject: Subject::Instance, name, state, priority };
-        instance.teller.tell(notice, &instance.config.notify, fifo);
+        instance.teller.tell(notice, instance.spec.notify(), fifo);
         self.tell_groups();
     }
 
@@ -268,7 +281,7 @@ impl Keeper {
         }
         if let Some(at) = self.leaving.iter().position(|one| one.id == id) {
             let gone = self.leaving.swap_remove(at);
-            info!(instance = gone.config.name, "removed");
+            info!(instance = gone.spec.name(), "removed");
             tokio::spawn(gone.teller.finish());
         }
     }

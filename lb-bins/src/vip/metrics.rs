@@ -6,12 +6,13 @@ use lb_vrrp::Role;
 use prometheus_client::encoding::text::encode as encode_text;
 use prometheus_client::registry::Registry;
 
-use super::status::{InstanceStatus, Status};
+use super::status::{CarpInstanceStatus, CountersReport, InstanceStatus, Status};
 use crate::admin::metrics::{Labels, counter, gauge};
 
-type Count = (&'static str, &'static str, fn(&InstanceStatus) -> u64);
+type Gauge = (&'static str, &'static str, fn(&InstanceStatus) -> u64);
+type Count = (&'static str, &'static str, fn(&CountersReport) -> u64);
 
-const GAUGES: [Count; 6] = [
+const GAUGES: [Gauge; 6] = [
     ("base_priority", "The configured priority", |one| one.base_priority.into()),
     ("fault", "Whether it is not fit to be a master", |one| (!one.faults.is_empty()).into()),
     ("holds_addresses", "Whether this host has the addresses", |one| one.holds_addresses.into()),
@@ -22,23 +23,19 @@ const GAUGES: [Count; 6] = [
 
 const COUNTERS: [Count; 8] = [
     ("address_list_differs", "Adverts received that list other addresses", |one| {
-        one.counters.address_list_differs
+        one.address_list_differs
     }),
-    ("adverts_discarded", "Adverts received that changed nothing", |one| {
-        one.counters.adverts_discarded
-    }),
-    ("adverts_not_sent", "Adverts that could not be sent", |one| one.counters.adverts_not_sent),
+    ("adverts_discarded", "Adverts received that changed nothing", |one| one.adverts_discarded),
+    ("adverts_not_sent", "Adverts that could not be sent", |one| one.adverts_not_sent),
     ("adverts_received", "Adverts received that were what they should be", |one| {
-        one.counters.adverts_received
+        one.adverts_received
     }),
-    ("adverts_sent", "Adverts sent, one for each peer", |one| one.counters.adverts_sent),
+    ("adverts_sent", "Adverts sent, one for each peer", |one| one.adverts_sent),
     ("announcements_sent", "Gratuitous ARPs and neighbour advertisements", |one| {
-        one.counters.announcements_sent
+        one.announcements_sent
     }),
-    ("became_master", "How often it became master", |one| one.counters.became_master),
-    ("priority_zero_sent", "How often it gave its addresses up", |one| {
-        one.counters.priority_zero_sent
-    }),
+    ("became_master", "How often it became master", |one| one.became_master),
+    ("priority_zero_sent", "How often it gave its addresses up", |one| one.priority_zero_sent),
 ];
 
 /// The text of a scrape.
@@ -46,34 +43,58 @@ const COUNTERS: [Count; 8] = [
 /// # Errors
 /// None in practice: a string takes everything.
 pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
-    let mut registry = Registry::with_prefix("lb_vrrp_instance");
+    let mut registry = Registry::with_prefix("lb");
+    let routers = registry.sub_registry_with_prefix("vrrp_instance");
     let instances = || status.vrrp_instances.iter();
     for (name, help, value) in GAUGES {
-        gauge(&mut registry, name, help, instances().map(|one| (labels(one), value(one))));
+        gauge(routers, name, help, instances().map(|one| (labels(one), value(one))));
     }
+    let counted = || instances().map(|one| (labels(one), &one.counters));
+    count(routers, counted);
+    states(routers, instances().map(|one| (labels(one), one.state)));
+
+    let hosts = registry.sub_registry_with_prefix("carp_instance");
+    let instances = || status.carp_instances.iter();
+    let holds = instances().map(|one| (carp_labels(one), one.holds_addresses.into()));
+    gauge(hosts, "holds_addresses", "Whether this host has the addresses", holds);
+    let lonely = instances().map(|one| (carp_labels(one), one.lonely.into()));
+    gauge(hosts, "lonely", "Whether nobody else was ever heard", lonely);
+    count(hosts, || instances().map(|one| (carp_labels(one), &one.counters)));
+    states(hosts, instances().map(|one| (carp_labels(one), one.state)));
+
+    let mut text = String::new();
+    encode_text(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// What was counted for each instance.
+fn count<'a, I>(registry: &mut Registry, instances: impl Fn() -> I)
+where
+    I: Iterator<Item = (Labels, &'a CountersReport)>,
+{
     for (name, help, value) in COUNTERS {
-        counter(&mut registry, name, help, instances().map(|one| (labels(one), value(one))));
+        counter(registry, name, help, instances().map(|(labels, one)| (labels, value(one))));
     }
-    let refused = instances().flat_map(|one| {
-        one.counters.refused.iter().map(|(reason, count)| {
-            let mut labels = labels(one);
+    let refused = instances().flat_map(|(labels, one)| {
+        one.refused.iter().map(move |(reason, count)| {
+            let mut labels = labels.clone();
             labels.push(("reason", (*reason).to_owned()));
             (labels, *count)
         })
     });
-    counter(&mut registry, "refused", "Packets refused", refused);
-    // One series per state, so that a graph can add them up.
-    let states = instances().flat_map(|one| {
+    counter(registry, "refused", "Packets refused", refused);
+}
+
+/// One series per state, so that a graph can add them up.
+fn states(registry: &mut Registry, states: impl Iterator<Item = (Labels, &'static str)>) {
+    let all = states.flat_map(|(labels, state)| {
         [Role::Backup, Role::Fault, Role::Initialize, Role::Master].map(|role| {
-            let mut labels = labels(one);
+            let mut labels = labels.clone();
             labels.push(("state", role.name().to_owned()));
-            (labels, u64::from(one.state == role.name()))
+            (labels, u64::from(state == role.name()))
         })
     });
-    gauge(&mut registry, "state", "1 for the state that it is in", states);
-    let mut text = String::new();
-    encode_text(&mut text, &registry)?;
-    Ok(text)
+    gauge(registry, "state", "1 for the state that it is in", all);
 }
 
 fn labels(instance: &InstanceStatus) -> Labels {
@@ -81,5 +102,13 @@ fn labels(instance: &InstanceStatus) -> Labels {
         ("instance", instance.name.clone()),
         ("interface", instance.interface.clone()),
         ("virtual_router_id", instance.virtual_router_id.to_string()),
+    ]
+}
+
+fn carp_labels(instance: &CarpInstanceStatus) -> Labels {
+    vec![
+        ("instance", instance.name.clone()),
+        ("interface", instance.interface.clone()),
+        ("vhid", instance.vhid.to_string()),
     ]
 }

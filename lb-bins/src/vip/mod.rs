@@ -15,6 +15,7 @@ mod notices;
 mod plan;
 mod privileges;
 mod reload;
+mod spec;
 mod status;
 mod watch;
 
@@ -23,4 +24,6 @@ pub use command::{Handle, Refusal};
 pub use keeper::Keeper;
 pub use privileges::{PrivilegeError, drop_privileges};
 pub use reload::StartError;
-pub use status::{CountersReport, InstanceStatus, MasterReport, Status, SyncGroupStatus};
+pub use status::{
+    CarpInstanceStatus, CountersReport, InstanceStatus, MasterReport, Status, SyncGroupStatus,
+};

@@ -2,22 +2,33 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use lb_vrrp::carp::{CarpChannel, CarpConfig};
 use lb_vrrp::linux::Settings;
+use lb_vrrp::wire::CarpKey;
 use lb_vrrp::{
     AddressList, ChannelConfig, Config, ConfigError, Family, HmacKeys, Signal, Tracker, TrackerId,
 };
 
+use super::spec::Spec;
 use super::watch::Thing;
-use crate::config::{Authentication, Track, VrrpInstance};
+use crate::config::{Authentication, CarpInstance, Track, VrrpInstance};
 
 /// All that drives one instance.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) router: Config,
+    pub(super) machine: Machine,
+    /// Who it is on the wire.
     pub(super) channel: ChannelConfig,
     pub(super) settings: Settings,
     /// What it depends on, beside interfaces.
     pub(super) things: Vec<(Thing, TrackerId)>,
+}
+
+/// Who decides.
+#[derive(Debug)]
+pub(super) enum Machine {
+    Carp(CarpConfig, CarpChannel),
+    Vrrp(Config),
 }
 
 impl Plan {
@@ -25,15 +36,41 @@ impl Plan {
     ///
     /// # Errors
     /// What validation should have found.
-    pub(super) fn of(
+    pub(super) fn of(spec: &Spec, seen: impl Fn(&Thing) -> Signal) -> Result<Self, ConfigError> {
+        match spec {
+            Spec::Carp(instance) => Self::of_carp(instance),
+            Spec::Vrrp(instance) => Self::of_vrrp(instance, seen),
+        }
+    }
+
+    fn of_carp(instance: &CarpInstance) -> Result<Self, ConfigError> {
+        let addresses = AddressList::new(instance.addresses.iter().map(|one| one.address))?;
+        let source = source(instance.source, instance.family());
+        let mut host = CarpConfig::new(source);
+        host.period(instance.advbase, instance.advskew)?
+            .dead_ratio(instance.dead_ratio)?
+            .preempt(instance.preempt)
+            .announcements(instance.garp)
+            // Not one that was used before.
+            .first_counter(rand::random());
+        let passphrase = instance.passphrase.as_bytes();
+        let key = CarpKey::new(passphrase, instance.vhid, addresses.as_addresses());
+        let mut settings = Settings::new(&instance.interface);
+        settings.addresses.clone_from(&instance.addresses);
+        Ok(Self {
+            machine: Machine::Carp(host, CarpChannel::new(source, key)),
+            channel: ChannelConfig::new(instance.vhid, source, addresses)?,
+            settings,
+            things: Vec::new(),
+        })
+    }
+
+    fn of_vrrp(
         instance: &VrrpInstance,
         seen: impl Fn(&Thing) -> Signal,
     ) -> Result<Self, ConfigError> {
         let addresses = AddressList::new(instance.addresses.iter().map(|one| one.address))?;
-        let source = instance.source.unwrap_or(match instance.family() {
-            Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        });
+        let source = source(instance.source, instance.family());
         let mut channel = ChannelConfig::new(instance.virtual_router_id, source, addresses)?;
         channel
             .version(instance.version, instance.advert_interval)?
@@ -72,8 +109,16 @@ impl Plan {
                 things.push((thing, router.track(tracker)));
             }
         }
-        Ok(Self { router, channel, settings, things })
+        Ok(Self { machine: Machine::Vrrp(router), channel, settings, things })
     }
+}
+
+/// Unspecified, it is the interface's own.
+fn source(source: Option<IpAddr>, family: Family) -> IpAddr {
+    source.unwrap_or(match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    })
 }
 
 fn tracker(track: &Track) -> Tracker {

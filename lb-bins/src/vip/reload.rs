@@ -11,8 +11,10 @@ use tracing::info;
 use super::instance::{Group, Instance};
 use super::keeper::{Keeper, now};
 use super::notices::{Fifo, Teller};
-use super::plan::Plan;
-use crate::config::{Config, VrrpInstance, VrrpSyncGroup};
+use super::plan::{Machine, Plan};
+use super::spec::Spec;
+use super::watch::Thing;
+use crate::config::{Config, VrrpSyncGroup};
 use crate::tcp::BindError;
 
 /// Why a configuration cannot be taken over.
@@ -112,15 +114,16 @@ impl Keeper {
     ) -> Result<HashMap<String, Step>, StartError> {
         let mut steps = HashMap::new();
         let signals = self.watches.signals(config);
-        for instance in &config.vrrp_instances {
-            let known = self.instances.get(&instance.name);
-            if known.is_some_and(|known| known.config == *instance) {
-                steps.insert(instance.name.clone(), Step::Keep);
+        for spec in Spec::all(config) {
+            let name = || spec.name().to_owned();
+            let known = self.instances.get(spec.name());
+            if known.is_some_and(|known| known.spec == spec) {
+                steps.insert(name(), Step::Keep);
                 continue;
             }
-            let can_become = known.is_some_and(|known| known.can_become(instance));
-            let plan = Plan::of(instance, |thing| signals.get(thing).copied().unwrap_or_default());
-            let name = || instance.name.clone();
+            let can_become = known.is_some_and(|known| known.spec.can_become(&spec));
+            let seen = |thing: &Thing| signals.get(thing).copied().unwrap_or_default();
+            let plan = Plan::of(&spec, seen);
             let plan = plan.map_err(|source| StartError::Instance { instance: name(), source })?;
             let step = if can_become {
                 Step::Change(plan)
@@ -128,7 +131,7 @@ impl Keeper {
                 let open = self.driver.network_mut().open(&plan.channel, plan.settings.clone());
                 let id = open.map_err(|source| StartError::Open {
                     instance: name(),
-                    interface: instance.interface.clone(),
+                    interface: spec.interface().to_owned(),
                     source,
                 })?;
                 opened.push(id);
@@ -170,35 +173,42 @@ impl Keeper {
     /// Changes those that stay and adds those that are new; says which have to be started.
     fn install(&mut self, config: &Config, mut steps: HashMap<String, Step>) -> Vec<RouterId> {
         let mut fresh = Vec::new();
-        for instance in &config.vrrp_instances {
-            match steps.remove(&instance.name) {
+        for spec in Spec::all(config) {
+            match steps.remove(spec.name()) {
                 None | Some(Step::Keep) => {}
-                Some(Step::Change(plan)) => self.change(instance, plan),
+                Some(Step::Change(plan)) => self.change(spec, plan),
                 Some(Step::Add(id, plan)) => {
                     fresh.push(id);
-                    self.add(id, instance, plan);
+                    self.add(id, spec, plan);
                 }
             }
         }
         fresh
     }
 
-    fn change(&mut self, config: &VrrpInstance, plan: Plan) {
-        let Some(instance) = self.instances.get_mut(&config.name) else { return };
-        info!(instance = config.name, "changed");
-        let Plan { router, channel, settings, things } = plan;
+    fn change(&mut self, spec: Spec, plan: Plan) {
+        let Some(instance) = self.instances.get_mut(spec.name()) else { return };
+        let Plan { machine, channel, settings, things } = plan;
+        // CARP hosts do not change.
+        let Machine::Vrrp(router) = machine else { return };
+        info!(instance = spec.name(), "changed");
         self.driver.reconfigure(instance.id, router, channel, settings);
-        instance.config = config.clone();
+        instance.spec = spec;
         instance.things = things;
     }
 
-    fn add(&mut self, id: RouterId, config: &VrrpInstance, plan: Plan) {
-        let Plan { router, channel, settings: _, things } = plan;
-        self.driver.add(id, router, Channel::new(channel));
-        let teller = Teller::default();
-        let instance = Instance { id, config: config.clone(), things, since: now(), teller };
-        self.names.insert(id, config.name.clone());
-        self.instances.insert(config.name.clone(), instance);
+    fn add(&mut self, id: RouterId, spec: Spec, plan: Plan) {
+        let Plan { machine, channel, settings: _, things } = plan;
+        match machine {
+            Machine::Carp(host, voice) => {
+                self.driver.add_carp(id, host, voice, channel.addresses().clone());
+            }
+            Machine::Vrrp(router) => self.driver.add(id, router, Channel::new(channel)),
+        }
+        let name = spec.name().to_owned();
+        let instance = Instance { id, spec, things, since: now(), teller: Teller::default() };
+        self.names.insert(id, name.clone());
+        self.instances.insert(name, instance);
     }
 
     /// The members of groups, as far as they are there.

@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use lb_vrrp::carp::CarpHost;
 use lb_vrrp::driver::Counters;
 use lb_vrrp::{FaultCause, Reason, Role, State, VirtualRouter};
 use serde::Serialize;
 
 use super::instance::Instance;
+use crate::config::{CarpInstance, VrrpInstance};
 
 /// All virtual routers.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     /// In the order of their names.
     pub vrrp_instances: Vec<InstanceStatus>,
+    /// In the order of their names.
+    pub carp_instances: Vec<CarpInstanceStatus>,
     /// In the order of the configuration.
     pub vrrp_sync_groups: Vec<SyncGroupStatus>,
 }
@@ -68,6 +72,56 @@ pub struct InstanceStatus {
     pub counters: CountersReport,
 }
 
+/// One CARP host.
+#[derive(Clone, Debug, Serialize)]
+pub struct CarpInstanceStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it speaks.
+    pub interface: String,
+    /// Which virtual host it is.
+    pub vhid: u8,
+    /// `MASTER`, `BACKUP`, `FAULT` or `INIT`.
+    pub state: &'static str,
+    /// For how long it has been that, in seconds.
+    pub state_seconds: u64,
+    /// Whether it gave its addresses up and waits for the successor.
+    pub releasing: bool,
+    /// Where it speaks from.
+    pub source: IpAddr,
+    /// Whether nobody else was ever heard: it is alone, or cut off.
+    pub lonely: bool,
+    /// The addresses that come and go with it.
+    pub addresses: Vec<IpAddr>,
+    /// Whether this host has them.
+    pub holds_addresses: bool,
+    /// What was counted.
+    pub counters: CountersReport,
+}
+
+impl CarpInstanceStatus {
+    pub(super) fn of(
+        instance: &Instance,
+        config: &CarpInstance,
+        host: &CarpHost,
+        counters: &Counters,
+    ) -> Self {
+        Self {
+            name: config.name.clone(),
+            interface: config.interface.clone(),
+            vhid: config.vhid.get(),
+            state: host.role().name(),
+            state_seconds: instance.since.elapsed().as_secs(),
+            releasing: host.is_releasing(),
+            source: host.config().source(),
+            lonely: host.is_lonely(),
+            addresses: instance.spec.addresses(),
+            holds_addresses: host.holds_addresses(),
+            counters: counters.into(),
+        }
+    }
+}
+
 /// A master that was heard.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct MasterReport {
@@ -118,13 +172,16 @@ impl From<&Counters> for CountersReport {
 }
 
 impl InstanceStatus {
-    pub(super) fn of(instance: &Instance, router: &VirtualRouter, counters: &Counters) -> Self {
-        let config = &instance.config;
+    pub(super) fn of(
+        instance: &Instance,
+        config: &VrrpInstance,
+        router: &VirtualRouter,
+        counters: &Counters,
+    ) -> Self {
         let master = match router.state() {
             State::Backup(backup) => backup.master,
             _ => None,
         };
-        let addresses = config.addresses.iter().chain(&config.excluded_addresses);
         Self {
             name: config.name.clone(),
             interface: config.interface.clone(),
@@ -148,7 +205,7 @@ impl InstanceStatus {
                 .filter(|cause| router.faults().contains(*cause))
                 .map(FaultCause::name)
                 .collect(),
-            addresses: addresses.map(|one| one.address).collect(),
+            addresses: instance.spec.addresses(),
             holds_addresses: router.holds_addresses(),
             counters: counters.into(),
         }

@@ -177,3 +177,24 @@ fn no_client_comes_before_the_first_verdict() {
     assert_eq!(answer.body, "alive\n");
     drop((balancer, page));
 }
+
+#[test]
+fn a_backend_behind_two_virtual_servers_is_checked_once() {
+    let count = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&count);
+    let backend = Backend::http(move |_| {
+        *counted.lock().unwrap() += 1;
+        http("200 OK", "")
+    });
+    let (web, more) = (Port::free(), Port::free());
+    let check = "check = { type = \"http\", interval = \"50ms\", timeout = \"10s\" }";
+    let of = |name, port| server(name, port, &[check, &backends([(&backend, 4)])]);
+    let balancer = Balancer::start(&[of("web", &web), of("more", &more)].concat());
+    balancer.until_state("web", &backend, "up");
+    balancer.until_state("more", &backend, "up");
+    let before = *count.lock().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let runs = *count.lock().unwrap() - before;
+    assert!((5..50).contains(&runs), "{runs} runs in 40 intervals");
+    drop(backend);
+}

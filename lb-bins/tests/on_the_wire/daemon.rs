@@ -15,6 +15,7 @@ use crate::lab::{Host, Lab};
 pub(crate) enum Kind {
     Keepalived,
     Ours,
+    Ucarp,
 }
 
 /// A running daemon.
@@ -35,7 +36,7 @@ impl Daemon {
     pub(crate) fn start(lab: &Lab, kind: Kind, dialect: Dialect, wish: &Wish) -> Self {
         let text = match kind {
             Kind::Ours => dialect.toml(wish),
-            Kind::Keepalived => dialect.conf(wish),
+            _ => dialect.conf(wish),
         };
         Self::run(lab, kind, wish.host, &text)
     }
@@ -56,7 +57,7 @@ impl Daemon {
                 let ours = ours.unwrap_or_else(|_| env!("CARGO_BIN_EXE_vip-keeper").to_owned());
                 command.arg(ours).arg("--config").arg(&config);
             }
-            Kind::Keepalived => {
+            _ => {
                 command.args(["keepalived", "--dont-fork", "--vrrp", "--log-console"]);
                 command.arg("--use-file").arg(&config).arg("--pid").arg(file("pid"));
                 command.arg("--vrrp_pid").arg(&worker);
@@ -104,7 +105,7 @@ impl Daemon {
     pub(crate) fn reload(&self, dialect: Dialect, wish: &Wish) {
         self.reload_text(&match self.kind {
             Kind::Ours => dialect.toml(wish),
-            Kind::Keepalived => dialect.conf(wish),
+            _ => dialect.conf(wish),
         });
     }
 

@@ -149,6 +149,11 @@ impl Lab {
     }
 }
 
+/// Whoever measures goes before what else runs here.
+pub(crate) fn hurry() {
+    let _ = rustix::process::setpriority_process(None, -20);
+}
+
 pub(crate) fn enter(space: &str) {
     let file = File::open(format!("/run/netns/{space}")).unwrap();
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::lab::{Host, Lab, MS, enter};
+use crate::lab::{Host, Lab, MS, enter, hurry};
 
 /// How often the client asks.
 const EVERY: Duration = Duration::from_millis(10);
@@ -31,12 +31,14 @@ impl Probe {
             let (space, over) = (lab.space(host), Arc::clone(&over));
             threads.push(thread::spawn(move || {
                 enter(&space);
+                hurry();
                 answer(address, host.number(), &over);
             }));
         }
         let (space, stop, seen) = (lab.client(), Arc::clone(&over), Arc::clone(&answers));
         threads.push(thread::spawn(move || {
             enter(&space);
+            hurry();
             ask(address, &stop, &seen);
         }));
         Self { answers, over, threads }
@@ -139,6 +141,7 @@ impl Sniffer {
             socket
         });
         let thread = thread::spawn(move || {
+            hurry();
             let mut frame = [0; 2048];
             while !stop.load(Ordering::Relaxed) {
                 if let Ok(length) = socket.read(&mut frame)

@@ -122,15 +122,15 @@ impl<E> VirtualServer<E> {
         Some((Arc::clone(&slot.backend), slow.unwrap_or(live.times(scale))))
     }
 
+    /// How many live, but were drained to the end.
+    fn drained(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.is_drained()).count()
+    }
+
     /// What it is to have of the flows: in a panic, checks count for nothing.
     fn share(&self, slot: &Slot<E>) -> Option<Weight> {
         let disbelieved = self.panics && slot.is_only_down();
         if disbelieved { Some(slot.weight) } else { slot.live_weight() }
-    }
-
-    /// How many live, but were drained to the end.
-    fn drained(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.is_drained()).count()
     }
 
     fn is_published(&self, members: &[(Arc<Backend<E>>, Weight)], affinity: bool) -> bool {

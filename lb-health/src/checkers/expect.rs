@@ -49,8 +49,8 @@ impl Expect {
             .unicode(false)
             .size_limit(Self::SIZE_LIMIT)
             .dfa_size_limit(Self::SIZE_LIMIT)
-            .build()?;
-        Ok(Self(Pattern::Regex(regex)))
+            .build();
+        Ok(Self(Pattern::Regex(regex.map_err(ExpectError)?)))
     }
 
     /// Where in `text` the first match ends. Before `searched` there was none yet.
@@ -89,8 +89,8 @@ impl fmt::Display for Expect {
 
 /// This is no regular expression, or too large a one.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error(transparent)]
-pub struct ExpectError(#[from] regex::Error);
+#[error("{0}")]
+pub struct ExpectError(#[source] regex::Error);
 
 #[cfg(test)]
 mod tests {

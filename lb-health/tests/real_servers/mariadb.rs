@@ -2,7 +2,7 @@
 
 use lb_health::checkers::{Mysql, Tcp};
 
-use crate::harness::{Server, are_installed, check, failure};
+use crate::harness::{Server, are_installed, check, failure, until};
 
 const SERVER: &str = "/usr/sbin/mariadbd";
 const INSTALL: &str = "/usr/bin/mariadb-install-db";
@@ -130,6 +130,7 @@ async fn mariadb_holds_nothing_against_who_checks_it() {
     for _ in 0..3 {
         check(from(Mysql::new()), &mariadb.0).await.unwrap();
     }
+    until("the server has counted them", || mariadb.aborted()[0] == before[0] + 3);
     let (cause, text) = failure(from(user()), &mariadb.0).await;
     assert_eq!((cause, text.contains("error 1129")), ("rejected", true), "{text}");
 }

@@ -78,6 +78,27 @@ async fn postfix_greets_says_hello_and_turns_to_tls() {
         log.lines().filter(said_farewell).count() == 3
     });
 
+    // The same by hand, as for a protocol that has no checker of its own.
+    #[cfg(feature = "send-expect")]
+    {
+        use lb_health::checkers::{Expect, SendExpect};
+        let line = |code| Expect::regex(&format!(r"(?m)^{code} .*\r\n")).unwrap();
+        let by_hand = SendExpect::new()
+            .with_expect(line(220))
+            .with_send("EHLO director.example.org\r\n")
+            .with_expect(line(250))
+            .with_send("STARTTLS\r\n")
+            .with_expect(line(220))
+            .with_tls(tls.clone())
+            .with_send("EHLO director.example.org\r\n");
+        let wrong = by_hand.clone().with_expect(Expect::bytes("250-AUTH"));
+        check(by_hand.with_expect(line(250)).with_send("QUIT\r\n"), &server).await.unwrap();
+        let failure = check(wrong, &server).await.unwrap_err();
+        let evidence = failure.trace.evidence();
+        assert_eq!(evidence.wanted.as_str(), r#""250-AUTH""#);
+        assert!(evidence.received.as_str().starts_with("250-mail.example.org"));
+    }
+
     server.address.set_ip([127, 0, 0, 2].into());
     check(Smtp::new().with_tls(tls), &server).await.unwrap();
 }

@@ -96,6 +96,22 @@ pub(crate) async fn repeating(bytes: &'static [u8], pause: Duration) -> SocketAd
     .await
 }
 
+/// A server that says what it should, but a byte now and then.
+pub(crate) async fn dripping(bytes: Vec<u8>) -> SocketAddr {
+    server(move |mut stream| {
+        let bytes = bytes.clone();
+        async move {
+            for byte in bytes {
+                if stream.write_all(&[byte]).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    })
+    .await
+}
+
 /// Runs a check, which must keep its time.
 #[expect(clippy::disallowed_methods, reason = "measures real sockets")]
 pub(crate) async fn check<C: Checker>(checker: C, address: SocketAddr) -> Result<Report, Failure> {

@@ -35,6 +35,18 @@ impl CarpChannel {
         Self { source, key }
     }
 
+    /// Where it speaks from.
+    pub const fn source(&self) -> IpAddr {
+        self.source
+    }
+
+    /// Speaks from another address of this host; one of the other family is ignored.
+    pub fn set_source(&mut self, source: IpAddr) {
+        if Family::of(&source) == Family::of(&self.source) {
+            self.source = source;
+        }
+    }
+
     /// To whom it speaks.
     pub const fn group(&self) -> IpAddr {
         Family::of(&self.source).group()

@@ -97,6 +97,11 @@ impl CarpConfig {
         self
     }
 
+    /// The primary address of its host.
+    pub const fn source(&self) -> IpAddr {
+        self.source
+    }
+
     /// The skew with a demotion on top.
     pub(super) fn skew(&self, demotion: u8) -> u8 {
         /// As far as FreeBSD goes, so that a demoted host is not taken for one that gives up.

@@ -215,6 +215,11 @@ impl CarpHost {
         }
     }
 
+    /// The host's primary address is another one.
+    pub const fn handle_source(&mut self, source: IpAddr) {
+        self.config.source = source;
+    }
+
     /// Somebody else removed a virtual address. If it is ours to hold, it comes back at once.
     pub fn handle_address_lost(&mut self, now: Instant, address: IpAddr) {
         if self.holds {
@@ -255,6 +260,16 @@ impl CarpHost {
                 Timer::OwnerConflict | Timer::PreemptDelay | Timer::Startup => {}
             }
         }
+    }
+
+    /// Whether the addresses are on this host, as far as its actions were done.
+    pub const fn holds_addresses(&self) -> bool {
+        self.holds
+    }
+
+    /// What it is made of.
+    pub const fn config(&self) -> &CarpConfig {
+        &self.config
     }
 
     /// When [`Self::handle_timeout`] wants to be called; `None` while nothing is due ever.

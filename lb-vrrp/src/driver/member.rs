@@ -5,10 +5,9 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::announcer::Announcer;
+use super::voice::{Said, Voice};
 use super::{Counters, Network, Operation, Pacing, Report, RouterId};
-use crate::channel::Channel;
 use crate::router::{Action, Event, Role};
-use crate::values::Priority;
 
 /// How long a router whose addresses could not be added leaves them to others before it tries again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -17,7 +16,7 @@ const RETRY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) id: RouterId,
-    pub(super) channel: Channel,
+    pub(super) voice: Voice,
     pub(super) counters: Counters,
     pub(super) announcer: Announcer,
     pub(super) reports: Vec<Report>,
@@ -41,10 +40,10 @@ pub(super) enum Done {
 }
 
 impl Member {
-    pub(super) const fn new(id: RouterId, channel: Channel, pacing: Pacing) -> Self {
+    pub(super) const fn new(id: RouterId, voice: Voice, pacing: Pacing) -> Self {
         Self {
             id,
-            channel,
+            voice,
             counters: Counters::new(),
             announcer: Announcer::new(pacing),
             reports: Vec::new(),
@@ -83,7 +82,7 @@ impl Member {
                 }
             }
             Action::RemoveAddress(address) => self.remove(address, network),
-            Action::Advertise(priority) => self.advertise(priority, network),
+            Action::Advertise(priority) => self.advertise(Said::Vrrp(priority), network),
             Action::Announce { times } => {
                 for address in self.addresses(network) {
                     self.announcer.ask(address, times);
@@ -115,10 +114,10 @@ impl Member {
         self.note(Operation::AddRoutes, added);
     }
 
-    fn advertise(&mut self, priority: Priority, network: &mut impl Network) {
+    pub(super) fn advertise(&mut self, said: Said, network: &mut impl Network) {
         let mut failed = None;
-        let Self { channel, counters, id, .. } = self;
-        channel.advertise(network.utc(), priority, |destination, packet| {
+        let Self { voice, counters, id, .. } = self;
+        voice.advertise(network.utc(), said, |destination, packet| {
             match network.send(*id, destination, packet) {
                 Ok(()) => counters.sent += 1,
                 Err(error) => {
@@ -127,7 +126,7 @@ impl Member {
                 }
             }
         });
-        counters.released += u64::from(priority == Priority::RELEASE);
+        counters.released += u64::from(said.is_release());
         let is_news = !std::mem::replace(&mut self.is_mute, failed.is_some());
         if let Some((operation, error)) = failed.filter(|_| is_news) {
             self.note(operation, Err(error));
@@ -162,7 +161,7 @@ impl Member {
 
     /// All that the router holds, those first that it speaks of.
     pub(super) fn addresses(&self, network: &impl Network) -> Vec<IpAddr> {
-        let mut addresses: Vec<_> = self.channel.config().addresses().iter().collect();
+        let mut addresses: Vec<_> = self.voice.addresses().iter().collect();
         addresses.extend(network.excluded(self.id));
         addresses
     }

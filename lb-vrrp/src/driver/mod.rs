@@ -1,4 +1,4 @@
-//! The loop around [`VirtualRouter`]s: the only place in this crate that reads the clock for them.
+//! The loop around [`VirtualRouter`]s and CARP hosts: the only place in this crate that reads the clock for them.
 
 mod announcer;
 mod counters;
@@ -7,6 +7,7 @@ mod network;
 mod report;
 mod turn;
 mod unit;
+mod voice;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -19,14 +20,18 @@ pub use self::counters::Counters;
 use self::member::{Done, Member};
 pub use self::network::{Input, Network, RouterId};
 pub use self::report::{Operation, Report};
-use self::unit::{Machine, Unit};
+use self::unit::{Carp, Happening, Machine, Unit};
+use self::voice::Voice;
+use crate::addresses::AddressList;
+use crate::carp::{CarpChannel, CarpConfig, CarpHost};
 use crate::channel::{Channel, ChannelConfig};
 use crate::config::Config;
 use crate::router::{NotMaster, VirtualRouter};
 use crate::sync_group::GroupError;
-use crate::tracking::{FaultCause, Signal, TrackerId};
+use crate::tracking::{FaultCause, FaultCauses, Signal, TrackerId};
 
-/// Drives any number of [`VirtualRouter`]s, alone and in groups, over one [`Network`].
+/// Drives any number of [`VirtualRouter`]s, alone and in groups, and of [`CarpHost`]s, over one
+/// [`Network`].
 ///
 /// It keeps to the contract of the routers: one input, every action in order, the socket before the
 /// clock. It only runs while [`Self::next`] is awaited; whatever is done in between must not take
@@ -69,8 +74,9 @@ impl<N> fmt::Debug for Driver<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = self.units.iter().flatten();
         let each = units.flat_map(|unit| {
-            let routers = unit.machine.routers().iter().zip(&unit.members);
-            routers.map(|(router, member)| (member.id, (router.state(), &member.counters)))
+            unit.members.iter().enumerate().map(|(place, member)| {
+                (member.id, (unit.machine.holds_addresses(place), &member.counters))
+            })
         });
         f.debug_map().entries(each).finish()
     }
@@ -101,7 +107,24 @@ impl<N: Network> Driver<N> {
     /// Adds a router that the network knows as `id`, and that is not started yet.
     pub fn add(&mut self, id: RouterId, router: Config, channel: Channel) {
         let machine = Machine::Alone(Box::new(VirtualRouter::new(router)));
-        self.place(Unit::new(machine, vec![Member::new(id, channel, self.pacing)]));
+        self.place(Unit::new(
+            machine,
+            vec![Member::new(id, Voice::Vrrp(Box::new(channel)), self.pacing)],
+        ));
+    }
+
+    /// Adds a host that speaks CARP, that the network knows as `id`, and that is not started yet.
+    pub fn add_carp(
+        &mut self,
+        id: RouterId,
+        host: CarpConfig,
+        channel: CarpChannel,
+        addresses: AddressList,
+    ) {
+        let carp = Carp { host: CarpHost::new(host), faults: FaultCauses::default() };
+        let voice = Voice::carp(channel, addresses);
+        let member = Member::new(id, voice, self.pacing);
+        self.place(Unit::new(Machine::Carp(Box::new(carp)), vec![member]));
     }
 
     /// Has these move together, and all others alone. Groups that are as they were are not touched;
@@ -111,8 +134,9 @@ impl<N: Network> Driver<N> {
     /// [`GroupError`]; then the groups before that one are formed.
     pub fn set_groups(&mut self, groups: &[Vec<RouterId>]) -> Result<(), GroupError> {
         let now = now();
-        let is_wanted =
-            |unit: &Unit| matches!(unit.machine, Machine::Alone(_)) || groups.contains(&unit.ids());
+        let is_wanted = |unit: &Unit| {
+            !matches!(unit.machine, Machine::Group(_)) || groups.contains(&unit.ids())
+        };
         for at in 0..self.units.len() {
             let Some(unit) = self.units[at].take_if(|unit| !is_wanted(unit)) else { continue };
             self.deadlines.retain(|(_, other)| *other != at);
@@ -194,15 +218,15 @@ impl<N: Network> Driver<N> {
 
     /// Something that is tracked was seen: see [`VirtualRouter::handle_tracking`].
     pub fn track(&mut self, id: RouterId, tracker: TrackerId, signal: Signal) {
-        self.one(id, |router, now| router.handle_tracking(now, tracker, signal));
+        self.happen(id, Happening::Tracked(tracker, signal));
     }
 
     /// A cause of fault appeared or went away: see [`VirtualRouter::handle_fault`].
     pub fn fault(&mut self, id: RouterId, cause: FaultCause, present: bool) {
-        self.one(id, |router, now| router.handle_fault(now, cause, present));
+        self.happen(id, Happening::Fault(cause, present));
     }
 
-    /// Takes another configuration without leaving its state. Of the addresses, only those that
+    /// Takes another configuration without leaving its state, unless it is a CARP host, which cannot. Of the addresses, only those that
     /// came or went are touched. An unspecified source stays what it was.
     pub fn reconfigure(
         &mut self,
@@ -216,19 +240,20 @@ impl<N: Network> Driver<N> {
         let now = now();
         let Unit { machine, members, .. } = unit;
         let member = &mut members[place];
-        let source = member.channel.config().source;
+        let before = member.addresses(&self.network);
+        let Voice::Vrrp(voice) = &mut member.voice else { return };
+        let source = voice.config().source;
         if channel.source.is_unspecified() && channel.source(source).is_ok() {
             router.source = source;
         }
-        let before = member.addresses(&self.network);
         let reconfigured = self.network.reconfigure(id, &channel, settings);
+        voice.reconfigure(channel);
         member.note(Operation::Reconfigure, reconfigured);
-        member.channel.reconfigure(channel);
         let after = member.addresses(&self.network);
         for gone in before.iter().filter(|old| !after.contains(old)) {
             member.announcer.forget(*gone);
         }
-        let holds = machine.routers()[place].holds_addresses();
+        let holds = machine.holds_addresses(place);
         let done = if holds { member.add_all(now, &mut self.network) } else { Done::Yes };
         self.change(at, now, place, |machine| {
             machine.reconfigure(now, router);
@@ -236,6 +261,14 @@ impl<N: Network> Driver<N> {
                 machine.handle_fault(now, FaultCause::Addresses, true);
             }
         });
+    }
+
+    /// A CARP host, to look at.
+    pub fn carp(&self, id: RouterId) -> Option<&CarpHost> {
+        match &self.unit(self.find(id)?.0)?.machine {
+            Machine::Carp(carp) => Some(&carp.host),
+            _ => None,
+        }
     }
 
     /// A router, to look at.

@@ -1,14 +1,17 @@
 //! One turn of the loop: the socket, then the clock, and after each all that it leads to.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tokio::time;
 
-use super::member::Done;
-use super::unit::{Machine, Unit};
+use super::member::{Done, Member};
+use super::unit::{Deed, Happening, Machine, Unit};
+use super::voice::{Said, Voice};
 use super::{Driver, Input, Network, Operation, Report, RouterId, now};
-use crate::router::{Role, State, VirtualRouter};
+use crate::refusal::Refusal;
+use crate::router::{Discard, VirtualRouter};
 use crate::tracking::FaultCause;
+use crate::wire::Datagram;
 
 /// How much is read before the clock has its turn. More than a socket holds by default (212992
 /// octets at 768 or more a packet), so that it is empty unless somebody floods it.
@@ -40,8 +43,7 @@ impl<N: Network> Driver<N> {
     }
 
     fn is_over(&self) -> bool {
-        let mut routers = self.units.iter().flatten().flat_map(|unit| unit.machine.routers());
-        routers.all(|router| *router.state() == State::Initialize)
+        self.units.iter().flatten().all(|unit| unit.machine.is_over())
     }
 
     /// Nobody hears anything, which is the first one's to tell.
@@ -62,9 +64,7 @@ impl<N: Network> Driver<N> {
             *deadline = None;
             for (place, member) in members.iter_mut().enumerate() {
                 if member.retry_at.take_if(|at| *at <= now).is_some() {
-                    machine.change(now, place, |router| {
-                        router.handle_fault(now, FaultCause::Addresses, false);
-                    });
+                    machine.happen(now, place, Happening::Fault(FaultCause::Addresses, false));
                 }
             }
             if machine.next_deadline().is_some_and(|at| at <= now) {
@@ -89,54 +89,29 @@ impl<N: Network> Driver<N> {
             let member = &mut members[place];
             match input {
                 Input::AddressFound(address) => {
-                    machine.change(now, place, |router| router.handle_address_found(address));
+                    machine.happen(now, place, Happening::AddressFound(address));
                 }
                 Input::AddressLost(address) => {
-                    machine.change(now, place, |router| router.handle_address_lost(now, address));
+                    machine.happen(now, place, Happening::AddressLost(address));
                 }
                 Input::Fault { cause, present } => {
-                    machine.change(now, place, |router| router.handle_fault(now, cause, present));
+                    machine.happen(now, place, Happening::Fault(cause, present));
                 }
                 Input::RoutesLost => {
-                    if machine.routers()[place].holds_addresses() {
+                    if machine.holds_addresses(place) {
                         member.add_routes(network);
                     }
                 }
-                Input::Source(source) if source == Some(member.channel.config().source) => {
-                    machine.change(now, place, |router| router.handle_source(now, source));
-                }
                 Input::Source(source) => {
-                    let mut config = member.channel.config().clone();
-                    match source.map(|source| config.source(source).map(|_| ())) {
-                        Some(Err(_)) => continue,
-                        Some(Ok(())) => member.channel.reconfigure(config),
-                        None => {}
+                    let other = source.filter(|source| *source != member.voice.source());
+                    if other.is_none_or(|source| member.voice.set_source(source)) {
+                        machine.happen(now, place, Happening::Source(source));
                     }
-                    machine.change(now, place, |router| router.handle_source(now, source));
                 }
                 Input::Tracked(id, signal) => {
-                    machine.change(now, place, |router| router.handle_tracking(now, id, signal));
+                    machine.happen(now, place, Happening::Tracked(id, signal));
                 }
-                Input::Datagram(datagram) => {
-                    let received =
-                        datagram.and_then(|datagram| member.channel.receive(utc, &datagram));
-                    match received {
-                        Ok(received) => {
-                            let counters = &mut member.counters;
-                            counters.received += 1;
-                            counters.addresses_differ += u64::from(received.addresses_differ);
-                            let (source, said) = (received.source, &received.advertisement);
-                            let heard = match machine {
-                                Machine::Alone(router) => router.handle_packet(now, source, said),
-                                Machine::Group(group) => {
-                                    group.handle_packet(now, place, source, said)
-                                }
-                            };
-                            counters.discarded += u64::from(heard.is_err());
-                        }
-                        Err(refusal) => member.counters.refuse(refusal.reason()),
-                    }
-                }
+                Input::Datagram(datagram) => hear(now, utc, datagram, machine, place, member),
             }
             self.settle(now, at);
         }
@@ -155,12 +130,9 @@ impl<N: Network> Driver<N> {
         Some(answer)
     }
 
-    /// One input for one router.
-    pub(super) fn one(&mut self, id: RouterId, input: impl FnOnce(&mut VirtualRouter, Instant)) {
-        if let Some((at, place)) = self.find(id) {
-            let now = now();
-            self.change(at, now, place, |router| input(router, now));
-        }
+    /// Something happened to one router or host.
+    pub(super) fn happen(&mut self, id: RouterId, happening: Happening) {
+        self.input(id, |machine, place, now| machine.happen(now, place, happening));
     }
 
     pub(super) fn change(
@@ -180,19 +152,21 @@ impl<N: Network> Driver<N> {
     pub(super) fn settle(&mut self, now: Instant, at: usize) {
         let Self { network, units, deadlines, reports, places, .. } = self;
         let Some(Unit { machine, members, .. }) = &mut units[at] else { return };
-        while let Some((place, action)) = machine.poll_action() {
-            if members[place].perform(now, action, network) == Done::NotAdded {
-                machine.change(now, place, |router| {
-                    router.handle_fault(now, FaultCause::Addresses, true);
-                });
+        while let Some((place, deed)) = machine.poll_action() {
+            match deed {
+                Deed::Say(said) => members[place].advertise(Said::Carp(said), network),
+                Deed::Do(action) => {
+                    if members[place].perform(now, action, network) == Done::NotAdded {
+                        machine.happen(now, place, Happening::Fault(FaultCause::Addresses, true));
+                    }
+                }
             }
         }
         for member in members.iter_mut() {
             member.announce(now, network);
             reports.extend(member.reports.drain(..).map(|report| (member.id, report)));
         }
-        let has_left = members.iter().all(|member| member.is_leaving)
-            && machine.routers().iter().all(|router| router.state().role() == Role::Initialize);
+        let has_left = members.iter().all(|member| member.is_leaving) && machine.is_over();
         let unit = units[at].take_if(|_| has_left);
         if let Some(unit) = unit {
             for member in unit.members {
@@ -211,5 +185,41 @@ impl<N: Network> Driver<N> {
             unit.deadline = next;
             deadlines.extend(next.map(|next| (next, at)));
         }
+    }
+}
+
+/// A datagram for one router or host.
+fn hear(
+    now: Instant,
+    utc: SystemTime,
+    datagram: Result<Datagram<'_>, Refusal>,
+    machine: &mut Machine,
+    place: usize,
+    member: &mut Member,
+) {
+    let Member { voice, counters, .. } = member;
+    let heard = datagram.and_then(|datagram| match (machine, voice) {
+        (Machine::Carp(carp), Voice::Carp(voice)) => {
+            let (source, said) = voice.channel.receive(&datagram)?;
+            Ok(carp.host.handle_packet(now, source, &said))
+        }
+        (machine, Voice::Vrrp(channel)) => {
+            let received = channel.receive(utc, &datagram)?;
+            counters.addresses_differ += u64::from(received.addresses_differ);
+            let (source, said) = (received.source, &received.advertisement);
+            Ok(match machine {
+                Machine::Alone(router) => router.handle_packet(now, source, said),
+                Machine::Group(group) => group.handle_packet(now, place, source, said),
+                Machine::Carp(_) => Err(Discard::NotRunning),
+            })
+        }
+        _ => Ok(Err(Discard::NotRunning)),
+    });
+    match heard {
+        Ok(heard) => {
+            counters.received += 1;
+            counters.discarded += u64::from(heard.is_err());
+        }
+        Err(refusal) => counters.refuse(refusal.reason()),
     }
 }

@@ -1,11 +1,15 @@
 //! What decides as one: a router alone, or a group of them.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::RouterId;
 use super::member::Member;
-use crate::router::{Action, NotMaster, VirtualRouter};
+use crate::carp::{CarpAction, CarpHost};
+use crate::router::{Action, Because, Event, NotMaster, Role, VirtualRouter};
 use crate::sync_group::{GroupError, SyncGroup};
+use crate::tracking::{FaultCause, FaultCauses, Signal, TrackerId};
+use crate::wire::CarpAdvertisement;
 
 /// Who decides, and whom for.
 #[derive(Debug)]
@@ -32,17 +36,114 @@ impl Unit {
     }
 }
 
-/// A router alone, or a group.
+/// A router alone, a group, or a host that speaks CARP.
 #[derive(Debug)]
 pub(super) enum Machine {
     Alone(Box<VirtualRouter>),
+    Carp(Box<Carp>),
     Group(SyncGroup),
 }
 
+/// A CARP host, which knows that it is at fault but not why.
+#[derive(Debug)]
+pub(super) struct Carp {
+    pub(super) host: CarpHost,
+    pub(super) faults: FaultCauses,
+}
+
+impl Carp {
+    fn fault(&mut self, now: Instant, cause: FaultCause, present: bool) {
+        self.faults.set(cause, present);
+        self.host.handle_fault(now, !self.faults.is_empty());
+    }
+
+    /// As a router would ask for it; what only CARP has is said as it is.
+    fn poll_action(&mut self) -> Option<Deed> {
+        Some(Deed::Do(match self.host.poll_action()? {
+            CarpAction::AddAddresses => Action::AddAddresses,
+            CarpAction::Advertise(said) => return Some(Deed::Say(said)),
+            CarpAction::Announce { times } => Action::Announce { times },
+            CarpAction::Notify { from, to } => {
+                let because = match (from, to) {
+                    (_, Role::Initialize) => Because::Shutdown,
+                    (_, Role::Fault) => Because::Fault,
+                    (Role::Fault, _) => Because::FaultCleared,
+                    (Role::Initialize, _) => Because::Startup,
+                    (_, Role::Master) => Because::MasterDown,
+                    (_, Role::Backup) => Because::Outpaced,
+                };
+                Action::Notify(Event::Transition { from, to, because })
+            }
+            CarpAction::RemoveAddress(address) => Action::RemoveAddress(address),
+            CarpAction::RemoveAddresses => Action::RemoveAddresses,
+            CarpAction::RestoreAddress(address) => Action::RestoreAddress(address),
+        }))
+    }
+}
+
+/// What a machine asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Deed {
+    Do(Action),
+    Say(CarpAdvertisement),
+}
+
+/// What happened to one router or host, whichever it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Happening {
+    AddressFound(IpAddr),
+    AddressLost(IpAddr),
+    Fault(FaultCause, bool),
+    Source(Option<IpAddr>),
+    /// CARP hosts track nothing.
+    Tracked(TrackerId, Signal),
+}
+
 impl Machine {
+    pub(super) fn happen(&mut self, now: Instant, place: usize, happening: Happening) {
+        let Self::Carp(carp) = self else {
+            self.change(now, place, |router| match happening {
+                Happening::AddressFound(address) => router.handle_address_found(address),
+                Happening::AddressLost(address) => router.handle_address_lost(now, address),
+                Happening::Fault(cause, present) => router.handle_fault(now, cause, present),
+                Happening::Source(source) => router.handle_source(now, source),
+                Happening::Tracked(id, signal) => router.handle_tracking(now, id, signal),
+            });
+            return;
+        };
+        match happening {
+            Happening::AddressFound(address) => carp.host.handle_address_found(address),
+            Happening::AddressLost(address) => carp.host.handle_address_lost(now, address),
+            Happening::Fault(cause, present) => carp.fault(now, cause, present),
+            Happening::Source(source) => {
+                if let Some(source) = source {
+                    carp.host.handle_source(source);
+                }
+                carp.fault(now, FaultCause::NoSource, source.is_none());
+            }
+            Happening::Tracked(..) => {}
+        }
+    }
+
+    pub(super) fn holds_addresses(&self, place: usize) -> bool {
+        match self {
+            Self::Carp(carp) => carp.host.holds_addresses(),
+            _ => self.routers().get(place).is_some_and(VirtualRouter::holds_addresses),
+        }
+    }
+
+    /// Whether it takes no part, not yet or no more.
+    pub(super) fn is_over(&self) -> bool {
+        match self {
+            Self::Carp(carp) => carp.host.role() == Role::Initialize,
+            _ => self.routers().iter().all(|router| router.state().role() == Role::Initialize),
+        }
+    }
+
     pub(super) fn startup(&mut self, now: Instant) {
         match self {
             Self::Alone(router) => router.startup(now),
+            Self::Carp(carp) => carp.host.startup(now),
             Self::Group(group) => group.startup(now),
         }
     }
@@ -50,6 +151,7 @@ impl Machine {
     pub(super) fn shutdown(&mut self, now: Instant) {
         match self {
             Self::Alone(router) => router.shutdown(now),
+            Self::Carp(carp) => carp.host.shutdown(now),
             Self::Group(group) => group.shutdown(now),
         }
     }
@@ -57,6 +159,7 @@ impl Machine {
     pub(super) fn switchover(&mut self, now: Instant) -> Result<(), NotMaster> {
         match self {
             Self::Alone(router) => router.switchover(now),
+            Self::Carp(carp) => carp.host.switchover(now),
             Self::Group(group) => group.switchover(now),
         }
     }
@@ -64,6 +167,7 @@ impl Machine {
     pub(super) fn preempt_again(&mut self) {
         match self {
             Self::Alone(router) => router.preempt_again(),
+            Self::Carp(carp) => carp.host.preempt_again(),
             Self::Group(group) => group.preempt_again(),
         }
     }
@@ -71,6 +175,7 @@ impl Machine {
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         match self {
             Self::Alone(router) => router.handle_timeout(now),
+            Self::Carp(carp) => carp.host.handle_timeout(now),
             Self::Group(group) => group.handle_timeout(now),
         }
     }
@@ -84,6 +189,7 @@ impl Machine {
     ) -> Option<T> {
         match self {
             Self::Alone(router) => Some(input(router)),
+            Self::Carp(_) => None,
             Self::Group(group) => group.change_member(now, place, input),
         }
     }
@@ -91,20 +197,23 @@ impl Machine {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         match self {
             Self::Alone(router) => router.next_deadline(),
+            Self::Carp(carp) => carp.host.next_deadline(),
             Self::Group(group) => group.next_deadline(),
         }
     }
 
-    pub(super) fn poll_action(&mut self) -> Option<(usize, Action)> {
+    pub(super) fn poll_action(&mut self) -> Option<(usize, Deed)> {
         match self {
-            Self::Alone(router) => router.poll_action().map(|action| (0, action)),
-            Self::Group(group) => group.poll_action(),
+            Self::Alone(router) => router.poll_action().map(|action| (0, Deed::Do(action))),
+            Self::Carp(carp) => carp.poll_action().map(|deed| (0, deed)),
+            Self::Group(group) => group.poll_action().map(|(at, action)| (at, Deed::Do(action))),
         }
     }
 
     pub(super) fn routers(&self) -> &[VirtualRouter] {
         match self {
             Self::Alone(router) => std::slice::from_ref(router),
+            Self::Carp(_) => &[],
             Self::Group(group) => group.members(),
         }
     }
@@ -113,6 +222,7 @@ impl Machine {
     pub(super) fn dissolve(self, now: Instant) -> Vec<VirtualRouter> {
         match self {
             Self::Alone(router) => vec![*router],
+            Self::Carp(_) => Vec::new(),
             Self::Group(group) => group.dissolve(now),
         }
     }

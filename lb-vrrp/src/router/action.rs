@@ -95,6 +95,8 @@ pub enum Because {
         /// Who.
         source: IpAddr,
     },
+    /// By CARP: somebody who advertises more often was heard.
+    Outpaced,
     /// It was asleep for so long that another one took over, and it does not preempt.
     Overslept {
         /// Who took over.

@@ -89,6 +89,7 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) smtp: Field<Mail>,
     pub(in crate::config) virtual_servers: Field<List<VirtualServer>>,
     pub(in crate::config) vrrp_instances: Field<List<vrrp::VrrpInstance>>,
+    pub(in crate::config) carp_instances: Field<List<vrrp::CarpInstance>>,
     pub(in crate::config) vrrp_sync_groups: Field<List<vrrp::VrrpSyncGroup>>,
     pub(in crate::config) vrrp_scripts: Field<List<vrrp::VrrpScript>>,
     pub(in crate::config) vrrp_track_files: Field<List<vrrp::VrrpTrackFile>>,

@@ -195,3 +195,19 @@ pub(in crate::config) struct VrrpTrackProcess {
     pub(in crate::config) delay: Field<Duration>,
     pub(in crate::config) weight: Field<i64>,
 }
+
+#[derive(Debug, Default)]
+pub(in crate::config) struct CarpInstance {
+    pub(in crate::config) name: Field<String>,
+    pub(in crate::config) interface: Field<String>,
+    pub(in crate::config) vhid: Field<i64>,
+    pub(in crate::config) advbase: Field<i64>,
+    pub(in crate::config) advskew: Field<i64>,
+    pub(in crate::config) dead_ratio: Field<i64>,
+    pub(in crate::config) preempt: Field<bool>,
+    pub(in crate::config) passphrase: Field<String>,
+    pub(in crate::config) source: Field<IpAddr>,
+    pub(in crate::config) addresses: Field<List<VirtualAddress>>,
+    pub(in crate::config) garp: Field<Garp>,
+    pub(in crate::config) notify: Notify,
+}

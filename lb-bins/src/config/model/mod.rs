@@ -13,8 +13,8 @@ use lb_core::{Algorithm, Weight};
 
 use self::check::Check;
 pub use self::vrrp::{
-    Authentication, HmacKey, Notify, Track, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
-    VrrpTrackProcess,
+    Authentication, CarpInstance, HmacKey, Notify, Track, VrrpInstance, VrrpScript, VrrpSyncGroup,
+    VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 
@@ -37,6 +37,8 @@ pub struct Config {
     pub virtual_servers: Vec<VirtualServer>,
     /// The virtual routers in the order of the file; without virtual servers at least one.
     pub vrrp_instances: Vec<VrrpInstance>,
+    /// Hosts of CARP groups.
+    pub carp_instances: Vec<CarpInstance>,
     /// Virtual routers that move together.
     pub vrrp_sync_groups: Vec<VrrpSyncGroup>,
     /// Scripts that virtual routers may depend on.
@@ -59,6 +61,7 @@ impl PartialEq for Config {
             smtp,
             virtual_servers,
             vrrp_instances,
+            carp_instances,
             vrrp_sync_groups,
             vrrp_scripts,
             vrrp_track_files,
@@ -71,6 +74,7 @@ impl PartialEq for Config {
             && *smtp == other.smtp
             && *virtual_servers == other.virtual_servers
             && *vrrp_instances == other.vrrp_instances
+            && *carp_instances == other.carp_instances
             && *vrrp_sync_groups == other.vrrp_sync_groups
             && *vrrp_scripts == other.vrrp_scripts
             && *vrrp_track_files == other.vrrp_track_files

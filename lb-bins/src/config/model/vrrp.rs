@@ -214,3 +214,52 @@ pub struct VrrpTrackProcess {
     /// What it weighs where that is not said; default: 0.
     pub weight: i16,
 }
+
+/// A host of a CARP group: the other way to share addresses, as OpenBSD, FreeBSD and ucarp do.
+#[derive(Clone, PartialEq)]
+pub struct CarpInstance {
+    /// Unique among the CARP and the VRRP instances.
+    pub name: String,
+    /// The interface that it speaks on.
+    pub interface: String,
+    /// Which virtual host it is; with the interface and the family unique, VRRP's included.
+    pub vhid: Vrid,
+    /// How often a master says that it is there, in seconds; 1 to 254, default: 1.
+    pub advbase: u8,
+    /// And how many 256ths of a second more: who says it most often is wanted most; at most 254,
+    /// default: 0.
+    pub advskew: u8,
+    /// After how many silent `advbase` a master is dead; default: 3.
+    pub dead_ratio: u8,
+    /// Whether it takes over from a living master that advertises less often; default: no.
+    pub preempt: bool,
+    /// What all hosts of the group know; 20 octets count.
+    pub passphrase: String,
+    /// The address to speak from; default: the interface's.
+    pub source: Option<IpAddr>,
+    /// At least one, all of one family.
+    pub addresses: Vec<VirtualAddress>,
+    /// How the link is told where the addresses are.
+    pub garp: Announcements,
+    /// What runs when something happens.
+    pub notify: Notify,
+}
+
+impl CarpInstance {
+    /// Whether it is for IPv4 or for IPv6.
+    pub fn family(&self) -> Family {
+        self.addresses.first().map_or(Family::V4, |first| Family::of(&first.address))
+    }
+}
+
+/// The passphrase is not for logs.
+impl fmt::Debug for CarpInstance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, interface, vhid, .. } = self;
+        f.debug_struct("CarpInstance")
+            .field("name", name)
+            .field("interface", interface)
+            .field("vhid", vhid)
+            .finish_non_exhaustive()
+    }
+}

@@ -8,8 +8,8 @@ use lb_vrrp::{Announcements, Freshness, Peer, Preempt, Reach};
 
 use super::{array, command, duration, optional, text};
 use crate::config::model::{
-    Authentication, Config, Notify, Track, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
-    VrrpTrackProcess,
+    Authentication, CarpInstance, Config, Notify, Track, VrrpInstance, VrrpScript, VrrpSyncGroup,
+    VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::words::Word;
 
@@ -18,7 +18,38 @@ pub(super) fn virtual_routers(f: &mut fmt::Formatter<'_>, config: &Config) -> fm
     config.vrrp_track_files.iter().try_for_each(|one| file(f, one))?;
     config.vrrp_track_processes.iter().try_for_each(|one| process(f, one))?;
     config.vrrp_instances.iter().try_for_each(|one| instance(f, one))?;
-    config.vrrp_sync_groups.iter().try_for_each(|one| group(f, one))
+    config.vrrp_sync_groups.iter().try_for_each(|one| group(f, one))?;
+    config.carp_instances.iter().try_for_each(|one| carp_instance(f, one))
+}
+
+fn carp_instance(f: &mut fmt::Formatter<'_>, instance: &CarpInstance) -> fmt::Result {
+    let CarpInstance {
+        name,
+        interface,
+        vhid,
+        advbase,
+        advskew,
+        dead_ratio,
+        preempt,
+        passphrase,
+        source,
+        addresses,
+        garp,
+        notify,
+    } = instance;
+    writeln!(f, "\n[[carp_instance]]")?;
+    writeln!(f, "name = {}", text(name))?;
+    writeln!(f, "interface = {}", text(interface))?;
+    writeln!(f, "vhid = {vhid}")?;
+    writeln!(f, "advbase = {advbase}")?;
+    writeln!(f, "advskew = {advskew}")?;
+    writeln!(f, "dead_ratio = {dead_ratio}")?;
+    writeln!(f, "preempt = {preempt}")?;
+    writeln!(f, "passphrase = {}", text(passphrase))?;
+    optional(f, "source", source.map(|source| text(&source.to_string())))?;
+    list(f, "addresses", addresses, inline_address)?;
+    writeln!(f, "garp = {}", inline_garp(*garp))?;
+    print_notify(f, notify)
 }
 
 fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result {

@@ -67,7 +67,9 @@ impl Problem {
             Self::NotADomain { .. } => {
                 "a name has parts of 1 to 63 characters, with dots between, and 253 in all"
             }
-            Self::NotAFilter { .. } => "write for example filter = \"(objectClass=*)\"",
+            Self::NotAFilter { .. } => {
+                "write for example filter = \"(objectClass=*)\"; no other filters are known"
+            }
             Self::NotAMailbox { .. } => "write \"user@example.org\" alone",
             Self::NotAnAnswer { .. } => "write an address without a port, or change `record`",
             Self::NotAPattern { .. } => {

@@ -87,7 +87,7 @@ pub(super) enum Problem {
     NotADigest { key: &'static str, digits: usize, text: String },
     #[error("`{key}` is {}, which is not a domain name", Quoted(.text))]
     NotADomain { key: &'static str, text: String },
-    #[error("`filter` is {}, which is not in parentheses", Quoted(.text))]
+    #[error("`filter` is {}, which does not ask whether there is an attribute", Quoted(.text))]
     NotAFilter { text: String },
     #[error("`{key}` is {}, which is not an address for mail", Quoted(.text))]
     NotAMailbox { key: &'static str, text: String },

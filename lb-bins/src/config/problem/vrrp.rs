@@ -78,6 +78,8 @@ pub(in crate::config) enum VrrpProblem {
     // What is allowed, but probably not meant.
     #[error("the password has {length} characters, of which only the first 8 count")]
     LongPassword { length: usize },
+    #[error("the passphrase has {length} characters, of which only the first 20 count")]
+    LongPassphrase { length: usize },
     #[error("`{key}` has no effect without `{without}`")]
     NoEffectWithout { key: &'static str, without: &'static str },
     #[error("`{key}` has no effect with `{with}`")]
@@ -140,6 +142,7 @@ impl VrrpProblem {
             Self::RuleForAll => "add what it is for",
 
             Self::LongPassword { .. } => "write at most 8 characters",
+            Self::LongPassphrase { .. } => "write at most 20 characters",
             Self::NoEffectWithout { key, without } => {
                 return format!("add `{without}`, or remove `{key}`");
             }

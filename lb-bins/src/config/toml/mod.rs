@@ -39,6 +39,7 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
         smtp: table.take("smtp", r#"smtp = { server = "127.0.0.1:25", from = "lb@example.org", to = ["ops@example.org"] }"#),
         virtual_servers: table.take("virtual_server", "[[virtual_server]]"),
         vrrp_instances: table.take("vrrp_instance", "[[vrrp_instance]]"),
+        carp_instances: table.take("carp_instance", "[[carp_instance]]"),
         vrrp_sync_groups: table.take("vrrp_sync_group", "[[vrrp_sync_group]]"),
         vrrp_scripts: table.take("vrrp_script", "[[vrrp_script]]"),
         vrrp_track_files: table.take("vrrp_track_file", "[[vrrp_track_file]]"),

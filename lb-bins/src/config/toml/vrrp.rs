@@ -5,8 +5,9 @@ use ::toml::de::DeValue;
 use super::reader::{Entry, Read, Table};
 use crate::config::draft::Field;
 use crate::config::draft::vrrp::{
-    Authentication, Destination, Garp, HmacKey, Network, Notify, Peer, Route, Rule, Track,
-    VirtualAddress, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Destination, Garp, HmacKey, Network, Notify, Peer, Route, Rule,
+    Track, VirtualAddress, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
+    VrrpTrackProcess,
 };
 use crate::config::mistakes::Mistakes;
 use crate::config::problem::{Problem, VrrpProblem};
@@ -62,7 +63,7 @@ impl Read for VrrpInstance {
     }
 }
 
-pub(super) const ADDRESSES: &str = r#"addresses = ["10.0.0.200/24"]"#;
+const ADDRESSES: &str = r#"addresses = ["10.0.0.200/24"]"#;
 
 fn notify(table: &mut Table<'_, '_>) -> Notify {
     Notify {
@@ -206,6 +207,28 @@ impl Read for Garp {
         };
         table.finish();
         Some(garp)
+    }
+}
+
+impl Read for CarpInstance {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let mut table = Table::open(entry, mistakes)?;
+        let instance = Self {
+            name: table.take("name", r#"name = "web""#),
+            interface: table.take("interface", r#"interface = "eth0""#),
+            vhid: table.take("vhid", "vhid = 51"),
+            advbase: table.take("advbase", "advbase = 1"),
+            advskew: table.take("advskew", "advskew = 100"),
+            dead_ratio: table.take("dead_ratio", "dead_ratio = 3"),
+            preempt: table.take("preempt", "preempt = true"),
+            passphrase: table.take("passphrase", r#"passphrase = "secret""#),
+            source: table.take("source", r#"source = "10.0.0.11""#),
+            addresses: table.take("addresses", ADDRESSES),
+            garp: table.take("garp", r#"garp = { repeat = 5, delay = "5s" }"#),
+            notify: notify(&mut table),
+        };
+        table.finish();
+        Some(instance)
     }
 }
 

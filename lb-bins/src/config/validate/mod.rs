@@ -29,7 +29,8 @@ use super::source::{Span, Spanned};
 /// The configuration that `draft` describes; of no use if `mistakes` has errors afterwards.
 pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
     let servers = elements(&draft.virtual_servers);
-    if is_empty(&draft.virtual_servers) && is_empty(&draft.vrrp_instances) {
+    let has_instances = !is_empty(&draft.vrrp_instances) || !is_empty(&draft.carp_instances);
+    if is_empty(&draft.virtual_servers) && !has_instances {
         mistakes.error(Span::default(), Problem::NoVirtualServers);
     }
     let virtual_servers = servers.iter().map(|server| virtual_server(server, mistakes)).collect();

@@ -4,11 +4,15 @@ mod files;
 mod http;
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
+use lb_core::Weight;
+use lb_core::health::Admin;
 use lb_health::checkers::{
-    Expect, ExpectError, Handshake, HttpError, Mysql, PatternError, Postgres, Redis, RedisRole,
-    Script, ScriptSlots, SendExpect, Smtp, SmtpNameError, Tcp, TlsError,
+    Agent, Dns, DnsError, Expect, ExpectError, File, Grpc, Handshake, HttpError, Ldap, Mysql,
+    Nibbles, PatternError, Ping, Postgres, Redis, RedisRole, Script, ScriptSlots, SendExpect, Smtp,
+    SmtpNameError, Tcp, TlsError, Udp, Worker,
 };
 use lb_health::{Failure, ParseStatusError, Report, SpecError, Target};
 use tower::ServiceExt;
@@ -26,12 +30,9 @@ pub enum CheckConfigError {
     /// The request of an HTTP check.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// What no checker can do yet.
-    #[error("{what} is not in this build")]
-    NotBuilt {
-        /// As it would be written.
-        what: String,
-    },
+    /// The question of a DNS check.
+    #[error(transparent)]
+    Dns(#[from] DnsError),
     /// What a body or a header is held against.
     #[error(transparent)]
     Pattern(#[from] PatternError),
@@ -71,12 +72,17 @@ pub enum CheckConfigError {
 /// A checker of any kind.
 pub(crate) type AnyChecker = BoxCloneSyncService<Target, Report, Failure>;
 
-/// The checker for `check`; scripts share `slots`. Reads the files that it needs.
+/// The checker for `check` of a backend with this configured weight; scripts share `slots`. Reads
+/// the files that it needs.
 ///
 /// # Errors
 /// [`CheckConfigError`], if a file is not as it should be, or the checker refuses what the
 /// configuration allowed.
-pub(crate) fn checker(check: &Check, slots: &ScriptSlots) -> Result<AnyChecker, CheckConfigError> {
+pub(crate) fn checker(
+    check: &Check,
+    weight: Weight,
+    slots: &ScriptSlots,
+) -> Result<AnyChecker, CheckConfigError> {
     let connector = check.source.map_or_else(Tcp::new, |source| Tcp::new().with_source(source));
     Ok(match &check.kind {
         CheckKind::Http(page) => AnyChecker::new(http::checker(page, check.source)?),
@@ -106,12 +112,97 @@ pub(crate) fn checker(check: &Check, slots: &ScriptSlots) -> Result<AnyChecker, 
         CheckKind::Tls(options) => {
             AnyChecker::new(Handshake::new(tls(options)?).with_connector(connector))
         }
-        kind => return Err(not_built(format!("type = \"{}\"", kind.name()))),
+        CheckKind::Agent(agent) => AnyChecker::new(
+            self::agent(agent)
+                .with_connector(connector)
+                .map_result(move |result| result.map(|report| advised(report, weight))),
+        ),
+        CheckKind::Dns(question) => AnyChecker::new(dns(question, check.source)?),
+        CheckKind::File(file) => {
+            let checker = File::new(&file.path).with_weight(file.weight, weight);
+            AnyChecker::new(if file.reverse { checker.reversed() } else { checker })
+        }
+        CheckKind::Grpc(service) => AnyChecker::new(grpc(service, check.source)?),
+        CheckKind::Ldap(directory) => AnyChecker::new(ldap(directory)?.with_connector(connector)),
+        CheckKind::Ping(ping) => {
+            let checker = Ping::new().with_size(ping.size);
+            AnyChecker::new(check.source.map_or(checker, |source| checker.with_source(source)))
+        }
+        CheckKind::Udp(datagram) => AnyChecker::new(udp(datagram, check.source)),
+        CheckKind::Worker(worker) => {
+            let Command { program, arguments } = &worker.command;
+            AnyChecker::new(Worker::new(program, arguments).map_err(Failure::from))
+        }
     })
 }
 
-fn not_built(what: impl Into<String>) -> CheckConfigError {
-    CheckConfigError::NotBuilt { what: what.into() }
+/// What an agent advises, as a weight: that is what a pool acts on. A backend that is to be drained
+/// or maintained keeps its clients and gets no new ones.
+fn advised(report: Report, configured: Weight) -> Report {
+    let weight = match report.advice.admin {
+        None | Some(Admin::Ready) => report.weight.or(report.advice.weight_over(configured)),
+        Some(_) => Some(Weight::new(0)),
+    };
+    let mut report = report;
+    report.weight = weight;
+    report
+}
+
+fn agent(agent: &check::Agent) -> Agent {
+    let checker = Agent::new();
+    match &agent.send {
+        Some(text) => checker.with_send(text),
+        None => checker,
+    }
+}
+
+fn dns(question: &check::Dns, source: Option<IpAddr>) -> Result<Dns, CheckConfigError> {
+    let mut checker = Dns::new(&question.name, question.record.name())?;
+    for answer in &question.answer {
+        checker = checker.expecting(answer)?;
+    }
+    Ok(source.map_or(checker.clone(), |source| checker.with_source(source)))
+}
+
+fn grpc(service: &check::Grpc, source: Option<IpAddr>) -> Result<Grpc, CheckConfigError> {
+    let mut checker = Grpc::new().with_service(&service.service);
+    if let Some(options) = &service.tls {
+        checker = checker.with_tls(tls(options)?);
+    }
+    Ok(match source {
+        Some(source) => checker.with_source(source),
+        None => checker,
+    })
+}
+
+fn ldap(directory: &check::Ldap) -> Result<Ldap, CheckConfigError> {
+    let check::Ldap { bind_dn, password: secret, base, filter } = directory;
+    let mut checker = Ldap::new();
+    if let Some(name) = bind_dn {
+        checker = checker.with_user(name, &password(secret.as_ref())?.unwrap_or_default());
+    }
+    if let Some(base) = base {
+        // Validation has refused any other.
+        let attribute = filter.trim_matches(['(', ')', '*', '=']);
+        checker = checker.with_entry(base, attribute);
+    }
+    Ok(checker)
+}
+
+fn udp(datagram: &check::Udp, source: Option<IpAddr>) -> Udp {
+    let check::Udp { send, expect, require_reply, min_reply, max_reply } = datagram;
+    let length = usize::from(*min_reply)..=usize::from(*max_reply);
+    let mut checker = Udp::new().with_payload(send).with_reply_length(length);
+    if let Some(expect) = expect {
+        checker = checker.expecting(Nibbles::masked(expect.bytes(), expect.mask()));
+    }
+    if !require_reply {
+        checker = checker.tolerating_silence();
+    }
+    match source {
+        Some(source) => checker.with_source(source),
+        None => checker,
+    }
 }
 
 fn send_expect(talk: &check::Tcp) -> Result<SendExpect, CheckConfigError> {

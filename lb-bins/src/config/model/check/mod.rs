@@ -119,6 +119,15 @@ impl CheckKind {
         }
     }
 
+    /// Whether what it reports depends on the configured weight.
+    pub const fn changes_weight(&self) -> bool {
+        match self {
+            Self::Agent(_) => true,
+            Self::File(file) => file.weight != 0,
+            _ => false,
+        }
+    }
+
     /// Whether a check of this kind may give the backend another weight than the configured one.
     pub fn reports_weight(&self) -> bool {
         match self {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Nibbles, Pattern};
+use crate::config::words::Word;
 
 /// Opens a connection; then does each step.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -92,6 +93,13 @@ pub enum Record {
     Soa,
     Srv,
     Txt,
+}
+
+impl Record {
+    /// How it is called in the DNS.
+    pub fn name(self) -> &'static str {
+        self.word()
+    }
 }
 
 /// Waits for the greeting of a mail server and greets it.

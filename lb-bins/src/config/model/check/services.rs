@@ -50,7 +50,7 @@ pub struct Ldap {
     pub password: Option<Secret>,
     /// The entry that is searched for: it must be there; default: no search.
     pub base: Option<String>,
-    /// What the entry must be like; default: `(objectClass=*)`.
+    /// The attribute that the entry must have, as `(attribute=*)`; default: `(objectClass=*)`.
     pub filter: String,
 }
 

@@ -68,7 +68,7 @@ pub(super) fn ldap(draft: &draft::check::Ldap, mistakes: &mut Mistakes) -> Ldap 
     }
     needs(&draft.base, "`base`", [("filter", draft.filter.span())], mistakes);
     if let Some(filter) = draft.filter.given()
-        && !(filter.value.starts_with('(') && filter.value.ends_with(')'))
+        && !asks_for_presence(&filter.value)
     {
         mistakes.error(filter.span, Problem::NotAFilter { text: filter.value.clone() });
     }
@@ -79,6 +79,13 @@ pub(super) fn ldap(draft: &draft::check::Ldap, mistakes: &mut Mistakes) -> Ldap 
         base: draft.base.given().map(|base| base.value.clone()),
         filter: filter.unwrap_or_else(|| defaults::LDAP_FILTER.to_owned()),
     }
+}
+
+/// Whether a filter is `(attribute=*)` (RFC 4515).
+fn asks_for_presence(filter: &str) -> bool {
+    let attribute = filter.strip_prefix('(').and_then(|rest| rest.strip_suffix("=*)"));
+    let is_letter = |letter: char| letter.is_ascii_alphanumeric() || "-;.".contains(letter);
+    attribute.is_some_and(|name| !name.is_empty() && name.chars().all(is_letter))
 }
 
 pub(super) fn grpc(draft: &draft::check::Grpc, span: Span, mistakes: &mut Mistakes) -> Grpc {

@@ -25,7 +25,7 @@ pub(super) fn instance(
     mistakes: &mut Mistakes,
 ) -> VrrpInstance {
     let version = version(&draft.version, mistakes);
-    let interface = own_interface(draft, *span, mistakes);
+    let interface = own_interface(&draft.interface, *span, mistakes);
     let addresses = addresses::addresses("addresses", &draft.addresses, &interface, mistakes);
     if is_empty(&draft.addresses) {
         let (what, key) = ("virtual routers", "addresses");
@@ -43,7 +43,9 @@ pub(super) fn instance(
         }
     }
     addresses::report_repeated(&[&draft.addresses, &draft.excluded_addresses], mistakes);
-    let virtual_router_id = vrid(draft, *span, mistakes);
+    let given = &draft.virtual_router_id;
+    let virtual_router_id =
+        vrid("virtual_router_id", "virtual_router_id = 51", given, *span, mistakes);
     let virtual_mac = virtual_mac(draft, virtual_router_id, family, mistakes);
     let home = Home { family, interface: &interface };
     let (source, reach) = reach(draft, family, mistakes);
@@ -105,8 +107,8 @@ pub(super) fn instance(
     }
 }
 
-fn own_interface(draft: &draft::VrrpInstance, span: Span, mistakes: &mut Mistakes) -> String {
-    match &draft.interface {
+pub(super) fn own_interface(field: &Field<String>, span: Span, mistakes: &mut Mistakes) -> String {
+    match field {
         Field::Given(given) => {
             interface("interface", given, mistakes);
             return given.value.clone();
@@ -128,12 +130,17 @@ fn version(field: &Field<i64>, mistakes: &mut Mistakes) -> Version {
     }
 }
 
-fn vrid(draft: &draft::VrrpInstance, span: Span, mistakes: &mut Mistakes) -> Vrid {
-    if matches!(draft.virtual_router_id, Field::Absent) {
-        let (key, sample) = ("virtual_router_id", "virtual_router_id = 51");
+pub(super) fn vrid(
+    key: &'static str,
+    sample: &'static str,
+    field: &Field<i64>,
+    span: Span,
+    mistakes: &mut Mistakes,
+) -> Vrid {
+    if matches!(field, Field::Absent) {
         mistakes.error(span, Problem::Missing { key, sample });
     }
-    let number = integer("virtual_router_id", &draft.virtual_router_id, 1..=u8::MAX, 1, mistakes);
+    let number = integer(key, field, 1..=u8::MAX, 1, mistakes);
     Vrid::new(number).unwrap_or_else(|_| unreachable!("0 is out of range"))
 }
 
@@ -291,7 +298,7 @@ fn virtual_mac(
     }))
 }
 
-fn garp(field: &Field<draft::Garp>, mistakes: &mut Mistakes) -> Announcements {
+pub(super) fn garp(field: &Field<draft::Garp>, mistakes: &mut Mistakes) -> Announcements {
     let mut garp = Announcements::default();
     if let Some(Spanned { value: draft, .. }) = field.given() {
         garp.first = integer("repeat", &draft.repeat, 0..=u8::MAX, garp.first, mistakes);

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod authentication;
+mod carp;
 mod instance;
 mod tracking;
 
@@ -27,15 +28,25 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
     let drafts = elements(&draft.vrrp_instances);
     let vrrp_instances: Vec<_> =
         drafts.iter().map(|draft| instance(draft, &described, mistakes)).collect();
-    repeated_names("VRRP instances", drafts.iter().map(|draft| &draft.value.name), mistakes);
+    let carp_drafts = elements(&draft.carp_instances);
+    let carp_instances: Vec<_> =
+        carp_drafts.iter().map(|draft| carp::instance(draft, mistakes)).collect();
+    let names = drafts.iter().map(|draft| &draft.value.name);
+    let carp_names = carp_drafts.iter().map(|draft| &draft.value.name);
+    repeated_names("instances", names.chain(carp_names), mistakes);
     let routers = drafts.iter().zip(&vrrp_instances).filter_map(|(draft, instance)| {
         let given = draft.value.virtual_router_id.given()?;
         let family = instance.family();
         let interface = instance.interface.clone();
         Some(Spanned { value: (instance.virtual_router_id, family, interface), span: given.span })
     });
+    let hosts = carp_drafts.iter().zip(&carp_instances).filter_map(|(draft, instance)| {
+        let span = draft.value.vhid.given()?.span;
+        let value = (instance.vhid, instance.family(), instance.interface.clone());
+        Some(Spanned { value, span })
+    });
     report_repeated(
-        routers,
+        routers.chain(hosts),
         |(vrid, family, interface)| {
             VrrpProblem::VirtualRouterTwice { vrid, family, interface }.into()
         },
@@ -50,6 +61,7 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
     described.warn_of_unused(mistakes);
     Config {
         vrrp_instances,
+        carp_instances,
         vrrp_sync_groups,
         vrrp_scripts: described.scripts,
         vrrp_track_files: described.files,
