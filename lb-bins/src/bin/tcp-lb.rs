@@ -57,7 +57,7 @@ struct Arguments {
 
     /// Print the version; -V is genhash's
     #[arg(long, action = ArgAction::Version)]
-    version: (),
+    version: Option<bool>,
 
     /// How the log on standard error is written
     #[arg(long, value_enum, default_value_t)]

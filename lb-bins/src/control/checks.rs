@@ -226,8 +226,9 @@ impl Checks {
         })
     }
 
-    /// Every check of a backend, in the order of the configuration.
-    pub(super) fn describe(&self, now: Instant, place: Place) -> Vec<CheckReport> {
+    /// Every check of a backend, in the order of the configuration, each with as many of its last
+    /// runs.
+    pub(super) fn describe(&self, now: Instant, place: Place, runs: usize) -> Vec<CheckReport> {
         let watched = self.watched.get(&place).into_iter().flatten();
         let known = watched.filter_map(|Watched { check: config, target, id, .. }| {
             let check = self.driver.monitor().check(*id)?;
@@ -245,7 +246,7 @@ impl Checks {
                 rise: config.rise,
                 failures,
                 fall: config.fall,
-                runs: check.recent().map(|outcome| past(now, outcome)).collect(),
+                runs: check.recent().take(runs).map(|outcome| past(now, outcome)).collect(),
             })
         });
         known.collect()
@@ -261,7 +262,7 @@ impl Checks {
 fn past(now: Instant, outcome: &Outcome) -> PastRun {
     let age = now.saturating_duration_since(outcome.at);
     let run = RunReport::new(outcome.took, &outcome.result);
-    PastRun { age_ms: age.as_millis() as u64, run }
+    PastRun { age_ms: age.as_millis() as u64, repeated: outcome.repeated, run }
 }
 
 fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {

@@ -17,7 +17,8 @@ use crate::tcp::RefusalReason;
 
 impl Control {
     pub(super) fn status(&self, now: Instant) -> Status {
-        let servers = self.services.iter().map(|service| self.describe(now, service));
+        // More would be much to read where there are thousands.
+        let servers = self.services.iter().map(|service| self.describe(now, service, 1));
         Status { virtual_servers: servers.collect(), notify: self.notifier.status() }
     }
 
@@ -32,7 +33,7 @@ impl Control {
         address: SocketAddr,
     ) -> Result<Explanation, Refusal> {
         let service = self.named(virtual_server)?;
-        let mut backends = self.describe(now, service).backends.into_iter();
+        let mut backends = self.describe(now, service, usize::MAX).backends.into_iter();
         match backends.find(|backend| backend.address == address) {
             Some(backend) => {
                 Ok(Explanation { virtual_server: service.config.name.clone(), backend })
@@ -44,7 +45,7 @@ impl Control {
         }
     }
 
-    fn describe(&self, now: Instant, service: &Service) -> VirtualServerStatus {
+    fn describe(&self, now: Instant, service: &Service, runs: usize) -> VirtualServerStatus {
         let (quorum, machine) = (service.machine.quorum(), &service.machine);
         let rule = quorum.rule();
         // Both are in the order of the configuration.
@@ -66,7 +67,7 @@ impl Control {
                 bytes_in: upstream.traffic().received(),
                 bytes_out: upstream.traffic().sent(),
                 last_check: self.checks.last(now, place),
-                checks: self.checks.describe(now, place),
+                checks: self.checks.describe(now, place, runs),
             }
         });
         let refused =

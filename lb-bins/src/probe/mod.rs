@@ -29,7 +29,7 @@ Examples:
   tcp-lb --probe tcp 127.0.0.1:9001                       run any check, with the keys that
   tcp-lb --probe http,path=/alive,status=200 [::1]:80     it has in a configuration
   tcp-lb --probe https,host=example.org,verify=false 192.0.2.1:443
-  tcp-lb --probe http,path=/alive --digest 127.0.0.1:80   the digest for the key `md5`
+  tcp-lb --digest --probe http,path=/alive 127.0.0.1:80   the digest for the key `md5`
   tcp-lb --genhash -s 127.0.0.1 -p 80 -u /alive           the same, as genhash";
 
 /// A checker that does not keep its own time gets this much more.

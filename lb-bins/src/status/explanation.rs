@@ -49,9 +49,13 @@ fn explain(f: &mut fmt::Formatter<'_>, check: &CheckReport) -> fmt::Result {
     if runs.is_empty() {
         writeln!(f, "  no run has ended yet")?;
     }
-    for PastRun { age_ms, run } in runs {
+    for PastRun { age_ms, repeated, run } in runs {
         let ago = Duration::from_millis(*age_ms);
-        write!(f, "{ago:.1?} ago: {run}")?;
+        write!(f, "{ago:.1?} ago: ")?;
+        if *repeated > 1 {
+            write!(f, "{repeated} times, the last one ")?;
+        }
+        write!(f, "{run}")?;
     }
     Ok(())
 }

@@ -132,7 +132,8 @@ pub struct CheckReport {
     pub failures: u32,
     /// How many of them there must be.
     pub fall: u32,
-    /// The last runs, the latest first.
+    /// The last runs, the latest first; in `/status` that one alone. Runs in a row that ended alike
+    /// are one.
     pub runs: Vec<PastRun>,
 }
 
@@ -141,6 +142,8 @@ pub struct CheckReport {
 pub struct PastRun {
     /// How long ago it ended.
     pub age_ms: u64,
+    /// How many runs in a row ended alike: this is the last of them.
+    pub repeated: u32,
     /// How it ended.
     #[serde(flatten)]
     pub run: RunReport,

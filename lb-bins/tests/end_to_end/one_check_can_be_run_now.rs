@@ -102,7 +102,7 @@ const HELLO: &str = "5d41402abc4b2a76b9719d911017c592";
 #[test]
 fn the_digest_of_a_page_is_printed() {
     let backend = page("200 OK", "hello");
-    let (code, text) = probe(&["--probe", "http,path=/alive", "--digest", &backend.name()]);
+    let (code, text) = probe(&["--digest", "--probe", "http,path=/alive", &backend.name()]);
     assert_eq!((code, text), (0, format!("MD5SUM = {HELLO}\n")));
     let check = format!("http,path=/alive,md5={HELLO}");
     assert_eq!(probe(&["--probe", &check, &backend.name()]).0, 0);
