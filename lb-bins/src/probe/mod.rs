@@ -238,10 +238,11 @@ async fn digests(probes: Vec<Probe>, label: &str) -> Result<(String, Outcome), P
             let kind = CheckKind::Http(http);
             probe.check = Check { kind, ..probe.check };
             let (took, result) = probe.run().await?;
-            if let Err(Failure {
-                error: CheckError::Digest { got: Digest::Md5(got), .. }, ..
-            }) = &result
-            {
+            let digest = match &result {
+                Err(Failure { error: CheckError::Digest { got, .. }, .. }) => Some(&**got),
+                _ => None,
+            };
+            if let Some(Digest::Md5(got)) = digest {
                 let _ = writeln!(text, "{label}{got}");
             } else {
                 outcome = outcome.and(judge(&result));
