@@ -48,7 +48,6 @@ impl Router<'_> {
         let state = self.state(values);
         VrrpInstance {
             name: name(statement, values),
-            claim: Field::Absent,
             interface: values.text(statement.last("interface")),
             virtual_router_id: values.number(statement.last("virtual_router_id"), 1..=255),
             priority: self.priority(&state, values),
