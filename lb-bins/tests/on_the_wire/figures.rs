@@ -34,10 +34,16 @@ fn figures() {
         }
     };
     // The quick ones one after another: what else runs is what a client waits for.
-    for dialect in [Dialect::V4, Dialect::VirtualMacV4] {
+    let only = std::env::var("WIRE_ONLY").ok();
+    let is_wanted = |dialect: Dialect| only.as_ref().is_none_or(|o| *o == format!("{dialect:?}"));
+    let quick = [Dialect::V4, Dialect::V6, Dialect::UnicastV4, Dialect::VirtualMacV4];
+    for dialect in quick.into_iter().filter(|dialect| is_wanted(*dialect)) {
         for pair in pairs {
             show(dialect, pair, play(dialect, pair, runs));
         }
+    }
+    if !is_wanted(Dialect::V4Second) {
+        return;
     }
     thread::scope(|scope| {
         let slow = Dialect::V4Second;
