@@ -44,6 +44,8 @@ struct Watched {
     check: Arc<Check>,
     /// The configured weight, where the check reports changes to it.
     weight: Option<Weight>,
+    /// Of the backend: what its traffic meets counts for the check.
+    address: SocketAddr,
     target: SocketAddr,
     id: CheckId,
 }
@@ -112,14 +114,16 @@ impl Checks {
     }
 
     /// Begins, replaces and ends checks so that exactly these run. Those that are the same keep
-    /// their state, streaks and phase; those that run for another backend already are shared with it.
+    /// their state, streaks and phase; those that run already for the same server behind another virtual server are shared with it.
     pub(super) fn set(&mut self, place: Place, address: SocketAddr, checks: Vec<Prepared>) {
         let mut former = self.watched.remove(&place).unwrap_or_default();
         let mut watched: Vec<(Prepared, Option<Watched>)> = Vec::new();
         // A check is what it does: whatever place it had in the list, it is the same one.
         for prepared in checks {
             let target = prepared.check.target(address);
-            let is_same = |one: &Watched| one.target == target && prepared.is_like(one);
+            let is_same = |one: &Watched| {
+                (one.address, one.target) == (address, target) && prepared.is_like(one)
+            };
             let same = former.iter().position(is_same).map(|at| former.remove(at));
             let twice = watched.iter().any(|(other, _)| other.check == prepared.check);
             if !twice {
@@ -146,7 +150,9 @@ impl Checks {
         let target = prepared.check.target(address);
         let Prepared { check, weight, spec, checker } = prepared;
         let mut running = self.running.get(&target).into_iter().flatten();
-        if let Some(known) = running.find(|known| known.check == check && known.weight == weight) {
+        if let Some(known) = running.find(|known| {
+            known.address == address && known.check == check && known.weight == weight
+        }) {
             self.driver.share(known.id, place);
             return known.clone();
         }
@@ -161,7 +167,7 @@ impl Checks {
             }
             None => self.driver.watch(place, target, checker, spec),
         };
-        let watched = Watched { check, weight, target, id };
+        let watched = Watched { check, weight, address, target, id };
         self.running.entry(target).or_default().push(watched.clone());
         watched
     }

@@ -143,6 +143,6 @@ fn a_hook_that_cannot_run_is_said_and_harms_nothing() {
     let hook = r#"on_quorum_up = ["/nonexistent/notify"]"#;
     let list = backends([(&only, 1)]);
     let balancer = Balancer::start(&server("web", &web, &[hook, QUICK_CHECK, &list]));
-    balancer.until_logged(&["/nonexistent/notify", "cannot be run"]);
+    balancer.until_logged(&["/nonexistent/notify", "cannot be started"]);
     assert_eq!(ask(web.address()).unwrap(), only.name());
 }
