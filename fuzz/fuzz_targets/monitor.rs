@@ -76,7 +76,7 @@ struct Life {
     last_number: u64,
     told: HashMap<u8, Health>,
     /// Checks that cannot be run, as told.
-    obstructed: HashMap<CheckId, ()>,
+    obstructed: HashMap<(u8, CheckId), ()>,
     /// Until when each backend was held before this step.
     held: HashMap<u8, Instant>,
 }
@@ -264,10 +264,10 @@ impl Life {
                 let check = self.monitor.check(told.check).expect("nothing obstructed");
                 assert!(check.is_obstructed() && told.error.is_local());
                 assert_eq!(check.local_errors(), told.errors);
-                self.obstructed.insert(told.check, ());
+                self.obstructed.insert((told.backend, told.check), ());
             }
-            Event::Unobstructed { check, .. } => {
-                assert!(self.obstructed.remove(&check).is_some(), "it never was");
+            Event::Unobstructed { backend, check } => {
+                assert!(self.obstructed.remove(&(backend, check)).is_some(), "it never was");
             }
             Event::Verdict(told) => {
                 let before = self.told.insert(told.backend, told.health);

@@ -129,6 +129,12 @@ impl<K: Copy + Eq> Check<K> {
         over.then_some(None)
     }
 
+    /// How many runs in a row could not be run so far, and why, if that was told and goes on.
+    pub(crate) fn ongoing_obstruction(&self) -> Option<(u32, CheckError)> {
+        let last = self.history.last().filter(|_| self.obstructed)?;
+        Some((self.local_errors, last.result.as_ref().err()?.error.clone()))
+    }
+
     /// Takes the result of the run that was going; answers what it means for the state.
     pub(crate) fn finish(
         &mut self,

@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lb_core::backend::BackendId;
 use lb_health::{Because, CheckError, CheckSpec, CheckState, Report};
 use world::World;
 
@@ -73,7 +74,7 @@ fn a_check_that_cannot_run_is_told_and_so_is_its_recovery() {
             world.pass(Duration::from_millis(100), |_, _| no_descriptors());
         }
         assert_eq!(world.starts[&check].len() - before, 3);
-        let told = &world.obstructed[&check];
+        let told = &world.obstructed[&(BackendId::new(0), check)];
         assert_eq!((told.backend.number(), told.errors, told.error.cause()), (0, 3, "local"));
         // The world would notice a second one that has no end of its own.
         world.pass(Duration::from_secs(100), |_, _| no_descriptors());
@@ -102,10 +103,13 @@ fn a_replacement_that_cannot_run_either_is_told_anew() {
     let mut world = World::new(0);
     let check = world.watch(0, CheckSpec::default());
     world.pass(Duration::from_secs(10), |_, _| no_descriptors());
-    assert_eq!(world.obstructed.remove(&check).map(|told| told.errors), Some(3));
+    assert_eq!(
+        world.obstructed.remove(&(BackendId::new(0), check)).map(|told| told.errors),
+        Some(3)
+    );
     world.monitor.replace(world.now, check, CheckSpec::default());
     world.pass(Duration::from_secs(10), |_, _| no_descriptors());
-    assert!(world.obstructed.contains_key(&check));
+    assert!(world.obstructed.contains_key(&(BackendId::new(0), check)));
     world.pass(Duration::from_secs(10), |_, _| Some(Ok(Report::ALIVE)));
     assert!(world.obstructed.is_empty());
 }

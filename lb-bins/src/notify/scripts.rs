@@ -16,6 +16,8 @@ use crate::process::spare;
 
 /// A script that takes longer than this is killed: the next one must not wait forever.
 const LONGEST_RUN: Duration = Duration::from_secs(60);
+/// How long a killed one is waited for.
+const DEATH: Duration = Duration::from_secs(2);
 /// Events beyond this many wait nowhere: the scripts are hopelessly behind.
 const QUEUE: usize = 1024;
 
@@ -103,8 +105,9 @@ pub(crate) async fn execute(
         }
         Err(_) => {
             drop(group);
-            // Reaped, at the latest by the runtime.
-            let _ = child.wait().await;
+            // One that cannot be killed, in an uninterruptible sleep, is reaped by the runtime when
+            // it may; nobody waits for it.
+            let _ = timeout(DEATH, child.wait()).await;
             Ok(None)
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::spec::Spec;
@@ -95,6 +95,9 @@ async fn run(
         }
         let wait = if succeeded { claim.interval } else { pause };
         pause = if succeeded { FIRST_PAUSE } else { (pause * 2).min(claim.interval) };
-        let _ = timeout(wait, again.notified()).await;
+        // However often somebody else claims it: an API is asked no more than so often.
+        let soonest = wait.min(pause.max(FIRST_PAUSE));
+        sleep(soonest).await;
+        let _ = timeout(wait - soonest, again.notified()).await;
     }
 }

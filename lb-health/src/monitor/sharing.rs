@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Monitor;
 use crate::watched::Seat;
-use crate::{Because, CheckId, CheckInput, CheckState};
+use crate::{Because, CheckId, CheckInput, CheckState, Event, Obstruction};
 
 impl<K: Copy + Eq + Hash> Monitor<K> {
     /// Lets `check` speak for `backend` as well, from now on.
@@ -22,6 +22,10 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         let seat = self.backends.seat(backend);
         known.backends.push(seat);
         self.backends.at(seat).checks.push(check);
+        // What the others were told already, so that whoever hears of the end heard of the begin.
+        if let Some((errors, error)) = known.ongoing_obstruction() {
+            self.events.push_back(Event::Obstructed(Obstruction { backend, check, errors, error }));
+        }
         self.wake(now, check);
         self.publish(seat, || Because::Initial { check });
     }

@@ -24,7 +24,7 @@ pub(crate) struct World {
     pub(crate) starts: HashMap<CheckId, Vec<Instant>>,
     pub(crate) verdicts: Vec<Verdict>,
     /// Checks that cannot be run, as told.
-    pub(crate) obstructed: HashMap<CheckId, Obstruction>,
+    pub(crate) obstructed: HashMap<(BackendId, CheckId), Obstruction>,
     /// The last verdict of each backend.
     pub(crate) told: HashMap<BackendId, Health>,
 }
@@ -79,10 +79,10 @@ impl World {
                 Action::Notify(Event::Obstructed(told)) => {
                     let check = self.monitor.check(told.check).expect("of nothing");
                     assert!(check.is_obstructed() && check.local_errors() == told.errors);
-                    self.obstructed.insert(told.check, told);
+                    self.obstructed.insert((told.backend, told.check), told);
                 }
-                Action::Notify(Event::Unobstructed { check, .. }) => {
-                    assert!(self.obstructed.remove(&check).is_some(), "it never was");
+                Action::Notify(Event::Unobstructed { backend, check }) => {
+                    assert!(self.obstructed.remove(&(backend, check)).is_some(), "it never was");
                 }
                 Action::Notify(Event::Verdict(verdict)) => {
                     let before = self.told.insert(verdict.backend, verdict.health);

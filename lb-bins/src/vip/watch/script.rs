@@ -12,6 +12,9 @@ use crate::notify::execute;
 /// Runs the script until this is dropped, and reports when it comes up or goes down.
 pub(super) async fn watch(script: VrrpScript, reporter: Reporter) {
     let mut is_up = script.initial == Initial::Up;
+    // What was told may be of another script, if this one took its place by a reload: the first
+    // verdict is told whatever it is.
+    let mut is_told = false;
     // How many runs in a row say otherwise.
     let mut others = 0;
     let mut turns = interval(script.interval);
@@ -22,13 +25,17 @@ pub(super) async fn watch(script: VrrpScript, reporter: Reporter) {
         let succeeded = run(&script).await;
         if succeeded == is_up {
             others = 0;
+            if !is_told {
+                is_told = true;
+                reporter.report(if is_up { Signal::Up } else { Signal::Down }).await;
+            }
             continue;
         }
         others += 1;
         if others < (if succeeded { script.rise } else { script.fall }) {
             continue;
         }
-        (is_up, others) = (succeeded, 0);
+        (is_up, is_told, others) = (succeeded, true, 0);
         info!(script = script.name, up = is_up, "tracked script");
         reporter.report(if is_up { Signal::Up } else { Signal::Down }).await;
     }
