@@ -16,8 +16,9 @@ use crate::{CheckError, Excerpt, Target};
 /// [query](Self::with_query), or that it is [writable](Self::with_writable).
 ///
 /// The user needs no privilege at all (`CREATE USER check IDENTIFIED BY …`). It is authenticated by
-/// `mysql_native_password` or `caching_sha2_password`. The latter wants the password itself once in
-/// the server's life: that is done [over TLS](Self::with_tls), and without it fails. Every run that
+/// `mysql_native_password` or `caching_sha2_password`. The latter wants the password itself while
+/// the server has nobody of that name in its cache (after a restart, a new password, `FLUSH
+/// PRIVILEGES`): that is done [over TLS](Self::with_tls), and without it fails. Every run that
 /// was let in takes its leave, so that the server counts no aborted connection.
 ///
 /// **Without a [user](Self::with_user)** only the greeting is awaited. The server counts that as a
