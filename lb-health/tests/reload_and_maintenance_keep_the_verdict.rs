@@ -8,6 +8,8 @@ use std::time::Duration;
 use lb_core::Health;
 use lb_core::backend::BackendId;
 use lb_health::{Because, CheckError, CheckSpec, CheckState, Report};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use world::{World, millis};
 
 const BACKEND: BackendId = BackendId::new(0);
@@ -154,4 +156,27 @@ fn an_identity_is_not_used_again() {
     world.monitor.handle_result(world.now, late, Ok(Report::ALIVE));
     assert!(world.monitor.poll_action().is_none());
     assert!(world.monitor.check(old).is_none());
+}
+
+#[test]
+fn a_changed_check_that_others_share_keeps_the_verdict_too() {
+    const OTHER: BackendId = BackendId::new(1);
+    let initially_up = CheckSpec::haproxy(Duration::from_secs(2), 2, 3).unwrap();
+    for (answer, up) in [(refused as fn() -> _, false), (ok, true)] {
+        let mut world = World::new(0);
+        let check = world.watch(0, initially_up.clone());
+        world.monitor.share(world.now, check, OTHER);
+        world.pass(Duration::from_secs(20), |_, _| answer());
+        let before = world.verdicts.len();
+        assert_eq!(world.monitor.health(BACKEND).map(Health::is_up), Some(up));
+
+        let mut rng = StdRng::seed_from_u64(1);
+        let own = world.monitor.split(world.now, check, BACKEND, initially_up.clone(), &mut rng);
+        world.pass(millis(0), |_, _| None);
+        assert_eq!(world.verdicts.len(), before, "a change is no news");
+        assert_eq!(world.monitor.check(check).unwrap().backends().collect::<Vec<_>>(), [OTHER]);
+        let Some(known) = world.monitor.check(own) else { panic!() };
+        assert_eq!(known.backends().collect::<Vec<_>>(), [BACKEND]);
+        assert_eq!(matches!(known.state(), CheckState::Up { .. }), up);
+    }
 }

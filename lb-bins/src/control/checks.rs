@@ -165,7 +165,11 @@ impl Checks {
                 self.driver.replace(former.id, target, checker, spec);
                 former.id
             }
-            None => self.driver.watch(place, target, checker, spec),
+            None => match former.pop() {
+                // Others go on with it.
+                Some(shared) => self.driver.split(shared.id, place, target, checker, spec),
+                None => self.driver.watch(place, target, checker, spec),
+            },
         };
         let watched = Watched { check, weight, address, target, id };
         self.running.entry(target).or_default().push(watched.clone());

@@ -2,6 +2,7 @@
 
 mod lag;
 mod runs;
+mod sharing;
 mod stage;
 
 use std::fmt;
@@ -151,25 +152,8 @@ impl<K: Copy + Eq + Hash> Driver<K> {
         C::Future: Send + 'static,
     {
         let check = self.monitor.watch(now(), backend, spec, &mut self.rng);
-        let slot = check.slot as usize;
-        while slot >= self.checks.len() {
-            self.checks.push(None);
-        }
-        self.checks[slot] = Some(Driven::new(address, checker, None));
+        self.drive(check, Driven::new(address, checker, None));
         check
-    }
-
-    /// Lets `check` speak for `backend` as well: see [`Monitor::share`].
-    pub fn share(&mut self, check: CheckId, backend: K) {
-        self.monitor.share(now(), check, backend);
-    }
-
-    /// Lets `check` speak for `backend` no more: see [`Monitor::release`].
-    pub fn release(&mut self, check: CheckId, backend: K) {
-        if self.monitor.check(check).is_some() {
-            self.monitor.release(check, backend);
-            self.tidy(&[check]);
-        }
     }
 
     /// Changes a check in place: see [`Monitor::replace`]. Ignored if `check` is not known.
@@ -326,6 +310,14 @@ impl<K: Copy + Eq + Hash> Driver<K> {
     }
 
     /// Ends what runs for those of `checks` that are no more, but were a moment ago.
+    fn drive(&mut self, check: CheckId, driven: Driven) {
+        let slot = check.slot as usize;
+        while slot >= self.checks.len() {
+            self.checks.push(None);
+        }
+        self.checks[slot] = Some(driven);
+    }
+
     fn tidy(&mut self, checks: &[CheckId]) {
         for &check in checks {
             if self.monitor.check(check).is_none() {

@@ -3,9 +3,11 @@
 use std::hash::Hash;
 use std::time::Instant;
 
+use rand::Rng;
+
 use super::Monitor;
 use crate::watched::Seat;
-use crate::{Because, CheckId, CheckInput, CheckState, Event, Obstruction};
+use crate::{Because, CheckId, CheckInput, CheckSpec, CheckState, Event, Obstruction};
 
 impl<K: Copy + Eq + Hash> Monitor<K> {
     /// Lets `check` speak for `backend` as well, from now on.
@@ -42,6 +44,29 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         // Verdicts are the backend's; what was to be told of the check alone is of no use now.
         self.events.retain(|event| event.check() != Some(check) || event.backend() != backend);
         self.publish(seat, || Because::Forgotten { check });
+    }
+
+    /// Gives `backend` a changed check of its own in the place of `check`, which it shares with
+    /// others: what [`Self::replace`] is to a check that speaks for one. The backend keeps its health
+    /// until the new check's verdict. `rng` seeds the jitter.
+    pub fn split(
+        &mut self,
+        now: Instant,
+        check: CheckId,
+        backend: K,
+        spec: CheckSpec,
+        rng: &mut dyn Rng,
+    ) -> CheckId {
+        let former = self.checks.get(check).map(|known| known.state.replaced());
+        let own = self.watch(now, backend, spec, rng);
+        if let (Some(state), Some(known)) = (former, self.checks.get_mut(own)) {
+            let is_off = matches!(known.state, CheckState::Off { .. });
+            if !is_off && !matches!(state, CheckState::Off { .. }) {
+                known.state = state;
+            }
+        }
+        self.release(check, backend);
+        own
     }
 
     /// Ends every check of `backend` that is not shared, and with them its health. It gets no
