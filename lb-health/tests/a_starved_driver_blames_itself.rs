@@ -53,6 +53,27 @@ async fn a_stall_over_the_deadline_excuses_the_target() {
     assert_eq!(cause(millis(100), millis(300)).await, "timeout-connect");
 }
 
+/// Of a host that stands still for a moment in every run, dead servers are found all the same.
+#[tokio::test(start_paused = true)]
+async fn a_hiccup_long_before_the_deadline_excuses_nobody() {
+    let mut driver = driver();
+    let address = ([192, 0, 2, 1], 80).into();
+    let check = driver.watch(BACKEND, address, service_fn(silent), CheckSpec::default());
+    let busy = CheckSpec::default().with_interval(millis(20)).unwrap();
+    let alive = service_fn(|_: Target| async { Ok::<_, CheckError>(Report::ALIVE) });
+    driver.watch(BackendId::new(1), address, alive, busy);
+    while timeout(millis(300), driver.next()).await.is_ok() {}
+    advance(millis(60)).await;
+    let cause = |driver: &Driver| {
+        let last = driver.monitor().check(check).unwrap().last()?;
+        Some(last.result.as_ref().unwrap_err().cause())
+    };
+    while cause(&driver).is_none() {
+        let _ = timeout(millis(100), driver.next()).await;
+    }
+    assert_eq!(cause(&driver), Some("timeout-connect"));
+}
+
 /// A stall that other checks notice counts for all runs that it was part of: there may be thousands of
 /// answers to read after it, and some timers fire before that is done.
 #[tokio::test(start_paused = true)]

@@ -27,9 +27,13 @@ impl Stalls {
         }
     }
 
-    /// The stall, if there was one, that a run which began at `since` may have timed out by.
-    pub(crate) fn since(&self, since: Instant) -> Option<Duration> {
-        self.last.filter(|&(ended, _)| ended > since).map(|(_, late)| late)
+    /// The stall, if there was one, that a run from `began` to `deadline` may have timed out by.
+    ///
+    /// To catch up is given as long as the stall was. What had not come by then had not been sent:
+    /// else a host with one hiccup in every run would never find a dead server.
+    pub(crate) fn excusing(&self, began: Instant, deadline: Instant) -> Option<Duration> {
+        let (ended, late) = self.last?;
+        (ended > began && ended + late > deadline).then_some(late)
     }
 }
 

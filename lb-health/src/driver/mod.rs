@@ -340,7 +340,9 @@ impl<K: Copy + Eq + Hash> Driver<K> {
                 None => Some(interval + timeout),
                 Some(called) => {
                     let late = now.saturating_duration_since(called + timeout + GRACE);
-                    self.stalls.since(called).or(Some(late).filter(|&late| late > GRACE))
+                    self.stalls
+                        .excusing(called, called + timeout)
+                        .or(Some(late).filter(|&late| late > GRACE))
                 }
             };
             if let Some(lag) = local {
