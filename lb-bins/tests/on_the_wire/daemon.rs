@@ -44,7 +44,7 @@ impl Daemon {
     fn run(lab: &Lab, kind: Kind, host: Host, text: &str) -> Self {
         let letter = if host == Host::A { "a" } else { "b" };
         let file = |name: &str| lab.files.join(format!("{letter}.{name}"));
-        let config = file("conf");
+        let config = file(if kind == Kind::Ours { "toml" } else { "conf" });
         let worker = file("vrrp.pid");
         let _ = std::fs::remove_file(&worker);
         std::fs::write(&config, text).unwrap();

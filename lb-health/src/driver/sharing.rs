@@ -7,12 +7,12 @@ use super::{Driven, Driver, now};
 use crate::{CheckId, CheckSpec, Checker};
 
 impl<K: Copy + Eq + Hash> Driver<K> {
-    /// Lets `check` speak for `backend` as well: see [`Monitor::share`].
+    /// Lets `check` speak for `backend` as well: see [`Monitor::share`](crate::Monitor::share).
     pub fn share(&mut self, check: CheckId, backend: K) {
         self.monitor.share(now(), check, backend);
     }
 
-    /// Lets `check` speak for `backend` no more: see [`Monitor::release`].
+    /// Lets `check` speak for `backend` no more: see [`Monitor::release`](crate::Monitor::release).
     pub fn release(&mut self, check: CheckId, backend: K) {
         if self.monitor.check(check).is_some() {
             self.monitor.release(check, backend);
@@ -20,7 +20,7 @@ impl<K: Copy + Eq + Hash> Driver<K> {
         }
     }
 
-    /// Gives `backend` a changed check of its own: see [`Monitor::split`].
+    /// Gives `backend` a changed check of its own: see [`Monitor::split`](crate::Monitor::split).
     pub fn split<C>(
         &mut self,
         check: CheckId,
