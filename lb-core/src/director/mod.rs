@@ -118,7 +118,7 @@ impl<K: ClientKey, E> Director<K, E> {
 
     /// Remembers which backend a client was sent to, for `timeout` after its last flow. At most
     /// `capacity` clients are remembered; one of those unseen for longest is forgotten first, as
-    /// [`PersistenceTable`] says.
+    /// [`PersistenceTable`](crate::PersistenceTable) says.
     ///
     /// Wherever clients can choose among many keys, use
     /// [`with_persistence_config`](Self::with_persistence_config) and give it a seed.
