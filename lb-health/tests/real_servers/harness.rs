@@ -1,8 +1,11 @@
 //! Servers that live as long as the test that started them.
 #![allow(dead_code, reason = "each feature uses its own part")]
 
+#[path = "../servers/port.rs"]
+mod port;
+
 use std::fs::Permissions;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -37,8 +40,7 @@ impl Server {
     /// A folder and a port for a server that runs as `user`, if this is run by root.
     pub(crate) fn prepare(name: &str, user: &str) -> Self {
         // Long names do not fit into the address of a Unix socket.
-        let port =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let port = port::free_port();
         let folder = std::env::temp_dir().join(format!("{name}-{port}"));
         std::fs::create_dir(&folder).unwrap();
         let user = is_root().then(|| lookup(user)).flatten();

@@ -1,7 +1,10 @@
 //! Real servers, which must be installed.
 #![allow(dead_code, reason = "each test uses its own part")]
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+#[path = "port.rs"]
+mod port;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,7 +22,7 @@ pub(crate) fn is_installed(program: &str) -> bool {
 
 /// An address on loopback that nobody listens at.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    (Ipv4Addr::LOCALHOST, port::free_port()).into()
 }
 
 /// A directory that is gone with this.
