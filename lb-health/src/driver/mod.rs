@@ -17,6 +17,7 @@ use std::time::Duration;
 use lb_core::backend::BackendId;
 use rand::Rng;
 use tokio::task;
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{self, Instant, Sleep};
 
 use crate::chunks::Chunks;
@@ -32,8 +33,9 @@ pub use lag::Watchdog;
 /// How much longer than its timeout a run may take before the driver ends it. A checker keeps its
 /// own deadline and names the phase it was in; this is for those that do not.
 const GRACE: Duration = Duration::from_millis(100);
-/// The runs that are polled before the sockets are looked at again, and others get their turn.
-const TURN: usize = 64;
+/// The runs that are polled before the clock and the sockets are looked at again, and others get
+/// their turn.
+const TURN: u32 = 64;
 
 /// Runs checks when its [`Monitor`] asks for them, and hands out events.
 ///
@@ -78,6 +80,8 @@ pub struct Driver<K = BackendId> {
     /// By the slot of the check.
     checks: Chunks<Option<Driven>>,
     runs: Runs,
+    /// The runs that were polled since the clock was looked at.
+    polled: u32,
     stalls: Stalls,
     watchdog: Watchdog,
 }
@@ -128,6 +132,7 @@ impl<K: Copy + Eq + Hash> Driver<K> {
             rng: Box::new(rng),
             checks: Chunks::default(),
             runs: Runs::default(),
+            polled: 0,
             stalls: Stalls::default(),
             watchdog: Watchdog::new(now()),
         }
@@ -223,9 +228,12 @@ impl<K: Copy + Eq + Hash> Driver<K> {
                 if let Some(event) = self.obey() {
                     return event;
                 }
-                // The runs take turns by themselves: tokio's own budget would only end polls early.
-                let wait = poll_fn(|context| self.poll(context, alarm.as_mut()));
-                task::coop::unconstrained(wait).await;
+                // Without tokio's budget a target that sends for ever would be read for ever; and
+                // once that is used up, nobody is told what has arrived.
+                if !has_budget_remaining() {
+                    break;
+                }
+                poll_fn(|context| self.poll(context, alarm.as_mut())).await;
             }
             task::yield_now().await;
         }
@@ -245,10 +253,13 @@ impl<K: Copy + Eq + Hash> Driver<K> {
 
     /// Takes one step, or waits for the next one that can be taken.
     fn poll(&mut self, context: &mut Context<'_>, alarm: Pin<&mut Option<Sleep>>) -> Poll<()> {
-        // Answers before deadlines: what is there in time counts, however late this is.
-        if self.poll_run() {
+        // Answers before deadlines: what is there in time counts, however late this is. But there may
+        // be no end of them.
+        if self.polled < TURN && self.poll_run() {
+            self.polled += 1;
             return Poll::Ready(());
         }
+        self.polled = 0;
         let monitors = self.monitor.next_deadline();
         let next = [monitors, self.runs.next_bound()].into_iter().flatten().min();
         self.watchdog.due_at(next);

@@ -130,12 +130,24 @@ impl Runs {
         self.bounds.next()
     }
 
-    /// Ends a run whose time is over at `now`, if there is one.
+    /// Ends a run whose time is over at `now`, if there is one. It may say a last word: its answer
+    /// may be there, behind those of many others.
     pub(super) fn end_overdue(&mut self, now: Instant) -> Option<Finished> {
         let (_, spot) = self.bounds.pop_due(now)?;
+        let place = self.places.get_mut(spot as usize)?;
+        let Occupant { called, future, .. } = place.going.as_mut()?;
+        let future = future.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut context = Context::from_waker(&place.waker);
+        let last = called.map(|_| guarded(|| future.as_mut().poll(&mut context)));
+        let result = match last {
+            Some(Ok(Poll::Ready(result))) => result,
+            Some(Err(panic)) => Err(panic),
+            None | Some(Ok(Poll::Pending)) => {
+                Err(CheckError::Timeout { phase: Phase::Whole }.into())
+            }
+        };
         let Occupant { run, called, future } = self.vacate(spot)?;
         let _ = guarded(|| drop(future));
-        let result = Err(CheckError::Timeout { phase: Phase::Whole }.into());
         Some(Finished { run, called, result })
     }
 
