@@ -14,8 +14,8 @@ use crate::{CheckError, Excerpt, Target};
 ///
 /// Each [`Expect`] is looked for in what was received since the match before it, and what is before
 /// a match is passed over: answers may come in any pieces, early, or several at once. The connection
-/// is then reset; only if the sequence ends with a send, which may be a farewell, it is closed in
-/// order. An answer is at most 64 KiB long.
+/// is then reset; only if the sequence ends with a send, which may be a farewell, the server gets a
+/// tenth of a second to hang up before that. An answer is at most 64 KiB long.
 ///
 /// What failed is in the [`Evidence`](crate::Evidence): what was received, and what was wanted.
 ///
