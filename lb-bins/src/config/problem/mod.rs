@@ -196,8 +196,10 @@ pub(super) enum Problem {
     MinAgeBeyondTimeout,
     #[error("`draining_clients` has no effect without `persistence`")]
     MoveWithoutPersistence,
-    #[error("nobody will be ejected: both `consecutive` and `failure_percent` are 0")]
+    #[error("nobody will be ejected: `consecutive`, `failure_percent` and `deviations` are 0")]
     NobodyEjected,
+    #[error("`deviations` is {}, but must be from 0 to {}", Factor(*hundredths), most / 100)]
+    DeviationsOutOfRange { hundredths: i64, most: i64 },
     #[error("no backend is in the zone {}", Quoted(.zone))]
     NobodyInZone { zone: String },
     #[error("`{key}` has no effect yet: this version only reads it")]
