@@ -126,7 +126,10 @@ impl Governed for Handle {
 async fn reload<G: Governed>(governed: &G, file: ConfigFile) {
     let name = file.path.display().to_string();
     // A large file takes a while, which nothing else should wait for.
-    let read = tokio::task::spawn_blocking(move || file.load_for(G::DAEMON));
+    let read = tokio::task::spawn_blocking(move || {
+        spare();
+        file.load_for(G::DAEMON)
+    });
     let config = match read.await {
         Ok(Ok(config)) => config,
         Ok(Err(errors)) => return error!("the configuration stays as it was:\n{errors}"),

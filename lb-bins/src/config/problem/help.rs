@@ -145,7 +145,7 @@ impl Problem {
                 "add [[virtual_server]] with `listen` and a backend, or [[vrrp_instance]]"
             }
             Self::ForAnother { other, .. } => {
-                return Some(format!("run {other} with the same file as well"));
+                return Some(format!("run {other} instead: it serves the virtual servers as well"));
             }
             Self::NothingFor { block, .. } => return Some(format!("add [[{block}]]")),
             Self::Unreachable { hysteresis: 0, total, .. } => {
