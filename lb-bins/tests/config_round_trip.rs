@@ -15,7 +15,7 @@ use lb_bins::config::check::{
 use lb_bins::config::{
     Authentication, Backend, CarpInstance, Check, CheckKind, Claim, Command, Config, Forwarding,
     HashKey, HmacKey, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode,
-    Track, VirtualServer, VrrpInstance,
+    Track, VirtualServer, VrrpCheck, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
@@ -553,15 +553,18 @@ fn rule(v6: bool) -> impl Strategy<Value = Rule> {
 
 fn notify() -> impl Strategy<Value = Notify> {
     let one = || option::of(command());
-    ((one(), one(), one()), (one(), one()), any::<bool>()).prop_map(
-        |((any, master, backup), (fault, stop), priority_changes)| Notify {
+    let flags = (any::<bool>(), any::<bool>());
+    ((one(), one(), one()), (one(), one(), one()), flags).prop_map(
+        |((any, master, backup), (fault, stop, deleted), flags)| Notify {
             any,
             master,
             backup,
             fault,
             stop,
+            deleted,
             master_rx_lower_pri: None,
-            priority_changes,
+            priority_changes: flags.0,
+            smtp_alert: flags.1,
         },
     )
 }
@@ -648,6 +651,11 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     weight,
                     reverse,
                 };
+                let by_name = |name: &str| Track {
+                    name: name.to_owned(),
+                    weight: i16::from(priority).min(254),
+                    reverse: flags.3,
+                };
                 VrrpInstance {
                     name: format!("v{index}"),
                     interface: "eth0".into(),
@@ -676,6 +684,8 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     track_scripts: vec![],
                     track_files: vec![],
                     track_processes: vec![],
+                    track_checks: flags.1.then(|| by_name("checked")).into_iter().collect(),
+                    track_quorums: flags.2.then(|| by_name("")).into_iter().collect(),
                     claim: flags.0.then(|| Claim {
                         command: Command { program: "/claim".into(), arguments: vec![] },
                         interval: startup_delay,
@@ -685,6 +695,12 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                 }
             },
         )
+    })
+}
+
+fn vrrp_check() -> impl Strategy<Value = VrrpCheck> {
+    (vec(check(), 1..3), address(9000), -254..=254_i16).prop_map(|(checks, target, weight)| {
+        VrrpCheck { name: "checked".into(), target: Some(target), checks, weight }
     })
 }
 
@@ -720,16 +736,22 @@ fn config() -> impl Strategy<Value = Config> {
         (0..3_u8).prop_flat_map(|count| (1..=count).map(vrrp_instance).collect::<Vec<_>>());
     let hosts = vec(carp_instance(), 0..2);
     let told = (option::of(path()), option::of(mail()));
+    let hosts = (hosts, vrrp_check().prop_map(|check| vec![check]));
     (option::of(address(7000)), told, servers, routers, hosts).prop_map(
-        |(admin, (notify_fifo, smtp), virtual_servers, vrrp_instances, carp_instances)| Config {
-            admin,
-            admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
-            notify_fifo,
-            smtp,
-            virtual_servers,
-            vrrp_instances,
-            carp_instances,
-            ..Config::default()
+        |(admin, (notify_fifo, smtp), virtual_servers, mut vrrp_instances, hosts)| {
+            let quorums = vrrp_instances.iter_mut().flat_map(|one| &mut one.track_quorums);
+            quorums.for_each(|track| track.name.clone_from(&virtual_servers[0].name));
+            Config {
+                admin,
+                admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
+                notify_fifo,
+                smtp,
+                virtual_servers,
+                vrrp_instances,
+                carp_instances: hosts.0,
+                vrrp_checks: hosts.1,
+                ..Config::default()
+            }
         },
     )
 }

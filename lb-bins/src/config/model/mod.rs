@@ -3,7 +3,7 @@
 pub mod check;
 mod vrrp;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use lb_core::{Algorithm, Weight};
 
 use self::check::Check;
 pub use self::vrrp::{
-    Authentication, CarpInstance, Claim, HmacKey, Notify, Track, VrrpInstance, VrrpScript,
-    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Claim, HmacKey, Notify, Track, VrrpCheck, VrrpInstance,
+    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 
@@ -43,6 +43,8 @@ pub struct Config {
     pub vrrp_sync_groups: Vec<VrrpSyncGroup>,
     /// Scripts that virtual routers may depend on.
     pub vrrp_scripts: Vec<VrrpScript>,
+    /// Checks that virtual routers may depend on.
+    pub vrrp_checks: Vec<VrrpCheck>,
     /// Files that virtual routers may depend on.
     pub vrrp_track_files: Vec<VrrpTrackFile>,
     /// Processes that virtual routers may depend on.
@@ -64,6 +66,7 @@ impl PartialEq for Config {
             carp_instances,
             vrrp_sync_groups,
             vrrp_scripts,
+            vrrp_checks,
             vrrp_track_files,
             vrrp_track_processes,
             warnings: _,
@@ -77,8 +80,19 @@ impl PartialEq for Config {
             && *carp_instances == other.carp_instances
             && *vrrp_sync_groups == other.vrrp_sync_groups
             && *vrrp_scripts == other.vrrp_scripts
+            && *vrrp_checks == other.vrrp_checks
             && *vrrp_track_files == other.vrrp_track_files
             && *vrrp_track_processes == other.vrrp_track_processes
+    }
+}
+
+impl Config {
+    /// Whether a virtual router brings this address to this host, and takes it away.
+    pub fn is_virtual(&self, address: IpAddr) -> bool {
+        let routers = self.vrrp_instances.iter();
+        let routers = routers.flat_map(|one| one.addresses.iter().chain(&one.excluded_addresses));
+        let hosts = self.carp_instances.iter().flat_map(|one| &one.addresses);
+        routers.chain(hosts).any(|one| one.address == address)
     }
 }
 

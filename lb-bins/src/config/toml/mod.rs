@@ -42,6 +42,7 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
         carp_instances: table.take("carp_instance", "[[carp_instance]]"),
         vrrp_sync_groups: table.take("vrrp_sync_group", "[[vrrp_sync_group]]"),
         vrrp_scripts: table.take("vrrp_script", "[[vrrp_script]]"),
+        vrrp_checks: table.take("vrrp_check", "[[vrrp_check]]"),
         vrrp_track_files: table.take("vrrp_track_file", "[[vrrp_track_file]]"),
         vrrp_track_processes: table.take("vrrp_track_process", "[[vrrp_track_process]]"),
     };
