@@ -23,6 +23,7 @@ mod watch;
 pub use admin::run as serve_admin;
 pub use command::{Handle, Refusal};
 pub use keeper::Keeper;
+pub use plan::PlanError;
 pub use privileges::{PrivilegeError, drop_privileges};
 pub use reload::StartError;
 pub use status::{
