@@ -59,9 +59,9 @@ pub use self::mistakes::{ConfigErrors, Mistake, Severity};
 pub use self::model::check::{Check, CheckKind};
 pub use self::model::{
     Authentication, Backend, CarpInstance, Claim, Command, Config, Forwarding, HashKey, HmacKey,
-    Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Track, VirtualServer,
-    VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check,
-    is_keyed_by_destination,
+    KeySecret, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Track,
+    VirtualServer, VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
+    VrrpTrackProcess, check, is_keyed_by_destination,
 };
 pub use self::source::Source;
 
@@ -123,7 +123,8 @@ impl Config {
     ///
     /// Every mistake in the text.
     pub fn parse_keepalived(name: &str, text: &str, config_id: &str) -> Result<Self, ConfigErrors> {
-        let surroundings = keepalived::Surroundings { config_id, path: None, seed: 0 };
+        let surroundings =
+            keepalived::Surroundings { config_id, environment: &|_| None, path: None, seed: 0 };
         Self::from_keepalived(Source::new(name, text), &surroundings)
     }
 

@@ -30,6 +30,7 @@ pub use admin::run as serve_admin;
 pub use aside::aside;
 pub use command::{Handle, Refusal};
 pub use keeper::Keeper;
+pub use plan::PlanError;
 pub use privileges::{PrivilegeError, drop_privileges};
 pub use reload::StartError;
 pub use status::{

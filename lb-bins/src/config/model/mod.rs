@@ -13,8 +13,8 @@ use lb_core::{Algorithm, Weight};
 
 use self::check::Check;
 pub use self::vrrp::{
-    Authentication, CarpInstance, Claim, HmacKey, Notify, Track, VrrpCheck, VrrpInstance,
-    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Claim, HmacKey, KeySecret, Notify, Track, VrrpCheck,
+    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 

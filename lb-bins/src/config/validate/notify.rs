@@ -9,7 +9,7 @@ use crate::config::draft::{self, Field, List};
 use crate::config::mistakes::Mistakes;
 use crate::config::model::{Command, Mail, OnFailure};
 use crate::config::problem::{Problem, VrrpProblem};
-use crate::config::source::{Span, Spanned};
+use crate::config::source::Spanned;
 
 /// What happens when a backend changes.
 pub(super) struct Hooks {
