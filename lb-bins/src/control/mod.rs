@@ -189,14 +189,7 @@ impl Control {
                 info!(backend = cut.backend.name(), "drain timeout: its connections are cut");
                 cut.backend.endpoint().cut();
             }
-            // Whoever belongs there would come right back.
-            let Place { server, backend } = cut.place;
-            let mut services = self.services.iter_mut();
-            if let Some(service) = services.find(|service| service.key == server)
-                && service.machine.backend(backend).is_some_and(|one| one.admin == Word::Drain)
-            {
-                service.machine.set_admin(now, backend, Word::Drained);
-            }
+            // Whoever belongs there does not come right back: the machine has the same time.
         }
         if now < self.next_tick {
             return ControlFlow::Continue(());

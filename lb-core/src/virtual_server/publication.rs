@@ -17,6 +17,8 @@ impl<E> VirtualServer<E> {
     /// Judges the quorum and lays out what is to be done: first publish, so that no script delays
     /// the data plane, then tell.
     pub(super) fn settle(&mut self) {
+        let (now, lasts) = (self.now, self.policy.drain_timeout);
+        self.slots.iter_mut().for_each(|slot| slot.note_draining(now, lasts));
         let strength = self.strength();
         let change = self.quorum.observe(strength);
         self.note_panic(strength);
