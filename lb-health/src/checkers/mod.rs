@@ -134,7 +134,7 @@ pub use tls::{Tls, TlsError};
 #[cfg(feature = "udp")]
 pub use udp::{Nibbles, ParseNibblesError, Udp};
 #[cfg(feature = "worker")]
-pub use worker::Worker;
+pub use worker::{Worker, Workers};
 
 /// When a run that starts now and may take `timeout` must be over.
 #[cfg(any(
