@@ -20,7 +20,6 @@ mod keeper;
 mod metrics;
 mod notices;
 mod plan;
-mod privileges;
 mod reload;
 mod spec;
 mod status;
@@ -30,7 +29,6 @@ pub use admin::run as serve_admin;
 pub use aside::aside;
 pub use command::{Handle, Refusal};
 pub use keeper::Keeper;
-pub use privileges::{PrivilegeError, drop_privileges};
 pub use reload::StartError;
 pub use status::{
     CarpInstanceStatus, CountersReport, InstanceStatus, MasterReport, Status, SyncGroupStatus,
