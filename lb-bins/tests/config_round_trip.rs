@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lb_bins::config::check::{
-    Agent, BodyRule, Database, Dns, File, Grpc, HeaderRule, Http, HttpVersion, Identity, Initial,
-    Ldap, Md5, Nibbles, Page, Pattern, Ping, Record, Redis, Role, Script, Secret, Sha256, Smtp,
-    StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
+    Agent, BodyRule, Database, Digest, Dns, File, Grpc, HeaderRule, Http, HttpVersion, Identity,
+    Initial, Ldap, Md5, Nibbles, Page, Pattern, Ping, Record, Redis, Role, Script, Secret, Sha256,
+    Smtp, StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
     Authentication, Backend, CarpInstance, Check, CheckKind, Claim, Command, Config, Forwarding,
@@ -81,7 +81,10 @@ fn tls() -> impl Strategy<Value = Tls> {
 fn page() -> impl Strategy<Value = Page> {
     let status = (100..=599_u16, 100..=599_u16)
         .prop_map(|(a, b)| StatusRange { first: a.min(b), last: a.max(b) });
-    let digests = (option::of(any::<[u8; 16]>()), option::of(any::<[u8; 32]>()));
+    let digest = prop_oneof![
+        any::<[u8; 16]>().prop_map(|md5| Digest::Md5(Md5(md5))),
+        any::<[u8; 32]>().prop_map(|sha256| Digest::Sha256(Sha256(sha256))),
+    ];
     let is_or_matches = |is: BoxedStrategy<String>| {
         prop_oneof![is.prop_map(Text::Is), pattern().prop_map(Text::Matches)]
     };
@@ -89,12 +92,17 @@ fn page() -> impl Strategy<Value = Page> {
         .prop_map(|(text, absent)| BodyRule { text, absent });
     let header = ("[A-Za-z-]{1,9}", is_or_matches("[ -~]{0,9}".boxed()))
         .prop_map(|(name, value)| HeaderRule { name, value });
-    let all = ("/[!-~]{0,20}", vec(status, 1..4), digests, option::of(body), vec(header, 0..3));
-    all.prop_map(|(path, status, (md5, sha256), body, expect_headers)| Page {
+    let all = (
+        "/[!-~]{0,20}",
+        vec(status, 1..4),
+        option::of(digest),
+        option::of(body),
+        vec(header, 0..3),
+    );
+    all.prop_map(|(path, status, digest, body, expect_headers)| Page {
         path,
         status,
-        md5: md5.map(Md5),
-        sha256: sha256.map(Sha256),
+        digest,
         body,
         expect_headers,
     })
@@ -295,9 +303,10 @@ fn on_failure() -> impl Strategy<Value = OnFailure> {
 }
 
 fn passive() -> impl Strategy<Value = Passive> {
-    let numbers = (0..=1_000_000_u32, 0..=100_u8, 1..=1_000_000_u32, 1..=100_u8);
+    let numbers = (0..=1_000_000_u32, 0..=100_u8, 1..=1_000_000_u32, 1..=100_u8, 0..=1000_u32);
+    let numbers = (numbers, any::<bool>());
     (numbers, [duration(), duration(), duration()]).prop_map(|(numbers, [interval, a, b])| {
-        let (consecutive, failure_percent, minimum, max_ejected) = numbers;
+        let ((consecutive, failure_percent, minimum, max_ejected, deviations), back) = numbers;
         Passive {
             consecutive,
             failure_percent,
@@ -306,6 +315,8 @@ fn passive() -> impl Strategy<Value = Passive> {
             eject: a.min(b),
             longest: a.max(b),
             max_ejected,
+            deviations,
+            back_on_check: back,
         }
     })
 }

@@ -180,6 +180,11 @@ pub const EJECT: Duration = Duration::from_secs(30);
 pub const LONGEST_EJECTION: Duration = Duration::from_secs(300);
 /// `passive.max_ejected`.
 pub const MAX_EJECTED: u8 = 10;
+/// `passive.deviations`: none. Where all others never fail, one failure among thousands of connections
+/// lies any number of deviations below the mean.
+pub const DEVIATIONS: u32 = 0;
+/// `passive.back_on_check`: a check that passes while clients fail says nothing to them.
+pub const BACK_ON_CHECK: bool = false;
 /// `claim.interval`: 30 s.
 pub const CLAIM_INTERVAL: Duration = Duration::from_secs(30);
 /// `claim.timeout`: 10 s.

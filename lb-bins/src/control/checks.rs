@@ -17,7 +17,7 @@ use crate::config::{Backend, Check};
 use crate::status::{CheckReport, LastCheck, PastRun, RunReport};
 
 /// Tells the virtual servers of this process apart, over every rename; never issued twice.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ServerKey(pub(super) u32);
 
 /// A backend of a certain virtual server: each virtual server issues identities of its own, and one
@@ -216,6 +216,15 @@ impl Checks {
                 self.forget_running(&one);
             }
         }
+    }
+
+    /// Whether a backend is checked, and every check of it has passed since then.
+    pub(super) fn passed_since(&self, place: Place, since: Instant) -> bool {
+        let mut checks = self.driver.monitor().checks_of(place).peekable();
+        checks.peek().is_some()
+            && checks.all(|(_, check)| {
+                check.last().is_some_and(|last| last.result.is_ok() && last.at > since)
+            })
     }
 
     /// The last run of a backend's checks: the failing one, else the latest.

@@ -12,7 +12,9 @@ mod checkers;
 mod checks;
 mod command;
 mod observer;
+mod passive;
 mod plan;
+mod rehearsal;
 mod reload;
 mod report;
 mod service;
@@ -39,6 +41,7 @@ pub(crate) use checks::spec;
 pub use command::{Decision, Handle, Order, Refusal};
 pub use observer::{Observer, Quorums};
 pub use plan::PlanError;
+pub(crate) use rehearsal::Rehearsal;
 pub use reload::ReloadError;
 
 use crate::config::Config;
@@ -176,7 +179,7 @@ impl Control {
     }
 
     /// Resets what is still open: closed by the end of the process, it would look complete.
-    async fn cut_the_rest(&self) {
+    async fn cut_the_rest(&mut self) {
         let endpoints = self.services.iter().flat_map(|service| service.endpoints().into_values());
         endpoints.for_each(|endpoint| endpoint.cut());
         let until = Instant::now() + LAST_CUTS;
@@ -189,7 +192,8 @@ impl Control {
         let gates = self.services.iter().filter_map(Service::gate_opens);
         let cuts = self.cuts.iter().map(|cut| cut.at);
         let machines = self.services.iter().filter_map(|service| service.machine.next_deadline());
-        gates.chain(cuts).chain(machines).fold(self.next_tick, Instant::min)
+        let ejections = self.services.iter().filter_map(Service::next_ejection);
+        gates.chain(cuts).chain(machines).chain(ejections).fold(self.next_tick, Instant::min)
     }
 
     fn handle_timeout(&mut self, now: Instant) -> ControlFlow<()> {
@@ -198,6 +202,7 @@ impl Control {
                 service.open_gate(&mut self.notifier);
             }
             service.machine.handle_timeout(now);
+            service.handle_ejections(now);
         }
         for cut in self.cuts.extract_if(.., |cut| cut.at <= now) {
             if cut.backend.load().active() > 0 {
@@ -218,6 +223,10 @@ impl Control {
         }
         for service in &mut self.services {
             service.tick(now);
+            let (checks, server) = (&self.checks, service.key);
+            service.check_ejections(now, |backend, since| {
+                checks.passed_since(Place { server, backend }, since)
+            });
         }
         self.removed.retain(|removed| now < removed.until && removed.tally.open() > 0);
         let Some(since) = self.stopping_since else {
@@ -254,8 +263,15 @@ impl Control {
     }
 
     fn learn(&mut self, attempt: Attempt) {
-        let place = Place { server: attempt.server, backend: attempt.backend };
-        self.checks.passive(place, attempt.outcome);
+        let Attempt { server, backend, outcome } = attempt;
+        let place = Place { server, backend };
+        let told = self
+            .service(place)
+            .is_some_and(|service| service.learn(Instant::now(), backend, &outcome));
+        // Who is ejected for it is not down for it.
+        if !told {
+            self.checks.passive(place, outcome);
+        }
     }
 
     fn heed(&mut self, event: &Event<Place>) {

@@ -280,7 +280,7 @@ fn prepare(
 }
 
 /// How many checks there are.
-fn number_of_checks(config: &Config) -> u32 {
+pub(super) fn number_of_checks(config: &Config) -> u32 {
     let backends = config.virtual_servers.iter().flat_map(|server| &server.backends);
     backends.map(|backend| backend.checks.len() as u32).sum()
 }

@@ -153,6 +153,8 @@ pub(in crate::config) struct Passive {
     pub(in crate::config) eject: Field<Duration>,
     pub(in crate::config) longest: Field<Duration>,
     pub(in crate::config) max_ejected: Field<i64>,
+    pub(in crate::config) deviations: Field<Hundredths>,
+    pub(in crate::config) back_on_check: Field<bool>,
 }
 
 #[derive(Debug, Default)]

@@ -259,6 +259,11 @@ pub struct Passive {
     pub longest: Duration,
     /// How many percent of the backends may be out at once (but always one); 1 to 100, default: 10.
     pub max_ejected: u8,
+    /// By so many standard deviations, in hundredths, the share of successes must lie below the mean
+    /// of all to eject; at most 1000, 0: never, default: 0.
+    pub deviations: u32,
+    /// Whether an ejected backend is back as soon as its checks pass; default: no.
+    pub back_on_check: bool,
 }
 
 /// How connections come to the backends.

@@ -191,8 +191,8 @@ impl Problem {
                 return Some(format!("remove it, or use one of {}", known.join(", ")));
             }
             Self::MinAgeBeyondTimeout => "write at most `timeout`",
+            Self::DeviationsOutOfRange { .. } => "write for example 1.9, or 0 for never",
             Self::NobodyEjected => "set one of them, or remove `passive`",
-            Self::NotYet { .. } => "keep it if a later version is to use it, else remove it",
             Self::OtherScheme { meant, .. } => {
                 return Some(format!("set type = \"{meant}\", unless it is meant"));
             }

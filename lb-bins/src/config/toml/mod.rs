@@ -134,6 +134,8 @@ impl Read for Passive {
             eject: table.take("eject", r#"eject = "30s""#),
             longest: table.take("longest", r#"longest = "300s""#),
             max_ejected: table.take("max_ejected", "max_ejected = 10"),
+            deviations: table.take("deviations", "deviations = 1.9"),
+            back_on_check: table.take("back_on_check", "back_on_check = true"),
         };
         table.finish();
         Some(passive)
