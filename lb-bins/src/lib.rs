@@ -11,6 +11,7 @@
 //! | [`probe`] | one check, now, from the command line |
 //! | [`simulate`] | what would happen if: a script on a virtual clock |
 //! | [`status`] | the one description of everything that all of them show |
+//! | [`names`] | what names of hosts stand for |
 //! | [`notify`] | who outside is told of changes: scripts, a pipe, mail |
 //! | [`process`] | signals, limits |
 //! | [`telemetry`] | the log |
@@ -20,6 +21,7 @@ pub mod admin;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod names;
 pub mod notify;
 pub mod probe;
 pub mod process;

@@ -42,7 +42,7 @@ fn the_least_configuration() {
     assert_eq!((server.spill_below, server.panic_below, server.slow_start), (0, 0, None));
     assert_eq!((server.queue, server.draining_clients), (None, DrainingClients::Keep));
     assert_eq!(server.quorum, Quorum::Weight { quorum: 1, hysteresis: 0 });
-    assert_eq!((server.sorry_server, server.sorry_mode), (None, SorryMode::Quorum));
+    assert_eq!((server.sorry_server.as_ref(), server.sorry_mode), (None, SorryMode::Quorum));
     let persistence = server.persistence.unwrap();
     assert_eq!(persistence.timeout, Duration::from_secs(360));
     assert_eq!((persistence.granularity, persistence.capacity), (64, 65_536));

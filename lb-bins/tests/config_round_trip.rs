@@ -13,9 +13,9 @@ use lb_bins::config::check::{
     Smtp, StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
-    Authentication, Backend, CarpInstance, Check, CheckKind, Claim, Command, Config, Forwarding,
-    HashKey, HmacKey, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode,
-    Track, VirtualServer, VrrpInstance,
+    Address, Authentication, Backend, CarpInstance, Check, CheckKind, Claim, Command, Config,
+    Forwarding, HashKey, HmacKey, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum,
+    SorryMode, Track, VirtualServer, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
@@ -40,6 +40,13 @@ fn address(port: u16) -> impl Strategy<Value = SocketAddr> {
         Just(SocketAddr::from(([127, 0, 0, 1], port))),
         Just(SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], port))),
     ]
+}
+
+/// An address of that kind, or a name.
+fn server(port: u16) -> impl Strategy<Value = Address> {
+    let named = "[a-z][a-z0-9_]{0,9}(\\.[a-z]{1,9}){0,2}\\.?";
+    let named = named.prop_map(move |host| Address::Named { host: host.into(), port });
+    prop_oneof![address(port).prop_map(Address::from), named]
 }
 
 fn command() -> impl Strategy<Value = Command> {
@@ -228,7 +235,7 @@ fn reports() -> impl Strategy<Value = CheckKind> {
 /// What is checked, within what the kind has a use for.
 fn aimed(kind: CheckKind) -> impl Strategy<Value = Aim> {
     let port = (1..=u16::MAX).prop_map(|port| (Some(port), None));
-    let elsewhere = (1..=u16::MAX).prop_flat_map(address).prop_map(|at| (None, Some(at)));
+    let elsewhere = (1..=u16::MAX).prop_flat_map(server).prop_map(|at| (None, Some(at)));
     let nowhere = Just((None, None));
     match &kind {
         CheckKind::Agent(_) => prop_oneof![port, elsewhere].boxed(),
@@ -243,7 +250,7 @@ fn aimed(kind: CheckKind) -> impl Strategy<Value = Aim> {
 struct Aim {
     kind: CheckKind,
     port: Option<u16>,
-    address: Option<SocketAddr>,
+    address: Option<Address>,
 }
 
 fn check() -> impl Strategy<Value = Check> {
@@ -261,7 +268,8 @@ fn check() -> impl Strategy<Value = Check> {
             let used =
                 !matches!(kind, CheckKind::File(_) | CheckKind::Script(_) | CheckKind::Worker(_));
             // Of the family of what is checked, which is known if it is not the backend.
-            let source = address.filter(|_| used && bound).map(|address| address.ip());
+            let source = address.as_ref().filter(|_| used && bound);
+            let source = source.and_then(Address::numeric).map(|address| address.ip());
             Check {
                 kind,
                 port,
@@ -339,7 +347,9 @@ fn backends() -> impl Strategy<Value = Vec<Backend>> {
         let backend = |(index, (weight, (place, hooks), own, v6)): (usize, Drawn)| {
             let ((priority, zone, limits), (on_failure, on_up, on_down)) = (place, hooks);
             Backend {
-                address: if v6 {
+                address: if index % 3 == 2 {
+                    format!("b{index}.example.org:9")
+                } else if v6 {
                     format!("[::1]:{}", 9000 + index)
                 } else {
                     format!("10.0.0.{index}:9")
@@ -439,7 +449,7 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
         "[A-Za-z0-9._:\\[\\]-]{0,9}",
         address(port),
         0..Algorithm::ALL.len(),
-        option::of(address(9999)),
+        option::of(server(9999)),
         prop_oneof![Just(SorryMode::Last), Just(SorryMode::Quorum)],
         option::of((duration(), 1..=32_u8, 1..=1_u32 << 24, duration())),
     );
@@ -719,13 +729,20 @@ fn config() -> impl Strategy<Value = Config> {
     let routers =
         (0..3_u8).prop_flat_map(|count| (1..=count).map(vrrp_instance).collect::<Vec<_>>());
     let hosts = vec(carp_instance(), 0..2);
-    let told = (option::of(path()), option::of(mail()));
+    let told = (option::of(path()), option::of(mail()), vec(address(53), 0..3));
     (option::of(address(7000)), told, servers, routers, hosts).prop_map(
-        |(admin, (notify_fifo, smtp), virtual_servers, vrrp_instances, carp_instances)| Config {
+        |(
+            admin,
+            (notify_fifo, smtp, resolvers),
+            virtual_servers,
+            vrrp_instances,
+            carp_instances,
+        )| Config {
             admin,
             admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
             notify_fifo,
             smtp,
+            resolvers,
             virtual_servers,
             vrrp_instances,
             carp_instances,

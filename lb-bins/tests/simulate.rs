@@ -51,7 +51,8 @@ fn the_documented_example_is_what_is_printed() {
     let readme = fs::read_to_string(readme).unwrap();
     let (config, script) = (here("lb.toml"), here("trouble.txt"));
     let story = story(&config, &script, &[]);
-    for part in [fs::read_to_string(&config).unwrap(), fs::read_to_string(&script).unwrap(), story] {
+    for part in [fs::read_to_string(&config).unwrap(), fs::read_to_string(&script).unwrap(), story]
+    {
         assert!(readme.contains(&part), "README.md lacks:\n{part}");
     }
 }

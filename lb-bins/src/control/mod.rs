@@ -34,14 +34,15 @@ use tracing::{info, warn};
 
 pub use administration::Serve;
 pub use checkers::CheckConfigError;
-pub(crate) use checkers::checker;
+pub(crate) use checkers::{AnyChecker, checker};
 pub use checks::ServerKey;
 pub use command::{Handle, Order, Refusal};
 pub use plan::PlanError;
 pub(crate) use rehearsal::Rehearsal;
 pub use reload::ReloadError;
 
-use crate::config::Config;
+use crate::config::{Address, Config};
+use crate::names::Names;
 use crate::notify::Notifier;
 use crate::tcp::{Attempt, Endpoint, Tally, Workers};
 pub(crate) use administration::Administration;
@@ -66,6 +67,7 @@ pub struct Control {
     services: Vec<Service>,
     next_server: u32,
     checks: Checks,
+    names: Names,
     /// Draining and removed backends whose connections are cut at some time.
     cuts: Vec<Cut>,
     removed: Vec<Removed>,
@@ -111,6 +113,7 @@ impl Control {
             services: Vec::new(),
             next_server: 0,
             checks: Checks::new(),
+            names: Names::new(&config.resolvers),
             cuts: Vec::new(),
             removed: Vec::new(),
             workers,
@@ -145,6 +148,7 @@ impl Control {
                     }
                 }
                 event = self.checks.next() => self.heed(&event),
+                Some(change) = self.names.next() => self.checks.moved(&change.host),
                 Some(attempt) = self.attempted.recv() => self.learn(attempt),
                 () = sleep_until(deadline.into()) => {
                     if self.handle_timeout(Instant::now()).is_break() {
@@ -332,7 +336,7 @@ impl Control {
                 let _ = reply.send(self.administer(&virtual_server, backend, order));
             }
             Command::Explain { virtual_server, backend, reply } => {
-                let _ = reply.send(self.explain(Instant::now(), &virtual_server, backend));
+                let _ = reply.send(self.explain(Instant::now(), &virtual_server, &backend));
             }
             Command::Ping { reply } => {
                 let _ = reply.send(());
@@ -368,7 +372,7 @@ impl Control {
     fn administer(
         &mut self,
         virtual_server: &str,
-        address: std::net::SocketAddr,
+        address: Address,
         order: Order,
     ) -> Result<(), Refusal> {
         let key = self.named(virtual_server)?.key;

@@ -1,9 +1,10 @@
 //! Checks as a front end reads them: what all have in common, and each kind with its own keys.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Field, List};
+use crate::config::model::Address;
 use crate::config::model::check::{HttpVersion, Initial, Record, Role};
 use crate::config::source::Spanned;
 
@@ -12,7 +13,7 @@ pub(in crate::config) struct Check {
     /// `None` if the type has been reported as a mistake: then nobody knows the other keys.
     pub(in crate::config) kind: Option<Kind>,
     pub(in crate::config) port: Field<i64>,
-    pub(in crate::config) address: Field<SocketAddr>,
+    pub(in crate::config) address: Field<Address>,
     pub(in crate::config) source: Field<IpAddr>,
     pub(in crate::config) interval: Field<Duration>,
     pub(in crate::config) timeout: Field<Duration>,

@@ -1,5 +1,6 @@
 //! The typed configuration: plain data, already validated, with every default filled in.
 
+mod address;
 pub mod check;
 mod vrrp;
 
@@ -11,6 +12,8 @@ use std::time::Duration;
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
 
+pub(in crate::config) use self::address::is_host_name;
+pub use self::address::{Address, ParseAddressError};
 use self::check::Check;
 pub use self::vrrp::{
     Authentication, CarpInstance, Claim, HmacKey, Notify, Track, VrrpInstance, VrrpScript,
@@ -33,6 +36,8 @@ pub struct Config {
     pub notify_fifo: Option<PathBuf>,
     /// How mail about changes is sent; default: not at all.
     pub smtp: Option<Mail>,
+    /// The name servers that are asked what names stand for; default: those of the system.
+    pub resolvers: Vec<SocketAddr>,
     /// The virtual servers in the order of the file; without virtual routers at least one.
     pub virtual_servers: Vec<VirtualServer>,
     /// The virtual routers in the order of the file; without virtual servers at least one.
@@ -51,6 +56,19 @@ pub struct Config {
     pub warnings: Vec<Mistake>,
 }
 
+impl Config {
+    /// Whether any server has a name instead of an address.
+    pub fn has_names(&self) -> bool {
+        let named = |address: &Address| address.numeric().is_none();
+        self.virtual_servers.iter().any(|server| {
+            let checks = server.backends.iter().flat_map(|backend| &backend.checks);
+            let targets = checks.filter_map(|check| check.address.as_ref());
+            let backends = server.backends.iter().map(|backend| &backend.address);
+            backends.chain(&server.sorry_server).chain(targets).any(named)
+        })
+    }
+}
+
 impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
         // Taken apart so that a new field cannot be forgotten.
@@ -59,6 +77,7 @@ impl PartialEq for Config {
             admin_allow_remote,
             notify_fifo,
             smtp,
+            resolvers,
             virtual_servers,
             vrrp_instances,
             carp_instances,
@@ -72,6 +91,7 @@ impl PartialEq for Config {
             && *admin_allow_remote == other.admin_allow_remote
             && *notify_fifo == other.notify_fifo
             && *smtp == other.smtp
+            && *resolvers == other.resolvers
             && *virtual_servers == other.virtual_servers
             && *vrrp_instances == other.vrrp_instances
             && *carp_instances == other.carp_instances
@@ -127,7 +147,7 @@ pub struct VirtualServer {
     /// When enough is alive; default: one share of weight, no hysteresis.
     pub quorum: Quorum,
     /// Who serves when the backends cannot; default: nobody.
-    pub sorry_server: Option<SocketAddr>,
+    pub sorry_server: Option<Address>,
     /// When the sorry server takes over; default: [`SorryMode::Quorum`].
     pub sorry_mode: SorryMode,
     /// Whether a client returns to its backend; default: no.
@@ -294,7 +314,7 @@ pub struct Command {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
     /// Where flows are sent.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Its share of new flows; default: 1. Zero drains it.
     pub weight: Weight,
     /// The group that it is in: 0, the default, is tried first.

@@ -34,7 +34,7 @@ pub(super) fn print_checks(f: &mut Formatter<'_>, parent: &str, checks: &[Check]
         writeln!(f, "type = {}", text(kind.name()))?;
         print_kind(f, kind)?;
         optional(f, "port", port.map(|port| port.to_string()))?;
-        optional(f, "address", address.map(|address| text(&address.to_string())))?;
+        optional(f, "address", address.as_ref().map(|address| text(&address.to_string())))?;
         optional(f, "source", source.map(|source| text(&source.to_string())))?;
         writeln!(f, "interval = {}", text(&duration(*interval)))?;
         writeln!(f, "timeout = {}", text(&duration(*timeout)))?;

@@ -37,6 +37,7 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
         admin_allow_remote: table.take("admin_allow_remote", "admin_allow_remote = false"),
         notify_fifo: table.take("notify_fifo", r#"notify_fifo = "/run/lb.fifo""#),
         smtp: table.take("smtp", r#"smtp = { server = "127.0.0.1:25", from = "lb@example.org", to = ["ops@example.org"] }"#),
+        resolvers: table.take("resolvers", r#"resolvers = ["192.0.2.53:53"]"#),
         virtual_servers: table.take("virtual_server", "[[virtual_server]]"),
         vrrp_instances: table.take("vrrp_instance", "[[vrrp_instance]]"),
         carp_instances: table.take("carp_instance", "[[carp_instance]]"),

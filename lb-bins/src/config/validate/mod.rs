@@ -57,10 +57,21 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
         admin_allow_remote: draft.admin_allow_remote.or(false),
         notify_fifo: notify::fifo(draft, mistakes),
         smtp: notify::mail(draft, mistakes),
+        resolvers: resolvers(draft, mistakes),
         virtual_servers,
         ..Config::default()
     };
     vrrp::virtual_routers(draft, config, mistakes)
+}
+
+fn resolvers(draft: &Draft, mistakes: &mut Mistakes) -> Vec<SocketAddr> {
+    if let Some(Spanned { value: servers, span }) = draft.resolvers.given()
+        && servers.is_empty()
+    {
+        mistakes.error(*span, Problem::Empty { key: "resolvers" });
+    }
+    let servers = elements(&draft.resolvers).iter();
+    servers.map(|server| values::reachable("resolvers", *server, mistakes)).collect()
 }
 
 fn admin(draft: &Draft, servers: &[Spanned<draft::VirtualServer>], mistakes: &mut Mistakes) {
@@ -105,9 +116,10 @@ fn virtual_server(
     {
         mistakes.warning(sorry.span, Problem::SorryServerWithoutChecks);
     }
-    if let (Some(sorry), Some(address)) = (draft.sorry_server.given(), sorry_server)
-        && backends.iter().any(|backend| backend.address == address)
+    if let (Some(sorry), Some(address)) = (draft.sorry_server.given(), &sorry_server)
+        && backends.iter().any(|backend| backend.address == *address)
     {
+        let address = address.clone();
         mistakes.warning(sorry.span, Problem::SorryServerIsBackend { address });
     }
     balancing::warn_of_no_effect(draft, scheduler, &backends, mistakes);

@@ -6,7 +6,7 @@ mod pattern;
 mod reports;
 mod services;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 pub use self::http::{BodyRule, HeaderRule, Headers, Http, HttpVersion, Page, StatusRange, Text};
@@ -16,6 +16,8 @@ pub use self::reports::{Agent, File, Script, Worker};
 pub use self::services::{Database, Grpc, Ldap, Redis, Role, Secret};
 pub use lb_health::{Digest, Md5, Sha256};
 
+use super::Address;
+
 /// How a backend is examined, and what it takes to change the verdict.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Check {
@@ -24,7 +26,7 @@ pub struct Check {
     /// The port to check; default: that of the backend. Not together with `address`.
     pub port: Option<u16>,
     /// What is checked instead of the backend, as keepalived's `connect_ip`; default: the backend.
-    pub address: Option<SocketAddr>,
+    pub address: Option<Address>,
     /// The address to connect from, as keepalived's `bindto`; default: as the system chooses.
     pub source: Option<IpAddr>,
     /// From the start of one run to the start of the next; above zero, default: 2 s.
@@ -51,9 +53,9 @@ pub struct Check {
 
 impl Check {
     /// What is checked for a backend.
-    pub fn target(&self, backend: SocketAddr) -> SocketAddr {
-        let own = SocketAddr::new(backend.ip(), self.port.unwrap_or(backend.port()));
-        self.address.unwrap_or(own)
+    pub fn target(&self, backend: &Address) -> Address {
+        let own = || backend.with_port(self.port.unwrap_or(backend.port()));
+        self.address.clone().unwrap_or_else(own)
     }
 }
 

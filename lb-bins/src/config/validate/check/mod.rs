@@ -6,13 +6,12 @@ mod reports;
 mod services;
 mod tls;
 
-use std::net::SocketAddr;
-
-use super::values::{duration, duration_or_zero, integer, reachable};
+use super::values::{duration, duration_or_zero, integer, server};
 use crate::config::defaults;
 use crate::config::draft::check::Kind;
 use crate::config::draft::{self, Checks, Field};
 use crate::config::mistakes::Mistakes;
+use crate::config::model::Address;
 use crate::config::model::check::{Check, CheckKind, Tcp};
 use crate::config::problem::Problem;
 use crate::config::source::{Span, Spanned};
@@ -44,11 +43,10 @@ fn check(draft: &draft::check::Check, span: Span, mistakes: &mut Mistakes) -> Ch
     if let (Some(port), Some(_)) = (draft.port.given(), draft.address.given()) {
         mistakes.error(port.span, Problem::Exclusive { key: "port", other: "address" });
     }
-    let address = draft.address.given();
     Check {
         kind: kind.unwrap_or_else(|| CheckKind::Tcp(Tcp::default())),
         port: draft.port.given().map(|_| integer("port", &draft.port, 1..=u16::MAX, 1, mistakes)),
-        address: address.map(|address| reachable("address", *address, mistakes)),
+        address: server("address", &draft.address, mistakes),
         source: draft.source.given().map(|source| source.value),
         interval,
         timeout: duration("timeout", &draft.timeout, defaults::TIMEOUT, mistakes),
@@ -139,10 +137,11 @@ fn other_scheme(kind: &CheckKind, port: i64) -> Option<Problem> {
 }
 
 /// Judges checks by the backend that they are for.
-pub(super) fn suit(backend: Spanned<SocketAddr>, checks: &[Check], mistakes: &mut Mistakes) {
+pub(super) fn suit(backend: &Spanned<Address>, checks: &[Check], mistakes: &mut Mistakes) {
     for Check { kind, port, address, source, .. } in checks {
-        let target = address.unwrap_or(backend.value);
+        let target = address.as_ref().unwrap_or(&backend.value);
         if let Some(source) = *source
+            && let Some(target) = target.numeric()
             && connects(kind)
             && source.is_ipv4() != target.is_ipv4()
         {
