@@ -71,6 +71,7 @@ pub(crate) async fn aside<T: Send + 'static>(
     let (runtime, (done, result)) = (Handle::current(), oneshot::channel());
     thread::Builder::new().name("aside".to_owned()).spawn(move || {
         let _entered = runtime.enter();
+        spare();
         // Whoever does not wait any more does not need it.
         let _ = done.send(work());
     })?;

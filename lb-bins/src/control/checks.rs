@@ -1,7 +1,7 @@
 //! Keeps the running checks in step with the configured ones.
 
 use std::collections::HashMap;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,12 @@ use lb_core::backend::BackendId;
 use lb_health::checkers::ScriptSlots;
 use lb_health::{CheckError, CheckId, CheckSpec, CheckState, Driver, Event, Outcome, SpecError};
 use rand::rngs::SmallRng;
+use tracing::warn;
 
 use super::checkers::{AnyChecker, CheckConfigError, checker};
 use crate::config::check::Initial;
 use crate::config::{Address, Backend, Check};
-use crate::names::{ByName, Names};
+use crate::names::{Names, nominal};
 use crate::status::{CheckReport, LastCheck, PastRun, RunReport};
 
 /// Tells the virtual servers of this process apart, over every rename; never issued twice.
@@ -75,10 +76,27 @@ const WARMUP_PER_CHECK: Duration = Duration::from_micros(200);
 const LONGEST_WARMUP: Duration = Duration::from_secs(1);
 
 impl Checks {
+    /// None yet; they will run beside the caller.
     pub(super) fn new() -> Self {
+        Self::driven_by(driver(), None)
+    }
+
+    /// None yet; they will run on a thread of their own, so that what computes for long, as a TLS
+    /// handshake does, holds up neither orders nor pools. Where there is no thread, beside the caller.
+    pub(super) fn aside(max_scripts: Option<NonZeroU32>) -> Self {
+        let aside = driver().with_threads(NonZeroUsize::MIN, || {});
+        let aside = aside.unwrap_or_else(|error| {
+            warn!(%error, "checks have no thread of their own");
+            driver()
+        });
+        Self::driven_by(aside, max_scripts)
+    }
+
+    fn driven_by(driver: Driver<Place>, max_scripts: Option<NonZeroU32>) -> Self {
+        let most = max_scripts.and_then(|most| NonZeroUsize::new(most.get() as usize));
         Self {
-            driver: Driver::new(rand::make_rng::<SmallRng>()),
-            slots: ScriptSlots::default(),
+            driver,
+            slots: most.map_or_else(ScriptSlots::default, ScriptSlots::new),
             watched: HashMap::new(),
             running: HashMap::new(),
         }
@@ -108,10 +126,7 @@ impl Checks {
         let prepare = |check: &Check| {
             let checker = checker(check, backend.weight, &self.slots)?;
             let target = check.target(&backend.address);
-            let checker = match names.of(&target) {
-                Some(name) => AnyChecker::new(ByName::new(name, checker)),
-                None => checker,
-            };
+            let checker = names.checker(&target, checker);
             let weight = check.kind.changes_weight().then_some(backend.weight);
             Ok(Prepared {
                 check: Arc::new(check.clone()),
@@ -303,10 +318,8 @@ impl Checks {
     }
 }
 
-/// What a driver is told of a target: of one that has a name, the port. The checker knows the rest.
-fn nominal(target: &Address) -> SocketAddr {
-    let port = target.port();
-    target.numeric().unwrap_or_else(|| SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port))
+fn driver() -> Driver<Place> {
+    Driver::new(rand::make_rng::<SmallRng>())
 }
 
 fn past(now: Instant, outcome: &Outcome) -> PastRun {
@@ -315,7 +328,8 @@ fn past(now: Instant, outcome: &Outcome) -> PastRun {
     PastRun { age_ms: age.as_millis() as u64, repeated: outcome.repeated, run }
 }
 
-pub(super) fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
+/// When a check runs, and what it takes to change the verdict, if there are `total`.
+pub(crate) fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
     let short = (WARMUP_PER_CHECK * total).min(LONGEST_WARMUP).min(check.interval);
     let warmup = check.warmup.unwrap_or(short);
     CheckSpec::default()
@@ -327,5 +341,7 @@ pub(super) fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
         .with_rise(check.rise)?
         .with_fall(check.fall)?
         .with_initially_up(check.initial == Initial::Up)
+        .with_first_decisive(check.first_decisive)
+        .with_local_limit(check.local_limit)
         .with_jitter_percent(check.jitter)
 }

@@ -10,7 +10,7 @@ mod checker;
 mod resolver;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -22,9 +22,10 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-pub(crate) use self::checker::ByName;
+use self::checker::ByName;
 use self::resolver::Resolver;
 use crate::config::Address;
+use crate::control::AnyChecker;
 
 /// However short an answer lives, it is asked for no more often than that.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -94,10 +95,24 @@ impl Names {
         Some(name)
     }
 
+    /// The checker of what is at this address; whatever its name stands for then, if it has one.
+    pub(crate) fn checker(&mut self, address: &Address, checker: AnyChecker) -> AnyChecker {
+        match self.of(address) {
+            Some(name) => AnyChecker::new(ByName::new(name, checker)),
+            None => checker,
+        }
+    }
+
     /// The next change of any of them. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Change> {
         self.changes.recv().await
     }
+}
+
+/// What a driver is told of a target: of one that has a name, the port. The checker knows the rest.
+pub(crate) fn nominal(target: &Address) -> SocketAddr {
+    let nowhere = || SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), target.port());
+    target.numeric().unwrap_or_else(nowhere)
 }
 
 impl Name {

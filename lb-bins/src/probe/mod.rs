@@ -4,7 +4,6 @@ mod genhash;
 mod words;
 
 use std::fmt::Write as _;
-use std::net::{Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -17,8 +16,8 @@ use tower::ServiceExt;
 use self::genhash::Genhash;
 use crate::config::check::{Md5, Page};
 use crate::config::{Address, Check, CheckKind, Config, ConfigErrors};
-use crate::control::{AnyChecker, CheckConfigError, checker};
-use crate::names::{ByName, Names};
+use crate::control::{CheckConfigError, checker};
+use crate::names::{Names, nominal};
 use crate::status::RunReport;
 
 /// How to ask for it, for `--help`.
@@ -169,12 +168,8 @@ impl Probe {
         let Self { check, backend, weight, .. } = self;
         let checker = checker(check, *weight, &ScriptSlots::default())?;
         let address = check.target(backend);
-        let checker = match names.of(&address) {
-            Some(name) => AnyChecker::new(ByName::new(name, checker)),
-            None => checker,
-        };
-        let nobody = || SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port());
-        let target = Target::new(address.numeric().unwrap_or_else(nobody), check.timeout);
+        let checker = names.checker(&address, checker);
+        let target = Target::new(nominal(&address), check.timeout);
         let begun = Instant::now();
         let run = timeout(check.timeout + GRACE, checker.oneshot(target)).await;
         let late = |_| Err(CheckError::Timeout { phase: Phase::Whole }.into());

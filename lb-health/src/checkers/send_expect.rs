@@ -114,13 +114,12 @@ conversing!(SendExpect);
 
 /// Receives until `expect` is found, and takes all up to the end of it.
 async fn await_match(talk: &mut Conversation, expect: &Expect) -> Result<(), CheckError> {
-    let mut searched = 0;
+    let mut hunt = expect.hunt();
     loop {
-        if let Some(end) = expect.end_in(talk.received(), searched) {
+        if let Some(end) = hunt.end_in(talk.received()) {
             talk.take(end);
             return Ok(());
         }
-        searched = talk.received().len();
         let Err(error) = talk.receive().await.map(drop) else { continue };
         let received = Excerpt::new(talk.received());
         let evidence = talk.attempt().trace.evidence_mut();

@@ -24,6 +24,8 @@ pub(in crate::config) struct Check {
     pub(in crate::config) warmup: Field<Duration>,
     pub(in crate::config) jitter: Field<i64>,
     pub(in crate::config) initial: Field<Initial>,
+    pub(in crate::config) first_decisive: Field<bool>,
+    pub(in crate::config) local_limit: Field<i64>,
 }
 
 /// The kinds of check by name.
@@ -134,6 +136,7 @@ pub(in crate::config) struct Page {
     pub(in crate::config) body_regex: Field<String>,
     pub(in crate::config) body_not: Field<bool>,
     pub(in crate::config) expect_headers: Field<List<HeaderRule>>,
+    pub(in crate::config) body_limit: Field<i64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -141,12 +144,14 @@ pub(in crate::config) struct HeaderRule {
     pub(in crate::config) name: Field<String>,
     pub(in crate::config) value: Field<String>,
     pub(in crate::config) regex: Field<String>,
+    pub(in crate::config) not: Field<bool>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Smtp {
     pub(in crate::config) helo: Field<String>,
     pub(in crate::config) starttls: Field<bool>,
+    pub(in crate::config) tls: Field<bool>,
     pub(in crate::config) options: Tls,
 }
 
@@ -155,6 +160,7 @@ pub(in crate::config) struct Dns {
     pub(in crate::config) name: Field<String>,
     pub(in crate::config) record: Field<Record>,
     pub(in crate::config) answer: Field<List<String>>,
+    pub(in crate::config) require_answer: Field<bool>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -186,12 +192,16 @@ pub(in crate::config) struct Database {
     pub(in crate::config) database: Field<String>,
     pub(in crate::config) query: Field<String>,
     pub(in crate::config) writable: Field<bool>,
+    pub(in crate::config) tls: Field<bool>,
+    pub(in crate::config) options: Tls,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Redis {
     pub(in crate::config) login: Login,
     pub(in crate::config) role: Field<Role>,
+    pub(in crate::config) tls: Field<bool>,
+    pub(in crate::config) options: Tls,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -201,11 +211,15 @@ pub(in crate::config) struct Ldap {
     pub(in crate::config) password_file: Field<String>,
     pub(in crate::config) base: Field<String>,
     pub(in crate::config) filter: Field<String>,
+    pub(in crate::config) tls: Field<bool>,
+    pub(in crate::config) options: Tls,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Grpc {
     pub(in crate::config) service: Field<String>,
+    pub(in crate::config) host: Field<String>,
+    pub(in crate::config) keep_alive: Field<bool>,
     pub(in crate::config) tls: Field<bool>,
     pub(in crate::config) options: Tls,
 }
@@ -224,6 +238,8 @@ pub(in crate::config) struct Worker {
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Agent {
     pub(in crate::config) send: Field<String>,
+    pub(in crate::config) tls: Field<bool>,
+    pub(in crate::config) options: Tls,
 }
 
 #[derive(Clone, Debug, Default)]

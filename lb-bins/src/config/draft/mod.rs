@@ -99,11 +99,13 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) notify_fifo: Field<String>,
     pub(in crate::config) smtp: Field<Mail>,
     pub(in crate::config) resolvers: Field<List<SocketAddr>>,
+    pub(in crate::config) max_scripts: Field<i64>,
     pub(in crate::config) virtual_servers: Field<List<VirtualServer>>,
     pub(in crate::config) vrrp_instances: Field<List<vrrp::VrrpInstance>>,
     pub(in crate::config) carp_instances: Field<List<vrrp::CarpInstance>>,
     pub(in crate::config) vrrp_sync_groups: Field<List<vrrp::VrrpSyncGroup>>,
     pub(in crate::config) vrrp_scripts: Field<List<vrrp::VrrpScript>>,
+    pub(in crate::config) vrrp_checks: Field<List<vrrp::VrrpCheck>>,
     pub(in crate::config) vrrp_track_files: Field<List<vrrp::VrrpTrackFile>>,
     pub(in crate::config) vrrp_track_processes: Field<List<vrrp::VrrpTrackProcess>>,
 }

@@ -4,7 +4,7 @@ mod address;
 pub mod check;
 mod vrrp;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use lb_core::{Algorithm, Weight};
 
 pub(in crate::config) use self::address::is_host_name;
 pub use self::address::{Address, ParseAddressError};
-use self::check::Check;
+use self::check::{Check, CheckKind};
 pub use self::vrrp::{
-    Authentication, CarpInstance, Claim, HmacKey, Notify, Track, VrrpInstance, VrrpScript,
-    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Claim, HmacKey, KeySecret, Notify, Track, VrrpCheck,
+    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 
@@ -38,6 +38,8 @@ pub struct Config {
     pub smtp: Option<Mail>,
     /// The name servers that are asked what names stand for; default: those of the system.
     pub resolvers: Vec<SocketAddr>,
+    /// How many scripts of checks run at once; default: two per processor.
+    pub max_scripts: Option<NonZeroU32>,
     /// The virtual servers in the order of the file; without virtual routers at least one.
     pub virtual_servers: Vec<VirtualServer>,
     /// The virtual routers in the order of the file; without virtual servers at least one.
@@ -48,6 +50,8 @@ pub struct Config {
     pub vrrp_sync_groups: Vec<VrrpSyncGroup>,
     /// Scripts that virtual routers may depend on.
     pub vrrp_scripts: Vec<VrrpScript>,
+    /// Checks that virtual routers may depend on.
+    pub vrrp_checks: Vec<VrrpCheck>,
     /// Files that virtual routers may depend on.
     pub vrrp_track_files: Vec<VrrpTrackFile>,
     /// Processes that virtual routers may depend on.
@@ -57,6 +61,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether any backend is checked by a script.
+    pub fn has_scripts(&self) -> bool {
+        let backends = self.virtual_servers.iter().flat_map(|server| &server.backends);
+        let mut checks = backends.flat_map(|backend| &backend.checks);
+        checks.any(|check| matches!(check.kind, CheckKind::Script(_)))
+    }
+
     /// Whether any server has a name instead of an address.
     pub fn has_names(&self) -> bool {
         let named = |address: &Address| address.numeric().is_none();
@@ -78,11 +89,13 @@ impl PartialEq for Config {
             notify_fifo,
             smtp,
             resolvers,
+            max_scripts,
             virtual_servers,
             vrrp_instances,
             carp_instances,
             vrrp_sync_groups,
             vrrp_scripts,
+            vrrp_checks,
             vrrp_track_files,
             vrrp_track_processes,
             warnings: _,
@@ -92,13 +105,25 @@ impl PartialEq for Config {
             && *notify_fifo == other.notify_fifo
             && *smtp == other.smtp
             && *resolvers == other.resolvers
+            && *max_scripts == other.max_scripts
             && *virtual_servers == other.virtual_servers
             && *vrrp_instances == other.vrrp_instances
             && *carp_instances == other.carp_instances
             && *vrrp_sync_groups == other.vrrp_sync_groups
             && *vrrp_scripts == other.vrrp_scripts
+            && *vrrp_checks == other.vrrp_checks
             && *vrrp_track_files == other.vrrp_track_files
             && *vrrp_track_processes == other.vrrp_track_processes
+    }
+}
+
+impl Config {
+    /// Whether a virtual router brings this address to this host, and takes it away.
+    pub fn is_virtual(&self, address: IpAddr) -> bool {
+        let routers = self.vrrp_instances.iter();
+        let routers = routers.flat_map(|one| one.addresses.iter().chain(&one.excluded_addresses));
+        let hosts = self.carp_instances.iter().flat_map(|one| &one.addresses);
+        routers.chain(hosts).any(|one| one.address == address)
     }
 }
 
@@ -164,7 +189,8 @@ pub struct VirtualServer {
     pub passive: Option<Passive>,
     /// How long a connection to a backend may take to open; above zero, default: 5 s.
     pub connect_timeout: Duration,
-    /// How long the flows of a removed or drained backend may go on; default: 30 s.
+    /// How long the flows of a removed or drained backend may go on, and how long the remembered
+    /// clients of one that drains are kept; default: 30 s.
     pub drain_timeout: Duration,
     /// How many other backends are tried when one refuses or times out; default: 3.
     pub retries: u8,
@@ -176,7 +202,8 @@ pub struct VirtualServer {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum HashKey {
-    /// The client's address, or its network where [persistence](Persistence::granularity) has one.
+    /// The client's address, or of IPv6 its network of 64 bits; or the network that
+    /// [persistence](Persistence::granularity) says.
     #[default]
     Source,
     /// The same and the client's port: the connections of one client spread.

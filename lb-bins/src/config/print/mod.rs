@@ -21,8 +21,9 @@ use crate::config::words::Word;
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            admin, admin_allow_remote, notify_fifo, smtp, resolvers, virtual_servers, ..
+            admin, admin_allow_remote, notify_fifo, smtp, resolvers, ..
         } = self;
+        let Self { max_scripts, virtual_servers, .. } = self;
         optional(f, "admin", admin.map(|address| text(&address.to_string())))?;
         writeln!(f, "admin_allow_remote = {admin_allow_remote}")?;
         optional(f, "notify_fifo", notify_fifo.as_deref().map(path))?;
@@ -31,6 +32,10 @@ impl fmt::Display for Config {
         if self.has_names() || !resolvers.is_empty() {
             let servers = || array(resolvers.iter().map(ToString::to_string));
             optional(f, "resolvers", (!resolvers.is_empty()).then(servers))?;
+        }
+        // As with the names.
+        if max_scripts.is_some() || self.has_scripts() {
+            optional(f, "max_scripts", max_scripts.map(|count| count.to_string()))?;
         }
         virtual_servers.iter().try_for_each(|server| virtual_server(f, server))?;
         vrrp::virtual_routers(f, self)

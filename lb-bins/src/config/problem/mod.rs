@@ -204,8 +204,6 @@ pub(super) enum Problem {
     DeviationsOutOfRange { hundredths: i64, most: i64 },
     #[error("no backend is in the zone {}", Quoted(.zone))]
     NobodyInZone { zone: String },
-    #[error("`{key}` has no effect yet: this version only reads it")]
-    NotYet { key: &'static str },
     #[error("the check is of type \"{kind}\", but port {port} is most often that of \"{meant}\"")]
     OtherScheme { kind: &'static str, port: i64, meant: &'static str },
     #[error("`panic_below` has no effect: no backend is checked, so all are always up")]

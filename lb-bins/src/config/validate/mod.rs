@@ -16,6 +16,7 @@ mod vrrp;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 
 use self::backends::{backends, total_weight};
 use self::values::{command, destination, duration, integer, port};
@@ -58,6 +59,11 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
         notify_fifo: notify::fifo(draft, mistakes),
         smtp: notify::mail(draft, mistakes),
         resolvers: resolvers(draft, mistakes),
+        max_scripts: draft.max_scripts.given().and_then(|_| {
+            const MOST: u32 = 10_000;
+            let count = integer("max_scripts", &draft.max_scripts, 1..=MOST, 1, mistakes);
+            NonZeroU32::new(count)
+        }),
         virtual_servers,
         ..Config::default()
     };

@@ -7,10 +7,11 @@ mod reports;
 mod services;
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 pub use self::http::{BodyRule, HeaderRule, Headers, Http, HttpVersion, Page, StatusRange, Text};
-pub use self::network::{Dns, Identity, Ping, Record, Smtp, Step, Tcp, Tls, Udp};
+pub use self::network::{Dns, Identity, Ping, Record, Smtp, SmtpSecurity, Step, Tcp, Tls, Udp};
 pub use self::pattern::{Nibbles, Pattern, PatternError};
 pub use self::reports::{Agent, File, Script, Worker};
 pub use self::services::{Database, Grpc, Ldap, Redis, Role, Secret};
@@ -49,6 +50,11 @@ pub struct Check {
     pub jitter: u8,
     /// What holds before the first verdict; default: down.
     pub initial: Initial,
+    /// Whether the very first run decides alone; default: yes.
+    pub first_decisive: bool,
+    /// After so many runs in a row that this host could not carry out, each further one counts as a
+    /// failure; default: never, nothing is believed to have changed.
+    pub local_limit: Option<NonZeroU32>,
 }
 
 impl Check {

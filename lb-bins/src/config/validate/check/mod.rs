@@ -6,6 +6,8 @@ mod reports;
 mod services;
 mod tls;
 
+use std::num::NonZeroU32;
+
 use super::values::{duration, duration_or_zero, integer, server};
 use crate::config::defaults;
 use crate::config::draft::check::Kind;
@@ -60,6 +62,11 @@ fn check(draft: &draft::check::Check, span: Span, mistakes: &mut Mistakes) -> Ch
             .map(|given| duration_or_zero("warmup", &draft.warmup, given.value, mistakes)),
         jitter: integer("jitter", &draft.jitter, 0..=50, defaults::JITTER, mistakes),
         initial: draft.initial.or(defaults::INITIAL),
+        first_decisive: draft.first_decisive.or(defaults::FIRST_DECISIVE),
+        local_limit: draft.local_limit.given().and_then(|_| {
+            let limit = integer("local_limit", &draft.local_limit, 1..=MOST_RUNS, 1, mistakes);
+            NonZeroU32::new(limit)
+        }),
     }
 }
 
@@ -68,16 +75,16 @@ const MOST_RUNS: u32 = 1_000_000;
 
 fn kind(kind: &Kind, span: Span, mistakes: &mut Mistakes) -> CheckKind {
     match kind {
-        Kind::Agent(draft) => CheckKind::Agent(reports::agent(draft, mistakes)),
+        Kind::Agent(draft) => CheckKind::Agent(reports::agent(draft, span, mistakes)),
         Kind::Dns(draft) => CheckKind::Dns(network::dns(draft, mistakes)),
         Kind::File(draft) => CheckKind::File(reports::file(draft, span, mistakes)),
         Kind::Grpc(draft) => CheckKind::Grpc(services::grpc(draft, span, mistakes)),
         Kind::Http(draft) => CheckKind::Http(Box::new(http::http(draft, span, mistakes))),
-        Kind::Ldap(draft) => CheckKind::Ldap(services::ldap(draft, mistakes)),
-        Kind::Mysql(draft) => CheckKind::Mysql(services::database(draft, mistakes)),
+        Kind::Ldap(draft) => CheckKind::Ldap(services::ldap(draft, span, mistakes)),
+        Kind::Mysql(draft) => CheckKind::Mysql(services::database(draft, span, mistakes)),
         Kind::Ping(draft) => CheckKind::Ping(network::ping(draft, mistakes)),
         Kind::Postgres(draft) => CheckKind::Postgres(services::postgres(draft, span, mistakes)),
-        Kind::Redis(draft) => CheckKind::Redis(services::redis(draft, mistakes)),
+        Kind::Redis(draft) => CheckKind::Redis(services::redis(draft, span, mistakes)),
         Kind::Script(draft) => CheckKind::Script(reports::script(draft, span, mistakes)),
         Kind::Smtp(draft) => CheckKind::Smtp(network::smtp(draft, span, mistakes)),
         Kind::Tcp(draft) => CheckKind::Tcp(network::tcp(draft, span, mistakes)),
