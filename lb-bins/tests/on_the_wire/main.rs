@@ -19,6 +19,7 @@ mod host;
 mod lab;
 mod many;
 mod probe;
+mod reloads;
 mod story;
 
 use std::sync::Mutex;
