@@ -23,6 +23,7 @@ mod lab;
 mod many;
 mod privileges;
 mod probe;
+mod reloads;
 mod story;
 
 use std::sync::Mutex;

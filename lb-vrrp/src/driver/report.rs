@@ -44,4 +44,8 @@ pub enum Operation {
     Remove(IpAddr),
     /// Removing routes and rules.
     RemoveRoutes,
+    /// Setting up an interface of its own. It may not be there, or not be as it should.
+    SetUp,
+    /// Removing what a process that was killed has left.
+    Sweep,
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::netlink::RouteKey;
 use super::{Route, Rule, VirtualAddress};
 use crate::addresses::Family;
 use crate::announce::MacAddr;
@@ -129,7 +130,23 @@ impl Port {
     /// switches learn from that where it is (RFC 9568 7.3).
     pub(super) fn voice(&self, destination: IpAddr) -> Option<MacAddr> {
         let is_virtual = self.settings.virtual_mac.is_some() && destination.is_multicast();
-        is_virtual.then(|| MacAddr::of_virtual_router(self.family(), self.channel.vrid))
+        is_virtual.then(|| self.mac())
+    }
+
+    /// The MAC address of its virtual router.
+    pub(super) fn mac(&self) -> MacAddr {
+        MacAddr::of_virtual_router(self.family(), self.channel.vrid)
+    }
+
+    /// Whether it has that on this interface.
+    pub(super) fn has_mac(&self, interface: &str) -> bool {
+        self.settings.virtual_mac.as_deref() == Some(interface)
+    }
+
+    /// Whether it has such a route on this host now.
+    pub(super) fn holds_route(&self, key: RouteKey) -> bool {
+        let mut routes = self.settings.routes.iter();
+        self.has_routes && routes.any(|route| RouteKey::of_setting(route) == key)
     }
 
     /// The interfaces that matter to it.
