@@ -6,7 +6,7 @@ use super::keepalived::Surroundings;
 use super::mistakes::{ConfigErrors, Mistakes};
 use super::problem::Problem;
 use super::source::Source;
-use super::{Config, Daemon};
+use super::{Config, Daemon, surroundings};
 
 /// A file to read a configuration from, now or again.
 #[derive(Clone, Debug)]
@@ -42,7 +42,12 @@ impl ConfigFile {
         let config_id = self.config_id.clone().unwrap_or_else(host_name);
         Config::from_keepalived(
             source,
-            &Surroundings { config_id: &config_id, path: Some(&self.path), seed: rand::random() },
+            &Surroundings {
+                config_id: &config_id,
+                environment: &|name| std::env::var(name).ok(),
+                path: Some(&self.path),
+                seed: rand::random(),
+            },
         )
     }
 
@@ -50,15 +55,17 @@ impl ConfigFile {
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load), or that it has nothing for this daemon.
+    /// As [`load`](Self::load), or that it has nothing for this daemon, or that this host is not as it
+    /// must be for it.
     pub fn load_for(&self, daemon: Daemon) -> Result<Config, ConfigErrors> {
         let mut config = self.load()?;
         let servers = (config.virtual_servers.len(), "tcp-lb", "virtual server", "virtual_server");
         let routers = config.vrrp_instances.len() + config.carp_instances.len();
         let routers = (routers, "vip-keeper", "VRRP instance", "vrrp_instance");
         let (ours, others) = match daemon {
-            Daemon::TcpLb => (servers, routers),
-            Daemon::VipKeeper => (routers, servers),
+            Daemon::TcpLb => (servers, Some(routers)),
+            // It serves them as well.
+            Daemon::VipKeeper => (routers, None),
         };
         let mut mistakes = Mistakes::default();
         let source = Source::new(self.path.display().to_string(), String::new());
@@ -68,11 +75,16 @@ impl ConfigFile {
             return Err(mistakes.into_errors(&[source]));
         }
         // Who writes TOML for two daemons knows it; keepalived was one.
-        let (count, other, what, _) = others;
-        if count > 0 && self.is_keepalived() {
+        if let Some((count, other, what, _)) = others.filter(|(count, ..)| *count > 0)
+            && self.is_keepalived()
+        {
             mistakes.warning(None, Problem::ForAnother { daemon, other, what, count });
-            config.warnings.extend(mistakes.locate(&[source]));
         }
+        surroundings::judge(&config, &mut mistakes);
+        if mistakes.has_errors() {
+            return Err(mistakes.into_errors(&[source]));
+        }
+        config.warnings.extend(mistakes.locate(&[source]));
         Ok(config)
     }
 }

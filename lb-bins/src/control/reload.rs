@@ -15,8 +15,9 @@ use super::checks::{Checks, Place, Prepared, ServerKey};
 use super::plan::{Plan, PlanError, Socket};
 use super::service::Service;
 use super::{Control, Cut, Removed};
-use crate::config::{Config, VirtualServer};
-use crate::notify::{Notifier, NotifyError};
+use crate::config::{Address, Config, VirtualServer};
+use crate::names::Names;
+use crate::notify::{self, Notifier, NotifyError};
 use crate::tcp::{BindError, Bound, Endpoint, Listener};
 
 /// A configuration that was not taken over. Nothing has changed.
@@ -32,7 +33,7 @@ pub enum ReloadError {
         /// The virtual server.
         virtual_server: String,
         /// The backend.
-        backend: SocketAddr,
+        backend: Address,
         /// Why.
         #[source]
         source: CheckConfigError,
@@ -55,7 +56,7 @@ pub enum ReloadError {
 }
 
 /// The checks of one virtual server's backends, by address.
-type PreparedChecks = Vec<(SocketAddr, Vec<Prepared>)>;
+type PreparedChecks = Vec<(Address, Vec<Prepared>)>;
 
 /// What becomes of one configured virtual server.
 enum Step {
@@ -65,6 +66,15 @@ enum Step {
     Keep(ServerKey),
 }
 
+/// A configuration that only has to be taken over.
+pub(super) struct Preparation {
+    config: Config,
+    steps: Vec<Step>,
+    bound: HashMap<SocketAddr, Bound>,
+    admin: Option<Bound>,
+    telling: notify::Preparation,
+}
+
 impl Control {
     /// Whether a start with `config` would get as far as to listen.
     ///
@@ -72,60 +82,84 @@ impl Control {
     /// [`ReloadError`], as of a start.
     pub fn rehearse(config: &Config) -> Result<(), ReloadError> {
         let (checks, total) = (Checks::new(), number_of_checks(config));
+        let mut names = Names::new(&[]);
         Notifier::rehearse(config)?;
         let mut servers = config.virtual_servers.iter();
         servers.try_for_each(|server| {
             let failed = |source| ReloadError::Plan { virtual_server: server.name.clone(), source };
-            Plan::new(server.clone(), &HashMap::new()).map_err(failed)?;
-            prepare(&checks, server, total).map(drop)
+            Plan::new(server.clone(), &HashMap::new(), &mut names).map_err(failed)?;
+            prepare(&checks, server, total, &mut names).map(drop)
         })
     }
 
-    /// Takes over a whole configuration, the first one or another. Virtual servers are recognised
-    /// by name (or, if they were only renamed, by where they listen), backends by address.
+    /// Gets ready what `config` needs, and changes nothing. Virtual servers are recognised by name (or,
+    /// if they were only renamed, by where they listen), backends by address.
     ///
     /// # Errors
-    /// [`ReloadError`]; nothing has changed then.
-    pub(super) fn reconfigure(&mut self, config: Config) -> Result<(), ReloadError> {
+    /// [`ReloadError`]; nothing is left behind then.
+    pub(super) fn prepare(&mut self, config: Config) -> Result<Preparation, ReloadError> {
         let total = number_of_checks(&config);
-        let mut prepared = Vec::new();
+        let mut steps = Vec::new();
         for server in &config.virtual_servers {
             if let Some(same) = self.services.iter().find(|service| service.config == *server) {
-                prepared.push(Step::Keep(same.key));
+                steps.push(Step::Keep(same.key));
                 continue;
             }
             let failed = |source| ReloadError::Plan { virtual_server: server.name.clone(), source };
             let former = self.former(server, &config);
             let former = former.map(|at| &self.services[at]);
             let known = former.map(|former| self.endpoints(former)).unwrap_or_default();
-            let plan = Plan::new(server.clone(), &known).map_err(failed)?;
+            let plan = Plan::new(server.clone(), &known, &mut self.names).map_err(failed)?;
             let former = former.map(|former| former.key);
-            let (plan, checks) = (Box::new(plan), prepare(&self.checks, server, total)?);
-            prepared.push(Step::Change { plan, former, checks });
+            let (plan, checks) =
+                (Box::new(plan), prepare(&self.checks, server, total, &mut self.names)?);
+            steps.push(Step::Change { plan, former, checks });
         }
-        let open: HashMap<SocketAddr, Arc<Listener>> = self
-            .services
-            .iter()
-            .map(|service| (service.listener.address(), Arc::clone(&service.listener)))
-            .collect();
+        let open = self.open();
         let ours: Vec<SocketAddr> = open.keys().copied().collect();
         let mut bound = HashMap::new();
         for server in &config.virtual_servers {
-            if !open.contains_key(&server.listen) {
-                let sockets = Bound::bind(server.listen, self.workers.count(), &ours)?;
-                bound.insert(server.listen, sockets);
+            let listen = server.listen;
+            if !open.contains_key(&listen) {
+                let comes_and_goes = config.is_virtual(listen.ip());
+                let count = self.workers.count();
+                let sockets = Bound::bind_perhaps_early(listen, count, &ours, comes_and_goes)?;
+                bound.insert(listen, sockets);
             }
         }
         let admin = self.administration.bind(config.admin)?;
         let telling = self.notifier.prepare(&config)?;
+        Ok(Preparation { config, steps, bound, admin, telling })
+    }
 
-        // Everything that could fail has not. What was not taken into account until here is not
-        // worth half a configuration: the plans were validated by the machines' own rules.
+    /// Where it listens.
+    fn open(&self) -> HashMap<SocketAddr, Arc<Listener>> {
+        let all = self.services.iter();
+        all.map(|service| (service.listener.address(), Arc::clone(&service.listener))).collect()
+    }
+
+    /// Takes over a whole configuration, the first one or another.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; nothing has changed then.
+    pub(super) fn reconfigure(&mut self, config: Config) -> Result<(), ReloadError> {
+        let prepared = self.prepare(config)?;
+        self.take_over(prepared);
+        Ok(())
+    }
+
+    /// Takes over what was prepared.
+    pub(super) fn take_over(&mut self, prepared: Preparation) {
+        let Preparation { config, steps, mut bound, admin, telling } = prepared;
+        let open = self.open();
+        // What the system says of names may have changed, too.
+        self.names.resolve_by(&config.resolvers);
+        // Everything that could fail has not: the plans were validated by the machines' own rules.
         self.notifier.take_over(&config, telling);
         self.administration.move_to(config.admin, admin, self.serve_admin, &self.handle);
         let mut former: HashMap<ServerKey, Service> =
             self.services.drain(..).map(|service| (service.key, service)).collect();
-        for step in prepared {
+        for step in steps {
             let (plan, key, checks) = match step {
                 Step::Change { plan, former, checks } => (plan, former, checks),
                 Step::Keep(key) => {
@@ -154,7 +188,7 @@ impl Control {
             self.set_checks(&service, checks);
             let stay = service.endpoints();
             let gone =
-                |backend: &Backend<Endpoint>| !stay.contains_key(&backend.endpoint().address());
+                |backend: &Backend<Endpoint>| !stay.contains_key(backend.endpoint().address());
             self.retire(&service, before.into_iter().filter(|(_, backend)| gone(backend)));
             service.settle(&mut self.notifier);
             // Whoever was removed and is back need not go.
@@ -162,7 +196,7 @@ impl Control {
                 cut.place.server != service.key
                     || match service.machine.backend(cut.place.backend) {
                         Some(status) => status.admin == Admin::Drain,
-                        None => !stay.contains_key(&cut.backend.endpoint().address()),
+                        None => !stay.contains_key(cut.backend.endpoint().address()),
                     }
             });
             self.services.push(service);
@@ -174,16 +208,15 @@ impl Control {
             let until = Instant::now() + gone.config.drain_timeout;
             self.removed.push(Removed { tally: gone.tally, until });
         }
-        Ok(())
     }
 
     /// The endpoints of a service, and of whoever is on the way out of it: one that comes back has its
     /// connections back, too.
-    fn endpoints(&self, service: &Service) -> HashMap<SocketAddr, Endpoint> {
+    fn endpoints(&self, service: &Service) -> HashMap<Address, Endpoint> {
         let leaving = self.cuts.iter().filter(|cut| cut.place.server == service.key);
         let leaving = leaving.map(|cut| cut.backend.endpoint());
         let mut known: HashMap<_, _> =
-            leaving.map(|endpoint| (endpoint.address(), Arc::clone(endpoint))).collect();
+            leaving.map(|endpoint| (endpoint.address().clone(), Arc::clone(endpoint))).collect();
         known.extend(service.endpoints());
         known
     }
@@ -221,7 +254,7 @@ impl Control {
         let identities = service.identities();
         for (address, checks) in checks {
             if let Some(&backend) = identities.get(&address) {
-                self.checks.set(Place { server, backend }, address, checks);
+                self.checks.set(Place { server, backend }, &address, checks);
             }
         }
     }
@@ -240,19 +273,20 @@ fn prepare(
     checks: &Checks,
     server: &VirtualServer,
     total: u32,
+    names: &mut Names,
 ) -> Result<PreparedChecks, ReloadError> {
     let each = server.backends.iter().map(|backend| {
-        let prepared = checks.prepare(backend, total).map_err(|source| {
+        let prepared = checks.prepare(backend, total, names).map_err(|source| {
             let virtual_server = server.name.clone();
-            ReloadError::Check { virtual_server, backend: backend.address, source }
+            ReloadError::Check { virtual_server, backend: backend.address.clone(), source }
         });
-        Ok((backend.address, prepared?))
+        Ok((backend.address.clone(), prepared?))
     });
     each.collect()
 }
 
 /// How many checks there are.
-fn number_of_checks(config: &Config) -> u32 {
+pub(super) fn number_of_checks(config: &Config) -> u32 {
     let backends = config.virtual_servers.iter().flat_map(|server| &server.backends);
     backends.map(|backend| backend.checks.len() as u32).sum()
 }

@@ -169,6 +169,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             timetable,
             running: None,
             weight: None,
+            percent: None,
             local_errors: 0,
             obstructed: false,
             hurried: false,

@@ -6,15 +6,18 @@ use std::net::IpAddr;
 use lb_vrrp::linux::{Prefix, Route, Rule, Scope, VirtualAddress};
 use lb_vrrp::{Announcements, Freshness, Peer, Preempt, Reach};
 
-use super::{array, command, duration, optional, text};
+use super::check::print_checks;
+use super::{account, array, command, duration, optional, text};
+use crate::config::model::check::Nibbles;
 use crate::config::model::{
-    Authentication, CarpInstance, Claim, Config, Notify, Track, VrrpInstance, VrrpScript,
-    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Claim, Config, HmacKey, KeySecret, Notify, Track, VrrpCheck,
+    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::words::Word;
 
 pub(super) fn virtual_routers(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     config.vrrp_scripts.iter().try_for_each(|one| script(f, one))?;
+    config.vrrp_checks.iter().try_for_each(|one| check(f, one))?;
     config.vrrp_track_files.iter().try_for_each(|one| file(f, one))?;
     config.vrrp_track_processes.iter().try_for_each(|one| process(f, one))?;
     config.vrrp_instances.iter().try_for_each(|one| instance(f, one))?;
@@ -65,6 +68,7 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
         preempt,
         accept,
         startup_delay,
+        delay_after_boot,
         parting_advert,
         checksum,
         source,
@@ -80,6 +84,8 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
         track_scripts,
         track_files,
         track_processes,
+        track_checks,
+        track_quorums,
         claim,
         notify,
     } = instance;
@@ -95,11 +101,15 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
     print_preempt(f, *preempt)?;
     writeln!(f, "accept = {accept}")?;
     writeln!(f, "startup_delay = {}", text(&duration(*startup_delay)))?;
+    writeln!(f, "delay_after_boot = {}", text(&duration(*delay_after_boot)))?;
     writeln!(f, "parting_advert = {parting_advert}")?;
     writeln!(f, "checksum = {}", text(checksum.word()))?;
     print_reach(f, *source, reach)?;
     optional(f, "authentication", inline_authentication(authentication))?;
-    list(f, "addresses", addresses, inline_address)?;
+    match addresses.is_empty() {
+        true => writeln!(f, "addresses = []")?,
+        false => list(f, "addresses", addresses, inline_address)?,
+    }
     list(f, "excluded_addresses", excluded_addresses, inline_address)?;
     list(f, "routes", routes, inline_route)?;
     list(f, "rules", rules, inline_rule)?;
@@ -110,6 +120,8 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
     list(f, "track_scripts", track_scripts, inline_track)?;
     list(f, "track_files", track_files, inline_track)?;
     list(f, "track_processes", track_processes, inline_track)?;
+    list(f, "track_checks", track_checks, inline_track)?;
+    list(f, "track_quorums", track_quorums, inline_track)?;
     optional(f, "claim", claim.as_ref().map(inline_claim))?;
     print_notify(f, notify)?;
     let lower = notify.master_rx_lower_pri.as_ref();
@@ -186,10 +198,7 @@ fn inline_authentication(authentication: &Authentication) -> Option<String> {
             format!("{{ type = \"ah\", password = {} }}", text(password))
         }
         Authentication::Hmac { keys, mode, freshness } => {
-            let keys: Vec<_> = keys
-                .iter()
-                .map(|key| format!("{{ id = {}, secret = {} }}", key.id, text(&key.secret)))
-                .collect();
+            let keys: Vec<_> = keys.iter().map(inline_key).collect();
             let window = match freshness {
                 Some(Freshness::Window(window)) => Some(text(&duration(*window))),
                 _ => None,
@@ -203,6 +212,17 @@ fn inline_authentication(authentication: &Authentication) -> Option<String> {
             ])
         }
     })
+}
+
+fn inline_key(HmacKey { id, secret }: &HmacKey) -> String {
+    let (key, secret) = match secret {
+        KeySecret::File(path) => ("secret_file", text(&path.display().to_string())),
+        KeySecret::Octets(octets) => {
+            ("secret_hex", text(&Nibbles::exactly(octets.clone()).to_string()))
+        }
+        KeySecret::Text(secret) => ("secret", text(secret)),
+    };
+    format!("{{ id = {id}, {key} = {secret} }}")
 }
 
 fn inline_address(address: &VirtualAddress) -> String {
@@ -269,18 +289,31 @@ fn inline_track(Track { name, weight, reverse }: &Track) -> String {
 }
 
 fn print_notify(f: &mut fmt::Formatter<'_>, notify: &Notify) -> fmt::Result {
-    let Notify { any, master, backup, fault, stop, master_rx_lower_pri: _, priority_changes } =
-        notify;
+    let Notify {
+        any,
+        master,
+        backup,
+        fault,
+        stop,
+        deleted,
+        master_rx_lower_pri: _,
+        priority_changes,
+        smtp_alert,
+        user,
+    } = notify;
     for (key, hook) in [
         ("notify", any),
         ("notify_master", master),
         ("notify_backup", backup),
         ("notify_fault", fault),
         ("notify_stop", stop),
+        ("notify_deleted", deleted),
     ] {
         optional(f, key, hook.as_ref().map(command))?;
     }
-    writeln!(f, "notify_priority_changes = {priority_changes}")
+    writeln!(f, "notify_priority_changes = {priority_changes}")?;
+    writeln!(f, "smtp_alert = {smtp_alert}")?;
+    optional(f, "notify_user", user.as_ref().map(account))
 }
 
 fn group(f: &mut fmt::Formatter<'_>, group: &VrrpSyncGroup) -> fmt::Result {
@@ -301,7 +334,17 @@ fn script(f: &mut fmt::Formatter<'_>, script: &VrrpScript) -> fmt::Result {
     writeln!(f, "rise = {rise}")?;
     writeln!(f, "fall = {fall}")?;
     writeln!(f, "weight = {weight}")?;
-    writeln!(f, "initial = {}", text(initial.word()))
+    writeln!(f, "initial = {}", text(initial.word()))?;
+    optional(f, "user", run.user.as_ref().map(account))
+}
+
+fn check(f: &mut fmt::Formatter<'_>, check: &VrrpCheck) -> fmt::Result {
+    let VrrpCheck { name, target, checks, weight } = check;
+    writeln!(f, "\n[[vrrp_check]]")?;
+    writeln!(f, "name = {}", text(name))?;
+    optional(f, "target", target.map(|target| text(&target.to_string())))?;
+    writeln!(f, "weight = {weight}")?;
+    print_checks(f, "vrrp_check", checks)
 }
 
 fn file(f: &mut fmt::Formatter<'_>, file: &VrrpTrackFile) -> fmt::Result {

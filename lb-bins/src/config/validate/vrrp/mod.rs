@@ -3,6 +3,7 @@
 mod addresses;
 mod authentication;
 mod carp;
+mod identity;
 mod instance;
 mod tracking;
 
@@ -11,10 +12,12 @@ use std::path::PathBuf;
 
 use lb_vrrp::linux::VirtualAddress;
 
+use self::identity::Claimant;
 use self::instance::instance;
 use self::tracking::Described;
 use super::values::command;
 use super::{elements, report_bad_name, report_repeated};
+use crate::config::defaults;
 use crate::config::draft::vrrp as draft;
 use crate::config::draft::{Draft, Field, List};
 use crate::config::mistakes::Mistakes;
@@ -35,23 +38,12 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
     let carp_names = carp_drafts.iter().map(|draft| &draft.value.name);
     repeated_names("instances", names.chain(carp_names), mistakes);
     let routers = drafts.iter().zip(&vrrp_instances).filter_map(|(draft, instance)| {
-        let given = draft.value.virtual_router_id.given()?;
-        let family = instance.family();
-        let interface = instance.interface.clone();
-        Some(Spanned { value: (instance.virtual_router_id, family, interface), span: given.span })
+        Some(Claimant::of_router(instance, draft.value.virtual_router_id.given()?.span))
     });
     let hosts = carp_drafts.iter().zip(&carp_instances).filter_map(|(draft, instance)| {
-        let span = draft.value.vhid.given()?.span;
-        let value = (instance.vhid, instance.family(), instance.interface.clone());
-        Some(Spanned { value, span })
+        Some(Claimant::of_host(instance, draft.value.vhid.given()?.span))
     });
-    report_repeated(
-        routers.chain(hosts),
-        |(vrid, family, interface)| {
-            VrrpProblem::VirtualRouterTwice { vrid, family, interface }.into()
-        },
-        mistakes,
-    );
+    identity::report_repeated(routers.chain(hosts), mistakes);
     let macs = drafts.iter().zip(&vrrp_instances).filter_map(|(draft, instance)| {
         let value = instance.virtual_mac.clone()?;
         Some(Spanned { value, span: draft.span })
@@ -64,6 +56,7 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
         carp_instances,
         vrrp_sync_groups,
         vrrp_scripts: described.scripts,
+        vrrp_checks: described.checks,
         vrrp_track_files: described.files,
         vrrp_track_processes: described.processes,
         ..config
@@ -83,6 +76,8 @@ fn config_of(
             &instance.track_scripts,
             &instance.track_files,
             &instance.track_processes,
+            &instance.track_checks,
+            &instance.track_quorums,
         ];
         tracks.into_iter().flatten().any(|track| track.weight != 0)
     };
@@ -138,16 +133,23 @@ fn notify(
     master_rx_lower_pri: Option<&Field<List<String>>>,
     mistakes: &mut Mistakes,
 ) -> Notify {
-    Notify {
+    let mut notify = Notify {
         any: command("notify", &draft.any, mistakes),
         master: command("notify_master", &draft.master, mistakes),
         backup: command("notify_backup", &draft.backup, mistakes),
         fault: command("notify_fault", &draft.fault, mistakes),
         stop: command("notify_stop", &draft.stop, mistakes),
+        deleted: command("notify_deleted", &draft.deleted, mistakes),
         master_rx_lower_pri: master_rx_lower_pri
             .and_then(|field| command("notify_master_rx_lower_pri", field, mistakes)),
         priority_changes: draft.priority_changes.or(false),
+        smtp_alert: draft.smtp_alert.or(defaults::SMTP_ALERT),
+        user: None,
+    };
+    if let Some(user) = draft.user.given() {
+        notify.run_as(&user.value);
     }
+    notify
 }
 
 /// A name that must be there.
