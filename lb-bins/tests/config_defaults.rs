@@ -111,6 +111,8 @@ fn the_least_check() {
         port: None,
         address: None,
         source: None,
+        interface: None,
+        mark: None,
         interval: Duration::from_secs(2),
         timeout: Duration::from_secs(1),
         rise: 2,
@@ -151,7 +153,13 @@ fn the_least_check_of_each_kind() {
         min_reply: 0,
         max_reply: 65_507,
     };
-    let ldap = Ldap { bind_dn: None, password: None, base: None, filter: "(objectClass=*)".into(), tls: None };
+    let ldap = Ldap {
+        bind_dn: None,
+        password: None,
+        base: None,
+        filter: "(objectClass=*)".into(),
+        tls: None,
+    };
     let postgres = Database { user: Some("a".into()), ..Database::default() };
     let least = [
         (r#"type = "tcp""#, CheckKind::Tcp(Tcp { steps: Vec::new(), tls: None })),
@@ -160,7 +168,12 @@ fn the_least_check_of_each_kind() {
         (r#"type = "smtp""#, CheckKind::Smtp(Smtp { helo: "localhost".into(), security: None })),
         (
             r#"type = "dns""#,
-            CheckKind::Dns(Dns { name: ".".into(), record: Record::Soa, answer: Vec::new(), require_answer: false }),
+            CheckKind::Dns(Dns {
+                name: ".".into(),
+                record: Record::Soa,
+                answer: Vec::new(),
+                require_answer: false,
+            }),
         ),
         (r#"type = "udp""#, CheckKind::Udp(udp)),
         (r#"type = "ping""#, CheckKind::Ping(Ping { size: 56 })),

@@ -159,7 +159,8 @@ fn network() -> impl Strategy<Value = CheckKind> {
     let sent = prop_oneof![Just(Vec::new()), bytes()];
     let udp = (sent, option::of(nibbles), any::<bool>(), 0..=65_507_u16, 0..=65_507_u16);
     let record = select(vec![Record::Aaaa, Record::Mx, Record::Soa, Record::Txt]);
-    let dns = (prop_oneof![Just(".".to_owned()), name()], record, vec(any::<u8>(), 0..3), any::<bool>());
+    let dns =
+        (prop_oneof![Just(".".to_owned()), name()], record, vec(any::<u8>(), 0..3), any::<bool>());
     let security = prop_oneof![
         tls().prop_map(SmtpSecurity::Implicit),
         tls().prop_map(SmtpSecurity::Starttls),
@@ -291,6 +292,8 @@ fn check() -> impl Strategy<Value = Check> {
                 port,
                 address,
                 source,
+                interface: bound.then(|| "eth1".to_owned()).filter(|_| used),
+                mark: local_limit.filter(|_| used),
                 interval,
                 timeout,
                 rise,

@@ -61,8 +61,7 @@ pub use self::model::{
     Address, Authentication, Backend, CarpInstance, Claim, Command, Config, Forwarding, HashKey,
     HmacKey, KeySecret, Mail, Notify, OnFailure, ParseAddressError, Passive, Persistence, Queue,
     Quorum, SorryMode, Track, VirtualServer, VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup,
-    VrrpTrackFile,
-    VrrpTrackProcess, check, is_keyed_by_destination,
+    VrrpTrackFile, VrrpTrackProcess, check, is_keyed_by_destination,
 };
 pub use self::source::Source;
 

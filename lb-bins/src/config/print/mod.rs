@@ -20,9 +20,7 @@ use crate::config::words::Word;
 /// The effective configuration as TOML. What is off is a comment.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            admin, admin_allow_remote, notify_fifo, smtp, resolvers, ..
-        } = self;
+        let Self { admin, admin_allow_remote, notify_fifo, smtp, resolvers, .. } = self;
         let Self { max_scripts, virtual_servers, .. } = self;
         optional(f, "admin", admin.map(|address| text(&address.to_string())))?;
         writeln!(f, "admin_allow_remote = {admin_allow_remote}")?;

@@ -102,7 +102,14 @@ pub(super) fn grpc(draft: &draft::check::Grpc, span: Span, mistakes: &mut Mistak
     Grpc {
         service: draft.service.given().map(|name| name.value.clone()).unwrap_or_default(),
         keep_alive: draft.keep_alive.or(defaults::KEEP_ALIVE),
-        tls: if_switched_on_for(&draft.tls, switch, &draft.options, host.as_deref(), span, mistakes),
+        tls: if_switched_on_for(
+            &draft.tls,
+            switch,
+            &draft.options,
+            host.as_deref(),
+            span,
+            mistakes,
+        ),
         host,
     }
 }
