@@ -228,3 +228,51 @@ fn ping() {
         balancer.until_state("web", &backend, "up");
     }
 }
+
+/// A server of gRPC's health protocol that says one status to whatever it is asked.
+fn grpc_server(mood: &Mood) -> Backend {
+    use std::convert::Infallible;
+
+    use http_body_util::{BodyExt, StreamBody};
+    use hyper::body::{Bytes, Frame};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+
+    let mood = Arc::clone(mood);
+    Backend::serving(move |stream| {
+        let mood = Arc::clone(&mood);
+        async move {
+            let answer = hyper::service::service_fn(move |request: http::Request<_>| {
+                let serving = mood.load(Ordering::SeqCst);
+                async move {
+                    assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+                    let _: Result<_, hyper::Error> =
+                        BodyExt::collect::<hyper::body::Incoming>(request.into_body()).await;
+                    // `HealthCheckResponse { status }`: SERVING is 1, NOT_SERVING 2.
+                    let message = [0, 0, 0, 0, 2, 8, if serving { 1 } else { 2 }];
+                    let mut trailers = http::HeaderMap::new();
+                    trailers.insert("grpc-status", "0".parse().unwrap());
+                    let frames = [
+                        Ok::<_, Infallible>(Frame::data(Bytes::copy_from_slice(&message))),
+                        Ok(Frame::trailers(trailers)),
+                    ];
+                    let body = StreamBody::new(futures::stream::iter(frames));
+                    let answer =
+                        http::Response::builder().header("content-type", "application/grpc");
+                    Ok::<_, Infallible>(answer.body(body).unwrap())
+                }
+            });
+            let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), answer)
+                .await;
+        }
+    })
+}
+
+#[test]
+fn grpc() {
+    let mood = well();
+    let backend = grpc_server(&mood);
+    let check =
+        r#"type = "grpc", service = "shop.Cart", host = "shop.example.org", keep_alive = true"#;
+    decides(&backend, check, &mood, "rejected");
+}
