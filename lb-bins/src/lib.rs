@@ -13,6 +13,7 @@
 //! | [`status`] | the one description of everything that all of them show |
 //! | [`names`] | what names of hosts stand for |
 //! | [`notify`] | who outside is told of changes: scripts, a pipe, mail |
+//! | [`privileges`] | who a daemon is, and what it may do |
 //! | [`process`] | signals, limits |
 //! | [`telemetry`] | the log |
 //! | [`demo`] | three backends and a balancer in one process |
@@ -23,6 +24,7 @@ pub mod control;
 pub mod demo;
 pub mod names;
 pub mod notify;
+pub mod privileges;
 pub mod probe;
 pub mod process;
 pub mod simulate;

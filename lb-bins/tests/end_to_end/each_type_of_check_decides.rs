@@ -234,19 +234,18 @@ fn grpc_server(mood: &Mood) -> Backend {
     use std::convert::Infallible;
 
     use http_body_util::{BodyExt, StreamBody};
-    use hyper::body::{Bytes, Frame};
+    use hyper::body::{Bytes, Frame, Incoming};
     use hyper_util::rt::{TokioExecutor, TokioIo};
 
     let mood = Arc::clone(mood);
     Backend::serving(move |stream| {
         let mood = Arc::clone(&mood);
         async move {
-            let answer = hyper::service::service_fn(move |request: http::Request<_>| {
+            let answer = hyper::service::service_fn(move |request: http::Request<Incoming>| {
                 let serving = mood.load(Ordering::SeqCst);
                 async move {
                     assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
-                    let _: Result<_, hyper::Error> =
-                        BodyExt::collect::<hyper::body::Incoming>(request.into_body()).await;
+                    let _ = request.into_body().collect().await;
                     // `HealthCheckResponse { status }`: SERVING is 1, NOT_SERVING 2.
                     let message = [0, 0, 0, 0, 2, 8, if serving { 1 } else { 2 }];
                     let mut trailers = http::HeaderMap::new();

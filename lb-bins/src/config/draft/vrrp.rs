@@ -7,6 +7,7 @@ use lb_vrrp::linux::Scope;
 use lb_vrrp::{ChecksumPolicy, Migration, Start};
 
 use super::{Checks, Field, List};
+use crate::config::model::Account;
 use crate::config::model::check::Initial;
 
 /// A `vrrp_instance`.
@@ -174,6 +175,7 @@ pub(in crate::config) struct Notify {
     pub(in crate::config) deleted: Field<List<String>>,
     pub(in crate::config) priority_changes: Field<bool>,
     pub(in crate::config) smtp_alert: Field<bool>,
+    pub(in crate::config) user: Field<Account>,
 }
 
 #[derive(Debug, Default)]
@@ -193,6 +195,7 @@ pub(in crate::config) struct VrrpScript {
     pub(in crate::config) fall: Field<i64>,
     pub(in crate::config) weight: Field<i64>,
     pub(in crate::config) initial: Field<Initial>,
+    pub(in crate::config) user: Field<Account>,
 }
 
 #[derive(Debug, Default)]

@@ -1,8 +1,10 @@
 //! The typed configuration: plain data, already validated, with every default filled in.
 
+mod account;
 mod address;
 pub mod check;
 mod vrrp;
+mod walk;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -12,6 +14,7 @@ use std::time::Duration;
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
 
+pub use self::account::Account;
 pub(in crate::config) use self::address::is_host_name;
 pub use self::address::{Address, ParseAddressError};
 use self::check::{Check, CheckKind};
@@ -31,6 +34,12 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// Whether [`admin`](Self::admin) may be an address that other hosts reach; default: no.
     pub admin_allow_remote: bool,
+    /// Whom the daemon becomes when it has started as root; default: nobody else.
+    pub user: Option<Account>,
+    /// Whom scripts for events run as; default: as the daemon does.
+    pub script_user: Option<Account>,
+    /// Whether scripts that root runs, and others could change, are refused; default: warned of.
+    pub script_security: bool,
     /// A named pipe that gets a line for every change of a state, as keepalived's `notify_fifo`: an
     /// absolute path; default: none.
     pub notify_fifo: Option<PathBuf>,
@@ -86,6 +95,9 @@ impl PartialEq for Config {
         let Self {
             admin,
             admin_allow_remote,
+            user,
+            script_user,
+            script_security,
             notify_fifo,
             smtp,
             resolvers,
@@ -102,6 +114,9 @@ impl PartialEq for Config {
         } = self;
         *admin == other.admin
             && *admin_allow_remote == other.admin_allow_remote
+            && *user == other.user
+            && *script_user == other.script_user
+            && *script_security == other.script_security
             && *notify_fifo == other.notify_fifo
             && *smtp == other.smtp
             && *resolvers == other.resolvers
@@ -335,6 +350,15 @@ pub struct Command {
     pub program: String,
     /// What it is given.
     pub arguments: Vec<String>,
+    /// Whom it runs as; default: as the daemon does.
+    pub user: Option<Account>,
+}
+
+impl Command {
+    /// A program, run as the daemon is.
+    pub fn new(program: impl Into<String>, arguments: Vec<String>) -> Self {
+        Self { program: program.into(), arguments, user: None }
+    }
 }
 
 /// A server behind a virtual server.
