@@ -2,6 +2,7 @@
 
 mod account;
 pub mod check;
+mod door;
 mod vrrp;
 mod walk;
 
@@ -15,6 +16,7 @@ use lb_core::{Algorithm, Weight};
 
 pub use self::account::Account;
 use self::check::Check;
+pub use self::door::{Door, NotADoor};
 pub use self::vrrp::{
     Authentication, CarpInstance, Claim, HmacKey, Notify, Track, VrrpCheck, VrrpInstance,
     VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
@@ -28,7 +30,7 @@ use super::mistakes::Mistake;
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Where `/status`, `/metrics` and `/healthz` are served; default: nowhere.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<Door>,
     /// Whether [`admin`](Self::admin) may be an address that other hosts reach; default: no.
     pub admin_allow_remote: bool,
     /// Whom the daemon becomes when it has started as root; default: nobody else.
