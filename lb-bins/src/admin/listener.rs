@@ -100,11 +100,8 @@ impl Listener {
 
 /// Makes room: a socket that nobody listens at was left over by a crash.
 fn clear(path: &Path) -> Result<(), DoorError> {
-    let there = match symlink_metadata(path) {
-        Ok(there) => there,
-        // If there is more to it than that, the next step says so.
-        Err(_) => return Ok(()),
-    };
+    // If there is more to it than that nothing is there, the next step says so.
+    let Ok(there) = symlink_metadata(path) else { return Ok(()) };
     let path = path.to_owned();
     if !there.file_type().is_socket() {
         return Err(DoorError::NotASocket { path });
