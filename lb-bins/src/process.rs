@@ -72,6 +72,7 @@ pub(crate) async fn aside<T: Send + 'static>(
     let (runtime, (done, result)) = (Handle::current(), oneshot::channel());
     thread::Builder::new().name("aside".to_owned()).spawn(move || {
         let _entered = runtime.enter();
+        spare();
         // Whoever does not wait any more does not need it.
         let _ = done.send(work());
     })?;
@@ -148,11 +149,7 @@ impl Governed for control::Handle {
 async fn reload<G: Governed>(governed: &G, file: ConfigFile) {
     let name = file.path.display().to_string();
     // A large file takes a while, which nothing else should wait for.
-    let read = aside(move || {
-        spare();
-        file.load_for(G::DAEMON)
-    });
-    let config = match read.await {
+    let config = match aside(move || file.load_for(G::DAEMON)).await {
         Ok(Ok(config)) => config,
         Ok(Err(errors)) => return error!("the configuration stays as it was:\n{errors}"),
         Err(error) => return error!(%error, "the configuration stays as it was"),

@@ -14,8 +14,8 @@ use lb_bins::config::check::{
 };
 use lb_bins::config::{
     Authentication, Backend, CarpInstance, Check, CheckKind, Claim, Command, Config, Door,
-    Forwarding, HashKey, HmacKey, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum,
-    SorryMode, Track, VirtualServer, VrrpCheck, VrrpInstance,
+    Forwarding, HashKey, HmacKey, KeySecret, Mail, Notify, OnFailure, Passive, Persistence, Queue,
+    Quorum, SorryMode, Track, VirtualServer, VrrpCheck, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
@@ -593,7 +593,12 @@ fn authentication(v2: bool) -> impl Strategy<Value = Authentication> {
         Just(Migration::Permissive),
         Just(Migration::ReceiveOnly)
     ];
-    let secrets = vec("[!-~]{32,64}", 1..3);
+    let secret = prop_oneof![
+        "[!-~]{32,64}".prop_map(KeySecret::Text),
+        vec(any::<u8>(), 32..=64).prop_map(KeySecret::Octets),
+        path().prop_map(KeySecret::File),
+    ];
+    let secrets = vec(secret, 1..3);
     ("[!-~]{1,12}", secrets, mode, freshness, 0..4_u8).prop_map(
         move |(password, secrets, mode, freshness, kind)| match (kind, v2) {
             (0, true) => Authentication::Pass(password),
@@ -637,7 +642,8 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
             Just(ChecksumPolicy::Rfc9568)
         ];
         let wire = (reach(v6), authentication(v2), checksum, any::<bool>());
-        let held = (virtual_addresses(v6, 0), virtual_addresses(!v6, 100));
+        let own = prop_oneof![4 => virtual_addresses(v6, 0), 1 => Just(vec![])];
+        let held = (own, virtual_addresses(!v6, 100));
         let ways = (vec(route(v6), 0..3), vec(rule(v6), 0..3));
         let tracks = vec((-254..=254_i16, any::<bool>()), 0..3);
         let told = (notify(), option::of(command()), garp());
@@ -670,6 +676,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     preempt,
                     accept: flags.1,
                     startup_delay,
+                    delay_after_boot: startup_delay,
                     parting_advert: flags.2,
                     checksum,
                     source: has_source.then(|| virtual_ip(v6, 239)),

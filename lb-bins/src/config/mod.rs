@@ -60,8 +60,8 @@ pub use self::mistakes::{ConfigErrors, Mistake, Severity};
 pub use self::model::check::{Check, CheckKind};
 pub use self::model::{
     Account, Authentication, Backend, CarpInstance, Claim, Command, Config, Door, Forwarding,
-    HashKey, HmacKey, Mail, NotADoor, Notify, OnFailure, Passive, Persistence, Queue, Quorum,
-    SorryMode, Track, VirtualServer, VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup,
+    HashKey, HmacKey, KeySecret, Mail, NotADoor, Notify, OnFailure, Passive, Persistence, Queue,
+    Quorum, SorryMode, Track, VirtualServer, VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup,
     VrrpTrackFile, VrrpTrackProcess, check, is_keyed_by_destination,
 };
 pub use self::source::Source;
@@ -124,7 +124,8 @@ impl Config {
     ///
     /// Every mistake in the text.
     pub fn parse_keepalived(name: &str, text: &str, config_id: &str) -> Result<Self, ConfigErrors> {
-        let surroundings = keepalived::Surroundings { config_id, path: None, seed: 0 };
+        let surroundings =
+            keepalived::Surroundings { config_id, environment: &|_| None, path: None, seed: 0 };
         Self::from_keepalived(Source::new(name, text), &surroundings)
     }
 

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::config::Command;
 use crate::privileges::{Identity, without_ambient};
-use crate::process::{aside, spare};
+use crate::process::aside;
 
 /// A script that takes longer than this is killed: the next one must not wait forever.
 const LONGEST_RUN: Duration = Duration::from_secs(60);
@@ -94,7 +94,6 @@ pub(crate) async fn execute(
     // A script has what the thread has that starts it; nor should anything wait for the fork.
     let user = command.user.clone();
     let spawned = aside(move || {
-        spare();
         if let Some(account) = user {
             let Identity { uid, gid, .. } = Identity::of(&account).map_err(io::Error::other)?;
             // Whom it is already cannot be changed to, and need not.

@@ -29,6 +29,7 @@ pub use admin::run as serve_admin;
 pub use beside::beside;
 pub use command::{Handle, Refusal};
 pub use keeper::Keeper;
+pub use plan::PlanError;
 pub use reload::StartError;
 pub use status::{
     CarpInstanceStatus, CountersReport, InstanceStatus, MasterReport, Status, SyncGroupStatus,

@@ -18,8 +18,8 @@ pub use self::account::Account;
 use self::check::Check;
 pub use self::door::{Door, NotADoor};
 pub use self::vrrp::{
-    Authentication, CarpInstance, Claim, HmacKey, Notify, Track, VrrpCheck, VrrpInstance,
-    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Claim, HmacKey, KeySecret, Notify, Track, VrrpCheck,
+    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 
@@ -175,7 +175,8 @@ pub struct VirtualServer {
     pub passive: Option<Passive>,
     /// How long a connection to a backend may take to open; above zero, default: 5 s.
     pub connect_timeout: Duration,
-    /// How long the flows of a removed or drained backend may go on; default: 30 s.
+    /// How long the flows of a removed or drained backend may go on, and how long the remembered
+    /// clients of one that drains are kept; default: 30 s.
     pub drain_timeout: Duration,
     /// How many other backends are tried when one refuses or times out; default: 3.
     pub retries: u8,
@@ -187,7 +188,8 @@ pub struct VirtualServer {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum HashKey {
-    /// The client's address, or its network where [persistence](Persistence::granularity) has one.
+    /// The client's address, or of IPv6 its network of 64 bits; or the network that
+    /// [persistence](Persistence::granularity) says.
     #[default]
     Source,
     /// The same and the client's port: the connections of one client spread.

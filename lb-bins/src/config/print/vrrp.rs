@@ -8,9 +8,10 @@ use lb_vrrp::{Announcements, Freshness, Peer, Preempt, Reach};
 
 use super::check::print_checks;
 use super::{account, array, command, duration, optional, text};
+use crate::config::model::check::Nibbles;
 use crate::config::model::{
-    Authentication, CarpInstance, Claim, Config, Notify, Track, VrrpCheck, VrrpInstance,
-    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Claim, Config, HmacKey, KeySecret, Notify, Track, VrrpCheck,
+    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::words::Word;
 
@@ -67,6 +68,7 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
         preempt,
         accept,
         startup_delay,
+        delay_after_boot,
         parting_advert,
         checksum,
         source,
@@ -99,11 +101,15 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
     print_preempt(f, *preempt)?;
     writeln!(f, "accept = {accept}")?;
     writeln!(f, "startup_delay = {}", text(&duration(*startup_delay)))?;
+    writeln!(f, "delay_after_boot = {}", text(&duration(*delay_after_boot)))?;
     writeln!(f, "parting_advert = {parting_advert}")?;
     writeln!(f, "checksum = {}", text(checksum.word()))?;
     print_reach(f, *source, reach)?;
     optional(f, "authentication", inline_authentication(authentication))?;
-    list(f, "addresses", addresses, inline_address)?;
+    match addresses.is_empty() {
+        true => writeln!(f, "addresses = []")?,
+        false => list(f, "addresses", addresses, inline_address)?,
+    }
     list(f, "excluded_addresses", excluded_addresses, inline_address)?;
     list(f, "routes", routes, inline_route)?;
     list(f, "rules", rules, inline_rule)?;
@@ -192,10 +198,7 @@ fn inline_authentication(authentication: &Authentication) -> Option<String> {
             format!("{{ type = \"ah\", password = {} }}", text(password))
         }
         Authentication::Hmac { keys, mode, freshness } => {
-            let keys: Vec<_> = keys
-                .iter()
-                .map(|key| format!("{{ id = {}, secret = {} }}", key.id, text(&key.secret)))
-                .collect();
+            let keys: Vec<_> = keys.iter().map(inline_key).collect();
             let window = match freshness {
                 Some(Freshness::Window(window)) => Some(text(&duration(*window))),
                 _ => None,
@@ -209,6 +212,17 @@ fn inline_authentication(authentication: &Authentication) -> Option<String> {
             ])
         }
     })
+}
+
+fn inline_key(HmacKey { id, secret }: &HmacKey) -> String {
+    let (key, secret) = match secret {
+        KeySecret::File(path) => ("secret_file", text(&path.display().to_string())),
+        KeySecret::Octets(octets) => {
+            ("secret_hex", text(&Nibbles::exactly(octets.clone()).to_string()))
+        }
+        KeySecret::Text(secret) => ("secret", text(secret)),
+    };
+    format!("{{ id = {id}, {key} = {secret} }}")
 }
 
 fn inline_address(address: &VirtualAddress) -> String {

@@ -121,7 +121,9 @@ pub(crate) fn checker(
         CheckKind::Ldap(directory) => AnyChecker::new(ldap(directory)?.with_connector(connector)),
         CheckKind::Ping(ping) => {
             let checker = Ping::new().with_size(ping.size);
-            AnyChecker::new(check.source.map_or(checker, |source| checker.with_source(source)))
+            AnyChecker::new(
+                check.source.map_or(checker.clone(), |source| checker.with_source(source)),
+            )
         }
         CheckKind::Udp(datagram) => AnyChecker::new(udp(datagram, check.source)),
         CheckKind::Worker(worker) => {
