@@ -31,7 +31,7 @@ fn the_least_configuration() {
         address = "[::1]:9001"
         "#,
     );
-    assert_eq!((config.admin, config.admin_allow_remote), (None, false));
+    assert_eq!((&config.admin, config.admin_allow_remote), (&None, false));
     assert!(config.warnings.is_empty());
     assert_eq!((&config.notify_fifo, &config.smtp), (&None, &None));
     let [server] = config.virtual_servers.as_slice() else { panic!("{config}") };

@@ -13,7 +13,7 @@ use lb_bins::config::check::{
     Smtp, SmtpSecurity, StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
-    Address, Authentication, Backend, CarpInstance, Check, CheckKind, Claim, Command, Config,
+    Address, Authentication, Backend, CarpInstance, Check, CheckKind, Claim, Command, Config, Door,
     Forwarding, HashKey, HmacKey, KeySecret, Mail, Notify, OnFailure, Passive, Persistence, Queue,
     Quorum, SorryMode, Track, VirtualServer, VrrpCheck, VrrpInstance,
 };
@@ -780,14 +780,18 @@ fn config() -> impl Strategy<Value = Config> {
     let hosts = vec(carp_instance(), 0..2);
     let told = (option::of(path()), option::of(mail()), vec(address(53), 0..3), number());
     let hosts = (hosts, vrrp_check().prop_map(|check| vec![check]));
-    (option::of(address(7000)), told, servers, routers, hosts).prop_map(
+    let socket = text().prop_map(|name| Door::Socket(format!("/{name}").into()));
+    let short = |door: &Door| door.to_string().len() <= 107;
+    let socket = socket.prop_filter("length", short);
+    let admin = prop_oneof![address(7000).prop_map(Door::Address), socket];
+    (option::of(admin), told, servers, routers, hosts).prop_map(
         |(admin, told, virtual_servers, mut vrrp_instances, hosts)| {
             let (notify_fifo, smtp, resolvers, max_scripts) = told;
             let quorums = vrrp_instances.iter_mut().flat_map(|one| &mut one.track_quorums);
             quorums.for_each(|track| track.name.clone_from(&virtual_servers[0].name));
             Config {
-                admin,
-                admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
+                admin: admin.clone(),
+                admin_allow_remote: matches!(&admin, Some(Door::Address(a)) if !a.ip().is_loopback()),
                 notify_fifo,
                 smtp,
                 resolvers,

@@ -15,18 +15,18 @@ use super::notices::Teller;
 use super::plan::{Machine, Plan, PlanError};
 use super::spec::Spec;
 use super::watch::{Looked, Thing};
+use crate::admin::DoorError;
 use crate::config::{Config, VrrpSyncGroup};
 use crate::control::{CheckConfigError, ReloadError};
 use crate::notify::NotifyError;
-use crate::tcp::BindError;
 
 /// Why a configuration cannot be taken over.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The admin address.
+    /// The admin address or socket.
     #[error(transparent)]
-    Admin(#[from] BindError),
+    Admin(#[from] DoorError),
     /// The virtual servers.
     #[error(transparent)]
     Balancer(#[from] ReloadError),
@@ -89,7 +89,7 @@ impl Keeper {
     pub(super) fn reconfigure(&mut self, config: Config, looked: Looked) -> Result<(), StartError> {
         let beside = self.beside.clone();
         let _beside = beside.enter();
-        let admin = self.administration.bind(config.admin)?;
+        let admin = self.administration.open(config.admin.as_ref())?;
         let telling = self.notifier.prepare(&config)?;
         let (signals, checkers) = self.watches.signals(looked);
         let mut opened = Vec::new();
@@ -108,7 +108,7 @@ impl Keeper {
         for id in fresh {
             self.driver.startup(id);
         }
-        let (wanted, serve) = (config.admin, self.serve_admin);
+        let (wanted, serve) = (config.admin.as_ref(), self.serve_admin);
         self.administration.move_to(wanted, admin, serve, &self.handle);
         Ok(())
     }

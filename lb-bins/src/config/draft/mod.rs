@@ -13,7 +13,7 @@ use std::time::Duration;
 use lb_core::virtual_server::DrainingClients;
 
 use self::check::Check;
-use crate::config::model::{Account, Address, Forwarding, HashKey, OnFailure, SorryMode};
+use crate::config::model::{Account, Address, Door, Forwarding, HashKey, OnFailure, SorryMode};
 use crate::config::source::{Span, Spanned};
 
 /// A value that may be missing.
@@ -94,7 +94,7 @@ impl<T> List<T> {
 /// A whole configuration.
 #[derive(Debug, Default)]
 pub(in crate::config) struct Draft {
-    pub(in crate::config) admin: Field<SocketAddr>,
+    pub(in crate::config) admin: Field<Door>,
     pub(in crate::config) admin_allow_remote: Field<bool>,
     pub(in crate::config) user: Field<Account>,
     pub(in crate::config) script_user: Field<Account>,

@@ -3,6 +3,7 @@
 mod account;
 mod address;
 pub mod check;
+mod door;
 mod vrrp;
 mod walk;
 
@@ -18,6 +19,7 @@ pub use self::account::Account;
 pub(in crate::config) use self::address::is_host_name;
 pub use self::address::{Address, ParseAddressError};
 use self::check::{Check, CheckKind};
+pub use self::door::{Door, NotADoor};
 pub use self::vrrp::{
     Authentication, CarpInstance, Claim, HmacKey, KeySecret, Notify, Track, VrrpCheck,
     VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
@@ -31,7 +33,7 @@ use super::mistakes::Mistake;
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Where `/status`, `/metrics` and `/healthz` are served; default: nowhere.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<Door>,
     /// Whether [`admin`](Self::admin) may be an address that other hosts reach; default: no.
     pub admin_allow_remote: bool,
     /// Whom the daemon becomes when it has started as root; default: nobody else.

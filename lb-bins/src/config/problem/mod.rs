@@ -131,6 +131,8 @@ pub(super) enum Problem {
     // Values that do not go together.
     #[error("`admin` is {address}, which every host that reaches it may read")]
     AdminIsRemote { address: SocketAddr },
+    #[error("the path of the socket has {length} octets, of which the system takes {most}")]
+    LongSocket { length: usize, most: usize },
     #[error("`admin` is {address}, which a virtual server listens on")]
     AdminIsVirtualServer { address: SocketAddr },
     #[error("the backend {address} is listed twice in one virtual server")]
