@@ -16,6 +16,7 @@ use super::instance::{Group, Instance};
 use super::notices::{Fifo, Notice, Subject};
 use super::reload::StartError;
 use super::spec::Spec;
+use super::statics::Statics;
 use super::status::{CarpInstanceStatus, InstanceStatus, Status, SyncGroupStatus, role_of_group};
 use super::watch::{Thing, Watches};
 use crate::config::Config;
@@ -33,6 +34,7 @@ pub struct Keeper {
     /// Those that are in no configuration any more, and have not ended yet.
     pub(super) leaving: Vec<Instance>,
     pub(super) groups: Vec<Group>,
+    pub(super) statics: Statics,
     pub(super) watches: Watches,
     seen: mpsc::Receiver<(Thing, Signal)>,
     pub(super) fifo: Fifo,
@@ -58,6 +60,7 @@ impl Keeper {
             names: HashMap::new(),
             leaving: Vec::new(),
             groups: Vec::new(),
+            statics: Statics::new().map_err(StartError::Network)?,
             watches,
             seen,
             fifo: Fifo::default(),
@@ -86,13 +89,15 @@ impl Keeper {
                 },
                 Some(command) = self.commands.recv() => self.obey(command),
                 Some((thing, signal)) = self.seen.recv() => self.see(thing, signal),
+                () = self.statics.due() => self.statics.look(),
             }
         }
         self.end().await;
     }
 
     async fn end(self) {
-        let Self { mut driver, instances, leaving, groups, .. } = self;
+        let Self { mut driver, instances, leaving, groups, mut statics, .. } = self;
+        statics.clear();
         let instances = instances.into_values().chain(leaving);
         let mut tellers: Vec<_> = groups.into_iter().map(|group| group.teller).collect();
         for instance in instances {

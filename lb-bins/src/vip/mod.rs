@@ -17,6 +17,7 @@ mod plan;
 mod privileges;
 mod reload;
 mod spec;
+mod statics;
 mod status;
 mod watch;
 

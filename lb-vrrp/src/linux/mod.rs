@@ -4,6 +4,7 @@
 //! at in the user namespace that owns the network namespace.
 
 mod companions;
+mod fixed;
 mod link;
 mod netlink;
 mod port;
@@ -22,13 +23,16 @@ use std::time::SystemTime;
 use socket2::Socket;
 use tokio::io::unix::AsyncFd;
 
+pub use self::fixed::{Fixed, FixedSettings};
 use self::link::Link;
 pub use self::link::primary_address;
 use self::netlink::{Change, Requests};
 use self::port::Port;
 pub use self::port::Settings;
 use self::receiver::{Ear, Receiver, poll_waiting, watched};
-pub use self::settings::{NotAPrefix, Prefix, Route, Rule, Scope, VirtualAddress};
+pub use self::settings::{
+    NextHop, NotAPrefix, Prefix, Route, RouteKind, Rule, RuleAction, Scope, VirtualAddress,
+};
 use self::socket::Buffer;
 use crate::channel::ChannelConfig;
 use crate::driver::{Input, Network, RouterId};

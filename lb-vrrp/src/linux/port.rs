@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Route, Rule, VirtualAddress};
+use super::{Route, RouteKind, Rule, VirtualAddress};
 use crate::addresses::Family;
 use crate::announce::MacAddr;
 use crate::channel::{ChannelConfig, Reach};
@@ -119,6 +119,7 @@ impl Port {
     /// The interface that a route leaves by: its own, unless it says so or has a router to go to.
     pub(super) fn way<'a>(&'a self, route: &'a Route) -> Option<&'a str> {
         match (&route.dev, route.via) {
+            _ if route.kind != RouteKind::Unicast || !route.next_hops.is_empty() => None,
             (Some(dev), _) => Some(dev),
             (None, Some(_)) => None,
             (None, None) => Some(self.own_home()),

@@ -157,6 +157,8 @@ pub(in crate::config) enum Problem {
     OtherFamily { address: IpAddr, family: Family },
     #[error("the state {} is taken for BACKUP, as in keepalived", Quoted(.text))]
     OtherState { text: String },
+    #[error("the rule does nothing, and is left out, as in keepalived")]
+    RuleWithoutAction,
     #[error("there are both `authentication` and `auth_hmac`")]
     TwoAuthentications,
     #[error("the weight {value} is left out, as in keepalived: it must be from -{most} to {most}")]
@@ -300,6 +302,7 @@ impl Problem {
             Self::NotStrict { .. } => "remove it, or strict mode",
             Self::OtherFamily { .. } => "IPv4 and IPv6 need an instance each",
             Self::OtherState { .. } => "write MASTER or BACKUP",
+            Self::RuleWithoutAction => "add for example: table 100",
             Self::TwoAuthentications => "remove one of them",
             Self::WeightInGroup { .. } => "remove the weight",
             Self::WeightLeftOut { .. } => "write a smaller one, or none",

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
+use lb_vrrp::linux::{Route, Rule, VirtualAddress};
 
 use self::check::Check;
 pub use self::vrrp::{
@@ -47,6 +48,13 @@ pub struct Config {
     pub vrrp_track_files: Vec<VrrpTrackFile>,
     /// Processes that virtual routers may depend on.
     pub vrrp_track_processes: Vec<VrrpTrackProcess>,
+    /// Addresses that are there as long as `vip-keeper` runs, whoever is master; each with its
+    /// interface.
+    pub static_addresses: Vec<VirtualAddress>,
+    /// Routes that are there as long.
+    pub static_routes: Vec<Route>,
+    /// Rules that are there as long.
+    pub static_rules: Vec<Rule>,
     /// What is allowed but probably not meant, in the order of the file.
     pub warnings: Vec<Mistake>,
 }
@@ -66,6 +74,9 @@ impl PartialEq for Config {
             vrrp_scripts,
             vrrp_track_files,
             vrrp_track_processes,
+            static_addresses,
+            static_routes,
+            static_rules,
             warnings: _,
         } = self;
         *admin == other.admin
@@ -79,6 +90,9 @@ impl PartialEq for Config {
             && *vrrp_scripts == other.vrrp_scripts
             && *vrrp_track_files == other.vrrp_track_files
             && *vrrp_track_processes == other.vrrp_track_processes
+            && *static_addresses == other.static_addresses
+            && *static_routes == other.static_routes
+            && *static_rules == other.static_rules
     }
 }
 

@@ -1,5 +1,6 @@
 //! Prints a configuration as TOML with every default spelled out. Reading it gives it back.
 
+mod addresses;
 mod check;
 mod vrrp;
 
@@ -26,6 +27,7 @@ impl fmt::Display for Config {
         optional(f, "notify_fifo", notify_fifo.as_deref().map(path))?;
         optional(f, "smtp", smtp.as_ref().map(mail))?;
         virtual_servers.iter().try_for_each(|server| virtual_server(f, server))?;
+        addresses::statics(f, self)?;
         vrrp::virtual_routers(f, self)
     }
 }

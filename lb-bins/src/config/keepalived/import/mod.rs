@@ -13,6 +13,8 @@ mod protocols;
 mod reach;
 mod real_server;
 mod router;
+mod routes;
+mod statics;
 mod tracking;
 mod values;
 mod virtual_server;
@@ -63,6 +65,9 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
         vrrp_scripts: scripts,
         vrrp_track_files: files,
         vrrp_track_processes: processes,
+        static_addresses: statics::addresses(statements, &globals, &mut values),
+        static_routes: statics::routes(statements, &mut values),
+        static_rules: statics::rules(statements, &mut values),
         ..Draft::default()
     }
 }

@@ -8,10 +8,10 @@ use super::addresses::{self, Row};
 use super::authentication::authentication;
 use super::family::{family, fitting, network_fits};
 use super::garp::garp;
-use super::reach;
-use super::tracking::{Reversed, each_once, if_any, name};
+use super::tracking::{Reversed, each_once, if_any, name, rows};
 use super::values::{Values, given, list};
 use super::vmac::vmac;
+use super::{reach, routes};
 use crate::config::draft::vrrp::{Notify, VirtualAddress, VrrpInstance};
 use crate::config::draft::{Field, List};
 use crate::config::keepalived::problem::Problem;
@@ -92,8 +92,8 @@ impl Router<'_> {
                 None,
                 values,
             )),
-            routes: if_any(rows(statement, "virtual_routes", addresses::route, values)),
-            rules: if_any(rows(statement, "virtual_rules", addresses::rule, values)),
+            routes: if_any(rows(statement, "virtual_routes", routes::route, values)),
+            rules: if_any(rows(statement, "virtual_rules", routes::rule, values)),
             use_vmac,
             vmac_interface,
             garp: garp(self, strict, values),
@@ -279,24 +279,6 @@ fn virtual_addresses(
     };
     let addresses = rows(statement, word, read, values);
     each_once(addresses, |address| Some(address.address.given()?.value.address), values)
-}
-
-/// What is read from each line of each block `word`.
-pub(super) fn rows<T>(
-    statement: &Statement,
-    word: &str,
-    read: impl Fn(Row<'_>, &mut Values<'_>) -> Option<T>,
-    values: &mut Values<'_>,
-) -> Vec<Spanned<T>> {
-    let mut found = Vec::new();
-    for block in statement.each(word) {
-        for words in block.rows() {
-            let span = words.first().map_or(block.span, |first| first.span);
-            let value = read(Row::new(block, words), values);
-            found.extend(value.map(|value| Spanned { value, span }));
-        }
-    }
-    found
 }
 
 /// Who is strict is a master from the start if and only if the addresses are its own.

@@ -185,3 +185,21 @@ pub(super) fn if_any<T>(elements: Vec<Spanned<T>>) -> Field<List<T>> {
         None => Field::Absent,
     }
 }
+
+/// What is read from each line of each block `word`.
+pub(super) fn rows<T>(
+    statement: &Statement,
+    word: &str,
+    read: impl Fn(Row<'_>, &mut Values<'_>) -> Option<T>,
+    values: &mut Values<'_>,
+) -> Vec<Spanned<T>> {
+    let mut found = Vec::new();
+    for block in statement.each(word) {
+        for words in block.rows() {
+            let span = words.first().map_or(block.span, |first| first.span);
+            let value = read(Row::new(block, words), values);
+            found.extend(value.map(|value| Spanned { value, span }));
+        }
+    }
+    found
+}

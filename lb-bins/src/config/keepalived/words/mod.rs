@@ -100,7 +100,7 @@ const NETLINK: &str = "the system's defaults hold";
 const PROCESS: &str = "that is for the service manager, such as systemd";
 const RELOAD: &str = "a configuration with mistakes never replaces a good one, and SIGHUP reads it";
 const SNMP: &str = "SNMP is not spoken";
-const STATIC: &str = "what is always there is for the system's network configuration";
+const STATIC: &str = "what is static and goes away is put back, and no fault of an instance";
 const STATUS: &str = "what there is to know is on the admin address, which TOML has a key for";
 const USER: &str = "commands run as the user that the daemon runs as";
 
