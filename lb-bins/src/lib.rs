@@ -9,6 +9,7 @@
 //! | [`vip`] | virtual addresses: one task that drives every virtual router |
 //! | [`admin`] | status, metrics and orders over HTTP |
 //! | [`probe`] | one check, now, from the command line |
+//! | [`simulate`] | what would happen if: a script on a virtual clock |
 //! | [`status`] | the one description of everything that all of them show |
 //! | [`notify`] | who outside is told of changes: scripts, a pipe, mail |
 //! | [`process`] | signals, limits |
@@ -22,6 +23,7 @@ pub mod demo;
 pub mod notify;
 pub mod probe;
 pub mod process;
+pub mod simulate;
 pub mod status;
 pub mod tcp;
 pub mod telemetry;

@@ -274,6 +274,8 @@ fn hooks_of_the_virtual_server_hold_for_backends_without_their_own() {
         eject: minutes(10),
         longest: minutes(10),
         max_ejected: 10,
+        deviations: 0,
+        back_on_check: false,
     };
     assert_eq!(server.passive, Some(expected));
 }
@@ -325,13 +327,13 @@ fn a_backend_has_its_own_checks_or_those_of_the_virtual_server() {
     let page = Page {
         path: "/".into(),
         status: vec![range(200, 299)],
-        md5: None,
-        sha256: None,
+        digest: None,
         body: None,
         expect_headers: Vec::new(),
     };
     let status = vec![range(200, 299), range(304, 304), range(404, 404)];
-    let alive = Page { path: "/alive".into(), status, md5: Some(Md5(md5)), ..page.clone() };
+    let alive =
+        Page { path: "/alive".into(), status, digest: Some(Md5(md5).into()), ..page.clone() };
     let default_http = http(page, None);
     let http = http(alive, Some("www.example.org"));
     let command = Command { program: "/usr/local/bin/check".into(), arguments: vec!["arg".into()] };

@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lb_bins::config::check::{
-    Agent, BodyRule, Database, Dns, File, Grpc, HeaderRule, Http, HttpVersion, Identity, Initial,
-    Ldap, Md5, Nibbles, Page, Pattern, Ping, Record, Redis, Role, Script, Secret, Sha256, Smtp,
-    StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
+    Agent, BodyRule, Database, Digest, Dns, File, Grpc, HeaderRule, Http, HttpVersion, Identity,
+    Initial, Ldap, Md5, Nibbles, Page, Pattern, Ping, Record, Redis, Role, Script, Secret, Sha256,
+    Smtp, StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
     Authentication, Backend, CarpInstance, Check, CheckKind, Claim, Command, Config, Forwarding,
     HashKey, HmacKey, KeySecret, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum,
-    SorryMode, Track, VirtualServer, VrrpInstance,
+    SorryMode, Track, VirtualServer, VrrpCheck, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
@@ -81,7 +81,10 @@ fn tls() -> impl Strategy<Value = Tls> {
 fn page() -> impl Strategy<Value = Page> {
     let status = (100..=599_u16, 100..=599_u16)
         .prop_map(|(a, b)| StatusRange { first: a.min(b), last: a.max(b) });
-    let digests = (option::of(any::<[u8; 16]>()), option::of(any::<[u8; 32]>()));
+    let digest = prop_oneof![
+        any::<[u8; 16]>().prop_map(|md5| Digest::Md5(Md5(md5))),
+        any::<[u8; 32]>().prop_map(|sha256| Digest::Sha256(Sha256(sha256))),
+    ];
     let is_or_matches = |is: BoxedStrategy<String>| {
         prop_oneof![is.prop_map(Text::Is), pattern().prop_map(Text::Matches)]
     };
@@ -89,12 +92,17 @@ fn page() -> impl Strategy<Value = Page> {
         .prop_map(|(text, absent)| BodyRule { text, absent });
     let header = ("[A-Za-z-]{1,9}", is_or_matches("[ -~]{0,9}".boxed()))
         .prop_map(|(name, value)| HeaderRule { name, value });
-    let all = ("/[!-~]{0,20}", vec(status, 1..4), digests, option::of(body), vec(header, 0..3));
-    all.prop_map(|(path, status, (md5, sha256), body, expect_headers)| Page {
+    let all = (
+        "/[!-~]{0,20}",
+        vec(status, 1..4),
+        option::of(digest),
+        option::of(body),
+        vec(header, 0..3),
+    );
+    all.prop_map(|(path, status, digest, body, expect_headers)| Page {
         path,
         status,
-        md5: md5.map(Md5),
-        sha256: sha256.map(Sha256),
+        digest,
         body,
         expect_headers,
     })
@@ -295,9 +303,10 @@ fn on_failure() -> impl Strategy<Value = OnFailure> {
 }
 
 fn passive() -> impl Strategy<Value = Passive> {
-    let numbers = (0..=1_000_000_u32, 0..=100_u8, 1..=1_000_000_u32, 1..=100_u8);
+    let numbers = (0..=1_000_000_u32, 0..=100_u8, 1..=1_000_000_u32, 1..=100_u8, 0..=1000_u32);
+    let numbers = (numbers, any::<bool>());
     (numbers, [duration(), duration(), duration()]).prop_map(|(numbers, [interval, a, b])| {
-        let (consecutive, failure_percent, minimum, max_ejected) = numbers;
+        let ((consecutive, failure_percent, minimum, max_ejected, deviations), back) = numbers;
         Passive {
             consecutive,
             failure_percent,
@@ -306,6 +315,8 @@ fn passive() -> impl Strategy<Value = Passive> {
             eject: a.min(b),
             longest: a.max(b),
             max_ejected,
+            deviations,
+            back_on_check: back,
         }
     })
 }
@@ -583,15 +594,18 @@ fn rule(v6: bool) -> impl Strategy<Value = Rule> {
 
 fn notify() -> impl Strategy<Value = Notify> {
     let one = || option::of(command());
-    ((one(), one(), one()), (one(), one()), any::<bool>()).prop_map(
-        |((any, master, backup), (fault, stop), priority_changes)| Notify {
+    let flags = (any::<bool>(), any::<bool>());
+    ((one(), one(), one()), (one(), one(), one()), flags).prop_map(
+        |((any, master, backup), (fault, stop, deleted), flags)| Notify {
             any,
             master,
             backup,
             fault,
             stop,
+            deleted,
             master_rx_lower_pri: None,
-            priority_changes,
+            priority_changes: flags.0,
+            smtp_alert: flags.1,
         },
     )
 }
@@ -684,6 +698,11 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     weight,
                     reverse,
                 };
+                let by_name = |name: &str| Track {
+                    name: name.to_owned(),
+                    weight: i16::from(priority).min(254),
+                    reverse: flags.3,
+                };
                 VrrpInstance {
                     name: format!("v{index}"),
                     interface: "eth0".into(),
@@ -713,6 +732,8 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     track_scripts: vec![],
                     track_files: vec![],
                     track_processes: vec![],
+                    track_checks: flags.1.then(|| by_name("checked")).into_iter().collect(),
+                    track_quorums: flags.2.then(|| by_name("")).into_iter().collect(),
                     claim: flags.0.then(|| Claim {
                         command: Command { program: "/claim".into(), arguments: vec![] },
                         interval: startup_delay,
@@ -722,6 +743,12 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                 }
             },
         )
+    })
+}
+
+fn vrrp_check() -> impl Strategy<Value = VrrpCheck> {
+    (vec(check(), 1..3), address(9000), -254..=254_i16).prop_map(|(checks, target, weight)| {
+        VrrpCheck { name: "checked".into(), target: Some(target), checks, weight }
     })
 }
 
@@ -767,11 +794,14 @@ fn config() -> impl Strategy<Value = Config> {
     });
     let rules = vec(any::<bool>().prop_flat_map(rule), 0..2);
     let statics = (vec(address, 0..2), vec(route, 0..2), rules);
+    let hosts = (hosts, vrrp_check().prop_map(|check| vec![check]));
     let routers = (routers, hosts, statics);
     (option::of(self::address(7000)), told, servers, routers).prop_map(
         |(admin, (notify_fifo, smtp), virtual_servers, routers)| {
-            let (vrrp_instances, carp_instances, statics) = routers;
+            let (mut vrrp_instances, hosts, statics) = routers;
             let (static_addresses, static_routes, static_rules) = statics;
+            let quorums = vrrp_instances.iter_mut().flat_map(|one| &mut one.track_quorums);
+            quorums.for_each(|track| track.name.clone_from(&virtual_servers[0].name));
             Config {
                 admin,
                 admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
@@ -779,7 +809,8 @@ fn config() -> impl Strategy<Value = Config> {
                 smtp,
                 virtual_servers,
                 vrrp_instances,
-                carp_instances,
+                carp_instances: hosts.0,
+                vrrp_checks: hosts.1,
                 static_addresses,
                 static_routes,
                 static_rules,

@@ -62,8 +62,9 @@ impl ConfigFile {
         let routers = config.vrrp_instances.len() + config.carp_instances.len();
         let routers = (routers, "vip-keeper", "VRRP instance", "vrrp_instance");
         let (ours, others) = match daemon {
-            Daemon::TcpLb => (servers, routers),
-            Daemon::VipKeeper => (routers, servers),
+            Daemon::TcpLb => (servers, Some(routers)),
+            // It serves them as well.
+            Daemon::VipKeeper => (routers, None),
         };
         let mut mistakes = Mistakes::default();
         let source = Source::new(self.path.display().to_string(), String::new());
@@ -73,8 +74,9 @@ impl ConfigFile {
             return Err(mistakes.into_errors(&[source]));
         }
         // Who writes TOML for two daemons knows it; keepalived was one.
-        let (count, other, what, _) = others;
-        if count > 0 && self.is_keepalived() {
+        if let Some((count, other, what, _)) = others.filter(|(count, ..)| *count > 0)
+            && self.is_keepalived()
+        {
             mistakes.warning(None, Problem::ForAnother { daemon, other, what, count });
             config.warnings.extend(mistakes.locate(&[source]));
         }

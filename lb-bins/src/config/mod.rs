@@ -60,8 +60,8 @@ pub use self::model::check::{Check, CheckKind};
 pub use self::model::{
     Authentication, Backend, CarpInstance, Claim, Command, Config, Forwarding, HashKey, HmacKey,
     KeySecret, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Track,
-    VirtualServer, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check,
-    is_keyed_by_destination,
+    VirtualServer, VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
+    VrrpTrackProcess, check, is_keyed_by_destination,
 };
 pub use self::source::Source;
 
@@ -72,7 +72,7 @@ use self::mistakes::Mistakes;
 pub enum Daemon {
     /// It needs a virtual server.
     TcpLb,
-    /// It needs a virtual router.
+    /// It needs a virtual router, and serves virtual servers as well.
     VipKeeper,
 }
 

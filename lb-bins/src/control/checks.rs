@@ -17,7 +17,7 @@ use crate::config::{Backend, Check};
 use crate::status::{CheckReport, LastCheck, PastRun, RunReport};
 
 /// Tells the virtual servers of this process apart, over every rename; never issued twice.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ServerKey(pub(super) u32);
 
 /// A backend of a certain virtual server: each virtual server issues identities of its own, and one
@@ -218,6 +218,15 @@ impl Checks {
         }
     }
 
+    /// Whether a backend is checked, and every check of it has passed since then.
+    pub(super) fn passed_since(&self, place: Place, since: Instant) -> bool {
+        let mut checks = self.driver.monitor().checks_of(place).peekable();
+        checks.peek().is_some()
+            && checks.all(|(_, check)| {
+                check.last().is_some_and(|last| last.result.is_ok() && last.at > since)
+            })
+    }
+
     /// The last run of a backend's checks: the failing one, else the latest.
     pub(super) fn last(&self, now: Instant, place: Place) -> Option<LastCheck> {
         let checks = self.driver.monitor().checks_of(place);
@@ -275,7 +284,8 @@ fn past(now: Instant, outcome: &Outcome) -> PastRun {
     PastRun { age_ms: age.as_millis() as u64, repeated: outcome.repeated, run }
 }
 
-fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
+/// When a check runs, and what it takes to change the verdict, if there are `total`.
+pub(crate) fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
     let short = (WARMUP_PER_CHECK * total).min(LONGEST_WARMUP).min(check.interval);
     let warmup = check.warmup.unwrap_or(short);
     CheckSpec::default()

@@ -14,6 +14,7 @@ use lb_core::quorum::{QuorumError, QuorumRule};
 use lb_core::scheduler::{LoadFactor, Priorities, Zones};
 use lb_core::virtual_server::{BackendConfig, ConfigError, SorryServer, VirtualServerConfig};
 use lb_core::{Algorithm, Director, Scheduler, VirtualServer, Weight};
+use lb_health::SpecError;
 use tokio::sync::mpsc;
 use tracing::info;
 
@@ -21,8 +22,8 @@ use super::checks::ServerKey;
 use super::service::Service;
 use crate::config::{self, HashKey, OnFailure, Quorum, SorryMode, is_keyed_by_destination};
 use crate::tcp::{
-    Attempt, Bound, Client, Endpoint, Gate, Hashed, Listener, Recognition, Route, RouteSettings,
-    Tally, Upstream, Workers,
+    Attempt, Bound, Client, Endpoint, Gate, Hashed, Listener, Observed, Recognition, Route,
+    RouteSettings, Tally, Upstream, Workers,
 };
 
 /// A virtual server's configuration in the form that lb-core takes, checked.
@@ -44,6 +45,9 @@ pub enum PlanError {
     /// The quorum alone.
     #[error(transparent)]
     Quorum(#[from] QuorumError),
+    /// The intervals of a check.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
 }
 
 /// Where a service gets its connections from.
@@ -106,6 +110,11 @@ impl Plan {
         Ok(Self { machine, config })
     }
 
+    /// The machine's configuration, and who schedules for it.
+    pub(super) fn into_parts(self) -> (VirtualServerConfig<Endpoint>, Arc<dyn Scheduler>) {
+        (self.machine, Scheduling::of(&self.config).scheduler())
+    }
+
     /// What is planned for.
     pub(super) const fn config(&self) -> &config::VirtualServer {
         &self.config
@@ -128,7 +137,10 @@ impl Plan {
         let tally = Arc::default();
         let gate = Arc::default();
         let listener = socket.lead_to(route(&config, key, &director, &tally, &gate, attempts));
-        Ok(Service::new(key, config, machine, director, tally, gate, listener))
+        let passive = config.passive;
+        let mut service = Service::new(key, config, machine, director, tally, gate, listener);
+        service.eject_by(Instant::now(), passive, false);
+        Ok(service)
     }
 
     /// Takes over a service that runs.
@@ -160,7 +172,9 @@ impl Plan {
         let Service { key, director, tally, gate, .. } = &service;
         let route = route(&config, *key, director, tally, gate, attempts);
         service.move_to(socket.lead_to(route));
+        let (passive, former) = (config.passive, service.config.passive);
         service.config = config;
+        service.eject_by(Instant::now(), passive, passive != former);
         Ok(service)
     }
 }
@@ -259,6 +273,10 @@ fn route(
         gate: Arc::clone(gate),
         connect_timeout: config.connect_timeout,
         retries: config.retries.into(),
+        observed: match config.passive {
+            Some(_) => Observed::Flows,
+            None => Observed::Connections,
+        },
     };
     Arc::new(Route::new(settings, Arc::clone(director), Arc::clone(tally), attempts))
 }

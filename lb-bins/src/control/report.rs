@@ -66,6 +66,14 @@ impl Control {
                 failures_total: load.failed(),
                 bytes_in: upstream.traffic().received(),
                 bytes_out: upstream.traffic().sent(),
+                ejected_ms: service.ejector.as_ref().and_then(|ejector| {
+                    let until = ejector.ejected_until(status.id)?;
+                    Some(until.saturating_duration_since(now).as_millis() as u64)
+                }),
+                ejections_total: service
+                    .ejector
+                    .as_ref()
+                    .map_or(0, |ejector| ejector.ejections(status.id)),
                 last_check: self.checks.last(now, place),
                 checks: self.checks.describe(now, place, runs),
             }

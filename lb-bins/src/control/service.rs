@@ -11,6 +11,7 @@ use lb_core::{Backend, Director, VirtualServer};
 use tracing::{info, warn};
 
 use super::checks::ServerKey;
+use super::passive::Ejector;
 use crate::config;
 use crate::notify::{Notifier, Scripts};
 use crate::tcp::{Client, Endpoint, Gate, Listener, Tally};
@@ -39,6 +40,8 @@ pub(super) struct Service {
     pub(super) panics: bool,
     /// Those that start slowly, as far as it was told.
     slow: BTreeSet<BackendId>,
+    /// There if backends are ejected for what clients see of them.
+    pub(super) ejector: Option<Ejector>,
 }
 
 impl Service {
@@ -67,6 +70,7 @@ impl Service {
             reasons: HashMap::new(),
             panics: false,
             slow: BTreeSet::new(),
+            ejector: None,
         }
     }
 
@@ -145,7 +149,7 @@ impl Service {
                 if old_weight != weight {
                     info!(virtual_server, backend, "weight {old_weight} → {weight}: {why}");
                 }
-            } else if after == BackendState::Down {
+            } else if matches!(after, BackendState::Down | BackendState::Ejected) {
                 warn!(virtual_server, backend, "{before} → {after}: {why}");
             } else {
                 info!(virtual_server, backend, weight, "{before} → {after}: {why}");

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::config::Command;
-use crate::process::spare;
+use crate::process::aside;
 
 /// A script that takes longer than this is killed: the next one must not wait forever.
 const LONGEST_RUN: Duration = Duration::from_secs(60);
@@ -91,10 +91,7 @@ pub(crate) async fn execute(
     // If nobody waits any more before it is known who it is.
     process.kill_on_drop(true);
     // A script has what the thread has that starts it; nor should anything wait for the fork.
-    let spawned = tokio::task::spawn_blocking(move || {
-        spare();
-        process.spawn()
-    });
+    let spawned = aside(move || process.spawn());
     let mut child = spawned.await??;
     let mut group = Group::of(&child);
     match timeout(limit, child.wait()).await {

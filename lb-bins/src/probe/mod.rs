@@ -233,8 +233,8 @@ async fn digests(probes: Vec<Probe>, label: &str) -> Result<(String, Outcome), P
         for page in http.pages.clone() {
             let mut http = http.clone();
             // No page has this digest, so that the failure tells the one that it has.
-            let never = Some(Md5([0; 16]));
-            http.pages = vec![Page { md5: never, sha256: None, body: None, ..page }];
+            let never = Some(Md5([0; 16]).into());
+            http.pages = vec![Page { digest: never, body: None, ..page }];
             let kind = CheckKind::Http(http);
             probe.check = Check { kind, ..probe.check };
             let (took, result) = probe.run().await?;

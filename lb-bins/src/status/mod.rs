@@ -83,7 +83,7 @@ pub struct QueueStatus {
 pub struct BackendReport {
     /// Where it listens.
     pub address: SocketAddr,
-    /// `warming`, `up`, `down`, `drain` or `maintenance`.
+    /// `warming`, `up`, `down`, `ejected`, `drain` or `maintenance`.
     pub state: &'static str,
     /// Whether it has so many connections that it takes no others until some have ended.
     pub full: bool,
@@ -107,6 +107,10 @@ pub struct BackendReport {
     pub bytes_in: u64,
     /// Bytes that it sent to clients.
     pub bytes_out: u64,
+    /// While clients find it wanting, how long it is out yet; else absent.
+    pub ejected_ms: Option<u64>,
+    /// How often it was ejected.
+    pub ejections_total: u64,
     /// The last run of its checks; the failing one, where there are several. Absent if it is not
     /// checked or no run has ended yet.
     pub last_check: Option<LastCheck>,

@@ -16,6 +16,8 @@ pub struct Upstream {
     traffic: Traffic,
     /// Whether the last connection attempt failed.
     failing: AtomicBool,
+    /// Flows that went well and were not told of.
+    successes: AtomicU64,
     /// How often its connections were cut: who connected before the last time has to go.
     cuts: watch::Sender<u64>,
 }
@@ -34,6 +36,7 @@ impl Upstream {
             address,
             traffic: Traffic::default(),
             failing: AtomicBool::new(false),
+            successes: AtomicU64::new(0),
             cuts: watch::Sender::new(0),
         })
     }
@@ -57,6 +60,16 @@ impl Upstream {
             self.failing.store(true, Ordering::Relaxed);
             true
         }
+    }
+
+    /// Counts a flow that went well and is not told of by itself.
+    pub(super) fn succeeded(&self) {
+        self.successes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The flows that went well so far, but for those that health was told of.
+    pub fn successes(&self) -> u64 {
+        self.successes.load(Ordering::Relaxed)
     }
 
     /// Takes back that health should hear of a success: it could not be told.

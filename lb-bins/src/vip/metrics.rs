@@ -7,7 +7,7 @@ use prometheus_client::encoding::text::encode as encode_text;
 use prometheus_client::registry::Registry;
 
 use super::status::{CarpInstanceStatus, CountersReport, InstanceStatus, Status};
-use crate::admin::metrics::{Labels, counter, gauge};
+use crate::admin::metrics::{Labels, counter, gauge, register};
 
 type Gauge = (&'static str, &'static str, fn(&InstanceStatus) -> u64);
 type Count = (&'static str, &'static str, fn(&CountersReport) -> u64);
@@ -62,6 +62,8 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
     count(hosts, || instances().map(|one| (carp_labels(one), &one.counters)));
     states(hosts, instances().map(|one| (carp_labels(one), one.state)));
 
+    let (virtual_servers, notify) = (status.virtual_servers.clone(), status.notify.clone());
+    register(&mut registry, &crate::status::Status { virtual_servers, notify });
     let mut text = String::new();
     encode_text(&mut text, &registry)?;
     Ok(text)

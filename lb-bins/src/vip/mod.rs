@@ -4,9 +4,15 @@
 //!   configuration ──▶ plan ──▶ Driver over the interfaces of this host ──▶ addresses, routes
 //!   scripts, files, processes ──▶ watch ──▶ keeper ──▶ notices: scripts, FIFO
 //!   signals, HTTP ──▶ command ────────────────┘ └──▶ status, metrics, log
+//!   virtual servers ──▶ balancer: a Control aside, which tells its quorums and its news
 //! ```
+//!
+//! The keeper's thread is hurried, and does nothing but this. All else (scripts, files, checks, mail,
+//! the admin address, the balancer) is done [aside].
 
 mod admin;
+mod aside;
+mod balancer;
 mod claim;
 mod command;
 mod instance;
@@ -22,6 +28,7 @@ mod status;
 mod watch;
 
 pub use admin::run as serve_admin;
+pub use aside::aside;
 pub use command::{Handle, Refusal};
 pub use keeper::Keeper;
 pub use plan::PlanError;
@@ -29,4 +36,5 @@ pub use privileges::{PrivilegeError, drop_privileges};
 pub use reload::StartError;
 pub use status::{
     CarpInstanceStatus, CountersReport, InstanceStatus, MasterReport, Status, SyncGroupStatus,
+    TrackedStatus,
 };

@@ -113,6 +113,11 @@ impl Daemon {
         kill_process(self.pid(), Signal::TERM).unwrap();
     }
 
+    pub(crate) fn is_running(&self) -> bool {
+        // A zombie has no memory.
+        std::fs::read(self.path("cmdline")).is_ok_and(|line| !line.is_empty())
+    }
+
     pub(crate) fn wait(mut self) {
         self.child.wait().unwrap();
     }

@@ -14,6 +14,7 @@
 mod carp;
 mod daemon;
 mod dialect;
+mod directors;
 mod figures;
 mod host;
 mod lab;

@@ -91,8 +91,8 @@ pub struct Pool<E = SocketAddr> {
 
 impl<E> Pool<E> {
     /// A snapshot of `members` in their configured order, scheduled by `previous` rebuilt over
-    /// them: of a configuration that has no other backends, whose unit of weight is 1. O(n log n),
-    /// or what the scheduler's `rebuild` costs.
+    /// them: of a configuration that has no other backends. O(n log n), or what the scheduler's
+    /// `rebuild` costs.
     ///
     /// Of two members with one identity only the first is kept.
     pub fn new(
@@ -100,9 +100,7 @@ impl<E> Pool<E> {
         previous: &dyn Scheduler,
     ) -> Self {
         let members: Vec<_> = members.into_iter().collect();
-        let census = members
-            .iter()
-            .map(|(backend, weight)| ((*weight).min(Weight::ONE), backend.priority()));
+        let census = members.iter().map(|(backend, weight)| (*weight, backend.priority()));
         Self::out_of(&Census::of(census), members, previous)
     }
 
@@ -120,7 +118,6 @@ impl<E> Pool<E> {
                     id: backend.id(),
                     weight,
                     parts: census.parts(),
-                    unit: census.unit(),
                     place: stable_hash(backend.name().as_bytes()),
                     ketama_seed: ketama::seed(backend.name()),
                     priority: backend.priority(),

@@ -228,16 +228,28 @@ impl<E> VirtualServer<E> {
         self.unsettled = true;
     }
 
-    /// The administrator's weight, in place of the configured one; 0 drains. Whether the backend
-    /// is configured.
+    /// The administrator's weight, in place of the configured one: what checks [report] counts on
+    /// from there. 0 drains, whatever they report. Whether the backend is configured.
+    ///
+    /// [report]: crate::health::ReportedWeight
     pub fn set_weight(&mut self, now: Instant, backend: BackendId, weight: Weight) -> bool {
-        self.administer(now, backend, |slot| slot.weight = weight)
+        self.administer(now, backend, |slot| slot.ordered = Some(weight))
     }
 
     /// The administrator's word: in service, draining or in maintenance. Whether the backend is
     /// configured.
     pub fn set_admin(&mut self, now: Instant, backend: BackendId, admin: Admin) -> bool {
         self.administer(now, backend, |slot| slot.admin = admin)
+    }
+
+    /// What is found of it under real traffic: ejected, it gets no new flow and nobody who belongs
+    /// there, until this is taken back. That does not count while nobody else serves, nor in a
+    /// [panic](VirtualServerConfig::panic_below), and says nothing of a backend that is down. Whether
+    /// the backend is configured. O(n).
+    pub fn set_ejected(&mut self, now: Instant, backend: BackendId, ejected: bool) -> bool {
+        let known = self.administer(now, backend, |slot| slot.ejected = ejected);
+        self.heed_ejections();
+        known
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing else comes: while a

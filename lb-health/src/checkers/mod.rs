@@ -48,7 +48,8 @@ mod http;
 mod ldap;
 #[cfg(feature = "mysql")]
 mod mysql;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "send-expect"))]
+#[allow(dead_code, reason = "each checker uses its own part")]
 mod pattern;
 #[cfg(feature = "ping")]
 mod ping;
@@ -107,7 +108,7 @@ pub use http::{Http, HttpError, HttpVersion, Page};
 pub use ldap::Ldap;
 #[cfg(feature = "mysql")]
 pub use mysql::Mysql;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "send-expect"))]
 pub use pattern::{Pattern, PatternError};
 #[cfg(feature = "ping")]
 pub use ping::{Echo, EchoError, EchoFamily, Ping};

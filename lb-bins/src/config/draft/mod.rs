@@ -92,6 +92,7 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) carp_instances: Field<List<vrrp::CarpInstance>>,
     pub(in crate::config) vrrp_sync_groups: Field<List<vrrp::VrrpSyncGroup>>,
     pub(in crate::config) vrrp_scripts: Field<List<vrrp::VrrpScript>>,
+    pub(in crate::config) vrrp_checks: Field<List<vrrp::VrrpCheck>>,
     pub(in crate::config) vrrp_track_files: Field<List<vrrp::VrrpTrackFile>>,
     pub(in crate::config) vrrp_track_processes: Field<List<vrrp::VrrpTrackProcess>>,
     pub(in crate::config) static_addresses: Field<List<vrrp::VirtualAddress>>,
@@ -152,6 +153,8 @@ pub(in crate::config) struct Passive {
     pub(in crate::config) eject: Field<Duration>,
     pub(in crate::config) longest: Field<Duration>,
     pub(in crate::config) max_ejected: Field<i64>,
+    pub(in crate::config) deviations: Field<Hundredths>,
+    pub(in crate::config) back_on_check: Field<bool>,
 }
 
 #[derive(Debug, Default)]

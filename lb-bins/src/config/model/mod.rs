@@ -3,7 +3,7 @@
 pub mod check;
 mod vrrp;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use lb_vrrp::linux::{Route, Rule, VirtualAddress};
 
 use self::check::Check;
 pub use self::vrrp::{
-    Authentication, CarpInstance, Claim, HmacKey, KeySecret, Notify, Track, VrrpInstance,
-    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Claim, HmacKey, KeySecret, Notify, Track, VrrpCheck,
+    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 
@@ -44,6 +44,8 @@ pub struct Config {
     pub vrrp_sync_groups: Vec<VrrpSyncGroup>,
     /// Scripts that virtual routers may depend on.
     pub vrrp_scripts: Vec<VrrpScript>,
+    /// Checks that virtual routers may depend on.
+    pub vrrp_checks: Vec<VrrpCheck>,
     /// Files that virtual routers may depend on.
     pub vrrp_track_files: Vec<VrrpTrackFile>,
     /// Processes that virtual routers may depend on.
@@ -72,6 +74,7 @@ impl PartialEq for Config {
             carp_instances,
             vrrp_sync_groups,
             vrrp_scripts,
+            vrrp_checks,
             vrrp_track_files,
             vrrp_track_processes,
             static_addresses,
@@ -88,11 +91,22 @@ impl PartialEq for Config {
             && *carp_instances == other.carp_instances
             && *vrrp_sync_groups == other.vrrp_sync_groups
             && *vrrp_scripts == other.vrrp_scripts
+            && *vrrp_checks == other.vrrp_checks
             && *vrrp_track_files == other.vrrp_track_files
             && *vrrp_track_processes == other.vrrp_track_processes
             && *static_addresses == other.static_addresses
             && *static_routes == other.static_routes
             && *static_rules == other.static_rules
+    }
+}
+
+impl Config {
+    /// Whether a virtual router brings this address to this host, and takes it away.
+    pub fn is_virtual(&self, address: IpAddr) -> bool {
+        let routers = self.vrrp_instances.iter();
+        let routers = routers.flat_map(|one| one.addresses.iter().chain(&one.excluded_addresses));
+        let hosts = self.carp_instances.iter().flat_map(|one| &one.addresses);
+        routers.chain(hosts).any(|one| one.address == address)
     }
 }
 
@@ -244,6 +258,11 @@ pub struct Passive {
     pub longest: Duration,
     /// How many percent of the backends may be out at once (but always one); 1 to 100, default: 10.
     pub max_ejected: u8,
+    /// By so many standard deviations, in hundredths, the share of successes must lie below the mean
+    /// of all to eject; at most 1000, 0: never, default: 0.
+    pub deviations: u32,
+    /// Whether an ejected backend is back as soon as its checks pass; default: no.
+    pub back_on_check: bool,
 }
 
 /// How connections come to the backends.

@@ -5,8 +5,8 @@ use std::fmt::{Formatter, Result};
 use super::{array, command, duration, optional, path, text};
 use crate::config::defaults;
 use crate::config::model::check::{
-    BodyRule, Check, CheckKind, Database, Dns, HeaderRule, Headers, Http, Identity, Ldap, Nibbles,
-    Page, Redis, Secret, StatusRange, Step, Text, Tls, Udp,
+    BodyRule, Check, CheckKind, Database, Digest, Dns, HeaderRule, Headers, Http, Identity, Ldap,
+    Nibbles, Page, Redis, Secret, StatusRange, Step, Text, Tls, Udp,
 };
 use crate::config::words::Word;
 
@@ -137,13 +137,12 @@ fn inline_page(page: &Page) -> String {
 
 /// Every key of a page with its value, if it has one.
 fn page_keys(page: &Page) -> Vec<(&'static str, Option<String>)> {
-    let Page { path, status, md5, sha256, body, expect_headers } = page;
+    let Page { path, status, digest, body, expect_headers } = page;
     let rules: Vec<_> = expect_headers.iter().map(inline_header_rule).collect();
     let mut keys = vec![
         ("path", Some(text(path))),
         ("status", Some(array(status.iter().map(StatusRange::to_string)))),
-        ("md5", md5.map(|md5| text(&md5.to_string()))),
-        ("sha256", sha256.map(|sha256| text(&sha256.to_string()))),
+        page_digest(*digest),
         ("expect_headers", (!rules.is_empty()).then(|| format!("[{}]", rules.join(", ")))),
     ];
     match body {
@@ -154,6 +153,14 @@ fn page_keys(page: &Page) -> Vec<(&'static str, Option<String>)> {
         None => keys.push(("body", None)),
     }
     keys
+}
+
+fn page_digest(digest: Option<Digest>) -> (&'static str, Option<String>) {
+    match digest {
+        Some(Digest::Sha256(sha256)) => ("sha256", Some(text(&sha256.to_string()))),
+        Some(Digest::Md5(md5)) => ("md5", Some(text(&md5.to_string()))),
+        _ => ("md5", None),
+    }
 }
 
 fn inline_header_rule(HeaderRule { name, value }: &HeaderRule) -> String {

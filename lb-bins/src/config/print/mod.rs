@@ -169,13 +169,14 @@ fn inline_persistence(persistence: Persistence) -> String {
 }
 
 fn inline_passive(passive: Passive) -> String {
-    let Passive { consecutive, failure_percent, minimum, interval, eject, longest, max_ejected } =
-        passive;
+    let Passive { consecutive, failure_percent, minimum, interval, eject, longest, .. } = passive;
+    let Passive { max_ejected, deviations, back_on_check, .. } = passive;
+    let deviations = Factor(deviations);
     let [interval, eject, longest] = [interval, eject, longest].map(|time| text(&duration(time)));
     format!(
         "{{ consecutive = {consecutive}, failure_percent = {failure_percent}, \
          minimum = {minimum}, interval = {interval}, eject = {eject}, longest = {longest}, \
-         max_ejected = {max_ejected} }}"
+         max_ejected = {max_ejected}, deviations = {deviations}, back_on_check = {back_on_check} }}"
     )
 }
 

@@ -145,7 +145,7 @@ impl Problem {
                 "add [[virtual_server]] with `listen` and a backend, or [[vrrp_instance]]"
             }
             Self::ForAnother { other, .. } => {
-                return Some(format!("run {other} with the same file as well"));
+                return Some(format!("run {other} instead: it serves the virtual servers as well"));
             }
             Self::NothingFor { block, .. } => return Some(format!("add [[{block}]]")),
             Self::Unreachable { hysteresis: 0, total, .. } => {
@@ -182,8 +182,8 @@ impl Problem {
                 return Some(format!("remove it, or use one of {}", known.join(", ")));
             }
             Self::MinAgeBeyondTimeout => "write at most `timeout`",
+            Self::DeviationsOutOfRange { .. } => "write for example 1.9, or 0 for never",
             Self::NobodyEjected => "set one of them, or remove `passive`",
-            Self::NotYet { .. } => "keep it if a later version is to use it, else remove it",
             Self::OtherScheme { meant, .. } => {
                 return Some(format!("set type = \"{meant}\", unless it is meant"));
             }

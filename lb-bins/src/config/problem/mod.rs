@@ -196,12 +196,12 @@ pub(super) enum Problem {
     MinAgeBeyondTimeout,
     #[error("`draining_clients` has no effect without `persistence`")]
     MoveWithoutPersistence,
-    #[error("nobody will be ejected: both `consecutive` and `failure_percent` are 0")]
+    #[error("nobody will be ejected: `consecutive`, `failure_percent` and `deviations` are 0")]
     NobodyEjected,
+    #[error("`deviations` is {}, but must be from 0 to {}", Factor(*hundredths), most / 100)]
+    DeviationsOutOfRange { hundredths: i64, most: i64 },
     #[error("no backend is in the zone {}", Quoted(.zone))]
     NobodyInZone { zone: String },
-    #[error("`{key}` has no effect yet: this version only reads it")]
-    NotYet { key: &'static str },
     #[error("the check is of type \"{kind}\", but port {port} is most often that of \"{meant}\"")]
     OtherScheme { kind: &'static str, port: i64, meant: &'static str },
     #[error("`panic_below` has no effect: no backend is checked, so all are always up")]

@@ -43,6 +43,7 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
         carp_instances: table.take("carp_instance", "[[carp_instance]]"),
         vrrp_sync_groups: table.take("vrrp_sync_group", "[[vrrp_sync_group]]"),
         vrrp_scripts: table.take("vrrp_script", "[[vrrp_script]]"),
+        vrrp_checks: table.take("vrrp_check", "[[vrrp_check]]"),
         vrrp_track_files: table.take("vrrp_track_file", "[[vrrp_track_file]]"),
         vrrp_track_processes: table.take("vrrp_track_process", "[[vrrp_track_process]]"),
         static_addresses: table.take("static_address", "[[static_address]]"),
@@ -134,6 +135,8 @@ impl Read for Passive {
             eject: table.take("eject", r#"eject = "30s""#),
             longest: table.take("longest", r#"longest = "300s""#),
             max_ejected: table.take("max_ejected", "max_ejected = 10"),
+            deviations: table.take("deviations", "deviations = 1.9"),
+            back_on_check: table.take("back_on_check", "back_on_check = true"),
         };
         table.finish();
         Some(passive)

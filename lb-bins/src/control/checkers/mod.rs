@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use lb_core::Weight;
-use lb_core::health::Admin;
 use lb_health::checkers::{
     Agent, Dns, DnsError, Expect, ExpectError, File, Grpc, Handshake, HttpError, Ldap, Mysql,
     Nibbles, PatternError, Ping, Postgres, Redis, RedisRole, Script, ScriptSlots, SendExpect, Smtp,
@@ -112,11 +111,7 @@ pub(crate) fn checker(
         CheckKind::Tls(options) => {
             AnyChecker::new(Handshake::new(tls(options)?).with_connector(connector))
         }
-        CheckKind::Agent(agent) => AnyChecker::new(
-            self::agent(agent)
-                .with_connector(connector)
-                .map_result(move |result| result.map(|report| advised(report, weight))),
-        ),
+        CheckKind::Agent(agent) => AnyChecker::new(self::agent(agent).with_connector(connector)),
         CheckKind::Dns(question) => AnyChecker::new(dns(question, check.source)?),
         CheckKind::File(file) => {
             let checker = File::new(&file.path).with_weight(file.weight, weight);
@@ -134,18 +129,6 @@ pub(crate) fn checker(
             AnyChecker::new(Worker::new(program, arguments).map_err(Failure::from))
         }
     })
-}
-
-/// What an agent advises, as a weight: that is what a pool acts on. A backend that is to be drained
-/// or maintained keeps its clients and gets no new ones.
-fn advised(report: Report, configured: Weight) -> Report {
-    let weight = match report.advice.admin {
-        None | Some(Admin::Ready) => report.weight.or(report.advice.weight_over(configured)),
-        Some(_) => Some(Weight::new(0)),
-    };
-    let mut report = report;
-    report.weight = weight;
-    report
 }
 
 fn agent(agent: &check::Agent) -> Agent {

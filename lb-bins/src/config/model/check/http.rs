@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use lb_health::{Md5, Sha256};
+use lb_health::Digest;
 
 use super::{Pattern, Tls};
 
@@ -38,10 +38,8 @@ pub struct Page {
     pub path: String,
     /// The status codes that pass: at least one range, default: 200 to 299.
     pub status: Vec<StatusRange>,
-    /// The MD5 digest that the body must have; default: any body passes.
-    pub md5: Option<Md5>,
-    /// The SHA-256 digest that the body must have; default: any body passes.
-    pub sha256: Option<Sha256>,
+    /// The digest that the body must have (`md5` or `sha256`); default: any body passes.
+    pub digest: Option<Digest>,
     /// What must be in the body; default: anything.
     pub body: Option<BodyRule>,
     /// The headers that must be there; default: none.

@@ -14,7 +14,7 @@ pub use self::network::{Dns, Identity, Ping, Record, Smtp, Step, Tcp, Tls, Udp};
 pub use self::pattern::{Nibbles, Pattern, PatternError};
 pub use self::reports::{Agent, File, Script, Worker};
 pub use self::services::{Database, Grpc, Ldap, Redis, Role, Secret};
-pub use lb_health::{Md5, Sha256};
+pub use lb_health::{Digest, Md5, Sha256};
 
 /// How a backend is examined, and what it takes to change the verdict.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,7 +122,6 @@ impl CheckKind {
     /// Whether what it reports depends on the configured weight.
     pub const fn changes_weight(&self) -> bool {
         match self {
-            Self::Agent(_) => true,
             Self::File(file) => file.weight != 0,
             _ => false,
         }

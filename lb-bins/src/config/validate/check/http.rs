@@ -10,7 +10,7 @@ use crate::config::draft::check::{Headers as DraftHeaders, Status};
 use crate::config::draft::{self, Field, List};
 use crate::config::mistakes::Mistakes;
 use crate::config::model::check::{
-    BodyRule, HeaderRule, Headers, Http, Page, Pattern, StatusRange, Text,
+    BodyRule, Digest, HeaderRule, Headers, Http, Md5, Page, Pattern, Sha256, StatusRange, Text,
 };
 use crate::config::problem::Problem;
 use crate::config::source::{Span, Spanned};
@@ -61,8 +61,7 @@ fn default_page() -> Page {
     Page {
         path: defaults::HTTP_PATH.to_owned(),
         status: vec![defaults::HTTP_STATUS],
-        md5: None,
-        sha256: None,
+        digest: None,
         body: None,
         expect_headers: Vec::new(),
     }
@@ -73,8 +72,7 @@ fn page(draft: &draft::check::Page, common: &Page, mistakes: &mut Mistakes) -> P
     Page {
         path: path(&draft.path, mistakes).unwrap_or_else(|| common.path.clone()),
         status: status(&draft.status, mistakes).unwrap_or_else(|| common.status.clone()),
-        md5: digest("md5", 32, &draft.md5, mistakes).or(common.md5),
-        sha256: digest("sha256", 64, &draft.sha256, mistakes).or(common.sha256),
+        digest: page_digest(draft, mistakes).or(common.digest),
         body: match body_said {
             [None, None, None] => common.body.clone(),
             _ => body(draft, mistakes),
@@ -84,6 +82,16 @@ fn page(draft: &draft::check::Page, common: &Page, mistakes: &mut Mistakes) -> P
             rules => header_rules(rules, mistakes),
         },
     }
+}
+
+/// One digest tells a body from all others: a second one would say nothing more.
+fn page_digest(draft: &draft::check::Page, mistakes: &mut Mistakes) -> Option<Digest> {
+    if let (Some(_), Some(sha256)) = (draft.md5.given(), draft.sha256.given()) {
+        mistakes.error(sha256.span, Problem::Exclusive { key: "sha256", other: "md5" });
+    }
+    let md5: Option<Md5> = digest("md5", 32, &draft.md5, mistakes);
+    let sha256: Option<Sha256> = digest("sha256", 64, &draft.sha256, mistakes);
+    md5.map(Digest::from).or(sha256.map(Digest::from))
 }
 
 fn path(field: &Field<String>, mistakes: &mut Mistakes) -> Option<String> {

@@ -18,6 +18,7 @@ use self::instance::instance;
 use self::tracking::Described;
 use super::values::command;
 use super::{elements, report_bad_name, report_repeated};
+use crate::config::defaults;
 use crate::config::draft::vrrp as draft;
 use crate::config::draft::{Draft, Field, List};
 use crate::config::mistakes::Mistakes;
@@ -60,6 +61,7 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
         carp_instances,
         vrrp_sync_groups,
         vrrp_scripts: described.scripts,
+        vrrp_checks: described.checks,
         vrrp_track_files: described.files,
         vrrp_track_processes: described.processes,
         ..config
@@ -79,6 +81,8 @@ fn config_of(
             &instance.track_scripts,
             &instance.track_files,
             &instance.track_processes,
+            &instance.track_checks,
+            &instance.track_quorums,
         ];
         tracks.into_iter().flatten().any(|track| track.weight != 0)
     };
@@ -140,9 +144,11 @@ fn notify(
         backup: command("notify_backup", &draft.backup, mistakes),
         fault: command("notify_fault", &draft.fault, mistakes),
         stop: command("notify_stop", &draft.stop, mistakes),
+        deleted: command("notify_deleted", &draft.deleted, mistakes),
         master_rx_lower_pri: master_rx_lower_pri
             .and_then(|field| command("notify_master_rx_lower_pri", field, mistakes)),
         priority_changes: draft.priority_changes.or(false),
+        smtp_alert: draft.smtp_alert.or(defaults::SMTP_ALERT),
     }
 }
 
