@@ -7,7 +7,7 @@ use lb_vrrp::{ChecksumPolicy, Family, Migration, Start};
 use super::draft::check::CheckType;
 use super::draft::vrrp::{AuthenticationType, RuleAction};
 use super::model::check::{HttpVersion, Initial, Record, Role};
-use super::model::{Forwarding, HashKey, OnFailure, SorryMode};
+use super::model::{Forwarding, HashKey, OnFailure, ParameterMatch, SorryMode};
 
 /// A type whose values are written as words.
 pub(super) trait Word: Copy + PartialEq + 'static {
@@ -147,6 +147,11 @@ impl Word for RuleAction {
         ("unreachable", Self::Unreachable),
         ("prohibit", Self::Prohibit),
     ];
+}
+
+impl Word for ParameterMatch {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("exact", Self::Exact), ("initial", Self::Initial), ("partial", Self::Partial)];
 }
 
 impl Word for Scope {

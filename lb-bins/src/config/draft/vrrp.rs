@@ -7,6 +7,7 @@ use lb_vrrp::linux::{RouteKind, Scope};
 use lb_vrrp::{ChecksumPolicy, Family, Migration, Start};
 
 use super::{Checks, Field, List};
+use crate::config::model::ParameterMatch;
 use crate::config::model::check::Initial;
 
 /// A `vrrp_instance`.
@@ -267,7 +268,10 @@ pub(in crate::config) struct VrrpTrackFile {
 pub(in crate::config) struct VrrpTrackProcess {
     pub(in crate::config) name: Field<String>,
     pub(in crate::config) process: Field<String>,
+    pub(in crate::config) parameters: Field<List<String>>,
+    pub(in crate::config) parameter_match: Field<ParameterMatch>,
     pub(in crate::config) quorum: Field<i64>,
+    pub(in crate::config) quorum_max: Field<i64>,
     pub(in crate::config) delay: Field<Duration>,
     pub(in crate::config) weight: Field<i64>,
 }

@@ -14,8 +14,8 @@ use lb_vrrp::linux::{Route, Rule, VirtualAddress};
 
 use self::check::Check;
 pub use self::vrrp::{
-    Authentication, CarpInstance, Claim, HmacKey, KeySecret, Notify, Track, VrrpCheck,
-    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Claim, HmacKey, KeySecret, Notify, ParameterMatch, Track,
+    VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 

@@ -308,11 +308,25 @@ fn file(f: &mut fmt::Formatter<'_>, file: &VrrpTrackFile) -> fmt::Result {
 }
 
 fn process(f: &mut fmt::Formatter<'_>, process: &VrrpTrackProcess) -> fmt::Result {
-    let VrrpTrackProcess { name, process, quorum, delay, weight } = process;
+    let VrrpTrackProcess {
+        name,
+        process,
+        parameters,
+        parameter_match,
+        quorum,
+        quorum_max,
+        delay,
+        weight,
+    } = process;
     writeln!(f, "\n[[vrrp_track_process]]")?;
     writeln!(f, "name = {}", text(name))?;
     writeln!(f, "process = {}", text(process))?;
+    optional(f, "parameters", parameters.as_ref().map(|all| array(all.iter())))?;
+    if parameters.is_some() {
+        writeln!(f, "parameter_match = {}", text(parameter_match.word()))?;
+    }
     writeln!(f, "quorum = {quorum}")?;
+    optional(f, "quorum_max", quorum_max.map(|most| most.to_string()))?;
     writeln!(f, "delay = {}", text(&duration(*delay)))?;
     writeln!(f, "weight = {weight}")
 }

@@ -265,7 +265,10 @@ impl Read for VrrpTrackProcess {
         let process = Self {
             name: table.take("name", r#"name = "proxy""#),
             process: table.take("process", r#"process = "haproxy""#),
+            parameters: table.take("parameters", r#"parameters = ["-f", "/etc/haproxy.cfg"]"#),
+            parameter_match: table.take("parameter_match", r#"parameter_match = "partial""#),
             quorum: table.take("quorum", "quorum = 1"),
+            quorum_max: table.take("quorum_max", "quorum_max = 1"),
             delay: table.take("delay", r#"delay = "1s""#),
             weight: table.take("weight", "weight = -20"),
         };

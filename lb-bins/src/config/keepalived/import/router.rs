@@ -49,7 +49,7 @@ impl Router<'_> {
         let source = fitting(values.ip_of(source), family, values);
         let (multicast_source, unicast_source) =
             if has_peers { (Field::Absent, source) } else { (source, Field::Absent) };
-        let (use_vmac, vmac_interface) = vmac(statement, values);
+        let (use_vmac, vmac_interface) = vmac(statement, self.global("vmac_prefix"), values);
         let state = self.state(values);
         let priority = self.priority(&state, values);
         let state = if strict { strict_state(state, &priority, statement, values) } else { state };

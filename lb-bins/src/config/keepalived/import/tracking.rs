@@ -8,8 +8,10 @@ use super::addresses::Row;
 use super::values::{Values, given, list};
 use crate::config::draft::vrrp::{Track, VrrpScript, VrrpTrackFile, VrrpTrackProcess};
 use crate::config::draft::{Field, List};
+use crate::config::keepalived::lexer::Word;
 use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
+use crate::config::model::ParameterMatch;
 use crate::config::model::check::Initial;
 use crate::config::source::Spanned;
 
@@ -83,18 +85,36 @@ impl<'s> Reversed<'s> {
         statement: &'s Statement,
         values: &mut Values<'_>,
     ) -> VrrpTrackProcess {
-        let process = match statement.last("process") {
-            None => Field::Absent,
-            Some(process) => match process.escaped_arguments().split_first() {
-                None => values.text(Some(process)),
-                Some((program, parameters)) => {
-                    if let Some(parameter) = parameters.first() {
-                        let why = "processes are known by the name of their program alone";
-                        values.unused(parameter.span, "process", why);
-                    }
-                    given(program.text.clone(), program.span)
+        let (process, parameters) = match statement.last("process") {
+            None => (Field::Absent, Field::Absent),
+            Some(process) => {
+                let words = process.escaped_arguments();
+                let parameters = parameters(statement, words.get(1..).unwrap_or_default(), process);
+                match words.first() {
+                    None => (values.text(Some(process)), Field::Absent),
+                    Some(program) => (given(program.text.clone(), program.span), parameters),
                 }
-            },
+            }
+        };
+        let parameter_match = match statement.last("param_match") {
+            None => Field::Absent,
+            Some(statement) => {
+                const MATCHES: &[(&str, ParameterMatch)] =
+                    &[("initial", ParameterMatch::Initial), ("partial", ParameterMatch::Partial)];
+                let word = values.argument(statement);
+                let chosen = word.and_then(|word| {
+                    Some(given(values.choice("param_match", word, MATCHES)?, word.span))
+                });
+                chosen.unwrap_or(Field::Refused)
+            }
+        };
+        let quorum_max = values.number(statement.last("quorum_max"), 0..=MOST);
+        // None at all may run, and none need to.
+        let quorum = match values.number(statement.last("quorum"), 1..=MOST) {
+            Field::Absent if quorum_max.given().is_some_and(|most| most.value == 0) => {
+                given(0, statement.span)
+            }
+            quorum => quorum,
         };
         // A change counts when it has lasted: the longer of both times is on the safe side.
         let delays = ["delay", "fork_delay", "terminate_delay"]
@@ -111,7 +131,10 @@ impl<'s> Reversed<'s> {
         VrrpTrackProcess {
             name: name(statement, values),
             process,
-            quorum: values.number(statement.last("quorum"), 1..=MOST),
+            parameters,
+            parameter_match,
+            quorum,
+            quorum_max,
             delay: longest.unwrap_or_default(),
             weight,
         }
@@ -157,6 +180,18 @@ impl<'s> Reversed<'s> {
         }
         Some(Spanned { value: track, span: first.span })
     }
+}
+
+/// What must be behind the program: what is behind it here, or with `param_match` and nothing behind it,
+/// nothing. `full_command` alone asks for the program as it was started, without anything behind it.
+fn parameters(statement: &Statement, words: &[Word], process: &Statement) -> Field<List<String>> {
+    let asks = ["full_command", "param_match"].iter().any(|word| statement.last(word).is_some());
+    if words.is_empty() && !asks {
+        return Field::Absent;
+    }
+    let words = words.iter();
+    let words = words.map(|word| Spanned { value: word.text.clone(), span: word.span });
+    list(words.collect(), process.span)
 }
 
 /// The first of those that are listed twice. keepalived leaves out the others as well.

@@ -121,10 +121,10 @@ pub(super) const VRRP_TRACK_PROCESS: Words = &[
     once("delay"),
     once("fork_delay"),
     once("full_command"),
-    unused("param_match", "processes are known by the name of their program alone"),
+    once("param_match"),
     once("process"),
     once("quorum"),
-    unused("quorum_max", "there is no upper bound of processes"),
+    once("quorum_max"),
     once("terminate_delay"),
     once("weight"),
 ];
