@@ -12,6 +12,7 @@
 //! | [`simulate`] | what would happen if: a script on a virtual clock |
 //! | [`status`] | the one description of everything that all of them show |
 //! | [`notify`] | who outside is told of changes: scripts, a pipe, mail |
+//! | [`privileges`] | who a daemon is, and what it may do |
 //! | [`process`] | signals, limits |
 //! | [`telemetry`] | the log |
 //! | [`demo`] | three backends and a balancer in one process |
@@ -21,6 +22,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod notify;
+pub mod privileges;
 pub mod probe;
 pub mod process;
 pub mod simulate;

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, ConfigFile, Daemon};
 use crate::control::{self, ReloadError};
+use crate::privileges::warn_of_start;
 
 /// With fewer than that there is something to say.
 const FEW_DESCRIPTORS: u64 = 1024;
@@ -156,6 +157,7 @@ async fn reload<G: Governed>(governed: &G, file: ConfigFile) {
     for warning in &config.warnings {
         warn!("{warning}");
     }
+    warn_of_start(&config);
     match governed.reconfigure(config).await {
         Ok(()) => info!(path = name, "configuration taken over"),
         Err(refusal) => error!(error = %refusal, "the configuration stays as it was"),

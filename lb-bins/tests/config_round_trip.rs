@@ -46,7 +46,7 @@ fn command() -> impl Strategy<Value = Command> {
     // Whatever characters there are, but for the one that ends a word.
     let word = any::<String>().prop_map(|word| word.replace('\0', "\n"));
     (word.clone(), vec(word, 0..3))
-        .prop_map(|(program, arguments)| Command { program: format!("/{program}"), arguments })
+        .prop_map(|(program, arguments)| Command::new(format!("/{program}"), arguments))
 }
 
 /// Whatever characters there are, but for NUL.
@@ -606,6 +606,7 @@ fn notify() -> impl Strategy<Value = Notify> {
             master_rx_lower_pri: None,
             priority_changes: flags.0,
             smtp_alert: flags.1,
+            user: None,
         },
     )
 }
@@ -735,7 +736,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     track_checks: flags.1.then(|| by_name("checked")).into_iter().collect(),
                     track_quorums: flags.2.then(|| by_name("")).into_iter().collect(),
                     claim: flags.0.then(|| Claim {
-                        command: Command { program: "/claim".into(), arguments: vec![] },
+                        command: Command::new("/claim", vec![]),
                         interval: startup_delay,
                         timeout: startup_delay,
                     }),
@@ -841,5 +842,66 @@ fn the_samples_are_read_back_too() {
         let read = Config::parse("printed.toml", &printed).unwrap();
         assert_eq!(read, config, "{printed}");
         assert_eq!(read.to_string(), printed);
+    }
+}
+
+/// Commands have the user of their block, or else the one that all have.
+#[test]
+fn users_are_read_back() {
+    let text = r#"
+        user = "lb:nogroup"
+        script_user = "nobody"
+        script_security = true
+        [[vrrp_script]]
+        name = "first"
+        command = ["/first"]
+        user = "0:0"
+        [[vrrp_script]]
+        name = "second"
+        command = ["/second"]
+        [[vrrp_instance]]
+        name = "web"
+        interface = "eth0"
+        virtual_router_id = 51
+        addresses = ["10.0.0.200"]
+        track_scripts = ["first", "second"]
+        claim = { command = ["/claim"] }
+        notify_master = ["/master"]
+        notify_deleted = ["/deleted"]
+        notify_user = "games"
+        [[vrrp_sync_group]]
+        name = "all"
+        members = ["web"]
+        notify = ["/any"]
+        [[virtual_server]]
+        listen = "127.0.0.1:80"
+        on_quorum_up = ["/up"]
+        on_down = ["/down"]
+        check = { type = "script", command = ["/check"] }
+        backend = [{ address = "127.0.0.1:81" }]
+    "#;
+    let config = Config::parse("users.toml", text).unwrap();
+    let users = config.commands().map(|one| (one.program.as_str(), one.user.as_ref()));
+    let users: Vec<_> = users.map(|(name, user)| (name, user.map(ToString::to_string))).collect();
+    let expected = [
+        // The checker starts it itself.
+        ("/check", None),
+        ("/up", Some("nobody")),
+        ("/down", Some("nobody")),
+        ("/first", Some("0:0")),
+        ("/second", Some("nobody")),
+        ("/claim", Some("nobody")),
+        ("/master", Some("games")),
+        ("/deleted", Some("games")),
+        ("/any", Some("nobody")),
+    ];
+    assert_eq!(users, expected.map(|(name, user)| (name, user.map(str::to_owned))));
+    let printed = config.to_string();
+    assert_eq!(Config::parse("printed.toml", &printed).unwrap(), config, "{printed}");
+
+    for (wrong, what) in [("user = \"\"", "user"), ("script_user = \"a:b:c\"", "script_user")] {
+        let errors = Config::parse("users.toml", wrong).unwrap_err().to_string();
+        assert!(errors.contains(&format!("`{what}` is ")), "{errors}");
+        assert!(errors.contains("write \"nobody\" or \"nobody:nogroup\""), "{errors}");
     }
 }

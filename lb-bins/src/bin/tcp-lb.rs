@@ -13,6 +13,7 @@ use lb_bins::admin;
 use lb_bins::config::{Config, ConfigFile, Daemon};
 use lb_bins::control::Control;
 use lb_bins::demo;
+use lb_bins::privileges::drop_privileges;
 use lb_bins::probe::{self, EXAMPLES, Outcome};
 use lb_bins::process::{Signals, raise_descriptor_limit};
 use lb_bins::simulate;
@@ -102,6 +103,9 @@ fn main() -> ExitCode {
                 let story = arguments.simulate.run(&file, &config).map_err(explain)?;
                 return write!(stdout(), "{story}").map_err(explain);
             }
+            raise_descriptor_limit();
+            // Before there are threads, each of which would keep what it had.
+            drop_privileges(Daemon::TcpLb, &config).map_err(explain)?;
             let _log = telemetry::start(arguments.log_format);
             if arguments.log_format == LogFormat::Json {
                 config.warnings.iter().for_each(|warning| warn!("{warning}"));
@@ -114,7 +118,6 @@ fn main() -> ExitCode {
 }
 
 fn balance(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), ExitCode> {
-    raise_descriptor_limit();
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         let signals = Signals::catch().map_err(explain)?;

@@ -11,9 +11,10 @@ use std::thread::available_parallelism;
 use clap::Parser;
 use lb_bins::config::{Config, ConfigFile, Daemon};
 use lb_bins::control::Control;
+use lb_bins::privileges::drop_privileges;
 use lb_bins::process::{Signals, hurry, raise_descriptor_limit};
 use lb_bins::telemetry::{self, LogFormat};
-use lb_bins::vip::{Keeper, aside, drop_privileges, serve_admin};
+use lb_bins::vip::{Keeper, beside, serve_admin};
 use tokio::runtime;
 use tracing::warn;
 
@@ -75,7 +76,8 @@ fn keep(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), E
     }
     // Before there are threads, each of which would keep what it had.
     let hurried = hurry();
-    drop_privileges(&config).map_err(explain)?;
+    raise_descriptor_limit();
+    drop_privileges(Daemon::VipKeeper, &config).map_err(explain)?;
     let _log = telemetry::start(arguments.log_format);
     if let Err(error) = hurried {
         warn!(%error, "this may be late on a busy host: it lacks CAP_SYS_NICE");
@@ -83,8 +85,7 @@ fn keep(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), E
     if arguments.log_format == LogFormat::Json {
         config.warnings.iter().for_each(|warning| warn!("{warning}"));
     }
-    raise_descriptor_limit();
-    let aside = aside().map_err(explain)?;
+    let beside = beside().map_err(explain)?;
     let workers = arguments.workers.or_else(|| available_parallelism().ok());
     let workers = workers.unwrap_or(NonZeroUsize::MIN);
     // Blocking work is a look at the configuration file, now and then.
@@ -93,7 +94,7 @@ fn keep(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), E
     runtime.block_on(async {
         let signals = Signals::catch().map_err(explain)?;
         let serve = |bound, keeper| Box::pin(serve_admin(bound, keeper)) as _;
-        let keeper = Keeper::start(config, aside, workers, serve).await.map_err(explain)?;
+        let keeper = Keeper::start(config, beside, workers, serve).await.map_err(explain)?;
         tokio::spawn(signals.obey(keeper.handle(), Some(file)));
         keeper.run().await;
         Ok(())

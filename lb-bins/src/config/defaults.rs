@@ -49,7 +49,7 @@ pub const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(360);
 pub const PERSISTENCE_CAPACITY: u32 = 65_536;
 /// `persistence.min_age`: none, every new client is remembered.
 pub const PERSISTENCE_MIN_AGE: Duration = Duration::ZERO;
-/// `draining_clients`: kept until draining is over, as in IPVS.
+/// `draining_clients`: kept until the drain timeout is over. IPVS keeps them as long as the weight is 0.
 pub const DRAINING_CLIENTS: DrainingClients = DrainingClients::Keep;
 
 /// `persistence.granularity`, in bits: each IPv4 address is a client. Of IPv6 it is each network of

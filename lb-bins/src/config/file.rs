@@ -6,7 +6,7 @@ use super::keepalived::Surroundings;
 use super::mistakes::{ConfigErrors, Mistakes};
 use super::problem::Problem;
 use super::source::Source;
-use super::{Config, Daemon};
+use super::{Config, Daemon, surroundings};
 
 /// A file to read a configuration from, now or again.
 #[derive(Clone, Debug)]
@@ -55,7 +55,8 @@ impl ConfigFile {
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load), or that it has nothing for this daemon.
+    /// As [`load`](Self::load), or that it has nothing for this daemon, or that this host is not as it
+    /// must be for it.
     pub fn load_for(&self, daemon: Daemon) -> Result<Config, ConfigErrors> {
         let mut config = self.load()?;
         let servers = (config.virtual_servers.len(), "tcp-lb", "virtual server", "virtual_server");
@@ -78,8 +79,12 @@ impl ConfigFile {
             && self.is_keepalived()
         {
             mistakes.warning(None, Problem::ForAnother { daemon, other, what, count });
-            config.warnings.extend(mistakes.locate(&[source]));
         }
+        surroundings::judge(&config, &mut mistakes);
+        if mistakes.has_errors() {
+            return Err(mistakes.into_errors(&[source]));
+        }
+        config.warnings.extend(mistakes.locate(&[source]));
         Ok(config)
     }
 }

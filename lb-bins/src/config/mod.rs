@@ -48,6 +48,7 @@ mod nearest;
 mod print;
 mod problem;
 mod source;
+mod surroundings;
 mod toml;
 mod validate;
 mod words;
@@ -58,9 +59,9 @@ pub use self::file::ConfigFile;
 pub use self::mistakes::{ConfigErrors, Mistake, Severity};
 pub use self::model::check::{Check, CheckKind};
 pub use self::model::{
-    Authentication, Backend, CarpInstance, Claim, Command, Config, Forwarding, HashKey, HmacKey,
-    KeySecret, Mail, Notify, OnFailure, ParameterMatch, Passive, Persistence, Queue, Quorum,
-    SorryMode, Track, VirtualServer, VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup,
+    Account, Authentication, Backend, CarpInstance, Claim, Command, Config, Forwarding, HashKey,
+    HmacKey, KeySecret, Mail, Notify, OnFailure, ParameterMatch, Passive, Persistence, Queue,
+    Quorum, SorryMode, Track, VirtualServer, VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup,
     VrrpTrackFile, VrrpTrackProcess, check, is_keyed_by_destination,
 };
 pub use self::source::Source;

@@ -27,7 +27,6 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use futures::future::{join, join_all};
 use lb_core::Backend;
-use lb_core::health::Admin as Word;
 use lb_health::{Because, Event, Obstruction, Verdict};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
@@ -209,14 +208,7 @@ impl Control {
                 info!(backend = cut.backend.name(), "drain timeout: its connections are cut");
                 cut.backend.endpoint().cut();
             }
-            // Whoever belongs there would come right back.
-            let Place { server, backend } = cut.place;
-            let mut services = self.services.iter_mut();
-            if let Some(service) = services.find(|service| service.key == server)
-                && service.machine.backend(backend).is_some_and(|one| one.admin == Word::Drain)
-            {
-                service.machine.set_admin(now, backend, Word::Drained);
-            }
+            // Whoever belongs there does not come right back: the machine has the same time.
         }
         if now < self.next_tick {
             return ControlFlow::Continue(());

@@ -105,7 +105,8 @@ impl Plan {
             .with_sorry(sorry)
             .with_slow_start(config.slow_start)
             .panicking_below(config.panic_below)
-            .with_draining_clients(config.draining_clients);
+            .with_draining_clients(config.draining_clients)
+            .with_drain_timeout(config.drain_timeout);
         machine.validate()?;
         Ok(Self { machine, config })
     }
@@ -258,12 +259,15 @@ fn route(
     gate: &Arc<Gate>,
     attempts: mpsc::Sender<Attempt>,
 ) -> Arc<Route> {
-    let bits = config.persistence.map(|persistence| persistence.granularity);
+    let persisted = config.persistence.map(|persistence| persistence.granularity);
+    // Whether clients are remembered changes nothing about who is hashed alike. A listener is of one
+    // family.
+    let bits = persisted.unwrap_or(config::defaults::granularity(config.listen.ip()));
     let settings = RouteSettings {
         server: key,
         name: config.name.clone(),
         recognition: Recognition {
-            granularity: bits.map_or(Granularity::HOST, Granularity::new),
+            granularity: Granularity::new(bits, bits),
             hashed: match config.hash_key {
                 _ if is_keyed_by_destination(config.scheduler) => Hashed::Destination,
                 HashKey::Source => Hashed::Source,

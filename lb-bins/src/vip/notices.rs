@@ -102,9 +102,9 @@ mod tests {
 
     #[test]
     fn scripts_are_called_as_keepalived_calls_them() {
-        let command = |program: &str| Command { program: program.to_owned(), arguments: vec![] };
+        let command = |program: &str| Command::new(program, vec![]);
         let notify = Notify {
-            any: Some(Command { program: "/any".into(), arguments: vec!["first".into()] }),
+            any: Some(Command::new("/any", vec!["first".into()])),
             master: Some(command("/master")),
             master_rx_lower_pri: Some(command("/lower")),
             ..Notify::default()

@@ -86,8 +86,8 @@ impl Keeper {
     /// Takes over `config` whole, or not at all. Instances that are as they were are not disturbed;
     /// others of the same name, interface and identifier change in place.
     pub(super) fn reconfigure(&mut self, config: Config, looked: Looked) -> Result<(), StartError> {
-        let aside = self.aside.clone();
-        let _aside = aside.enter();
+        let beside = self.beside.clone();
+        let _beside = beside.enter();
         let admin = self.administration.bind(config.admin)?;
         let telling = self.notifier.prepare(&config)?;
         let (signals, checkers) = self.watches.signals(looked);

@@ -11,14 +11,17 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::disallowed_methods, reason = "this is about real hosts, in real time")]
 
+mod alerts;
 mod carp;
 mod daemon;
+mod databases;
 mod dialect;
 mod directors;
 mod figures;
 mod host;
 mod lab;
 mod many;
+mod privileges;
 mod probe;
 mod story;
 

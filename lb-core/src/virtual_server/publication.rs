@@ -18,6 +18,8 @@ impl<E> VirtualServer<E> {
     /// the data plane, then tell.
     pub(super) fn settle(&mut self) {
         self.heed_ejections();
+        let (now, lasts) = (self.now, self.policy.drain_timeout);
+        self.slots.iter_mut().for_each(|slot| slot.note_draining(now, lasts));
         let strength = self.strength();
         let change = self.quorum.observe(strength);
         self.note_panic(strength);

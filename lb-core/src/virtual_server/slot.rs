@@ -28,6 +28,10 @@ pub(super) struct Slot<E> {
     /// Whether it would be new to its share: it was out of service before, or is new itself.
     cold: bool,
     slow_start: Option<SlowStart>,
+    /// Since when it drains.
+    drains_since: Option<Instant>,
+    /// Whether it has drained for as long as its clients are kept.
+    is_drained_out: bool,
 }
 
 impl<E> Slot<E> {
@@ -45,6 +49,8 @@ impl<E> Slot<E> {
             serves: false,
             cold,
             slow_start: None,
+            drains_since: None,
+            is_drained_out: false,
         }
     }
 
@@ -99,6 +105,11 @@ impl<E> Slot<E> {
     /// The weight to be published with: `None` keeps it out of the pool. Always computed anew from
     /// everything that was said.
     pub(super) fn live_weight(&self) -> Option<Weight> {
+        self.weight_said().filter(|weight| !(self.is_drained_out && weight.is_zero()))
+    }
+
+    /// The same however long it has drained.
+    fn weight_said(&self) -> Option<Weight> {
         match (self.admin, self.health()?) {
             (Admin::Drained | Admin::Maintenance, _) => None,
             (_, Health::Down) => self.inhibit_on_failure.then_some(Weight::ZERO),
@@ -130,9 +141,29 @@ impl<E> Slot<E> {
         Some(if drained { Weight::ZERO } else { weight.over(self.configured, self.weight()) })
     }
 
+    /// Whether its checks pass.
+    fn is_up(&self) -> bool {
+        self.health().is_some_and(Health::is_up)
+    }
+
     /// Whether it lives, but was drained to the end.
     pub(super) fn is_drained(&self) -> bool {
-        self.admin == Admin::Drained && matches!(self.health(), Some(Health::Up { .. }))
+        (self.admin == Admin::Drained || self.is_drained_out) && self.is_up()
+    }
+
+    /// Notes since when it drains, for whatever reason, and whether it has for as long as it may.
+    /// One that is only inhibited, or ejected, does not: it is expected back.
+    pub(super) fn note_draining(&mut self, now: Option<Instant>, lasts: Option<Duration>) {
+        let drains = self.is_up() && !self.out && self.weight_said() == Some(Weight::ZERO);
+        self.drains_since = self.drains_since.or(now).filter(|_| drains);
+        let end = self.draining_until(lasts);
+        self.is_drained_out = end.zip(now).is_some_and(|(end, now)| end <= now);
+    }
+
+    /// Until when its clients are kept, if it drains and that is to end.
+    pub(super) fn draining_until(&self, lasts: Option<Duration>) -> Option<Instant> {
+        // Further away than the clock goes is for ever.
+        self.drains_since?.checked_add(lasts?)
     }
 
     /// Whether its checks have not said anything yet.
@@ -145,14 +176,18 @@ impl<E> Slot<E> {
         self.live_weight().is_some_and(|weight| !weight.is_zero())
     }
 
-    pub(super) fn status(&self, now: Option<Instant>) -> BackendStatus<'_, E> {
+    pub(super) fn status(
+        &self,
+        now: Option<Instant>,
+        drain_timeout: Option<Duration>,
+    ) -> BackendStatus<'_, E> {
         let state = match (self.admin, self.health()) {
             (Admin::Maintenance, _) => BackendState::Maintenance,
             (Admin::Drain | Admin::Drained, _) => BackendState::Drain,
             (Admin::Ready, None) => BackendState::Warming,
             (Admin::Ready, Some(Health::Down)) => BackendState::Down,
             (Admin::Ready, Some(Health::Up { .. })) if self.out => BackendState::Ejected,
-            (Admin::Ready, Some(Health::Up { .. })) => match self.live_weight() {
+            (Admin::Ready, Some(Health::Up { .. })) => match self.weight_said() {
                 Some(Weight::ZERO) => BackendState::Drain,
                 _ => BackendState::Up,
             },
@@ -167,6 +202,7 @@ impl<E> Slot<E> {
                 let slow = self.slow_start(now)?;
                 Some((u32::from(slow.step(now)) * 100 / u32::from(STEPS)) as u8)
             }),
+            draining_until: self.draining_until(drain_timeout),
             admin: self.admin,
         }
     }
@@ -202,6 +238,7 @@ impl Terms {
 
     /// Puts `backend` where it belongs.
     pub(super) fn place<E>(&self, backend: Backend<E>) -> Backend<E> {
-        backend.limited(self.limits).at_priority(self.priority).in_zone(self.zone.clone())
+        backend.set_limits(self.limits);
+        backend.at_priority(self.priority).in_zone(self.zone.clone())
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::backend::{Backend, BackendId};
 use crate::health::{Admin, Weight};
@@ -61,6 +62,10 @@ pub struct BackendStatus<'a, E = SocketAddr> {
     pub weight: Weight,
     /// While it starts slowly, how many percent of its weight it has.
     pub slow_start: Option<u8>,
+    /// While it drains, until when its clients are kept, or were: see
+    /// [`VirtualServerConfig::drain_timeout`](super::VirtualServerConfig::drain_timeout). `None` if
+    /// that does not end.
+    pub draining_until: Option<Instant>,
     /// The administrator's word.
     pub admin: Admin,
 }

@@ -38,13 +38,12 @@ impl Conversation {
     const LAST_WORDS: u32 = 64;
 
     /// Connects, has the talk, and tells how it went.
-    pub(super) async fn hold<F>(connector: Tcp, target: Target, talk: F) -> Result<Report, Failure>
+    pub(super) async fn hold<F>(connector: &Tcp, target: Target, talk: F) -> Result<Report, Failure>
     where
         F: AsyncFnOnce(&mut Self) -> Result<(), CheckError>,
     {
         let mut attempt = Attempt::begin(target);
-        let connecting = connector.connect(target.address, attempt.deadline());
-        let stream = match attempt.step(Phase::Connect, connecting).await {
+        let stream = match connector.connect(&mut attempt, target.address).await {
             Ok(stream) => Stream::Plain(stream),
             Err(error) => return attempt.finish(Err(error)),
         };

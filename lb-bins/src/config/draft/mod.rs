@@ -13,7 +13,7 @@ use std::time::Duration;
 use lb_core::virtual_server::DrainingClients;
 
 use self::check::Check;
-use crate::config::model::{Forwarding, HashKey, OnFailure, SorryMode};
+use crate::config::model::{Account, Forwarding, HashKey, OnFailure, SorryMode};
 use crate::config::source::{Span, Spanned};
 
 /// A value that may be missing.
@@ -85,6 +85,9 @@ impl<T> List<T> {
 pub(in crate::config) struct Draft {
     pub(in crate::config) admin: Field<SocketAddr>,
     pub(in crate::config) admin_allow_remote: Field<bool>,
+    pub(in crate::config) user: Field<Account>,
+    pub(in crate::config) script_user: Field<Account>,
+    pub(in crate::config) script_security: Field<bool>,
     pub(in crate::config) notify_fifo: Field<String>,
     pub(in crate::config) smtp: Field<Mail>,
     pub(in crate::config) virtual_servers: Field<List<VirtualServer>>,

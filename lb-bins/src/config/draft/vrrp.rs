@@ -7,8 +7,8 @@ use lb_vrrp::linux::{RouteKind, Scope};
 use lb_vrrp::{ChecksumPolicy, Family, Migration, Start};
 
 use super::{Checks, Field, List};
-use crate::config::model::ParameterMatch;
 use crate::config::model::check::Initial;
+use crate::config::model::{Account, ParameterMatch};
 
 /// A `vrrp_instance`.
 #[derive(Debug, Default)]
@@ -228,6 +228,7 @@ pub(in crate::config) struct Notify {
     pub(in crate::config) deleted: Field<List<String>>,
     pub(in crate::config) priority_changes: Field<bool>,
     pub(in crate::config) smtp_alert: Field<bool>,
+    pub(in crate::config) user: Field<Account>,
 }
 
 #[derive(Debug, Default)]
@@ -247,6 +248,7 @@ pub(in crate::config) struct VrrpScript {
     pub(in crate::config) fall: Field<i64>,
     pub(in crate::config) weight: Field<i64>,
     pub(in crate::config) initial: Field<Initial>,
+    pub(in crate::config) user: Field<Account>,
 }
 
 #[derive(Debug, Default)]

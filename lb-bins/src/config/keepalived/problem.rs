@@ -91,7 +91,11 @@ pub(in crate::config) enum Problem {
     UnknownOption { block: &'static str, option: String },
     #[error("the option {} of `{block}` has no effect here", Quoted(.option))]
     UnusedOption { block: &'static str, option: String },
-    #[error("the command runs as the user that the daemon runs as, not as {}", Quoted(.user))]
+    #[error("{} is no user, or no user with a group", Quoted(.text))]
+    NotAnAccount { text: String },
+    #[error("the command runs as {}, as the others of this block, and not as {}", Quoted(.user), Quoted(.named))]
+    OtherUser { named: String, user: String },
+    #[error("the command runs as `script_user`, and not as {}", Quoted(.user))]
     User { user: String },
     #[error("`{word}` needs a value")]
     WithoutValue { word: &'static str },
@@ -268,7 +272,9 @@ impl Problem {
             Self::Twice { .. } => "remove one of them",
             Self::UnknownOption { .. } => "remove it, or write what follows on a line of its own",
             Self::UnusedOption { .. } => return None,
-            Self::User { .. } => "start the daemon as that user, or let the command change to it",
+            Self::NotAnAccount { .. } => "write: USER or USER GROUP",
+            Self::OtherUser { .. } => "name one user, or let the command change to it",
+            Self::User { .. } => "name that user in `script_user`, or let the command change to it",
             Self::WithoutValue { .. } => "add it on the same line",
             Self::ZeroTime { .. } => "write a time above zero",
 

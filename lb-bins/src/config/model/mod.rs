@@ -1,7 +1,9 @@
 //! The typed configuration: plain data, already validated, with every default filled in.
 
+mod account;
 pub mod check;
 mod vrrp;
+mod walk;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -12,6 +14,7 @@ use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
 use lb_vrrp::linux::{Route, Rule, VirtualAddress};
 
+pub use self::account::Account;
 use self::check::Check;
 pub use self::vrrp::{
     Authentication, CarpInstance, Claim, HmacKey, KeySecret, Notify, ParameterMatch, Track,
@@ -29,6 +32,12 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// Whether [`admin`](Self::admin) may be an address that other hosts reach; default: no.
     pub admin_allow_remote: bool,
+    /// Whom the daemon becomes when it has started as root; default: nobody else.
+    pub user: Option<Account>,
+    /// Whom scripts for events run as; default: as the daemon does.
+    pub script_user: Option<Account>,
+    /// Whether scripts that root runs, and others could change, are refused; default: warned of.
+    pub script_security: bool,
     /// A named pipe that gets a line for every change of a state, as keepalived's `notify_fifo`: an
     /// absolute path; default: none.
     pub notify_fifo: Option<PathBuf>,
@@ -67,6 +76,9 @@ impl PartialEq for Config {
         let Self {
             admin,
             admin_allow_remote,
+            user,
+            script_user,
+            script_security,
             notify_fifo,
             smtp,
             virtual_servers,
@@ -84,6 +96,9 @@ impl PartialEq for Config {
         } = self;
         *admin == other.admin
             && *admin_allow_remote == other.admin_allow_remote
+            && *user == other.user
+            && *script_user == other.script_user
+            && *script_security == other.script_security
             && *notify_fifo == other.notify_fifo
             && *smtp == other.smtp
             && *virtual_servers == other.virtual_servers
@@ -172,7 +187,8 @@ pub struct VirtualServer {
     pub passive: Option<Passive>,
     /// How long a connection to a backend may take to open; above zero, default: 5 s.
     pub connect_timeout: Duration,
-    /// How long the flows of a removed or drained backend may go on; default: 30 s.
+    /// How long the flows of a removed or drained backend may go on, and how long the remembered
+    /// clients of one that drains are kept; default: 30 s.
     pub drain_timeout: Duration,
     /// How many other backends are tried when one refuses or times out; default: 3.
     pub retries: u8,
@@ -184,7 +200,8 @@ pub struct VirtualServer {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum HashKey {
-    /// The client's address, or its network where [persistence](Persistence::granularity) has one.
+    /// The client's address, or of IPv6 its network of 64 bits; or the network that
+    /// [persistence](Persistence::granularity) says.
     #[default]
     Source,
     /// The same and the client's port: the connections of one client spread.
@@ -316,6 +333,15 @@ pub struct Command {
     pub program: String,
     /// What it is given.
     pub arguments: Vec<String>,
+    /// Whom it runs as; default: as the daemon does.
+    pub user: Option<Account>,
+}
+
+impl Command {
+    /// A program, run as the daemon is.
+    pub fn new(program: impl Into<String>, arguments: Vec<String>) -> Self {
+        Self { program: program.into(), arguments, user: None }
+    }
 }
 
 /// A server behind a virtual server.

@@ -11,8 +11,8 @@ use lb_vrrp::{
     Reach, Start, Version, Vrid,
 };
 
-use super::Command;
 use super::check::{Check, Initial};
+use super::{Account, Command};
 
 /// A virtual router: addresses that one of several hosts has.
 #[derive(Clone, Debug, PartialEq)]
@@ -203,6 +203,8 @@ pub struct Notify {
     pub priority_changes: bool,
     /// Whether changes of the state are told by mail; default: no.
     pub smtp_alert: bool,
+    /// Whom the commands run as; default: [`script_user`](super::Config::script_user).
+    pub user: Option<Account>,
 }
 
 /// Instances that are master together or not at all.

@@ -7,7 +7,7 @@ use lb_vrrp::{Announcements, Freshness, Peer, Preempt, Reach};
 
 use super::addresses::{inline_address, inline_route, inline_rule};
 use super::check::print_checks;
-use super::{array, command, duration, optional, text};
+use super::{account, array, command, duration, optional, text};
 use crate::config::model::check::Nibbles;
 use crate::config::model::{
     Authentication, CarpInstance, Claim, Config, HmacKey, KeySecret, Notify, Track, VrrpCheck,
@@ -254,6 +254,7 @@ fn print_notify(f: &mut fmt::Formatter<'_>, notify: &Notify) -> fmt::Result {
         master_rx_lower_pri: _,
         priority_changes,
         smtp_alert,
+        user,
     } = notify;
     for (key, hook) in [
         ("notify", any),
@@ -266,7 +267,8 @@ fn print_notify(f: &mut fmt::Formatter<'_>, notify: &Notify) -> fmt::Result {
         optional(f, key, hook.as_ref().map(command))?;
     }
     writeln!(f, "notify_priority_changes = {priority_changes}")?;
-    writeln!(f, "smtp_alert = {smtp_alert}")
+    writeln!(f, "smtp_alert = {smtp_alert}")?;
+    optional(f, "notify_user", user.as_ref().map(account))
 }
 
 fn group(f: &mut fmt::Formatter<'_>, group: &VrrpSyncGroup) -> fmt::Result {
@@ -287,7 +289,8 @@ fn script(f: &mut fmt::Formatter<'_>, script: &VrrpScript) -> fmt::Result {
     writeln!(f, "rise = {rise}")?;
     writeln!(f, "fall = {fall}")?;
     writeln!(f, "weight = {weight}")?;
-    writeln!(f, "initial = {}", text(initial.word()))
+    writeln!(f, "initial = {}", text(initial.word()))?;
+    optional(f, "user", run.user.as_ref().map(account))
 }
 
 fn check(f: &mut fmt::Formatter<'_>, check: &VrrpCheck) -> fmt::Result {

@@ -36,6 +36,9 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
     let draft = Draft {
         admin: table.take("admin", r#"admin = "127.0.0.1:9900""#),
         admin_allow_remote: table.take("admin_allow_remote", "admin_allow_remote = false"),
+        user: table.take("user", r#"user = "lb""#),
+        script_user: table.take("script_user", r#"script_user = "nobody:nogroup""#),
+        script_security: table.take("script_security", "script_security = true"),
         notify_fifo: table.take("notify_fifo", r#"notify_fifo = "/run/lb.fifo""#),
         smtp: table.take("smtp", r#"smtp = { server = "127.0.0.1:25", from = "lb@example.org", to = ["ops@example.org"] }"#),
         virtual_servers: table.take("virtual_server", "[[virtual_server]]"),

@@ -79,6 +79,7 @@ fn notify(table: &mut Table<'_, '_>) -> Notify {
         deleted: table.take("notify_deleted", r#"notify_deleted = ["/usr/bin/notify", "gone"]"#),
         priority_changes: table.take("notify_priority_changes", "notify_priority_changes = true"),
         smtp_alert: table.take("smtp_alert", "smtp_alert = true"),
+        user: table.take("notify_user", r#"notify_user = "nobody""#),
     }
 }
 
@@ -226,6 +227,7 @@ impl Read for VrrpScript {
             fall: table.take("fall", "fall = 1"),
             weight: table.take("weight", "weight = -20"),
             initial: table.take("initial", r#"initial = "up""#),
+            user: table.take("user", r#"user = "nobody""#),
         };
         table.finish();
         Some(script)

@@ -91,7 +91,7 @@ pub(crate) fn checker(
         }
         CheckKind::Redis(server) => AnyChecker::new(redis(server)?.with_connector(connector)),
         CheckKind::Script(script) => {
-            let Command { program, arguments } = &script.command;
+            let Command { program, arguments, .. } = &script.command;
             let checker = Script::new(program, arguments, slots.clone());
             let checker = match script.dynamic_weight {
                 true => checker.with_dynamic_weight(),
@@ -121,11 +121,13 @@ pub(crate) fn checker(
         CheckKind::Ldap(directory) => AnyChecker::new(ldap(directory)?.with_connector(connector)),
         CheckKind::Ping(ping) => {
             let checker = Ping::new().with_size(ping.size);
-            AnyChecker::new(check.source.map_or(checker, |source| checker.with_source(source)))
+            AnyChecker::new(
+                check.source.map_or(checker.clone(), |source| checker.with_source(source)),
+            )
         }
         CheckKind::Udp(datagram) => AnyChecker::new(udp(datagram, check.source)),
         CheckKind::Worker(worker) => {
-            let Command { program, arguments } = &worker.command;
+            let Command { program, arguments, .. } = &worker.command;
             AnyChecker::new(Worker::new(program, arguments).map_err(Failure::from))
         }
     })

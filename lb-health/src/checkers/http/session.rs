@@ -67,8 +67,7 @@ impl Route {
         target: Target,
         site: Option<&str>,
     ) -> Result<Session, CheckError> {
-        let connecting = self.connector.connect(target.address, attempt.deadline());
-        let stream = attempt.step(Phase::Connect, connecting).await?;
+        let stream = self.connector.connect(attempt, target.address).await?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             // What is no name cannot be asked for: the address is, as without a site.

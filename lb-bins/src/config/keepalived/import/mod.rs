@@ -8,6 +8,7 @@ mod garp;
 mod group;
 mod groups;
 mod mail;
+mod notify;
 mod pages;
 mod protocols;
 mod reach;
@@ -51,12 +52,15 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
     let mut instances: Vec<Spanned<VrrpInstance>> = all(each("vrrp_instance"), |statement| {
         Router { statement, globals: &globals }.draft(&tracked, &mut values)
     });
-    let groups = all(each("vrrp_sync_group"), |block| groups::draft(block, &mut values));
+    let groups = all(each("vrrp_sync_group"), |block| groups::draft(block, &globals, &mut values));
     let with_drafts: Vec<_> =
         each("vrrp_sync_group").zip(groups.iter().map(|group| &group.value)).collect();
     groups::apply(&with_drafts, &mut instances, &tracked, &mut values);
 
+    let last = |word| globals.iter().rev().find_map(|block| block.last(word));
     Draft {
+        script_user: notify::account_of(last("script_user"), &mut values),
+        script_security: values.switch(last("enable_script_security")),
         notify_fifo: fifo(&globals, &mut values),
         smtp: mail::draft(&globals, &mut values),
         virtual_servers: if_any(virtual_server::virtual_servers(statements, &mut values)),

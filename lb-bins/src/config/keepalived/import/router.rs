@@ -8,11 +8,12 @@ use super::addresses::{self, Row};
 use super::authentication::authentication;
 use super::family::{family, fitting, network_fits};
 use super::garp::garp;
+use super::notify::notify;
 use super::tracking::{Reversed, each_once, if_any, name, rows};
 use super::values::{Values, given, list};
 use super::vmac::vmac;
 use super::{reach, routes};
-use crate::config::draft::vrrp::{Notify, VirtualAddress, VrrpInstance};
+use crate::config::draft::vrrp::{VirtualAddress, VrrpInstance};
 use crate::config::draft::{Field, List};
 use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
@@ -101,7 +102,7 @@ impl Router<'_> {
             track_scripts: if_any(tracked.tracks(statement, "track_script", values)),
             track_files: if_any(tracked.tracks(statement, "track_file", values)),
             track_processes: if_any(tracked.tracks(statement, "track_process", values)),
-            notify: notify(statement, self.global("vrrp_notify_priority_changes"), values),
+            notify: notify(statement, self.globals, values),
             notify_master_rx_lower_pri: values
                 .command(statement.last("notify_master_rx_lower_pri")),
             // What keepalived has no word for.
@@ -318,23 +319,5 @@ fn accept(
         Some(word) => given(word.word() == "accept", word.span),
         None if strict => given(owned, statement.span),
         None => Field::Absent,
-    }
-}
-
-/// The commands that an instance or a group runs.
-pub(super) fn notify(
-    statement: &Statement,
-    priority_changes: Option<&Statement>,
-    values: &mut Values<'_>,
-) -> Notify {
-    let changes = statement.last("notify_priority_changes").or(priority_changes);
-    Notify {
-        any: values.command(statement.last("notify")),
-        master: values.command(statement.last("notify_master")),
-        backup: values.command(statement.last("notify_backup")),
-        fault: values.command(statement.last("notify_fault")),
-        stop: values.command(statement.last("notify_stop")),
-        priority_changes: values.switch(changes),
-        ..Notify::default()
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::hash::Hash;
 
 use super::addresses::Row;
+use super::notify::account_of;
 use super::values::{Values, given, list};
 use crate::config::draft::vrrp::{Track, VrrpScript, VrrpTrackFile, VrrpTrackProcess};
 use crate::config::draft::{Field, List};
@@ -53,9 +54,15 @@ impl<'s> Reversed<'s> {
         statement: &'s Statement,
         values: &mut Values<'_>,
     ) -> VrrpScript {
+        let (command, behind_it) = values.command_of(statement.last("script"));
+        let user = match account_of(statement.last("user"), values) {
+            Field::Absent => behind_it,
+            user => user,
+        };
         VrrpScript {
             name: name(statement, values),
-            command: values.command(statement.last("script")),
+            command,
+            user,
             interval: values.timer(statement.last("interval")),
             timeout: values.timer(statement.last("timeout")),
             rise: values.number(statement.last("rise"), 1..=MOST),

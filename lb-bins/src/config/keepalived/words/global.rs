@@ -3,8 +3,8 @@
 use super::virtual_server::{SSL, VIRTUAL_SERVER};
 use super::vrrp::{TRACK_FILE, VRRP_INSTANCE, VRRP_SCRIPT, VRRP_SYNC_GROUP, VRRP_TRACK_PROCESS};
 use super::{
-    BFD, DBUS, FIREWALL, KERNEL, Keyword, MAIL, NETLINK, PROCESS, RELOAD, SNMP, STATIC, STATUS,
-    USER, Words, block, once, rows, unused, unused_block, unused_rows,
+    BFD, DBUS, FIREWALL, KERNEL, Keyword, LATE, MAIL, NETLINK, PROCESS, RELOAD, SNMP, STATIC,
+    STATUS, Words, block, once, rows, unused, unused_block, unused_rows,
 };
 
 pub(in super::super) const ROOT: Words = &[
@@ -59,10 +59,7 @@ const GLOBAL_DEFS: Words = &[
     unused("disable_local_igmp", FIREWALL),
     unused("dynamic_interfaces", "interfaces may come and go in any case"),
     unused("enable_dbus", DBUS),
-    unused(
-        "enable_script_security",
-        "commands run as the user that the daemon runs as, never as another",
-    ),
+    once("enable_script_security"),
     unused("enable_snmp_checker", SNMP),
     unused("enable_snmp_keepalived", SNMP),
     unused("enable_snmp_rfc", SNMP),
@@ -116,13 +113,13 @@ const GLOBAL_DEFS: Words = &[
     unused("reload_time_file", RELOAD),
     unused("router_id", "it names the host in mails and SNMP only"),
     unused("rs_init_notifies", "commands run at changes alone"),
-    unused("script_user", USER),
+    once("script_user"),
     unused("set_supplementary_groups", "commands have the groups that the daemon has"),
     unused("shutdown_script", PROCESS),
     unused("shutdown_script_timeout", PROCESS),
-    unused("smtp_alert", MAIL),
+    once("smtp_alert"),
     unused("smtp_alert_checker", MAIL),
-    unused("smtp_alert_vrrp", MAIL),
+    once("smtp_alert_vrrp"),
     unused("smtp_connect_timeout", MAIL),
     once("smtp_helo_name"),
     once("smtp_server"),
@@ -171,7 +168,7 @@ const GLOBAL_DEFS: Words = &[
     once("vrrp_notify_fifo"),
     unused("vrrp_notify_fifo_script", "nothing is started to read the FIFO"),
     once("vrrp_notify_priority_changes"),
-    unused("vrrp_owner_ignore_adverts", "there is no such setting"),
+    unused("vrrp_owner_ignore_adverts", "of two owners the one with the lower address gives way"),
     unused("vrrp_priority", PROCESS),
     unused("vrrp_process_name", PROCESS),
     unused("vrrp_rlimit_rtime", PROCESS),
@@ -182,7 +179,7 @@ const GLOBAL_DEFS: Words = &[
     unused("vrrp_skip_check_adv_addr", "the addresses of an advertisement are not compared"),
     once("vrrp_startup_delay"),
     once("vrrp_strict"),
-    unused("vrrp_timer_expired_backup", "there is no such setting"),
+    unused("vrrp_timer_expired_backup", LATE),
     once("vrrp_unicast_fault_no_peer"),
     once("vrrp_version"),
     unused("vrrp_vmac_garp_intvl", "announcements have no such setting"),

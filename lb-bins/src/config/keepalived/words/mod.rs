@@ -95,6 +95,7 @@ const BFD: &str = "BFD is not spoken";
 const DBUS: &str = "there is no D-Bus interface";
 const FIREWALL: &str = "the firewall is not touched";
 const KERNEL: &str = "nothing is balanced in the kernel yet";
+const LATE: &str = "who is late hears first what it has missed, and then decides";
 const MAIL: &str = "mail is sent of all changes of servers, or of none";
 const NETLINK: &str = "the system's defaults hold";
 const PROCESS: &str = "that is for the service manager, such as systemd";
@@ -102,7 +103,7 @@ const RELOAD: &str = "a configuration with mistakes never replaces a good one, a
 const SNMP: &str = "SNMP is not spoken";
 const STATIC: &str = "what is static and goes away is put back, and no fault of an instance";
 const STATUS: &str = "what there is to know is on the admin address, which TOML has a key for";
-const USER: &str = "commands run as the user that the daemon runs as";
+const USER: &str = "it runs as `script_user`, as all scripts of checkers";
 
 /// The word `name` of a block.
 pub(super) fn find(words: Words, name: &str) -> Option<&'static Keyword> {

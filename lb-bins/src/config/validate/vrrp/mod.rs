@@ -138,7 +138,7 @@ fn notify(
     master_rx_lower_pri: Option<&Field<List<String>>>,
     mistakes: &mut Mistakes,
 ) -> Notify {
-    Notify {
+    let mut notify = Notify {
         any: command("notify", &draft.any, mistakes),
         master: command("notify_master", &draft.master, mistakes),
         backup: command("notify_backup", &draft.backup, mistakes),
@@ -149,7 +149,12 @@ fn notify(
             .and_then(|field| command("notify_master_rx_lower_pri", field, mistakes)),
         priority_changes: draft.priority_changes.or(false),
         smtp_alert: draft.smtp_alert.or(defaults::SMTP_ALERT),
+        user: None,
+    };
+    if let Some(user) = draft.user.given() {
+        notify.run_as(&user.value);
     }
+    notify
 }
 
 /// A name that must be there.

@@ -275,12 +275,14 @@ fn script(
         let sample = r#"command = ["/usr/local/bin/check"]"#;
         mistakes.error(*span, Problem::Missing { key: "command", sample });
     }
-    let nothing = Command { program: String::new(), arguments: Vec::new() };
+    let mut run = command("command", &draft.command, mistakes)
+        .unwrap_or_else(|| Command::new(String::new(), Vec::new()));
+    run.user = draft.user.given().map(|user| user.value.clone());
     let mut runs = |key, field| integer(key, field, 1..=MOST_RUNS, defaults::SCRIPT_RUNS, mistakes);
     let (rise, fall) = (runs("rise", &draft.rise), runs("fall", &draft.fall));
     VrrpScript {
         name: name(&draft.name, *span, r#"name = "check""#, mistakes),
-        command: command("command", &draft.command, mistakes).unwrap_or(nothing),
+        command: run,
         interval,
         timeout,
         rise,
