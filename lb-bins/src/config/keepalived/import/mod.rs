@@ -103,9 +103,12 @@ fn all<'s, T>(
 /// `FIFO [USER [GROUP]]`: one for everything, or else the one for virtual routers.
 fn fifo(globals: &[&Statement], values: &mut Values<'_>) -> Field<String> {
     let find = |word| globals.iter().rev().find_map(|block| block.last(word));
-    let Some(fifo) = find("notify_fifo").or_else(|| find("vrrp_notify_fifo")) else {
-        return Field::Absent;
-    };
+    let (both, routers) = (find("notify_fifo"), find("vrrp_notify_fifo"));
+    if let (Some(_), Some(routers)) = (both, routers) {
+        let why = "`notify_fifo` tells of virtual routers as well";
+        values.unused(routers.span, "vrrp_notify_fifo", why);
+    }
+    let Some(fifo) = both.or(routers) else { return Field::Absent };
     let Some(path) = fifo.arguments.first() else { return values.text(Some(fifo)) };
     if let Some(user) = fifo.arguments.get(1) {
         values.unused(
