@@ -114,9 +114,10 @@ fn draining_is_over_in_time_unless_it_is_called_off() {
         "10s 127.0.0.1:9001 drain\n20s 127.0.0.1:9001 enable\n30s 127.0.0.1:9002 drain\n",
     );
     let story = story(&config, &script, &[]);
-    let over = "has been drained for long enough";
-    let ends: Vec<_> = story.lines().filter(|line| line.contains(over)).collect();
-    assert_eq!(ends, [format!("   60.000 s  [127.0.0.1:9002 {over}]")], "{story}");
+    let pools: Vec<_> = story.lines().filter(|line| line.contains("new flows go to")).collect();
+    let last = "   60.000 s  new flows go to 127.0.0.1:9001=2 127.0.0.1:9003=1";
+    assert_eq!(pools.last(), Some(&last), "{story}");
+    assert_eq!(pools.iter().filter(|line| line.contains("9001=0")).count(), 1, "{story}");
 }
 
 #[test]

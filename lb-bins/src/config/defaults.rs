@@ -78,6 +78,8 @@ pub const FALL: u32 = 3;
 pub const FAST_INTERVAL: Duration = Duration::from_millis(500);
 /// `check.jitter`: 10 percent.
 pub const JITTER: u8 = 10;
+/// `check.first_decisive`: before it nothing is known.
+pub const FIRST_DECISIVE: bool = true;
 /// `check.initial`: no flow before the first verdict.
 pub const INITIAL: Initial = Initial::Down;
 /// `check.path` of an HTTP check.
@@ -141,6 +143,10 @@ pub const HTTP_METHOD: &str = "GET";
 pub const HTTP_VERSION: HttpVersion = HttpVersion::Http11;
 /// `check.keep_alive` of an HTTP check: a connection of its own for each run, as clients would.
 pub const KEEP_ALIVE: bool = false;
+/// `check.body_limit` of an HTTP check, as of lb-health's.
+pub const BODY_LIMIT: u32 = lb_health::checkers::Page::BODY_LIMIT as u32;
+/// `not` of a header rule: what is given must be there.
+pub const HEADER_NOT: bool = false;
 /// `check.body_not` of an HTTP check: what is given must be there.
 pub const BODY_NOT: bool = false;
 /// `check.helo` of an SMTP check: there is no better name that is true of every host; HAProxy and
@@ -150,6 +156,8 @@ pub const SMTP_HELO: &str = "localhost";
 pub const DNS_NAME: &str = ".";
 /// `check.record` of a DNS check, as in keepalived.
 pub const DNS_RECORD: Record = Record::Soa;
+/// `check.require_answer` of a DNS check: as in keepalived, an answer without a record passes.
+pub const REQUIRE_ANSWER: bool = false;
 /// `check.require_reply` of a UDP check: silence proves nothing.
 pub const REQUIRE_REPLY: bool = true;
 /// `check.min_reply` of a UDP check.

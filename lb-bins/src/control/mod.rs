@@ -44,6 +44,7 @@ pub(crate) use rehearsal::Rehearsal;
 pub use reload::ReloadError;
 
 use crate::config::Config;
+use crate::names::Names;
 use crate::notify::Notifier;
 use crate::tcp::{Attempt, Endpoint, Tally, Workers};
 pub(crate) use administration::Administration;
@@ -69,6 +70,7 @@ pub struct Control {
     services: Vec<Service>,
     next_server: u32,
     checks: Checks,
+    names: Names,
     /// Draining and removed backends whose connections are cut at some time.
     cuts: Vec<Cut>,
     removed: Vec<Removed>,
@@ -116,7 +118,8 @@ impl Control {
         let mut control = Self {
             services: Vec::new(),
             next_server: 0,
-            checks: Checks::new(),
+            checks: Checks::aside(config.max_scripts),
+            names: Names::new(&config.resolvers),
             cuts: Vec::new(),
             removed: Vec::new(),
             workers,
@@ -158,6 +161,7 @@ impl Control {
                     }
                 }
                 event = self.checks.next() => self.heed(&event),
+                Some(change) = self.names.next() => self.checks.moved(&change.host),
                 Some(attempt) = self.attempted.recv() => self.learn(attempt),
                 () = sleep_until(deadline.into()) => {
                     if self.handle_timeout(Instant::now()).is_break() {
@@ -339,7 +343,7 @@ impl Control {
                 let _ = reply.send(self.administer(&virtual_server, backend, order));
             }
             Command::Explain { virtual_server, backend, reply } => {
-                let _ = reply.send(self.explain(Instant::now(), &virtual_server, backend));
+                let _ = reply.send(self.explain(Instant::now(), &virtual_server, &backend));
             }
             Command::Ping { reply } => {
                 let _ = reply.send(());

@@ -1,7 +1,6 @@
 //! What a virtual server is about to be: everything that can be wrong with it is found here.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,7 +19,10 @@ use tracing::info;
 
 use super::checks::ServerKey;
 use super::service::Service;
-use crate::config::{self, HashKey, OnFailure, Quorum, SorryMode, is_keyed_by_destination};
+use crate::config::{
+    self, Address, HashKey, OnFailure, Quorum, SorryMode, is_keyed_by_destination,
+};
+use crate::names::Names;
 use crate::tcp::{
     Attempt, Bound, Client, Endpoint, Gate, Hashed, Listener, Observed, Recognition, Route,
     RouteSettings, Tally, Upstream, Workers,
@@ -65,13 +67,16 @@ impl Plan {
     /// [`PlanError`], if lb-core refuses what the configuration allowed.
     pub(super) fn new(
         config: config::VirtualServer,
-        known: &HashMap<SocketAddr, Endpoint>,
+        known: &HashMap<Address, Endpoint>,
+        names: &mut Names,
     ) -> Result<Self, PlanError> {
-        let endpoint =
-            |address| known.get(&address).cloned().unwrap_or_else(|| Upstream::new(address));
+        let mut endpoint = |address: &Address| match known.get(address) {
+            Some(known) => Arc::clone(known),
+            None => Upstream::new(address.clone(), names.of(address)),
+        };
         let backends = config.backends.iter().map(|backend| {
             let name = backend.address.to_string();
-            let planned = BackendConfig::new(name, endpoint(backend.address))
+            let planned = BackendConfig::new(name, endpoint(&backend.address))
                 .weighing(backend.weight)
                 .limited(limits(backend)?)
                 .at_priority(backend.priority)
@@ -88,7 +93,7 @@ impl Plan {
             })
         });
         let backends = backends.collect::<Result<Vec<_>, LimitsError>>()?;
-        let sorry = config.sorry_server.map(|address| {
+        let sorry = config.sorry_server.as_ref().map(|address| {
             let mode = match config.sorry_mode {
                 SorryMode::Last => lb_core::virtual_server::SorryMode::NoneAlive,
                 SorryMode::Quorum => lb_core::virtual_server::SorryMode::QuorumLost,
@@ -290,8 +295,8 @@ fn log_changes(before: &config::VirtualServer, after: &config::VirtualServer) {
     if before.name != after.name {
         info!(virtual_server, "renamed, from {}", before.name);
     }
-    let weights = |config: &config::VirtualServer| -> HashMap<SocketAddr, Weight> {
-        config.backends.iter().map(|backend| (backend.address, backend.weight)).collect()
+    let weights = |config: &config::VirtualServer| -> HashMap<Address, Weight> {
+        config.backends.iter().map(|backend| (backend.address.clone(), backend.weight)).collect()
     };
     let (before, after) = (weights(before), weights(after));
     for backend in before.keys().filter(|address| !after.contains_key(address)) {

@@ -12,6 +12,7 @@ use super::passive::rules;
 use super::plan::{Plan, PlanError};
 use super::reload::number_of_checks;
 use crate::config::{Config, VirtualServer};
+use crate::names::Names;
 use crate::tcp::Endpoint;
 
 /// What the machines of one virtual server are made from.
@@ -30,7 +31,8 @@ impl Rehearsal {
     /// [`PlanError`], as of a start.
     pub(crate) fn of(server: &VirtualServer, config: &Config) -> Result<Self, PlanError> {
         let total = number_of_checks(config);
-        let (machine, scheduler) = Plan::new(server.clone(), &HashMap::new())?.into_parts();
+        let (machine, scheduler) =
+            Plan::new(server.clone(), &HashMap::new(), &mut Names::new(&[]))?.into_parts();
         let mut specs = BTreeMap::new();
         for backend in &server.backends {
             let own: Result<Vec<_>, _> =

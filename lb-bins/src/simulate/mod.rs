@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use lb_core::health::Admin;
 use lb_core::virtual_server::ConfigError;
-use lb_health::simulate::{Incident, Moment, Simulation, Turn, time};
+use lb_health::simulate::{Incident, Moment, Simulation, time};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -75,10 +74,7 @@ pub enum SimulateError {
 struct Stage {
     simulation: Simulation<Endpoint>,
     since: Duration,
-    drain_timeout: Duration,
     backends: BTreeSet<String>,
-    /// When draining is over, by backend.
-    drains: BTreeMap<String, Duration>,
 }
 
 /// All of them, by name; in the order of the names, as they are in what is printed.
@@ -170,8 +166,7 @@ impl Play {
             Some(rules) => simulation.with_outliers(rules),
             None => simulation,
         };
-        let (drain_timeout, backends) = (server.drain_timeout, specs.into_keys().collect());
-        Ok(Stage { simulation, since: now, drain_timeout, backends, drains: BTreeMap::new() })
+        Ok(Stage { simulation, since: now, backends: specs.into_keys().collect() })
     }
 
     fn change(
@@ -184,8 +179,7 @@ impl Play {
         let checks = |name: &str| specs.get(name).cloned().unwrap_or_default();
         let changed = stage.simulation.reconfigure(machine, scheduler, checks, &mut self.rng);
         changed.map_err(|source| refused(server, source))?;
-        let (drain_timeout, backends) = (server.drain_timeout, specs.into_keys().collect());
-        Ok(Stage { drain_timeout, backends, ..stage })
+        Ok(Stage { backends: specs.into_keys().collect(), ..stage })
     }
 
     /// Plays from `now` until then.
@@ -218,15 +212,11 @@ impl Play {
                 Line::Incident { server, incident }
                     if stage.suffers(name, server, &incident.backend) =>
                 {
-                    Some(incident.clone())
+                    Some(Incident { at: incident.at.saturating_sub(now), ..incident.clone() })
                 }
                 _ => None,
             });
-            let mut incidents: Vec<_> = own.collect();
-            stage.end_drains(&mut incidents, until);
-            for incident in &mut incidents {
-                incident.at = incident.at.saturating_sub(now);
-            }
+            let incidents: Vec<_> = own.collect();
             let story = stage.simulation.play(&incidents, until.saturating_sub(now));
             self.story.extend(story.into_iter().map(|moment| {
                 let at = moment.at + stage.since;
@@ -254,32 +244,6 @@ impl Stage {
     /// Whether a line about this backend is about this virtual server, called `name`.
     fn suffers(&self, name: &str, server: &Option<String>, backend: &str) -> bool {
         server.as_ref().is_none_or(|server| server == name) && self.backends.contains(backend)
-    }
-
-    /// As in the daemon, draining is over after some time, unless something else is ordered.
-    fn end_drains(&mut self, incidents: &mut Vec<Incident>, until: Duration) {
-        let mut over = Vec::new();
-        let mut end = |backend: &String, at, drains: &mut BTreeMap<_, _>| {
-            drains.remove(backend);
-            over.push(Incident { at, backend: backend.clone(), turn: Turn::Admin(Admin::Drained) });
-        };
-        for Incident { at, backend, turn } in &*incidents {
-            let Turn::Admin(word) = turn else { continue };
-            if let Some(&due) = self.drains.get(backend)
-                && due < *at
-            {
-                end(backend, due, &mut self.drains);
-            }
-            match word {
-                Admin::Drain => drop(self.drains.insert(backend.clone(), *at + self.drain_timeout)),
-                _ => drop(self.drains.remove(backend)),
-            }
-        }
-        let due = self.drains.clone();
-        for (backend, at) in due.into_iter().filter(|(_, at)| *at <= until) {
-            end(&backend, at, &mut self.drains);
-        }
-        incidents.extend(over);
     }
 }
 

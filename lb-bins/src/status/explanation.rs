@@ -21,6 +21,9 @@ impl fmt::Display for Explanation {
         let BackendReport { address, state, weight, checks, .. } = &self.backend;
         writeln!(f, "{}: backend {address} is {state}, weight {weight}", self.virtual_server)?;
         writeln!(f, "{}", reason(&self.backend))?;
+        if let Some(resolved) = self.backend.resolved {
+            writeln!(f, "Its name stands for {} now.", resolved.ip())?;
+        }
         if let Some(ejected) = self.backend.ejected_ms {
             let (times, left) = (self.backend.ejections_total, Duration::from_millis(ejected));
             writeln!(f, "Ejected for {left:.1?} yet; {times} times so far.")?;

@@ -11,6 +11,7 @@ use serde::Serialize;
 pub use self::explanation::Explanation;
 pub use self::run::{CertificateReport, EvidenceReport, Phases, RunReport};
 
+use crate::config::Address;
 use crate::notify::NotifierStatus;
 
 /// All virtual servers, and who is told of them.
@@ -81,8 +82,10 @@ pub struct QueueStatus {
 /// One backend.
 #[derive(Clone, Debug, Serialize)]
 pub struct BackendReport {
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// Where it is, as configured.
+    pub address: Address,
+    /// What its name stands for now; absent if it has none, or that stands for nothing.
+    pub resolved: Option<SocketAddr>,
     /// `warming`, `up`, `down`, `ejected`, `drain` or `maintenance`.
     pub state: &'static str,
     /// Whether it has so many connections that it takes no others until some have ended.
@@ -125,7 +128,7 @@ pub struct CheckReport {
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// What is checked.
-    pub target: SocketAddr,
+    pub target: Address,
     /// `unknown` before the first verdict, `up`, `down`, or `off` during maintenance.
     pub state: &'static str,
     /// Runs in a row that passed, towards a verdict.

@@ -118,7 +118,11 @@ impl Service<Dispatch<Endpoint, Request>> for Connector {
             drop(spare);
             let again = || Request { client, spare: None };
             let cuts = lease.endpoint().cuts();
-            match connector.connect(lease.endpoint().address()).await {
+            let connected = match lease.endpoint().current() {
+                Ok(address) => connector.connect(address).await,
+                Err(error) => Err(Refusal::Backend(error)),
+            };
+            match connected {
                 Ok(stream) => {
                     connector.0.reporter.connected(&lease, Ok(()));
                     Ok(Connection { stream, lease, cuts })

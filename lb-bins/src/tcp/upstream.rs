@@ -4,15 +4,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use lb_health::CheckError;
 use tokio::sync::watch;
+
+use crate::config::Address;
+use crate::names::Name;
 
 /// What a backend of the daemon is to lb-core.
 pub type Endpoint = Arc<Upstream>;
 
-/// The endpoint of a backend: its address and what went over the wire to and from it.
+/// The endpoint of a backend: where it is and what went over the wire to and from it.
 #[derive(Debug)]
 pub struct Upstream {
-    address: SocketAddr,
+    address: Address,
+    /// There if it has to be resolved.
+    name: Option<Arc<Name>>,
     traffic: Traffic,
     /// Whether the last connection attempt failed.
     failing: AtomicBool,
@@ -30,10 +36,11 @@ pub struct Traffic {
 }
 
 impl Upstream {
-    /// The upstream at `address`, without history.
-    pub fn new(address: SocketAddr) -> Arc<Self> {
+    /// The upstream at `address`, without history; with its name, if it has one.
+    pub fn new(address: Address, name: Option<Arc<Name>>) -> Arc<Self> {
         Arc::new(Self {
             address,
+            name,
             traffic: Traffic::default(),
             failing: AtomicBool::new(false),
             successes: AtomicU64::new(0),
@@ -41,9 +48,30 @@ impl Upstream {
         })
     }
 
-    /// Where it listens.
-    pub const fn address(&self) -> SocketAddr {
-        self.address
+    /// Where it is, as configured.
+    pub const fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Where it listens now.
+    ///
+    /// # Errors
+    /// [`CheckError::Dns`], if it has a name that stands for nothing.
+    pub fn current(&self) -> Result<SocketAddr, CheckError> {
+        match (&self.address, &self.name) {
+            (Address::Numeric(address), _) => Ok(*address),
+            (Address::Named { port, .. }, Some(name)) => {
+                name.current().map(|host| SocketAddr::new(host, *port))
+            }
+            (Address::Named { host, .. }, None) => {
+                Err(CheckError::dns(Arc::clone(host), "nobody resolves it"))
+            }
+        }
+    }
+
+    /// The name, if it has one.
+    pub const fn name(&self) -> Option<&Arc<Name>> {
+        self.name.as_ref()
     }
 
     /// What passed so far.

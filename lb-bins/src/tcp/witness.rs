@@ -98,7 +98,7 @@ mod tests {
 
     /// How many successes (0 or 1) and failures come of these bytes and this end.
     fn told(bytes: &[Side], first: Option<Side>, broken: Option<Side>) -> (bool, u64) {
-        let upstream = Upstream::new("127.0.0.1:1".parse().unwrap());
+        let upstream = Upstream::new("127.0.0.1:1".parse().unwrap(), None);
         let lease = Lease::new(Arc::new(Backend::new(BackendId::new(0), "a", upstream)));
         let (attempts, mut told_health) = mpsc::channel(1);
         let reporter = Reporter::new(ServerKey::default(), Observed::Flows, attempts);

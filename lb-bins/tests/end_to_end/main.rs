@@ -26,6 +26,7 @@ mod few_survivors_are_not_believed;
 mod files_that_hang_hold_up_nobody;
 mod hashing_keeps_to_its_key;
 mod limits_hold;
+mod names_stand_for_addresses;
 mod nginx_as_backend;
 mod one_check_can_be_run_now;
 mod orders_change_backends;

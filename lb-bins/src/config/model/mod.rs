@@ -1,6 +1,7 @@
 //! The typed configuration: plain data, already validated, with every default filled in.
 
 mod account;
+mod address;
 pub mod check;
 mod vrrp;
 mod walk;
@@ -15,7 +16,9 @@ use lb_core::{Algorithm, Weight};
 use lb_vrrp::linux::{Route, Rule, VirtualAddress};
 
 pub use self::account::Account;
-use self::check::Check;
+pub(in crate::config) use self::address::is_host_name;
+pub use self::address::{Address, ParseAddressError};
+use self::check::{Check, CheckKind};
 pub use self::vrrp::{
     Authentication, CarpInstance, Claim, HmacKey, KeySecret, Notify, ParameterMatch, Track,
     VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
@@ -43,6 +46,10 @@ pub struct Config {
     pub notify_fifo: Option<PathBuf>,
     /// How mail about changes is sent; default: not at all.
     pub smtp: Option<Mail>,
+    /// The name servers that are asked what names stand for; default: those of the system.
+    pub resolvers: Vec<SocketAddr>,
+    /// How many scripts of checks run at once; default: two per processor.
+    pub max_scripts: Option<NonZeroU32>,
     /// The virtual servers in the order of the file; without virtual routers at least one.
     pub virtual_servers: Vec<VirtualServer>,
     /// The virtual routers in the order of the file; without virtual servers at least one.
@@ -70,6 +77,26 @@ pub struct Config {
     pub warnings: Vec<Mistake>,
 }
 
+impl Config {
+    /// Whether any backend is checked by a script.
+    pub fn has_scripts(&self) -> bool {
+        let backends = self.virtual_servers.iter().flat_map(|server| &server.backends);
+        let mut checks = backends.flat_map(|backend| &backend.checks);
+        checks.any(|check| matches!(check.kind, CheckKind::Script(_)))
+    }
+
+    /// Whether any server has a name instead of an address.
+    pub fn has_names(&self) -> bool {
+        let named = |address: &Address| address.numeric().is_none();
+        self.virtual_servers.iter().any(|server| {
+            let checks = server.backends.iter().flat_map(|backend| &backend.checks);
+            let targets = checks.filter_map(|check| check.address.as_ref());
+            let backends = server.backends.iter().map(|backend| &backend.address);
+            backends.chain(&server.sorry_server).chain(targets).any(named)
+        })
+    }
+}
+
 impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
         // Taken apart so that a new field cannot be forgotten.
@@ -81,6 +108,8 @@ impl PartialEq for Config {
             script_security,
             notify_fifo,
             smtp,
+            resolvers,
+            max_scripts,
             virtual_servers,
             vrrp_instances,
             carp_instances,
@@ -101,6 +130,8 @@ impl PartialEq for Config {
             && *script_security == other.script_security
             && *notify_fifo == other.notify_fifo
             && *smtp == other.smtp
+            && *resolvers == other.resolvers
+            && *max_scripts == other.max_scripts
             && *virtual_servers == other.virtual_servers
             && *vrrp_instances == other.vrrp_instances
             && *carp_instances == other.carp_instances
@@ -170,7 +201,7 @@ pub struct VirtualServer {
     /// When enough is alive; default: one share of weight, no hysteresis.
     pub quorum: Quorum,
     /// Who serves when the backends cannot; default: nobody.
-    pub sorry_server: Option<SocketAddr>,
+    pub sorry_server: Option<Address>,
     /// When the sorry server takes over; default: [`SorryMode::Quorum`].
     pub sorry_mode: SorryMode,
     /// Whether a client returns to its backend; default: no.
@@ -348,7 +379,7 @@ impl Command {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
     /// Where flows are sent.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Its share of new flows; default: 1. Zero drains it.
     pub weight: Weight,
     /// The group that it is in: 0, the default, is tried first.

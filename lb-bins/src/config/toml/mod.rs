@@ -41,6 +41,8 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
         script_security: table.take("script_security", "script_security = true"),
         notify_fifo: table.take("notify_fifo", r#"notify_fifo = "/run/lb.fifo""#),
         smtp: table.take("smtp", r#"smtp = { server = "127.0.0.1:25", from = "lb@example.org", to = ["ops@example.org"] }"#),
+        resolvers: table.take("resolvers", r#"resolvers = ["192.0.2.53:53"]"#),
+        max_scripts: table.take("max_scripts", "max_scripts = 8"),
         virtual_servers: table.take("virtual_server", "[[virtual_server]]"),
         vrrp_instances: table.take("vrrp_instance", "[[vrrp_instance]]"),
         carp_instances: table.take("carp_instance", "[[carp_instance]]"),

@@ -18,7 +18,7 @@ use super::status::TrackedStatus;
 use crate::config::check::Initial;
 use crate::config::{Config, VrrpCheck, VrrpScript, VrrpTrackFile, VrrpTrackProcess};
 use crate::control::Quorums;
-use crate::process::{aside, spare};
+use crate::process::aside;
 
 /// What it is, by name.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -182,12 +182,13 @@ impl Looked {
     /// A check that cannot be built; or there is no thread to be had.
     pub(super) async fn at(config: &Config) -> Result<Self, StartError> {
         let all: Vec<_> = Watched::all(config).collect();
+        let resolvers = config.resolvers.clone();
         let look = move || {
-            spare();
-            let checkers = check::checkers(all.iter().filter_map(|watched| match watched {
+            let checks = all.iter().filter_map(|watched| match watched {
                 Watched::Check(check) => Some(check),
                 _ => None,
-            }))?;
+            });
+            let checkers = check::checkers(checks, &resolvers)?;
             let signals = all.into_iter().map(|watched| {
                 let initially = watched.initially();
                 (watched, initially)

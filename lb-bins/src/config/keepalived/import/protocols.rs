@@ -38,7 +38,12 @@ pub(super) fn dns(statement: &Statement, values: &mut Values<'_>) -> Dns {
             chosen.unwrap_or(Field::Refused)
         }
     };
-    Dns { name: values.text(statement.last("name")), record, answer: Field::Absent }
+    Dns {
+        name: values.text(statement.last("name")),
+        record,
+        answer: Field::Absent,
+        require_answer: Field::Absent,
+    }
 }
 
 pub(super) fn smtp(statement: &Statement, values: &mut Values<'_>) -> Smtp {

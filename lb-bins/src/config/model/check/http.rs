@@ -42,8 +42,10 @@ pub struct Page {
     pub digest: Option<Digest>,
     /// What must be in the body; default: anything.
     pub body: Option<BodyRule>,
-    /// The headers that must be there; default: none.
+    /// The headers that must be there, or must not; default: none.
     pub expect_headers: Vec<HeaderRule>,
+    /// The longest body that passes, in bytes; default: 1 MiB.
+    pub body_limit: u32,
 }
 
 /// What must be in a body, or must not.
@@ -55,13 +57,15 @@ pub struct BodyRule {
     pub absent: bool,
 }
 
-/// A header that an answer must have.
+/// A header that an answer must have, or must not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeaderRule {
     /// Its name, in any case.
     pub name: String,
     /// All of its value, or a pattern that is found in it.
     pub value: Text,
+    /// Whether no header may be like that (`not`); default: no.
+    pub absent: bool,
 }
 
 /// A text, or a pattern for it.

@@ -15,7 +15,7 @@ use crate::config::model::check::{
 use crate::config::problem::Problem;
 use crate::config::source::{Span, Spanned};
 use crate::config::validate::report_repeated;
-use crate::config::validate::values::{characters, content, digest, pattern};
+use crate::config::validate::values::{characters, content, digest, integer, pattern};
 
 pub(super) fn http(draft: &draft::check::Http, span: Span, mistakes: &mut Mistakes) -> Http {
     let host = host(&draft.host, mistakes);
@@ -64,6 +64,7 @@ fn default_page() -> Page {
         digest: None,
         body: None,
         expect_headers: Vec::new(),
+        body_limit: defaults::BODY_LIMIT,
     }
 }
 
@@ -81,8 +82,18 @@ fn page(draft: &draft::check::Page, common: &Page, mistakes: &mut Mistakes) -> P
             Field::Absent => common.expect_headers.clone(),
             rules => header_rules(rules, mistakes),
         },
+        body_limit: integer(
+            "body_limit",
+            &draft.body_limit,
+            1..=MOST_BODY,
+            common.body_limit,
+            mistakes,
+        ),
     }
 }
+
+/// A longer body is a mistyped number: nobody waits for it within a check.
+const MOST_BODY: u32 = 1 << 30;
 
 /// One digest tells a body from all others: a second one would say nothing more.
 fn page_digest(draft: &draft::check::Page, mistakes: &mut Mistakes) -> Option<Digest> {
@@ -181,7 +192,8 @@ fn header_rule(
     });
     let pattern: Option<Pattern> = pattern("regex", &draft.regex, mistakes);
     let value = exact.or(pattern.map(Text::Matches))?;
-    Some(HeaderRule { name: draft.name.given()?.value.clone(), value })
+    let name = draft.name.given()?.value.clone();
+    Some(HeaderRule { name, value, absent: draft.not.or(defaults::HEADER_NOT) })
 }
 
 fn method(field: &Field<String>, mistakes: &mut Mistakes) -> String {
@@ -195,7 +207,7 @@ fn method(field: &Field<String>, mistakes: &mut Mistakes) -> String {
     method.value.clone()
 }
 
-fn host(field: &Field<String>, mistakes: &mut Mistakes) -> Option<String> {
+pub(super) fn host(field: &Field<String>, mistakes: &mut Mistakes) -> Option<String> {
     let host = field.given()?;
     if host.value.is_empty() {
         mistakes.error(host.span, Problem::Empty { key: "host" });
