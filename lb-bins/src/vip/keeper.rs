@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
+use lb_vrrp::carp::CarpHost;
 use lb_vrrp::driver::{Driver, Report, RouterId};
 use lb_vrrp::linux::LinuxNetwork;
 use lb_vrrp::{Because, Event, Role, Signal};
@@ -297,6 +298,19 @@ impl Keeper {
         let notice = Notice { subject: Subject::Instance, name, state, priority };
         instance.teller.tell(notice, instance.spec.notify(), notifier);
         self.tell_groups();
+    }
+
+    /// Tells what an instance is, under the name that it has now.
+    pub(super) fn introduce(&mut self, name: &str) {
+        let Self { driver, instances, notifier, .. } = self;
+        let Some(instance) = instances.get_mut(name) else { return };
+        let router = driver.router(instance.id);
+        let priority = router.map_or(0, |router| router.priority().get());
+        let host = driver.carp(instance.id).map(CarpHost::role);
+        let Some(role) = router.map(|router| router.state().role()).or(host) else { return };
+        let (subject, state) = (Subject::Instance, role.name());
+        let notice = Notice { subject, name, state, priority };
+        instance.teller.tell(notice, instance.spec.notify(), notifier);
     }
 
     /// Groups that are something else now.

@@ -19,16 +19,50 @@ use netlink_packet_route::rule::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::net::if_::if_nametoindex;
 
-use super::netlink::{EEXIST, ENODEV, Requests, unless};
+use super::netlink::{EEXIST, ENODEV, OURS, Requests, RouteKey, unless};
 use super::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Scope};
 use crate::addresses::Family;
 use crate::announce::MacAddr;
 
 const ENOENT: i32 = 2;
 const ESRCH: i32 = 3;
-/// Who put a route there, as `ip route` shows it: keepalived's number, since who looks for what
-/// belongs to VRRP looks for that (`/etc/iproute2/rt_protos`).
-const KEEPALIVED: u8 = 18;
+/// How `ip link` shows that an interface is of ours.
+const ALIAS: &str = "lb-vrrp";
+
+/// An interface with a MAC address of its own on top of another one.
+#[derive(Clone, Debug)]
+pub(super) struct Macvlan {
+    pub(super) index: u32,
+    pub(super) name: String,
+    /// The other one.
+    pub(super) on: u32,
+    pub(super) mac: MacAddr,
+    /// Whether we made it, or one before us.
+    pub(super) is_ours: bool,
+}
+
+impl Macvlan {
+    fn of(message: RouteNetlinkMessage) -> Option<Self> {
+        let RouteNetlinkMessage::NewLink(message) = message else { return None };
+        let (mut name, mut on, mut mac) = (None, None, None);
+        let (mut is_ours, mut is_macvlan) = (false, false);
+        for attribute in message.attributes {
+            match attribute {
+                LinkAttribute::IfName(text) => name = Some(text),
+                LinkAttribute::Link(index) => on = Some(index),
+                LinkAttribute::Address(octets) => mac = octets.try_into().ok().map(MacAddr),
+                LinkAttribute::IfAlias(alias) => is_ours = alias == ALIAS,
+                LinkAttribute::LinkInfo(info) => {
+                    is_macvlan = info.contains(&LinkInfo::Kind(InfoKind::MacVlan));
+                }
+                _ => {}
+            }
+        }
+        let index = message.header.index;
+        is_macvlan.then_some(())?;
+        Some(Self { index, name: name?, on: on?, mac: mac?, is_ours })
+    }
+}
 
 impl Requests {
     /// That it is there already is no error. `index` is that of its interface, if it has one.
@@ -70,12 +104,20 @@ impl Requests {
         unless(&[EEXIST], self.request(message, NLM_F_CREATE | NLM_F_EXCL))
     }
 
+    /// Up, and marked as ours for whoever comes after us.
     pub(super) fn set_up(&mut self, index: u32) -> io::Result<()> {
         let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfAlias(ALIAS.to_owned()));
         message.header.index = index;
         message.header.flags = LinkFlags::Up;
         message.header.change_mask = LinkFlags::Up;
         self.request(RouteNetlinkMessage::SetLink(message), 0)
+    }
+
+    /// All interfaces of this kind.
+    pub(super) fn macvlans(&mut self) -> io::Result<Vec<Macvlan>> {
+        let all = self.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), |_| true)?;
+        Ok(all.into_iter().filter_map(Macvlan::of).collect())
     }
 
     /// That it is not there is no error.
@@ -101,7 +143,7 @@ pub(super) fn route_message(route: &Route, index: Option<u32>) -> RouteMessage {
         destination_prefix_length: to.length(),
         // Larger numbers are in the attribute alone.
         table: u8::try_from(*table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC),
-        protocol: RouteProtocol::from(KEEPALIVED),
+        protocol: RouteProtocol::from(OURS),
         scope: match (scope, via) {
             (Some(Scope::Global), _) | (None, Some(_)) => RouteScope::Universe,
             (Some(Scope::Link), _) => RouteScope::Link,
@@ -202,5 +244,25 @@ pub(super) fn rule_message(rule: &Rule) -> RuleMessage {
         RuleAction::Goto(priority) => attributes.push(RuleAttribute::Goto(priority)),
         _ => {}
     }
+    attributes.push(RuleAttribute::Protocol(RouteProtocol::from(OURS)));
     message
+}
+
+impl RouteKey {
+    /// That of a route of a configuration: without a metric it is the kernel's
+    /// (`IP6_RT_PRIO_USER`).
+    pub(super) fn of_setting(route: &Route) -> Self {
+        let default = if route.to.family() == Family::V6 { 1024 } else { 0 };
+        let metric = route.metric.filter(|metric| *metric > 0).unwrap_or(default);
+        Self { to: route.to, table: route.table, metric }
+    }
+}
+
+/// Whether that is this rule, as the kernel has it: with a priority, and more.
+pub(super) fn is_rule(message: &RuleMessage, rule: &Rule) -> bool {
+    let ours = rule_message(rule);
+    let (theirs, header) = (&message.header, &ours.header);
+    (theirs.family, theirs.src_len, theirs.dst_len)
+        == (header.family, header.src_len, header.dst_len)
+        && ours.attributes.iter().all(|attribute| message.attributes.contains(attribute))
 }

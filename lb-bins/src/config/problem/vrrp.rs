@@ -43,6 +43,8 @@ pub(in crate::config) enum VrrpProblem {
     // Values that do not go together.
     #[error("the address {address} is listed twice")]
     AddressTwice { address: IpAddr },
+    #[error("two instances have the address {address} on {interface}")]
+    AddressOfTwo { address: IpAddr, interface: String },
     #[error("`{key}` is for authentication of type \"{belongs_to}\", but the type is \"{kind}\"")]
     AuthenticationKey { key: &'static str, belongs_to: &'static str, kind: &'static str },
     #[error("authentication of type \"{kind}\" ended with version 2")]
@@ -120,6 +122,9 @@ impl VrrpProblem {
             Self::SecretLength { .. } => "make one with `head -c 24 /dev/urandom | base64`",
 
             Self::AddressTwice { .. } | Self::TrackedTwice { .. } => "remove one of them",
+            Self::AddressOfTwo { .. } => {
+                "list it in one of them: neither would let the other one take it away"
+            }
             Self::AuthenticationKey { key, belongs_to, .. } => {
                 return format!("remove `{key}`, or set type = \"{belongs_to}\"");
             }

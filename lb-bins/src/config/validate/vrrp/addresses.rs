@@ -98,6 +98,24 @@ pub(super) fn report_repeated(
     );
 }
 
+/// Where each address is added to, once.
+pub(super) fn places(
+    lists: &[(&Field<List<draft::VirtualAddress>>, &[VirtualAddress])],
+    home: &str,
+) -> Vec<Spanned<(IpAddr, String)>> {
+    let mut places: Vec<Spanned<(IpAddr, String)>> = Vec::new();
+    let lists = lists.iter();
+    for (draft, address) in lists.flat_map(|(field, all)| elements(field).iter().zip(*all)) {
+        let Some(given) = draft.value.address.given() else { continue };
+        let interface = address.dev.as_deref().unwrap_or(home);
+        let value = (address.address, interface.to_owned());
+        if !interface.is_empty() && !places.iter().any(|place| place.value == value) {
+            places.push(Spanned { value, span: given.span });
+        }
+    }
+    places
+}
+
 /// The length of the prefix; all of the address unless it is said.
 fn length(network: &Spanned<draft::Network>, mistakes: &mut Mistakes) -> u8 {
     let draft::Network { address, length } = network.value;

@@ -45,6 +45,21 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
         Some(Claimant::of_host(instance, draft.value.vhid.given()?.span))
     });
     identity::report_repeated(routers.chain(hosts), mistakes);
+    let of_routers = drafts.iter().zip(&vrrp_instances).flat_map(|(draft, instance)| {
+        let home = instance.virtual_mac.as_ref().unwrap_or(&instance.interface);
+        let own = (&draft.value.addresses, &instance.addresses[..]);
+        let excluded = (&draft.value.excluded_addresses, &instance.excluded_addresses[..]);
+        addresses::places(&[own, excluded], home)
+    });
+    let of_hosts = carp_drafts.iter().zip(&carp_instances).flat_map(|(draft, instance)| {
+        let own = (&draft.value.addresses, &instance.addresses[..]);
+        addresses::places(&[own], &instance.interface)
+    });
+    report_repeated(
+        of_routers.chain(of_hosts),
+        |(address, interface)| VrrpProblem::AddressOfTwo { address, interface }.into(),
+        mistakes,
+    );
     let macs = drafts.iter().zip(&vrrp_instances).filter_map(|(draft, instance)| {
         let value = instance.virtual_mac.clone()?;
         Some(Spanned { value, span: draft.span })
