@@ -172,3 +172,44 @@ pub(super) fn poll_waiting(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::Peer;
+
+    const GROUP: IpAddr = Family::V4.group();
+
+    fn datagram(source: [u8; 4], destination: IpAddr, payload: &[u8]) -> Datagram<'_> {
+        let source = IpAddr::from(source);
+        Datagram { source, destination, hop_limit: 255, protocol: 112, header: None, payload }
+    }
+
+    #[test]
+    fn of_one_identifier_those_hear_who_are_spoken_to() {
+        let (multicast, unicast) = (RouterId::new(1), RouterId::new(2));
+        let (leaving, other) = (RouterId::new(3), RouterId::new(4));
+        let ear = Ear { interface: "eth0".to_owned(), family: Family::V4, protocol: 112 };
+        let mut receiver = Receiver::new(ear);
+        let peers = vec![Peer::new(IpAddr::from([10, 0, 0, 2]))];
+        let to_peers = Reach::unicast(peers);
+        let to_group = Reach::Multicast { group: GROUP };
+        let sharers =
+            [(multicast, to_group.clone()), (unicast, to_peers), (leaving, to_group.clone())];
+        receiver.routers.insert(51, sharers.into());
+        receiver.routers.insert(52, vec![(other, to_group)]);
+
+        let payload = |vrid: u8| [0x31, vrid, 100, 1];
+        let (ours, theirs) = (payload(51), payload(52));
+        let heard = |source, destination, payload: &[u8]| {
+            receiver.routers(Some(&datagram(source, destination, payload)))
+        };
+        let own = IpAddr::from([10, 0, 0, 1]);
+        assert_eq!(heard([10, 0, 0, 2], own, &ours), Some((unicast, vec![])));
+        assert_eq!(heard([10, 0, 0, 9], GROUP, &ours), Some((multicast, vec![leaving])));
+        // Nobody waits for it: somebody has to count it.
+        assert_eq!(heard([10, 0, 0, 9], own, &ours), Some((multicast, vec![])));
+        assert_eq!(heard([10, 0, 0, 9], own, &theirs), Some((other, vec![])));
+        assert_eq!(heard([10, 0, 0, 9], GROUP, &payload(53)), None);
+    }
+}
