@@ -20,6 +20,7 @@ use super::instance::{Group, Instance};
 use super::notices::{Notice, Subject};
 use super::reload::StartError;
 use super::spec::Spec;
+use super::statics::Statics;
 use super::status::{CarpInstanceStatus, InstanceStatus, Status, SyncGroupStatus, role_of_group};
 use super::watch::{Looked, Thing, Watches};
 use crate::config::Config;
@@ -39,6 +40,7 @@ pub struct Keeper {
     /// Those that are in no configuration any more, and have not ended yet.
     pub(super) leaving: Vec<Instance>,
     pub(super) groups: Vec<Group>,
+    pub(super) statics: Statics,
     pub(super) watches: Watches,
     seen: mpsc::Receiver<(Thing, Signal)>,
     pub(super) notifier: Notifier,
@@ -75,6 +77,7 @@ impl Keeper {
             names: HashMap::new(),
             leaving: Vec::new(),
             groups: Vec::new(),
+            statics: Statics::new().map_err(StartError::Network)?,
             watches,
             seen,
             notifier: Notifier::default(),
@@ -112,6 +115,7 @@ impl Keeper {
                 () = &mut draining, if is_released => break,
                 Some(command) = self.commands.recv() => self.obey(command),
                 Some((thing, signal)) = self.seen.recv() => self.see(thing, signal),
+                () = self.statics.due() => self.statics.look(),
                 Some(news) = self.news.recv() => self.notifier.tell(news),
             }
         }
@@ -119,7 +123,8 @@ impl Keeper {
     }
 
     async fn end(self) {
-        let Self { mut driver, instances, leaving, groups, notifier, .. } = self;
+        let Self { mut driver, instances, leaving, groups, notifier, mut statics, .. } = self;
+        statics.clear();
         let instances = instances.into_values().chain(leaving);
         let mut tellers: Vec<_> = groups.into_iter().map(|group| group.teller).collect();
         for instance in instances {

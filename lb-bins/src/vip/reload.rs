@@ -99,6 +99,7 @@ impl Keeper {
             }
         })?;
         // From here on nothing fails.
+        self.statics.set(&config);
         self.notifier.take_over(&config, telling);
         self.watches.watch(&config, checkers);
         self.dismiss(&config, &steps)?;

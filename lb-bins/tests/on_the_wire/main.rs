@@ -11,6 +11,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::disallowed_methods, reason = "this is about real hosts, in real time")]
 
+mod accept;
 mod alerts;
 mod carp;
 mod daemon;

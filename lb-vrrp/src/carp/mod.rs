@@ -310,6 +310,11 @@ impl CarpHost {
         matches!(self.state, State::Releasing(_))
     }
 
+    /// When another host was last heard.
+    pub const fn last_heard(&self) -> Option<Instant> {
+        self.last_heard
+    }
+
     /// Whether nobody else was ever heard since the start.
     pub fn is_lonely(&self) -> bool {
         self.state != State::Initialize && self.last_heard.is_none()

@@ -95,8 +95,10 @@ impl Member {
                 }
             }
             Action::Notify(event) => {
-                let master = matches!(event, Event::Transition { to: Role::Master, .. });
-                self.counters.became_master += u64::from(master);
+                if let Event::Transition { from, to, .. } = event {
+                    self.counters.became_master += u64::from(to == Role::Master);
+                    self.counters.released_master += u64::from(from == Role::Master);
+                }
                 self.reports.push(Report::Event(event));
             }
         }

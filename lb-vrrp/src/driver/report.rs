@@ -40,6 +40,8 @@ pub enum Operation {
     Receive,
     /// Taking another configuration.
     Reconfigure,
+    /// Having packets refused that are not to be taken. They are taken.
+    Refuse,
     /// Removing an address, which may now be on two hosts.
     Remove(IpAddr),
     /// Removing routes and rules.

@@ -216,11 +216,12 @@ fn hear(
     let heard = datagram.and_then(|datagram| match (machine, voice) {
         (Machine::Carp(carp), Voice::Carp(voice)) => {
             let (source, said) = voice.channel.receive(&datagram)?;
+            counters.releases_received += u64::from(said.gives_up());
             Ok(carp.host.handle_packet(now, source, &said))
         }
         (machine, Voice::Vrrp(channel)) => {
             let received = channel.receive(utc, &datagram)?;
-            counters.addresses_differ += u64::from(received.addresses_differ);
+            counters.receive(&received);
             let (source, said) = (received.source, &received.advertisement);
             Ok(match machine {
                 Machine::Alone(router) => router.handle_packet(now, source, said),

@@ -3,19 +3,24 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::link::{
     InfoData, InfoKind, InfoMacVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
 };
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteNextHop,
+    RouteNextHopFlags, RouteProtocol, RouteScope, RouteType,
 };
-use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use netlink_packet_route::rule::{
+    RuleAction as Action, RuleAttribute, RuleFlags, RuleMessage, RulePortRange, RuleUidRange,
+};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::net::if_::if_nametoindex;
 
 use super::netlink::{EEXIST, ENODEV, OURS, Requests, RouteKey, unless};
-use super::{Prefix, Route, Rule, Scope};
+use super::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Scope};
 use crate::addresses::Family;
 use crate::announce::MacAddr;
 
@@ -130,8 +135,8 @@ fn family_of(family: Family) -> AddressFamily {
     }
 }
 
-fn route_message(route: &Route, index: Option<u32>) -> RouteMessage {
-    let Route { to, via, dev: _, source, table, metric, scope } = route;
+pub(super) fn route_message(route: &Route, index: Option<u32>) -> RouteMessage {
+    let Route { to, via, source, table, metric, scope, .. } = route;
     let mut message = RouteMessage::default();
     message.header = RouteHeader {
         address_family: family_of(to.family()),
@@ -143,11 +148,20 @@ fn route_message(route: &Route, index: Option<u32>) -> RouteMessage {
             (Some(Scope::Global), _) | (None, Some(_)) => RouteScope::Universe,
             (Some(Scope::Link), _) => RouteScope::Link,
             (Some(Scope::Host), _) => RouteScope::Host,
-            // IPv6 has no scopes of routes.
+            // IPv6 has no scopes of routes, and what leads nowhere has none.
             (None, None) if to.family() == Family::V6 => RouteScope::Universe,
+            (None, None) if route.kind != RouteKind::Unicast => RouteScope::Universe,
+            (None, None) if !route.next_hops.is_empty() => RouteScope::Universe,
             (None, None) => RouteScope::Link,
         },
-        kind: RouteType::Unicast,
+        kind: match route.kind {
+            RouteKind::Unicast => RouteType::Unicast,
+            RouteKind::Blackhole => RouteType::BlackHole,
+            RouteKind::Unreachable => RouteType::Unreachable,
+            RouteKind::Prohibit => RouteType::Prohibit,
+            RouteKind::Throw => RouteType::Throw,
+        },
+        flags: if route.onlink { RouteFlags::Onlink } else { RouteFlags::empty() },
         ..RouteHeader::default()
     };
     let address = |address: IpAddr| RouteAddress::from(address);
@@ -159,17 +173,51 @@ fn route_message(route: &Route, index: Option<u32>) -> RouteMessage {
     message.attributes.extend(index.map(RouteAttribute::Oif));
     message.attributes.extend(metric.map(RouteAttribute::Priority));
     message.attributes.push(RouteAttribute::Table(*table));
+    // The bit of RTAX_MTU.
+    let lock = route.mtu_lock.then_some(RouteMetric::Lock(1 << 2));
+    let metrics = [lock, route.mtu.map(RouteMetric::Mtu), route.advmss.map(RouteMetric::Advmss)];
+    let metrics: Vec<_> = metrics.into_iter().flatten().collect();
+    if !metrics.is_empty() {
+        message.attributes.push(RouteAttribute::Metrics(metrics));
+    }
+    if !route.next_hops.is_empty() {
+        let hops = route.next_hops.iter().map(|hop| next_hop(hop, route.onlink));
+        message.attributes.push(RouteAttribute::MultiPath(hops.collect()));
+    }
     message
 }
 
-fn rule_message(rule: &Rule) -> RuleMessage {
-    let Rule { family, from, to, iif, oif, fwmark, table, priority } = rule;
+/// An interface that is not there has no index, which the kernel refuses.
+fn next_hop(hop: &NextHop, onlink: bool) -> RouteNextHop {
+    let index = hop.dev.as_deref().map(|dev| if_nametoindex(dev).unwrap_or(u32::MAX));
+    let mut message = RouteNextHop::default();
+    message.flags = if onlink { RouteNextHopFlags::Onlink } else { RouteNextHopFlags::empty() };
+    // What is counted from 0 there.
+    message.hops = hop.weight.saturating_sub(1);
+    message.interface_index = index.unwrap_or_default();
+    let gateway = hop.via.map(|via| RouteAttribute::Gateway(RouteAddress::from(via)));
+    message.attributes.extend(gateway);
+    message
+}
+
+pub(super) fn rule_message(rule: &Rule) -> RuleMessage {
+    let Rule { family, from, to, iif, oif, fwmark, table, priority, .. } = rule;
     let mut message = RuleMessage::default();
     message.header.family = family_of(*family);
     message.header.src_len = from.as_ref().map_or(0, Prefix::length);
     message.header.dst_len = to.as_ref().map_or(0, Prefix::length);
-    message.header.table = u8::try_from(*table).unwrap_or_default();
-    message.header.action = RuleAction::ToTable;
+    message.header.tos = rule.tos.unwrap_or_default();
+    message.header.action = match rule.action {
+        RuleAction::Table => Action::ToTable,
+        RuleAction::Goto(_) => Action::Goto,
+        RuleAction::Nop => Action::Nop,
+        RuleAction::Blackhole => Action::Blackhole,
+        RuleAction::Unreachable => Action::Unreachable,
+        RuleAction::Prohibit => Action::Prohibit,
+    };
+    if rule.not {
+        message.header.flags = RuleFlags::Invert;
+    }
     let attributes = &mut message.attributes;
     attributes.extend(from.map(|from| RuleAttribute::Source(from.address())));
     attributes.extend(to.map(|to| RuleAttribute::Destination(to.address())));
@@ -177,7 +225,25 @@ fn rule_message(rule: &Rule) -> RuleMessage {
     attributes.extend(oif.clone().map(RuleAttribute::Oifname));
     attributes.extend(fwmark.map(RuleAttribute::FwMark));
     attributes.extend(priority.map(RuleAttribute::Priority));
-    attributes.push(RuleAttribute::Table(*table));
+    attributes.extend(rule.fwmask.map(RuleAttribute::FwMask));
+    attributes.extend(rule.ip_protocol.map(|number| RuleAttribute::IpProtocol(number.into())));
+    let ports =
+        |range: &RangeInclusive<u16>| RulePortRange { start: *range.start(), end: *range.end() };
+    attributes.extend(rule.sport.as_ref().map(ports).map(RuleAttribute::SourcePortRange));
+    attributes.extend(rule.dport.as_ref().map(ports).map(RuleAttribute::DestinationPortRange));
+    let users = rule.uid_range.as_ref();
+    let users = users.map(|range| RuleUidRange { start: *range.start(), end: *range.end() });
+    attributes.extend(users.map(RuleAttribute::UidRange));
+    attributes.extend(rule.suppress_prefixlength.map(RuleAttribute::SuppressPrefixLen));
+    attributes.extend(rule.suppress_ifgroup.map(RuleAttribute::SuppressIfGroup));
+    match rule.action {
+        RuleAction::Table => {
+            message.header.table = u8::try_from(*table).unwrap_or_default();
+            attributes.push(RuleAttribute::Table(*table));
+        }
+        RuleAction::Goto(priority) => attributes.push(RuleAttribute::Goto(priority)),
+        _ => {}
+    }
     attributes.push(RuleAttribute::Protocol(RouteProtocol::from(OURS)));
     message
 }

@@ -16,6 +16,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::LinuxNetwork;
 use super::companions::is_rule;
+use super::firewall::Firewall;
 use super::netlink::{OURS, Requests, RouteKey, address_in, is_our_route};
 use crate::driver::{Input, Operation};
 
@@ -36,7 +37,7 @@ impl Sole {
     }
 
     /// Whether all that is marked was left by the dead.
-    const fn is_alone(&self) -> bool {
+    pub(super) const fn is_alone(&self) -> bool {
         self.0.is_some()
     }
 }
@@ -89,7 +90,9 @@ impl LinuxNetwork {
             return;
         }
         self.left_macvlans = None;
-        let outcome = self.sweep_rules().and(self.sweep_routes()).and(self.sweep_interfaces());
+        let tables = if self.sole.is_alone() { Firewall::sweep() } else { Ok(()) };
+        let companions = self.sweep_rules().and(self.sweep_routes());
+        let outcome = companions.and(self.sweep_interfaces()).and(tables);
         if let (Err(error), Some(id)) = (outcome, self.ports.keys().next()) {
             self.inputs.push_back((*id, Input::Failed { operation: Operation::Sweep, error }));
         }

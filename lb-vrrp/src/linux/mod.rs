@@ -4,6 +4,8 @@
 //! at in the user namespace that owns the network namespace.
 
 mod companions;
+mod firewall;
+mod fixed;
 mod holders;
 mod leftovers;
 mod link;
@@ -18,7 +20,7 @@ mod virtual_mac;
 mod watch;
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::net::IpAddr;
 
@@ -26,6 +28,8 @@ use socket2::Socket;
 use tokio::io::unix::AsyncFd;
 
 use self::companions::Macvlan;
+use self::firewall::{Firewall, Refused};
+pub use self::fixed::{Fixed, FixedSettings};
 use self::holders::Holders;
 use self::leftovers::Sole;
 use self::link::Link;
@@ -34,7 +38,9 @@ use self::netlink::{Change, Requests};
 use self::port::Port;
 pub use self::port::Settings;
 use self::receiver::{Ear, Receiver, watched};
-pub use self::settings::{NotAPrefix, Prefix, Route, Rule, Scope, VirtualAddress};
+pub use self::settings::{
+    NextHop, NotAPrefix, Prefix, Route, RouteKind, Rule, RuleAction, Scope, VirtualAddress,
+};
 use self::socket::{Buffer, Received};
 use self::sysctl::Sysctls;
 use crate::channel::ChannelConfig;
@@ -84,6 +90,9 @@ pub struct LinuxNetwork {
     /// The interfaces of virtual MAC addresses that we have set up, and their indexes.
     made: BTreeMap<String, u32>,
     sysctls: Sysctls,
+    firewall: Firewall,
+    /// Whether other packets may have to be refused.
+    is_unguarded: bool,
     /// Whether what a crash had left was looked for.
     is_swept: bool,
     /// What there was of its kind at the start, until then.
@@ -126,6 +135,7 @@ impl LinuxNetwork {
     /// # }
     /// ```
     pub fn new() -> io::Result<Self> {
+        let sole = Sole::claim();
         Ok(Self {
             ports: BTreeMap::new(),
             next_id: 0,
@@ -147,9 +157,11 @@ impl LinuxNetwork {
             has_watched: false,
             made: BTreeMap::new(),
             sysctls: Sysctls::default(),
+            firewall: Firewall::new(sole.is_alone()),
+            is_unguarded: false,
             is_swept: false,
             left_macvlans: None,
-            sole: Sole::claim(),
+            sole,
         })
     }
 
@@ -199,12 +211,34 @@ impl LinuxNetwork {
         let Some(port) = self.ports.remove(&id) else { return Ok(()) };
         self.holders.forget(id);
         self.receivers.retain_mut(|receiver| !receiver.dismiss(id));
-        self.drop_virtual_mac(&port)
+        self.is_unguarded = true;
+        let guarded = if self.ports.is_empty() { self.guard() } else { Ok(()) };
+        self.drop_virtual_mac(&port).and(guarded)
+    }
+
+    /// Has the packets refused that are not to be taken.
+    fn guard(&mut self) -> io::Result<()> {
+        self.is_unguarded = false;
+        let mut refused = BTreeSet::new();
+        for port in self.ports.values().filter(|port| !port.settings.accept) {
+            for address in port.addresses() {
+                let setting = port.setting(address);
+                let mut interfaces = Vec::new();
+                if matches!(address, IpAddr::V6(address) if address.is_unicast_link_local()) {
+                    interfaces.push(port.home(&setting).to_owned());
+                    interfaces.push(port.settings.interface.clone());
+                    interfaces.dedup();
+                }
+                refused.insert(Refused { address, interfaces });
+            }
+        }
+        self.firewall.refuse(refused)
     }
 
     fn introduce(&mut self, id: RouterId, port: Port) -> io::Result<()> {
         // Whatever happened before must be seen, too.
         self.is_blind = true;
+        self.is_unguarded = true;
         let ear = Ear::of(&port);
         let needs_routes = !(port.settings.routes.is_empty() && port.settings.rules.is_empty());
         let names: Vec<_> = port.interfaces().map(str::to_owned).collect();

@@ -37,6 +37,8 @@ pub(super) const OURS: u8 = 112;
 pub(super) const EEXIST: i32 = 17;
 pub(super) const ENODEV: i32 = 19;
 const EADDRNOTAVAIL: i32 = 99;
+/// `ENOENT`, `ESRCH`, `ENODEV`: what was to be removed is not there.
+pub(super) const GONE: [i32; 3] = [2, 3, ENODEV];
 
 fn socket(kind: Type, groups: u32) -> io::Result<Socket> {
     let protocol = Some(Protocol::from(NETLINK_ROUTE));
@@ -151,7 +153,7 @@ pub(super) fn unless(harmless: &[i32], result: io::Result<()>) -> io::Result<()>
     }
 }
 
-fn message(index: u32, virtual_address: &VirtualAddress) -> AddressMessage {
+pub(super) fn message(index: u32, virtual_address: &VirtualAddress) -> AddressMessage {
     let VirtualAddress { address, prefix, label, scope, dev: _ } = virtual_address;
     let mut message = AddressMessage::default();
     message.header.index = index;

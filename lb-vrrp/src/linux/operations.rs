@@ -12,7 +12,6 @@ use super::receiver::{Ear, Receiver, poll_waiting};
 use super::{LinuxNetwork, Route, Rule, Settings, VirtualAddress, socket};
 use crate::channel::ChannelConfig;
 use crate::driver::{Input, Network, RouterId};
-use crate::wire::Datagram;
 
 impl Network for LinuxNetwork {
     type Settings = Settings;
@@ -53,14 +52,11 @@ impl Network for LinuxNetwork {
             let receiver = &mut self.receivers[at];
             let Some(received) = receiver.receive(&mut self.buffer)? else { continue };
             let datagram = self.buffer.datagram(received);
-            let vrid = datagram.as_ref().ok().map(Datagram::vrid);
-            let Some((id, others)) = receiver.routers(vrid.flatten()).split_first() else {
-                continue;
-            };
+            let Some((id, others)) = receiver.routers(datagram.as_ref().ok()) else { continue };
             if !others.is_empty() {
-                self.others = Some((received, others.to_vec()));
+                self.others = Some((received, others));
             }
-            return Ok(Some((*id, Input::Datagram(self.buffer.datagram(received)))));
+            return Ok(Some((id, Input::Datagram(self.buffer.datagram(received)))));
         }
         self.has_watched = false;
         self.receivers.iter_mut().for_each(Receiver::begin);

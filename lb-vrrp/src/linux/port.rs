@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::netlink::RouteKey;
-use super::{Route, Rule, VirtualAddress};
+use super::{Route, RouteKind, Rule, VirtualAddress};
 use crate::addresses::Family;
 use crate::announce::MacAddr;
 use crate::channel::{ChannelConfig, Reach};
@@ -28,6 +28,12 @@ pub struct Settings {
     /// ([`MacAddr::of_virtual_router`]), which is made on top of the other one and has the
     /// addresses. Default: none, they are on the interface itself.
     pub virtual_mac: Option<String>,
+    /// Whether packets for the addresses are taken when they are here: [`Config::accepts`], which a
+    /// driver does not act on. Default: they are. If not, they are dropped by rules of `nft`, a program
+    /// that must be there.
+    ///
+    /// [`Config::accepts`]: crate::Config::accepts
+    pub accept: bool,
     /// Other interfaces that it tracks: up as long as they have a carrier.
     pub tracked: Vec<(String, TrackerId)>,
 }
@@ -41,6 +47,7 @@ impl Settings {
             routes: Vec::new(),
             rules: Vec::new(),
             virtual_mac: None,
+            accept: true,
             tracked: Vec::new(),
         }
     }
@@ -120,6 +127,7 @@ impl Port {
     /// The interface that a route leaves by: its own, unless it says so or has a router to go to.
     pub(super) fn way<'a>(&'a self, route: &'a Route) -> Option<&'a str> {
         match (&route.dev, route.via) {
+            _ if route.kind != RouteKind::Unicast || !route.next_hops.is_empty() => None,
             (Some(dev), _) => Some(dev),
             (None, Some(_)) => None,
             (None, None) => Some(self.own_home()),

@@ -14,7 +14,9 @@ use tokio::io::unix::AsyncFd;
 use super::port::Port;
 use super::socket::{self, Buffer, Received};
 use crate::addresses::Family;
+use crate::channel::Reach;
 use crate::driver::RouterId;
+use crate::wire::Datagram;
 
 /// How many datagrams a socket hands over before all others and the clock have their turn: as many as
 /// wait in it at most, so that it is empty then unless somebody floods it.
@@ -50,8 +52,8 @@ pub(super) struct Receiver {
     /// `None` while there is no such interface.
     pub(super) socket: Option<AsyncFd<Socket>>,
     joined: Vec<IpAddr>,
-    /// More than one for an identifier while one of them says good-bye.
-    routers: BTreeMap<u8, Vec<RouterId>>,
+    /// More than one for an identifier while one of them says good-bye, or if they speak to others.
+    routers: BTreeMap<u8, Vec<(RouterId, Reach)>>,
     /// How much of its share is left; nothing when it is empty.
     left: u32,
 }
@@ -76,8 +78,10 @@ impl Receiver {
     /// Has a router hear, and the socket the group that is spoken to.
     pub(super) fn enlist(&mut self, id: RouterId, port: &Port, index: u32) -> io::Result<()> {
         let routers = self.routers.entry(port.channel.vrid.get()).or_default();
-        if !routers.contains(&id) {
-            routers.push(id);
+        // It may be there, speaking to others.
+        match routers.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, reach)) => reach.clone_from(&port.channel.reach),
+            None => routers.push((id, port.channel.reach.clone())),
         }
         let Some(group) = port.group().filter(|group| !self.joined.contains(group)) else {
             return Ok(());
@@ -92,18 +96,29 @@ impl Receiver {
     /// Whether nobody is left.
     pub(super) fn dismiss(&mut self, id: RouterId) -> bool {
         self.routers.retain(|_, routers| {
-            routers.retain(|known| *known != id);
+            routers.retain(|(known, _)| *known != id);
             !routers.is_empty()
         });
         self.routers.is_empty()
     }
 
-    /// Whom a datagram is for. What names nobody is counted by one.
-    pub(super) fn routers(&self, vrid: Option<u8>) -> &[RouterId] {
-        match vrid {
-            Some(vrid) => self.routers.get(&vrid).map_or(&[], Vec::as_slice),
-            None => self.routers.values().next().and_then(|all| all.get(..1)).unwrap_or_default(),
+    /// Whom a datagram is for: one of them, and the others. What names nobody is counted by one, and so
+    /// is what none of several waits for.
+    pub(super) fn routers(
+        &self,
+        datagram: Option<&Datagram<'_>>,
+    ) -> Option<(RouterId, Vec<RouterId>)> {
+        let known = match datagram.and_then(Datagram::vrid) {
+            Some(vrid) => self.routers.get(&vrid)?,
+            None => return Some((self.routers.values().next()?.first()?.0, Vec::new())),
+        };
+        if let [(only, _)] = known[..] {
+            return Some((only, Vec::new()));
         }
+        let waits = |(_, reach): &&(RouterId, Reach)| datagram.is_some_and(|it| hears(reach, it));
+        let mut waiting = known.iter().filter(waits).map(|(id, _)| *id);
+        let first = waiting.next().or(known.first().map(|(id, _)| *id))?;
+        Some((first, waiting.collect()))
     }
 
     /// Another round, in which it has its share again.
@@ -122,6 +137,14 @@ impl Receiver {
         let received = buffer.receive(socket.get_ref(), self.ear.family);
         self.left = if matches!(received, Ok(None)) { 0 } else { self.left.saturating_sub(1) };
         received
+    }
+}
+
+/// Whether this is for a router that speaks to these, and not for another one of its identifier.
+fn hears(reach: &Reach, datagram: &Datagram<'_>) -> bool {
+    match reach {
+        Reach::Multicast { group } => datagram.destination == *group,
+        Reach::Unicast { peers, .. } => peers.iter().any(|peer| peer.address == datagram.source),
     }
 }
 
@@ -147,5 +170,46 @@ pub(super) fn poll_waiting(
             Ok(waits) => return Poll::Ready(waits.map(|_| ())),
             Err(_would_block) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::Peer;
+
+    const GROUP: IpAddr = Family::V4.group();
+
+    fn datagram(source: [u8; 4], destination: IpAddr, payload: &[u8]) -> Datagram<'_> {
+        let source = IpAddr::from(source);
+        Datagram { source, destination, hop_limit: 255, protocol: 112, header: None, payload }
+    }
+
+    #[test]
+    fn of_one_identifier_those_hear_who_are_spoken_to() {
+        let (multicast, unicast) = (RouterId::new(1), RouterId::new(2));
+        let (leaving, other) = (RouterId::new(3), RouterId::new(4));
+        let ear = Ear { interface: "eth0".to_owned(), family: Family::V4, protocol: 112 };
+        let mut receiver = Receiver::new(ear);
+        let peers = vec![Peer::new(IpAddr::from([10, 0, 0, 2]))];
+        let to_peers = Reach::unicast(peers);
+        let to_group = Reach::Multicast { group: GROUP };
+        let sharers =
+            [(multicast, to_group.clone()), (unicast, to_peers), (leaving, to_group.clone())];
+        receiver.routers.insert(51, sharers.into());
+        receiver.routers.insert(52, vec![(other, to_group)]);
+
+        let payload = |vrid: u8| [0x31, vrid, 100, 1];
+        let (ours, theirs) = (payload(51), payload(52));
+        let heard = |source, destination, payload: &[u8]| {
+            receiver.routers(Some(&datagram(source, destination, payload)))
+        };
+        let own = IpAddr::from([10, 0, 0, 1]);
+        assert_eq!(heard([10, 0, 0, 2], own, &ours), Some((unicast, vec![])));
+        assert_eq!(heard([10, 0, 0, 9], GROUP, &ours), Some((multicast, vec![leaving])));
+        // Nobody waits for it: somebody has to count it.
+        assert_eq!(heard([10, 0, 0, 9], own, &ours), Some((multicast, vec![])));
+        assert_eq!(heard([10, 0, 0, 9], own, &theirs), Some((other, vec![])));
+        assert_eq!(heard([10, 0, 0, 9], GROUP, &payload(53)), None);
     }
 }

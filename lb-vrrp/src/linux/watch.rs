@@ -39,6 +39,16 @@ impl LinuxNetwork {
         while let Some(change) = self.changes.pop_front() {
             self.handle(change)?;
         }
+        if self.is_unguarded
+            && let Err(error) = self.guard()
+        {
+            let open = self.ports.iter().filter(|(_, port)| !port.settings.accept);
+            let ids: Vec<_> = open.map(|(id, _)| *id).collect();
+            for id in ids {
+                let error = io::Error::new(error.kind(), error.to_string());
+                self.inputs.push_back((id, Input::Failed { operation: Operation::Refuse, error }));
+            }
+        }
         Ok(())
     }
 

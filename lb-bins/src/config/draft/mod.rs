@@ -111,6 +111,9 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) vrrp_checks: Field<List<vrrp::VrrpCheck>>,
     pub(in crate::config) vrrp_track_files: Field<List<vrrp::VrrpTrackFile>>,
     pub(in crate::config) vrrp_track_processes: Field<List<vrrp::VrrpTrackProcess>>,
+    pub(in crate::config) static_addresses: Field<List<vrrp::VirtualAddress>>,
+    pub(in crate::config) static_routes: Field<List<vrrp::Route>>,
+    pub(in crate::config) static_rules: Field<List<vrrp::Rule>>,
 }
 
 #[derive(Debug, Default)]

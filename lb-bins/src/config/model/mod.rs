@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
+use lb_vrrp::linux::{Route, Rule, VirtualAddress};
 
 pub use self::account::Account;
 pub(in crate::config) use self::address::is_host_name;
@@ -21,8 +22,8 @@ pub use self::address::{Address, ParseAddressError};
 use self::check::{Check, CheckKind};
 pub use self::door::{Door, NotADoor};
 pub use self::vrrp::{
-    Authentication, CarpInstance, Claim, HmacKey, KeySecret, Notify, Track, VrrpCheck,
-    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Claim, HmacKey, KeySecret, Notify, ParameterMatch, Track,
+    VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 
@@ -67,6 +68,13 @@ pub struct Config {
     pub vrrp_track_files: Vec<VrrpTrackFile>,
     /// Processes that virtual routers may depend on.
     pub vrrp_track_processes: Vec<VrrpTrackProcess>,
+    /// Addresses that are there as long as `vip-keeper` runs, whoever is master; each with its
+    /// interface.
+    pub static_addresses: Vec<VirtualAddress>,
+    /// Routes that are there as long.
+    pub static_routes: Vec<Route>,
+    /// Rules that are there as long.
+    pub static_rules: Vec<Rule>,
     /// What is allowed but probably not meant, in the order of the file.
     pub warnings: Vec<Mistake>,
 }
@@ -112,6 +120,9 @@ impl PartialEq for Config {
             vrrp_checks,
             vrrp_track_files,
             vrrp_track_processes,
+            static_addresses,
+            static_routes,
+            static_rules,
             warnings: _,
         } = self;
         *admin == other.admin
@@ -131,6 +142,9 @@ impl PartialEq for Config {
             && *vrrp_checks == other.vrrp_checks
             && *vrrp_track_files == other.vrrp_track_files
             && *vrrp_track_processes == other.vrrp_track_processes
+            && *static_addresses == other.static_addresses
+            && *static_routes == other.static_routes
+            && *static_rules == other.static_rules
     }
 }
 

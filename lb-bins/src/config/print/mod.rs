@@ -1,5 +1,6 @@
 //! Prints a configuration as TOML with every default spelled out. Reading it gives it back.
 
+mod addresses;
 mod check;
 mod vrrp;
 
@@ -39,6 +40,7 @@ impl fmt::Display for Config {
             optional(f, "max_scripts", max_scripts.map(|count| count.to_string()))?;
         }
         virtual_servers.iter().try_for_each(|server| virtual_server(f, server))?;
+        addresses::statics(f, self)?;
         vrrp::virtual_routers(f, self)
     }
 }

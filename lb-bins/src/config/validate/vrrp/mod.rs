@@ -5,6 +5,7 @@ mod authentication;
 mod carp;
 mod identity;
 mod instance;
+mod routes;
 mod tracking;
 
 use std::collections::HashMap;
@@ -66,7 +67,11 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
     report_repeated(macs, |interface| VrrpProblem::MacTwice { interface }.into(), mistakes);
     let vrrp_sync_groups = groups(draft, &config_of(drafts, &vrrp_instances), mistakes);
     described.warn_of_unused(mistakes);
+    let (static_addresses, static_routes, static_rules) = routes::statics(draft, mistakes);
     Config {
+        static_addresses,
+        static_routes,
+        static_rules,
         vrrp_instances,
         carp_instances,
         vrrp_sync_groups,
