@@ -13,9 +13,9 @@ use lb_bins::config::check::{
     StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
-    Authentication, Backend, CarpInstance, Check, CheckKind, Claim, Command, Config, Forwarding,
-    HashKey, HmacKey, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode,
-    Track, VirtualServer, VrrpInstance,
+    Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim, ClaimBy,
+    Command, Config, Forwarding, HashKey, HmacKey, Holder, HttpClaim, Mail, Notify, OnFailure,
+    Passive, Persistence, Queue, Quorum, SorryMode, Speaker, Track, VirtualServer, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
@@ -605,6 +605,71 @@ fn reach(v6: bool) -> impl Strategy<Value = Reach> {
     ]
 }
 
+fn call() -> impl Strategy<Value = Call> {
+    let url = select(vec!["https://api.example.org/{address}", "http://[2001:db8::1]:8080/?a=b"]);
+    let status =
+        vec((100..=599_u16).prop_map(|code| StatusRange { first: code, last: code }), 1..3);
+    ("[A-Z]{1,9}", url, option::of(text()), status).prop_map(|(method, url, body, status)| Call {
+        method,
+        url: url.to_owned(),
+        body,
+        status,
+    })
+}
+
+fn claim() -> impl Strategy<Value = Claim> {
+    let headers = btree_map("X-[A-Za-z]{1,9}", "[ -~]{0,9}", 0..3);
+    let holder = (call(), text()).prop_map(|(call, value)| Holder {
+        url: call.url,
+        pointer: format!("/{value}"),
+        value,
+    });
+    let calls = (call(), option::of(holder), option::of(call()));
+    let rest = (headers, option::of(path()), option::of(path()), any::<bool>());
+    let http = (calls, rest).prop_map(|((assign, holder, release), rest)| {
+        let (headers, token_file, ca, verify) = rest;
+        let claim = HttpClaim { assign, holder, release, headers, token_file, ca, verify };
+        ClaimBy::Http(Box::new(claim))
+    });
+    (prop_oneof![command().prop_map(ClaimBy::Command), http], duration(), duration())
+        .prop_map(|(by, interval, timeout)| Claim { by, interval, timeout })
+}
+
+fn bgp_announcement() -> impl Strategy<Value = BgpAnnouncement> {
+    let bird = (path(), "[a-zB-Z_][A-Za-z0-9_]{0,9}_");
+    let bird = bird.prop_map(|(socket, protocol)| Speaker::Bird { socket, protocol });
+    let community = (any::<u16>(), any::<u16>()).prop_map(|(high, low)| format!("{high}:{low}"));
+    let attributes = (option::of(any::<u32>()), vec(community, 0..3));
+    let to = (1..4_u8, any::<bool>(), option::of(any::<bool>()));
+    let exabgp = (text(), to, attributes).prop_map(|(pipe, to, (med, communities))| {
+        let (count, v6, next_hop) = to;
+        let addresses = (0..count).map(|last| {
+            let address = virtual_ip(v6, last);
+            Prefix::new(address, if v6 { 128 } else { 32 }).unwrap()
+        });
+        Speaker::ExaBgp {
+            pipe: format!("/{pipe}.in").into(),
+            addresses: addresses.collect(),
+            next_hop: next_hop.map(|v6| virtual_ip(v6, 1)),
+            med,
+            communities,
+        }
+    });
+    let times = (duration(), duration());
+    (prop_oneof![bird, exabgp], times).prop_map(|(speaker, (withdraw_delay, interval))| {
+        BgpAnnouncement {
+            name: "a".into(),
+            speaker,
+            instance: None,
+            track_scripts: vec![],
+            track_files: vec![],
+            track_processes: vec![],
+            withdraw_delay,
+            interval,
+        }
+    })
+}
+
 fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
     let kinds = (any::<bool>(), any::<bool>());
     kinds.prop_flat_map(move |(v6, v2)| {
@@ -625,12 +690,12 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
         let held = (virtual_addresses(v6, 0), virtual_addresses(!v6, 100));
         let ways = (vec(route(v6), 0..3), vec(rule(v6), 0..3));
         let tracks = vec((-254..=254_i16, any::<bool>()), 0..3);
-        let told = (notify(), option::of(command()), garp());
+        let told = (notify(), option::of(command()), garp(), option::of(claim()));
         (timers, flags, preempt, wire, held, ways, tracks, told).prop_map(
             move |(timers, flags, preempt, wire, held, ways, tracks, told)| {
                 let (centis, down_timer_adverts, startup_delay, priority) = timers;
                 let (reach, authentication, checksum, has_source) = wire;
-                let (mut notify, lower, garp) = told;
+                let (mut notify, lower, garp, claim) = told;
                 notify.master_rx_lower_pri = lower;
                 let track = |(number, (weight, reverse)): (usize, (i16, bool))| Track {
                     name: format!("eth{number}"),
@@ -665,11 +730,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     track_scripts: vec![],
                     track_files: vec![],
                     track_processes: vec![],
-                    claim: flags.0.then(|| Claim {
-                        command: Command { program: "/claim".into(), arguments: vec![] },
-                        interval: startup_delay,
-                        timeout: startup_delay,
-                    }),
+                    claim,
                     notify,
                 }
             },
@@ -707,17 +768,18 @@ fn config() -> impl Strategy<Value = Config> {
         (1..4_usize).prop_flat_map(|count| (0..count).map(virtual_server).collect::<Vec<_>>());
     let routers =
         (0..3_u8).prop_flat_map(|count| (1..=count).map(vrrp_instance).collect::<Vec<_>>());
-    let hosts = vec(carp_instance(), 0..2);
+    let hosts = (vec(carp_instance(), 0..2), vec(bgp_announcement(), 0..2));
     let told = (option::of(path()), option::of(mail()));
     (option::of(address(7000)), told, servers, routers, hosts).prop_map(
-        |(admin, (notify_fifo, smtp), virtual_servers, vrrp_instances, carp_instances)| Config {
+        |(admin, (notify_fifo, smtp), virtual_servers, vrrp_instances, hosts)| Config {
             admin,
             admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
             notify_fifo,
             smtp,
             virtual_servers,
             vrrp_instances,
-            carp_instances,
+            carp_instances: hosts.0,
+            bgp_announcements: hosts.1,
             ..Config::default()
         },
     )

@@ -58,10 +58,10 @@ pub use self::file::ConfigFile;
 pub use self::mistakes::{ConfigErrors, Mistake, Severity};
 pub use self::model::check::{Check, CheckKind};
 pub use self::model::{
-    Authentication, Backend, CarpInstance, Claim, Command, Config, Forwarding, HashKey, HmacKey,
-    Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Track, VirtualServer,
-    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check,
-    is_keyed_by_destination,
+    Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Claim, ClaimBy, Command, Config,
+    Forwarding, HashKey, HmacKey, Holder, HttpClaim, Mail, Notify, OnFailure, Passive, Persistence,
+    Queue, Quorum, SorryMode, Speaker, Track, VirtualServer, VrrpInstance, VrrpScript,
+    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check, is_keyed_by_destination,
 };
 pub use self::source::Source;
 

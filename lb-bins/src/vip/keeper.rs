@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use lb_vrrp::driver::{Driver, Report, RouterId};
 use lb_vrrp::linux::LinuxNetwork;
-use lb_vrrp::{Because, Event, Role, Signal};
+use lb_vrrp::{Because, Event, Role, Signal, State};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::announce::Announcers;
 use super::claim::Claim;
 use super::command::{Command, Handle, Order, Refusal};
+use super::departure::{Departure, Departures};
 use super::instance::{Group, Instance};
 use super::notices::{Fifo, Notice, Subject};
 use super::reload::StartError;
@@ -34,13 +36,15 @@ pub struct Keeper {
     pub(super) leaving: Vec<Instance>,
     pub(super) groups: Vec<Group>,
     pub(super) watches: Watches,
+    pub(super) announcers: Announcers,
+    pub(super) departures: Departures,
     seen: mpsc::Receiver<(Thing, Signal)>,
     pub(super) fifo: Fifo,
     pub(super) administration: Administration,
     pub(super) serve_admin: Serve<Handle>,
     pub(super) handle: Handle,
     commands: mpsc::Receiver<Command>,
-    is_stopping: bool,
+    pub(super) is_stopping: bool,
 }
 
 impl Keeper {
@@ -59,6 +63,8 @@ impl Keeper {
             leaving: Vec::new(),
             groups: Vec::new(),
             watches,
+            announcers: Announcers::default(),
+            departures: Departures::default(),
             seen,
             fifo: Fifo::default(),
             administration: Administration::default(),
@@ -79,6 +85,7 @@ impl Keeper {
     /// Runs until it was told to stop and every router has ended.
     pub async fn run(mut self) {
         loop {
+            self.announce();
             tokio::select! {
                 report = self.driver.next() => match report {
                     Some((id, report)) => self.heed(id, report),
@@ -86,13 +93,14 @@ impl Keeper {
                 },
                 Some(command) = self.commands.recv() => self.obey(command),
                 Some((thing, signal)) = self.seen.recv() => self.see(thing, signal),
+                (departure, held) = self.departures.next() => self.leave(departure, held),
             }
         }
         self.end().await;
     }
 
     async fn end(self) {
-        let Self { mut driver, instances, leaving, groups, .. } = self;
+        let Self { mut driver, instances, leaving, groups, announcers, .. } = self;
         let instances = instances.into_values().chain(leaving);
         let mut tellers: Vec<_> = groups.into_iter().map(|group| group.teller).collect();
         for instance in instances {
@@ -101,6 +109,8 @@ impl Keeper {
             }
             tellers.push(instance.teller);
         }
+        // Nothing is left of it, unless nobody had the time to wait.
+        announcers.finish().await;
         let all = async {
             for teller in tellers {
                 teller.finish().await;
@@ -113,6 +123,11 @@ impl Keeper {
 
     fn obey(&mut self, command: Command) {
         match command {
+            Command::Order { instance, order: Order::Switchover, reply }
+                if self.is_master(&instance) && !self.is_stopping =>
+            {
+                self.depart(Departure::Switchover { instance, reply });
+            }
             Command::Order { instance, order, reply } => {
                 let _ = reply.send(self.order(instance, order));
             }
@@ -123,7 +138,7 @@ impl Keeper {
                 let _ = reply.send(Err(StartError::Stopping));
             }
             Command::Reconfigure { config, reply } => {
-                let _ = reply.send(self.reconfigure(*config));
+                self.depart(Departure::Reconfigure { config, reply });
             }
             Command::Status { reply } => {
                 let _ = reply.send(self.status());
@@ -136,13 +151,29 @@ impl Keeper {
                         true => "stopping at once",
                     }
                 );
-                self.is_stopping = true;
-                self.driver.shutdown();
+                match std::mem::replace(&mut self.is_stopping, true) {
+                    false => self.depart(Departure::Stop),
+                    true => self.stop_at_once(),
+                }
             }
         }
     }
 
-    fn order(&mut self, name: String, order: Order) -> Result<(), Refusal> {
+    /// Whether an instance is master, and not about to be none.
+    pub(super) fn is_master(&self, name: &str) -> bool {
+        let Some(instance) = self.instances.get(name) else { return false };
+        let router = self.driver.router(instance.id);
+        let host = self.driver.carp(instance.id);
+        router.is_some_and(|router| matches!(router.state(), State::Master(_)))
+            || host.is_some_and(|host| host.role() == Role::Master && !host.is_releasing())
+    }
+
+    /// Announces and withdraws what should be by now.
+    fn announce(&self) {
+        self.announcers.decide(|instance| self.is_master(instance));
+    }
+
+    pub(super) fn order(&mut self, name: String, order: Order) -> Result<(), Refusal> {
         let Some(instance) = self.instances.get(&name) else {
             let known: Vec<_> = self.instances.keys().map(String::as_str).collect();
             return Err(Refusal::UnknownInstance { name, known: known.join(", ") });
@@ -165,6 +196,7 @@ impl Keeper {
                 self.driver.track(instance.id, *tracker, signal);
             }
         }
+        self.announcers.see(&thing, signal);
         self.watches.see(thing, signal);
     }
 
@@ -190,6 +222,7 @@ impl Keeper {
             vrrp_instances: instances.collect(),
             carp_instances: hosts.collect(),
             vrrp_sync_groups: groups.collect(),
+            bgp_announcements: self.announcers.status(),
         }
     }
 
@@ -251,7 +284,8 @@ impl Keeper {
                     return warn!(instance = name, %source, yielded, "two owners of the addresses");
                 }
                 Event::SwitchoverFailed => {
-                    return warn!(instance = name, "nobody took the addresses over");
+                    warn!(instance = name, "nobody took the addresses over");
+                    return self.claim_again();
                 }
                 other => return info!(instance = name, "{other:?}"),
             },

@@ -3,12 +3,15 @@
 //! ```text
 //!   configuration ──▶ plan ──▶ Driver over the interfaces of this host ──▶ addresses, routes
 //!   scripts, files, processes ──▶ watch ──▶ keeper ──▶ notices: scripts, FIFO
+//!                                           keeper ──▶ claim, announce: clouds, routers
 //!   signals, HTTP ──▶ command ────────────────┘ └──▶ status, metrics, log
 //! ```
 
 mod admin;
+mod announce;
 mod claim;
 mod command;
+mod departure;
 mod instance;
 mod keeper;
 mod metrics;
@@ -21,6 +24,7 @@ mod status;
 mod watch;
 
 pub use admin::run as serve_admin;
+pub use announce::AnnouncementStatus;
 pub use command::{Handle, Refusal};
 pub use keeper::Keeper;
 pub use privileges::{PrivilegeError, drop_privileges};

@@ -95,6 +95,7 @@ impl Keeper {
         if let Some(fifo) = fifo {
             self.fifo = fifo;
         }
+        self.announcers.reconfigure(&config, &self.watches.signals(&config));
         self.watches.watch(&config);
         self.dismiss(&config, &steps)?;
         let fresh = self.install(&config, steps);

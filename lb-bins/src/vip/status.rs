@@ -8,6 +8,7 @@ use lb_vrrp::driver::Counters;
 use lb_vrrp::{FaultCause, Reason, Role, State, VirtualRouter};
 use serde::Serialize;
 
+use super::announce::AnnouncementStatus;
 use super::claim::Claim;
 use super::instance::Instance;
 use crate::config::{CarpInstance, VrrpInstance};
@@ -21,6 +22,8 @@ pub struct Status {
     pub carp_instances: Vec<CarpInstanceStatus>,
     /// In the order of the configuration.
     pub vrrp_sync_groups: Vec<SyncGroupStatus>,
+    /// In the order of their names.
+    pub bgp_announcements: Vec<AnnouncementStatus>,
 }
 
 /// Instances that move together.

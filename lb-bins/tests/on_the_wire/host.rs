@@ -223,7 +223,7 @@ fn read_fifo(path: &std::path::Path) -> String {
     }
 }
 
-fn fetch(space: &str, arguments: &[&str]) -> String {
+pub(crate) fn fetch(space: &str, arguments: &[&str]) -> String {
     let mut curl = Command::new("ip");
     curl.args(["netns", "exec", space, "curl", "-s"]).args(arguments);
     String::from_utf8(curl.output().unwrap().stdout).unwrap()

@@ -11,7 +11,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::disallowed_methods, reason = "this is about real hosts, in real time")]
 
+mod bgp;
 mod carp;
+mod cloud;
 mod daemon;
 mod dialect;
 mod figures;

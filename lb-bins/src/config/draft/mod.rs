@@ -4,7 +4,9 @@
 //! values (bounds, uniqueness, what must be there) is said by [`validate`](crate::config::validate), so
 //! that every front end has the same rules.
 
+pub(in crate::config) mod announcement;
 pub(in crate::config) mod check;
+pub(in crate::config) mod claim;
 pub(in crate::config) mod vrrp;
 
 use std::net::SocketAddr;
@@ -94,6 +96,7 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) vrrp_scripts: Field<List<vrrp::VrrpScript>>,
     pub(in crate::config) vrrp_track_files: Field<List<vrrp::VrrpTrackFile>>,
     pub(in crate::config) vrrp_track_processes: Field<List<vrrp::VrrpTrackProcess>>,
+    pub(in crate::config) bgp_announcements: Field<List<announcement::BgpAnnouncement>>,
 }
 
 #[derive(Debug, Default)]

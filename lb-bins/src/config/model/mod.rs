@@ -1,6 +1,8 @@
 //! The typed configuration: plain data, already validated, with every default filled in.
 
+mod announcement;
 pub mod check;
+mod claim;
 mod vrrp;
 
 use std::net::SocketAddr;
@@ -11,10 +13,12 @@ use std::time::Duration;
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
 
+pub use self::announcement::{BgpAnnouncement, Speaker};
 use self::check::Check;
+pub use self::claim::{Call, Claim, ClaimBy, Holder, HttpClaim};
 pub use self::vrrp::{
-    Authentication, CarpInstance, Claim, HmacKey, Notify, Track, VrrpInstance, VrrpScript,
-    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, HmacKey, Notify, Track, VrrpInstance, VrrpScript, VrrpSyncGroup,
+    VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 
@@ -47,6 +51,8 @@ pub struct Config {
     pub vrrp_track_files: Vec<VrrpTrackFile>,
     /// Processes that virtual routers may depend on.
     pub vrrp_track_processes: Vec<VrrpTrackProcess>,
+    /// What is announced by BGP.
+    pub bgp_announcements: Vec<BgpAnnouncement>,
     /// What is allowed but probably not meant, in the order of the file.
     pub warnings: Vec<Mistake>,
 }
@@ -66,6 +72,7 @@ impl PartialEq for Config {
             vrrp_scripts,
             vrrp_track_files,
             vrrp_track_processes,
+            bgp_announcements,
             warnings: _,
         } = self;
         *admin == other.admin
@@ -79,6 +86,7 @@ impl PartialEq for Config {
             && *vrrp_scripts == other.vrrp_scripts
             && *vrrp_track_files == other.vrrp_track_files
             && *vrrp_track_processes == other.vrrp_track_processes
+            && *bgp_announcements == other.bgp_announcements
     }
 }
 

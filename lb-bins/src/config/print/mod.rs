@@ -1,6 +1,8 @@
 //! Prints a configuration as TOML with every default spelled out. Reading it gives it back.
 
+mod announcement;
 mod check;
+mod claim;
 mod vrrp;
 
 use std::fmt;

@@ -6,10 +6,12 @@ use std::net::IpAddr;
 use lb_vrrp::linux::{Prefix, Route, Rule, Scope, VirtualAddress};
 use lb_vrrp::{Announcements, Freshness, Peer, Preempt, Reach};
 
+use super::announcement::announcement;
+use super::claim::inline_claim;
 use super::{array, command, duration, optional, text};
 use crate::config::model::{
-    Authentication, CarpInstance, Claim, Config, Notify, Track, VrrpInstance, VrrpScript,
-    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Config, Notify, Track, VrrpInstance, VrrpScript, VrrpSyncGroup,
+    VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::words::Word;
 
@@ -19,7 +21,8 @@ pub(super) fn virtual_routers(f: &mut fmt::Formatter<'_>, config: &Config) -> fm
     config.vrrp_track_processes.iter().try_for_each(|one| process(f, one))?;
     config.vrrp_instances.iter().try_for_each(|one| instance(f, one))?;
     config.vrrp_sync_groups.iter().try_for_each(|one| group(f, one))?;
-    config.carp_instances.iter().try_for_each(|one| carp_instance(f, one))
+    config.carp_instances.iter().try_for_each(|one| carp_instance(f, one))?;
+    config.bgp_announcements.iter().try_for_each(|one| announcement(f, one))
 }
 
 fn carp_instance(f: &mut fmt::Formatter<'_>, instance: &CarpInstance) -> fmt::Result {
@@ -117,7 +120,7 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
 }
 
 /// One element a line: routes and addresses may be many.
-fn list<T>(
+pub(super) fn list<T>(
     f: &mut fmt::Formatter<'_>,
     key: &str,
     elements: &[T],
@@ -135,7 +138,7 @@ fn list<T>(
 }
 
 /// The pairs that have a value, as an inline table.
-fn table(pairs: &[(&str, Option<String>)]) -> String {
+pub(super) fn table(pairs: &[(&str, Option<String>)]) -> String {
     let given =
         pairs.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?)));
     format!("{{ {} }}", given.collect::<Vec<_>>().join(", "))
@@ -259,12 +262,7 @@ fn inline_garp(garp: Announcements) -> String {
     )
 }
 
-fn inline_claim(Claim { command: run, interval, timeout }: &Claim) -> String {
-    let [interval, timeout] = [*interval, *timeout].map(|time| text(&duration(time)));
-    format!("{{ command = {}, interval = {interval}, timeout = {timeout} }}", command(run))
-}
-
-fn inline_track(Track { name, weight, reverse }: &Track) -> String {
+pub(super) fn inline_track(Track { name, weight, reverse }: &Track) -> String {
     format!("{{ name = {}, weight = {weight}, reverse = {reverse} }}", text(name))
 }
 

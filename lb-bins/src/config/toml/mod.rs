@@ -1,6 +1,8 @@
 //! The TOML front end: which keys there are in which table.
 
+mod announcement;
 mod check;
+mod claim;
 mod reader;
 mod values;
 mod vrrp;
@@ -44,6 +46,7 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
         vrrp_scripts: table.take("vrrp_script", "[[vrrp_script]]"),
         vrrp_track_files: table.take("vrrp_track_file", "[[vrrp_track_file]]"),
         vrrp_track_processes: table.take("vrrp_track_process", "[[vrrp_track_process]]"),
+        bgp_announcements: table.take("bgp_announcement", "[[bgp_announcement]]"),
     };
     table.finish();
     Some(draft)

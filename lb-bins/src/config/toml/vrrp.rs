@@ -5,8 +5,8 @@ use ::toml::de::DeValue;
 use super::reader::{Entry, Read, Table};
 use crate::config::draft::Field;
 use crate::config::draft::vrrp::{
-    Authentication, CarpInstance, Claim, Destination, Garp, HmacKey, Network, Notify, Peer, Route,
-    Rule, Track, VirtualAddress, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
+    Authentication, CarpInstance, Destination, Garp, HmacKey, Network, Notify, Peer, Route, Rule,
+    Track, VirtualAddress, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
     VrrpTrackProcess,
 };
 use crate::config::mistakes::Mistakes;
@@ -64,7 +64,6 @@ impl Read for VrrpInstance {
     }
 }
 
-const CLAIM: &str = r#"command = ["/usr/local/bin/claim", "argument"]"#;
 const ADDRESSES: &str = r#"addresses = ["10.0.0.200/24"]"#;
 
 fn notify(table: &mut Table<'_, '_>) -> Notify {
@@ -195,19 +194,6 @@ impl Read for HmacKey {
         };
         table.finish();
         Some(key)
-    }
-}
-
-impl Read for Claim {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let mut table = Table::open(entry, mistakes)?;
-        let claim = Self {
-            command: table.take("command", CLAIM),
-            interval: table.take("interval", r#"interval = "30s""#),
-            timeout: table.take("timeout", r#"timeout = "10s""#),
-        };
-        table.finish();
-        Some(claim)
     }
 }
 

@@ -6,6 +6,8 @@ mod reports;
 mod services;
 mod tls;
 
+pub(super) use self::http::{headers, method, status};
+
 use std::net::SocketAddr;
 
 use super::values::{duration, duration_or_zero, integer, reachable};

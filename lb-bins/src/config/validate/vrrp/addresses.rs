@@ -112,7 +112,7 @@ fn length(network: &Spanned<draft::Network>, mistakes: &mut Mistakes) -> u8 {
     }
 }
 
-fn prefix(network: &Spanned<draft::Network>, mistakes: &mut Mistakes) -> Prefix {
+pub(super) fn prefix(network: &Spanned<draft::Network>, mistakes: &mut Mistakes) -> Prefix {
     let address = network.value.address;
     let length = length(network, mistakes);
     Prefix::new(address, length).unwrap_or(Prefix::all(Family::of(&address)))
