@@ -11,6 +11,7 @@
 //! | [`probe`] | one check, now, from the command line |
 //! | [`status`] | the one description of everything that all of them show |
 //! | [`notify`] | who outside is told of changes: scripts, a pipe, mail |
+//! | [`privileges`] | who a daemon is, and what it may do |
 //! | [`process`] | signals, limits |
 //! | [`telemetry`] | the log |
 //! | [`demo`] | three backends and a balancer in one process |
@@ -20,6 +21,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod notify;
+pub mod privileges;
 pub mod probe;
 pub mod process;
 pub mod status;

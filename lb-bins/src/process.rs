@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, ConfigFile, Daemon};
 use crate::control::{Handle, ReloadError};
+use crate::privileges::warn_of_start;
 
 /// With fewer than that there is something to say.
 const FEW_DESCRIPTORS: u64 = 1024;
@@ -126,7 +127,10 @@ impl Governed for Handle {
 async fn reload<G: Governed>(governed: &G, file: ConfigFile) {
     let name = file.path.display().to_string();
     // A large file takes a while, which nothing else should wait for.
-    let read = tokio::task::spawn_blocking(move || file.load_for(G::DAEMON));
+    let read = tokio::task::spawn_blocking(move || {
+        spare();
+        file.load_for(G::DAEMON)
+    });
     let config = match read.await {
         Ok(Ok(config)) => config,
         Ok(Err(errors)) => return error!("the configuration stays as it was:\n{errors}"),
@@ -135,6 +139,7 @@ async fn reload<G: Governed>(governed: &G, file: ConfigFile) {
     for warning in &config.warnings {
         warn!("{warning}");
     }
+    warn_of_start(&config);
     match governed.reconfigure(config).await {
         Ok(()) => info!(path = name, "configuration taken over"),
         Err(refusal) => error!(error = %refusal, "the configuration stays as it was"),

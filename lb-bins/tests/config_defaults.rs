@@ -140,7 +140,7 @@ const TLS: Tls = Tls { sni: None, verify: true, ca: None, identity: None };
 
 #[test]
 fn the_least_check_of_each_kind() {
-    let command = Command { program: "/bin/check".into(), arguments: Vec::new() };
+    let command = Command::new("/bin/check", Vec::new());
     let script = Script { command: command.clone(), dynamic_weight: false };
     let udp = Udp {
         send: Vec::new(),
@@ -334,7 +334,7 @@ fn a_backend_has_its_own_checks_or_those_of_the_virtual_server() {
     let alive = Page { path: "/alive".into(), status, md5: Some(Md5(md5)), ..page.clone() };
     let default_http = http(page, None);
     let http = http(alive, Some("www.example.org"));
-    let command = Command { program: "/usr/local/bin/check".into(), arguments: vec!["arg".into()] };
+    let command = Command::new("/usr/local/bin/check", vec!["arg".into()]);
     assert_eq!(kinds(0, 2), [http, CheckKind::Script(Script { command, dynamic_weight: true })]);
     assert_eq!(config.virtual_servers[0].backends[2].checks[1].port, Some(9103));
     for backend in 0..2 {

@@ -13,9 +13,10 @@ use lb_bins::config::check::{
     StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
-    Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim, ClaimBy,
-    Command, Config, Forwarding, HashKey, HmacKey, Holder, HttpClaim, Mail, Notify, OnFailure,
-    Passive, Persistence, Queue, Quorum, SorryMode, Speaker, Track, VirtualServer, VrrpInstance,
+    Account, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim,
+    ClaimBy, Command, Config, Forwarding, HashKey, HmacKey, Holder, HttpClaim, Mail, Notify,
+    OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Speaker, Track, VirtualServer,
+    VrrpCheck, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
@@ -46,7 +47,7 @@ fn command() -> impl Strategy<Value = Command> {
     // Whatever characters there are, but for the one that ends a word.
     let word = any::<String>().prop_map(|word| word.replace('\0', "\n"));
     (word.clone(), vec(word, 0..3))
-        .prop_map(|(program, arguments)| Command { program: format!("/{program}"), arguments })
+        .prop_map(|(program, arguments)| Command::new(format!("/{program}"), arguments))
 }
 
 /// Whatever characters there are, but for NUL.
@@ -542,15 +543,19 @@ fn rule(v6: bool) -> impl Strategy<Value = Rule> {
 
 fn notify() -> impl Strategy<Value = Notify> {
     let one = || option::of(command());
-    ((one(), one(), one()), (one(), one()), any::<bool>()).prop_map(
-        |((any, master, backup), (fault, stop), priority_changes)| Notify {
+    let flags = (any::<bool>(), any::<bool>());
+    ((one(), one(), one()), (one(), one(), one()), flags).prop_map(
+        |((any, master, backup), (fault, stop, deleted), flags)| Notify {
             any,
             master,
             backup,
             fault,
             stop,
+            deleted,
             master_rx_lower_pri: None,
-            priority_changes,
+            priority_changes: flags.0,
+            smtp_alert: flags.1,
+            user: None,
         },
     )
 }
@@ -664,6 +669,8 @@ fn bgp_announcement() -> impl Strategy<Value = BgpAnnouncement> {
             track_scripts: vec![],
             track_files: vec![],
             track_processes: vec![],
+            track_checks: vec![],
+            track_quorums: vec![],
             withdraw_delay,
             interval,
         }
@@ -702,6 +709,11 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     weight,
                     reverse,
                 };
+                let by_name = |name: &str| Track {
+                    name: name.to_owned(),
+                    weight: i16::from(priority).min(254),
+                    reverse: flags.3,
+                };
                 VrrpInstance {
                     name: format!("v{index}"),
                     interface: "eth0".into(),
@@ -730,11 +742,19 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     track_scripts: vec![],
                     track_files: vec![],
                     track_processes: vec![],
+                    track_checks: flags.1.then(|| by_name("checked")).into_iter().collect(),
+                    track_quorums: flags.2.then(|| by_name("")).into_iter().collect(),
                     claim,
                     notify,
                 }
             },
         )
+    })
+}
+
+fn vrrp_check() -> impl Strategy<Value = VrrpCheck> {
+    (vec(check(), 1..3), address(9000), -254..=254_i16).prop_map(|(checks, target, weight)| {
+        VrrpCheck { name: "checked".into(), target: Some(target), checks, weight }
     })
 }
 
@@ -770,17 +790,24 @@ fn config() -> impl Strategy<Value = Config> {
         (0..3_u8).prop_flat_map(|count| (1..=count).map(vrrp_instance).collect::<Vec<_>>());
     let hosts = (vec(carp_instance(), 0..2), vec(bgp_announcement(), 0..2));
     let told = (option::of(path()), option::of(mail()));
+    let hosts = (hosts, vrrp_check().prop_map(|check| vec![check]));
     (option::of(address(7000)), told, servers, routers, hosts).prop_map(
-        |(admin, (notify_fifo, smtp), virtual_servers, vrrp_instances, hosts)| Config {
-            admin,
-            admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
-            notify_fifo,
-            smtp,
-            virtual_servers,
-            vrrp_instances,
-            carp_instances: hosts.0,
-            bgp_announcements: hosts.1,
-            ..Config::default()
+        |(admin, (notify_fifo, smtp), virtual_servers, mut vrrp_instances, hosts)| {
+            let quorums = vrrp_instances.iter_mut().flat_map(|one| &mut one.track_quorums);
+            quorums.for_each(|track| track.name.clone_from(&virtual_servers[0].name));
+            let ((carp_instances, bgp_announcements), vrrp_checks) = hosts;
+            Config {
+                admin,
+                admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
+                notify_fifo,
+                smtp,
+                virtual_servers,
+                vrrp_instances,
+                carp_instances,
+                vrrp_checks,
+                bgp_announcements,
+                ..Config::default()
+            }
         },
     )
 }
@@ -806,5 +833,66 @@ fn the_samples_are_read_back_too() {
         let read = Config::parse("printed.toml", &printed).unwrap();
         assert_eq!(read, config, "{printed}");
         assert_eq!(read.to_string(), printed);
+    }
+}
+
+/// Commands have the user of their block, or else the one that all have.
+#[test]
+fn users_are_read_back() {
+    let text = r#"
+        user = "lb:nogroup"
+        script_user = "nobody"
+        script_security = true
+        [[vrrp_script]]
+        name = "first"
+        command = ["/first"]
+        user = "0:0"
+        [[vrrp_script]]
+        name = "second"
+        command = ["/second"]
+        [[vrrp_instance]]
+        name = "web"
+        interface = "eth0"
+        virtual_router_id = 51
+        addresses = ["10.0.0.200"]
+        track_scripts = ["first", "second"]
+        claim = { command = ["/claim"] }
+        notify_master = ["/master"]
+        notify_deleted = ["/deleted"]
+        notify_user = "games"
+        [[vrrp_sync_group]]
+        name = "all"
+        members = ["web"]
+        notify = ["/any"]
+        [[virtual_server]]
+        listen = "127.0.0.1:80"
+        on_quorum_up = ["/up"]
+        on_down = ["/down"]
+        check = { type = "script", command = ["/check"] }
+        backend = [{ address = "127.0.0.1:81" }]
+    "#;
+    let config = Config::parse("users.toml", text).unwrap();
+    let users = config.commands().map(|one| (one.program.as_str(), one.user.as_ref()));
+    let users: Vec<_> = users.map(|(name, user)| (name, user.map(ToString::to_string))).collect();
+    let expected = [
+        // The checker starts it itself.
+        ("/check", None),
+        ("/up", Some("nobody")),
+        ("/down", Some("nobody")),
+        ("/first", Some("0:0")),
+        ("/second", Some("nobody")),
+        ("/claim", Some("nobody")),
+        ("/master", Some("games")),
+        ("/deleted", Some("games")),
+        ("/any", Some("nobody")),
+    ];
+    assert_eq!(users, expected.map(|(name, user)| (name, user.map(str::to_owned))));
+    let printed = config.to_string();
+    assert_eq!(Config::parse("printed.toml", &printed).unwrap(), config, "{printed}");
+
+    for (wrong, what) in [("user = \"\"", "user"), ("script_user = \"a:b:c\"", "script_user")] {
+        let errors = Config::parse("users.toml", wrong).unwrap_err().to_string();
+        assert!(errors.contains(&format!("`{what}` is ")), "{errors}");
+        assert!(errors.contains("write \"nobody\" or \"nobody:nogroup\""), "{errors}");
     }
 }

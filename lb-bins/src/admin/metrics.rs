@@ -77,6 +77,14 @@ const BACKEND_COUNTERS: [BackendCount; 4] = [
 /// None in practice: a string takes everything.
 pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("lb");
+    register(&mut registry, status);
+    let mut text = String::new();
+    encode_text(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// All that there is to say of a balancer.
+pub(crate) fn register(registry: &mut Registry, status: &Status) {
     let servers = registry.sub_registry_with_prefix("virtual_server");
     for (name, help, value) in SERVER_GAUGES {
         gauge(servers, name, help, each_server(status, value));
@@ -144,9 +152,6 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
         counter.inc_by(count);
         notify.register(name, help, counter);
     }
-    let mut text = String::new();
-    encode_text(&mut text, &registry)?;
-    Ok(text)
 }
 
 const STATES: [&str; 5] = ["warming", "up", "down", "drain", "maintenance"];

@@ -29,21 +29,10 @@ pub async fn run(bound: Bound, control: Handle) {
 
 impl Answering for Handle {
     async fn answer(self, request: Request<Incoming>, address: SocketAddr) -> Answer {
-        let path = request.uri().path();
-        if let Some(order) = path.strip_prefix("/virtual_servers/") {
-            let order = order.to_owned();
-            return match request.method() {
-                &Method::POST => orders::post(&order, request, &self).await,
-                _ => method_not_allowed("POST"),
-            };
-        }
-        if let Some(backend) = path.strip_prefix("/explain/") {
-            let admitted = Page::admit(&request, address).and_then(|()| Page::is_read(&request));
-            return match admitted {
-                Ok(()) => explain::get(backend, request.headers(), &self).await,
-                Err(answer) => *answer,
-            };
-        }
+        let request = match answer_about_backends(Some(&self), request, address).await {
+            Ok(answer) => return answer,
+            Err(request) => request,
+        };
         let page = match Page::asked_for(&request, address) {
             Ok(page) => page,
             Err(answer) => return *answer,
@@ -56,6 +45,35 @@ impl Answering for Handle {
         };
         page.show(status, metrics::encode).await
     }
+}
+
+/// Answers what is about the backends of a balancer, which may be there or not; gives back what is about
+/// something else.
+pub(crate) async fn answer_about_backends(
+    control: Option<&Handle>,
+    request: Request<Incoming>,
+    address: SocketAddr,
+) -> Result<Answer, Request<Incoming>> {
+    let path = request.uri().path();
+    if let Some(order) = path.strip_prefix("/virtual_servers/") {
+        let order = order.to_owned();
+        return Ok(match (request.method(), control) {
+            (&Method::POST, Some(control)) => orders::post(&order, request, control).await,
+            (&Method::POST, None) => no_virtual_server(),
+            _ => method_not_allowed("POST"),
+        });
+    }
+    let Some(backend) = path.strip_prefix("/explain/") else { return Err(request) };
+    let admitted = Page::admit(&request, address).and_then(|()| Page::is_read(&request));
+    Ok(match (admitted, control) {
+        (Err(answer), _) => *answer,
+        (Ok(()), Some(control)) => explain::get(backend, request.headers(), control).await,
+        (Ok(()), None) => no_virtual_server(),
+    })
+}
+
+fn no_virtual_server() -> Answer {
+    text(StatusCode::NOT_FOUND, "there is no virtual server\n")
 }
 
 /// What can be looked at.

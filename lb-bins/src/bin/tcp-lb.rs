@@ -13,6 +13,7 @@ use lb_bins::admin;
 use lb_bins::config::{Config, ConfigFile, Daemon};
 use lb_bins::control::Control;
 use lb_bins::demo;
+use lb_bins::privileges::drop_privileges;
 use lb_bins::probe::{self, EXAMPLES, Outcome};
 use lb_bins::process::{Signals, raise_descriptor_limit};
 use lb_bins::tcp::Workers;
@@ -92,6 +93,9 @@ fn main() -> ExitCode {
                 Control::rehearse(&config).map_err(explain)?;
                 return write!(stdout(), "{config}").map_err(explain);
             }
+            raise_descriptor_limit();
+            // Before there are threads, each of which would keep what it had.
+            drop_privileges(Daemon::TcpLb, &config).map_err(explain)?;
             let _log = telemetry::start(arguments.log_format);
             if arguments.log_format == LogFormat::Json {
                 config.warnings.iter().for_each(|warning| warn!("{warning}"));
@@ -104,7 +108,6 @@ fn main() -> ExitCode {
 }
 
 fn balance(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), ExitCode> {
-    raise_descriptor_limit();
     runtime()?.block_on(async {
         let signals = Signals::catch().map_err(explain)?;
         let control = Control::start(config, workers(arguments)?, |bound, control| {

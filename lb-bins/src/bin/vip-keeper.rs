@@ -3,14 +3,18 @@
 
 use std::fmt::Display;
 use std::io::{Write as _, stderr, stdout};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread::available_parallelism;
 
 use clap::Parser;
 use lb_bins::config::{Config, ConfigFile, Daemon};
-use lb_bins::process::{Signals, hurry};
+use lb_bins::control::Control;
+use lb_bins::privileges::drop_privileges;
+use lb_bins::process::{Signals, hurry, raise_descriptor_limit};
 use lb_bins::telemetry::{self, LogFormat};
-use lb_bins::vip::{Keeper, drop_privileges, serve_admin};
+use lb_bins::vip::{Keeper, aside, serve_admin};
 use tokio::runtime;
 use tracing::warn;
 
@@ -42,6 +46,10 @@ struct Arguments {
     /// How the log on standard error is written
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
+
+    /// Threads that carry the connections of virtual servers; as many as there are cores by default
+    #[arg(long, value_name = "NUMBER")]
+    workers: Option<NonZeroUsize>,
 }
 
 /// What is wrong with the configuration or with the system it asks for.
@@ -63,11 +71,13 @@ fn keep(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), E
         config.warnings.iter().for_each(say);
     }
     if arguments.check {
+        Control::rehearse(&config).map_err(explain)?;
         return write!(stdout(), "{config}").map_err(explain);
     }
     // Before there are threads, each of which would keep what it had.
     let hurried = hurry();
-    drop_privileges().map_err(explain)?;
+    raise_descriptor_limit();
+    drop_privileges(Daemon::VipKeeper, &config).map_err(explain)?;
     let _log = telemetry::start(arguments.log_format);
     if let Err(error) = hurried {
         warn!(%error, "this may be late on a busy host: it lacks CAP_SYS_NICE");
@@ -75,13 +85,16 @@ fn keep(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), E
     if arguments.log_format == LogFormat::Json {
         config.warnings.iter().for_each(|warning| warn!("{warning}"));
     }
-    // Blocking work is a page for an administrator or a look at a file, now and then.
+    let aside = aside().map_err(explain)?;
+    let workers = arguments.workers.or_else(|| available_parallelism().ok());
+    let workers = workers.unwrap_or(NonZeroUsize::MIN);
+    // Blocking work is a look at the configuration file, now and then.
     let mut runtime = runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().max_blocking_threads(4).build().map_err(explain)?;
     runtime.block_on(async {
         let signals = Signals::catch().map_err(explain)?;
         let serve = |bound, keeper| Box::pin(serve_admin(bound, keeper)) as _;
-        let keeper = Keeper::start(config, serve).map_err(explain)?;
+        let keeper = Keeper::start(config, aside, workers, serve).await.map_err(explain)?;
         tokio::spawn(signals.obey(keeper.handle(), Some(file)));
         keeper.run().await;
         Ok(())

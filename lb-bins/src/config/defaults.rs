@@ -87,6 +87,8 @@ pub const HTTP_STATUS: StatusRange = StatusRange { first: 200, last: 299 };
 /// `check.dynamic_weight` of a script check: the exit code is no weight.
 pub const DYNAMIC_WEIGHT: bool = false;
 
+/// `smtp_alert` of instances and groups: no mail, as in keepalived.
+pub const SMTP_ALERT: bool = false;
 /// `version` of a virtual router: 3, RFC 9568.
 pub const VRRP_VERSION: Version = Version::V3;
 /// `state` of a virtual router: a backup.
@@ -113,6 +115,8 @@ pub const CHECK_UNICAST_SOURCE: bool = true;
 pub const MIGRATION: Migration = Migration::Enforce;
 /// `weight` of what is tracked: without it the instance is at fault.
 pub const TRACK_WEIGHT: i16 = 0;
+/// `weight` of a virtual server's quorum: without it the instance is at fault.
+pub const QUORUM_WEIGHT: i16 = 0;
 /// `weight` of a file: its number is added to the priority.
 pub const TRACK_FILE_WEIGHT: i16 = 1;
 /// `vrrp_script.interval`: 1 s.

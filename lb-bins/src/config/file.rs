@@ -6,7 +6,7 @@ use super::keepalived::Surroundings;
 use super::mistakes::{ConfigErrors, Mistakes};
 use super::problem::Problem;
 use super::source::Source;
-use super::{Config, Daemon};
+use super::{Config, Daemon, surroundings};
 
 /// A file to read a configuration from, now or again.
 #[derive(Clone, Debug)]
@@ -50,7 +50,8 @@ impl ConfigFile {
     ///
     /// # Errors
     ///
-    /// As [`load`](Self::load), or that it has nothing for this daemon.
+    /// As [`load`](Self::load), or that it has nothing for this daemon, or that this host is not as it
+    /// must be for it.
     pub fn load_for(&self, daemon: Daemon) -> Result<Config, ConfigErrors> {
         let mut config = self.load()?;
         let servers = (config.virtual_servers.len(), "tcp-lb", "virtual server", "virtual_server");
@@ -58,8 +59,9 @@ impl ConfigFile {
         let routers = routers + config.bgp_announcements.len();
         let routers = (routers, "vip-keeper", "VRRP instance", "vrrp_instance");
         let (ours, others) = match daemon {
-            Daemon::TcpLb => (servers, routers),
-            Daemon::VipKeeper => (routers, servers),
+            Daemon::TcpLb => (servers, Some(routers)),
+            // It serves them as well.
+            Daemon::VipKeeper => (routers, None),
         };
         let mut mistakes = Mistakes::default();
         let source = Source::new(self.path.display().to_string(), String::new());
@@ -69,11 +71,16 @@ impl ConfigFile {
             return Err(mistakes.into_errors(&[source]));
         }
         // Who writes TOML for two daemons knows it; keepalived was one.
-        let (count, other, what, _) = others;
-        if count > 0 && self.is_keepalived() {
+        if let Some((count, other, what, _)) = others.filter(|(count, ..)| *count > 0)
+            && self.is_keepalived()
+        {
             mistakes.warning(None, Problem::ForAnother { daemon, other, what, count });
-            config.warnings.extend(mistakes.locate(&[source]));
         }
+        surroundings::judge(&config, &mut mistakes);
+        if mistakes.has_errors() {
+            return Err(mistakes.into_errors(&[source]));
+        }
+        config.warnings.extend(mistakes.locate(&[source]));
         Ok(config)
     }
 }

@@ -48,6 +48,7 @@ mod nearest;
 mod print;
 mod problem;
 mod source;
+mod surroundings;
 mod toml;
 mod validate;
 mod words;
@@ -58,10 +59,10 @@ pub use self::file::ConfigFile;
 pub use self::mistakes::{ConfigErrors, Mistake, Severity};
 pub use self::model::check::{Check, CheckKind};
 pub use self::model::{
-    Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Claim, ClaimBy, Command, Config,
-    Forwarding, HashKey, HmacKey, Holder, HttpClaim, Mail, Notify, OnFailure, Passive, Persistence,
-    Queue, Quorum, SorryMode, Speaker, Track, VirtualServer, VrrpInstance, VrrpScript,
-    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check, is_keyed_by_destination,
+    Account, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Claim, ClaimBy, Command,
+    Config, Forwarding, HashKey, HmacKey, Holder, HttpClaim, Mail, Notify, OnFailure, Passive,
+    Persistence, Queue, Quorum, SorryMode, Speaker, Track, VirtualServer, VrrpCheck, VrrpInstance,
+    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check, is_keyed_by_destination,
 };
 pub use self::source::Source;
 
@@ -72,7 +73,7 @@ use self::mistakes::Mistakes;
 pub enum Daemon {
     /// It needs a virtual server.
     TcpLb,
-    /// It needs a virtual router.
+    /// It needs a virtual router, and serves virtual servers as well.
     VipKeeper,
 }
 

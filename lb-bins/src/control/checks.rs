@@ -275,7 +275,8 @@ fn past(now: Instant, outcome: &Outcome) -> PastRun {
     PastRun { age_ms: age.as_millis() as u64, repeated: outcome.repeated, run }
 }
 
-fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
+/// When a check runs, and what it takes to change the verdict, if there are `total`.
+pub(crate) fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
     let short = (WARMUP_PER_CHECK * total).min(LONGEST_WARMUP).min(check.interval);
     let warmup = check.warmup.unwrap_or(short);
     CheckSpec::default()

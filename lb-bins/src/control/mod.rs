@@ -6,10 +6,12 @@
 //!  admin, signals ──────┘                       └──▶ log
 //! ```
 
+mod administer;
 mod administration;
 mod checkers;
 mod checks;
 mod command;
+mod observer;
 mod plan;
 mod reload;
 mod report;
@@ -24,17 +26,18 @@ use futures::FutureExt;
 use futures::future::{join, join_all};
 use lb_core::Backend;
 use lb_core::health::Admin as Word;
-use lb_core::virtual_server::BackendState;
 use lb_health::{Because, Event, Obstruction, Verdict};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 use tracing::{info, warn};
 
 pub use administration::Serve;
 pub use checkers::CheckConfigError;
-pub(crate) use checkers::checker;
+pub(crate) use checkers::{AnyChecker, checker};
 pub use checks::ServerKey;
-pub use command::{Handle, Order, Refusal};
+pub(crate) use checks::spec;
+pub use command::{Decision, Handle, Order, Refusal};
+pub use observer::{Observer, Quorums};
 pub use plan::PlanError;
 pub use reload::ReloadError;
 
@@ -44,6 +47,7 @@ use crate::tcp::{Attempt, Endpoint, Tally, Workers};
 pub(crate) use administration::Administration;
 use checks::{Checks, Place};
 use command::Command;
+use reload::Preparation;
 use service::Service;
 
 /// Attempts that control has not read yet. Beyond them it is told enough already.
@@ -76,6 +80,9 @@ pub struct Control {
     commands: mpsc::Receiver<Command>,
     next_tick: Instant,
     stopping_since: Option<Instant>,
+    /// What is taken over, or not, before anything else is done.
+    undecided: Option<(Preparation, oneshot::Receiver<()>)>,
+    observer: Option<Observer>,
 }
 
 struct Cut {
@@ -120,6 +127,8 @@ impl Control {
             commands,
             next_tick: Instant::now() + TICK,
             stopping_since: None,
+            undecided: None,
+            observer: None,
         };
         control.reconfigure(config)?;
         Ok(control)
@@ -134,6 +143,11 @@ impl Control {
     /// told a second time, returns at once.
     pub async fn run(mut self) {
         loop {
+            if let Some((prepared, decision)) = self.undecided.take()
+                && decision.await.is_ok()
+            {
+                self.take_over(prepared);
+            }
             let deadline = self.next_deadline();
             tokio::select! {
                 Some(command) = self.commands.recv() => {
@@ -151,6 +165,7 @@ impl Control {
             }
             self.catch_up();
             self.services.iter_mut().for_each(|service| service.settle(&mut self.notifier));
+            self.show_quorums();
         }
         self.cut_the_rest().await;
         let scripts = self.services.into_iter().map(Service::finish);
@@ -321,8 +336,16 @@ impl Control {
             Command::Ping { reply } => {
                 let _ = reply.send(());
             }
-            Command::Reconfigure { reply, .. } if self.stopping_since.is_some() => {
+            Command::Prepare { reply, .. } | Command::Reconfigure { reply, .. }
+                if self.stopping_since.is_some() =>
+            {
                 let _ = reply.send(Err(ReloadError::Stopping));
+            }
+            Command::Prepare { config, reply, decision } => {
+                let prepared = self.prepare(*config).map(|prepared| {
+                    self.undecided = Some((prepared, decision));
+                });
+                let _ = reply.send(prepared);
             }
             Command::Reconfigure { config, reply } => {
                 let _ = reply.send(self.reconfigure(*config));
@@ -347,46 +370,5 @@ impl Control {
         for service in &self.services {
             service.listener.stop();
         }
-    }
-
-    fn administer(
-        &mut self,
-        virtual_server: &str,
-        address: std::net::SocketAddr,
-        order: Order,
-    ) -> Result<(), Refusal> {
-        let key = self.named(virtual_server)?.key;
-        let mut services = self.services.iter_mut();
-        let Some(service) = services.find(|service| service.key == key) else {
-            return Err(Refusal::Stopping);
-        };
-        let Some(&backend) = service.identities().get(&address) else {
-            let virtual_server = virtual_server.to_owned();
-            return Err(Refusal::UnknownBackend { virtual_server, backend: address });
-        };
-        let now = Instant::now();
-        service.change(backend, "the administrator says so", |machine| {
-            match order {
-                Order::Disable => machine.set_admin(now, backend, Word::Maintenance),
-                Order::Drain => machine.set_admin(now, backend, Word::Drain),
-                Order::Enable => machine.set_admin(now, backend, Word::Ready),
-                Order::Weight(weight) => machine.set_weight(now, backend, weight),
-            };
-        });
-        // Before the answer: whoever gets it may rely on it.
-        service.settle(&mut self.notifier);
-        let place = Place { server: service.key, backend };
-        if matches!(order, Order::Weight(_)) {
-            return Ok(());
-        }
-        self.checks.pause(place, order == Order::Disable);
-        self.cuts.retain(|cut| cut.place != place);
-        if let (Order::Drain, Some((BackendState::Drain, _))) = (order, service.state(backend))
-            && let Some(status) = service.machine.backend(backend)
-        {
-            let at = now + service.config.drain_timeout;
-            self.cuts.push(Cut { at, place, backend: Arc::clone(status.backend) });
-        }
-        Ok(())
     }
 }

@@ -16,7 +16,7 @@ use super::plan::{Plan, PlanError, Socket};
 use super::service::Service;
 use super::{Control, Cut, Removed};
 use crate::config::{Config, VirtualServer};
-use crate::notify::{Notifier, NotifyError};
+use crate::notify::{self, Notifier, NotifyError};
 use crate::tcp::{BindError, Bound, Endpoint, Listener};
 
 /// A configuration that was not taken over. Nothing has changed.
@@ -65,6 +65,15 @@ enum Step {
     Keep(ServerKey),
 }
 
+/// A configuration that only has to be taken over.
+pub(super) struct Preparation {
+    config: Config,
+    steps: Vec<Step>,
+    bound: HashMap<SocketAddr, Bound>,
+    admin: Option<Bound>,
+    telling: notify::Preparation,
+}
+
 impl Control {
     /// Whether a start with `config` would get as far as to listen.
     ///
@@ -81,17 +90,17 @@ impl Control {
         })
     }
 
-    /// Takes over a whole configuration, the first one or another. Virtual servers are recognised
-    /// by name (or, if they were only renamed, by where they listen), backends by address.
+    /// Gets ready what `config` needs, and changes nothing. Virtual servers are recognised by name (or,
+    /// if they were only renamed, by where they listen), backends by address.
     ///
     /// # Errors
-    /// [`ReloadError`]; nothing has changed then.
-    pub(super) fn reconfigure(&mut self, config: Config) -> Result<(), ReloadError> {
+    /// [`ReloadError`]; nothing is left behind then.
+    pub(super) fn prepare(&self, config: Config) -> Result<Preparation, ReloadError> {
         let total = number_of_checks(&config);
-        let mut prepared = Vec::new();
+        let mut steps = Vec::new();
         for server in &config.virtual_servers {
             if let Some(same) = self.services.iter().find(|service| service.config == *server) {
-                prepared.push(Step::Keep(same.key));
+                steps.push(Step::Keep(same.key));
                 continue;
             }
             let failed = |source| ReloadError::Plan { virtual_server: server.name.clone(), source };
@@ -101,31 +110,51 @@ impl Control {
             let plan = Plan::new(server.clone(), &known).map_err(failed)?;
             let former = former.map(|former| former.key);
             let (plan, checks) = (Box::new(plan), prepare(&self.checks, server, total)?);
-            prepared.push(Step::Change { plan, former, checks });
+            steps.push(Step::Change { plan, former, checks });
         }
-        let open: HashMap<SocketAddr, Arc<Listener>> = self
-            .services
-            .iter()
-            .map(|service| (service.listener.address(), Arc::clone(&service.listener)))
-            .collect();
+        let open = self.open();
         let ours: Vec<SocketAddr> = open.keys().copied().collect();
         let mut bound = HashMap::new();
         for server in &config.virtual_servers {
-            if !open.contains_key(&server.listen) {
-                let sockets = Bound::bind(server.listen, self.workers.count(), &ours)?;
-                bound.insert(server.listen, sockets);
+            let listen = server.listen;
+            if !open.contains_key(&listen) {
+                let comes_and_goes = config.is_virtual(listen.ip());
+                let count = self.workers.count();
+                let sockets = Bound::bind_perhaps_early(listen, count, &ours, comes_and_goes)?;
+                bound.insert(listen, sockets);
             }
         }
         let admin = self.administration.bind(config.admin)?;
         let telling = self.notifier.prepare(&config)?;
+        Ok(Preparation { config, steps, bound, admin, telling })
+    }
 
-        // Everything that could fail has not. What was not taken into account until here is not
-        // worth half a configuration: the plans were validated by the machines' own rules.
+    /// Where it listens.
+    fn open(&self) -> HashMap<SocketAddr, Arc<Listener>> {
+        let all = self.services.iter();
+        all.map(|service| (service.listener.address(), Arc::clone(&service.listener))).collect()
+    }
+
+    /// Takes over a whole configuration, the first one or another.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; nothing has changed then.
+    pub(super) fn reconfigure(&mut self, config: Config) -> Result<(), ReloadError> {
+        let prepared = self.prepare(config)?;
+        self.take_over(prepared);
+        Ok(())
+    }
+
+    /// Takes over what was prepared.
+    pub(super) fn take_over(&mut self, prepared: Preparation) {
+        let Preparation { config, steps, mut bound, admin, telling } = prepared;
+        let open = self.open();
+        // Everything that could fail has not: the plans were validated by the machines' own rules.
         self.notifier.take_over(&config, telling);
         self.administration.move_to(config.admin, admin, self.serve_admin, &self.handle);
         let mut former: HashMap<ServerKey, Service> =
             self.services.drain(..).map(|service| (service.key, service)).collect();
-        for step in prepared {
+        for step in steps {
             let (plan, key, checks) = match step {
                 Step::Change { plan, former, checks } => (plan, former, checks),
                 Step::Keep(key) => {
@@ -174,7 +203,6 @@ impl Control {
             let until = Instant::now() + gone.config.drain_timeout;
             self.removed.push(Removed { tally: gone.tally, until });
         }
-        Ok(())
     }
 
     /// The endpoints of a service, and of whoever is on the way out of it: one that comes back has its

@@ -116,7 +116,7 @@ impl Service {
     }
 
     fn news(&self, line: Option<String>, what: &str, why: Option<String>) -> News {
-        News { line, what: format!("{}: {what}", self.config.name), why }
+        News { line, what: format!("{}: {what}", self.config.name), why, mailed: true }
     }
 
     fn run<const N: usize>(&self, command: &Command, about: [(&'static str, String); N]) {

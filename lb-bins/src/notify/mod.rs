@@ -15,6 +15,7 @@ pub use scripts::{Job, Scripts};
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::control::Observer;
 
 /// A change worth telling.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct News {
     pub what: String,
     /// What led to it, if that is known.
     pub why: Option<String>,
+    /// Whether it is told by mail.
+    pub mailed: bool,
 }
 
 /// The pipe and the mail of a daemon, as far as there are any.
@@ -32,6 +35,8 @@ pub struct News {
 pub struct Notifier {
     fifo: Option<Fifo>,
     mailer: Option<Mailer>,
+    /// Somebody in this process who has them.
+    relay: Option<Observer>,
 }
 
 /// What became of the news.
@@ -63,6 +68,11 @@ pub enum NotifyError {
 }
 
 impl Notifier {
+    /// One that has nothing itself, and hands on all that it is told.
+    pub(crate) fn relaying(relay: Observer) -> Self {
+        Self { relay: Some(relay), ..Self::default() }
+    }
+
     /// Whether [`prepare`](Self::prepare) may succeed, as far as can be seen without doing anything.
     ///
     /// # Errors
@@ -99,10 +109,14 @@ impl Notifier {
 
     /// Tells everybody. Never waits.
     pub fn tell(&mut self, news: News) {
+        if let Some(relay) = &self.relay {
+            relay.tell(news);
+            return;
+        }
         if let (Some(fifo), Some(line)) = (&mut self.fifo, &news.line) {
             fifo.tell(line);
         }
-        if let Some(mailer) = &self.mailer {
+        if let Some(mailer) = self.mailer.as_ref().filter(|_| news.mailed) {
             mailer.tell(news);
         }
     }

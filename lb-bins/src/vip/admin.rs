@@ -8,7 +8,9 @@ use percent_encoding::percent_decode_str;
 
 use super::command::{Handle, Refusal};
 use super::metrics;
-use crate::admin::{Answer, Answering, Page, guard, method_not_allowed, serve, text};
+use crate::admin::{
+    Answer, Answering, Page, answer_about_backends, guard, method_not_allowed, serve, text,
+};
 use crate::tcp::Bound;
 
 /// Answers on these sockets until the task is aborted.
@@ -27,6 +29,11 @@ impl Answering for Handle {
             }
             return carry_out(&self, order).await;
         }
+        let control = self.balancer().control();
+        let request = match answer_about_backends(control.as_ref(), request, address).await {
+            Ok(answer) => return answer,
+            Err(request) => request,
+        };
         let page = match Page::asked_for(&request, address) {
             Ok(page) => page,
             Err(answer) => return *answer,

@@ -13,14 +13,22 @@ use super::command::{Order, Refusal};
 use super::keeper::Keeper;
 use super::reload::StartError;
 use super::spec::Spec;
+use super::watch::Looked;
 use crate::config::{BgpAnnouncement, Config};
 
 /// What is to be done once nobody far away sends anything here.
 #[derive(Debug)]
 pub(super) enum Departure {
-    Reconfigure { config: Box<Config>, reply: oneshot::Sender<Result<(), StartError>> },
+    Reconfigure {
+        config: Box<Config>,
+        looked: Looked,
+        reply: oneshot::Sender<Result<(), StartError>>,
+    },
     Stop,
-    Switchover { instance: String, reply: oneshot::Sender<Result<(), Refusal>> },
+    Switchover {
+        instance: String,
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
 }
 
 /// Those that wait for that: one after the other, so that none overtakes another.
@@ -72,7 +80,8 @@ impl Keeper {
         let (held, mut waits) = self.announcers.withdraw(leaves);
         for (_, instance) in self.instances.iter_mut().filter(|(name, _)| leaving.contains(name)) {
             let claim = instance.claim.take_if(|claim| claim.gives_back());
-            waits.extend(claim.and_then(Claim::release).map(FutureExt::boxed));
+            let release = claim.and_then(Claim::release).map(|release| self.aside.spawn(release));
+            waits.extend(release.map(|release| release.map(drop).boxed()));
         }
         if waits.is_empty() && self.departures.0.is_empty() {
             return self.leave(departure, held);
@@ -91,8 +100,8 @@ impl Keeper {
             Departure::Reconfigure { reply, .. } if self.is_stopping => {
                 let _ = reply.send(Err(StartError::Stopping));
             }
-            Departure::Reconfigure { config, reply } => {
-                let _ = reply.send(self.reconfigure(*config));
+            Departure::Reconfigure { config, looked, reply } => {
+                let _ = reply.send(self.reconfigure(*config, looked));
             }
             Departure::Switchover { instance, reply } => {
                 let _ = reply.send(self.order(instance, Order::Switchover));
@@ -112,6 +121,8 @@ impl Keeper {
 
     /// Masters that remained what they were claim what they have given back.
     pub(super) fn claim_again(&mut self) {
+        let aside = self.aside.clone();
+        let _aside = aside.enter();
         let masters: Vec<_> =
             self.instances.keys().filter(|name| self.is_master(name)).cloned().collect();
         for name in masters {

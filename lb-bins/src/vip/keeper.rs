@@ -1,27 +1,31 @@
 //! The one task that drives the virtual routers and tells what happens to them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use lb_vrrp::driver::{Driver, Report, RouterId};
 use lb_vrrp::linux::LinuxNetwork;
 use lb_vrrp::{Because, Event, Role, Signal, State};
+use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::announce::Announcers;
+use super::balancer::Balancer;
 use super::claim::Claim;
 use super::command::{Command, Handle, Order, Refusal};
 use super::departure::{Departure, Departures};
 use super::instance::{Group, Instance};
-use super::notices::{Fifo, Notice, Subject};
+use super::notices::{Notice, Subject};
 use super::reload::StartError;
 use super::spec::Spec;
 use super::status::{CarpInstanceStatus, InstanceStatus, Status, SyncGroupStatus, role_of_group};
-use super::watch::{Thing, Watches};
+use super::watch::{Looked, Thing, Watches};
 use crate::config::Config;
-use crate::control::{Administration, Serve};
+use crate::control::{Administration, Decision, Serve};
+use crate::notify::{News, Notifier};
 
 /// Scripts that are still running when all else is over have this long.
 const PARTING: Duration = Duration::from_secs(10);
@@ -39,7 +43,11 @@ pub struct Keeper {
     pub(super) announcers: Announcers,
     pub(super) departures: Departures,
     seen: mpsc::Receiver<(Thing, Signal)>,
-    pub(super) fifo: Fifo,
+    pub(super) notifier: Notifier,
+    /// Of the balancer in this process.
+    news: mpsc::Receiver<News>,
+    /// Where everything is done that may take its time.
+    pub(super) aside: runtime::Handle,
     pub(super) administration: Administration,
     pub(super) serve_admin: Serve<Handle>,
     pub(super) handle: Handle,
@@ -48,14 +56,21 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts every instance; they take part as soon as [`run`](Self::run) does. `serve_admin`
-    /// answers on the admin address. Must be called within a runtime.
+    /// Starts every instance; they take part as soon as [`run`](Self::run) does. Everything that may
+    /// take its time is done `aside`; a balancer has as many `workers`. `serve_admin` answers on the
+    /// admin address. Must be called within a runtime.
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(config: Config, serve_admin: Serve<Handle>) -> Result<Self, StartError> {
-        let (handle, commands) = Handle::new();
-        let (watches, seen) = Watches::new();
+    pub async fn start(
+        config: Config,
+        aside: runtime::Handle,
+        workers: NonZeroUsize,
+        serve_admin: Serve<Handle>,
+    ) -> Result<Self, StartError> {
+        let (balancer, news) = Balancer::new(aside.clone(), workers);
+        let (handle, commands) = Handle::new(balancer.clone());
+        let (watches, seen) = Watches::new(balancer.quorums());
         let mut keeper = Self {
             driver: Driver::new(LinuxNetwork::new().map_err(StartError::Network)?),
             instances: BTreeMap::new(),
@@ -66,14 +81,19 @@ impl Keeper {
             announcers: Announcers::default(),
             departures: Departures::default(),
             seen,
-            fifo: Fifo::default(),
+            notifier: Notifier::default(),
+            news,
+            aside,
             administration: Administration::default(),
             serve_admin,
             handle,
             commands,
             is_stopping: false,
         };
-        keeper.reconfigure(config)?;
+        let looked = Looked::at(&config, &keeper.aside).await?;
+        let decision = balancer.prepare(&config).await?;
+        keeper.reconfigure(config, looked)?;
+        decision.into_iter().for_each(Decision::take_over);
         Ok(keeper)
     }
 
@@ -82,25 +102,30 @@ impl Keeper {
         self.handle.clone()
     }
 
-    /// Runs until it was told to stop and every router has ended.
+    /// Runs until it was told to stop, every router has ended, and after that every connection.
     pub async fn run(mut self) {
+        let balancer = self.handle.balancer().clone();
+        let mut draining = std::pin::pin!(balancer.finish());
+        let mut is_released = false;
         loop {
             self.announce();
             tokio::select! {
-                report = self.driver.next() => match report {
+                report = self.driver.next(), if !is_released => match report {
                     Some((id, report)) => self.heed(id, report),
-                    None => break,
+                    None => is_released = true,
                 },
+                () = &mut draining, if is_released => break,
                 Some(command) = self.commands.recv() => self.obey(command),
                 Some((thing, signal)) = self.seen.recv() => self.see(thing, signal),
                 (departure, held) = self.departures.next() => self.leave(departure, held),
+                Some(news) = self.news.recv() => self.notifier.tell(news),
             }
         }
         self.end().await;
     }
 
     async fn end(self) {
-        let Self { mut driver, instances, leaving, groups, announcers, .. } = self;
+        let Self { mut driver, instances, leaving, groups, announcers, notifier, .. } = self;
         let instances = instances.into_values().chain(leaving);
         let mut tellers: Vec<_> = groups.into_iter().map(|group| group.teller).collect();
         for instance in instances {
@@ -115,9 +140,11 @@ impl Keeper {
             for teller in tellers {
                 teller.finish().await;
             }
+            notifier.finish().await;
         };
         if timeout(PARTING, all).await.is_err() {
-            warn!("scripts are still running after {} s", PARTING.as_secs());
+            let seconds = PARTING.as_secs();
+            warn!("scripts are still running, or mail is not sent, after {seconds} s");
         }
     }
 
@@ -137,8 +164,8 @@ impl Keeper {
             Command::Reconfigure { reply, .. } if self.is_stopping => {
                 let _ = reply.send(Err(StartError::Stopping));
             }
-            Command::Reconfigure { config, reply } => {
-                self.depart(Departure::Reconfigure { config, reply });
+            Command::Reconfigure { config, looked, reply } => {
+                self.depart(Departure::Reconfigure { config, looked, reply });
             }
             Command::Status { reply } => {
                 let _ = reply.send(self.status());
@@ -223,6 +250,9 @@ impl Keeper {
             carp_instances: hosts.collect(),
             vrrp_sync_groups: groups.collect(),
             bgp_announcements: self.announcers.status(),
+            tracked: self.watches.status(),
+            virtual_servers: Vec::new(),
+            notify: self.notifier.status(),
         }
     }
 
@@ -235,9 +265,11 @@ impl Keeper {
 
     /// What the driver tells.
     fn heed(&mut self, id: RouterId, report: Report) {
+        let aside = self.aside.clone();
+        let _aside = aside.enter();
         let priority = self.driver.router(id).map_or(0, |router| router.priority().get());
         let role = self.driver.router(id).map(|router| router.state().role());
-        let Self { instances, names, leaving, fifo, .. } = self;
+        let Self { instances, names, leaving, notifier, .. } = self;
         let known = names.get(&id).and_then(|name| instances.get_mut(name));
         let Some(instance) = known.or_else(|| leaving.iter_mut().find(|one| one.id == id)) else {
             return;
@@ -292,7 +324,7 @@ impl Keeper {
             other => return info!(instance = name, "{other:?}"),
         };
         let notice = Notice { subject: Subject::Instance, name, state, priority };
-        instance.teller.tell(notice, instance.spec.notify(), fifo);
+        instance.teller.tell(notice, instance.spec.notify(), notifier);
         self.tell_groups();
     }
 
@@ -311,7 +343,7 @@ impl Keeper {
             };
             info!(group = name, to = state, "transition");
             let notice = Notice { subject: Subject::Group, name, state, priority: 0 };
-            group.teller.tell(notice, &group.config.notify, &mut self.fifo);
+            group.teller.tell(notice, &group.config.notify, &mut self.notifier);
         }
     }
 

@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 
 use super::announce::AnnouncementStatus;
 use super::status::{CarpInstanceStatus, CountersReport, InstanceStatus, Status};
-use crate::admin::metrics::{Labels, counter, gauge};
+use crate::admin::metrics::{Labels, counter, gauge, register};
 
 type Gauge = (&'static str, &'static str, fn(&InstanceStatus) -> u64);
 type OfAnnouncement = (&'static str, &'static str, fn(&AnnouncementStatus) -> u64);
@@ -93,6 +93,8 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
         failures,
     );
 
+    let (virtual_servers, notify) = (status.virtual_servers.clone(), status.notify.clone());
+    register(&mut registry, &crate::status::Status { virtual_servers, notify });
     let mut text = String::new();
     encode_text(&mut text, &registry)?;
     Ok(text)

@@ -5,10 +5,16 @@
 //!   scripts, files, processes ──▶ watch ──▶ keeper ──▶ notices: scripts, FIFO
 //!                                           keeper ──▶ claim, announce: clouds, routers
 //!   signals, HTTP ──▶ command ────────────────┘ └──▶ status, metrics, log
+//!   virtual servers ──▶ balancer: a Control aside, which tells its quorums and its news
 //! ```
+//!
+//! The keeper's thread is hurried, and does nothing but this. All else (scripts, files, checks, mail,
+//! the admin address, the balancer) is done [aside].
 
 mod admin;
 mod announce;
+mod aside;
+mod balancer;
 mod claim;
 mod command;
 mod departure;
@@ -17,7 +23,6 @@ mod keeper;
 mod metrics;
 mod notices;
 mod plan;
-mod privileges;
 mod reload;
 mod spec;
 mod status;
@@ -25,10 +30,11 @@ mod watch;
 
 pub use admin::run as serve_admin;
 pub use announce::AnnouncementStatus;
+pub use aside::aside;
 pub use command::{Handle, Refusal};
 pub use keeper::Keeper;
-pub use privileges::{PrivilegeError, drop_privileges};
 pub use reload::StartError;
 pub use status::{
     CarpInstanceStatus, CountersReport, InstanceStatus, MasterReport, Status, SyncGroupStatus,
+    TrackedStatus,
 };

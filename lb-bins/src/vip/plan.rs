@@ -102,6 +102,8 @@ impl Plan {
             (&instance.track_scripts, Thing::Script as fn(String) -> Thing),
             (&instance.track_files, Thing::File),
             (&instance.track_processes, Thing::Process),
+            (&instance.track_checks, Thing::Check),
+            (&instance.track_quorums, Thing::Quorum),
         ] {
             for track in tracks {
                 let thing = thing(track.name.clone());

@@ -2,20 +2,21 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
 
 use lb_vrrp::driver::RouterId;
-use lb_vrrp::{Channel, Role, VirtualRouter};
+use lb_vrrp::{Channel, Role, Signal, VirtualRouter};
 use tracing::info;
 
 use super::claim::Claim;
 use super::instance::{Group, Instance};
 use super::keeper::{Keeper, now};
-use super::notices::{Fifo, Teller};
+use super::notices::Teller;
 use super::plan::{Machine, Plan};
 use super::spec::Spec;
-use super::watch::Thing;
+use super::watch::{Looked, Thing};
 use crate::config::{Config, VrrpSyncGroup};
+use crate::control::{CheckConfigError, ReloadError};
+use crate::notify::NotifyError;
 use crate::tcp::BindError;
 
 /// Why a configuration cannot be taken over.
@@ -25,14 +26,9 @@ pub enum StartError {
     /// The admin address.
     #[error(transparent)]
     Admin(#[from] BindError),
-    /// The named pipe.
-    #[error("notify_fifo {path}: {source}", path = .path.display())]
-    Fifo {
-        /// Where it should be.
-        path: PathBuf,
-        /// Why it is not.
-        source: io::Error,
-    },
+    /// The virtual servers.
+    #[error(transparent)]
+    Balancer(#[from] ReloadError),
     /// A sync group.
     #[error(transparent)]
     Group(#[from] lb_vrrp::GroupError),
@@ -47,6 +43,17 @@ pub enum StartError {
     /// The kernel.
     #[error("cannot talk to the kernel: {0}")]
     Network(io::Error),
+    /// The pipe or the mail that changes are told by.
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
+    /// A check that cannot be built.
+    #[error("vrrp_check `{name}`: {source}")]
+    Check {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: CheckConfigError,
+    },
     /// An instance that cannot hear.
     #[error("instance `{instance}` on {interface}: {source}")]
     Open {
@@ -60,6 +67,9 @@ pub enum StartError {
     /// The process is about to end.
     #[error("the process is stopping")]
     Stopping,
+    /// Threads for what is not VRRP.
+    #[error("cannot start a thread: {0}")]
+    Threads(io::Error),
 }
 
 /// What becomes of an instance of the new configuration.
@@ -75,28 +85,22 @@ enum Step {
 impl Keeper {
     /// Takes over `config` whole, or not at all. Instances that are as they were are not disturbed;
     /// others of the same name, interface and identifier change in place.
-    pub(super) fn reconfigure(&mut self, config: Config) -> Result<(), StartError> {
+    pub(super) fn reconfigure(&mut self, config: Config, looked: Looked) -> Result<(), StartError> {
+        let aside = self.aside.clone();
+        let _aside = aside.enter();
         let admin = self.administration.bind(config.admin)?;
-        let path = config.notify_fifo.as_deref();
-        let fifo = match self.fifo.is_at(path) {
-            true => None,
-            false => Some(Fifo::open(path).map_err(|source| {
-                let path = path.map(PathBuf::from).unwrap_or_default();
-                StartError::Fifo { path, source }
-            })?),
-        };
+        let telling = self.notifier.prepare(&config)?;
+        let (signals, checkers) = self.watches.signals(looked);
         let mut opened = Vec::new();
-        let steps = self.steps(&config, &mut opened).inspect_err(|_| {
+        let steps = self.steps(&config, &signals, &mut opened).inspect_err(|_| {
             for id in &opened {
                 let _ = self.driver.network_mut().close(*id);
             }
         })?;
         // From here on nothing fails.
-        if let Some(fifo) = fifo {
-            self.fifo = fifo;
-        }
-        self.announcers.reconfigure(&config, &self.watches.signals(&config));
-        self.watches.watch(&config);
+        self.notifier.take_over(&config, telling);
+        self.announcers.reconfigure(&config, &signals);
+        self.watches.watch(&config, checkers);
         self.dismiss(&config, &steps)?;
         let fresh = self.install(&config, steps);
         self.driver.set_groups(&self.ids_of_groups(&config.vrrp_sync_groups))?;
@@ -112,10 +116,10 @@ impl Keeper {
     fn steps(
         &mut self,
         config: &Config,
+        signals: &HashMap<Thing, Signal>,
         opened: &mut Vec<RouterId>,
     ) -> Result<HashMap<String, Step>, StartError> {
         let mut steps = HashMap::new();
-        let signals = self.watches.signals(config);
         for spec in Spec::all(config) {
             let name = || spec.name().to_owned();
             let known = self.instances.get(spec.name());

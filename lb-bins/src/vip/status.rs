@@ -12,6 +12,8 @@ use super::announce::AnnouncementStatus;
 use super::claim::Claim;
 use super::instance::Instance;
 use crate::config::{CarpInstance, VrrpInstance};
+use crate::notify::NotifierStatus;
+use crate::status::VirtualServerStatus;
 
 /// All virtual routers.
 #[derive(Clone, Debug, Serialize)]
@@ -24,6 +26,26 @@ pub struct Status {
     pub vrrp_sync_groups: Vec<SyncGroupStatus>,
     /// In the order of their names.
     pub bgp_announcements: Vec<AnnouncementStatus>,
+    /// What instances depend on, beside interfaces.
+    pub tracked: Vec<TrackedStatus>,
+    /// Those of the balancer in this process, if there is one; in the order of the configuration.
+    pub virtual_servers: Vec<VirtualServerStatus>,
+    /// What became of the news of changes.
+    pub notify: NotifierStatus,
+}
+
+/// Something that instances depend on.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrackedStatus {
+    /// `check`, `file`, `process`, `quorum` or `script`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// `up` or `down`; absent before it was seen, and for files.
+    pub state: Option<&'static str>,
+    /// The number in a file.
+    pub value: Option<i32>,
 }
 
 /// Instances that move together.

@@ -33,7 +33,7 @@ const DIRECTOR: &str = r#"
     router id 10.99.0.NUMBER;
     protocol device {}
     protocol static vip_web { disabled; ipv4; route 192.0.2.200/32 blackhole; }
-    protocol bgp router {
+    protocol bgp upstream {
         local as 65001;
         neighbor 10.99.0.3 as 65000;
         ipv4 { import none; export where proto = "vip_web"; };
@@ -187,7 +187,7 @@ fn two_directors_share_an_address_as_long_as_they_are_fit() {
     };
     let (mut bird, mut exabgp) = (net.bird(Host::A), net.exabgp(Host::B));
     let a = run_ours(&net.lab, Host::A, &config(Host::A, "bird"));
-    let b = run_ours(&net.lab, Host::B, &config(Host::B, "exabgp"));
+    let mut b = run_ours(&net.lab, Host::B, &config(Host::B, "exabgp"));
     net.learns(&[1, 2], "both directors");
 
     for (host, other) in [(Host::A, 2), (Host::B, 1)] {
@@ -229,7 +229,7 @@ fn two_directors_share_an_address_as_long_as_they_are_fit() {
     // Routers have their time before it ends.
     b.tell_to_stop();
     net.learns(&[1], "B stops");
-    let (told, mut b) = (Instant::now(), b);
+    let told = Instant::now();
     assert!(b.runs(), "it ended before routers had their time");
     b.wait();
     assert!(told.elapsed() >= 300 * MS, "{:?}", told.elapsed());

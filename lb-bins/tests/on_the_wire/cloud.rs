@@ -229,7 +229,8 @@ fn a_cloud_is_asked_as_it_wants_to_be_asked() {
     assert!(!limited.is_empty() && pauses.min().is_none_or(|least| least >= 1990 * MS));
     a.tell_to_stop();
     a.wait();
-    assert_eq!(now().action.map_or(now().holder, |(_, holder)| holder), None, "it was given back");
+    let cloud = now();
+    assert_eq!(cloud.action.map_or(cloud.holder, |(_, holder)| holder), None, "it is not back");
 }
 
 #[test]

@@ -109,8 +109,18 @@ impl Daemon {
         });
     }
 
+    /// Whether it has not ended.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     pub(crate) fn tell_to_stop(&self) {
         kill_process(self.pid(), Signal::TERM).unwrap();
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        // A zombie has no memory.
+        std::fs::read(self.path("cmdline")).is_ok_and(|line| !line.is_empty())
     }
 
     pub(crate) fn wait(mut self) {

@@ -11,15 +11,19 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::disallowed_methods, reason = "this is about real hosts, in real time")]
 
+mod alerts;
 mod bgp;
 mod carp;
 mod cloud;
 mod daemon;
+mod databases;
 mod dialect;
+mod directors;
 mod figures;
 mod host;
 mod lab;
 mod many;
+mod privileges;
 mod probe;
 mod story;
 

@@ -15,6 +15,8 @@ pub(in crate::config) struct BgpAnnouncement {
     pub(in crate::config) track_scripts: Field<List<Track>>,
     pub(in crate::config) track_files: Field<List<Track>>,
     pub(in crate::config) track_processes: Field<List<Track>>,
+    pub(in crate::config) track_checks: Field<List<Track>>,
+    pub(in crate::config) track_quorums: Field<List<Track>>,
     pub(in crate::config) withdraw_delay: Field<Duration>,
     pub(in crate::config) interval: Field<Duration>,
 }

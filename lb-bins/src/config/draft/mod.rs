@@ -15,7 +15,7 @@ use std::time::Duration;
 use lb_core::virtual_server::DrainingClients;
 
 use self::check::Check;
-use crate::config::model::{Forwarding, HashKey, OnFailure, SorryMode};
+use crate::config::model::{Account, Forwarding, HashKey, OnFailure, SorryMode};
 use crate::config::source::{Span, Spanned};
 
 /// A value that may be missing.
@@ -87,6 +87,9 @@ impl<T> List<T> {
 pub(in crate::config) struct Draft {
     pub(in crate::config) admin: Field<SocketAddr>,
     pub(in crate::config) admin_allow_remote: Field<bool>,
+    pub(in crate::config) user: Field<Account>,
+    pub(in crate::config) script_user: Field<Account>,
+    pub(in crate::config) script_security: Field<bool>,
     pub(in crate::config) notify_fifo: Field<String>,
     pub(in crate::config) smtp: Field<Mail>,
     pub(in crate::config) virtual_servers: Field<List<VirtualServer>>,
@@ -94,6 +97,7 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) carp_instances: Field<List<vrrp::CarpInstance>>,
     pub(in crate::config) vrrp_sync_groups: Field<List<vrrp::VrrpSyncGroup>>,
     pub(in crate::config) vrrp_scripts: Field<List<vrrp::VrrpScript>>,
+    pub(in crate::config) vrrp_checks: Field<List<vrrp::VrrpCheck>>,
     pub(in crate::config) vrrp_track_files: Field<List<vrrp::VrrpTrackFile>>,
     pub(in crate::config) vrrp_track_processes: Field<List<vrrp::VrrpTrackProcess>>,
     pub(in crate::config) bgp_announcements: Field<List<announcement::BgpAnnouncement>>,

@@ -1,13 +1,14 @@
 //! Virtual routers as a front end reads them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use lb_vrrp::linux::Scope;
 use lb_vrrp::{ChecksumPolicy, Migration, Start};
 
 use super::claim::Claim;
-use super::{Field, List};
+use super::{Checks, Field, List};
+use crate::config::model::Account;
 use crate::config::model::check::Initial;
 
 /// A `vrrp_instance`.
@@ -44,6 +45,8 @@ pub(in crate::config) struct VrrpInstance {
     pub(in crate::config) track_scripts: Field<List<Track>>,
     pub(in crate::config) track_files: Field<List<Track>>,
     pub(in crate::config) track_processes: Field<List<Track>>,
+    pub(in crate::config) track_checks: Field<List<Track>>,
+    pub(in crate::config) track_quorums: Field<List<Track>>,
     pub(in crate::config) claim: Field<Claim>,
     pub(in crate::config) notify: Notify,
     pub(in crate::config) notify_master_rx_lower_pri: Field<List<String>>,
@@ -160,7 +163,10 @@ pub(in crate::config) struct Notify {
     pub(in crate::config) backup: Field<List<String>>,
     pub(in crate::config) fault: Field<List<String>>,
     pub(in crate::config) stop: Field<List<String>>,
+    pub(in crate::config) deleted: Field<List<String>>,
     pub(in crate::config) priority_changes: Field<bool>,
+    pub(in crate::config) smtp_alert: Field<bool>,
+    pub(in crate::config) user: Field<Account>,
 }
 
 #[derive(Debug, Default)]
@@ -180,6 +186,15 @@ pub(in crate::config) struct VrrpScript {
     pub(in crate::config) fall: Field<i64>,
     pub(in crate::config) weight: Field<i64>,
     pub(in crate::config) initial: Field<Initial>,
+    pub(in crate::config) user: Field<Account>,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::config) struct VrrpCheck {
+    pub(in crate::config) name: Field<String>,
+    pub(in crate::config) target: Field<SocketAddr>,
+    pub(in crate::config) checks: Field<Checks>,
+    pub(in crate::config) weight: Field<i64>,
 }
 
 #[derive(Debug, Default)]

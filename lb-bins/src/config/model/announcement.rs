@@ -24,6 +24,10 @@ pub struct BgpAnnouncement {
     pub track_files: Vec<Track>,
     /// Processes that must run, by name; their weights are 0.
     pub track_processes: Vec<Track>,
+    /// Checks that must pass, by name; their weights are 0.
+    pub track_checks: Vec<Track>,
+    /// Virtual servers that must have their quorum, by name; their weights are 0.
+    pub track_quorums: Vec<Track>,
     /// How long routers have after a withdrawal before an instance gives its addresses up, or this
     /// process ends; default: 1 s.
     pub withdraw_delay: Duration,

@@ -17,6 +17,23 @@ pub struct Claim {
     pub timeout: Duration,
 }
 
+impl Claim {
+    /// What is run, if it is a command.
+    pub const fn command(&self) -> Option<&Command> {
+        match &self.by {
+            ClaimBy::Command(command) => Some(command),
+            ClaimBy::Http(_) => None,
+        }
+    }
+
+    pub(super) const fn command_mut(&mut self) -> Option<&mut Command> {
+        match &mut self.by {
+            ClaimBy::Command(command) => Some(command),
+            ClaimBy::Http(_) => None,
+        }
+    }
+}
+
 /// The ways to ask.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]

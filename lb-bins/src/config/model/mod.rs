@@ -1,11 +1,13 @@
 //! The typed configuration: plain data, already validated, with every default filled in.
 
+mod account;
 mod announcement;
 pub mod check;
 mod claim;
 mod vrrp;
+mod walk;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,12 +15,13 @@ use std::time::Duration;
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
 
+pub use self::account::Account;
 pub use self::announcement::{BgpAnnouncement, Speaker};
 use self::check::Check;
 pub use self::claim::{Call, Claim, ClaimBy, Holder, HttpClaim};
 pub use self::vrrp::{
-    Authentication, CarpInstance, HmacKey, Notify, Track, VrrpInstance, VrrpScript, VrrpSyncGroup,
-    VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, HmacKey, Notify, Track, VrrpCheck, VrrpInstance, VrrpScript,
+    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 
@@ -32,6 +35,12 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// Whether [`admin`](Self::admin) may be an address that other hosts reach; default: no.
     pub admin_allow_remote: bool,
+    /// Whom the daemon becomes when it has started as root; default: nobody else.
+    pub user: Option<Account>,
+    /// Whom scripts for events run as; default: as the daemon does.
+    pub script_user: Option<Account>,
+    /// Whether scripts that root runs, and others could change, are refused; default: warned of.
+    pub script_security: bool,
     /// A named pipe that gets a line for every change of a state, as keepalived's `notify_fifo`: an
     /// absolute path; default: none.
     pub notify_fifo: Option<PathBuf>,
@@ -47,6 +56,8 @@ pub struct Config {
     pub vrrp_sync_groups: Vec<VrrpSyncGroup>,
     /// Scripts that virtual routers may depend on.
     pub vrrp_scripts: Vec<VrrpScript>,
+    /// Checks that virtual routers may depend on.
+    pub vrrp_checks: Vec<VrrpCheck>,
     /// Files that virtual routers may depend on.
     pub vrrp_track_files: Vec<VrrpTrackFile>,
     /// Processes that virtual routers may depend on.
@@ -63,6 +74,9 @@ impl PartialEq for Config {
         let Self {
             admin,
             admin_allow_remote,
+            user,
+            script_user,
+            script_security,
             notify_fifo,
             smtp,
             virtual_servers,
@@ -70,6 +84,7 @@ impl PartialEq for Config {
             carp_instances,
             vrrp_sync_groups,
             vrrp_scripts,
+            vrrp_checks,
             vrrp_track_files,
             vrrp_track_processes,
             bgp_announcements,
@@ -77,6 +92,9 @@ impl PartialEq for Config {
         } = self;
         *admin == other.admin
             && *admin_allow_remote == other.admin_allow_remote
+            && *user == other.user
+            && *script_user == other.script_user
+            && *script_security == other.script_security
             && *notify_fifo == other.notify_fifo
             && *smtp == other.smtp
             && *virtual_servers == other.virtual_servers
@@ -84,9 +102,20 @@ impl PartialEq for Config {
             && *carp_instances == other.carp_instances
             && *vrrp_sync_groups == other.vrrp_sync_groups
             && *vrrp_scripts == other.vrrp_scripts
+            && *vrrp_checks == other.vrrp_checks
             && *vrrp_track_files == other.vrrp_track_files
             && *vrrp_track_processes == other.vrrp_track_processes
             && *bgp_announcements == other.bgp_announcements
+    }
+}
+
+impl Config {
+    /// Whether a virtual router brings this address to this host, and takes it away.
+    pub fn is_virtual(&self, address: IpAddr) -> bool {
+        let routers = self.vrrp_instances.iter();
+        let routers = routers.flat_map(|one| one.addresses.iter().chain(&one.excluded_addresses));
+        let hosts = self.carp_instances.iter().flat_map(|one| &one.addresses);
+        routers.chain(hosts).any(|one| one.address == address)
     }
 }
 
@@ -291,6 +320,15 @@ pub struct Command {
     pub program: String,
     /// What it is given.
     pub arguments: Vec<String>,
+    /// Whom it runs as; default: as the daemon does.
+    pub user: Option<Account>,
+}
+
+impl Command {
+    /// A program, run as the daemon is.
+    pub fn new(program: impl Into<String>, arguments: Vec<String>) -> Self {
+        Self { program: program.into(), arguments, user: None }
+    }
 }
 
 /// A server behind a virtual server.

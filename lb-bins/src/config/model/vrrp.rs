@@ -1,7 +1,7 @@
 //! Virtual routers, as a configuration has them.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use lb_vrrp::{
     Reach, Start, Version, Vrid,
 };
 
-use super::check::Initial;
-use super::{Claim, Command};
+use super::check::{Check, Initial};
+use super::{Account, Claim, Command};
 
 /// A virtual router: addresses that one of several hosts has.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +70,10 @@ pub struct VrrpInstance {
     pub track_files: Vec<Track>,
     /// Processes that it depends on, by name.
     pub track_processes: Vec<Track>,
+    /// Checks that it depends on, by name.
+    pub track_checks: Vec<Track>,
+    /// Virtual servers whose quorum it depends on, by name; by default they weigh 0.
+    pub track_quorums: Vec<Track>,
     /// How its addresses are claimed of a cloud; default: not.
     pub claim: Option<Claim>,
     /// What runs when something happens.
@@ -152,10 +156,16 @@ pub struct Notify {
     pub fault: Option<Command>,
     /// When it is stopped.
     pub stop: Option<Command>,
+    /// When it is removed from the configuration; default: as when it is stopped.
+    pub deleted: Option<Command>,
     /// When it is master and hears a lower one, whom somebody may have believed; not for groups.
     pub master_rx_lower_pri: Option<Command>,
     /// Whether changes of the priority are told, too; default: no.
     pub priority_changes: bool,
+    /// Whether changes of the state are told by mail; default: no.
+    pub smtp_alert: bool,
+    /// Whom the commands run as; default: [`script_user`](super::Config::script_user).
+    pub user: Option<Account>,
 }
 
 /// Instances that are master together or not at all.
@@ -188,6 +198,19 @@ pub struct VrrpScript {
     pub weight: i16,
     /// What it counts as before it has run; default: up.
     pub initial: Initial,
+}
+
+/// Checks of a server that instances depend on: up while all of them pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VrrpCheck {
+    /// Unique among the checks.
+    pub name: String,
+    /// What is checked. Only checks that say it themselves, or look at this host alone, do without.
+    pub target: Option<SocketAddr>,
+    /// At least one.
+    pub checks: Vec<Check>,
+    /// What it weighs where that is not said; default: 0.
+    pub weight: i16,
 }
 
 /// A file with a number that instances depend on. A file that is not there, or has none, has 0.

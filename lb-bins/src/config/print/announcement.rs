@@ -17,6 +17,8 @@ pub(super) fn announcement(
         track_scripts,
         track_files,
         track_processes,
+        track_checks,
+        track_quorums,
         withdraw_delay,
         interval,
     } = announcement;
@@ -30,6 +32,8 @@ pub(super) fn announcement(
     list(f, "track_scripts", track_scripts, inline_track)?;
     list(f, "track_files", track_files, inline_track)?;
     list(f, "track_processes", track_processes, inline_track)?;
+    list(f, "track_checks", track_checks, inline_track)?;
+    list(f, "track_quorums", track_quorums, inline_track)?;
     writeln!(f, "withdraw_delay = {}", text(&duration(*withdraw_delay)))?;
     writeln!(f, "interval = {}", text(&duration(*interval)))
 }

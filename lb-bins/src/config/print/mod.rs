@@ -14,7 +14,7 @@ use crate::config::defaults;
 use crate::config::duration::format as duration;
 use crate::config::model::check::Check;
 use crate::config::model::{
-    Backend, Command, Config, Mail, Passive, Persistence, Queue, Quorum, VirtualServer,
+    Account, Backend, Command, Config, Mail, Passive, Persistence, Queue, Quorum, VirtualServer,
     hashes_the_source,
 };
 use crate::config::words::Word;
@@ -23,8 +23,12 @@ use crate::config::words::Word;
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { admin, admin_allow_remote, notify_fifo, smtp, virtual_servers, .. } = self;
+        let Self { user, script_user, script_security, .. } = self;
         optional(f, "admin", admin.map(|address| text(&address.to_string())))?;
         writeln!(f, "admin_allow_remote = {admin_allow_remote}")?;
+        optional(f, "user", user.as_ref().map(account))?;
+        optional(f, "script_user", script_user.as_ref().map(account))?;
+        writeln!(f, "script_security = {script_security}")?;
         optional(f, "notify_fifo", notify_fifo.as_deref().map(path))?;
         optional(f, "smtp", smtp.as_ref().map(mail))?;
         virtual_servers.iter().try_for_each(|server| virtual_server(f, server))?;
@@ -193,7 +197,7 @@ fn shared_checks(backends: &[Backend]) -> Option<&[Check]> {
     alike.then_some(first.checks.as_slice())
 }
 
-fn command(Command { program, arguments }: &Command) -> String {
+fn command(Command { program, arguments, user: _ }: &Command) -> String {
     array(std::iter::once(program).chain(arguments))
 }
 
@@ -208,6 +212,10 @@ fn optional(f: &mut fmt::Formatter<'_>, key: &str, value: Option<String>) -> fmt
 fn array(elements: impl Iterator<Item = impl AsRef<str>>) -> String {
     let elements: Vec<String> = elements.map(|element| text(element.as_ref())).collect();
     format!("[{}]", elements.join(", "))
+}
+
+fn account(account: &Account) -> String {
+    text(&account.to_string())
 }
 
 /// A path; those that were read are UTF-8.

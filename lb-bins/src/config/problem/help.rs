@@ -70,6 +70,15 @@ impl Problem {
             Self::NotAFilter { .. } => {
                 "write for example filter = \"(objectClass=*)\"; no other filters are known"
             }
+            Self::NotAnAccount { .. } => "write \"nobody\" or \"nobody:nogroup\"",
+            Self::UnsafeScript { .. } => {
+                "give it and its directories to root, and let nobody else write there; or run it as \
+                 another `user` (`script_user`)"
+            }
+            Self::NoSuchAccount { .. } => "make it, or name another",
+            Self::ScriptOfOther { .. } => {
+                "only root can: remove `user` at the top, or let it be the same"
+            }
             Self::NotAMailbox { .. } => "write \"user@example.org\" alone",
             Self::NotAnAnswer { .. } => "write an address without a port, or change `record`",
             Self::NotAPattern { .. } => {
@@ -145,7 +154,7 @@ impl Problem {
                 "add [[virtual_server]] with `listen` and a backend, or [[vrrp_instance]]"
             }
             Self::ForAnother { other, .. } => {
-                return Some(format!("run {other} with the same file as well"));
+                return Some(format!("run {other} instead: it serves the virtual servers as well"));
             }
             Self::NothingFor { block, .. } => return Some(format!("add [[{block}]]")),
             Self::Unreachable { hysteresis: 0, total, .. } => {

@@ -6,6 +6,7 @@ mod vrrp;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -13,9 +14,10 @@ use thiserror::Error;
 pub(super) use self::vrrp::VrrpProblem;
 use super::duration::{self, DurationError};
 use super::keepalived::Problem as KeepalivedProblem;
-use super::model::Forwarding;
+use super::model::{Account, Forwarding};
 use super::print::Factor;
 use super::words::Word as _;
+use crate::privileges::AccountError;
 
 /// One way of being wrong, with what is needed to explain it. The place is kept elsewhere.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -89,6 +91,8 @@ pub(super) enum Problem {
     NotADomain { key: &'static str, text: String },
     #[error("`filter` is {}, which does not ask whether there is an attribute", Quoted(.text))]
     NotAFilter { text: String },
+    #[error("`{key}` is {}, which is not a user, nor a user and a group", Quoted(.text))]
+    NotAnAccount { key: &'static str, text: String },
     #[error("`{key}` is {}, which is not an address for mail", Quoted(.text))]
     NotAMailbox { key: &'static str, text: String },
     #[error("`answer` has {}, which is not an IPv{version} address", Quoted(.text))]
@@ -232,6 +236,12 @@ pub(super) enum Problem {
     Unverified,
     #[error("the certificate of the server must be for its address, as no name is known")]
     VerifiedByAddress,
+    #[error("root runs {program}, and others could change {}", place.display())]
+    UnsafeScript { program: String, place: PathBuf },
+    #[error("{reason}: what should run as `{account}` does not run")]
+    NoSuchAccount { account: Account, reason: AccountError },
+    #[error("{program} should run as `{account}`, but the daemon runs as `{user}`")]
+    ScriptOfOther { program: String, account: Account, user: Account },
     #[error("`zone` has no effect: the virtual server has none")]
     ZoneOfBackendAlone,
 }

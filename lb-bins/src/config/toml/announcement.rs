@@ -16,6 +16,8 @@ impl Read for BgpAnnouncement {
             track_files: table
                 .take("track_files", r#"track_files = [{ name = "file", weight = 0 }]"#),
             track_processes: table.take("track_processes", r#"track_processes = ["proxy"]"#),
+            track_checks: table.take("track_checks", r#"track_checks = ["primary"]"#),
+            track_quorums: table.take("track_quorums", r#"track_quorums = ["web"]"#),
             withdraw_delay: table.take("withdraw_delay", r#"withdraw_delay = "1s""#),
             interval: table.take("interval", r#"interval = "10s""#),
         };

@@ -37,6 +37,9 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
     let draft = Draft {
         admin: table.take("admin", r#"admin = "127.0.0.1:9900""#),
         admin_allow_remote: table.take("admin_allow_remote", "admin_allow_remote = false"),
+        user: table.take("user", r#"user = "lb""#),
+        script_user: table.take("script_user", r#"script_user = "nobody:nogroup""#),
+        script_security: table.take("script_security", "script_security = true"),
         notify_fifo: table.take("notify_fifo", r#"notify_fifo = "/run/lb.fifo""#),
         smtp: table.take("smtp", r#"smtp = { server = "127.0.0.1:25", from = "lb@example.org", to = ["ops@example.org"] }"#),
         virtual_servers: table.take("virtual_server", "[[virtual_server]]"),
@@ -44,6 +47,7 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
         carp_instances: table.take("carp_instance", "[[carp_instance]]"),
         vrrp_sync_groups: table.take("vrrp_sync_group", "[[vrrp_sync_group]]"),
         vrrp_scripts: table.take("vrrp_script", "[[vrrp_script]]"),
+        vrrp_checks: table.take("vrrp_check", "[[vrrp_check]]"),
         vrrp_track_files: table.take("vrrp_track_file", "[[vrrp_track_file]]"),
         vrrp_track_processes: table.take("vrrp_track_process", "[[vrrp_track_process]]"),
         bgp_announcements: table.take("bgp_announcement", "[[bgp_announcement]]"),

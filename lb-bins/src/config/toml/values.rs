@@ -10,6 +10,7 @@ use crate::config::draft::check::Status;
 use crate::config::draft::{Hundredths, Threshold};
 use crate::config::duration;
 use crate::config::mistakes::Mistakes;
+use crate::config::model::Account;
 use crate::config::problem::Problem;
 use crate::config::words::Word;
 
@@ -39,6 +40,18 @@ impl Read for i64 {
 impl Read for String {
     fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
         text(entry, mistakes).map(str::to_owned)
+    }
+}
+
+impl Read for Account {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let text = text(entry, mistakes)?;
+        let account = Self::parse(text);
+        if account.is_none() {
+            let problem = Problem::NotAnAccount { key: entry.key, text: text.to_owned() };
+            mistakes.error(entry.span, problem);
+        }
+        account
     }
 }
 

@@ -6,7 +6,7 @@ use super::reader::{Entry, Read, Table};
 use crate::config::draft::Field;
 use crate::config::draft::vrrp::{
     Authentication, CarpInstance, Destination, Garp, HmacKey, Network, Notify, Peer, Route, Rule,
-    Track, VirtualAddress, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
+    Track, VirtualAddress, VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
     VrrpTrackProcess,
 };
 use crate::config::mistakes::Mistakes;
@@ -52,6 +52,8 @@ impl Read for VrrpInstance {
             track_scripts: table.take("track_scripts", r#"track_scripts = ["check"]"#),
             track_files: table.take("track_files", r#"track_files = ["file"]"#),
             track_processes: table.take("track_processes", r#"track_processes = ["proxy"]"#),
+            track_checks: table.take("track_checks", r#"track_checks = ["primary"]"#),
+            track_quorums: table.take("track_quorums", r#"track_quorums = ["web"]"#),
             claim: table.take("claim", r#"claim = { command = ["/usr/local/bin/claim"] }"#),
             notify: notify(&mut table),
             notify_master_rx_lower_pri: table.take(
@@ -64,6 +66,7 @@ impl Read for VrrpInstance {
     }
 }
 
+const CHECK: &str = r#"check = { type = "mysql", writable = true }"#;
 const ADDRESSES: &str = r#"addresses = ["10.0.0.200/24"]"#;
 
 fn notify(table: &mut Table<'_, '_>) -> Notify {
@@ -73,7 +76,10 @@ fn notify(table: &mut Table<'_, '_>) -> Notify {
         backup: table.take("notify_backup", r#"notify_backup = ["/usr/bin/notify", "down"]"#),
         fault: table.take("notify_fault", r#"notify_fault = ["/usr/bin/notify", "fault"]"#),
         stop: table.take("notify_stop", r#"notify_stop = ["/usr/bin/notify", "stop"]"#),
+        deleted: table.take("notify_deleted", r#"notify_deleted = ["/usr/bin/notify", "gone"]"#),
         priority_changes: table.take("notify_priority_changes", "notify_priority_changes = true"),
+        smtp_alert: table.take("smtp_alert", "smtp_alert = true"),
+        user: table.take("notify_user", r#"notify_user = "nobody""#),
     }
 }
 
@@ -258,9 +264,24 @@ impl Read for VrrpScript {
             fall: table.take("fall", "fall = 1"),
             weight: table.take("weight", "weight = -20"),
             initial: table.take("initial", r#"initial = "up""#),
+            user: table.take("user", r#"user = "nobody""#),
         };
         table.finish();
         Some(script)
+    }
+}
+
+impl Read for VrrpCheck {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let mut table = Table::open(entry, mistakes)?;
+        let check = Self {
+            name: table.take("name", r#"name = "primary""#),
+            target: table.take("target", r#"target = "127.0.0.1:3306""#),
+            checks: table.take("check", CHECK),
+            weight: table.take("weight", "weight = -20"),
+        };
+        table.finish();
+        Some(check)
     }
 }
 

@@ -22,7 +22,7 @@ use self::values::{command, destination, duration, integer, port};
 use super::defaults;
 use super::draft::{self, Draft, Field, List};
 use super::mistakes::Mistakes;
-use super::model::{Config, VirtualServer};
+use super::model::{Account, Config, VirtualServer};
 use super::problem::Problem;
 use super::source::{Span, Spanned};
 
@@ -57,12 +57,23 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
     let config = Config {
         admin: draft.admin.given().map(|admin| admin.value),
         admin_allow_remote: draft.admin_allow_remote.or(false),
+        user: account(&draft.user),
+        script_user: account(&draft.script_user),
+        script_security: draft.script_security.or(false),
         notify_fifo: notify::fifo(draft, mistakes),
         smtp: notify::mail(draft, mistakes),
         virtual_servers,
         ..Config::default()
     };
-    vrrp::virtual_routers(draft, config, mistakes)
+    let mut config = vrrp::virtual_routers(draft, config, mistakes);
+    if let Some(user) = config.script_user.clone() {
+        config.run_as(&user);
+    }
+    config
+}
+
+fn account(field: &Field<Account>) -> Option<Account> {
+    field.given().map(|account| account.value.clone())
 }
 
 fn admin(draft: &Draft, servers: &[Spanned<draft::VirtualServer>], mistakes: &mut Mistakes) {

@@ -8,7 +8,7 @@ use crate::config::defaults;
 use crate::config::draft::{self, Field, List};
 use crate::config::mistakes::Mistakes;
 use crate::config::model::{Command, Mail, OnFailure};
-use crate::config::problem::Problem;
+use crate::config::problem::{Problem, VrrpProblem};
 use crate::config::source::{Span, Spanned};
 
 /// What happens when a backend changes.
@@ -36,11 +36,24 @@ pub(super) fn fifo(draft: &draft::Draft, mistakes: &mut Mistakes) -> Option<Path
     file("notify_fifo", &draft.notify_fifo, mistakes)
 }
 
-/// Mail about changes: so far, not about those of virtual routers.
+/// Mail about changes: those of virtual servers, and of those virtual routers that want it.
 pub(super) fn mail(draft: &draft::Draft, mistakes: &mut Mistakes) -> Option<Mail> {
-    let mail = draft.smtp.given()?;
-    if is_empty(&draft.virtual_servers) {
-        not_yet("smtp", Some(mail.span), mistakes);
+    let notify = elements(&draft.vrrp_instances).iter().map(|one| &one.value.notify);
+    let notify = notify.chain(elements(&draft.carp_instances).iter().map(|one| &one.value.notify));
+    let groups = elements(&draft.vrrp_sync_groups).iter().map(|one| &one.value.notify);
+    let alerts: Vec<_> = notify.chain(groups).map(|notify| &notify.smtp_alert).collect();
+    let wanted = || alerts.iter().filter_map(|alert| alert.given()).find(|alert| alert.value);
+    let Some(mail) = draft.smtp.given() else {
+        if let Some(alert) = wanted().filter(|_| draft.smtp.is_absent()) {
+            let (key, without) = ("smtp_alert", "smtp");
+            mistakes.warning(alert.span, VrrpProblem::NoEffectWithout { key, without }.into());
+        }
+        return None;
+    };
+    let is_refused = alerts.iter().any(|alert| alert.is_refused());
+    if is_empty(&draft.virtual_servers) && wanted().is_none() && !is_refused {
+        let (key, without) = ("smtp", "smtp_alert = true");
+        mistakes.warning(mail.span, VrrpProblem::NoEffectWithout { key, without }.into());
     }
     Some(letter(mail, mistakes))
 }

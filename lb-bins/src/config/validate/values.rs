@@ -132,6 +132,7 @@ pub(super) fn command(
     Some(Command {
         program: program.value.clone(),
         arguments: arguments.iter().map(|argument| argument.value.clone()).collect(),
+        user: None,
     })
 }
 

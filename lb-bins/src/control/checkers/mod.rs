@@ -92,7 +92,7 @@ pub(crate) fn checker(
         }
         CheckKind::Redis(server) => AnyChecker::new(redis(server)?.with_connector(connector)),
         CheckKind::Script(script) => {
-            let Command { program, arguments } = &script.command;
+            let Command { program, arguments, .. } = &script.command;
             let checker = Script::new(program, arguments, slots.clone());
             let checker = match script.dynamic_weight {
                 true => checker.with_dynamic_weight(),
@@ -130,7 +130,7 @@ pub(crate) fn checker(
         }
         CheckKind::Udp(datagram) => AnyChecker::new(udp(datagram, check.source)),
         CheckKind::Worker(worker) => {
-            let Command { program, arguments } = &worker.command;
+            let Command { program, arguments, .. } = &worker.command;
             AnyChecker::new(Worker::new(program, arguments).map_err(Failure::from))
         }
     })

@@ -67,7 +67,9 @@ impl Depended {
 
 /// All that an announcement depends on, with what is known of it.
 fn things(config: &BgpAnnouncement, known: &HashMap<Thing, Signal>) -> Vec<Depended> {
-    let kinds: [(&[Track], fn(String) -> Thing); 3] = [
+    let kinds: [(&[Track], fn(String) -> Thing); 5] = [
+        (&config.track_checks, Thing::Check),
+        (&config.track_quorums, Thing::Quorum),
         (&config.track_scripts, Thing::Script),
         (&config.track_files, Thing::File),
         (&config.track_processes, Thing::Process),

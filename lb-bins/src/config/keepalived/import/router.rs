@@ -327,5 +327,6 @@ pub(super) fn notify(
         fault: values.command(statement.last("notify_fault")),
         stop: values.command(statement.last("notify_stop")),
         priority_changes: values.switch(changes),
+        ..Notify::default()
     }
 }

@@ -60,6 +60,7 @@ impl<'s> Reversed<'s> {
                 Some(word) => given(Initial::Down, word.span),
                 None => Field::Absent,
             },
+            ..VrrpScript::default()
         }
     }
 

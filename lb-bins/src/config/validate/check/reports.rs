@@ -43,6 +43,6 @@ fn command(field: &Field<List<String>>, span: Span, mistakes: &mut Mistakes) -> 
         let sample = r#"command = ["/usr/local/bin/check", "argument"]"#;
         mistakes.error(span, Problem::Missing { key: "command", sample });
     }
-    let nothing = Command { program: String::new(), arguments: Vec::new() };
+    let nothing = Command::new(String::new(), Vec::new());
     values::command("command", field, mistakes).unwrap_or(nothing)
 }

@@ -87,6 +87,16 @@ fn announcement(
             described.processes("track_processes", &draft.track_processes, mistakes),
             mistakes,
         ),
+        track_checks: vital(
+            &draft.track_checks,
+            described.checks("track_checks", &draft.track_checks, mistakes),
+            mistakes,
+        ),
+        track_quorums: vital(
+            &draft.track_quorums,
+            described.quorums("track_quorums", &draft.track_quorums, mistakes),
+            mistakes,
+        ),
         withdraw_delay: duration_or_zero(
             "withdraw_delay",
             &draft.withdraw_delay,

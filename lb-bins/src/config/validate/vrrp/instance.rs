@@ -103,6 +103,8 @@ pub(super) fn instance(
         track_scripts: described.scripts("track_scripts", &draft.track_scripts, mistakes),
         track_files: described.files("track_files", &draft.track_files, mistakes),
         track_processes: described.processes("track_processes", &draft.track_processes, mistakes),
+        track_checks: described.checks("track_checks", &draft.track_checks, mistakes),
+        track_quorums: described.quorums("track_quorums", &draft.track_quorums, mistakes),
         claim: claim(&draft.claim, mistakes),
         notify: notify(&draft.notify, Some(&draft.notify_master_rx_lower_pri), mistakes),
         interface,

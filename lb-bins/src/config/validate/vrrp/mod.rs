@@ -18,6 +18,7 @@ use self::instance::instance;
 use self::tracking::Described;
 use super::values::command;
 use super::{elements, report_bad_name, report_repeated};
+use crate::config::defaults;
 use crate::config::draft::vrrp as draft;
 use crate::config::draft::{Draft, Field, List};
 use crate::config::mistakes::Mistakes;
@@ -74,6 +75,7 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
         carp_instances,
         vrrp_sync_groups,
         vrrp_scripts: described.scripts,
+        vrrp_checks: described.checks,
         vrrp_track_files: described.files,
         vrrp_track_processes: described.processes,
         ..config
@@ -109,6 +111,8 @@ fn config_of(
             &instance.track_scripts,
             &instance.track_files,
             &instance.track_processes,
+            &instance.track_checks,
+            &instance.track_quorums,
         ];
         tracks.into_iter().flatten().any(|track| track.weight != 0)
     };
@@ -164,16 +168,23 @@ fn notify(
     master_rx_lower_pri: Option<&Field<List<String>>>,
     mistakes: &mut Mistakes,
 ) -> Notify {
-    Notify {
+    let mut notify = Notify {
         any: command("notify", &draft.any, mistakes),
         master: command("notify_master", &draft.master, mistakes),
         backup: command("notify_backup", &draft.backup, mistakes),
         fault: command("notify_fault", &draft.fault, mistakes),
         stop: command("notify_stop", &draft.stop, mistakes),
+        deleted: command("notify_deleted", &draft.deleted, mistakes),
         master_rx_lower_pri: master_rx_lower_pri
             .and_then(|field| command("notify_master_rx_lower_pri", field, mistakes)),
         priority_changes: draft.priority_changes.or(false),
+        smtp_alert: draft.smtp_alert.or(defaults::SMTP_ALERT),
+        user: None,
+    };
+    if let Some(user) = draft.user.given() {
+        notify.run_as(&user.value);
     }
+    notify
 }
 
 /// A name that must be there.
