@@ -1,7 +1,7 @@
 //! Leaving on purpose: routers and clouds learn of it before the hosts of the link do, so that nobody
 //! sends to where the addresses are no more.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 
 use futures::future::{BoxFuture, FutureExt, join_all};
@@ -135,25 +135,28 @@ impl Keeper {
     }
 
     /// The masters that will be none.
-    fn leaving_for(&self, departure: &Departure) -> Vec<String> {
-        let masters = self.instances.keys().filter(|name| self.is_master(name));
-        let leaves = |name: &String| match departure {
-            Departure::Stop => true,
+    fn leaving_for(&self, departure: &Departure) -> HashSet<String> {
+        let specs: HashMap<_, _> = match departure {
             Departure::Reconfigure { config, .. } => {
-                let known = self.instances.get(name).map(|instance| &instance.spec);
-                let stays = Spec::all(config).any(|new| {
-                    known.is_some_and(|old| {
-                        old.name() == new.name() && (*old == new || old.can_become(&new))
-                    })
-                });
-                !stays
+                Spec::all(config).map(|spec| (spec.name().to_owned(), spec)).collect()
+            }
+            _ => HashMap::new(),
+        };
+        let leaves = |name: &str, old: &Spec| match departure {
+            Departure::Stop => true,
+            Departure::Reconfigure { .. } => {
+                !specs.get(name).is_some_and(|new| old == new || old.can_become(new))
             }
             Departure::Switchover { instance, .. } => {
                 let members = self.groups.iter().map(|group| &group.config.members);
                 let mut groups = members.filter(|members| members.contains(instance));
-                name == instance || groups.any(|members| members.contains(name))
+                name == instance || groups.any(|members| members.iter().any(|one| one == name))
             }
         };
-        masters.filter(|name| leaves(name)).cloned().collect()
+        let leaving = self
+            .instances
+            .iter()
+            .filter(|(name, instance)| leaves(name, &instance.spec) && self.is_master(name));
+        leaving.map(|(name, _)| name.clone()).collect()
     }
 }
