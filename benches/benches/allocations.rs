@@ -68,7 +68,8 @@ fn counts(scheduler: &dyn Scheduler) -> [u64; 4] {
 fn pool(scheduler: &dyn Scheduler, limits: Limits) -> Pool {
     pool_of(SIZE, scheduler, uneven, |n, backend: Backend| {
         let zone = ["a", "b", "c"][n % 3];
-        backend.at_priority((n % 2) as u8).in_zone(Some(zone.into())).limited(limits)
+        backend.set_limits(limits);
+        backend.at_priority((n % 2) as u8).in_zone(Some(zone.into()))
     })
 }
 

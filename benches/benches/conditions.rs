@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use lb_core::backend::{Limits, Outcome};
 use lb_core::scheduler::{Priorities, Zones};
-use lb_core::{Algorithm, Lease, Pool, Scheduler};
+use lb_core::{Algorithm, Backend, Lease, Pool, Scheduler};
 
 use support::{Bars, Contender, equal, measure, pick, pool, pool_of, print};
 
@@ -76,7 +76,10 @@ fn with(size: usize, what: &str, pool: fn(usize, Algorithm) -> Pool) -> Vec<Cont
 /// Every backend takes a flow, and every tenth has it.
 fn tenth_full(size: usize, algorithm: Algorithm) -> Pool {
     let limits = Limits::NONE.at_most(NonZeroU32::MIN);
-    let pool = pool_of(size, &*algorithm.scheduler(), equal, |_, one| one.limited(limits));
+    let pool = pool_of(size, &*algorithm.scheduler(), equal, |_, one: Backend| {
+        one.set_limits(limits);
+        one
+    });
     for backend in pool.backends().iter().step_by(10) {
         std::mem::forget(Lease::new(Arc::clone(backend)));
     }

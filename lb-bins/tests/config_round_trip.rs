@@ -8,15 +8,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lb_bins::config::check::{
-    Agent, BodyRule, Database, Dns, File, Grpc, HeaderRule, Http, HttpVersion, Identity, Initial,
-    Ldap, Md5, Nibbles, Page, Pattern, Ping, Record, Redis, Role, Script, Secret, Sha256, Smtp,
-    StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
+    Agent, BodyRule, Database, Digest, Dns, File, Grpc, HeaderRule, Http, HttpVersion, Identity,
+    Initial, Ldap, Md5, Nibbles, Page, Pattern, Ping, Record, Redis, Role, Script, Secret, Sha256,
+    Smtp, SmtpSecurity, StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
-    Account, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim,
-    ClaimBy, Command, Config, Forwarding, HashKey, HmacKey, Holder, HttpClaim, Mail, Notify,
-    OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Speaker, Track, VirtualServer,
-    VrrpCheck, VrrpInstance,
+    Account, Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check,
+    CheckKind, Claim, ClaimBy, Command, Config, Forwarding, HashKey, HmacKey, Holder, HttpClaim,
+    KeySecret, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Speaker,
+    Track, VirtualServer, VrrpCheck, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
@@ -41,6 +41,13 @@ fn address(port: u16) -> impl Strategy<Value = SocketAddr> {
         Just(SocketAddr::from(([127, 0, 0, 1], port))),
         Just(SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], port))),
     ]
+}
+
+/// An address of that kind, or a name.
+fn server(port: u16) -> impl Strategy<Value = Address> {
+    let named = "[a-z][a-z0-9_]{0,9}(\\.[a-z]{1,9}){0,2}\\.?";
+    let named = named.prop_map(move |host| Address::Named { host: host.into(), port });
+    prop_oneof![address(port).prop_map(Address::from), named]
 }
 
 fn command() -> impl Strategy<Value = Command> {
@@ -82,22 +89,32 @@ fn tls() -> impl Strategy<Value = Tls> {
 fn page() -> impl Strategy<Value = Page> {
     let status = (100..=599_u16, 100..=599_u16)
         .prop_map(|(a, b)| StatusRange { first: a.min(b), last: a.max(b) });
-    let digests = (option::of(any::<[u8; 16]>()), option::of(any::<[u8; 32]>()));
+    let digest = prop_oneof![
+        any::<[u8; 16]>().prop_map(|md5| Digest::Md5(Md5(md5))),
+        any::<[u8; 32]>().prop_map(|sha256| Digest::Sha256(Sha256(sha256))),
+    ];
     let is_or_matches = |is: BoxedStrategy<String>| {
         prop_oneof![is.prop_map(Text::Is), pattern().prop_map(Text::Matches)]
     };
     let body = (is_or_matches(text().boxed()), any::<bool>())
         .prop_map(|(text, absent)| BodyRule { text, absent });
-    let header = ("[A-Za-z-]{1,9}", is_or_matches("[ -~]{0,9}".boxed()))
-        .prop_map(|(name, value)| HeaderRule { name, value });
-    let all = ("/[!-~]{0,20}", vec(status, 1..4), digests, option::of(body), vec(header, 0..3));
-    all.prop_map(|(path, status, (md5, sha256), body, expect_headers)| Page {
+    let header = ("[A-Za-z-]{1,9}", is_or_matches("[ -~]{0,9}".boxed()), any::<bool>())
+        .prop_map(|(name, value, absent)| HeaderRule { name, value, absent });
+    let all = (
+        "/[!-~]{0,20}",
+        vec(status, 1..4),
+        option::of(digest),
+        option::of(body),
+        vec(header, 0..3),
+        1..=1_u32 << 30,
+    );
+    all.prop_map(|(path, status, digest, body, expect_headers, body_limit)| Page {
         path,
         status,
-        md5: md5.map(Md5),
-        sha256: sha256.map(Sha256),
+        digest,
         body,
         expect_headers,
+        body_limit,
     })
 }
 
@@ -143,7 +160,12 @@ fn network() -> impl Strategy<Value = CheckKind> {
     let sent = prop_oneof![Just(Vec::new()), bytes()];
     let udp = (sent, option::of(nibbles), any::<bool>(), 0..=65_507_u16, 0..=65_507_u16);
     let record = select(vec![Record::Aaaa, Record::Mx, Record::Soa, Record::Txt]);
-    let dns = (prop_oneof![Just(".".to_owned()), name()], record, vec(any::<u8>(), 0..3));
+    let dns =
+        (prop_oneof![Just(".".to_owned()), name()], record, vec(any::<u8>(), 0..3), any::<bool>());
+    let security = prop_oneof![
+        tls().prop_map(SmtpSecurity::Implicit),
+        tls().prop_map(SmtpSecurity::Starttls),
+    ];
     prop_oneof![
         (vec(step, 0..4), option::of(tls()))
             .prop_map(|(steps, tls)| CheckKind::Tcp(Tcp { steps, tls })),
@@ -154,13 +176,14 @@ fn network() -> impl Strategy<Value = CheckKind> {
             min_reply: a.min(b),
             max_reply: a.max(b),
         })),
-        dns.prop_map(|(name, record, answer)| CheckKind::Dns(Dns {
+        dns.prop_map(|(name, record, answer, require_answer)| CheckKind::Dns(Dns {
             name,
             record,
             answer: answer.into_iter().map(|last| format!("2001:db8::{last:x}")).collect(),
+            require_answer,
         })),
-        ("[!-~]{1,20}", option::of(tls()))
-            .prop_map(|(helo, starttls)| CheckKind::Smtp(Smtp { helo, starttls })),
+        ("[!-~]{1,20}", option::of(security))
+            .prop_map(|(helo, security)| CheckKind::Smtp(Smtp { helo, security })),
         (0..=65_507_u16).prop_map(|size| CheckKind::Ping(Ping { size })),
         tls().prop_map(CheckKind::Tls),
     ]
@@ -172,37 +195,45 @@ fn secret() -> impl Strategy<Value = Secret> {
 
 fn database() -> impl Strategy<Value = Database> {
     let rest = (option::of(secret()), option::of(text()), option::of(text()), any::<bool>());
-    option::of((text(), rest)).prop_map(|all| match all {
+    (option::of((text(), rest)), option::of(tls())).prop_map(|(all, tls)| match all {
         Some((user, (password, database, query, writable))) => {
-            Database { user: Some(user), password, database, query, writable }
+            Database { user: Some(user), password, database, query, writable, tls }
         }
-        None => Database::default(),
+        None => Database { tls, ..Database::default() },
     })
 }
 
 fn services() -> impl Strategy<Value = CheckKind> {
     let role = prop_oneof![Just(Role::Master), Just(Role::Replica)];
-    let redis = (option::of((secret(), option::of(text()))), option::of(role));
+    let redis = (option::of((secret(), option::of(text()))), option::of(role), option::of(tls()));
     let ldap = (
         option::of((text(), secret())),
         option::of((any::<String>(), "[a-zA-Z][a-zA-Z0-9-]{0,8}")),
+        option::of(tls()),
     );
     prop_oneof![
         database().prop_map(CheckKind::Mysql),
         database()
             .prop_filter("PostgreSQL needs a user", |database| database.user.is_some())
             .prop_map(CheckKind::Postgres),
-        redis.prop_map(|(login, role)| {
+        redis.prop_map(|(login, role, tls)| {
             let (password, user) = login.unzip();
-            CheckKind::Redis(Redis { user: user.flatten(), password, role })
+            CheckKind::Redis(Redis { user: user.flatten(), password, role, tls })
         }),
-        ldap.prop_map(|(login, search)| {
+        ldap.prop_map(|(login, search, tls)| {
             let ((bind_dn, password), (base, filter)) = (login.unzip(), search.unzip());
             let filter = filter.map_or("(objectClass=*)".into(), |filter| format!("({filter}=*)"));
-            CheckKind::Ldap(Ldap { bind_dn, password, base, filter })
+            CheckKind::Ldap(Ldap { bind_dn, password, base, filter, tls })
         }),
-        (any::<String>(), option::of(tls()))
-            .prop_map(|(service, tls)| CheckKind::Grpc(Grpc { service, tls })),
+        (any::<String>(), option::of("[!-~]{1,20}"), any::<bool>(), option::of(tls())).prop_map(
+            |(service, host, keep_alive, mut tls)| {
+                // As with HTTP.
+                if let (Some(Tls { sni: sni @ None, .. }), Some(_)) = (&mut tls, &host) {
+                    *sni = Some("www.example.org".into());
+                }
+                CheckKind::Grpc(Grpc { service, host, keep_alive, tls })
+            }
+        ),
     ]
 }
 
@@ -212,7 +243,8 @@ fn reports() -> impl Strategy<Value = CheckKind> {
             Script { command, dynamic_weight }
         )),
         command().prop_map(|command| CheckKind::Worker(Worker { command })),
-        option::of(text()).prop_map(|send| CheckKind::Agent(Agent { send })),
+        (option::of(text()), option::of(tls()))
+            .prop_map(|(send, tls)| CheckKind::Agent(Agent { send, tls })),
         (path(), -65_535..=65_535_i32, any::<bool>())
             .prop_map(|(path, weight, reverse)| CheckKind::File(File { path, weight, reverse })),
     ]
@@ -221,7 +253,7 @@ fn reports() -> impl Strategy<Value = CheckKind> {
 /// What is checked, within what the kind has a use for.
 fn aimed(kind: CheckKind) -> impl Strategy<Value = Aim> {
     let port = (1..=u16::MAX).prop_map(|port| (Some(port), None));
-    let elsewhere = (1..=u16::MAX).prop_flat_map(address).prop_map(|at| (None, Some(at)));
+    let elsewhere = (1..=u16::MAX).prop_flat_map(server).prop_map(|at| (None, Some(at)));
     let nowhere = Just((None, None));
     match &kind {
         CheckKind::Agent(_) => prop_oneof![port, elsewhere].boxed(),
@@ -236,7 +268,7 @@ fn aimed(kind: CheckKind) -> impl Strategy<Value = Aim> {
 struct Aim {
     kind: CheckKind,
     port: Option<u16>,
-    address: Option<SocketAddr>,
+    address: Option<Address>,
 }
 
 fn check() -> impl Strategy<Value = Check> {
@@ -245,16 +277,17 @@ fn check() -> impl Strategy<Value = Check> {
         prop_oneof![http().boxed(), network().boxed(), services().boxed(), reports().boxed()];
     let durations = [duration(), duration(), duration(), duration()];
     let warmup = option::of(prop_oneof![Just(Duration::ZERO), duration()]);
-    let numbers = (1..=1000_u32, 1..=1000_u32, 0..=50_u8, any::<bool>());
+    let numbers = (1..=1000_u32, 1..=1000_u32, 0..=50_u8, any::<bool>(), any::<bool>(), number());
     let initial = prop_oneof![Just(Initial::Down), Just(Initial::Up)];
     (kind.prop_flat_map(aimed), durations, numbers, initial, warmup).prop_map(
         |(aim, [interval, timeout, fast_interval, down_interval], numbers, initial, warmup)| {
-            let (rise, fall, jitter, bound) = numbers;
+            let (rise, fall, jitter, bound, first_decisive, local_limit) = numbers;
             let Aim { kind, port, address } = aim;
             let used =
                 !matches!(kind, CheckKind::File(_) | CheckKind::Script(_) | CheckKind::Worker(_));
             // Of the family of what is checked, which is known if it is not the backend.
-            let source = address.filter(|_| used && bound).map(|address| address.ip());
+            let source = address.as_ref().filter(|_| used && bound);
+            let source = source.and_then(Address::numeric).map(|address| address.ip());
             Check {
                 kind,
                 port,
@@ -269,9 +302,15 @@ fn check() -> impl Strategy<Value = Check> {
                 warmup,
                 jitter,
                 initial,
+                first_decisive,
+                local_limit,
             }
         },
     )
+}
+
+fn number() -> impl Strategy<Value = Option<NonZeroU32>> {
+    option::of((1..1_000_u32).prop_map(|number| NonZeroU32::new(number).unwrap()))
 }
 
 /// A maximum, and thresholds in their order.
@@ -296,9 +335,10 @@ fn on_failure() -> impl Strategy<Value = OnFailure> {
 }
 
 fn passive() -> impl Strategy<Value = Passive> {
-    let numbers = (0..=1_000_000_u32, 0..=100_u8, 1..=1_000_000_u32, 1..=100_u8);
+    let numbers = (0..=1_000_000_u32, 0..=100_u8, 1..=1_000_000_u32, 1..=100_u8, 0..=1000_u32);
+    let numbers = (numbers, any::<bool>());
     (numbers, [duration(), duration(), duration()]).prop_map(|(numbers, [interval, a, b])| {
-        let (consecutive, failure_percent, minimum, max_ejected) = numbers;
+        let ((consecutive, failure_percent, minimum, max_ejected, deviations), back) = numbers;
         Passive {
             consecutive,
             failure_percent,
@@ -307,6 +347,8 @@ fn passive() -> impl Strategy<Value = Passive> {
             eject: a.min(b),
             longest: a.max(b),
             max_ejected,
+            deviations,
+            back_on_check: back,
         }
     })
 }
@@ -329,7 +371,9 @@ fn backends() -> impl Strategy<Value = Vec<Backend>> {
         let backend = |(index, (weight, (place, hooks), own, v6)): (usize, Drawn)| {
             let ((priority, zone, limits), (on_failure, on_up, on_down)) = (place, hooks);
             Backend {
-                address: if v6 {
+                address: if index % 3 == 2 {
+                    format!("b{index}.example.org:9")
+                } else if v6 {
                     format!("[::1]:{}", 9000 + index)
                 } else {
                     format!("10.0.0.{index}:9")
@@ -429,7 +473,7 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
         "[A-Za-z0-9._:\\[\\]-]{0,9}",
         address(port),
         0..Algorithm::ALL.len(),
-        option::of(address(9999)),
+        option::of(server(9999)),
         prop_oneof![Just(SorryMode::Last), Just(SorryMode::Quorum)],
         option::of((duration(), 1..=32_u8, 1..=1_u32 << 24, duration())),
     );
@@ -583,7 +627,12 @@ fn authentication(v2: bool) -> impl Strategy<Value = Authentication> {
         Just(Migration::Permissive),
         Just(Migration::ReceiveOnly)
     ];
-    let secrets = vec("[!-~]{32,64}", 1..3);
+    let secret = prop_oneof![
+        "[!-~]{32,64}".prop_map(KeySecret::Text),
+        vec(any::<u8>(), 32..=64).prop_map(KeySecret::Octets),
+        path().prop_map(KeySecret::File),
+    ];
+    let secrets = vec(secret, 1..3);
     ("[!-~]{1,12}", secrets, mode, freshness, 0..4_u8).prop_map(
         move |(password, secrets, mode, freshness, kind)| match (kind, v2) {
             (0, true) => Authentication::Pass(password),
@@ -694,7 +743,8 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
             Just(ChecksumPolicy::Rfc9568)
         ];
         let wire = (reach(v6), authentication(v2), checksum, any::<bool>());
-        let held = (virtual_addresses(v6, 0), virtual_addresses(!v6, 100));
+        let own = prop_oneof![4 => virtual_addresses(v6, 0), 1 => Just(vec![])];
+        let held = (own, virtual_addresses(!v6, 100));
         let ways = (vec(route(v6), 0..3), vec(rule(v6), 0..3));
         let tracks = vec((-254..=254_i16, any::<bool>()), 0..3);
         let told = (notify(), option::of(command()), garp(), option::of(claim()));
@@ -727,6 +777,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     preempt,
                     accept: flags.1,
                     startup_delay,
+                    delay_after_boot: startup_delay,
                     parting_advert: flags.2,
                     checksum,
                     source: has_source.then(|| virtual_ip(v6, 239)),
@@ -789,10 +840,11 @@ fn config() -> impl Strategy<Value = Config> {
     let routers =
         (0..3_u8).prop_flat_map(|count| (1..=count).map(vrrp_instance).collect::<Vec<_>>());
     let hosts = (vec(carp_instance(), 0..2), vec(bgp_announcement(), 0..2));
-    let told = (option::of(path()), option::of(mail()));
+    let told = (option::of(path()), option::of(mail()), vec(address(53), 0..3), number());
     let hosts = (hosts, vrrp_check().prop_map(|check| vec![check]));
     (option::of(address(7000)), told, servers, routers, hosts).prop_map(
-        |(admin, (notify_fifo, smtp), virtual_servers, mut vrrp_instances, hosts)| {
+        |(admin, told, virtual_servers, mut vrrp_instances, hosts)| {
+            let (notify_fifo, smtp, resolvers, max_scripts) = told;
             let quorums = vrrp_instances.iter_mut().flat_map(|one| &mut one.track_quorums);
             quorums.for_each(|track| track.name.clone_from(&virtual_servers[0].name));
             let ((carp_instances, bgp_announcements), vrrp_checks) = hosts;
@@ -801,6 +853,8 @@ fn config() -> impl Strategy<Value = Config> {
                 admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
                 notify_fifo,
                 smtp,
+                resolvers,
+                max_scripts,
                 virtual_servers,
                 vrrp_instances,
                 carp_instances,

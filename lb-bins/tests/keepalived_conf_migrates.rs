@@ -113,7 +113,7 @@ fn each_url_must_pass() {
         http.pages.iter().map(|page| page.path.as_str()).collect::<Vec<_>>(),
         ["/alive", "/version"]
     );
-    assert!(http.pages[1].md5.is_some());
+    assert!(http.pages[1].digest.is_some());
     assert_eq!((check.fall, check.fast_interval.as_secs()), (3, 2));
 }
 

@@ -35,9 +35,8 @@
 //! **What it is not.** It does not say who the bearer is: whoever steals the cookie goes to the same
 //! backend, and to nothing else. It is not encrypted: it shows two dates and a hash from which a
 //! guessed name can be confirmed, but neither address nor name. It does not know whether the backend
-//! is up: look its [`place`](StickyCookie::place) up among
-//! [`Pool::members`](crate::Pool::members), and treat a bearer whose backend is not there as new. A
-//! refused cookie is not an attack as a rule, but a client that was away for long; schedule it anew.
+//! is up: a [`Director`](crate::Director) does, to which its bearer is a
+//! [`Sticky`](crate::flow::Sticky) client of its [`place`](StickyCookie::place). A refused cookie is not an attack as a rule, but a client that was away for long; schedule it anew.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -114,7 +113,7 @@ pub struct StickyCookie {
 }
 
 impl StickyCookie {
-    /// Where its bearer belongs: the [`Member::place`](crate::pool::Member::place) of the backend, which is the stable
+    /// Where its bearer belongs: the [place](crate::Backend::place) of the backend, which is the stable
     /// hash of its name and the same on every balancer.
     pub const fn place(&self) -> u64 {
         self.place

@@ -1,7 +1,9 @@
 //! What is known about one connection or request when its backend is chosen.
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::backend::BackendId;
@@ -93,9 +95,86 @@ impl<'a> Flow<'a> {
 /// `Hash` and `Eq` serve the persistence table; [`flow_hash`](Self::flow_hash) serves hashing
 /// schedulers and must be the same on every platform and in every process, so that two directors
 /// agree. (`Hash` of the standard library promises neither.)
+///
+/// A key is owned, because a table may have to keep it. Where none does, a request costs no
+/// allocation if its key is the hash itself, `stable_hash(path.as_bytes())`, which is a key like any
+/// other; where one does, an `Arc<str>` is cloned for nothing.
 pub trait ClientKey: Clone + Eq + Hash + Send + 'static {
-    /// A hash of the key that is stable across processes, platforms and releases.
+    /// A hash of the key that is stable across processes, platforms and releases. O(length).
     fn flow_hash(&self) -> u64;
+
+    /// Where the client says that it belongs, if it brings that along: the
+    /// [place](crate::Backend::place) of a backend. What a director remembers of the client gives way
+    /// to it. Default: it does not say. See [`Sticky`].
+    #[inline]
+    fn belongs_to(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// A client that brings along where it belongs, as in a cookie, and is otherwise known as `K`.
+///
+/// A director sends it there under the same rules as a client that it remembers, through queue and
+/// redispatch, although it may never have seen it before:
+///
+/// ```
+/// use std::sync::Arc;
+/// use lb_core::backend::BackendId;
+/// use lb_core::flow::Sticky;
+/// use lb_core::{Algorithm, Backend, Director, Pool, Weight};
+/// # use rand::{SeedableRng, rngs::StdRng};
+/// # let (now, mut rng) = (std::time::Instant::now(), StdRng::seed_from_u64(1));
+///
+/// let backends = ["a", "b", "c"].into_iter().zip(0..).map(|(name, number)| {
+///     (Arc::new(Backend::new(BackendId::new(number), name, ())), Weight::ONE)
+/// });
+/// let director = Director::<Sticky<()>, ()>::new(Pool::new(backends, &*Algorithm::Rr.scheduler()));
+/// let first = director.assign(now, &Sticky::new((), None), &[], &mut rng)?;
+/// // Whatever the client is handed says where it belongs now …
+/// let place = first.is_home().then(|| first.place());
+/// // … and when it comes back with it, there it goes.
+/// let again = director.assign(now, &Sticky::new((), place), &[], &mut rng)?;
+/// assert_eq!(again.name(), first.name());
+/// # Ok::<(), lb_core::pool::NoBackend>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Sticky<K> {
+    /// Who it is, to hashing schedulers and to persistence.
+    pub client: K,
+    /// Where it says that it belongs: the [place](crate::Backend::place) of a backend.
+    pub place: Option<u64>,
+}
+
+impl<K> Sticky<K> {
+    /// This client, which belongs to the backend of this place, or nowhere yet.
+    pub const fn new(client: K, place: Option<u64>) -> Self {
+        Self { client, place }
+    }
+}
+
+/// The same client, wherever it says that it belongs.
+impl<K: PartialEq> PartialEq for Sticky<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.client == other.client
+    }
+}
+
+impl<K: Eq> Eq for Sticky<K> {}
+
+impl<K: Hash> Hash for Sticky<K> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.client.hash(state);
+    }
+}
+
+impl<K: ClientKey> ClientKey for Sticky<K> {
+    fn flow_hash(&self) -> u64 {
+        self.client.flow_hash()
+    }
+
+    fn belongs_to(&self) -> Option<u64> {
+        self.place
+    }
 }
 
 /// The stable hash of some bytes: SipHash-2-4 under the all-zero key, as the `hashring` crate uses.
@@ -143,7 +222,31 @@ impl ClientKey for String {
     }
 }
 
+impl ClientKey for &'static str {
+    fn flow_hash(&self) -> u64 {
+        stable_hash(self.as_bytes())
+    }
+}
+
+impl ClientKey for Cow<'static, str> {
+    fn flow_hash(&self) -> u64 {
+        stable_hash(self.as_bytes())
+    }
+}
+
+impl ClientKey for Arc<str> {
+    fn flow_hash(&self) -> u64 {
+        stable_hash(self.as_bytes())
+    }
+}
+
 impl ClientKey for Vec<u8> {
+    fn flow_hash(&self) -> u64 {
+        stable_hash(self)
+    }
+}
+
+impl ClientKey for Arc<[u8]> {
     fn flow_hash(&self) -> u64 {
         stable_hash(self)
     }
@@ -163,40 +266,45 @@ impl ClientKey for () {
     }
 }
 
-/// How many leading bits of an address tell one client from another: IPVS'
+/// How many leading bits of an address tell one client from another, for each family: IPVS'
 /// `persistence_granularity`.
 ///
 /// ```
 /// use lb_core::flow::Granularity;
 ///
-/// let office = Granularity::new(24);
+/// let office = Granularity::new(24, 64);
+/// assert_eq!(office.network("2001:db8::7".parse()?).to_string(), "2001:db8::");
 /// assert_eq!(office.network("192.0.2.7".parse()?), office.network("192.0.2.200".parse()?));
 /// assert_eq!(Granularity::HOST.network("192.0.2.7".parse()?).to_string(), "192.0.2.7");
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Granularity(u8);
+pub struct Granularity {
+    v4: u8,
+    v6: u8,
+}
 
 impl Granularity {
     /// Every address is a client of its own.
-    pub const HOST: Self = Self(128);
+    pub const HOST: Self = Self::new(32, 128);
 
-    /// The first `bits` of the address. More bits than the address has mean all of them.
-    pub const fn new(bits: u8) -> Self {
-        Self(bits)
+    /// The first `v4` bits of an IPv4 address, and the first `v6` of an IPv6 one (of which a host
+    /// commonly has all that begin with the same 64). More bits than an address has mean all of them.
+    pub const fn new(v4: u8, v6: u8) -> Self {
+        Self { v4, v6 }
     }
 
     /// The network that `client` belongs to, as its first address. An IPv4-mapped IPv6 address
     /// counts as the IPv4 address it stands for.
     pub fn network(self, client: IpAddr) -> IpAddr {
-        let host_bits = |width: u32| width.saturating_sub(self.0.into());
+        let host_bits = |width: u32, bits: u8| width.saturating_sub(bits.into());
         match client.to_canonical() {
             IpAddr::V4(address) => {
-                let mask = u32::MAX.checked_shl(host_bits(32)).unwrap_or(0);
+                let mask = u32::MAX.checked_shl(host_bits(32, self.v4)).unwrap_or(0);
                 IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask))
             }
             IpAddr::V6(address) => {
-                let mask = u128::MAX.checked_shl(host_bits(128)).unwrap_or(0);
+                let mask = u128::MAX.checked_shl(host_bits(128, self.v6)).unwrap_or(0);
                 IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
             }
         }
@@ -220,15 +328,18 @@ mod tests {
         assert_ne!(hash("192.0.2.7"), hash("192.0.2.8"));
         let socket: SocketAddr = "192.0.2.7:80".parse().unwrap();
         assert_eq!(socket.flow_hash(), stable_hash(&[192, 0, 2, 7, 0, 80]));
+        let texts =
+            ["/a".flow_hash(), "/a".to_owned().flow_hash(), Arc::<str>::from("/a").flow_hash()];
+        assert_eq!(texts, [stable_hash(b"/a"); 3]);
     }
 
     #[test]
     fn granularity_cuts_both_families_at_every_length() {
-        let v4 = |bits| Granularity::new(bits).network("203.0.113.255".parse().unwrap());
+        let v4 = |bits| Granularity::new(bits, 0).network("203.0.113.255".parse().unwrap());
         assert_eq!(v4(0), "0.0.0.0".parse::<IpAddr>().unwrap());
         assert_eq!(v4(25), "203.0.113.128".parse::<IpAddr>().unwrap());
         assert_eq!(v4(200), "203.0.113.255".parse::<IpAddr>().unwrap());
-        let v6 = |bits| Granularity::new(bits).network("2001:db8:ffff::1".parse().unwrap());
+        let v6 = |bits| Granularity::new(0, bits).network("2001:db8:ffff::1".parse().unwrap());
         assert_eq!(v6(0), "::".parse::<IpAddr>().unwrap());
         assert_eq!(v6(32), "2001:db8::".parse::<IpAddr>().unwrap());
         assert_eq!(v6(128), "2001:db8:ffff::1".parse::<IpAddr>().unwrap());

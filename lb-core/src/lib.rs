@@ -75,8 +75,8 @@
 //! absolute, so that an input which changes nothing really changes nothing. Whatever a machine
 //! does can therefore be replayed in a test, in no time at all.
 //!
-//! [`VirtualServer`] has a deadline only while a backend starts slowly. It is a convention and not a trait, because
-//! nothing is ever generic over "a machine".
+//! [`VirtualServer`] has a deadline only while a backend starts slowly or drains. It is a convention
+//! and not a trait, because nothing is ever generic over "a machine".
 //!
 //! # Panics and errors
 //!

@@ -30,7 +30,7 @@ fn load(limits: Limits) -> Arc<Load> {
 /// Tries every way with up to three switches that nobody asked for. With any number of them it takes
 /// hours; that few switches show nearly all faults is what makes such checkers useful (Musuvathi and
 /// Qadeer, *Iterative Context Bounding for Systematic Testing of Multithreaded Programs*, 2007).
-fn explore(model: impl Fn() + Send + Sync + 'static) {
+pub(crate) fn explore(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
     builder.check(model);

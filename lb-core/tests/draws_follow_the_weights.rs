@@ -106,10 +106,8 @@ fn beside_a_full_one(draws: u64) {
     for algorithm in [Random, P2c, Wlc, Nq] {
         for first in [5, 60_000] {
             let (weights, due) = others(first);
-            let mut members = support::alphabet(&weights);
-            let full =
-                members[0].0.with_endpoint(()).limited(Limits::NONE.at_most(NonZeroU32::MIN));
-            members[0].0 = Arc::new(full);
+            let members = support::alphabet(&weights);
+            members[0].0.set_limits(Limits::NONE.at_most(NonZeroU32::MIN));
             let (pool, mut rng) = (Pool::new(members, &*algorithm.scheduler()), seeded(4));
             let _flow = Lease::try_new(&pool.backends()[0]).unwrap();
             let what = format!("{algorithm} beside a full {first}");

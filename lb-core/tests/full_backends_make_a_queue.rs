@@ -258,7 +258,8 @@ impl Run {
 fn limited((member, limit): ((Arc<Backend<()>>, Weight), &u32)) -> (Arc<Backend<()>>, Weight) {
     let (backend, weight) = member;
     let limits = NonZeroU32::new(*limit).map_or(Limits::NONE, |max| Limits::NONE.at_most(max));
-    (Arc::new(backend.with_endpoint(()).limited(limits)), weight)
+    backend.set_limits(limits);
+    (backend, weight)
 }
 
 #[test]
@@ -296,6 +297,24 @@ fn a_full_queue_refuses_and_a_long_wait_ends() {
         assert!(matches!(run.outcome(flow), Err(BalanceError::QueueTimeout { after: TIMEOUT })));
     }
     assert_eq!((run.director.queued(), run.active()), (0, vec![1]));
+}
+
+/// Who comes is told how many wait, and not how many may; and that it is full rather than that the
+/// queue is, where there is none any more.
+#[test]
+fn a_queue_that_is_shortened_or_closed_says_so() {
+    let mut run = Run::new(&[1], 3);
+    run.flows(0..4);
+    run.director.set_queue(Some(QueueConfig::new(NonZeroUsize::MIN)));
+    let shortened = run.flow();
+    assert!(matches!(run.outcome(shortened), Err(BalanceError::QueueFull { waiting: 3 })));
+    run.director.set_queue(None);
+    let closed = run.flow();
+    let full = NoBackend::AllFull { full: 1 };
+    assert!(matches!(run.outcome(closed), Err(BalanceError::NoBackend(why)) if *why == full));
+    // Whoever waited already goes on.
+    run.end(0, Ok(()));
+    assert_eq!(run.backends.admitted(), [0, 1]);
 }
 
 #[test]
@@ -399,14 +418,14 @@ fn limits_that_a_pool_does_not_know_yet_hold_all_the_same() {
         // A new configuration limits the same backends before its pool is published.
         let kept: Vec<_> = members.iter().map(|(one, _)| Lease::new(Arc::clone(one))).collect();
         let [first, second] = [0, 1].map(|at: usize| Arc::clone(&members[at].0));
-        let _ = first.with_endpoint(()).limited(Limits::NONE.at_most(NonZeroU32::MIN));
+        first.set_limits(Limits::NONE.at_most(NonZeroU32::MIN));
         let director = Director::<u64, ()>::new(pool);
         let mut rng = support::seeded(1);
         for flow in 0..20 {
             let lease = director.assign(support::start(), &flow, &[], &mut rng).unwrap();
             assert_eq!(lease.name(), second.name(), "{algorithm}");
         }
-        let _ = second.with_endpoint(()).limited(Limits::NONE.at_most(NonZeroU32::MIN));
+        second.set_limits(Limits::NONE.at_most(NonZeroU32::MIN));
         let refused = director.assign(support::start(), &0, &[], &mut rng).unwrap_err();
         assert_eq!(refused, NoBackend::AllFull { full: 2 }, "{algorithm}");
         drop(kept);

@@ -204,7 +204,8 @@ fn a_group_that_cannot_take_a_flow_hands_it_on() {
     for algorithm in Algorithm::ALL {
         let scheduler = Priorities::around(algorithm.scheduler());
         let limited = |id: usize| {
-            let backend = backend(id, id as u8 / 2, None).limited(Limits::NONE.at_most(one));
+            let backend = backend(id, id as u8 / 2, None);
+            backend.set_limits(Limits::NONE.at_most(one));
             (Arc::new(backend), Weight::ONE)
         };
         let pool = Pool::new((0..4).map(limited), &scheduler);
@@ -224,9 +225,8 @@ fn a_group_that_cannot_take_a_flow_hands_it_on() {
 fn the_share_of_a_full_backend_stays_in_its_group() {
     for algorithm in [Algorithm::Random, Algorithm::Rr, Algorithm::Wrr, Algorithm::Mh] {
         let pool = half_and_half(algorithm);
-        let full =
-            pool.backends()[0].with_endpoint(()).limited(Limits::NONE.at_most(NonZeroU32::MIN));
-        let _flow = Lease::new(Arc::new(full));
+        pool.backends()[0].set_limits(Limits::NONE.at_most(NonZeroU32::MIN));
+        let _flow = Lease::new(Arc::clone(&pool.backends()[0]));
         let again = Pool::out_of(
             &Census::of([(1, 0); 4]),
             pool.backends().iter().map(|one| (Arc::clone(one), Weight::ONE)),

@@ -149,7 +149,7 @@ fn compare(
         Pool::new(list.iter().map(member), previous)
     };
     let mut pool = over(&*algorithm.scheduler(), &[(0, 2), (1, 3), (2, 1), (3, 3), (4, 2), (5, 1)]);
-    let mut leases = Vec::new();
+    let (mut leases, mut strangers) = (Vec::new(), 0);
     for step in steps {
         if let Step::Change(list) = &step {
             pool = over(&**pool.scheduler(), list);
@@ -166,6 +166,11 @@ fn compare(
         match step {
             Step::Change(_) => {
                 model(None, &List { all: &all, tried: &[] });
+                // Until nobody has just come any more, which the kernel does not mind.
+                for _ in 0..leases.len() {
+                    strangers += 1;
+                    index(&pool, &Flow::new(1_000_000 + strangers), &mut Zeros);
+                }
             }
             Step::Arrive { destination, tried, stays } => {
                 let refused: Vec<_> = tried.iter().copied().map(BackendId::new).collect();

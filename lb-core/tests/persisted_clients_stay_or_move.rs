@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lb_core::backend::{BackendId, Limits};
+use lb_core::flow::{ClientKey, Sticky};
 use lb_core::health::Admin;
+use lb_core::persistence::PersistenceConfig;
 use lb_core::pool::NoBackend;
 use lb_core::virtual_server::{
     Action, BackendConfig, DrainingClients, SorryMode, SorryServer, VirtualServerConfig,
@@ -21,6 +23,7 @@ use proptest::prelude::{
     Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest,
 };
 use proptest::prop_oneof;
+use proptest::sample::select;
 use proptest::test_runner::TestCaseResult;
 use support::{Zeros, after, start};
 
@@ -34,6 +37,8 @@ type Bounds = (Option<u32>, Option<(u32, u32)>);
 struct Setting {
     bounds: Vec<Bounds>,
     moves_draining: bool,
+    /// In milliseconds.
+    drain_timeout: Option<u64>,
     has_sorry: bool,
 }
 
@@ -44,6 +49,8 @@ enum Step {
     Weight(usize, u16),
     Reload(Setting),
     Publish,
+    /// So much time passes, which the machine is told at its deadlines.
+    Wait(u64),
     Flow {
         client: u64,
         tried: Vec<usize>,
@@ -59,12 +66,16 @@ fn bounds() -> impl Strategy<Value = Bounds> {
 }
 
 fn setting() -> impl Strategy<Value = Setting> {
-    (vec(prop_oneof![Just((None, None)), bounds()], BACKENDS), any::<bool>(), any::<bool>())
-        .prop_map(|(bounds, moves_draining, has_sorry)| Setting {
+    let drain_timeout = option::of(prop_oneof![Just(0), 0..600_u64]);
+    let bounds = vec(prop_oneof![Just((None, None)), bounds()], BACKENDS);
+    (bounds, any::<bool>(), drain_timeout, any::<bool>()).prop_map(
+        |(bounds, moves_draining, drain_timeout, has_sorry)| Setting {
             bounds,
             moves_draining,
+            drain_timeout,
             has_sorry,
-        })
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -81,6 +92,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..BACKENDS, 0..3_u16).prop_map(|(one, weight)| Step::Weight(one, weight)),
         1 => setting().prop_map(Step::Reload),
         5 => Just(Step::Publish),
+        3 => (0..400_u64).prop_map(Step::Wait),
         12 => flow.prop_map(|(client, tried, pause)| Step::Flow { client, tried, pause }),
         4 => (0..8_usize).prop_map(Step::End),
     ]
@@ -101,6 +113,7 @@ fn config(setting: &Setting) -> VirtualServerConfig<()> {
     let sorry = SorryServer::new(BackendConfig::new("sorry", ()), SorryMode::NoneAlive);
     VirtualServerConfig::of(backends)
         .with_sorry(setting.has_sorry.then_some(sorry))
+        .with_drain_timeout(setting.drain_timeout.map(Duration::from_millis))
         .with_draining_clients(match setting.moves_draining {
             true => DrainingClients::Move,
             false => DrainingClients::Keep,
@@ -125,6 +138,8 @@ struct Told {
     weight: u16,
     flows: u32,
     overloaded: bool,
+    /// When it was first found draining by a machine that knew the time.
+    drains_since: Option<u64>,
 }
 
 impl Told {
@@ -135,6 +150,14 @@ impl Told {
             Admin::Drained if self.up => Row::Drained,
             _ => Row::Out,
         }
+    }
+
+    /// The row at `now`, as of which it is looked at.
+    fn row_at(&mut self, now: u64, drain_timeout: Option<u64>) -> Row {
+        let row = self.row();
+        self.drains_since = self.drains_since.or(Some(now)).filter(|_| row == Row::Draining);
+        let ends = self.drains_since.zip(drain_timeout).map(|(since, lasts)| since + lasts);
+        if ends.is_some_and(|end| end <= now) { Row::Drained } else { row }
     }
 
     fn counted(&mut self, flows: u32, bounds: Bounds) {
@@ -165,8 +188,10 @@ struct Oracle {
 }
 
 impl Oracle {
-    fn publish(&mut self, sorry: Option<BackendId>) {
-        self.rows = self.told.map(|told| told.row());
+    /// `now` is the last that the machine was told.
+    fn publish(&mut self, now: u64, sorry: Option<BackendId>) {
+        let timeout = self.setting.drain_timeout;
+        self.rows = std::array::from_fn(|one| self.told[one].row_at(now, timeout));
         self.moves = self.setting.moves_draining;
         self.sorry = sorry.filter(|_| !self.rows.contains(&Row::Up));
     }
@@ -214,7 +239,7 @@ impl Oracle {
                 let expected = match (count(Row::Up), count(Row::Draining) + count(Row::Drained)) {
                     (0, 0) => NoBackend::AllDown { configured: BACKENDS },
                     (0, alive) => NoBackend::AllDraining { alive },
-                    _ if usable.is_empty() => NoBackend::AllTried { tried: tried.len() },
+                    (tried, _) if usable.is_empty() => NoBackend::AllTried { tried },
                     _ => NoBackend::AllFull { full: usable.len() },
                 };
                 prop_assert_eq!(reason, expected);
@@ -228,7 +253,7 @@ impl Oracle {
     }
 }
 
-fn drain(server: &mut VirtualServer<()>, director: &Director<u64, ()>) {
+fn drain<K: ClientKey>(server: &mut VirtualServer<()>, director: &Director<K, ()>) {
     while let Some(action) = server.poll_action() {
         if let Action::Publish(pool) = action {
             director.publish(pool);
@@ -236,26 +261,59 @@ fn drain(server: &mut VirtualServer<()>, director: &Director<u64, ()>) {
     }
 }
 
-fn play(algorithm: Algorithm, setting: Setting, steps: Vec<Step>, seed: u64) -> TestCaseResult {
+/// Who remembers where a client belongs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Memory {
+    /// The client, which says so with each flow, and is told when that changes.
+    Client,
+    Director,
+    /// A director with a change feed.
+    Replicated,
+}
+
+fn play(
+    algorithm: Algorithm,
+    memory: Memory,
+    setting: Setting,
+    steps: Vec<Step>,
+    seed: u64,
+) -> TestCaseResult {
     let mut server = VirtualServer::new(config(&setting), algorithm.scheduler()).unwrap();
-    let director = Director::<u64, ()>::new(Arc::clone(server.published()))
-        .with_persistence(Duration::from_millis(TIMEOUT), 100.try_into().unwrap());
+    let director = Director::<Sticky<u64>, ()>::new(Arc::clone(server.published()));
+    let table = PersistenceConfig::new(Duration::from_millis(TIMEOUT), 100.try_into().unwrap());
+    let director = match memory {
+        Memory::Client => director,
+        Memory::Director => director.with_persistence_config(&table),
+        Memory::Replicated => director.with_persistence_config(&table.replicated(1, start(), 0)),
+    };
+    // What each client carries, and since when it is unused.
+    let mut carried = BTreeMap::<u64, (u64, u64)>::new();
     let (begin, mut rng) = (start(), support::seeded(seed));
     let mut oracle = Oracle {
         setting,
-        told: [Told { up: true, admin: Admin::Ready, weight: 1, flows: 0, overloaded: false };
-            BACKENDS],
+        told: [Told {
+            up: true,
+            admin: Admin::Ready,
+            weight: 1,
+            flows: 0,
+            overloaded: false,
+            drains_since: None,
+        }; BACKENDS],
         rows: [Row::Out; BACKENDS],
         moves: false,
         sorry: None,
         homes: BTreeMap::new(),
     };
-    let (mut now, mut leases) = (0, Vec::<Lease<()>>::new());
+    // What the machine knows of the time is as late as its last input.
+    let (mut now, mut known, mut leases) = (0, 0, Vec::<Lease<()>>::new());
     let id = |one: usize| BackendId::new(one as u32);
     let all_up = (0..BACKENDS).map(|one| Step::Health(one, true));
     let opening = all_up.chain([Step::Publish]);
     for step in opening.chain(steps) {
         let instant = after(begin, now);
+        if matches!(step, Step::Health(..) | Step::Admin(..) | Step::Weight(..) | Step::Reload(_)) {
+            known = now;
+        }
         match step {
             Step::Health(one, up) => {
                 oracle.told[one].up = up;
@@ -278,12 +336,42 @@ fn play(algorithm: Algorithm, setting: Setting, steps: Vec<Step>, seed: u64) -> 
             }
             Step::Publish => {
                 drain(&mut server, &director);
-                oracle.publish(server.sorry().map(|sorry| sorry.id()));
+                oracle.publish(known, server.sorry().map(|sorry| sorry.id()));
+                let in_time = |row: &Row, told: &Told| {
+                    let lasts = oracle.setting.drain_timeout.filter(|_| *row == Row::Draining)?;
+                    Some(after(begin, told.drains_since? + lasts))
+                };
+                let deadlines = oracle.rows.iter().zip(&oracle.told);
+                let deadline = deadlines.filter_map(|(row, told)| in_time(row, told)).min();
+                prop_assert_eq!(server.next_deadline(), deadline);
+            }
+            Step::Wait(time) => {
+                now += time;
+                // A machine that has not been drained of its last input has no deadline for it yet.
+                drain(&mut server, &director);
+                oracle.publish(known, server.sorry().map(|sorry| sorry.id()));
+                while let Some(deadline) =
+                    server.next_deadline().filter(|&deadline| deadline <= after(begin, now))
+                {
+                    known = deadline.duration_since(begin).as_millis() as u64;
+                    server.handle_timeout(deadline);
+                    drain(&mut server, &director);
+                    oracle.publish(known, server.sorry().map(|sorry| sorry.id()));
+                }
             }
             Step::Flow { client, tried, pause } => {
                 now += pause;
                 let refused: Vec<_> = tried.iter().copied().map(id).collect();
-                let taken = director.assign(after(begin, now), &client, &refused, &mut rng);
+                carried.retain(|_, (_, last)| now < *last + TIMEOUT);
+                let place = carried.get(&client).map(|&(place, _)| place);
+                let bearer = Sticky::new(client, place);
+                let taken = director.assign(after(begin, now), &bearer, &refused, &mut rng);
+                if memory == Memory::Client {
+                    let told = taken.as_ref().ok().filter(|lease| lease.is_home());
+                    if let Some(place) = told.map(|lease| lease.place()).or(place) {
+                        carried.insert(client, (place, now));
+                    }
+                }
                 // `ovf` fills up to weights, too.
                 let may_refuse = algorithm == Algorithm::Ovf;
                 let place = taken.as_ref().map(|lease| lease.id()).map_err(|&reason| reason);
@@ -319,11 +407,12 @@ proptest! {
     #[test]
     fn it_is_the_table(
         algorithm in (0..Algorithm::ALL.len()).prop_map(|place| Algorithm::ALL[place]),
+        memory in select(vec![Memory::Client, Memory::Director, Memory::Replicated]),
         setting in setting(),
         steps in vec(step(), 1..80),
         seed in any::<u64>(),
     ) {
-        play(algorithm, setting, steps, seed)?;
+        play(algorithm, memory, setting, steps, seed)?;
     }
 }
 
@@ -340,6 +429,75 @@ fn publish(director: &Director<u64, ()>, backends: &Backends, weights: &[Option<
 
 fn at_most(flows: u32) -> Limits {
     Limits::NONE.at_most(NonZeroU32::new(flows).unwrap())
+}
+
+/// Every way in which a backend comes to drain has the same end.
+#[test]
+fn clients_are_kept_for_so_long_and_no_longer() {
+    let config = |weight: u16| {
+        let backends = ["A", "B"].map(|name| BackendConfig::new(name, ()).reporting_weight());
+        let [a, b] = backends;
+        VirtualServerConfig::of([a.weighing(weight), b])
+            .with_drain_timeout(Duration::from_millis(500))
+    };
+    let zero = || Health::Up { weight: Weight::ZERO.into() };
+    type Way<'a> = &'a dyn Fn(&mut VirtualServer<()>, std::time::Instant, BackendId);
+    let ways: [Way<'_>; 4] = [
+        &|server, now, a| assert!(server.set_admin(now, a, Admin::Drain)),
+        &|server, now, a| assert!(server.set_weight(now, a, Weight::ZERO)),
+        &|server, now, a| server.handle_health(now, a, zero()),
+        &|server, now, _| server.reconfigure(now, config(0)).unwrap(),
+    ];
+    for way in ways {
+        let (begin, mut server) =
+            (start(), VirtualServer::new(config(1), Algorithm::Fo.scheduler()).unwrap());
+        let director = Director::<u64, ()>::new(Arc::clone(server.published()))
+            .with_persistence(Duration::from_secs(60), 10.try_into().unwrap());
+        let ids: Vec<_> = server.backends().map(|one| one.id).collect();
+        ids.iter().for_each(|&id| server.handle_health(begin, id, Health::UP));
+        drain(&mut server, &director);
+        let who = |millis| {
+            director.assign(after(begin, millis), &7, &[], &mut Zeros).unwrap().name().to_owned()
+        };
+        assert_eq!(who(0), "A");
+        way(&mut server, after(begin, 100), ids[0]);
+        drain(&mut server, &director);
+        let deadline = after(begin, 600);
+        assert_eq!((server.next_deadline(), who(599)), (Some(deadline), "A".to_owned()));
+        assert_eq!(server.backend(ids[0]).unwrap().draining_until, Some(deadline));
+        // Inputs in between do not put it off.
+        server.handle_health(after(begin, 300), ids[1], Health::UP);
+        server.handle_timeout(after(begin, 599));
+        drain(&mut server, &director);
+        assert_eq!(who(599), "A");
+        server.handle_timeout(deadline);
+        drain(&mut server, &director);
+        assert_eq!((server.next_deadline(), who(600)), (None, "B".to_owned()));
+        // Back in service it gets nobody back, and drains anew another time.
+        server.set_admin(after(begin, 700), ids[0], Admin::Ready);
+        server.handle_health(after(begin, 700), ids[0], Health::UP);
+        server.reconfigure(after(begin, 700), config(1)).unwrap();
+        server.set_weight(after(begin, 700), ids[0], Weight::ONE);
+        drain(&mut server, &director);
+        assert_eq!((server.next_deadline(), who(700)), (None, "B".to_owned()));
+        way(&mut server, after(begin, 800), ids[0]);
+        drain(&mut server, &director);
+        assert_eq!(server.next_deadline(), Some(after(begin, 1_300)));
+    }
+}
+
+/// One that fails is expected back, and keeps its clients for as long as that takes.
+#[test]
+fn inhibited_backends_do_not_drain() {
+    let backends = ["A", "B"].map(|name| BackendConfig::new(name, ()).inhibited_on_failure());
+    let config = VirtualServerConfig::of(backends).with_drain_timeout(Duration::ZERO);
+    let mut server = VirtualServer::new(config, Algorithm::Fo.scheduler()).unwrap();
+    let ids: Vec<_> = server.backends().map(|one| one.id).collect();
+    ids.iter().for_each(|&id| server.handle_health(start(), id, Health::UP));
+    server.handle_health(start(), ids[0], Health::Down);
+    while server.poll_action().is_some() {}
+    assert_eq!(server.published().members().len(), 2);
+    assert_eq!(server.next_deadline(), None);
 }
 
 /// With `A` down to one flow at once, which the client itself has, and what the client gets then and
@@ -428,7 +586,7 @@ fn limits_hold_before_the_pool_that_knows_of_them_is_published() {
         let director =
             Director::<u64, ()>::new(Pool::new(backends.clone(), &*algorithm.scheduler()));
         for (backend, _) in &backends {
-            drop(backend.with_endpoint(()).limited(at_most(1)));
+            backend.set_limits(at_most(1));
         }
         let assign = || director.assign(start(), &7, &[], &mut Zeros);
         let [first, second] = [assign().unwrap(), assign().unwrap()];

@@ -97,8 +97,8 @@ fn pool(scheduler: &dyn Scheduler, weights: &[u16]) -> Pool<()> {
         };
         let backend = Backend::new(BackendId::new(id), format!("backend {id}"), ())
             .at_priority(u8::from(id > 4))
-            .in_zone(Some(zone.into()))
-            .limited(limits);
+            .in_zone(Some(zone.into()));
+        backend.set_limits(limits);
         (Arc::new(backend), Weight::new(weight))
     });
     let pool = Pool::new(members, scheduler);

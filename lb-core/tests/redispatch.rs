@@ -21,7 +21,7 @@ use lb_core::health::Admin;
 use lb_core::pool::{Census, NoBackend};
 use lb_core::service::{Balance, BalanceError, Dispatch, EachService, Undelivered};
 use lb_core::virtual_server::{BackendConfig, VirtualServerConfig};
-use lb_core::{Algorithm, Backend, Director, Health, Lease, Pool, VirtualServer, Weight};
+use lb_core::{Algorithm, Backend, Director, Flow, Health, Lease, Pool, VirtualServer, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, Strategy, prop_assert, prop_assert_eq, proptest};
 use rand::Rng;
@@ -71,6 +71,65 @@ fn block_on<F: Future>(future: F) -> F::Output {
             return output;
         }
     }
+}
+
+/// What left the pool meanwhile was tried as well, but is not one of those that are left to try.
+#[test]
+fn only_those_that_are_there_count_as_tried() {
+    let pool = support::pool(Algorithm::Rr, &[1, 0, 1]);
+    let tried = [0, 2, 7, 8, 1].map(BackendId::new);
+    let refused = pool.pick(&Flow::new(1).retried(&tried), &mut support::Zeros);
+    assert_eq!(refused.unwrap_err(), NoBackend::AllTried { tried: 2 });
+}
+
+/// A request that is dropped is not there any more when its place is given to the next.
+#[test]
+fn a_place_becomes_free_after_its_request() {
+    /// A response that never comes, and says how busy its backend is when it is dropped.
+    struct Running(Arc<lb_core::backend::Load>, Arc<AtomicUsize>);
+
+    impl Future for Running {
+        type Output = Result<u64, BoxError>;
+
+        fn poll(self: std::pin::Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+            Poll::Pending
+        }
+    }
+
+    impl Drop for Running {
+        fn drop(&mut self) {
+            self.1.store(self.0.active() as usize, Ordering::Relaxed);
+        }
+    }
+
+    #[derive(Clone)]
+    struct Upstream(Arc<std::sync::OnceLock<Arc<lb_core::backend::Load>>>, Arc<AtomicUsize>);
+
+    impl Service<u64> for Upstream {
+        type Response = u64;
+        type Error = BoxError;
+        type Future = Running;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: u64) -> Running {
+            Running(Arc::clone(self.0.get().unwrap()), Arc::clone(&self.1))
+        }
+    }
+
+    let upstream = Upstream(Arc::default(), Arc::default());
+    let backend = Arc::new(Backend::new(BackendId::new(0), "a", upstream.clone()));
+    assert!(upstream.0.set(Arc::clone(backend.load())).is_ok());
+    let pool = Pool::new([(backend, Weight::ONE)], &*Algorithm::Rr.scheduler());
+    let director = Arc::new(Director::<u64, _>::new(pool));
+    let mut balance =
+        Balance::with_env(director, |&key: &u64| key, Frozen::new(), EachService::new());
+    let mut call = Box::pin(balance.call(1));
+    assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(call);
+    assert_eq!(upstream.1.load(Ordering::Relaxed), 1, "flows when the request was dropped");
 }
 
 /// Pending once, so that there is a place to be dropped at.

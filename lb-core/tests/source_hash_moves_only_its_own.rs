@@ -162,45 +162,23 @@ fn weights_are_shares() {
     }
 }
 
+/// What weights there are does not make the ring larger: nor does it take room from anybody.
 #[test]
 fn the_greatest_weights_keep_the_ring_bounded() {
-    let points = |weights: &[u16]| {
+    let ranges = |weights: &[u16]| {
         let pool = support::pool(Algorithm::Sh, weights);
         let owner = |client| support::index(&pool, &Flow::new(client), &mut Zeros);
         let owners: HashSet<_> = (0..CLIENTS).map(owner).collect();
         assert!(owners.len() >= 40, "every giant has its share");
         let text = format!("{:?}", pool.scheduler());
-        let points: String = text.chars().filter(char::is_ascii_digit).collect();
-        points.parse::<usize>().unwrap()
+        let ranges: String = text.chars().filter(char::is_ascii_digit).collect();
+        ranges.parse::<usize>().unwrap()
     };
     let mut weights = vec![u16::MAX; 40];
-    let giants = points(&weights);
-    assert!(giants <= 1 << 20, "{giants}");
+    let giants = ranges(&weights);
+    assert_eq!(giants, ranges(&[1; 40]));
+    assert!(giants <= 40 * 160 + 1, "{giants}");
     weights.push(1);
-    assert_eq!(points(&weights), giants + 1, "nobody is left without a point");
-}
-
-/// Weights 100 and 200 make the ring of weights 1 and 2, a hundredth of the size, whoever is alive.
-#[test]
-fn what_configured_weights_have_in_common_does_not_count() {
-    use lb_core::virtual_server::{BackendConfig, VirtualServerConfig};
-    use lb_core::{Health, VirtualServer};
-
-    let published = |scale: u16, alive: &[usize]| {
-        let backends = [("a", 1), ("b", 2), ("c", 3)]
-            .map(|(name, weight)| BackendConfig::named(name).weighing(scale * weight));
-        let config = VirtualServerConfig::of(backends);
-        let mut server = VirtualServer::new(config, Algorithm::Sh.scheduler()).unwrap();
-        let ids: Vec<_> = server.backends().map(|status| status.id).collect();
-        for &backend in alive {
-            server.handle_health(support::start(), ids[backend], Health::UP);
-        }
-        while server.poll_action().is_some() {}
-        let pool = Arc::clone(server.published());
-        (format!("{:?}", pool.scheduler()), owners(&pool))
-    };
-    assert_eq!(published(100, &[0, 1, 2]), published(1, &[0, 1, 2]));
-    // Alone, `b` would have all of its weight in common with itself: the dead count as well.
-    assert_eq!(published(100, &[1, 2]), published(1, &[1, 2]));
-    assert_eq!(published(100, &[1]), published(1, &[1]));
+    let with_a_dwarf = ranges(&weights);
+    assert!((giants + 1..=giants + 2 * 160).contains(&with_a_dwarf), "{with_a_dwarf}");
 }

@@ -110,7 +110,8 @@ fn the_rest_are_there_when_the_few_are_not() {
         let limited = |(id, weight)| {
             let (backend, weight) = member(id, weight);
             let limits = Limits::NONE.at_most(NonZeroU32::MIN);
-            (Arc::new(backend.with_endpoint(()).limited(limits)), weight)
+            backend.set_limits(limits);
+            (backend, weight)
         };
         let (pool, mut rng) = (Pool::new(all().map(limited), &subset), seeded(1));
         let tried = Flow::new(7).retried(&ids);

@@ -140,10 +140,12 @@ impl Combined {
             CheckState::Unknown { .. } => check.spec.initially_up(),
             CheckState::Up { stale, .. } => !stale,
         };
-        let weight = check.weight;
         match self {
             Self::Down => Self::Down,
-            Self::Up(sum) if passes => Self::Up(weight.map_or(sum, |weight| sum.and(weight))),
+            Self::Up(sum) if passes => {
+                let sum = check.weight.map_or(sum, |weight| sum.and(weight));
+                Self::Up(check.percent.map_or(sum, |percent| sum.and_percent(percent)))
+            }
             Self::Undecided | Self::Up(_) => Self::Undecided,
         }
     }

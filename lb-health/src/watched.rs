@@ -56,6 +56,8 @@ pub struct Check<K = BackendId> {
     pub(crate) running: Option<NonZeroU64>,
     /// The weight that the last success reported.
     pub(crate) weight: Option<Weight>,
+    /// The share of the weight that the last success reported, in percent.
+    pub(crate) percent: Option<u16>,
     pub(crate) local_errors: u32,
     /// Whether an obstruction was told that has not been taken back.
     pub(crate) obstructed: bool,
@@ -145,7 +147,9 @@ impl<K: Copy + Eq> Check<K> {
         self.running = None;
         let input = match &result {
             Ok(report) => {
-                self.weight = report.weight;
+                let drains = report.advice.drains();
+                self.weight = if drains { Some(Weight::ZERO) } else { report.weight };
+                self.percent = report.advice.percent.filter(|_| !drains);
                 CheckInput::Ok
             }
             Err(failure) if failure.error.is_local() => {

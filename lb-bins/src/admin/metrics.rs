@@ -62,8 +62,9 @@ const BACKEND_GAUGES: [BackendCount; 7] = [
     ("weight", "The effective weight", |one| one.weight.into()),
 ];
 
-const BACKEND_COUNTERS: [BackendCount; 4] = [
+const BACKEND_COUNTERS: [BackendCount; 5] = [
     ("connections", "Connections ever assigned", |one| one.connections_total),
+    ("ejections", "Times that it was out for what clients see of it", |one| one.ejections_total),
     ("failures", "Connections not taken, or ended before a word was said", |one| {
         one.failures_total
     }),
@@ -154,7 +155,7 @@ pub(crate) fn register(registry: &mut Registry, status: &Status) {
     }
 }
 
-const STATES: [&str; 5] = ["warming", "up", "down", "drain", "maintenance"];
+const STATES: [&str; 6] = ["warming", "up", "down", "ejected", "drain", "maintenance"];
 
 fn each_server(
     status: &Status,

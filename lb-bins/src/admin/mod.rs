@@ -17,6 +17,7 @@ use serde::Serialize;
 
 pub(crate) use self::server::{Answer, Answering, REQUEST_TIMEOUT, serve};
 use crate::control::Handle;
+use crate::process::aside;
 use crate::tcp::Bound;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -133,7 +134,7 @@ impl Page {
             return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
         };
         // With thousands of backends that takes a while, which checks need not wait for.
-        let rendered = tokio::task::spawn_blocking(move || match self {
+        let rendered = aside(move || match self {
             Self::Metrics => (metrics::CONTENT_TYPE, metrics(&status).ok()),
             _ => (JSON, serde_json::to_string(&status).ok().map(|json| json + "\n")),
         });

@@ -16,6 +16,7 @@ use lb_bins::demo;
 use lb_bins::privileges::drop_privileges;
 use lb_bins::probe::{self, EXAMPLES, Outcome};
 use lb_bins::process::{Signals, raise_descriptor_limit};
+use lb_bins::simulate;
 use lb_bins::tcp::Workers;
 use lb_bins::telemetry::{self, LogFormat};
 use tokio::runtime;
@@ -56,6 +57,9 @@ struct Arguments {
     #[command(flatten)]
     probe: probe::Arguments,
 
+    #[command(flatten)]
+    simulate: simulate::Arguments,
+
     /// Print the version; -V is genhash's
     #[arg(long, action = ArgAction::Version)]
     version: Option<bool>,
@@ -76,6 +80,8 @@ impl Arguments {
     }
 }
 
+/// How many files may be read at once, by checks.
+const MOST_READERS: usize = 512;
 /// What is wrong with the configuration or with the system it asks for.
 const UNUSABLE: u8 = 2;
 
@@ -93,6 +99,10 @@ fn main() -> ExitCode {
                 Control::rehearse(&config).map_err(explain)?;
                 return write!(stdout(), "{config}").map_err(explain);
             }
+            if arguments.simulate.is_asked() {
+                let story = arguments.simulate.run(&file, &config).map_err(explain)?;
+                return write!(stdout(), "{story}").map_err(explain);
+            }
             raise_descriptor_limit();
             // Before there are threads, each of which would keep what it had.
             drop_privileges(Daemon::TcpLb, &config).map_err(explain)?;
@@ -108,7 +118,8 @@ fn main() -> ExitCode {
 }
 
 fn balance(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), ExitCode> {
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async {
         let signals = Signals::catch().map_err(explain)?;
         let control = Control::start(config, workers(arguments)?, |bound, control| {
             Box::pin(admin::run(bound, control))
@@ -117,7 +128,10 @@ fn balance(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<()
         tokio::spawn(signals.obey(control.handle(), Some(file)));
         control.run().await;
         Ok(())
-    })
+    });
+    // Nobody waits for a read that hangs.
+    runtime.shutdown_background();
+    outcome
 }
 
 fn show(arguments: &Arguments) -> Result<(), ExitCode> {
@@ -132,7 +146,10 @@ fn probe(arguments: &Arguments) -> Result<ExitCode, ExitCode> {
     let config = arguments.file().map(|file| file.load_for(Daemon::TcpLb)).transpose();
     let config = config.map_err(explain)?;
     let run = arguments.probe.run(config.as_ref());
-    let (text, outcome) = runtime()?.block_on(run).map_err(explain)?;
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(run);
+    runtime.shutdown_background();
+    let (text, outcome) = outcome.map_err(explain)?;
     write!(stdout(), "{text}").map_err(explain)?;
     Ok(match outcome {
         Outcome::Passed => ExitCode::SUCCESS,
@@ -142,9 +159,10 @@ fn probe(arguments: &Arguments) -> Result<ExitCode, ExitCode> {
 }
 
 fn runtime() -> Result<runtime::Runtime, ExitCode> {
-    // Blocking work is a page for an administrator, now and then.
+    // Blocking work is to read files for checks, each of which holds a thread while its file system
+    // hangs. Threads are there only while there is something to do.
     let mut builder = runtime::Builder::new_current_thread();
-    builder.enable_all().max_blocking_threads(4).build().map_err(explain)
+    builder.enable_all().max_blocking_threads(MOST_READERS).build().map_err(explain)
 }
 
 fn workers(arguments: &Arguments) -> Result<Workers, ExitCode> {

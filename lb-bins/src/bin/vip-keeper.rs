@@ -14,7 +14,7 @@ use lb_bins::control::Control;
 use lb_bins::privileges::drop_privileges;
 use lb_bins::process::{Signals, hurry, raise_descriptor_limit};
 use lb_bins::telemetry::{self, LogFormat};
-use lb_bins::vip::{Keeper, aside, serve_admin};
+use lb_bins::vip::{Keeper, beside, serve_admin};
 use tokio::runtime;
 use tracing::warn;
 
@@ -85,7 +85,7 @@ fn keep(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), E
     if arguments.log_format == LogFormat::Json {
         config.warnings.iter().for_each(|warning| warn!("{warning}"));
     }
-    let aside = aside().map_err(explain)?;
+    let beside = beside().map_err(explain)?;
     let workers = arguments.workers.or_else(|| available_parallelism().ok());
     let workers = workers.unwrap_or(NonZeroUsize::MIN);
     // Blocking work is a look at the configuration file, now and then.
@@ -94,7 +94,7 @@ fn keep(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), E
     runtime.block_on(async {
         let signals = Signals::catch().map_err(explain)?;
         let serve = |bound, keeper| Box::pin(serve_admin(bound, keeper)) as _;
-        let keeper = Keeper::start(config, aside, workers, serve).await.map_err(explain)?;
+        let keeper = Keeper::start(config, beside, workers, serve).await.map_err(explain)?;
         tokio::spawn(signals.obey(keeper.handle(), Some(file)));
         keeper.run().await;
         Ok(())

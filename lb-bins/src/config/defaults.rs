@@ -49,7 +49,7 @@ pub const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(360);
 pub const PERSISTENCE_CAPACITY: u32 = 65_536;
 /// `persistence.min_age`: none, every new client is remembered.
 pub const PERSISTENCE_MIN_AGE: Duration = Duration::ZERO;
-/// `draining_clients`: kept until draining is over, as in IPVS.
+/// `draining_clients`: kept until the drain timeout is over. IPVS keeps them as long as the weight is 0.
 pub const DRAINING_CLIENTS: DrainingClients = DrainingClients::Keep;
 
 /// `persistence.granularity`, in bits: each IPv4 address is a client. Of IPv6 it is each network of
@@ -78,6 +78,8 @@ pub const FALL: u32 = 3;
 pub const FAST_INTERVAL: Duration = Duration::from_millis(500);
 /// `check.jitter`: 10 percent.
 pub const JITTER: u8 = 10;
+/// `check.first_decisive`: before it nothing is known.
+pub const FIRST_DECISIVE: bool = true;
 /// `check.initial`: no flow before the first verdict.
 pub const INITIAL: Initial = Initial::Down;
 /// `check.path` of an HTTP check.
@@ -105,6 +107,8 @@ pub const PREEMPT: bool = true;
 pub const ACCEPT: bool = true;
 /// `startup_delay`: none.
 pub const STARTUP_DELAY: Duration = Duration::ZERO;
+/// `delay_after_boot`: none.
+pub const DELAY_AFTER_BOOT: Duration = Duration::ZERO;
 /// `parting_advert`: a master that gives way says so, so that the winner announces itself.
 pub const PARTING_ADVERT: bool = true;
 /// `checksum`: with a pseudo-header, as keepalived and FRR send it.
@@ -137,6 +141,10 @@ pub const HTTP_METHOD: &str = "GET";
 pub const HTTP_VERSION: HttpVersion = HttpVersion::Http11;
 /// `check.keep_alive` of an HTTP check: a connection of its own for each run, as clients would.
 pub const KEEP_ALIVE: bool = false;
+/// `check.body_limit` of an HTTP check, as of lb-health's.
+pub const BODY_LIMIT: u32 = lb_health::checkers::Page::BODY_LIMIT as u32;
+/// `not` of a header rule: what is given must be there.
+pub const HEADER_NOT: bool = false;
 /// `check.body_not` of an HTTP check: what is given must be there.
 pub const BODY_NOT: bool = false;
 /// `check.helo` of an SMTP check: there is no better name that is true of every host; HAProxy and
@@ -146,6 +154,8 @@ pub const SMTP_HELO: &str = "localhost";
 pub const DNS_NAME: &str = ".";
 /// `check.record` of a DNS check, as in keepalived.
 pub const DNS_RECORD: Record = Record::Soa;
+/// `check.require_answer` of a DNS check: as in keepalived, an answer without a record passes.
+pub const REQUIRE_ANSWER: bool = false;
 /// `check.require_reply` of a UDP check: silence proves nothing.
 pub const REQUIRE_REPLY: bool = true;
 /// `check.min_reply` of a UDP check.
@@ -180,6 +190,11 @@ pub const EJECT: Duration = Duration::from_secs(30);
 pub const LONGEST_EJECTION: Duration = Duration::from_secs(300);
 /// `passive.max_ejected`.
 pub const MAX_EJECTED: u8 = 10;
+/// `passive.deviations`: none. Where all others never fail, one failure among thousands of connections
+/// lies any number of deviations below the mean.
+pub const DEVIATIONS: u32 = 0;
+/// `passive.back_on_check`: a check that passes while clients fail says nothing to them.
+pub const BACK_ON_CHECK: bool = false;
 /// `claim.interval`: 30 s.
 pub const CLAIM_INTERVAL: Duration = Duration::from_secs(30);
 /// `claim.timeout`: 10 s.

@@ -42,7 +42,12 @@ impl ConfigFile {
         let config_id = self.config_id.clone().unwrap_or_else(host_name);
         Config::from_keepalived(
             source,
-            &Surroundings { config_id: &config_id, path: Some(&self.path), seed: rand::random() },
+            &Surroundings {
+                config_id: &config_id,
+                environment: &|name| std::env::var(name).ok(),
+                path: Some(&self.path),
+                seed: rand::random(),
+            },
         )
     }
 

@@ -59,10 +59,11 @@ pub use self::file::ConfigFile;
 pub use self::mistakes::{ConfigErrors, Mistake, Severity};
 pub use self::model::check::{Check, CheckKind};
 pub use self::model::{
-    Account, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Claim, ClaimBy, Command,
-    Config, Forwarding, HashKey, HmacKey, Holder, HttpClaim, Mail, Notify, OnFailure, Passive,
-    Persistence, Queue, Quorum, SorryMode, Speaker, Track, VirtualServer, VrrpCheck, VrrpInstance,
-    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check, is_keyed_by_destination,
+    Account, Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Claim, ClaimBy,
+    Command, Config, Forwarding, HashKey, HmacKey, Holder, HttpClaim, KeySecret, Mail, Notify,
+    OnFailure, ParseAddressError, Passive, Persistence, Queue, Quorum, SorryMode, Speaker, Track,
+    VirtualServer, VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
+    VrrpTrackProcess, check, is_keyed_by_destination,
 };
 pub use self::source::Source;
 
@@ -124,7 +125,8 @@ impl Config {
     ///
     /// Every mistake in the text.
     pub fn parse_keepalived(name: &str, text: &str, config_id: &str) -> Result<Self, ConfigErrors> {
-        let surroundings = keepalived::Surroundings { config_id, path: None, seed: 0 };
+        let surroundings =
+            keepalived::Surroundings { config_id, environment: &|_| None, path: None, seed: 0 };
         Self::from_keepalived(Source::new(name, text), &surroundings)
     }
 

@@ -1,6 +1,5 @@
 //! Carries out what an administrator says about a backend.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,12 +9,13 @@ use lb_core::virtual_server::BackendState;
 use super::checks::Place;
 use super::command::{Order, Refusal};
 use super::{Control, Cut};
+use crate::config::Address;
 
 impl Control {
     pub(super) fn administer(
         &mut self,
         virtual_server: &str,
-        address: SocketAddr,
+        address: Address,
         order: Order,
     ) -> Result<(), Refusal> {
         let key = self.named(virtual_server)?.key;

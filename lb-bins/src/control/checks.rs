@@ -1,7 +1,7 @@
 //! Keeps the running checks in step with the configured ones.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,16 @@ use lb_core::backend::BackendId;
 use lb_health::checkers::ScriptSlots;
 use lb_health::{CheckError, CheckId, CheckSpec, CheckState, Driver, Event, Outcome, SpecError};
 use rand::rngs::SmallRng;
+use tracing::warn;
 
 use super::checkers::{AnyChecker, CheckConfigError, checker};
 use crate::config::check::Initial;
-use crate::config::{Backend, Check};
+use crate::config::{Address, Backend, Check};
+use crate::names::{Names, nominal};
 use crate::status::{CheckReport, LastCheck, PastRun, RunReport};
 
 /// Tells the virtual servers of this process apart, over every rename; never issued twice.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ServerKey(pub(super) u32);
 
 /// A backend of a certain virtual server: each virtual server issues identities of its own, and one
@@ -35,7 +37,7 @@ pub(super) struct Checks {
     /// What each running check was made from.
     watched: HashMap<Place, Vec<Watched>>,
     /// The same checks by what they are aimed at: whoever is to be checked just so shares them.
-    running: HashMap<SocketAddr, Vec<Watched>>,
+    running: HashMap<Address, Vec<Watched>>,
 }
 
 /// A check that runs.
@@ -45,9 +47,11 @@ struct Watched {
     /// The configured weight, where the check reports changes to it.
     weight: Option<Weight>,
     /// Of the backend: what its traffic meets counts for the check.
-    address: SocketAddr,
-    target: SocketAddr,
+    address: Address,
+    target: Address,
     id: CheckId,
+    /// What it is begun by, if its target has a name: anew whenever that stands for something else.
+    by_name: Option<(AnyChecker, CheckSpec)>,
 }
 
 /// A check that only has to be started.
@@ -56,6 +60,7 @@ pub(super) struct Prepared {
     weight: Option<Weight>,
     spec: CheckSpec,
     checker: AnyChecker,
+    target: Address,
 }
 
 impl Prepared {
@@ -71,10 +76,27 @@ const WARMUP_PER_CHECK: Duration = Duration::from_micros(200);
 const LONGEST_WARMUP: Duration = Duration::from_secs(1);
 
 impl Checks {
+    /// None yet; they will run beside the caller.
     pub(super) fn new() -> Self {
+        Self::driven_by(driver(), None)
+    }
+
+    /// None yet; they will run on a thread of their own, so that what computes for long, as a TLS
+    /// handshake does, holds up neither orders nor pools. Where there is no thread, beside the caller.
+    pub(super) fn aside(max_scripts: Option<NonZeroU32>) -> Self {
+        let aside = driver().with_threads(NonZeroUsize::MIN, || {});
+        let aside = aside.unwrap_or_else(|error| {
+            warn!(%error, "checks have no thread of their own");
+            driver()
+        });
+        Self::driven_by(aside, max_scripts)
+    }
+
+    fn driven_by(driver: Driver<Place>, max_scripts: Option<NonZeroU32>) -> Self {
+        let most = max_scripts.and_then(|most| NonZeroUsize::new(most.get() as usize));
         Self {
-            driver: Driver::new(rand::make_rng::<SmallRng>()),
-            slots: ScriptSlots::default(),
+            driver,
+            slots: most.map_or_else(ScriptSlots::default, ScriptSlots::new),
             watched: HashMap::new(),
             running: HashMap::new(),
         }
@@ -99,15 +121,19 @@ impl Checks {
         &self,
         backend: &Backend,
         total: u32,
+        names: &mut Names,
     ) -> Result<Vec<Prepared>, CheckConfigError> {
         let prepare = |check: &Check| {
             let checker = checker(check, backend.weight, &self.slots)?;
+            let target = check.target(&backend.address);
+            let checker = names.checker(&target, checker);
             let weight = check.kind.changes_weight().then_some(backend.weight);
             Ok(Prepared {
                 check: Arc::new(check.clone()),
                 weight,
                 spec: spec(check, total)?,
                 checker,
+                target,
             })
         };
         backend.checks.iter().map(prepare).collect()
@@ -115,14 +141,13 @@ impl Checks {
 
     /// Begins, replaces and ends checks so that exactly these run. Those that are the same keep
     /// their state, streaks and phase; those that run already for the same server behind another virtual server are shared with it.
-    pub(super) fn set(&mut self, place: Place, address: SocketAddr, checks: Vec<Prepared>) {
+    pub(super) fn set(&mut self, place: Place, address: &Address, checks: Vec<Prepared>) {
         let mut former = self.watched.remove(&place).unwrap_or_default();
         let mut watched: Vec<(Prepared, Option<Watched>)> = Vec::new();
         // A check is what it does: whatever place it had in the list, it is the same one.
         for prepared in checks {
-            let target = prepared.check.target(address);
             let is_same = |one: &Watched| {
-                (one.address, one.target) == (address, target) && prepared.is_like(one)
+                (&one.address, &one.target) == (address, &prepared.target) && prepared.is_like(one)
             };
             let same = former.iter().position(is_same).map(|at| former.remove(at));
             let twice = watched.iter().any(|(other, _)| other.check == prepared.check);
@@ -143,36 +168,38 @@ impl Checks {
     fn begin(
         &mut self,
         place: Place,
-        address: SocketAddr,
+        address: &Address,
         prepared: Prepared,
         former: &mut Vec<Watched>,
     ) -> Watched {
-        let target = prepared.check.target(address);
-        let Prepared { check, weight, spec, checker } = prepared;
+        let Prepared { check, weight, spec, checker, target } = prepared;
         let mut running = self.running.get(&target).into_iter().flatten();
         if let Some(known) = running.find(|known| {
-            known.address == address && known.check == check && known.weight == weight
+            known.address == *address && known.check == check && known.weight == weight
         }) {
             self.driver.share(known.id, place);
             return known.clone();
         }
+        let by_name = target.host().map(|_| (checker.clone(), spec.clone()));
+        let nominal = nominal(&target);
         let monitor = self.driver.monitor();
         let alone = |id| monitor.check(id).is_some_and(|check| check.backends().count() == 1);
         let id = match former.iter().position(|former| alone(former.id)) {
             Some(at) => {
                 let former = former.remove(at);
                 self.forget_running(&former);
-                self.driver.replace(former.id, target, checker, spec);
+                self.driver.replace(former.id, nominal, checker, spec);
                 former.id
             }
             None => match former.pop() {
                 // Others go on with it.
-                Some(shared) => self.driver.split(shared.id, place, target, checker, spec),
-                None => self.driver.watch(place, target, checker, spec),
+                Some(shared) => self.driver.split(shared.id, place, nominal, checker, spec),
+                None => self.driver.watch(place, nominal, checker, spec),
             },
         };
-        let watched = Watched { check, weight, address, target, id };
-        self.running.entry(target).or_default().push(watched.clone());
+        let (address, key) = (address.clone(), target.clone());
+        let watched = Watched { check, weight, address, target, id, by_name };
+        self.running.entry(key).or_default().push(watched.clone());
         watched
     }
 
@@ -189,6 +216,19 @@ impl Checks {
             running.retain(|other| other.id != watched.id);
             if running.is_empty() {
                 self.running.remove(&watched.target);
+            }
+        }
+    }
+
+    /// Checks anew what `host` stands for now. As with a check that has changed, whoever was up is until
+    /// that has a verdict, and who was down is up by a single success (X3).
+    pub(super) fn moved(&mut self, host: &str) {
+        for watched in self.running.values().flatten() {
+            if let Some((checker, spec)) = &watched.by_name
+                && watched.target.host().is_some_and(|known| **known == *host)
+            {
+                let target = nominal(&watched.target);
+                self.driver.replace(watched.id, target, checker.clone(), spec.clone());
             }
         }
     }
@@ -218,6 +258,15 @@ impl Checks {
         }
     }
 
+    /// Whether a backend is checked, and every check of it has passed since then.
+    pub(super) fn passed_since(&self, place: Place, since: Instant) -> bool {
+        let mut checks = self.driver.monitor().checks_of(place).peekable();
+        checks.peek().is_some()
+            && checks.all(|(_, check)| {
+                check.last().is_some_and(|last| last.result.is_ok() && last.at > since)
+            })
+    }
+
     /// The last run of a backend's checks: the failing one, else the latest.
     pub(super) fn last(&self, now: Instant, place: Place) -> Option<LastCheck> {
         let checks = self.driver.monitor().checks_of(place);
@@ -245,7 +294,7 @@ impl Checks {
             let (passes, failures) = check.state().streaks();
             Some(CheckReport {
                 kind: config.kind.name(),
-                target: *target,
+                target: target.clone(),
                 state: match check.state() {
                     CheckState::Down { .. } => "down",
                     CheckState::Off { .. } => "off",
@@ -269,6 +318,10 @@ impl Checks {
     }
 }
 
+fn driver() -> Driver<Place> {
+    Driver::new(rand::make_rng::<SmallRng>())
+}
+
 fn past(now: Instant, outcome: &Outcome) -> PastRun {
     let age = now.saturating_duration_since(outcome.at);
     let run = RunReport::new(outcome.took, &outcome.result);
@@ -288,5 +341,7 @@ pub(crate) fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
         .with_rise(check.rise)?
         .with_fall(check.fall)?
         .with_initially_up(check.initial == Initial::Up)
+        .with_first_decisive(check.first_decisive)
+        .with_local_limit(check.local_limit)
         .with_jitter_percent(check.jitter)
 }

@@ -1,19 +1,17 @@
 //! What control can be asked to do, and the handle to ask it with.
 
-use std::net::SocketAddr;
-
 use lb_core::Weight;
 use tokio::sync::{mpsc, oneshot};
 
 use super::reload::ReloadError;
-use crate::config::Config;
+use crate::config::{Address, Config};
 use crate::status::{Explanation, Status};
 
 /// One request to control, with the way back for its answer.
 #[derive(Debug)]
 pub(super) enum Command {
-    Administer { virtual_server: String, backend: SocketAddr, order: Order, reply: Reply<Refusal> },
-    Explain { virtual_server: String, backend: SocketAddr, reply: Explained },
+    Administer { virtual_server: String, backend: Address, order: Order, reply: Reply<Refusal> },
+    Explain { virtual_server: String, backend: Address, reply: Explained },
     Ping { reply: oneshot::Sender<()> },
     Prepare { config: Box<Config>, reply: Reply<ReloadError>, decision: oneshot::Receiver<()> },
     Reconfigure { config: Box<Config>, reply: Reply<ReloadError> },
@@ -51,7 +49,7 @@ pub enum Refusal {
         /// The virtual server.
         virtual_server: String,
         /// The address that was named.
-        backend: SocketAddr,
+        backend: Address,
     },
     /// There is no such virtual server.
     #[error("there is no virtual server `{name}`; there are: {known}")]
@@ -93,7 +91,7 @@ impl Handle {
     pub async fn administer(
         &self,
         virtual_server: String,
-        backend: SocketAddr,
+        backend: Address,
         order: Order,
     ) -> Result<(), Refusal> {
         let (reply, answer) = oneshot::channel();
@@ -109,7 +107,7 @@ impl Handle {
     pub async fn explain(
         &self,
         virtual_server: String,
-        backend: SocketAddr,
+        backend: Address,
     ) -> Result<Explanation, Refusal> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Explain { virtual_server, backend, reply };

@@ -12,7 +12,9 @@ mod checkers;
 mod checks;
 mod command;
 mod observer;
+mod passive;
 mod plan;
+mod rehearsal;
 mod reload;
 mod report;
 mod service;
@@ -25,7 +27,6 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use futures::future::{join, join_all};
 use lb_core::Backend;
-use lb_core::health::Admin as Word;
 use lb_health::{Because, Event, Obstruction, Verdict};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
@@ -39,9 +40,11 @@ pub(crate) use checks::spec;
 pub use command::{Decision, Handle, Order, Refusal};
 pub use observer::{Observer, Quorums};
 pub use plan::PlanError;
+pub(crate) use rehearsal::Rehearsal;
 pub use reload::ReloadError;
 
 use crate::config::Config;
+use crate::names::Names;
 use crate::notify::Notifier;
 use crate::tcp::{Attempt, Endpoint, Tally, Workers};
 pub(crate) use administration::Administration;
@@ -67,6 +70,7 @@ pub struct Control {
     services: Vec<Service>,
     next_server: u32,
     checks: Checks,
+    names: Names,
     /// Draining and removed backends whose connections are cut at some time.
     cuts: Vec<Cut>,
     removed: Vec<Removed>,
@@ -114,7 +118,8 @@ impl Control {
         let mut control = Self {
             services: Vec::new(),
             next_server: 0,
-            checks: Checks::new(),
+            checks: Checks::aside(config.max_scripts),
+            names: Names::new(&config.resolvers),
             cuts: Vec::new(),
             removed: Vec::new(),
             workers,
@@ -156,6 +161,7 @@ impl Control {
                     }
                 }
                 event = self.checks.next() => self.heed(&event),
+                Some(change) = self.names.next() => self.checks.moved(&change.host),
                 Some(attempt) = self.attempted.recv() => self.learn(attempt),
                 () = sleep_until(deadline.into()) => {
                     if self.handle_timeout(Instant::now()).is_break() {
@@ -176,7 +182,7 @@ impl Control {
     }
 
     /// Resets what is still open: closed by the end of the process, it would look complete.
-    async fn cut_the_rest(&self) {
+    async fn cut_the_rest(&mut self) {
         let endpoints = self.services.iter().flat_map(|service| service.endpoints().into_values());
         endpoints.for_each(|endpoint| endpoint.cut());
         let until = Instant::now() + LAST_CUTS;
@@ -189,7 +195,8 @@ impl Control {
         let gates = self.services.iter().filter_map(Service::gate_opens);
         let cuts = self.cuts.iter().map(|cut| cut.at);
         let machines = self.services.iter().filter_map(|service| service.machine.next_deadline());
-        gates.chain(cuts).chain(machines).fold(self.next_tick, Instant::min)
+        let ejections = self.services.iter().filter_map(Service::next_ejection);
+        gates.chain(cuts).chain(machines).chain(ejections).fold(self.next_tick, Instant::min)
     }
 
     fn handle_timeout(&mut self, now: Instant) -> ControlFlow<()> {
@@ -198,26 +205,24 @@ impl Control {
                 service.open_gate(&mut self.notifier);
             }
             service.machine.handle_timeout(now);
+            service.handle_ejections(now);
         }
         for cut in self.cuts.extract_if(.., |cut| cut.at <= now) {
             if cut.backend.load().active() > 0 {
                 info!(backend = cut.backend.name(), "drain timeout: its connections are cut");
                 cut.backend.endpoint().cut();
             }
-            // Whoever belongs there would come right back.
-            let Place { server, backend } = cut.place;
-            let mut services = self.services.iter_mut();
-            if let Some(service) = services.find(|service| service.key == server)
-                && service.machine.backend(backend).is_some_and(|one| one.admin == Word::Drain)
-            {
-                service.machine.set_admin(now, backend, Word::Drained);
-            }
+            // Whoever belongs there does not come right back: the machine has the same time.
         }
         if now < self.next_tick {
             return ControlFlow::Continue(());
         }
         for service in &mut self.services {
             service.tick(now);
+            let (checks, server) = (&self.checks, service.key);
+            service.check_ejections(now, |backend, since| {
+                checks.passed_since(Place { server, backend }, since)
+            });
         }
         self.removed.retain(|removed| now < removed.until && removed.tally.open() > 0);
         let Some(since) = self.stopping_since else {
@@ -254,8 +259,15 @@ impl Control {
     }
 
     fn learn(&mut self, attempt: Attempt) {
-        let place = Place { server: attempt.server, backend: attempt.backend };
-        self.checks.passive(place, attempt.outcome);
+        let Attempt { server, backend, outcome } = attempt;
+        let place = Place { server, backend };
+        let told = self
+            .service(place)
+            .is_some_and(|service| service.learn(Instant::now(), backend, &outcome));
+        // Who is ejected for it is not down for it.
+        if !told {
+            self.checks.passive(place, outcome);
+        }
     }
 
     fn heed(&mut self, event: &Event<Place>) {
@@ -331,7 +343,7 @@ impl Control {
                 let _ = reply.send(self.administer(&virtual_server, backend, order));
             }
             Command::Explain { virtual_server, backend, reply } => {
-                let _ = reply.send(self.explain(Instant::now(), &virtual_server, backend));
+                let _ = reply.send(self.explain(Instant::now(), &virtual_server, &backend));
             }
             Command::Ping { reply } => {
                 let _ = reply.send(());

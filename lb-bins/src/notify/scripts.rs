@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::config::Command;
 use crate::privileges::{Identity, without_ambient};
-use crate::process::spare;
+use crate::process::aside;
 
 /// A script that takes longer than this is killed: the next one must not wait forever.
 const LONGEST_RUN: Duration = Duration::from_secs(60);
@@ -93,8 +93,7 @@ pub(crate) async fn execute(
     process.kill_on_drop(true);
     // A script has what the thread has that starts it; nor should anything wait for the fork.
     let user = command.user.clone();
-    let spawned = tokio::task::spawn_blocking(move || {
-        spare();
+    let spawned = aside(move || {
         if let Some(account) = user {
             let Identity { uid, gid, .. } = Identity::of(&account).map_err(io::Error::other)?;
             // Whom it is already cannot be changed to, and need not.

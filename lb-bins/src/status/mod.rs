@@ -11,6 +11,7 @@ use serde::Serialize;
 pub use self::explanation::Explanation;
 pub use self::run::{CertificateReport, EvidenceReport, Phases, RunReport};
 
+use crate::config::Address;
 use crate::notify::NotifierStatus;
 
 /// All virtual servers, and who is told of them.
@@ -81,9 +82,11 @@ pub struct QueueStatus {
 /// One backend.
 #[derive(Clone, Debug, Serialize)]
 pub struct BackendReport {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// `warming`, `up`, `down`, `drain` or `maintenance`.
+    /// Where it is, as configured.
+    pub address: Address,
+    /// What its name stands for now; absent if it has none, or that stands for nothing.
+    pub resolved: Option<SocketAddr>,
+    /// `warming`, `up`, `down`, `ejected`, `drain` or `maintenance`.
     pub state: &'static str,
     /// Whether it has so many connections that it takes no others until some have ended.
     pub full: bool,
@@ -107,6 +110,10 @@ pub struct BackendReport {
     pub bytes_in: u64,
     /// Bytes that it sent to clients.
     pub bytes_out: u64,
+    /// While clients find it wanting, how long it is out yet; else absent.
+    pub ejected_ms: Option<u64>,
+    /// How often it was ejected.
+    pub ejections_total: u64,
     /// The last run of its checks; the failing one, where there are several. Absent if it is not
     /// checked or no run has ended yet.
     pub last_check: Option<LastCheck>,
@@ -121,7 +128,7 @@ pub struct CheckReport {
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// What is checked.
-    pub target: SocketAddr,
+    pub target: Address,
     /// `unknown` before the first verdict, `up`, `down`, or `off` during maintenance.
     pub state: &'static str,
     /// Runs in a row that passed, towards a verdict.

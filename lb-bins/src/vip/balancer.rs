@@ -26,7 +26,7 @@ pub(super) struct Balancer(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    aside: runtime::Handle,
+    beside: runtime::Handle,
     workers: NonZeroUsize,
     observer: Observer,
     running: Mutex<Option<Running>>,
@@ -43,18 +43,13 @@ struct Running {
 impl Balancer {
     /// None yet, and its news.
     pub(super) fn new(
-        aside: runtime::Handle,
+        beside: runtime::Handle,
         workers: NonZeroUsize,
     ) -> (Self, mpsc::Receiver<News>) {
         let (news, receiver) = mpsc::channel(NEWS);
         let observer = Observer { news, quorums: watch::Sender::default() };
         let (running, stops) = (Mutex::default(), AtomicU32::new(0));
-        (Self(Arc::new(Shared { aside, workers, observer, running, stops })), receiver)
-    }
-
-    /// Where its control runs.
-    pub(super) fn aside(&self) -> &runtime::Handle {
-        &self.0.aside
+        (Self(Arc::new(Shared { beside, workers, observer, running, stops })), receiver)
     }
 
     /// Which virtual servers have their quorum.
@@ -88,10 +83,10 @@ impl Balancer {
     }
 
     async fn start(&self) -> Result<Handle, StartError> {
-        let Shared { aside, workers, observer, .. } = &*self.0;
+        let Shared { beside, workers, observer, .. } = &*self.0;
         let (count, observer) = (*workers, observer.clone());
         // There: whoever starts a thread hands on its own priority.
-        let started = aside.spawn(async move {
+        let started = beside.spawn(async move {
             let workers = Workers::start(count)?;
             let control = Control::observed(workers, observer);
             let handle = control.handle();

@@ -136,7 +136,7 @@ impl Governed for Handle {
 
     /// The virtual routers and the virtual servers, or neither.
     async fn reconfigure(&self, config: Config) -> Result<(), StartError> {
-        let looked = Looked::at(&config, self.balancer.aside()).await?;
+        let looked = Looked::at(&config).await?;
         let decision = self.balancer.prepare(&config).await?;
         let config = Box::new(config);
         let answer = self.ask(|reply| Command::Reconfigure { config, looked, reply }).await;

@@ -78,9 +78,9 @@ impl Keeper {
             _ => announcement.instance.as_ref().is_some_and(|name| leaving.contains(name)),
         };
         let (held, mut waits) = self.announcers.withdraw(leaves);
-        for (_, instance) in self.instances.iter_mut().filter(|(name, _)| leaving.contains(name)) {
+        for (_, instance) in self.instances.iter_mut().filter(|(name, _)| leaving.contains(*name)) {
             let claim = instance.claim.take_if(|claim| claim.gives_back());
-            let release = claim.and_then(Claim::release).map(|release| self.aside.spawn(release));
+            let release = claim.and_then(Claim::release).map(|release| self.beside.spawn(release));
             waits.extend(release.map(|release| release.map(drop).boxed()));
         }
         if waits.is_empty() && self.departures.0.is_empty() {
@@ -121,8 +121,8 @@ impl Keeper {
 
     /// Masters that remained what they were claim what they have given back.
     pub(super) fn claim_again(&mut self) {
-        let aside = self.aside.clone();
-        let _aside = aside.enter();
+        let beside = self.beside.clone();
+        let _beside = beside.enter();
         let masters: Vec<_> =
             self.instances.keys().filter(|name| self.is_master(name)).cloned().collect();
         for name in masters {

@@ -47,7 +47,7 @@ pub struct Keeper {
     /// Of the balancer in this process.
     news: mpsc::Receiver<News>,
     /// Where everything is done that may take its time.
-    pub(super) aside: runtime::Handle,
+    pub(super) beside: runtime::Handle,
     pub(super) administration: Administration,
     pub(super) serve_admin: Serve<Handle>,
     pub(super) handle: Handle,
@@ -57,18 +57,18 @@ pub struct Keeper {
 
 impl Keeper {
     /// Starts every instance; they take part as soon as [`run`](Self::run) does. Everything that may
-    /// take its time is done `aside`; a balancer has as many `workers`. `serve_admin` answers on the
+    /// take its time is done `beside`; a balancer has as many `workers`. `serve_admin` answers on the
     /// admin address. Must be called within a runtime.
     ///
     /// # Errors
     /// [`StartError`].
     pub async fn start(
         config: Config,
-        aside: runtime::Handle,
+        beside: runtime::Handle,
         workers: NonZeroUsize,
         serve_admin: Serve<Handle>,
     ) -> Result<Self, StartError> {
-        let (balancer, news) = Balancer::new(aside.clone(), workers);
+        let (balancer, news) = Balancer::new(beside.clone(), workers);
         let (handle, commands) = Handle::new(balancer.clone());
         let (watches, seen) = Watches::new(balancer.quorums());
         let mut keeper = Self {
@@ -83,14 +83,14 @@ impl Keeper {
             seen,
             notifier: Notifier::default(),
             news,
-            aside,
+            beside,
             administration: Administration::default(),
             serve_admin,
             handle,
             commands,
             is_stopping: false,
         };
-        let looked = Looked::at(&config, &keeper.aside).await?;
+        let looked = Looked::at(&config).await?;
         let decision = balancer.prepare(&config).await?;
         keeper.reconfigure(config, looked)?;
         decision.into_iter().for_each(Decision::take_over);
@@ -265,8 +265,8 @@ impl Keeper {
 
     /// What the driver tells.
     fn heed(&mut self, id: RouterId, report: Report) {
-        let aside = self.aside.clone();
-        let _aside = aside.enter();
+        let beside = self.beside.clone();
+        let _beside = beside.enter();
         let priority = self.driver.router(id).map_or(0, |router| router.priority().get());
         let role = self.driver.router(id).map(|router| router.state().role());
         let Self { instances, names, leaving, notifier, .. } = self;

@@ -5,16 +5,16 @@
 //!   scripts, files, processes ──▶ watch ──▶ keeper ──▶ notices: scripts, FIFO
 //!                                           keeper ──▶ claim, announce: clouds, routers
 //!   signals, HTTP ──▶ command ────────────────┘ └──▶ status, metrics, log
-//!   virtual servers ──▶ balancer: a Control aside, which tells its quorums and its news
+//!   virtual servers ──▶ balancer: a Control beside, which tells its quorums and its news
 //! ```
 //!
 //! The keeper's thread is hurried, and does nothing but this. All else (scripts, files, checks, mail,
-//! the admin address, the balancer) is done [aside].
+//! the admin address, the balancer) is done on a thread [beside](fn@beside) it.
 
 mod admin;
 mod announce;
-mod aside;
 mod balancer;
+mod beside;
 mod claim;
 mod command;
 mod departure;
@@ -30,9 +30,10 @@ mod watch;
 
 pub use admin::run as serve_admin;
 pub use announce::AnnouncementStatus;
-pub use aside::aside;
+pub use beside::beside;
 pub use command::{Handle, Refusal};
 pub use keeper::Keeper;
+pub use plan::PlanError;
 pub use reload::StartError;
 pub use status::{
     CarpInstanceStatus, CountersReport, InstanceStatus, MasterReport, Status, SyncGroupStatus,

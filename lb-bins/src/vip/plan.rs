@@ -1,6 +1,9 @@
 //! From what a configuration says of an instance to what drives it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{fs, io};
 
 use lb_vrrp::carp::{CarpChannel, CarpConfig};
 use lb_vrrp::linux::Settings;
@@ -11,7 +14,8 @@ use lb_vrrp::{
 
 use super::spec::Spec;
 use super::watch::Thing;
-use crate::config::{Authentication, CarpInstance, Track, VrrpInstance};
+use crate::config::check::Nibbles;
+use crate::config::{Authentication, CarpInstance, KeySecret, Track, VrrpInstance};
 
 /// All that drives one instance.
 #[derive(Debug)]
@@ -22,6 +26,23 @@ pub(super) struct Plan {
     pub(super) settings: Settings,
     /// What it depends on, beside interfaces.
     pub(super) things: Vec<(Thing, TrackerId)>,
+}
+
+/// Why an instance cannot be driven.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// What validation should have refused, or a secret of a file that is too short or too long.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A secret is not there.
+    #[error("{path}: {source}", path = .path.display())]
+    Secret {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why it cannot be read.
+        source: io::Error,
+    },
 }
 
 /// Who decides.
@@ -35,10 +56,10 @@ impl Plan {
     /// `seen` says what is known of what it depends on.
     ///
     /// # Errors
-    /// What validation should have found.
-    pub(super) fn of(spec: &Spec, seen: impl Fn(&Thing) -> Signal) -> Result<Self, ConfigError> {
+    /// A secret that cannot be read, and what validation should have found.
+    pub(super) fn of(spec: &Spec, seen: impl Fn(&Thing) -> Signal) -> Result<Self, PlanError> {
         match spec {
-            Spec::Carp(instance) => Self::of_carp(instance),
+            Spec::Carp(instance) => Ok(Self::of_carp(instance)?),
             Spec::Vrrp(instance) => Self::of_vrrp(instance, seen),
         }
     }
@@ -68,8 +89,11 @@ impl Plan {
     fn of_vrrp(
         instance: &VrrpInstance,
         seen: impl Fn(&Thing) -> Signal,
-    ) -> Result<Self, ConfigError> {
-        let addresses = AddressList::new(instance.addresses.iter().map(|one| one.address))?;
+    ) -> Result<Self, PlanError> {
+        let addresses = match instance.addresses.is_empty() {
+            true => AddressList::empty(instance.family()),
+            false => AddressList::new(instance.addresses.iter().map(|one| one.address))?,
+        };
         let source = source(instance.source, instance.family());
         let mut channel = ChannelConfig::new(instance.virtual_router_id, source, addresses)?;
         channel
@@ -87,7 +111,7 @@ impl Plan {
             .announcements(instance.garp)
             .parting_advertisement(instance.parting_advert)
             .start(instance.state)
-            .startup_delay(instance.startup_delay);
+            .startup_delay(startup_delay(instance));
 
         let mut settings = Settings::new(&instance.interface);
         settings.addresses = [&instance.addresses[..], &instance.excluded_addresses].concat();
@@ -123,22 +147,29 @@ fn source(source: Option<IpAddr>, family: Family) -> IpAddr {
     })
 }
 
+/// How long it is silent from now on. A host that has been up for long waits no more.
+fn startup_delay(instance: &VrrpInstance) -> Duration {
+    let up = u64::try_from(rustix::system::sysinfo().uptime).unwrap_or_default();
+    let rest = instance.delay_after_boot.saturating_sub(Duration::from_secs(up));
+    instance.startup_delay.max(rest)
+}
+
 fn tracker(track: &Track) -> Tracker {
     let tracker = Tracker::weighing(track.weight);
     if track.reverse { tracker.reversed() } else { tracker }
 }
 
-fn authentication(authentication: &Authentication) -> Result<lb_vrrp::Authentication, ConfigError> {
+fn authentication(authentication: &Authentication) -> Result<lb_vrrp::Authentication, PlanError> {
     Ok(match authentication {
         Authentication::None => lb_vrrp::Authentication::NONE,
         Authentication::Pass(password) => lb_vrrp::Authentication::password(password.as_bytes()),
         Authentication::Ah(password) => lb_vrrp::Authentication::ah(password.as_bytes()),
         Authentication::Hmac { keys, mode, freshness } => {
             let mut all = keys.iter();
-            let Some(first) = all.next() else { return Err(ConfigError::KeyId) };
-            let mut keys = HmacKeys::new(first.id, first.secret.as_bytes())?;
+            let Some(first) = all.next() else { return Err(ConfigError::KeyId.into()) };
+            let mut keys = HmacKeys::new(first.id, &octets(&first.secret)?)?;
             for key in all {
-                keys.accept(key.id, key.secret.as_bytes())?;
+                keys.accept(key.id, &octets(&key.secret)?)?;
             }
             keys.migration(*mode);
             if let Some(freshness) = freshness {
@@ -147,4 +178,21 @@ fn authentication(authentication: &Authentication) -> Result<lb_vrrp::Authentica
             lb_vrrp::Authentication::hmac(keys)
         }
     })
+}
+
+/// The secret itself.
+fn octets(secret: &KeySecret) -> Result<Vec<u8>, PlanError> {
+    let path = match secret {
+        KeySecret::Octets(octets) => return Ok(octets.clone()),
+        KeySecret::Text(text) => return Ok(text.clone().into_bytes()),
+        KeySecret::File(path) => path,
+    };
+    let failed = |source| PlanError::Secret { path: path.clone(), source };
+    let written = fs::read(path).map_err(failed)?;
+    let written = written.strip_suffix(b"\n").unwrap_or(&written);
+    let Some(digits) = written.strip_prefix(b"hex:") else { return Ok(written.to_vec()) };
+    let digits = std::str::from_utf8(digits).ok();
+    let octets = digits.and_then(Nibbles::from_digits).and_then(Nibbles::into_bytes);
+    octets
+        .ok_or_else(|| failed(io::Error::new(io::ErrorKind::InvalidData, "no hexadecimal digits")))
 }

@@ -11,7 +11,7 @@ use super::claim::Claim;
 use super::instance::{Group, Instance};
 use super::keeper::{Keeper, now};
 use super::notices::Teller;
-use super::plan::{Machine, Plan};
+use super::plan::{Machine, Plan, PlanError};
 use super::spec::Spec;
 use super::watch::{Looked, Thing};
 use crate::config::{Config, VrrpSyncGroup};
@@ -32,13 +32,13 @@ pub enum StartError {
     /// A sync group.
     #[error(transparent)]
     Group(#[from] lb_vrrp::GroupError),
-    /// An instance that validation should have refused.
+    /// An instance that cannot be driven.
     #[error("instance `{instance}`: {source}")]
     Instance {
         /// Its name.
         instance: String,
         /// What is wrong with it.
-        source: lb_vrrp::ConfigError,
+        source: PlanError,
     },
     /// The kernel.
     #[error("cannot talk to the kernel: {0}")]
@@ -86,8 +86,8 @@ impl Keeper {
     /// Takes over `config` whole, or not at all. Instances that are as they were are not disturbed;
     /// others of the same name, interface and identifier change in place.
     pub(super) fn reconfigure(&mut self, config: Config, looked: Looked) -> Result<(), StartError> {
-        let aside = self.aside.clone();
-        let _aside = aside.enter();
+        let beside = self.beside.clone();
+        let _beside = beside.enter();
         let admin = self.administration.bind(config.admin)?;
         let telling = self.notifier.prepare(&config)?;
         let (signals, checkers) = self.watches.signals(looked);

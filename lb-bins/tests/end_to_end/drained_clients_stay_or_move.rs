@@ -1,6 +1,7 @@
 //! `draining_clients`.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
 
 use crate::harness::*;
 
@@ -8,9 +9,13 @@ const HOUR: &str = r#"drain_timeout = "1h""#;
 
 /// A daemon whose every client belongs to one of three backends.
 fn start(draining_clients: &str) -> (Balancer, Port, [Backend; 3]) {
+    start_with(draining_clients, HOUR)
+}
+
+fn start_with(draining_clients: &str, drain_timeout: &str) -> (Balancer, Port, [Backend; 3]) {
     let (web, three) = (Port::free(), [(); 3].map(|()| Backend::greeter()));
     let list = backends(three.iter().map(|backend| (backend, 1)));
-    let rest = [r#"scheduler = "rr""#, "persistence = {}", draining_clients, HOUR, &list];
+    let rest = [r#"scheduler = "rr""#, "persistence = {}", draining_clients, drain_timeout, &list];
     let balancer = Balancer::start(&server("web", &web, &rest));
     balancer.until_all_up();
     (balancer, web, three)
@@ -39,6 +44,25 @@ fn kept_clients_come_back_to_a_backend_that_is_drained() {
                 assert_ne!(ask_from(client(last), web.address()).unwrap(), three[0].name());
             }
         }
+    }
+}
+
+/// As long as the drain timeout lasts, however it came to that.
+#[test]
+fn kept_clients_are_moved_in_the_end() {
+    for (order, body) in WAYS {
+        let (balancer, web, three) = start_with("", r#"drain_timeout = "1s""#);
+        let home = ask_from(client(2), web.address()).unwrap();
+        let drained = three.iter().find(|backend| backend.name() == home).unwrap();
+        let begun = Instant::now();
+        balancer.order("web", drained, order, body);
+        until("the client moves", || {
+            let now = ask_from(client(2), web.address()).unwrap();
+            let early = now != home && begun.elapsed() < Duration::from_secs(1);
+            assert!(!early, "{order}: moved after {:?}", begun.elapsed());
+            now != home
+        });
+        assert_eq!(balancer.state("web", drained), "drain");
     }
 }
 

@@ -76,7 +76,7 @@ fn what_cannot_be_run_is_said_and_ends_with_2() {
     for (words, why) in [
         (&["--probe", "htp", "127.0.0.1:80"][..], "did you mean \"http\"?"),
         (&["--probe", "http,pathe=/", "127.0.0.1:80"], "did you mean `path`?"),
-        (&["--probe", "tcp", "here"], "`here` is no address and port"),
+        (&["--probe", "tcp", "here"], "`here` is no address or name with a port"),
         (&["--probe", "127.0.0.1:80"], "--probe takes a check and an address"),
         (&["--probe", "script,command=/nonexistent", "127.0.0.1:80"], "could not be run here"),
         (&["--probe", "tcp", "127.0.0.1:80", "--digest"], "--digest is for checks of type http"),

@@ -151,7 +151,7 @@ fn the_address_is_where_clients_are_served() {
         named.peek().is_some() && named.all(|(_, known)| known == nice)
     };
     assert!(is_so("vip-keeper", "-20"), "{threads:?}");
-    assert!(is_so("worker-", "0") && is_so("aside", "0"), "{threads:?}");
+    assert!(is_so("worker-", "0") && is_so("beside", "0"), "{threads:?}");
     let kept = (1 << 10) | (1 << 12) | (1 << 13);
     assert!(a.proc("status").contains(&format!("CapPrm:\t{kept:016x}")), "{}", a.proc("status"));
 

@@ -10,6 +10,7 @@ use super::Backend;
 #[cfg(feature = "service")]
 use super::{BackendId, Load};
 use crate::director::Queue;
+use crate::sync::{AtomicBool, Ordering};
 
 /// How a flow fared at its backend.
 ///
@@ -30,7 +31,7 @@ pub enum Outcome {
 ///
 /// Hold it for as long as the connection or request lasts; dropping it at any point, a cancelled
 /// future included, leaves the counter exact. Dropping says nothing of how the flow fared:
-/// [`report`](Self::report) does.
+/// [`report`](Self::report) does, once.
 ///
 /// ```
 /// use std::{sync::Arc, time::Instant};
@@ -41,6 +42,7 @@ pub enum Outcome {
 /// let lease = Lease::new(Arc::clone(&backend));
 /// assert_eq!((lease.load().active(), *lease.endpoint()), (1, "10.0.0.1:80"));
 /// lease.report(Instant::now(), Outcome::Failure);
+/// lease.report(Instant::now(), Outcome::Success); // too late: that was the flow's outcome
 /// drop(lease);
 /// let load = backend.load();
 /// assert_eq!((load.active(), load.total(), load.failed()), (0, 1, 1));
@@ -51,19 +53,21 @@ pub struct Lease<E = SocketAddr> {
     since: Option<Instant>,
     /// Who waits for the place that becomes free.
     queue: Option<Arc<Queue>>,
+    is_home: bool,
+    is_reported: AtomicBool,
 }
 
 impl<E> Lease<E> {
     /// Counts one more flow on `backend`, even if it is full.
     pub fn new(backend: Arc<Backend<E>>) -> Self {
         backend.load().enter();
-        Self { backend, since: None, queue: None }
+        Self::of(backend, None, None, true)
     }
 
     /// Counts one more flow on `backend`, unless it is full.
     #[inline]
     pub fn try_new(backend: &Arc<Backend<E>>) -> Option<Self> {
-        Self::try_begun(backend, None, None)
+        Self::try_begun(backend, None, None, true)
     }
 
     /// The same, begun at a known time, and waking who waits in `queue` when it ends: whole at once,
@@ -73,6 +77,7 @@ impl<E> Lease<E> {
         backend: &Arc<Backend<E>>,
         since: Option<Instant>,
         queue: Option<&Arc<Queue>>,
+        is_home: bool,
     ) -> Option<Self> {
         if !backend.load().try_enter() {
             return None;
@@ -80,7 +85,17 @@ impl<E> Lease<E> {
         if let Some(now) = since {
             backend.load().chosen(now);
         }
-        Some(Self { backend: Arc::clone(backend), since, queue: queue.cloned() })
+        Some(Self::of(Arc::clone(backend), since, queue.cloned(), is_home))
+    }
+
+    #[inline]
+    fn of(
+        backend: Arc<Backend<E>>,
+        since: Option<Instant>,
+        queue: Option<Arc<Queue>>,
+        is_home: bool,
+    ) -> Self {
+        Self { backend, since, queue, is_home, is_reported: AtomicBool::new(false) }
     }
 
     /// The same, begun at a known time: a [success](Outcome::Success) then tells how long it took.
@@ -94,9 +109,21 @@ impl<E> Lease<E> {
     }
 
     /// How the flow fared, known at `now`: the first byte or the whole of the answer, or what went
-    /// wrong. Once per lease, as every call counts.
+    /// wrong. The first call tells, and any other nothing: a flow has one outcome. O(1).
+    ///
+    /// To a holder that has the lease from [`Balance`](crate::service::Balance), the outcome is its
+    /// to tell only if the [judge](crate::service::Judge) left it open.
     pub fn report(&self, now: Instant, outcome: Outcome) {
-        self.backend.load().report(outcome, took(self.since, || now));
+        if !self.is_reported.swap(true, Ordering::Relaxed) {
+            self.backend.load().report(outcome, took(self.since, || now));
+        }
+    }
+
+    /// Whether the client belongs to this backend from now on: it is where it belonged, or is new, or
+    /// was moved for good. Not so if it is here only because its own backend is full, or at the sorry
+    /// server: then whatever says where it belongs, such as a cookie, is to be left as it is.
+    pub const fn is_home(&self) -> bool {
+        self.is_home
     }
 
     /// The backend, for holders that outlive the lease.

@@ -19,8 +19,8 @@ use std::num::NonZeroU32;
 /// use lb_core::{Backend, Lease};
 ///
 /// let (two, four) = (NonZeroU32::new(2).unwrap(), NonZeroU32::new(4).unwrap());
-/// let backend = Backend::new(BackendId::new(0), "a", ()).limited(Limits::NONE.overloaded_at(four, Some(two))?);
-/// let backend = Arc::new(backend);
+/// let backend = Arc::new(Backend::new(BackendId::new(0), "a", ()));
+/// backend.set_limits(Limits::NONE.overloaded_at(four, Some(two))?);
 /// let mut flows: Vec<_> = (0..4).map(|_| Lease::try_new(&backend).unwrap()).collect();
 /// assert!(Lease::try_new(&backend).is_none());
 /// flows.truncate(2); // not below `lower` yet

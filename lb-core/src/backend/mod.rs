@@ -9,6 +9,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::flow::stable_hash;
+
 #[cfg(feature = "service")]
 pub(crate) use lease::Reporter;
 pub use lease::{Lease, Outcome};
@@ -41,6 +43,8 @@ impl fmt::Display for BackendId {
 /// A backend: keepalived's `real_server`, nginx's upstream `server`.
 ///
 /// `E` is whatever the embedder balances over: a socket address, a tower service, a channel.
+///
+/// Counters and [limits](Self::set_limits) belong to the identity: all copies share them.
 #[derive(Debug)]
 pub struct Backend<E = SocketAddr> {
     id: BackendId,
@@ -60,12 +64,10 @@ impl<E> Backend<E> {
         Self { id, name: name.into(), endpoint, priority, zone, load: Arc::default() }
     }
 
-    /// This backend, taking no more flows at once than `limits` allow. They belong to its identity,
-    /// as the counters do: every copy of it is held to them.
-    #[must_use]
-    pub fn limited(self, limits: Limits) -> Self {
+    /// Holds this backend to other limits from now on: every copy of it, wherever it is in use, as
+    /// limits belong to the identity, as the counters do. The flows that are there stay.
+    pub fn set_limits(&self, limits: Limits) {
         self.load.limit(limits);
-        self
     }
 
     /// This backend in the group of this `priority`: 0, the default, is tried first. See
@@ -102,6 +104,12 @@ impl<E> Backend<E> {
     /// The name it is configured under.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// A stable hash of the name, the same on every balancer: where hashing schedulers place the
+    /// backend, and what a client may know it by.
+    pub fn place(&self) -> u64 {
+        stable_hash(self.name.as_bytes())
     }
 
     /// What flows are sent to.

@@ -2,6 +2,7 @@
 
 #[cfg_attr(not(feature = "service"), expect(dead_code, reason = "waiting is the service's"))]
 mod queue;
+mod remembering;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +15,7 @@ use rand::Rng;
 
 use crate::backend::{Backend, BackendId, Lease};
 use crate::flow::{ClientKey, Flow};
-use crate::persistence::{PersistenceConfig, Shards};
+use crate::persistence::Shards;
 use crate::pool::{NoBackend, Pool};
 use crate::scheduler::hash::stir;
 
@@ -35,6 +36,7 @@ pub(crate) use queue::Ticket;
 /// | up | stays | stays | by the scheduler |
 /// | full | stays | served elsewhere, still belongs here | elsewhere |
 /// | draining (weight 0) | stays | stays; or is moved, if the pool [says so](Pool::moving_draining) | elsewhere |
+/// | drained for [long enough](crate::virtual_server::VirtualServerConfig::drain_timeout) | stays | moved, and belongs there from now on | elsewhere |
 /// | down, in maintenance, removed | as its owner decides | moved, and belongs there from now on | elsewhere |
 /// | refused this flow | – | moved, and belongs there from now on | elsewhere |
 /// | back again | – | stays where it was moved to | by the scheduler |
@@ -42,12 +44,14 @@ pub(crate) use queue::Ticket;
 /// If *elsewhere* there is room nowhere, a flow waits in the [queue](Self::with_queue), if there is
 /// one.
 ///
-/// Persistence decides in the middle column alone, and by these rules:
+/// Persistence decides in the middle column alone, and by these rules. A client that brings along
+/// where it belongs ([`Sticky`](crate::flow::Sticky), a cookie's bearer) is a persisted client, with
+/// or without a table; [`Lease::is_home`] says when what it brings is to be written anew.
 ///
 /// - *Who is persisted*: whoever was sent to a backend, for the timeout after the last flow. A flow
 ///   counts even if no backend could be found for it: the client waits for its backend to return.
 /// - *A new client may stay new*: when the table is full of clients that were seen within
-///   [`min_age`](PersistenceConfig::min_age), it is sent where the scheduler says each time, and
+///   [`min_age`](crate::persistence::PersistenceConfig::min_age), it is sent where the scheduler says each time, and
 ///   remembered as soon as there is room. Nobody is refused for that.
 /// - *A move is for good*. Had clients that were moved belonged to their old backend still, they
 ///   would all come back to it at the moment it does.
@@ -116,26 +120,6 @@ impl<K: ClientKey, E> Director<K, E> {
         }
     }
 
-    /// Remembers which backend a client was sent to, for `timeout` after its last flow. At most
-    /// `capacity` clients are remembered; one of those unseen for longest is forgotten first, as
-    /// [`PersistenceTable`](crate::PersistenceTable) says.
-    ///
-    /// Wherever clients can choose among many keys, use
-    /// [`with_persistence_config`](Self::with_persistence_config) and give it a seed.
-    #[must_use]
-    pub fn with_persistence(self, timeout: Duration, capacity: NonZeroUsize) -> Self {
-        self.with_persistence_config(&PersistenceConfig::new(timeout, capacity))
-    }
-
-    /// Remembers which backend a client was sent to, as `config` says.
-    ///
-    /// All memory is asked for here: about 40 bytes for each of the `capacity` clients if they are
-    /// addresses.
-    #[must_use]
-    pub fn with_persistence_config(self, config: &PersistenceConfig) -> Self {
-        Self { persistence: Some(Shards::new(config)), ..self }
-    }
-
     /// Gives every flow another hash for another `seed`, so that nobody outside knows which keys go
     /// to the same backend and could send them all there. Directors with the same seed agree on every
     /// key.
@@ -189,7 +173,12 @@ impl<K: ClientKey, E> Director<K, E> {
     }
 
     /// A backend for one flow of `client`, not one of `tried`, counted as active there until the
-    /// lease is dropped.
+    /// lease is dropped. A client that [says where it belongs](ClientKey::belongs_to) is sent there
+    /// as one that is remembered.
+    ///
+    /// Never blocks and never allocates, and waits for no lock but, with persistence, that of the
+    /// client's shard. It costs what the scheduler's pick does, and O(log n) to find where a client
+    /// belongs.
     ///
     /// # Errors
     /// [`NoBackend`] says why there is none.
@@ -218,7 +207,9 @@ impl<K: ClientKey, E> Director<K, E> {
         rng: &mut dyn Rng,
     ) -> Result<Lease<E>, NoBackend> {
         let pool = self.pool.load();
-        let mut flow = Flow::new(self.hash(client)).retried(tried);
+        let home = client.belongs_to().and_then(|place| pool.backend_at(place));
+        let home = home.map(|backend| backend.id());
+        let mut flow = Flow::new(self.hash(client)).retried(tried).preferring(home);
         let shards = self.persistence.as_ref().filter(|_| pool.records_affinity());
         let now = (shards.is_some() || pool.is_timed()).then(now);
         flow.now = now.filter(|_| pool.is_timed());
@@ -245,10 +236,11 @@ impl<K: ClientKey, E> Director<K, E> {
         // Held over the pick, so that two first flows of one client agree.
         shards.with(client, |table| {
             let known = table.get(now, client);
+            // What the client says counts for more, unless nothing can come of it.
+            let said = flow.prefer.filter(|&home| !flow.has_tried(home) && pool.honours(home));
+            let lease = self.enter(pool, &flow.preferring(said.or(known)), rng)?;
             // Where it would have been sent but for want of room, there will be room again.
-            let keeps = known.is_some_and(|home| !flow.has_tried(home) && pool.honours(home));
-            let lease = self.enter(pool, &flow.preferring(known), rng)?;
-            if known != Some(lease.id()) && !keeps {
+            if known != Some(lease.id()) && lease.is_home() {
                 table.insert(now, client.clone(), lease.id());
             }
             Ok(lease)
@@ -279,13 +271,20 @@ impl<K: ClientKey, E> Director<K, E> {
         for _ in 0..=pool.members().len() {
             let backend: &Arc<Backend<E>> = pool.pick(flow, rng)?;
             let queue = self.queue.is_open().then_some(&self.queue);
-            if let Some(lease) = Lease::try_begun(backend, flow.now, queue) {
+            let is_home = pool.is_home_of(flow, backend.id());
+            if let Some(lease) = Lease::try_begun(backend, flow.now, queue, is_home) {
                 return Ok(lease);
             }
             again = flow.minding_limits();
             flow = &again;
         }
         Err(pool.all_full())
+    }
+
+    /// What to say to whoever comes while others wait, if the line was closed meanwhile.
+    #[cfg(feature = "service")]
+    pub(crate) fn all_full(&self) -> NoBackend {
+        self.pool.load().all_full()
     }
 
     /// The line of those who wait.
@@ -297,21 +296,6 @@ impl<K: ClientKey, E> Director<K, E> {
     /// How many flows wait in the queue.
     pub fn queued(&self) -> usize {
         self.queue.len()
-    }
-
-    /// How many clients are remembered; 0 without persistence. O(shards).
-    pub fn persisted(&self) -> usize {
-        self.persistence.as_ref().map_or(0, Shards::len)
-    }
-
-    /// Takes back the room of clients that were not seen for the timeout. Call it now and then
-    /// (each second will do); only memory depends on it, and whoever waits for a place that was taken
-    /// before there was a [queue](Self::set_queue).
-    pub fn expire(&self, now: Instant) {
-        self.queue.call();
-        if let Some(shards) = &self.persistence {
-            shards.handle_timeout(now);
-        }
     }
 }
 

@@ -76,11 +76,15 @@ impl Queue {
         self.room.load(Ordering::Relaxed)
     }
 
-    /// Takes the last place, or the one that a flow had `before`. `None` if the line is full.
-    pub(crate) fn join(self: &Arc<Self>, waker: &Waker, before: Option<u64>) -> Option<Ticket> {
+    /// Takes the last place, or the one that a flow had `before`. If the line is full, how many wait.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        waker: &Waker,
+        before: Option<u64>,
+    ) -> Result<Ticket, usize> {
         let mut line = self.lock();
         if line.places.len() >= self.room() {
-            return None;
+            return Err(line.places.len());
         }
         let number = before.unwrap_or(line.next_number);
         line.next_number = line.next_number.max(number + 1);
@@ -90,7 +94,7 @@ impl Queue {
         self.waiting.store(line.places.len(), Ordering::Relaxed);
         // Before the first try: whichever flow that try does not see ended sees this one waiting.
         fence(Ordering::SeqCst);
-        Some(Ticket { queue: Arc::clone(self), number })
+        Ok(Ticket { queue: Arc::clone(self), number })
     }
 
     /// There may be a place now: calls the first in line.

@@ -67,8 +67,8 @@
 //! ```
 //!
 //! - **To keep clients where they are**, make the key theirs: the address from axum's `ConnectInfo`,
-//!   a header, a [cookie]; and give the director a hashing scheduler or
-//!   [persistence](crate::Director::with_persistence).
+//!   a header; and give the director a hashing scheduler or
+//!   [persistence](crate::Director::with_persistence). Or give them a signed [cookie].
 //! - **A request that was given to a client is gone**, even if it could not connect. To have another
 //!   backend asked then, use one inner service that opens the connection first and
 //!   [returns](crate::service::Undelivered::returned) the request when it cannot, as [`tcp`] does,
@@ -78,5 +78,5 @@
 //! - **Headers are forwarded as they are.** Hop-by-hop ones, `X-Forwarded-For` and `Host` are yours.
 //!
 //! [`tcp`]: super::tcp
-#![cfg_attr(feature = "cookie", doc = "[cookie]: crate::cookie")]
+#![cfg_attr(feature = "cookie", doc = "[cookie]: super::sticky")]
 #![cfg_attr(not(feature = "cookie"), doc = "[cookie]: crate#features")]

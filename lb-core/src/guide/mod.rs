@@ -4,6 +4,10 @@
 //! | to balance | read |
 //! |---|---|
 //! | HTTP requests, in axum or hyper | [`http`] |
+#![cfg_attr(
+    feature = "cookie",
+    doc = "| HTTP requests that stay where a cookie says | [`sticky`] |"
+)]
 //! | TCP connections, in a proxy of your own | [`tcp`] |
 //! | gRPC calls or anything else whose servers are discovered, in a client | [`grpc`] |
 //! | by a scheduler of your own | [`Scheduler`](crate::Scheduler) |
@@ -44,4 +48,6 @@
 
 pub mod grpc;
 pub mod http;
+#[cfg(feature = "cookie")]
+pub mod sticky;
 pub mod tcp;

@@ -44,7 +44,8 @@ impl Role {
     /// The backend in this role.
     pub(super) fn given_to(&self, backend: &Backend<()>) -> Backend<()> {
         let backend = backend.with_endpoint(()).at_priority(self.priority);
-        backend.in_zone(self.zone.map(Arc::from)).limited(self.limits)
+        backend.set_limits(self.limits);
+        backend.in_zone(self.zone.map(Arc::from))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a director is told about persistence.
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::seed::HashSeed;
 
@@ -22,6 +22,15 @@ pub struct PersistenceConfig {
     pub(crate) capacity: NonZeroUsize,
     pub(crate) min_age: Duration,
     pub(crate) seed: HashSeed,
+    pub(crate) replicated: Option<Node>,
+}
+
+/// One of several balancers that tell each other what they learn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node {
+    pub(crate) number: u32,
+    /// When the clock that they share showed so many milliseconds.
+    pub(crate) clock: (Instant, u64),
 }
 
 impl PersistenceConfig {
@@ -29,7 +38,8 @@ impl PersistenceConfig {
     /// are: one of those unseen for longest makes room, as
     /// [`PersistenceTable`](crate::PersistenceTable) says.
     pub fn new(timeout: Duration, capacity: NonZeroUsize) -> Self {
-        Self { timeout, capacity, min_age: Duration::ZERO, seed: HashSeed::default() }
+        let (min_age, seed) = (Duration::ZERO, HashSeed::default());
+        Self { timeout, capacity, min_age, seed, replicated: None }
     }
 
     /// When the table is full, clients that were seen within `min_age` are not pushed out by new
@@ -44,5 +54,16 @@ impl PersistenceConfig {
     #[must_use]
     pub const fn seed(self, seed: HashSeed) -> Self {
         Self { seed, ..self }
+    }
+
+    /// The director has a change feed, as [`Replicated`](super::Replicated), on the node of this
+    /// number, which no other node has: what it learns comes out of
+    /// [`Director::drain_updates`](crate::Director::drain_updates), what others learnt goes into
+    /// [`Director::apply`](crate::Director::apply). At `now`, the clock that all nodes share shows
+    /// `millis`, such as those since the epoch; from there on it is taken to go as `now` does. Default:
+    /// no feed, which saves 25 bytes a client.
+    #[must_use]
+    pub const fn replicated(self, node: u32, now: Instant, millis: u64) -> Self {
+        Self { replicated: Some(Node { number: node, clock: (now, millis) }), ..self }
     }
 }

@@ -5,11 +5,13 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::{HashSeed, PersistenceConfig, PersistenceTable};
+use super::config::Node;
+use super::{HashSeed, PersistenceConfig, PersistenceTable, Replicated, Update};
+use crate::backend::BackendId;
 
 /// One table in parts, each behind a lock of its own.
 pub(crate) struct Shards<K> {
-    tables: Box<[Mutex<PersistenceTable<K>>]>,
+    tables: Box<[Mutex<Table<K>>]>,
     seed: HashSeed,
 }
 
@@ -17,18 +19,89 @@ pub(crate) struct Shards<K> {
 const SMALLEST: usize = 1024;
 const MOST: usize = 64;
 
-impl<K: Eq + Hash> Shards<K> {
+/// A part of the table, with a change feed or without.
+#[expect(clippy::large_enum_variant, reason = "there are at most 64, and each is looked into")]
+pub(crate) enum Table<K> {
+    Alone(PersistenceTable<K>),
+    Replicated(Replicated<K>, SharedClock),
+}
+
+/// The clock that all nodes share, as far as one of them can tell from its own.
+#[derive(Clone, Copy)]
+pub(crate) struct SharedClock {
+    at: Instant,
+    millis: u64,
+}
+
+impl SharedClock {
+    fn millis(&self, now: Instant) -> u64 {
+        let since = |later: Instant, earlier: Instant| {
+            u64::try_from(later.saturating_duration_since(earlier).as_millis()).unwrap_or(u64::MAX)
+        };
+        self.millis.saturating_add(since(now, self.at)).saturating_sub(since(self.at, now))
+    }
+}
+
+impl<K: Clone + Eq + Hash> Table<K> {
+    /// As [`PersistenceTable::get`].
+    pub(crate) fn get(&mut self, now: Instant, key: &K) -> Option<BackendId> {
+        match self {
+            Self::Alone(table) => table.get(now, key),
+            Self::Replicated(table, clock) => table.get(now, clock.millis(now), key),
+        }
+    }
+
+    /// As [`PersistenceTable::insert`].
+    pub(crate) fn insert(&mut self, now: Instant, key: K, backend: BackendId) -> bool {
+        match self {
+            Self::Alone(table) => table.insert(now, key, backend),
+            Self::Replicated(table, clock) => table.insert(now, clock.millis(now), key, backend),
+        }
+    }
+
+    fn forget(&mut self, backend: BackendId) {
+        match self {
+            Self::Alone(table) => table.forget(backend),
+            Self::Replicated(table, _) => table.forget(backend),
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        match self {
+            Self::Alone(table) => table.handle_timeout(now),
+            Self::Replicated(table, _) => table.handle_timeout(now),
+        }
+    }
+
+    const fn table(&self) -> &PersistenceTable<K> {
+        match self {
+            Self::Alone(table) => table,
+            Self::Replicated(table, _) => table.table(),
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash> Shards<K> {
     pub(crate) fn new(config: &PersistenceConfig) -> Self {
-        let &PersistenceConfig { timeout, capacity, min_age, seed } = config;
+        let &PersistenceConfig { timeout, capacity, min_age, seed, replicated } = config;
         let count = (capacity.get() / SMALLEST).clamp(1, MOST);
         let each = NonZeroUsize::new(capacity.get() / count).unwrap_or(capacity);
-        let table = || PersistenceTable::with_hasher(timeout, each, seed).with_min_age(min_age);
+        let table = || {
+            let table = PersistenceTable::with_hasher(timeout, each, seed).with_min_age(min_age);
+            match replicated {
+                None => Table::Alone(table),
+                // One number will do for all of them: a client is always in the same one.
+                Some(Node { number, clock: (at, millis) }) => {
+                    Table::Replicated(Replicated::new(table, number), SharedClock { at, millis })
+                }
+            }
+        };
         Self { tables: (0..count).map(|_| Mutex::new(table())).collect(), seed }
     }
 
     /// The table of a client: by its key, and not by what a scheduler goes by, which may differ for
     /// the same client.
-    pub(crate) fn with<T>(&self, client: &K, f: impl FnOnce(&mut PersistenceTable<K>) -> T) -> T {
+    pub(crate) fn with<T>(&self, client: &K, f: impl FnOnce(&mut Table<K>) -> T) -> T {
         f(&mut lock(&self.tables[self.place(client)]))
     }
 
@@ -40,7 +113,51 @@ impl<K: Eq + Hash> Shards<K> {
 
     /// How many clients are remembered. O(shards).
     pub(crate) fn len(&self) -> usize {
-        self.tables.iter().map(|table| lock(table).len()).sum()
+        self.tables.iter().map(|table| lock(table).table().len()).sum()
+    }
+
+    /// As [`PersistenceTable::forget`]. O(shards).
+    pub(crate) fn forget(&self, backend: BackendId) {
+        self.tables.iter().for_each(|table| lock(table).forget(backend));
+    }
+
+    /// As [`Replicated::drain_updates`], at most so many.
+    pub(crate) fn drain_updates(&self, most: usize) -> Vec<Update<K>> {
+        let mut updates = Vec::new();
+        for table in &self.tables {
+            if let Table::Replicated(table, _) = &mut *lock(table) {
+                updates.extend(table.drain_updates().take(most - updates.len()));
+            }
+        }
+        updates
+    }
+
+    /// As [`Replicated::snapshot`], one table after the other.
+    pub(crate) fn snapshot(&self) -> Vec<Update<K>> {
+        let mut updates = Vec::new();
+        for table in &self.tables {
+            if let Table::Replicated(table, _) = &*lock(table) {
+                updates.extend(table.snapshot());
+            }
+        }
+        updates
+    }
+
+    /// As [`Replicated::apply`].
+    pub(crate) fn apply(&self, now: Instant, update: Update<K>) -> bool {
+        match &mut *lock(&self.tables[self.place(&update.key)]) {
+            Table::Alone(_) => false,
+            Table::Replicated(table, clock) => table.apply(now, clock.millis(now), update),
+        }
+    }
+
+    /// From `now` on, the clock that all nodes share shows what follows on `millis`.
+    pub(crate) fn set_clock(&self, now: Instant, millis: u64) {
+        for table in &self.tables {
+            if let Table::Replicated(_, clock) = &mut *lock(table) {
+                *clock = SharedClock { at: now, millis };
+            }
+        }
     }
 
     /// As [`PersistenceTable::handle_timeout`], one table after the other.
@@ -80,6 +197,7 @@ mod tests {
             assert_eq!((shards.tables.len(), shards.len()), (MOST, CLIENTS as usize));
             for table in &shards.tables {
                 let table = lock(table);
+                let table = table.table();
                 // 781 expected, with a standard deviation of 28.
                 assert!((640..920).contains(&table.len()), "{}", table.len());
                 // About one in a hundred is expected beyond its group.

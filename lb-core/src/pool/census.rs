@@ -9,13 +9,12 @@ use crate::health::Weight;
 /// ```
 /// use lb_core::pool::Census;
 ///
-/// // Four backends, three of them of priority 0; all weights are multiples of 100.
-/// let census = Census::of([(100, 0), (300, 0), (100, 0), (200, 1)]);
-/// assert_eq!((census.unit().value(), census.total()), (100, 4));
+/// // Four backends, three of them of priority 0, one of which is not to take flows.
+/// let census = Census::of([(100, 0), (300, 0), (0, 0), (200, 1)]);
+/// assert_eq!(census.total(), 4);
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Census {
-    unit: Weight,
     /// In how many parts of a configured weight members' weights are given.
     parts: u16,
     total: usize,
@@ -28,20 +27,12 @@ impl Census {
     pub fn of<W: Into<Weight>>(configured: impl IntoIterator<Item = (W, u8)>) -> Self {
         let mut census = Self::default();
         for (weight, priority) in configured {
-            let weight = weight.into();
-            census.unit = census.unit.gcd(weight);
             census.total += 1;
-            if !weight.is_zero() {
+            if !weight.into().is_zero() {
                 *census.priorities.entry(priority).or_default() += 1;
             }
         }
         census
-    }
-
-    /// What all weights have in common, at least 1: the weight that counts as one where weights are
-    /// laid out in points, so that rings are as small for weights 100 and 200 as for 1 and 2.
-    pub fn unit(&self) -> Weight {
-        self.unit.max(Weight::ONE)
     }
 
     /// The same, of which members' weights are given in so many `parts`.
@@ -69,6 +60,6 @@ impl Census {
 /// Nobody.
 impl Default for Census {
     fn default() -> Self {
-        Self { unit: Weight::ZERO, parts: 1, total: 0, priorities: HashMap::new() }
+        Self { parts: 1, total: 0, priorities: HashMap::new() }
     }
 }

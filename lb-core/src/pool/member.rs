@@ -17,11 +17,7 @@ pub struct Member {
     /// slowly. The same for all members. Of no matter to whoever only compares weights; a weight
     /// that stands for a number, of flows or points, is to be divided by it.
     pub parts: u16,
-    /// The configured weight that counts as one where weights are laid out in points: what all
-    /// configured weights of the pool have in common. The same for all members, whoever of them is
-    /// alive, so that a backend that dies changes nothing for the others.
-    pub unit: Weight,
-    /// A stable hash of the backend's name: hashing schedulers place the backend by it, so that
+    /// The backend's [place](crate::Backend::place), a stable hash of its name: hashing schedulers place the backend by it, so that
     /// directors which issued different identities still agree.
     pub place: u64,
     /// Where [`Ketama`](crate::scheduler::Ketama) begins the backend's points: the unfinished CRC-32

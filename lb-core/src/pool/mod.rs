@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rand::Rng;
 
 use crate::backend::{Backend, BackendId};
-use crate::flow::{Flow, stable_hash};
+use crate::flow::Flow;
 use crate::health::Weight;
 use crate::scheduler::{Scheduler, hash::ketama};
 
@@ -45,7 +45,7 @@ pub enum NoBackend {
     /// Every backend that takes new flows refused this one.
     #[error("all {tried} usable backends were tried")]
     AllTried {
-        /// How many backends refused.
+        /// How many backends refused that would take new flows: all that there are.
         tried: usize,
     },
     /// No backend is configured.
@@ -77,6 +77,8 @@ pub struct Pool<E = SocketAddr> {
     backends: Box<[Arc<Backend<E>>]>,
     /// Positions by identity, sorted, for affinity's look-up.
     positions: Box<[(BackendId, u32)]>,
+    /// Positions by place, sorted, for clients that know their backend by that.
+    places: Box<[(u64, u32)]>,
     scheduler: Arc<dyn Scheduler>,
     generation: u64,
     configured: usize,
@@ -91,8 +93,8 @@ pub struct Pool<E = SocketAddr> {
 
 impl<E> Pool<E> {
     /// A snapshot of `members` in their configured order, scheduled by `previous` rebuilt over
-    /// them: of a configuration that has no other backends, whose unit of weight is 1. O(n log n),
-    /// or what the scheduler's `rebuild` costs.
+    /// them: of a configuration that has no other backends. O(n log n), or what the scheduler's
+    /// `rebuild` costs.
     ///
     /// Of two members with one identity only the first is kept.
     pub fn new(
@@ -100,9 +102,7 @@ impl<E> Pool<E> {
         previous: &dyn Scheduler,
     ) -> Self {
         let members: Vec<_> = members.into_iter().collect();
-        let census = members
-            .iter()
-            .map(|(backend, weight)| ((*weight).min(Weight::ONE), backend.priority()));
+        let census = members.iter().map(|(backend, weight)| (*weight, backend.priority()));
         Self::out_of(&Census::of(census), members, previous)
     }
 
@@ -120,8 +120,7 @@ impl<E> Pool<E> {
                     id: backend.id(),
                     weight,
                     parts: census.parts(),
-                    unit: census.unit(),
-                    place: stable_hash(backend.name().as_bytes()),
+                    place: backend.place(),
                     ketama_seed: ketama::seed(backend.name()),
                     priority: backend.priority(),
                     peers: census.at(backend.priority()),
@@ -133,6 +132,8 @@ impl<E> Pool<E> {
             .unzip();
         let mut positions: Vec<_> = views.iter().map(|view| view.id).zip(0..).collect();
         positions.sort_unstable();
+        let mut places: Vec<_> = views.iter().map(|view| view.place).zip(0..).collect();
+        places.sort_unstable();
         let scheduler = previous.rebuild(&views);
         Self {
             configured: census.total().max(views.len()),
@@ -141,6 +142,7 @@ impl<E> Pool<E> {
             members: views.into(),
             backends: backends.into(),
             positions: positions.into(),
+            places: places.into(),
             scheduler,
             generation: 0,
             drained: 0,
@@ -252,7 +254,7 @@ impl<E> Pool<E> {
             NoBackend::AllDraining { alive: self.members.len() + self.drained }
         } else {
             match takes_flows().filter(|member| !flow.has_tried(member.id)).count() {
-                0 => NoBackend::AllTried { tried: flow.tried.len() },
+                0 => NoBackend::AllTried { tried: takes_flows().count() },
                 full => NoBackend::AllFull { full },
             }
         }
@@ -261,6 +263,14 @@ impl<E> Pool<E> {
     /// Whether those who belong to this backend are sent there, if it has room.
     pub(crate) fn honours(&self, id: BackendId) -> bool {
         self.position(id).is_some_and(|position| self.is_home(position))
+    }
+
+    /// Whether a client that is sent to `backend` with this flow belongs there from now on: it did, or
+    /// belonged nowhere, or is moved for good.
+    #[inline]
+    pub(crate) fn is_home_of(&self, flow: &Flow<'_>, backend: BackendId) -> bool {
+        let moves = |home| home == backend || flow.has_tried(home) || !self.honours(home);
+        self.records_affinity && flow.prefer.is_none_or(moves)
     }
 
     /// Whether those who belong to a member may come.
@@ -284,6 +294,14 @@ impl<E> Pool<E> {
     /// The backend with this identity. O(log n).
     pub fn backend(&self, id: BackendId) -> Option<&Arc<Backend<E>>> {
         self.backends.get(self.position(id)?)
+    }
+
+    /// The backend of this [place](Backend::place), by which a client knows it on any balancer.
+    /// O(log n).
+    pub fn backend_at(&self, place: u64) -> Option<&Arc<Backend<E>>> {
+        let slot = self.places.partition_point(|&(other, _)| other < place);
+        let &(found, position) = self.places.get(slot)?;
+        (found == place).then(|| &self.backends[position as usize])
     }
 
     fn position(&self, id: BackendId) -> Option<usize> {

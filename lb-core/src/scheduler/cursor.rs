@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
+
+use crate::sync::{AtomicU64, Ordering};
 
 /// A place in a rotation that any number of pickers advance.
 ///
@@ -21,7 +23,7 @@ pub(super) struct Cursor {
     lanes: [Lane; LANES],
 }
 
-/// Lanes for as many threads at once; others share them.
+/// Lanes for as many threads at once; others share them, and lose nothing by it.
 const LANES: usize = 16;
 /// So many turns are set aside at least: few encounters, and a round of any pool that is no larger.
 const FEWEST: u32 = 1024;
@@ -32,6 +34,27 @@ const FEWEST: u32 = 1024;
 struct Lane(AtomicU64);
 
 impl Lane {
+    /// Sets whole rounds of `turns` aside, of which the first turn is taken: `first`, unless there
+    /// are others left, because another thread of this lane has just done the same. Then those are
+    /// taken before; whole rounds come to the same, wherever they begin.
+    fn add(&self, first: u32, turns: u32, length: u32) -> u32 {
+        let next = |state: u64| match state >> 32 {
+            0 => first,
+            _ => state as u32,
+        };
+        let add = |state: u64| {
+            let after = next(state) + 1;
+            let after = if after == length { 0 } else { after };
+            // As many as fit: with more than two billion places, of which nobody has seen any.
+            let left = (state >> 32).saturating_add(u64::from(turns - 1)).min(u32::MAX.into());
+            Some(left << 32 | u64::from(after))
+        };
+        let order = Ordering::Relaxed;
+        match self.0.fetch_update(order, order, add) {
+            Ok(before) | Err(before) => next(before),
+        }
+    }
+
     /// The next of the turns that were set aside.
     #[inline]
     fn take(&self, length: u32) -> Option<u32> {
@@ -94,10 +117,7 @@ impl Cursor {
     fn set_aside(&self, lane: &Lane, length: u32) -> u32 {
         let turns = FEWEST.next_multiple_of(length);
         let first = place(self.position.fetch_add(turns.into(), Ordering::Relaxed), length);
-        let second = if first + 1 == length { 0 } else { first + 1 };
-        // If another thread of this lane has just done the same, one set of whole rounds is left out.
-        lane.0.store(u64::from(turns - 1) << 32 | u64::from(second), Ordering::Relaxed);
-        first
+        lane.add(first, turns, length)
     }
 }
 
@@ -139,7 +159,37 @@ fn thread_number() -> usize {
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, lb_loom))]
+pub(crate) mod model {
+    use std::sync::Arc;
+
+    use loom::thread;
+
+    use super::*;
+
+    /// Two threads of one lane (loom's are all of one to [`thread_number`]), each of which sets whole
+    /// rounds aside and takes a turn of what there is.
+    #[test]
+    fn what_two_threads_set_aside_in_one_lane_is_all_there() {
+        const LENGTH: u32 = 3;
+        crate::model::explore(|| {
+            let lane = Arc::new(Lane::default());
+            let act =
+                |lane: &Lane, first| [Some(lane.add(first, LENGTH, LENGTH)), lane.take(LENGTH)];
+            let other = Arc::clone(&lane);
+            let thread = thread::spawn(move || act(&other, 0));
+            let here = act(&lane, 2);
+            let there = thread.join().unwrap();
+            let rest = std::iter::from_fn(|| lane.take(LENGTH));
+            let mut counts = [0; LENGTH as usize];
+            let all = here.into_iter().chain(there).flatten().chain(rest);
+            all.for_each(|place| counts[place as usize] += 1);
+            assert_eq!(counts, [2; LENGTH as usize]);
+        });
+    }
+}
+
+#[cfg(all(test, not(lb_loom)))]
 mod tests {
     use super::*;
 
@@ -166,6 +216,21 @@ mod tests {
             assert!(all.iter().zip(7..).all(|(&one, position)| one == position % length));
             assert_eq!(cursor.advance(length as usize) as u32, 7 % length);
         }
+    }
+
+    #[test]
+    fn two_threads_of_one_lane_lose_nothing() {
+        const LENGTH: u32 = 5;
+        let turns = FEWEST.next_multiple_of(LENGTH);
+        let cursor = Cursor::at(3);
+        let lane = &cursor.lanes[0];
+        // Both found the common rotation contended, and the lane empty.
+        let mut counts = [0; LENGTH as usize];
+        let both = [cursor.set_aside(lane, LENGTH), cursor.set_aside(lane, LENGTH)];
+        let rest = std::iter::from_fn(|| lane.take(LENGTH));
+        both.into_iter().chain(rest).for_each(|place| counts[place as usize] += 1);
+        assert_eq!(counts, [2 * turns / LENGTH; LENGTH as usize]);
+        assert_eq!(cursor.position(), 3 + 2 * u64::from(turns));
     }
 
     #[test]

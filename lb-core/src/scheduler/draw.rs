@@ -67,15 +67,15 @@ impl WeightedDraw {
         if flow.any_will_do() { self.one(rng) } else { self.usable(flow, members, rng) }
     }
 
-    /// Of two members drawn for `flow` the one with less load per weight, given the `loads` of both;
-    /// the first if they are equal.
+    /// Of two members drawn for `flow` the one with less load per weight, given the `load` of each
+    /// beside the other one; the first if they are equal.
     #[inline]
     pub(super) fn better_of_two(
         &self,
         flow: &Flow<'_>,
         members: &[Member],
         rng: &mut dyn Rng,
-        loads: impl FnOnce(&Member, &Member) -> (u64, u64),
+        load: impl Fn(usize, &Member, &Member) -> u64,
     ) -> Option<usize> {
         let (first, second) = if flow.any_will_do() {
             self.two(rng)?
@@ -83,7 +83,8 @@ impl WeightedDraw {
             (self.usable(flow, members, rng)?, self.usable(flow, members, rng)?)
         };
         let (a, b) = (members.get(first)?, members.get(second)?);
-        Some(if is_busier(a, b, loads(a, b), rng) { second } else { first })
+        let loads = (load(first, a, b), load(second, b, a));
+        Some(if is_busier(a, b, loads, rng) { second } else { first })
     }
 
     /// Draws until somebody may take the flow; after a few times, among those alone.

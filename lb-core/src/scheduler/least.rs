@@ -35,20 +35,20 @@ pub(super) fn least(
     members: &[Member],
     flow: &Flow<'_>,
     rng: &mut dyn Rng,
-    load: impl Fn(&Member) -> PerShare,
+    load: impl Fn(usize, &Member) -> PerShare,
 ) -> Option<usize> {
     let usable = || members.iter().enumerate().filter(|(_, member)| flow.may_use(member));
     let mut failing = false;
-    let plain = |member: &Member| {
-        let load = load(member);
+    let plain = |index: usize, member: &Member| {
+        let load = load(index, member);
         (load, load.share)
     };
     let chosen = least_of(
         usable(),
         rng,
-        |member| {
+        |index, member| {
             failing |= member.load.failing() > 0;
-            plain(member)
+            plain(index, member)
         },
         |one, other| one.compare(*other),
     );
@@ -59,15 +59,15 @@ pub(super) fn least(
         return draw_by_walking(members, flow, rng);
     }
     // Somebody's flows fail. What they do not stay is made up for by as much of the others' mean.
-    let (sum, count) = usable().fold((0_u128, 0_u128), |(sum, count), (_, member)| {
-        (sum + u128::from(load(member).fixed()), count + 1)
+    let (sum, count) = usable().fold((0_u128, 0_u128), |(sum, count), (index, member)| {
+        (sum + u128::from(load(index, member).fixed()), count + 1)
     });
     let others = u128::max(count, 2) - 1;
     least_of(
         usable(),
         rng,
-        |member| {
-            let load = load(member);
+        |index, member| {
+            let load = load(index, member);
             let own = u128::from(load.fixed());
             let mean = sum.saturating_sub(own) / others;
             let missing = mean * u128::from(member.load.failing()) / u128::from(u16::MAX);
@@ -82,16 +82,16 @@ pub(super) fn least(
 fn least_of<'a, C: Copy>(
     usable: impl Iterator<Item = (usize, &'a Member)> + Clone,
     rng: &mut dyn Rng,
-    mut cost: impl FnMut(&Member) -> (C, u64),
+    mut cost: impl FnMut(usize, &Member) -> (C, u64),
     compare: impl Fn(&C, &C) -> Ordering,
 ) -> Option<usize> {
     let mut candidates = usable.clone();
     let (first, member) = candidates.next()?;
-    let (least, share) = cost(member);
+    let (least, share) = cost(first, member);
     let mut best = (first, least);
     let (mut tied, mut tied_shares) = (1_usize, share);
     for (index, member) in candidates {
-        let (cost, share) = cost(member);
+        let (cost, share) = cost(index, member);
         match compare(&cost, &best.1) {
             Ordering::Less => {
                 best = (index, cost);
@@ -109,7 +109,7 @@ fn least_of<'a, C: Copy>(
     }
     let mut left = below(rng.next_u64(), tied_shares);
     let mut drawn = usable.filter_map(|(index, member)| {
-        let (cost, share) = cost(member);
+        let (cost, share) = cost(index, member);
         compare(&cost, &best.1).is_eq().then_some((index, share))
     });
     let drawn = drawn.find(|&(_, share)| {

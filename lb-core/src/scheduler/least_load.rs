@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::Scheduler;
+use super::arrivals::Arrivals;
 use super::draw::{WeightedDraw, is_trial};
 use super::least::{PerShare, least};
 use crate::flow::Flow;
@@ -43,6 +44,12 @@ pub enum Cost {
 /// and none of the kernel's schedulers does that. While anybody fails, one flow in sixteen is drawn
 /// by weight alone, so that a backend that has recovered is found out.
 ///
+/// One that has just come, or come back, among others that are busy is not their first choice until
+/// it is as busy, as it is to the kernel, and at once to every balancer of a fleet: it begins with the
+/// flows that the others have on average, for its weight, which wear off within as many picks as
+/// there are flows, and 64 for each backend at most. So does one whose weight grows with what it gains.
+/// `nq` never takes the idle for busy.
+///
 /// Before the scan, a few backends are drawn as ties are: whoever of them is idle costs as little as
 /// any, and is drawn among its like already.
 ///
@@ -56,6 +63,7 @@ pub struct LeastLoad {
     draw: Option<WeightedDraw>,
     /// No member can cost less than this.
     floor: PerShare,
+    arrivals: Arc<Arrivals>,
 }
 
 /// How many are drawn before all are looked at, at most.
@@ -65,8 +73,9 @@ const MEMBERS_A_DRAW: usize = 32;
 
 impl LeastLoad {
     /// The scheduler for `cost`.
-    pub const fn by(cost: Cost) -> Self {
-        Self { cost, draw: None, floor: PerShare { load: 0, share: 1 } }
+    pub fn by(cost: Cost) -> Self {
+        let floor = PerShare { load: 0, share: 1 };
+        Self { cost, draw: None, floor, arrivals: Arc::default() }
     }
 
     pub(super) fn over(&self, members: &[Member]) -> Self {
@@ -77,7 +86,8 @@ impl LeastLoad {
         });
         let heaviest = members.iter().map(|member| u64::from(member.weight)).max();
         let floor = cost.with(0, heaviest.unwrap_or(1).max(1));
-        Self { cost, draw: Some(WeightedDraw::by(shares)), floor }
+        let arrivals = self.arrivals.over(members, |member| cost.among_busy(member));
+        Self { cost, draw: Some(WeightedDraw::by(shares)), floor, arrivals: arrivals.into() }
     }
 
     /// Somebody who costs as little as anybody can, if one of a few draws finds one.
@@ -105,6 +115,23 @@ impl Cost {
                 Self::ShortestExpectedDelay.with(active, weight)
             }
             _ => self.with(active, weight),
+        }
+    }
+
+    /// What it costs where nobody is idle.
+    fn among_busy(self, member: &Member) -> PerShare {
+        let (active, weight) = (member.load.active().into(), member.weight.into());
+        match self {
+            Self::NeverQueue => Self::ShortestExpectedDelay.with(active, weight),
+            _ => self.with(active, weight),
+        }
+    }
+
+    /// The same as if it had so many more flows; but who is idle stays it to `nq`.
+    fn with_more(self, member: &Member, more: u64) -> PerShare {
+        match (self, self.of(member)) {
+            (Self::NeverQueue, idle @ PerShare { load: 0, .. }) => idle,
+            (_, PerShare { load, share }) => PerShare { load: load + more, share },
         }
     }
 
@@ -137,17 +164,23 @@ impl Scheduler for LeastLoad {
     }
 
     fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
+        if let Some(turn) = self.arrivals.take_turn() {
+            let cost = |index, one: &Member| self.cost.with_more(one, turn.of(index));
+            return least(members, flow, rng, cost);
+        }
         if let Some(idle) = self.idle(members, flow, rng) {
             return Some(idle);
         }
         // A scan for each, in which nobody has to ask which.
         use Cost::*;
         match self.cost {
-            LeastConnections => least(members, flow, rng, |one| LeastConnections.of(one)),
-            NeverQueue => least(members, flow, rng, |one| NeverQueue.of(one)),
-            ShortestExpectedDelay => least(members, flow, rng, |one| ShortestExpectedDelay.of(one)),
+            LeastConnections => least(members, flow, rng, |_, one| LeastConnections.of(one)),
+            NeverQueue => least(members, flow, rng, |_, one| NeverQueue.of(one)),
+            ShortestExpectedDelay => {
+                least(members, flow, rng, |_, one| ShortestExpectedDelay.of(one))
+            }
             WeightedLeastConnections => {
-                least(members, flow, rng, |one| WeightedLeastConnections.of(one))
+                least(members, flow, rng, |_, one| WeightedLeastConnections.of(one))
             }
         }
     }

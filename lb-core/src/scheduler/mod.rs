@@ -1,5 +1,6 @@
 //! Who gets the next flow: one trait, one file per family, and the names the field knows them by.
 
+mod arrivals;
 mod cursor;
 mod draw;
 mod failover;

@@ -1,12 +1,13 @@
 //! `peak_ewma`: the faster of two.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rand::Rng;
 
 use super::Scheduler;
+use super::arrivals::Arrivals;
 use super::draw::WeightedDraw;
+use super::least::PerShare;
 use crate::flow::Flow;
 use crate::pool::Member;
 
@@ -23,10 +24,12 @@ use crate::pool::Member;
 /// tower starts a new backend at a default that the user has to guess; here it is taken to be as fast
 /// as whoever it is compared with. Failures do not count as latency: of the other one's cost, a
 /// backend is taken to have the share of its flows that failed. There is no lock, and no clock is
-/// read.
+/// read. One that has just come among others that are busy begins as if it had as many flows as they
+/// have, as with [`LeastLoad`](super::LeastLoad).
 #[derive(Debug, Default)]
 pub struct PeakEwma {
     draw: WeightedDraw,
+    arrivals: Arrivals,
 }
 
 impl PeakEwma {
@@ -38,17 +41,23 @@ impl PeakEwma {
 
 impl Scheduler for PeakEwma {
     fn rebuild(&self, members: &[Member]) -> Arc<dyn Scheduler> {
-        Arc::new(Self { draw: WeightedDraw::over(members) })
+        // So much counts for each beside its latency.
+        let taken = |member: &Member| PerShare {
+            load: u64::from(member.weight) + u64::from(member.load.active()),
+            share: member.weight.into(),
+        };
+        let arrivals = self.arrivals.over(members, taken);
+        Arc::new(Self { draw: WeightedDraw::over(members), arrivals })
     }
 
     fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
-        self.draw.better_of_two(flow, members, rng, |a, b| {
-            let times = [a, b].map(|one| one.load.peak_time(flow.now));
-            let cost = |time: Option<Duration>, member: &Member| {
-                let time = time.map_or(1, |time| time.as_micros() as u64);
-                time * (u64::from(member.weight) + u64::from(member.load.active()))
-            };
-            (cost(times[0].or(times[1]), a), cost(times[1].or(times[0]), b))
+        let turn = self.arrivals.take_turn();
+        self.draw.better_of_two(flow, members, rng, |index, one, other| {
+            let [own, others] = [one, other].map(|one| one.load.peak_time(flow.now));
+            // Of whom nothing is known is as fast as the other one.
+            let time = own.or(others).map_or(1, |time| time.as_micros() as u64);
+            let more = turn.map_or(0, |turn| turn.of(index));
+            time * (u64::from(one.weight) + u64::from(one.load.active()) + more)
         })
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use rand::Rng;
 
 use super::Scheduler;
+use super::arrivals::Arrivals;
 use super::draw::WeightedDraw;
+use super::least::PerShare;
 use crate::flow::Flow;
 use crate::pool::Member;
 
@@ -41,10 +43,12 @@ impl Scheduler for Random {
 /// weight and the comparison is of utilisation, shares are exactly those of the weights as long as
 /// all are equally busy; dividing a load by a weight after an even draw gives 67/17/17 for weights
 /// 99/0.5/0.5 (tower issue 696). A backend whose flows [fail](crate::backend::Outcome) is taken to have, of
-/// the other one's load, the share that failed.
+/// the other one's load, the share that failed. One that has just come among others that are busy
+/// begins as if it had as much as they have, as with [`LeastLoad`](super::LeastLoad).
 #[derive(Debug, Default)]
 pub struct PowerOfTwo {
     draw: WeightedDraw,
+    arrivals: Arrivals,
 }
 
 impl PowerOfTwo {
@@ -56,11 +60,22 @@ impl PowerOfTwo {
 
 impl Scheduler for PowerOfTwo {
     fn rebuild(&self, members: &[Member]) -> Arc<dyn Scheduler> {
-        Arc::new(Self { draw: WeightedDraw::over(members) })
+        let flows = |member: &Member| PerShare {
+            load: member.load.active().into(),
+            share: member.weight.into(),
+        };
+        let arrivals = self.arrivals.over(members, flows);
+        Arc::new(Self { draw: WeightedDraw::over(members), arrivals })
     }
 
     fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
         let active = |member: &Member| u64::from(member.load.active());
-        self.draw.better_of_two(flow, members, rng, |a, b| (active(a), active(b)))
+        match self.arrivals.take_turn() {
+            None => self.draw.better_of_two(flow, members, rng, |_, one, _| active(one)),
+            Some(turn) => {
+                let taken = |index, one: &Member, _: &Member| active(one) + turn.of(index);
+                self.draw.better_of_two(flow, members, rng, taken)
+            }
+        }
     }
 }

@@ -2,15 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
 use crate::backend::{BackendId, Lease};
-use crate::director::Director;
-use crate::director::{Queue, Ticket};
+use crate::director::{Director, Ticket};
 use crate::env::Env;
 use crate::flow::ClientKey;
 use crate::pool::NoBackend;
@@ -84,8 +82,13 @@ impl<W> Admission<W> {
                 }
             }
             let before = waiting.as_ref().map(|waiting| waiting.number);
-            let Some(ticket) = queue.join(cx.waker(), before) else {
-                return Poll::Ready(Err(refused_by(queue)));
+            let ticket = match queue.join(cx.waker(), before) {
+                Ok(ticket) => ticket,
+                // Others may go on waiting in a line that was closed meanwhile.
+                Err(_) if queue.room() == 0 => {
+                    return Poll::Ready(Err(Refusal::NoBackend(director.all_full())));
+                }
+                Err(waiting) => return Poll::Ready(Err(Refusal::QueueFull { waiting })),
             };
             // A flow that comes back from a backend that refused it has only what is left.
             let waiting = waiting.get_or_insert_with(|| Waiting {
@@ -119,8 +122,4 @@ impl<W> Admission<W> {
         }
         Poll::Pending
     }
-}
-
-fn refused_by(queue: &Arc<Queue>) -> Refusal {
-    Refusal::QueueFull { waiting: queue.room() }
 }

@@ -41,7 +41,7 @@ where
 
     fn call(&mut self, Dispatch { lease, request }: Dispatch<S, Req>) -> Self::Future {
         let service = lease.endpoint().clone();
-        EachFuture { lease, step: Step::Prepare { service, request: Some(request) } }
+        EachFuture { step: Step::Prepare { service, request: Some(request) }, lease }
     }
 }
 
@@ -52,9 +52,11 @@ pin_project! {
     where
         S: Service<Req>,
     {
-        lease: Lease<S>,
+        // Dropped in this order: the place is given to the next when the request is not there any
+        // more.
         #[pin]
         step: Step<S, S::Future, Req>,
+        lease: Lease<S>,
     }
 }
 

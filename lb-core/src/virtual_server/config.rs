@@ -141,8 +141,9 @@ impl<E> SorryServer<E> {
 /// What becomes of persisted clients whose backend is being drained.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum DrainingClients {
-    /// They still come, until the administrator says that [draining is
-    /// over](crate::health::Admin::Drained): IPVS' behaviour for a backend of weight 0.
+    /// They still come, until it has drained for [so long](VirtualServerConfig::drain_timeout) or the
+    /// administrator says that [draining is over](crate::health::Admin::Drained). Without either it
+    /// is IPVS' behaviour for a backend of weight 0.
     #[default]
     Keep,
     /// They are moved at once, and belong elsewhere from then on: IPVS with
@@ -174,6 +175,12 @@ pub struct VirtualServerConfig<E = SocketAddr> {
     pub panic_below: u8,
     /// What becomes of the clients of backends that are being drained.
     pub draining_clients: DrainingClients,
+    /// How long the clients of a backend are kept from when it began to drain: because its weight is
+    /// 0 by configuration, by order or by a check's report, or because the administrator said so.
+    /// Then they are moved. One that is [inhibited](BackendConfig::inhibit_on_failure) does not drain:
+    /// it is expected back. Where a backend drains already when this changes, it counts from when that
+    /// began. Default: as long as it drains.
+    pub drain_timeout: Option<Duration>,
 }
 
 impl<E> VirtualServerConfig<E> {
@@ -186,6 +193,7 @@ impl<E> VirtualServerConfig<E> {
             slow_start: None,
             panic_below: 0,
             draining_clients: DrainingClients::Keep,
+            drain_timeout: None,
         }
     }
 
@@ -217,6 +225,12 @@ impl<E> VirtualServerConfig<E> {
     #[must_use]
     pub fn with_draining_clients(self, draining_clients: DrainingClients) -> Self {
         Self { draining_clients, ..self }
+    }
+
+    /// The same, where clients of draining backends are kept for no longer than so long.
+    #[must_use]
+    pub fn with_drain_timeout(self, time: impl Into<Option<Duration>>) -> Self {
+        Self { drain_timeout: time.into(), ..self }
     }
 
     /// Whether the configuration can ever work. No backends at all is fine: they may be found later;

@@ -82,12 +82,12 @@ pub enum Event {
 /// Feed it one input, then drain [`poll_action`](Self::poll_action) until `None`. However many inputs
 /// come before the drain, it publishes at most one pool, and none if nothing changed for the data
 /// plane; quorum is judged once per drain, so that servers failing together lose it once. It has a
-/// [deadline](Self::next_deadline) only while a backend [starts
-/// slowly](VirtualServerConfig::slow_start): when it comes into service while others serve, because
-/// its checks pass again, the administrator lets it, or a new configuration has added it.
+/// [deadline](Self::next_deadline) only while a backend [drains](VirtualServerConfig::drain_timeout),
+/// or [starts slowly](VirtualServerConfig::slow_start): when it comes into service while others serve,
+/// because its checks pass again, the administrator lets it, or a new configuration has added it.
 ///
-/// What is published ("live" is: checks pass, not in maintenance; at weight 0 if drained. Who is
-/// [inhibited](BackendConfig::inhibit_on_failure) is beside them at weight 0):
+/// What is published ("live" is: checks pass, not in maintenance; at weight 0 while drained, until its
+/// time is over. Who is [inhibited](BackendConfig::inhibit_on_failure) is beside them at weight 0):
 ///
 /// | quorum | sorry server | pool |
 /// |---|---|---|
@@ -150,6 +150,7 @@ struct Policy {
     slow_start: Option<Duration>,
     panic_below: u8,
     draining_clients: DrainingClients,
+    drain_timeout: Option<Duration>,
 }
 
 impl<E> VirtualServer<E> {
@@ -228,10 +229,12 @@ impl<E> VirtualServer<E> {
         self.unsettled = true;
     }
 
-    /// The administrator's weight, in place of the configured one; 0 drains. Whether the backend
-    /// is configured.
+    /// The administrator's weight, in place of the configured one: what checks [report] counts on
+    /// from there. 0 drains, whatever they report. Whether the backend is configured.
+    ///
+    /// [report]: crate::health::ReportedWeight
     pub fn set_weight(&mut self, now: Instant, backend: BackendId, weight: Weight) -> bool {
-        self.administer(now, backend, |slot| slot.weight = weight)
+        self.administer(now, backend, |slot| slot.ordered = Some(weight))
     }
 
     /// The administrator's word: in service, draining or in maintenance. Whether the backend is
@@ -240,14 +243,28 @@ impl<E> VirtualServer<E> {
         self.administer(now, backend, |slot| slot.admin = admin)
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing else comes: while a
-    /// backend starts slowly. O(n).
-    pub fn next_deadline(&self) -> Option<Instant> {
-        let now = self.now?;
-        self.slots.iter().filter_map(|slot| slot.slow_start(now)?.next_step(now)).min()
+    /// What is found of it under real traffic: ejected, it gets no new flow and nobody who belongs
+    /// there, until this is taken back. That does not count while nobody else serves, nor in a
+    /// [panic](VirtualServerConfig::panic_below), and says nothing of a backend that is down. Whether
+    /// the backend is configured. O(n).
+    pub fn set_ejected(&mut self, now: Instant, backend: BackendId, ejected: bool) -> bool {
+        let known = self.administer(now, backend, |slot| slot.ejected = ejected);
+        self.heed_ejections();
+        known
     }
 
-    /// Time has passed: whoever starts slowly takes on the next part of its share.
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing else comes: while a
+    /// backend starts slowly, or drains for no longer than so long. O(n).
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let now = self.now?;
+        let lasts = self.policy.drain_timeout;
+        let steps = |slot: &Slot<E>| slot.slow_start(now)?.next_step(now);
+        let ends = |slot: &Slot<E>| slot.draining_until(lasts).filter(|&end| end > now);
+        self.slots.iter().flat_map(|slot| [steps(slot), ends(slot)]).flatten().min()
+    }
+
+    /// Time has passed: whoever starts slowly takes on the next part of its share, and the clients of
+    /// whoever has drained for long enough are moved. O(n).
     pub fn handle_timeout(&mut self, now: Instant) {
         self.unsettled |= self.next_deadline().is_some_and(|deadline| deadline <= now);
         self.now = self.now.max(Some(now));
@@ -263,12 +280,13 @@ impl<E> VirtualServer<E> {
 
     /// Every configured backend, in order.
     pub fn backends(&self) -> impl ExactSizeIterator<Item = BackendStatus<'_, E>> {
-        self.slots.iter().map(|slot| slot.status(self.now))
+        self.slots.iter().map(|slot| slot.status(self.now, self.policy.drain_timeout))
     }
 
     /// One configured backend. O(1).
     pub fn backend(&self, backend: BackendId) -> Option<BackendStatus<'_, E>> {
-        self.slots.get(*self.places.get(&backend)?).map(|slot| slot.status(self.now))
+        let slot = self.slots.get(*self.places.get(&backend)?)?;
+        Some(slot.status(self.now, self.policy.drain_timeout))
     }
 
     /// The quorum as of the last drain.

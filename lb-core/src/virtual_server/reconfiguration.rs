@@ -46,7 +46,8 @@ impl<E> VirtualServer<E> {
                 None => {
                     // Whatever it was held to before, here it has to take them all.
                     let sorry = self.known_or_new(former(), &name, endpoint);
-                    Arc::new(sorry.limited(Limits::NONE))
+                    sorry.set_limits(Limits::NONE);
+                    Arc::new(sorry)
                 }
             };
             self.sorry = Some((sorry, mode));
@@ -63,6 +64,7 @@ impl<E> VirtualServer<E> {
             slow_start: config.slow_start,
             panic_below: config.panic_below,
             draining_clients: config.draining_clients,
+            drain_timeout: config.drain_timeout,
         };
         self.unsettled = true;
         self.replaced = true;

@@ -12,9 +12,13 @@ use crate::health::{Admin, Health, Weight};
 pub(super) struct Slot<E> {
     pub(super) backend: Arc<Backend<E>>,
     configured: Weight,
-    /// The configured weight, or the administrator's in its place.
-    pub(super) weight: Weight,
+    /// The administrator's weight, in place of the configured one.
+    pub(super) ordered: Option<Weight>,
     pub(super) admin: Admin,
+    /// Whether clients find it wanting.
+    pub(super) ejected: bool,
+    /// Whether that counts, as somebody else serves.
+    pub(super) out: bool,
     initially_up: bool,
     inhibit_on_failure: bool,
     /// `None` until the first verdict.
@@ -24,6 +28,10 @@ pub(super) struct Slot<E> {
     /// Whether it would be new to its share: it was out of service before, or is new itself.
     cold: bool,
     slow_start: Option<SlowStart>,
+    /// Since when it drains.
+    drains_since: Option<Instant>,
+    /// Whether it has drained for as long as its clients are kept.
+    is_drained_out: bool,
 }
 
 impl<E> Slot<E> {
@@ -31,23 +39,26 @@ impl<E> Slot<E> {
         Self {
             backend,
             configured: config.weight,
-            weight: config.weight,
+            ordered: None,
             admin: Admin::Ready,
+            ejected: false,
+            out: false,
             initially_up: config.initially_up,
             inhibit_on_failure: config.inhibit_on_failure,
             health: None,
             serves: false,
             cold,
             slow_start: None,
+            drains_since: None,
+            is_drained_out: false,
         }
     }
 
     pub(super) fn reconfigured(self, endpoint: E, terms: &Terms) -> Self {
-        let weight = if terms.weight == self.configured { self.weight } else { terms.weight };
         Self {
             backend: Arc::new(terms.place(self.backend.with_endpoint(endpoint))),
             configured: terms.weight,
-            weight,
+            ordered: self.ordered.filter(|_| terms.weight == self.configured),
             initially_up: terms.initially_up,
             inhibit_on_failure: terms.inhibit_on_failure,
             // Whoever was up without being checked stays up until the first check has a verdict.
@@ -81,6 +92,11 @@ impl<E> Slot<E> {
         self.slow_start.as_ref().filter(|slow| slow.step(now) < STEPS)
     }
 
+    /// The configured weight, or the administrator's in its place.
+    pub(super) fn weight(&self) -> Weight {
+        self.ordered.unwrap_or(self.configured)
+    }
+
     /// The verdict, or what holds before there is one.
     pub(super) fn health(&self) -> Option<Health> {
         self.health.or(self.initially_up.then_some(Health::UP))
@@ -89,27 +105,70 @@ impl<E> Slot<E> {
     /// The weight to be published with: `None` keeps it out of the pool. Always computed anew from
     /// everything that was said.
     pub(super) fn live_weight(&self) -> Option<Weight> {
+        self.weight_said().filter(|weight| !(self.is_drained_out && weight.is_zero()))
+    }
+
+    /// The same however long it has drained.
+    fn weight_said(&self) -> Option<Weight> {
         match (self.admin, self.health()?) {
             (Admin::Drained | Admin::Maintenance, _) => None,
             (_, Health::Down) => self.inhibit_on_failure.then_some(Weight::ZERO),
             (Admin::Drain, Health::Up { .. }) => Some(Weight::ZERO),
-            (Admin::Ready, Health::Up { weight }) => Some(weight.over(self.weight)),
+            (Admin::Ready, Health::Up { .. }) if self.out => {
+                self.inhibit_on_failure.then_some(Weight::ZERO)
+            }
+            (Admin::Ready, Health::Up { .. }) => self.reported_weight(),
         }
     }
 
-    /// Whether its checks alone keep it from taking flows.
+    /// Whether its checks alone, or its clients, keep it from taking flows.
     pub(super) fn is_only_down(&self) -> bool {
-        self.admin == Admin::Ready && !self.weight.is_zero() && self.health() == Some(Health::Down)
+        self.admin == Admin::Ready
+            && !self.weight().is_zero()
+            && (self.out || self.health() == Some(Health::Down))
+    }
+
+    /// Whether it would take new flows, whatever its clients find.
+    pub(super) fn may_serve(&self) -> bool {
+        self.admin == Admin::Ready && self.reported_weight().is_some_and(|weight| !weight.is_zero())
+    }
+
+    /// The weight that its checks and the administrator leave it, if they leave it up.
+    fn reported_weight(&self) -> Option<Weight> {
+        let Health::Up { weight } = self.health()? else { return None };
+        // No report brings back whom an administrator has drained by weight.
+        let drained = self.ordered == Some(Weight::ZERO);
+        Some(if drained { Weight::ZERO } else { weight.over(self.configured, self.weight()) })
+    }
+
+    /// Whether its checks pass.
+    fn is_up(&self) -> bool {
+        self.health().is_some_and(Health::is_up)
     }
 
     /// Whether it lives, but was drained to the end.
     pub(super) fn is_drained(&self) -> bool {
-        self.admin == Admin::Drained && matches!(self.health(), Some(Health::Up { .. }))
+        (self.admin == Admin::Drained || self.is_drained_out) && self.is_up()
+    }
+
+    /// Notes since when it drains, for whatever reason, and whether it has for as long as it may.
+    /// One that is only inhibited, or ejected, does not: it is expected back.
+    pub(super) fn note_draining(&mut self, now: Option<Instant>, lasts: Option<Duration>) {
+        let drains = self.is_up() && !self.out && self.weight_said() == Some(Weight::ZERO);
+        self.drains_since = self.drains_since.or(now).filter(|_| drains);
+        let end = self.draining_until(lasts);
+        self.is_drained_out = end.zip(now).is_some_and(|(end, now)| end <= now);
+    }
+
+    /// Until when its clients are kept, if it drains and that is to end.
+    pub(super) fn draining_until(&self, lasts: Option<Duration>) -> Option<Instant> {
+        // Further away than the clock goes is for ever.
+        self.drains_since?.checked_add(lasts?)
     }
 
     /// Whether its checks have not said anything yet.
     pub(super) fn is_warming(&self) -> bool {
-        self.admin == Admin::Ready && !self.weight.is_zero() && self.health().is_none()
+        self.admin == Admin::Ready && !self.weight().is_zero() && self.health().is_none()
     }
 
     /// Whether it takes new flows.
@@ -117,13 +176,18 @@ impl<E> Slot<E> {
         self.live_weight().is_some_and(|weight| !weight.is_zero())
     }
 
-    pub(super) fn status(&self, now: Option<Instant>) -> BackendStatus<'_, E> {
+    pub(super) fn status(
+        &self,
+        now: Option<Instant>,
+        drain_timeout: Option<Duration>,
+    ) -> BackendStatus<'_, E> {
         let state = match (self.admin, self.health()) {
             (Admin::Maintenance, _) => BackendState::Maintenance,
             (Admin::Drain | Admin::Drained, _) => BackendState::Drain,
             (Admin::Ready, None) => BackendState::Warming,
             (Admin::Ready, Some(Health::Down)) => BackendState::Down,
-            (Admin::Ready, Some(Health::Up { .. })) => match self.live_weight() {
+            (Admin::Ready, Some(Health::Up { .. })) if self.out => BackendState::Ejected,
+            (Admin::Ready, Some(Health::Up { .. })) => match self.weight_said() {
                 Some(Weight::ZERO) => BackendState::Drain,
                 _ => BackendState::Up,
             },
@@ -138,6 +202,7 @@ impl<E> Slot<E> {
                 let slow = self.slow_start(now)?;
                 Some((u32::from(slow.step(now)) * 100 / u32::from(STEPS)) as u8)
             }),
+            draining_until: self.draining_until(drain_timeout),
             admin: self.admin,
         }
     }
@@ -173,6 +238,7 @@ impl Terms {
 
     /// Puts `backend` where it belongs.
     pub(super) fn place<E>(&self, backend: Backend<E>) -> Backend<E> {
-        backend.limited(self.limits).at_priority(self.priority).in_zone(self.zone.clone())
+        backend.set_limits(self.limits);
+        backend.at_priority(self.priority).in_zone(self.zone.clone())
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::backend::{Backend, BackendId};
 use crate::health::{Admin, Weight};
@@ -19,6 +20,8 @@ pub enum BackendState {
     Warming,
     /// A check fails.
     Down,
+    /// Real traffic finds it wanting: it is out [for a time](crate::VirtualServer::set_ejected).
+    Ejected,
     /// Takes flows.
     Up,
 }
@@ -31,6 +34,7 @@ impl BackendState {
             Self::Drain => "drain",
             Self::Warming => "warming",
             Self::Down => "down",
+            Self::Ejected => "ejected",
             Self::Up => "up",
         }
     }
@@ -58,6 +62,10 @@ pub struct BackendStatus<'a, E = SocketAddr> {
     pub weight: Weight,
     /// While it starts slowly, how many percent of its weight it has.
     pub slow_start: Option<u8>,
+    /// While it drains, until when its clients are kept, or were: see
+    /// [`VirtualServerConfig::drain_timeout`](super::VirtualServerConfig::drain_timeout). `None` if
+    /// that does not end.
+    pub draining_until: Option<Instant>,
     /// The administrator's word.
     pub admin: Admin,
 }

@@ -87,7 +87,7 @@ impl Agent {
 
     async fn run(self, target: Target) -> Result<Report, Failure> {
         let mut line = Line::default();
-        let connector = self.transport.connector;
+        let connector = &self.transport.connector;
         let asking = Conversation::hold(connector, target, async |talk| {
             line = self.ask(talk, target).await?;
             Ok(())

@@ -167,6 +167,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             timetable,
             running: None,
             weight: None,
+            percent: None,
             local_errors: 0,
             obstructed: false,
             history: History::default(),

@@ -153,6 +153,16 @@ impl<K: Copy + Eq + Hash> Outliers<K> {
         }
     }
 
+    /// Takes that so many flows to `host` went well, none of them the first after a failure: who counts
+    /// them elsewhere need not tell of each.
+    pub fn handle_successes(&mut self, host: K, flows: u32) {
+        let Some(&place) = self.places.get(&host) else { return };
+        let host = &mut self.hosts[place];
+        if host.until.is_none() {
+            host.successes = host.successes.saturating_add(flows);
+        }
+    }
+
     /// An active check of `host` has passed: if it is out, it comes back.
     pub fn handle_check_passed(&mut self, host: K) {
         if let Some(&place) = self.places.get(&host) {

@@ -26,6 +26,7 @@ pub(in crate::config) struct VrrpInstance {
     pub(in crate::config) preempt_delay: Field<Duration>,
     pub(in crate::config) accept: Field<bool>,
     pub(in crate::config) startup_delay: Field<Duration>,
+    pub(in crate::config) delay_after_boot: Field<Duration>,
     pub(in crate::config) parting_advert: Field<bool>,
     pub(in crate::config) checksum: Field<ChecksumPolicy>,
     pub(in crate::config) multicast_source: Field<IpAddr>,
@@ -137,6 +138,8 @@ pub(in crate::config) enum AuthenticationType {
 pub(in crate::config) struct HmacKey {
     pub(in crate::config) id: Field<i64>,
     pub(in crate::config) secret: Field<String>,
+    pub(in crate::config) secret_file: Field<String>,
+    pub(in crate::config) secret_hex: Field<String>,
 }
 
 #[derive(Debug, Default)]

@@ -47,7 +47,7 @@ pub(super) struct Preprocessor<'a> {
     surroundings: &'a Surroundings<'a>,
     sources: &'a mut Vec<Source>,
     mistakes: &'a mut Mistakes,
-    definitions: Definitions,
+    definitions: Definitions<'a>,
     strictness: Strictness,
     lines: Vec<Line>,
     /// The files that were read, and which source each is.
@@ -64,7 +64,8 @@ pub(super) fn lines(
     sources: &mut Vec<Source>,
     mistakes: &mut Mistakes,
 ) -> Vec<Line> {
-    let definitions = Definitions::new(surroundings.config_id, surroundings.seed);
+    let Surroundings { config_id, environment, seed, .. } = *surroundings;
+    let definitions = Definitions::new(config_id, environment, seed);
     let mut preprocessor = Preprocessor {
         surroundings,
         sources,

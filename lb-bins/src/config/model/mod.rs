@@ -1,6 +1,7 @@
 //! The typed configuration: plain data, already validated, with every default filled in.
 
 mod account;
+mod address;
 mod announcement;
 pub mod check;
 mod claim;
@@ -16,12 +17,14 @@ use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
 
 pub use self::account::Account;
+pub(in crate::config) use self::address::is_host_name;
+pub use self::address::{Address, ParseAddressError};
 pub use self::announcement::{BgpAnnouncement, Speaker};
-use self::check::Check;
+use self::check::{Check, CheckKind};
 pub use self::claim::{Call, Claim, ClaimBy, Holder, HttpClaim};
 pub use self::vrrp::{
-    Authentication, CarpInstance, HmacKey, Notify, Track, VrrpCheck, VrrpInstance, VrrpScript,
-    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, HmacKey, KeySecret, Notify, Track, VrrpCheck, VrrpInstance,
+    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 
@@ -46,6 +49,10 @@ pub struct Config {
     pub notify_fifo: Option<PathBuf>,
     /// How mail about changes is sent; default: not at all.
     pub smtp: Option<Mail>,
+    /// The name servers that are asked what names stand for; default: those of the system.
+    pub resolvers: Vec<SocketAddr>,
+    /// How many scripts of checks run at once; default: two per processor.
+    pub max_scripts: Option<NonZeroU32>,
     /// The virtual servers in the order of the file; without virtual routers at least one.
     pub virtual_servers: Vec<VirtualServer>,
     /// The virtual routers in the order of the file; without virtual servers at least one.
@@ -68,6 +75,26 @@ pub struct Config {
     pub warnings: Vec<Mistake>,
 }
 
+impl Config {
+    /// Whether any backend is checked by a script.
+    pub fn has_scripts(&self) -> bool {
+        let backends = self.virtual_servers.iter().flat_map(|server| &server.backends);
+        let mut checks = backends.flat_map(|backend| &backend.checks);
+        checks.any(|check| matches!(check.kind, CheckKind::Script(_)))
+    }
+
+    /// Whether any server has a name instead of an address.
+    pub fn has_names(&self) -> bool {
+        let named = |address: &Address| address.numeric().is_none();
+        self.virtual_servers.iter().any(|server| {
+            let checks = server.backends.iter().flat_map(|backend| &backend.checks);
+            let targets = checks.filter_map(|check| check.address.as_ref());
+            let backends = server.backends.iter().map(|backend| &backend.address);
+            backends.chain(&server.sorry_server).chain(targets).any(named)
+        })
+    }
+}
+
 impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
         // Taken apart so that a new field cannot be forgotten.
@@ -79,6 +106,8 @@ impl PartialEq for Config {
             script_security,
             notify_fifo,
             smtp,
+            resolvers,
+            max_scripts,
             virtual_servers,
             vrrp_instances,
             carp_instances,
@@ -97,6 +126,8 @@ impl PartialEq for Config {
             && *script_security == other.script_security
             && *notify_fifo == other.notify_fifo
             && *smtp == other.smtp
+            && *resolvers == other.resolvers
+            && *max_scripts == other.max_scripts
             && *virtual_servers == other.virtual_servers
             && *vrrp_instances == other.vrrp_instances
             && *carp_instances == other.carp_instances
@@ -164,7 +195,7 @@ pub struct VirtualServer {
     /// When enough is alive; default: one share of weight, no hysteresis.
     pub quorum: Quorum,
     /// Who serves when the backends cannot; default: nobody.
-    pub sorry_server: Option<SocketAddr>,
+    pub sorry_server: Option<Address>,
     /// When the sorry server takes over; default: [`SorryMode::Quorum`].
     pub sorry_mode: SorryMode,
     /// Whether a client returns to its backend; default: no.
@@ -181,7 +212,8 @@ pub struct VirtualServer {
     pub passive: Option<Passive>,
     /// How long a connection to a backend may take to open; above zero, default: 5 s.
     pub connect_timeout: Duration,
-    /// How long the flows of a removed or drained backend may go on; default: 30 s.
+    /// How long the flows of a removed or drained backend may go on, and how long the remembered
+    /// clients of one that drains are kept; default: 30 s.
     pub drain_timeout: Duration,
     /// How many other backends are tried when one refuses or times out; default: 3.
     pub retries: u8,
@@ -193,7 +225,8 @@ pub struct VirtualServer {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum HashKey {
-    /// The client's address, or its network where [persistence](Persistence::granularity) has one.
+    /// The client's address, or of IPv6 its network of 64 bits; or the network that
+    /// [persistence](Persistence::granularity) says.
     #[default]
     Source,
     /// The same and the client's port: the connections of one client spread.
@@ -267,6 +300,11 @@ pub struct Passive {
     pub longest: Duration,
     /// How many percent of the backends may be out at once (but always one); 1 to 100, default: 10.
     pub max_ejected: u8,
+    /// By so many standard deviations, in hundredths, the share of successes must lie below the mean
+    /// of all to eject; at most 1000, 0: never, default: 0.
+    pub deviations: u32,
+    /// Whether an ejected backend is back as soon as its checks pass; default: no.
+    pub back_on_check: bool,
 }
 
 /// How connections come to the backends.
@@ -335,7 +373,7 @@ impl Command {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
     /// Where flows are sent.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Its share of new flows; default: 1. Zero drains it.
     pub weight: Weight,
     /// The group that it is in: 0, the default, is tried first.

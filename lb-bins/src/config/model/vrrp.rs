@@ -39,6 +39,8 @@ pub struct VrrpInstance {
     pub accept: bool,
     /// For how long it says nothing after the start; default: 0.
     pub startup_delay: Duration,
+    /// For how long after the host has started it says nothing; default: 0. The longer one counts.
+    pub delay_after_boot: Duration,
     /// Whether a master says a last word when it hears a better one; default: yes.
     pub parting_advert: bool,
     /// How IPv4 is summed up in version 3; default: as keepalived does.
@@ -49,7 +51,8 @@ pub struct VrrpInstance {
     pub reach: Reach,
     /// How its routers know each other; default: not at all.
     pub authentication: Authentication,
-    /// The addresses in the order of the file: at least one, all of one family, none twice.
+    /// The addresses in the order of the file: all of one family, none twice. There may be none if
+    /// others see to them.
     pub addresses: Vec<VirtualAddress>,
     /// Addresses that come and go with the others but are not advertised, of any family.
     pub excluded_addresses: Vec<VirtualAddress>,
@@ -83,7 +86,9 @@ pub struct VrrpInstance {
 impl VrrpInstance {
     /// Whether it is for IPv4 or for IPv6.
     pub fn family(&self) -> Family {
-        self.addresses.first().map_or(Family::V4, |first| Family::of(&first.address))
+        let own = self.addresses.first().map(|first| first.address).or(self.source);
+        let first = own.or_else(|| self.reach.destinations().next());
+        first.map_or(Family::V4, |first| Family::of(&first))
     }
 }
 
@@ -127,7 +132,30 @@ pub struct HmacKey {
     /// 1 to 255; unique.
     pub id: u8,
     /// 32 to 64 octets.
-    pub secret: String,
+    pub secret: KeySecret,
+}
+
+/// A secret, or where it is.
+#[derive(Clone, Eq, PartialEq)]
+pub enum KeySecret {
+    /// In this file, an absolute path; read whenever the instance starts or changes. A line end is no
+    /// part of it, and behind `hex:` there are digits.
+    File(PathBuf),
+    /// These octets.
+    Octets(Vec<u8>),
+    /// This.
+    Text(String),
+}
+
+/// Secrets are not for logs.
+impl fmt::Debug for KeySecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Octets(_) => f.write_str("Octets(…)"),
+            Self::Text(_) => f.write_str("Text(…)"),
+        }
+    }
 }
 
 /// Something that an instance depends on.

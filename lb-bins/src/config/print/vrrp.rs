@@ -10,9 +10,10 @@ use super::announcement::announcement;
 use super::check::print_checks;
 use super::claim::inline_claim;
 use super::{account, array, command, duration, optional, text};
+use crate::config::model::check::Nibbles;
 use crate::config::model::{
-    Authentication, CarpInstance, Config, Notify, Track, VrrpCheck, VrrpInstance, VrrpScript,
-    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Config, HmacKey, KeySecret, Notify, Track, VrrpCheck,
+    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::words::Word;
 
@@ -70,6 +71,7 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
         preempt,
         accept,
         startup_delay,
+        delay_after_boot,
         parting_advert,
         checksum,
         source,
@@ -102,11 +104,15 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
     print_preempt(f, *preempt)?;
     writeln!(f, "accept = {accept}")?;
     writeln!(f, "startup_delay = {}", text(&duration(*startup_delay)))?;
+    writeln!(f, "delay_after_boot = {}", text(&duration(*delay_after_boot)))?;
     writeln!(f, "parting_advert = {parting_advert}")?;
     writeln!(f, "checksum = {}", text(checksum.word()))?;
     print_reach(f, *source, reach)?;
     optional(f, "authentication", inline_authentication(authentication))?;
-    list(f, "addresses", addresses, inline_address)?;
+    match addresses.is_empty() {
+        true => writeln!(f, "addresses = []")?,
+        false => list(f, "addresses", addresses, inline_address)?,
+    }
     list(f, "excluded_addresses", excluded_addresses, inline_address)?;
     list(f, "routes", routes, inline_route)?;
     list(f, "rules", rules, inline_rule)?;
@@ -195,10 +201,7 @@ fn inline_authentication(authentication: &Authentication) -> Option<String> {
             format!("{{ type = \"ah\", password = {} }}", text(password))
         }
         Authentication::Hmac { keys, mode, freshness } => {
-            let keys: Vec<_> = keys
-                .iter()
-                .map(|key| format!("{{ id = {}, secret = {} }}", key.id, text(&key.secret)))
-                .collect();
+            let keys: Vec<_> = keys.iter().map(inline_key).collect();
             let window = match freshness {
                 Some(Freshness::Window(window)) => Some(text(&duration(*window))),
                 _ => None,
@@ -212,6 +215,17 @@ fn inline_authentication(authentication: &Authentication) -> Option<String> {
             ])
         }
     })
+}
+
+fn inline_key(HmacKey { id, secret }: &HmacKey) -> String {
+    let (key, secret) = match secret {
+        KeySecret::File(path) => ("secret_file", text(&path.display().to_string())),
+        KeySecret::Octets(octets) => {
+            ("secret_hex", text(&Nibbles::exactly(octets.clone()).to_string()))
+        }
+        KeySecret::Text(secret) => ("secret", text(secret)),
+    };
+    format!("{{ id = {id}, {key} = {secret} }}")
 }
 
 fn inline_address(address: &VirtualAddress) -> String {

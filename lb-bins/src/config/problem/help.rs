@@ -25,7 +25,8 @@ impl Problem {
             Self::NotAShare { .. } => "write a share as \"60%\", or a weight without quotes",
             Self::NotHundredths { .. } => "write for example 1.25",
             Self::NotAStatus { .. } => "write for example status = [\"200-299\", \"304\"]",
-            Self::NotAnAddress { text, only_port_missing: true, .. } => {
+            Self::NotAnAddress { text, only_port_missing: true, .. }
+            | Self::NotAServer { text, only_port_missing: true, .. } => {
                 let host = text.trim_start_matches('[').trim_end_matches(']');
                 return Some(if host.contains(':') {
                     format!("add the port: \"[{host}]:80\"")
@@ -34,7 +35,10 @@ impl Problem {
                 });
             }
             Self::NotAnAddress { .. } => {
-                "write \"192.0.2.1:80\" or \"[2001:db8::1]:80\"; host names are not resolved"
+                "write \"192.0.2.1:80\" or \"[2001:db8::1]:80\"; a name will not do here"
+            }
+            Self::NotAServer { .. } => {
+                "write \"192.0.2.1:80\", \"[2001:db8::1]:80\" or \"db.example.org:3306\""
             }
             Self::NotAHostAddress { .. } => {
                 "write \"192.0.2.1\" or \"2001:db8::1\", without a port"
@@ -191,8 +195,8 @@ impl Problem {
                 return Some(format!("remove it, or use one of {}", known.join(", ")));
             }
             Self::MinAgeBeyondTimeout => "write at most `timeout`",
+            Self::DeviationsOutOfRange { .. } => "write for example 1.9, or 0 for never",
             Self::NobodyEjected => "set one of them, or remove `passive`",
-            Self::NotYet { .. } => "keep it if a later version is to use it, else remove it",
             Self::OtherScheme { meant, .. } => {
                 return Some(format!("set type = \"{meant}\", unless it is meant"));
             }

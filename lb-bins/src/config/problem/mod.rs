@@ -14,7 +14,7 @@ use thiserror::Error;
 pub(super) use self::vrrp::VrrpProblem;
 use super::duration::{self, DurationError};
 use super::keepalived::Problem as KeepalivedProblem;
-use super::model::{Account, Forwarding};
+use super::model::{Account, Address, Forwarding};
 use super::print::Factor;
 use super::words::Word as _;
 use crate::privileges::AccountError;
@@ -54,6 +54,8 @@ pub(super) enum Problem {
     NotHundredths { key: &'static str, text: String },
     #[error("`{key}` is {}, which is not an address", Quoted(.text))]
     NotAHostAddress { key: &'static str, text: String },
+    #[error("`{key}` is {}, which is no address or name with a port", Quoted(.text))]
+    NotAServer { key: &'static str, text: String, only_port_missing: bool },
     #[error("`{key}` is {}, which is not an address with a port", Quoted(.text))]
     NotAnAddress { key: &'static str, text: String, only_port_missing: bool },
     #[error("unknown key {}", Quoted(.key))]
@@ -120,7 +122,7 @@ pub(super) enum Problem {
     #[error("`{key}` is {address}: a connection needs one address, not any")]
     Unspecified { key: &'static str, address: SocketAddr },
     #[error("`{key}` is {address}, but there is no port 0")]
-    ZeroPort { key: &'static str, address: SocketAddr },
+    ZeroPort { key: &'static str, address: Address },
     #[error("`{key}` is zero")]
     ZeroDuration { key: &'static str },
 
@@ -130,7 +132,7 @@ pub(super) enum Problem {
     #[error("`admin` is {address}, which a virtual server listens on")]
     AdminIsVirtualServer { address: SocketAddr },
     #[error("the backend {address} is listed twice in one virtual server")]
-    BackendTwice { address: SocketAddr },
+    BackendTwice { address: Address },
     #[error(
         "`bounded` is for schedulers that choose by hash, but the scheduler is \"{scheduler}\""
     )]
@@ -200,12 +202,12 @@ pub(super) enum Problem {
     MinAgeBeyondTimeout,
     #[error("`draining_clients` has no effect without `persistence`")]
     MoveWithoutPersistence,
-    #[error("nobody will be ejected: both `consecutive` and `failure_percent` are 0")]
+    #[error("nobody will be ejected: `consecutive`, `failure_percent` and `deviations` are 0")]
     NobodyEjected,
+    #[error("`deviations` is {}, but must be from 0 to {}", Factor(*hundredths), most / 100)]
+    DeviationsOutOfRange { hundredths: i64, most: i64 },
     #[error("no backend is in the zone {}", Quoted(.zone))]
     NobodyInZone { zone: String },
-    #[error("`{key}` has no effect yet: this version only reads it")]
-    NotYet { key: &'static str },
     #[error("the check is of type \"{kind}\", but port {port} is most often that of \"{meant}\"")]
     OtherScheme { kind: &'static str, port: i64, meant: &'static str },
     #[error("`panic_below` has no effect: no backend is checked, so all are always up")]
@@ -218,7 +220,7 @@ pub(super) enum Problem {
     #[error("the queue will never be used: no backend has a limit")]
     QueueWithoutLimits,
     #[error("the sorry server {address} is one of the backends")]
-    SorryServerIsBackend { address: SocketAddr },
+    SorryServerIsBackend { address: Address },
     #[error("the sorry server will never be used: no backend is checked, so all are always up")]
     SorryServerWithoutChecks,
     #[error("`sorry_mode` has no effect without `sorry_server`")]

@@ -42,6 +42,8 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
         script_security: table.take("script_security", "script_security = true"),
         notify_fifo: table.take("notify_fifo", r#"notify_fifo = "/run/lb.fifo""#),
         smtp: table.take("smtp", r#"smtp = { server = "127.0.0.1:25", from = "lb@example.org", to = ["ops@example.org"] }"#),
+        resolvers: table.take("resolvers", r#"resolvers = ["192.0.2.53:53"]"#),
+        max_scripts: table.take("max_scripts", "max_scripts = 8"),
         virtual_servers: table.take("virtual_server", "[[virtual_server]]"),
         vrrp_instances: table.take("vrrp_instance", "[[vrrp_instance]]"),
         carp_instances: table.take("carp_instance", "[[carp_instance]]"),
@@ -137,6 +139,8 @@ impl Read for Passive {
             eject: table.take("eject", r#"eject = "30s""#),
             longest: table.take("longest", r#"longest = "300s""#),
             max_ejected: table.take("max_ejected", "max_ejected = 10"),
+            deviations: table.take("deviations", "deviations = 1.9"),
+            back_on_check: table.take("back_on_check", "back_on_check = true"),
         };
         table.finish();
         Some(passive)

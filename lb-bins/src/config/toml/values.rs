@@ -10,7 +10,7 @@ use crate::config::draft::check::Status;
 use crate::config::draft::{Hundredths, Threshold};
 use crate::config::duration;
 use crate::config::mistakes::Mistakes;
-use crate::config::model::Account;
+use crate::config::model::{Account, Address, is_host_name};
 use crate::config::problem::Problem;
 use crate::config::words::Word;
 
@@ -64,6 +64,21 @@ impl Read for SocketAddr {
             let only_port_missing = host.parse::<IpAddr>().is_ok();
             let problem =
                 Problem::NotAnAddress { key: entry.key, text: text.to_owned(), only_port_missing };
+            mistakes.error(entry.span, problem);
+        }
+        address
+    }
+}
+
+impl Read for Address {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let text = text(entry, mistakes)?;
+        let address = text.parse().ok();
+        if address.is_none() {
+            let host = text.trim_start_matches('[').trim_end_matches(']');
+            let only_port_missing = host.parse::<IpAddr>().is_ok() || is_host_name(host);
+            let problem =
+                Problem::NotAServer { key: entry.key, text: text.to_owned(), only_port_missing };
             mistakes.error(entry.span, problem);
         }
         address

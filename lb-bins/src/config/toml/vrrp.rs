@@ -29,6 +29,7 @@ impl Read for VrrpInstance {
             preempt_delay: table.take("preempt_delay", r#"preempt_delay = "30s""#),
             accept: table.take("accept", "accept = true"),
             startup_delay: table.take("startup_delay", r#"startup_delay = "10s""#),
+            delay_after_boot: table.take("delay_after_boot", r#"delay_after_boot = "30s""#),
             parting_advert: table.take("parting_advert", "parting_advert = true"),
             checksum: table.take("checksum", r#"checksum = "pseudo""#),
             multicast_source: table.take("multicast_source", r#"multicast_source = "10.0.0.11""#),
@@ -197,6 +198,8 @@ impl Read for HmacKey {
         let key = Self {
             id: table.take("id", "id = 1"),
             secret: table.take("secret", r#"secret = "32 to 64 characters""#),
+            secret_file: table.take("secret_file", r#"secret_file = "/etc/vip-keeper/key""#),
+            secret_hex: table.take("secret_hex", r#"secret_hex = "64 to 128 digits""#),
         };
         table.finish();
         Some(key)

@@ -16,6 +16,7 @@ mod vrrp;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 
 use self::backends::{backends, total_weight};
 use self::values::{command, destination, duration, integer, port};
@@ -62,6 +63,12 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
         script_security: draft.script_security.or(false),
         notify_fifo: notify::fifo(draft, mistakes),
         smtp: notify::mail(draft, mistakes),
+        resolvers: resolvers(draft, mistakes),
+        max_scripts: draft.max_scripts.given().and_then(|_| {
+            const MOST: u32 = 10_000;
+            let count = integer("max_scripts", &draft.max_scripts, 1..=MOST, 1, mistakes);
+            NonZeroU32::new(count)
+        }),
         virtual_servers,
         ..Config::default()
     };
@@ -74,6 +81,16 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
 
 fn account(field: &Field<Account>) -> Option<Account> {
     field.given().map(|account| account.value.clone())
+}
+
+fn resolvers(draft: &Draft, mistakes: &mut Mistakes) -> Vec<SocketAddr> {
+    if let Some(Spanned { value: servers, span }) = draft.resolvers.given()
+        && servers.is_empty()
+    {
+        mistakes.error(*span, Problem::Empty { key: "resolvers" });
+    }
+    let servers = elements(&draft.resolvers).iter();
+    servers.map(|server| values::reachable("resolvers", *server, mistakes)).collect()
 }
 
 fn admin(draft: &Draft, servers: &[Spanned<draft::VirtualServer>], mistakes: &mut Mistakes) {
@@ -118,9 +135,10 @@ fn virtual_server(
     {
         mistakes.warning(sorry.span, Problem::SorryServerWithoutChecks);
     }
-    if let (Some(sorry), Some(address)) = (draft.sorry_server.given(), sorry_server)
-        && backends.iter().any(|backend| backend.address == address)
+    if let (Some(sorry), Some(address)) = (draft.sorry_server.given(), &sorry_server)
+        && backends.iter().any(|backend| backend.address == *address)
     {
+        let address = address.clone();
         mistakes.warning(sorry.span, Problem::SorryServerIsBackend { address });
     }
     balancing::warn_of_no_effect(draft, scheduler, &backends, mistakes);

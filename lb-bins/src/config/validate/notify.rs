@@ -9,7 +9,7 @@ use crate::config::draft::{self, Field, List};
 use crate::config::mistakes::Mistakes;
 use crate::config::model::{Command, Mail, OnFailure};
 use crate::config::problem::{Problem, VrrpProblem};
-use crate::config::source::{Span, Spanned};
+use crate::config::source::Spanned;
 
 /// What happens when a backend changes.
 pub(super) struct Hooks {
@@ -96,11 +96,4 @@ fn mailbox(key: &'static str, text: &Spanned<String>, mistakes: &mut Mistakes) -
         mistakes.error(text.span, Problem::NotAMailbox { key, text: text.value.clone() });
     }
     text.value.clone()
-}
-
-/// Warns of what is understood, but has no effect in this version.
-pub(super) fn not_yet(key: &'static str, span: Option<Span>, mistakes: &mut Mistakes) {
-    if let Some(span) = span {
-        mistakes.warning(span, Problem::NotYet { key });
-    }
 }

@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use lb_core::Weight;
-use lb_core::health::Admin;
 use lb_health::checkers::{
     Agent, Dns, DnsError, Expect, ExpectError, File, Grpc, Handshake, HttpError, Ldap, Mysql,
     Nibbles, PatternError, Ping, Postgres, Redis, RedisRole, Script, ScriptSlots, SendExpect, Smtp,
@@ -19,7 +18,7 @@ use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
 use self::files::{password, tls};
-use crate::config::check::{self, CheckKind, Database, Role, Step};
+use crate::config::check::{self, CheckKind, Database, Role, SmtpSecurity, Step};
 use crate::config::{Check, Command};
 
 /// A configured check that cannot be built: a file that it needs is not as it should be, or the
@@ -100,10 +99,11 @@ pub(crate) fn checker(
             };
             AnyChecker::new(checker.map_err(Failure::from))
         }
-        CheckKind::Smtp(check::Smtp { helo, starttls }) => {
+        CheckKind::Smtp(check::Smtp { helo, security }) => {
             let checker = Smtp::new().with_name(helo)?.with_connector(connector);
-            AnyChecker::new(match starttls {
-                Some(options) => checker.with_starttls(tls(options)?),
+            AnyChecker::new(match security {
+                Some(SmtpSecurity::Implicit(options)) => checker.with_tls(tls(options)?),
+                Some(SmtpSecurity::Starttls(options)) => checker.with_starttls(tls(options)?),
                 None => checker,
             })
         }
@@ -112,11 +112,7 @@ pub(crate) fn checker(
         CheckKind::Tls(options) => {
             AnyChecker::new(Handshake::new(tls(options)?).with_connector(connector))
         }
-        CheckKind::Agent(agent) => AnyChecker::new(
-            self::agent(agent)
-                .with_connector(connector)
-                .map_result(move |result| result.map(|report| advised(report, weight))),
-        ),
+        CheckKind::Agent(agent) => AnyChecker::new(self::agent(agent)?.with_connector(connector)),
         CheckKind::Dns(question) => AnyChecker::new(dns(question, check.source)?),
         CheckKind::File(file) => {
             let checker = File::new(&file.path).with_weight(file.weight, weight);
@@ -126,7 +122,9 @@ pub(crate) fn checker(
         CheckKind::Ldap(directory) => AnyChecker::new(ldap(directory)?.with_connector(connector)),
         CheckKind::Ping(ping) => {
             let checker = Ping::new().with_size(ping.size);
-            AnyChecker::new(check.source.map_or(checker, |source| checker.with_source(source)))
+            AnyChecker::new(
+                check.source.map_or(checker.clone(), |source| checker.with_source(source)),
+            )
         }
         CheckKind::Udp(datagram) => AnyChecker::new(udp(datagram, check.source)),
         CheckKind::Worker(worker) => {
@@ -136,24 +134,15 @@ pub(crate) fn checker(
     })
 }
 
-/// What an agent advises, as a weight: that is what a pool acts on. A backend that is to be drained
-/// or maintained keeps its clients and gets no new ones.
-fn advised(report: Report, configured: Weight) -> Report {
-    let weight = match report.advice.admin {
-        None | Some(Admin::Ready) => report.weight.or(report.advice.weight_over(configured)),
-        Some(_) => Some(Weight::new(0)),
-    };
-    let mut report = report;
-    report.weight = weight;
-    report
-}
-
-fn agent(agent: &check::Agent) -> Agent {
-    let checker = Agent::new();
-    match &agent.send {
-        Some(text) => checker.with_send(text),
-        None => checker,
+fn agent(agent: &check::Agent) -> Result<Agent, CheckConfigError> {
+    let mut checker = Agent::new();
+    if let Some(text) = &agent.send {
+        checker = checker.with_send(text);
     }
+    Ok(match &agent.tls {
+        Some(options) => checker.with_tls(tls(options)?),
+        None => checker,
+    })
 }
 
 fn dns(question: &check::Dns, source: Option<IpAddr>) -> Result<Dns, CheckConfigError> {
@@ -161,11 +150,20 @@ fn dns(question: &check::Dns, source: Option<IpAddr>) -> Result<Dns, CheckConfig
     for answer in &question.answer {
         checker = checker.expecting(answer)?;
     }
+    if question.require_answer {
+        checker = checker.requiring_answer();
+    }
     Ok(source.map_or(checker.clone(), |source| checker.with_source(source)))
 }
 
 fn grpc(service: &check::Grpc, source: Option<IpAddr>) -> Result<Grpc, CheckConfigError> {
     let mut checker = Grpc::new().with_service(&service.service);
+    if let Some(host) = &service.host {
+        checker = checker.with_host(host)?;
+    }
+    if service.keep_alive {
+        checker = checker.keeping_alive();
+    }
     if let Some(options) = &service.tls {
         checker = checker.with_tls(tls(options)?);
     }
@@ -176,7 +174,7 @@ fn grpc(service: &check::Grpc, source: Option<IpAddr>) -> Result<Grpc, CheckConf
 }
 
 fn ldap(directory: &check::Ldap) -> Result<Ldap, CheckConfigError> {
-    let check::Ldap { bind_dn, password: secret, base, filter } = directory;
+    let check::Ldap { bind_dn, password: secret, base, filter, tls: options } = directory;
     let mut checker = Ldap::new();
     if let Some(name) = bind_dn {
         checker = checker.with_user(name, &password(secret.as_ref())?.unwrap_or_default());
@@ -186,7 +184,10 @@ fn ldap(directory: &check::Ldap) -> Result<Ldap, CheckConfigError> {
         let attribute = filter.trim_matches(['(', ')', '*', '=']);
         checker = checker.with_entry(base, attribute);
     }
-    Ok(checker)
+    Ok(match options {
+        Some(options) => checker.with_tls(tls(options)?),
+        None => checker,
+    })
 }
 
 fn udp(datagram: &check::Udp, source: Option<IpAddr>) -> Udp {
@@ -221,7 +222,7 @@ fn send_expect(talk: &check::Tcp) -> Result<SendExpect, CheckConfigError> {
 }
 
 fn mysql(database: &Database) -> Result<Mysql, CheckConfigError> {
-    let Database { user, password: secret, database, query, writable } = database;
+    let Database { user, password: secret, database, query, writable, tls: options } = database;
     let mut checker = Mysql::new();
     if let Some(user) = user {
         checker = checker.with_user(user, &password(secret.as_ref())?.unwrap_or_default());
@@ -232,11 +233,14 @@ fn mysql(database: &Database) -> Result<Mysql, CheckConfigError> {
     if let Some(query) = query {
         checker = checker.with_query(query);
     }
+    if let Some(options) = options {
+        checker = checker.with_tls(tls(options)?);
+    }
     Ok(if *writable { checker.with_writable() } else { checker })
 }
 
 fn postgres(database: &Database) -> Result<Postgres, CheckConfigError> {
-    let Database { user, password: secret, database, query, writable } = database;
+    let Database { user, password: secret, database, query, writable, tls: options } = database;
     // Validation has refused a configuration without one.
     let mut checker = Postgres::new(user.as_deref().unwrap_or_default());
     if let Some(password) = password(secret.as_ref())? {
@@ -248,12 +252,18 @@ fn postgres(database: &Database) -> Result<Postgres, CheckConfigError> {
     if let Some(query) = query {
         checker = checker.with_query(query);
     }
+    if let Some(options) = options {
+        checker = checker.with_tls(tls(options)?);
+    }
     Ok(if *writable { checker.with_writable() } else { checker })
 }
 
 fn redis(server: &check::Redis) -> Result<Redis, CheckConfigError> {
-    let check::Redis { user, password: secret, role } = server;
-    let checker = Redis::new();
+    let check::Redis { user, password: secret, role, tls: options } = server;
+    let checker = match options {
+        Some(options) => Redis::new().with_tls(tls(options)?),
+        None => Redis::new(),
+    };
     let checker = match (user, password(secret.as_ref())?) {
         (Some(user), Some(password)) => checker.with_user(user, &password),
         (None, Some(password)) => checker.with_password(&password),

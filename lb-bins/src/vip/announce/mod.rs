@@ -67,7 +67,8 @@ impl Depended {
 
 /// All that an announcement depends on, with what is known of it.
 fn things(config: &BgpAnnouncement, known: &HashMap<Thing, Signal>) -> Vec<Depended> {
-    let kinds: [(&[Track], fn(String) -> Thing); 5] = [
+    type Kind = fn(String) -> Thing;
+    let kinds: [(&[Track], Kind); 5] = [
         (&config.track_checks, Thing::Check),
         (&config.track_quorums, Thing::Quorum),
         (&config.track_scripts, Thing::Script),
@@ -100,7 +101,7 @@ impl Announcers {
             self.all.insert(name, announcer);
         }
         for gone in before.into_values() {
-            gone.wanted.send_modify(|wanted| wanted.end());
+            gone.wanted.send_modify(Wanted::end);
         }
     }
 
@@ -164,7 +165,7 @@ impl Announcers {
     /// Resolves when everything is withdrawn, or cannot be.
     pub(super) async fn finish(self) {
         for announcer in self.all.values() {
-            announcer.wanted.send_modify(|wanted| wanted.end());
+            announcer.wanted.send_modify(Wanted::end);
         }
         for announcer in self.all.into_values() {
             if timeout(LONGEST_WITHDRAWAL, announcer.task).await.is_err() {

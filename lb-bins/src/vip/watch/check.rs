@@ -12,8 +12,9 @@ use rand::rngs::SmallRng;
 use tracing::{info, warn};
 
 use super::Reporter;
-use crate::config::VrrpCheck;
+use crate::config::{Address, VrrpCheck};
 use crate::control::{AnyChecker, checker, spec};
+use crate::names::{Names, nominal};
 use crate::vip::StartError;
 
 /// What is checked where there is no target: this host alone.
@@ -42,13 +43,16 @@ impl fmt::Debug for Prepared {
 /// allowed.
 pub(super) fn checkers<'a>(
     all: impl Iterator<Item = &'a VrrpCheck>,
+    resolvers: &[SocketAddr],
 ) -> Result<Checkers, StartError> {
-    let slots = ScriptSlots::default();
+    let (slots, mut names) = (ScriptSlots::default(), Names::new(resolvers));
     let each = all.map(|check| {
-        let target = check.target.unwrap_or(NOWHERE);
+        let target = Address::from(check.target.unwrap_or(NOWHERE));
         let prepared = check.checks.iter().map(|one| {
             let checker = checker(one, Weight::ONE, &slots)?;
-            Ok(Prepared { target: one.target(target), checker, spec: spec(one, 1)? })
+            let address = one.target(&target);
+            let checker = names.checker(&address, checker);
+            Ok(Prepared { target: nominal(&address), checker, spec: spec(one, 1)? })
         });
         let prepared = prepared.collect::<Result<Vec<_>, _>>();
         let failed = |source| StartError::Check { name: check.name.clone(), source };

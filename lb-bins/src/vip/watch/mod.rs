@@ -9,7 +9,6 @@ mod script;
 use std::collections::{BTreeSet, HashMap};
 
 use lb_vrrp::Signal;
-use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
@@ -19,6 +18,7 @@ use super::status::TrackedStatus;
 use crate::config::check::Initial;
 use crate::config::{Config, VrrpCheck, VrrpScript, VrrpTrackFile, VrrpTrackProcess};
 use crate::control::Quorums;
+use crate::process::aside;
 
 /// What it is, by name.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -176,24 +176,26 @@ pub(super) struct Looked {
 }
 
 impl Looked {
-    /// Looks, `aside`: there may be many files, or many processes.
+    /// Looks, on a thread of its own: there may be many files, or many processes.
     ///
     /// # Errors
-    /// A check that cannot be built; or the process is about to end.
-    pub(super) async fn at(config: &Config, aside: &runtime::Handle) -> Result<Self, StartError> {
+    /// A check that cannot be built; or there is no thread to be had.
+    pub(super) async fn at(config: &Config) -> Result<Self, StartError> {
         let all: Vec<_> = Watched::all(config).collect();
+        let resolvers = config.resolvers.clone();
         let look = move || {
-            let checkers = check::checkers(all.iter().filter_map(|watched| match watched {
+            let checks = all.iter().filter_map(|watched| match watched {
                 Watched::Check(check) => Some(check),
                 _ => None,
-            }))?;
+            });
+            let checkers = check::checkers(checks, &resolvers)?;
             let signals = all.into_iter().map(|watched| {
                 let initially = watched.initially();
                 (watched, initially)
             });
             Ok(Self { signals: signals.collect(), checkers })
         };
-        aside.spawn_blocking(look).await.map_err(|_| StartError::Stopping)?
+        aside(look).await.map_err(StartError::Threads)?
     }
 }
 

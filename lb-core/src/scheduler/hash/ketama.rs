@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::points::Points;
-use super::ring::{counts, in_order};
+use super::ring::in_order;
 use super::{Consistent, PROBES, rendezvous};
 use crate::pool::Member;
 
@@ -42,8 +42,10 @@ use crate::pool::Member;
 /// - Two points of one hash are one: nginx leaves it to the server listed first, this to the one
 ///   whose name has the lower stable hash, so that directors with other lists agree. That is about
 ///   one point in 2³² ÷ points.
-/// - Above 2²⁰ points in all, which is a total weight of 6,553, they are halved as those of
-///   [`Ring`](super::Ring).
+/// - Above 2²⁰ points in all, which is a total weight of 6,553, all numbers of points are halved
+///   until they are fewer (but nobody is left with less than one), where nginx takes the memory. A
+///   pool that crosses that line moves clients of other backends too, once; [`Ring`](super::Ring)
+///   has no such line.
 /// - nginx looks at 20 points and then takes turns; this looks at 64, and then chooses among those
 ///   that are left as [`Rendezvous`](super::Rendezvous) does.
 /// - Weight 0 owns no points; nginx refuses it in its configuration.
@@ -62,6 +64,9 @@ impl Ketama {
         Self::default()
     }
 }
+
+const POINTS_PER_WEIGHT: u64 = 160;
+const MOST_POINTS: u64 = 1 << 20;
 
 /// The hash that nginx' `hash … consistent` takes of a key: its CRC-32. A
 /// [`ClientKey`](crate::flow::ClientKey) for [`Ketama`] is this number itself, or returns it as its
@@ -115,9 +120,24 @@ const fn crc32(mut crc: u32, bytes: &[u8]) -> u32 {
     crc
 }
 
+/// How many points each of the members owns: 160 for each unit of its weight; or half as many, and
+/// so on, so that all together are not too many; but at least one.
+fn counts(members: &[Member]) -> Vec<u32> {
+    let points = |member: &Member| {
+        u64::from(member.weight) * POINTS_PER_WEIGHT / u64::from(member.parts).max(1)
+    };
+    let total: u64 = members.iter().map(points).sum();
+    let mut halvings = 0;
+    while total >> halvings > MOST_POINTS {
+        halvings += 1;
+    }
+    let least = |member: &Member| u64::from(member.weight).min(1);
+    members.iter().map(|one| (points(one) >> halvings).max(least(one)) as u32).collect()
+}
+
 impl Consistent for Ketama {
     fn over(&self, members: &[Member]) -> Self {
-        let counts = counts(members, |one| one.parts.into());
+        let counts = counts(members);
         let mut points = Vec::new();
         for index in in_order(members) {
             let member = &members[index as usize];

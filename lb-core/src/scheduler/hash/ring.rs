@@ -21,30 +21,34 @@ use crate::scheduler::draw::draw;
 ///
 /// IPVS' `sh` and `dh` (`ip_vs_sh.c`, `ip_vs_dh.c`) fill 256 buckets anew at every change, so that
 /// nearly every client moves when one backend leaves. This one is consistent (Karger et al.,
-/// *Consistent Hashing and Random Trees*, 1997): when a backend leaves, only its own clients move,
-/// spread over all others; when one comes, clients only move to it. Within a pool of equals the
-/// most loaded backend owns about 1.25 times its share.
+/// *Consistent Hashing and Random Trees*, 1997): when a backend leaves or loses weight, only its own
+/// clients move, spread over all others; when one comes or gains weight, clients only move to it.
+/// That holds for any weights and any number of backends, and nothing is remembered: a director that
+/// was just started agrees with one that was reconfigured a hundred times.
 ///
-/// A backend owns 160 points per unit of weight on the ring, where a unit is what the configured
-/// weights have in common ([`Member::unit`]). Where that would come to more than
-/// 2²⁰ points for the whole pool, all numbers of points are halved until it does not (but nobody
-/// is left with less than one); a pool that crosses that line moves clients of other backends too,
-/// once. A redispatched flow is hashed again together with the number of the attempt, so that the
+/// A backend owns 160 points on the ring, whatever its weight, and a key belongs to the point ahead
+/// of it that is least far away *for its weight*: one of weight 3 counts from three times as far
+/// (the linear method of Schindelhauer and Schomaker, *Weighted Distributed Hash Tables*, 2005). It
+/// is as if each had 160 points per unit of weight, without their number, which would have to be cut
+/// down for all as soon as somebody's weight is large. Only the proportions of weights count, so
+/// that 100 and 200 make the same map as 1 and 2. Among equals it is the usual ring, on which the
+/// most loaded of many backends owns about 1.25 times its share.
+///
+/// A redispatched flow is hashed again together with the number of the attempt, so that the
 /// clients of a backend that refuses spread over all others; where those together weigh next to
 /// nothing it is drawn among them by its hash, O(n).
 ///
-/// A pick looks up where the range of its leading bits begins on the ring and goes on from there: a
-/// few steps, whatever the size. A rebuild hashes and sorts all p points, O(p log p); they take
-/// 17 bytes each.
+/// Whose each range of keys is, is worked out once. A pick looks up where the range of its leading
+/// bits begins and goes on from there: a few steps, whatever the size. A rebuild hashes and sorts all
+/// 160 n points, O(n log n); they take 17 bytes each, or twice that where weights differ.
 #[derive(Clone, Default)]
 pub struct Ring {
-    points: Points<u64>,
+    ranges: Points<u64>,
     /// Indices of all members, in the order of their places: the same in every director.
     order: Box<[u32]>,
 }
 
-const POINTS_PER_WEIGHT: u64 = 160;
-const MOST_POINTS: u64 = 1 << 20;
+const POINTS: u32 = 160;
 
 /// A backend's place on the ring. Only what must agree between directors is hashed.
 #[derive(Clone, Copy, Debug)]
@@ -78,22 +82,8 @@ impl Ring {
 
     #[inline]
     fn owner_at(&self, key: u64, attempt: u32) -> Option<usize> {
-        self.points.owner(Point { place: key, number: attempt, index: 0 }.hash())
+        self.ranges.owner(Point { place: key, number: attempt, index: 0 }.hash())
     }
-}
-
-/// How many points each of the members owns: 160 for each `whole` in its weight; or half as many,
-/// and so on, so that all together are not too many; but at least one.
-pub(super) fn counts(members: &[Member], whole: impl Fn(&Member) -> u64) -> Vec<u32> {
-    let points =
-        |member: &Member| u64::from(member.weight) * POINTS_PER_WEIGHT / whole(member).max(1);
-    let total: u64 = members.iter().map(points).sum();
-    let mut halvings = 0;
-    while total >> halvings > MOST_POINTS {
-        halvings += 1;
-    }
-    let least = |member: &Member| u64::from(member.weight).min(1);
-    members.iter().map(|one| (points(one) >> halvings).max(least(one)) as u32).collect()
 }
 
 /// The indices of all members, in the order of their places: canonical, so that directors also
@@ -104,19 +94,110 @@ pub(super) fn in_order(members: &[Member]) -> Vec<u32> {
     order
 }
 
+/// A point ahead of where a [`Walk`] is, which may own keys there.
+#[derive(Clone, Copy)]
+struct Ahead {
+    /// Counted on over the turns.
+    position: i128,
+    owner: u32,
+    weight: i128,
+    /// From here on backwards, the next one further ahead is nearer for its weight. None if that
+    /// never is.
+    until: Option<i128>,
+}
+
+impl Ahead {
+    /// From where on backwards `further`, which is heavier, is nearer for its weight. Where both are
+    /// as near, the key is this one's.
+    fn overtaken_by(&self, further: &Self) -> i128 {
+        // At the distance d: (lead + d) / further.weight < d / self.weight.
+        let lead = further.position - self.position;
+        self.position - (lead * self.weight / (further.weight - self.weight) + 1)
+    }
+}
+
+/// Whose the keys are, from the end of the ring to its beginning: the lower envelope of all points'
+/// distances for their weights, in integers, and so the same everywhere.
+#[derive(Default)]
+struct Walk {
+    /// Those that own keys now or will further back: each is heavier than the one before, overtakes
+    /// it sooner or later, and is overtaken itself after that. The nearest is the last.
+    ahead: Vec<Ahead>,
+    /// Ends and owners of the ranges, the last one first.
+    ranges: Vec<(u64, u32)>,
+}
+
+impl Walk {
+    /// Goes back to a point, which owns the key that is there.
+    fn meet(&mut self, position: i128, owner: u32, weight: i128) {
+        self.go_back_to(position);
+        let mut point = Ahead { position, owner, weight, until: None };
+        while let Some(further) = self.ahead.last() {
+            if further.weight > weight {
+                let until = point.overtaken_by(further);
+                if further.until.is_none_or(|end| end < until) {
+                    point.until = Some(until);
+                    break;
+                }
+            }
+            // Never nearer for its weight than this one; or not until others are nearer than both.
+            self.ahead.pop();
+        }
+        self.ahead.push(point);
+        self.own(position, owner);
+    }
+
+    /// Goes back, handing on what is overtaken before `position`.
+    fn go_back_to(&mut self, position: i128) {
+        while let Some(until) = self.ahead.last().and_then(|nearest| nearest.until)
+            && until > position
+        {
+            self.ahead.pop();
+            if let Some(&Ahead { owner, .. }) = self.ahead.last() {
+                self.own(until, owner);
+            }
+        }
+    }
+
+    /// From `end` on backwards, keys are this owner's.
+    fn own(&mut self, end: i128, owner: u32) {
+        // What is beyond the ring decides only who owns its last range.
+        let end = u64::try_from(end).unwrap_or(u64::MAX);
+        self.ranges.pop_if(|last| last.0 == end);
+        if self.ranges.last().is_none_or(|last| last.1 != owner) {
+            self.ranges.push((end, owner));
+        }
+    }
+}
+
+/// The ends of the ranges of keys, in order, and whose they are. O(points).
+fn ranges(points: &[(u64, u32)], members: &[Member]) -> Vec<(u64, u32)> {
+    const TURN: i128 = 1 << 64;
+    let mut walk = Walk::default();
+    // Twice around: after a whole turn, everybody who is ahead has been met.
+    for turn in [TURN, 0] {
+        for &(position, owner) in points.iter().rev() {
+            let weight = members[owner as usize].weight.value();
+            walk.meet(i128::from(position) + turn, owner, weight.into());
+        }
+    }
+    walk.go_back_to(-1);
+    walk.ranges.reverse();
+    walk.ranges
+}
+
 impl Consistent for Ring {
     fn over(&self, members: &[Member]) -> Self {
         let order = in_order(members);
-        let counts = counts(members, |one| u64::from(one.unit) * u64::from(one.parts));
-        let points = order.iter().flat_map(|&index| {
-            let member = &members[index as usize];
-            let point = move |number| Point { place: member.place, number, index };
-            (0..counts[index as usize]).map(point)
+        let takes_flows = |index: &&u32| !members[**index as usize].weight.is_zero();
+        let points = order.iter().filter(takes_flows).flat_map(|&index| {
+            let place = members[index as usize].place;
+            (0..POINTS).map(move |number| Point { place, number, index })
         });
         let mut ring = HashRing::new();
         ring.batch_add(points.collect());
-        let points = ring.into_iter().map(|point| (point.hash(), point.index));
-        Self { points: Points::new(points.collect()), order: order.into() }
+        let points: Vec<_> = ring.into_iter().map(|point| (point.hash(), point.index)).collect();
+        Self { ranges: Points::new(ranges(&points, members)), order: order.into() }
     }
 
     #[inline]
@@ -141,6 +222,54 @@ impl Consistent for Ring {
 
 impl fmt::Debug for Ring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ring").field("points", &self.points.len()).finish()
+        f.debug_struct("Ring").field("ranges", &self.ranges.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::{prop_assert_eq, prop_oneof, proptest};
+
+    use super::*;
+    use crate::backend::{Backend, BackendId};
+    use crate::health::Weight;
+    use crate::pool::Pool;
+    use crate::scheduler::First;
+
+    /// Whose a key is: asked of every point.
+    fn nearest(points: &[(u64, u32)], weights: &[u16], key: u64) -> Option<u32> {
+        let distance = |position: u64| u128::from(position.wrapping_sub(key));
+        let weight = |owner: u32| u128::from(weights[owner as usize]);
+        let order = |one: &&(u64, u32), other: &&(u64, u32)| {
+            let (here, there) = (distance(one.0), distance(other.0));
+            let costs = (here * weight(other.1)).cmp(&(there * weight(one.1)));
+            costs.then(here.cmp(&there)).then(one.1.cmp(&other.1))
+        };
+        points.iter().min_by(order).map(|&(_, owner)| owner)
+    }
+
+    proptest! {
+        #[test]
+        fn keys_belong_to_the_nearest_for_its_weight(
+            points in vec((prop_oneof![0..40_u64, 0..=u64::MAX, u64::MAX - 9..=u64::MAX], 0..5_u32), 1..40),
+            weights in vec(prop_oneof![1..4_u16, 1..=u16::MAX], 5),
+            keys in vec(prop_oneof![0..=u64::MAX, 0..50_u64], 30),
+        ) {
+            let mut points = points;
+            points.sort_unstable();
+            let backends = weights.iter().zip(0..).map(|(&weight, id)| {
+                (Backend::new(BackendId::new(id), id.to_string(), ()).into(), Weight::new(weight))
+            });
+            let pool = Pool::new(backends.collect::<Vec<_>>(), &First::new());
+            let ranges = Points::new(ranges(&points, pool.members()));
+            let near = points.iter().flat_map(|&(position, _)| {
+                [position.wrapping_sub(1), position, position.wrapping_add(1)]
+            });
+            for key in keys.into_iter().chain(near) {
+                let owner = nearest(&points, &weights, key).map(|owner| owner as usize);
+                prop_assert_eq!(ranges.owner(key), owner, "{}", key);
+            }
+        }
     }
 }

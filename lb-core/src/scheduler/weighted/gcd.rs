@@ -28,7 +28,8 @@ use crate::scheduler::Scheduler;
 /// A change of membership or of a weight goes back to the head of the list, and stays at the level
 /// of the last pick, as in the kernel: a level above the greatest weight becomes that, and where
 /// weights have a divisor it moves to one of their levels. Whoever is first in the list therefore
-/// gains by frequent changes, and in a fleet it is the first choice of every instance after one.
+/// gains by frequent changes. In a fleet it would be the first choice of every instance after one, so
+/// that the list begins somewhere else in each that has a [phase](Self::starting_at) of its own.
 ///
 /// # Limits
 /// Those of [`SmoothWeighted`](super::SmoothWeighted): periods longer than 65 536 entries are scaled
@@ -47,6 +48,8 @@ pub struct GcdWeighted {
     head: u64,
     /// Where the first pick of all is to be; 0 if there was one before the last change.
     phase: u64,
+    /// How many members go to the end of the list before it begins, if there are more.
+    turned: u32,
 }
 
 impl GcdWeighted {
@@ -55,11 +58,19 @@ impl GcdWeighted {
         Self::default()
     }
 
-    /// A rotation that starts `phase` picks later; only its lower 31 bits count.
+    /// A rotation that starts as many picks later as the lower 31 bits of `phase` say, in a list that
+    /// begins with another member for another upper half: from there on it is that of the kernel,
+    /// as it would be over a list in that order.
     pub fn starting_at(phase: u64) -> Self {
         let period = Period::starting_at(phase);
+        let turned = (phase >> 32) as u32;
         let phase = period.cursor.position();
-        Self { period, list: Box::default(), head: phase, phase }
+        Self { period, list: Box::default(), head: phase, phase, turned }
+    }
+
+    /// With which of so many members the list begins.
+    fn first(&self, members: usize) -> usize {
+        self.turned as usize % members.max(1)
     }
 
     /// How many levels there are below the one of the last pick, of how many; `None` if there are
@@ -67,11 +78,15 @@ impl GcdWeighted {
     fn level(&self, position: u64) -> Option<(u64, u64)> {
         let last = if position == self.head { position } else { position - 1 };
         let sequence = &self.period.sequence;
-        let place = last.checked_rem(sequence.len() as u64)? as usize;
+        let last = last.checked_rem(sequence.len() as u64)? as usize;
         // Each level goes up the list, and begins no later in it than the one before has ended.
-        let falls = |picks: &[u32]| picks.windows(2).filter(|pair| pair[1] <= pair[0]).count();
+        let (members, first) = (self.list.len(), self.first(self.list.len()));
+        let place = |index: u32| (index as usize + members - first) % members.max(1);
+        let falls = |picks: &[u32]| {
+            picks.windows(2).filter(|pair| place(pair[1]) <= place(pair[0])).count()
+        };
         let all = falls(sequence);
-        Some(((all - falls(&sequence[..=place])) as u64, all as u64 + 1))
+        Some(((all - falls(&sequence[..=last])) as u64, all as u64 + 1))
     }
 
     /// The weight that the kernel would ask for now, its `cw`: 0 without members.
@@ -119,9 +134,12 @@ impl Scheduler for GcdWeighted {
         let position = self.period.cursor.position();
         if list == self.list {
             let period = Period::at(position, self.period.sequence.clone());
-            return Arc::new(Self { period, list, head: self.head, phase: self.phase });
+            let Self { head, phase, turned, .. } = *self;
+            return Arc::new(Self { period, list, head, phase, turned });
         }
-        let shares = shares(members);
+        let mut shares = shares(members);
+        let first = self.first(members.len());
+        shares.rotate_left(first);
         let untouched = position == self.head;
         // An instance whose backends come up one by one still has a rotation of its own.
         let phase = if untouched { self.phase } else { 0 };
@@ -131,7 +149,10 @@ impl Scheduler for GcdWeighted {
             let greatest = members.iter().map(|member| u64::from(member.weight)).max();
             head_at(&shares, greatest.unwrap_or(0), self.weight_asked_for(position))
         };
-        Arc::new(Self { period: Period::at(head, lay_out(&shares)), list, head, phase })
+        let turn_back = |place: &u32| (*place as usize + first) as u32 % members.len() as u32;
+        let sequence = lay_out(&shares).iter().map(turn_back).collect();
+        let period = Period::at(head, sequence);
+        Arc::new(Self { period, list, head, phase, turned: self.turned })
     }
 
     fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {

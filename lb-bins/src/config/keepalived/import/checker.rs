@@ -207,12 +207,12 @@ impl<'s> Checker<'s> {
             Field::Refused => {}
             Field::Given(Spanned { value, span }) if self.statement.word() == "PING_CHECK" => {
                 // A ping has an address but no port; any will do.
-                check.address = given(SocketAddr::new(value, 1), span);
+                check.address = given(SocketAddr::new(value, 1).into(), span);
             }
             Field::Given(Spanned { value, span }) => {
                 let number = port.given().map(|port| port.value).or_else(|| self.server_port());
                 match number.and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0) {
-                    Some(port) => check.address = given(SocketAddr::new(value, port), span),
+                    Some(port) => check.address = given(SocketAddr::new(value, port).into(), span),
                     None => values.error(span, Problem::WithoutValue { word: "connect_port" }),
                 }
             }

@@ -1,17 +1,22 @@
 //! Blocks become a draft: what each word means, and what holds without it.
 
 mod addresses;
+mod authentication;
 mod checker;
+mod family;
+mod garp;
 mod group;
 mod groups;
 mod mail;
 mod pages;
 mod protocols;
+mod reach;
 mod real_server;
 mod router;
 mod tracking;
 mod values;
 mod virtual_server;
+mod vmac;
 
 use std::collections::HashSet;
 

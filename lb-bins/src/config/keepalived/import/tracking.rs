@@ -16,6 +16,9 @@ use crate::config::source::Spanned;
 /// The largest `rise`, `fall` or `quorum` that can be meant.
 const MOST: i64 = 65_535;
 
+/// The largest weight: more than there are priorities.
+const MOST_WEIGHT: i64 = 254;
+
 /// The things whose weight is turned round where they are described: that holds wherever they are
 /// tracked without a weight.
 #[derive(Default)]
@@ -40,7 +43,7 @@ impl<'s> Reversed<'s> {
         if let (true, Some(name)) = (reversed, statement.arguments.first()) {
             self.0.insert(&name.text, true);
         }
-        values.number_of("weight", first, -254..=254)
+        values.weight(first, MOST_WEIGHT)
     }
 
     pub(super) fn script(
@@ -141,7 +144,7 @@ impl<'s> Reversed<'s> {
             match option.text.as_str() {
                 "weight" => {
                     track.weight = match row.value(option, values) {
-                        Some(word) => values.number_of("weight", word, -254..=254),
+                        Some(word) => values.weight(word, MOST_WEIGHT),
                         None => Field::Refused,
                     };
                     track.reverse = Field::Absent;

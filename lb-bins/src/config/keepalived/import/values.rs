@@ -111,6 +111,17 @@ impl Values<'_> {
         given(value, word.span)
     }
 
+    /// A weight. One that is too large is left out, as in keepalived.
+    pub(super) fn weight(&mut self, word: &Word, most: i64) -> Field<i64> {
+        match word.text.trim().parse::<i64>() {
+            Ok(value) if !(-most..=most).contains(&value) => {
+                self.warning(word.span, Problem::WeightLeftOut { value, most });
+                Field::Absent
+            }
+            _ => self.number_of("weight", word, -most..=most),
+        }
+    }
+
     /// Seconds, with decimals if need be, and above zero.
     pub(super) fn timer(&mut self, statement: Option<&Statement>) -> Field<Duration> {
         let field = self.timer_or_zero(statement);

@@ -38,7 +38,11 @@ pub(super) const DNS_CHECK: Words = &[
     once("warmup"),
 ];
 
-pub(super) const FILE_CHECK: Words = &[once("track_file"), once("weight")];
+pub(super) const FILE_CHECK: Words = &[
+    unused("dynamic", "the number in the file is always a weight, as in keepalived"),
+    once("track_file"),
+    once("weight"),
+];
 
 pub(super) const HTTP_GET: Words = &[
     once("alpha"),
@@ -181,6 +185,7 @@ const URL: Words = &[
     once("regex_options"),
     unused("regex_stack", "expressions need none"),
     once("status_code"),
+    unused("tls_compliant", "an answer that is whole may end without TLS' last word"),
     once("virtualhost"),
 ];
 

@@ -1,6 +1,6 @@
 //! Every word that keepalived knows, by block: what becomes of it here, and if nothing, why.
 //!
-//! The words are those of keepalived 2.2.7, and a few of later ones.
+//! The words are those of keepalived from 2.2.7 to 2.4.
 
 mod checkers;
 mod global;
@@ -55,6 +55,11 @@ const fn once(name: &'static str) -> Keyword {
     keyword(name, Shape::Line, Role::Once)
 }
 
+/// A word that is imported, each time that it is there.
+const fn each(name: &'static str) -> Keyword {
+    keyword(name, Shape::Line, Role::Each)
+}
+
 /// Another spelling of a word that is imported.
 const fn same(name: &'static str, means: &'static str) -> Keyword {
     Keyword { name, means, shape: Shape::Line, role: Role::Once }
@@ -96,6 +101,7 @@ const PROCESS: &str = "that is for the service manager, such as systemd";
 const RELOAD: &str = "a configuration with mistakes never replaces a good one, and SIGHUP reads it";
 const SNMP: &str = "SNMP is not spoken";
 const STATIC: &str = "what is always there is for the system's network configuration";
+const STATUS: &str = "what there is to know is on the admin address, which TOML has a key for";
 const USER: &str = "commands run as the user that the daemon runs as";
 
 /// The word `name` of a block.

@@ -1,10 +1,13 @@
 //! The words of virtual routers and of what they track.
 
-use super::{BFD, KERNEL, MAIL, NETLINK, USER, Words, block, once, rows, unused, unused_rows};
+use super::{
+    BFD, KERNEL, MAIL, NETLINK, USER, Words, block, each, once, rows, unused, unused_rows,
+};
 
 pub(super) const VRRP_INSTANCE: Words = &[
     once("accept"),
     once("advert_int"),
+    block("auth_hmac", AUTH_HMAC),
     block("authentication", AUTHENTICATION),
     once("check_unicast_src"),
     unused("debug", "RUST_LOG sets what is logged"),
@@ -30,6 +33,7 @@ pub(super) const VRRP_INSTANCE: Words = &[
     once("mcast_src_ip"),
     unused("native_ipv6", "the addresses say it"),
     once("no_accept"),
+    once("no_virtual_ipaddress"),
     once("nopreempt"),
     once("notify"),
     once("notify_backup"),
@@ -48,7 +52,7 @@ pub(super) const VRRP_INSTANCE: Words = &[
     unused("skip_check_adv_addr", "the addresses of an advertisement are not compared"),
     unused("smtp_alert", MAIL),
     once("state"),
-    unused("strict_mode", "what it demands is not enforced"),
+    once("strict_mode"),
     unused("timer_expired_backup", "there is no such setting"),
     unused_rows("track_bfd", BFD),
     rows("track_file"),
@@ -56,7 +60,7 @@ pub(super) const VRRP_INSTANCE: Words = &[
     rows("track_process"),
     rows("track_script"),
     unused("track_src_ip", "an address that is missing is told when packets are sent"),
-    unused("unicast_fault_no_peer", "an instance without peers speaks to the group"),
+    once("unicast_fault_no_peer"),
     rows("unicast_peer"),
     once("unicast_src_ip"),
     unused("unicast_ttl", "packets leave with the largest TTL"),
@@ -70,9 +74,13 @@ pub(super) const VRRP_INSTANCE: Words = &[
     once("virtual_router_id"),
     rows("virtual_routes"),
     rows("virtual_rules"),
+    unused("vmac_garp_intvl", "announcements have no such setting"),
     unused("vmac_xmit_base", "packets always leave from the interface itself"),
     unused("vrf", "the interface says it"),
 ];
+
+const AUTH_HMAC: Words =
+    &[once("active_key"), once("anti_replay"), each("key"), once("mode"), once("time_window")];
 
 const AUTHENTICATION: Words = &[once("auth_pass"), once("auth_type")];
 
@@ -81,6 +89,7 @@ pub(super) const VRRP_SYNC_GROUP: Words = &[
     rows("group"),
     once("notify"),
     once("notify_backup"),
+    unused("notify_deleted", "an instance that a reload removes is stopped"),
     once("notify_fault"),
     once("notify_master"),
     once("notify_priority_changes"),

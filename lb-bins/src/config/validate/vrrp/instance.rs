@@ -28,12 +28,13 @@ pub(super) fn instance(
     let version = version(&draft.version, mistakes);
     let interface = own_interface(&draft.interface, *span, mistakes);
     let addresses = addresses::addresses("addresses", &draft.addresses, &interface, mistakes);
-    if is_empty(&draft.addresses) {
+    let does_without = !is_empty(&draft.excluded_addresses) || !draft.claim.is_absent();
+    if draft.addresses.is_absent() && !does_without {
         let (what, key) = ("virtual routers", "addresses");
         let sample = r#"addresses = ["10.0.0.200/24"]"#;
         mistakes.error(*span, VrrpProblem::Nothing { what, key, sample }.into());
     }
-    let family = addresses.first().map_or(Family::V4, |first| Family::of(&first.address));
+    let family = family(draft);
     if version == Version::V2 && family == Family::V6 {
         let at = draft.version.span().unwrap_or(*span);
         mistakes.error(at, VrrpProblem::V2IsIpv4.into());
@@ -78,6 +79,12 @@ pub(super) fn instance(
             defaults::STARTUP_DELAY,
             mistakes,
         ),
+        delay_after_boot: duration_or_zero(
+            "delay_after_boot",
+            &draft.delay_after_boot,
+            defaults::DELAY_AFTER_BOOT,
+            mistakes,
+        ),
         parting_advert: draft.parting_advert.or(defaults::PARTING_ADVERT),
         checksum: draft.checksum.or(defaults::CHECKSUM),
         source,
@@ -109,6 +116,21 @@ pub(super) fn instance(
         notify: notify(&draft.notify, Some(&draft.notify_master_rx_lower_pri), mistakes),
         interface,
     }
+}
+
+/// That of the addresses; without any, that of those who speak.
+fn family(draft: &draft::VrrpInstance) -> Family {
+    let addresses = elements(&draft.addresses).iter();
+    let virtual_ones = addresses.filter_map(|one| Some(one.value.address.given()?.value.address));
+    let peers = elements(&draft.unicast_peers).iter();
+    let peers = peers.filter_map(|peer| Some(peer.value.address.given()?.value));
+    let own = match draft.unicast_peers {
+        Field::Absent => [&draft.multicast_source, &draft.multicast_group],
+        _ => [&draft.unicast_source, &Field::Absent],
+    };
+    let own = own.into_iter().filter_map(|field| Some(field.given()?.value));
+    let mut all = virtual_ones.chain(own).chain(peers);
+    all.next().map_or(Family::V4, |first| Family::of(&first))
 }
 
 pub(super) fn own_interface(field: &Field<String>, span: Span, mistakes: &mut Mistakes) -> String {

@@ -5,6 +5,7 @@ mod announcement;
 mod authentication;
 mod carp;
 mod claim;
+mod identity;
 mod instance;
 mod tracking;
 
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use lb_vrrp::linux::VirtualAddress;
 
 use self::announcement::Instances;
+use self::identity::Claimant;
 use self::instance::instance;
 use self::tracking::Described;
 use super::values::command;
@@ -39,23 +41,12 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
     let carp_names = carp_drafts.iter().map(|draft| &draft.value.name);
     repeated_names("instances", names.chain(carp_names), mistakes);
     let routers = drafts.iter().zip(&vrrp_instances).filter_map(|(draft, instance)| {
-        let given = draft.value.virtual_router_id.given()?;
-        let family = instance.family();
-        let interface = instance.interface.clone();
-        Some(Spanned { value: (instance.virtual_router_id, family, interface), span: given.span })
+        Some(Claimant::of_router(instance, draft.value.virtual_router_id.given()?.span))
     });
     let hosts = carp_drafts.iter().zip(&carp_instances).filter_map(|(draft, instance)| {
-        let span = draft.value.vhid.given()?.span;
-        let value = (instance.vhid, instance.family(), instance.interface.clone());
-        Some(Spanned { value, span })
+        Some(Claimant::of_host(instance, draft.value.vhid.given()?.span))
     });
-    report_repeated(
-        routers.chain(hosts),
-        |(vrid, family, interface)| {
-            VrrpProblem::VirtualRouterTwice { vrid, family, interface }.into()
-        },
-        mistakes,
-    );
+    identity::report_repeated(routers.chain(hosts), mistakes);
     let macs = drafts.iter().zip(&vrrp_instances).filter_map(|(draft, instance)| {
         let value = instance.virtual_mac.clone()?;
         Some(Spanned { value, span: draft.span })
