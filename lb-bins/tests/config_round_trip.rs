@@ -13,10 +13,10 @@ use lb_bins::config::check::{
     Smtp, SmtpSecurity, StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
-    Account, Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check,
-    CheckKind, Claim, ClaimBy, Command, Config, Forwarding, HashKey, HmacKey, Holder, HttpClaim,
-    KeySecret, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Speaker,
-    Track, VirtualServer, VrrpCheck, VrrpInstance,
+    Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim,
+    ClaimBy, Command, Config, Forwarding, HashKey, HmacKey, Holder, HttpClaim, KeySecret, Mail,
+    Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Speaker, Track,
+    VirtualServer, VrrpCheck, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
@@ -747,7 +747,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
         let held = (own, virtual_addresses(!v6, 100));
         let ways = (vec(route(v6), 0..3), vec(rule(v6), 0..3));
         let tracks = vec((-254..=254_i16, any::<bool>()), 0..3);
-        let told = (notify(), option::of(command()), garp(), option::of(claim()));
+        let told = (notify(), option::of(command()), garp(), option::of(claim().boxed()));
         (timers, flags, preempt, wire, held, ways, tracks, told).prop_map(
             move |(timers, flags, preempt, wire, held, ways, tracks, told)| {
                 let (centis, down_timer_adverts, startup_delay, priority) = timers;
@@ -835,11 +835,14 @@ fn carp_instance() -> impl Strategy<Value = CarpInstance> {
 }
 
 fn config() -> impl Strategy<Value = Config> {
-    let servers =
-        (1..4_usize).prop_flat_map(|count| (0..count).map(virtual_server).collect::<Vec<_>>());
-    let routers =
-        (0..3_u8).prop_flat_map(|count| (1..=count).map(vrrp_instance).collect::<Vec<_>>());
-    let hosts = (vec(carp_instance(), 0..2), vec(bgp_announcement(), 0..2));
+    let servers = (1..4_usize).prop_flat_map(|count| {
+        (0..count).map(|index| virtual_server(index).boxed()).collect::<Vec<_>>()
+    });
+    let routers = (0..3_u8).prop_flat_map(|count| {
+        (1..=count).map(|index| vrrp_instance(index).boxed()).collect::<Vec<_>>()
+    });
+    let hosts =
+        (vec(carp_instance().boxed(), 0..2).boxed(), vec(bgp_announcement().boxed(), 0..2).boxed());
     let told = (option::of(path()), option::of(mail()), vec(address(53), 0..3), number());
     let hosts = (hosts, vrrp_check().prop_map(|check| vec![check]));
     (option::of(address(7000)), told, servers, routers, hosts).prop_map(
