@@ -101,6 +101,7 @@ impl Keeper {
         // From here on nothing fails.
         self.statics.set(&config);
         self.notifier.take_over(&config, telling);
+        self.announcers.reconfigure(&config, &signals);
         self.watches.watch(&config, checkers);
         self.dismiss(&config, &steps)?;
         let fresh = self.install(&config, steps);
@@ -325,7 +326,7 @@ impl Keeper {
 
 /// Which instance becomes which: one of the same identity, and of the same name if several share that
 /// (virtual routers with the same identifier may speak to other peers). By the names to be.
-fn predecessors<'a>(
+pub(super) fn predecessors<'a>(
     instances: &'a BTreeMap<String, Instance>,
     specs: &[Spec],
 ) -> HashMap<String, &'a Instance> {

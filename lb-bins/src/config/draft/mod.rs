@@ -4,7 +4,9 @@
 //! values (bounds, uniqueness, what must be there) is said by [`validate`](crate::config::validate), so
 //! that every front end has the same rules.
 
+pub(in crate::config) mod announcement;
 pub(in crate::config) mod check;
+pub(in crate::config) mod claim;
 pub(in crate::config) mod vrrp;
 
 use std::net::SocketAddr;
@@ -114,6 +116,7 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) static_addresses: Field<List<vrrp::VirtualAddress>>,
     pub(in crate::config) static_routes: Field<List<vrrp::Route>>,
     pub(in crate::config) static_rules: Field<List<vrrp::Rule>>,
+    pub(in crate::config) bgp_announcements: Field<List<announcement::BgpAnnouncement>>,
 }
 
 #[derive(Debug, Default)]

@@ -2,7 +2,9 @@
 
 mod account;
 mod address;
+mod announcement;
 pub mod check;
+mod claim;
 mod door;
 mod vrrp;
 mod walk;
@@ -19,11 +21,13 @@ use lb_vrrp::linux::{Route, Rule, VirtualAddress};
 pub use self::account::Account;
 pub(in crate::config) use self::address::is_host_name;
 pub use self::address::{Address, ParseAddressError};
+pub use self::announcement::{BgpAnnouncement, Speaker};
 use self::check::{Check, CheckKind};
+pub use self::claim::{Call, Claim, ClaimBy, Holder, HttpClaim};
 pub use self::door::{Door, NotADoor};
 pub use self::vrrp::{
-    Authentication, CarpInstance, Claim, HmacKey, KeySecret, Notify, ParameterMatch, Track,
-    VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, HmacKey, KeySecret, Notify, ParameterMatch, Track, VrrpCheck,
+    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 
@@ -75,6 +79,8 @@ pub struct Config {
     pub static_routes: Vec<Route>,
     /// Rules that are there as long.
     pub static_rules: Vec<Rule>,
+    /// What is announced by BGP.
+    pub bgp_announcements: Vec<BgpAnnouncement>,
     /// What is allowed but probably not meant, in the order of the file.
     pub warnings: Vec<Mistake>,
 }
@@ -120,6 +126,7 @@ impl PartialEq for Config {
             vrrp_checks,
             vrrp_track_files,
             vrrp_track_processes,
+            bgp_announcements,
             static_addresses,
             static_routes,
             static_rules,
@@ -145,6 +152,7 @@ impl PartialEq for Config {
             && *static_addresses == other.static_addresses
             && *static_routes == other.static_routes
             && *static_rules == other.static_rules
+            && *bgp_announcements == other.bgp_announcements
     }
 }
 

@@ -1,7 +1,9 @@
 //! Prints a configuration as TOML with every default spelled out. Reading it gives it back.
 
 mod addresses;
+mod announcement;
 mod check;
+mod claim;
 mod vrrp;
 
 use std::fmt;

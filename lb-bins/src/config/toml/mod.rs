@@ -1,7 +1,9 @@
 //! The TOML front end: which keys there are in which table.
 
 mod addresses;
+mod announcement;
 mod check;
+mod claim;
 mod reader;
 mod values;
 mod vrrp;
@@ -54,6 +56,7 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
         static_addresses: table.take("static_address", "[[static_address]]"),
         static_routes: table.take("static_route", "[[static_route]]"),
         static_rules: table.take("static_rule", "[[static_rule]]"),
+        bgp_announcements: table.take("bgp_announcement", "[[bgp_announcement]]"),
     };
     table.finish();
     Some(draft)
