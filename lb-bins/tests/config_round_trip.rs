@@ -856,7 +856,7 @@ fn carp_instance() -> impl Strategy<Value = CarpInstance> {
     any::<bool>().prop_flat_map(|v6| {
         let period = (1..=254_u8, 0..=254_u8, 1..=100_u8);
         let told = (garp(), notify());
-        (period, any::<bool>(), "[ -~]{1,30}", virtual_addresses(v6, 0), told).prop_map(
+        (period, any::<bool>(), "[ -~]{1,30}", virtual_addresses(v6, 150), told).prop_map(
             move |((advbase, advskew, dead_ratio), flag, passphrase, addresses, (garp, notify))| {
                 CarpInstance {
                     name: "carp".into(),
