@@ -786,8 +786,8 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
             Just(ChecksumPolicy::Rfc9568)
         ];
         let wire = (reach(v6), authentication(v2), checksum, any::<bool>());
-        let own = prop_oneof![4 => virtual_addresses(v6, 0), 1 => Just(vec![])];
-        let held = (own, virtual_addresses(!v6, 100));
+        let own = prop_oneof![4 => virtual_addresses(v6, 10 * index), 1 => Just(vec![])];
+        let held = (own, virtual_addresses(!v6, 100 + 10 * index));
         let ways = (vec(route(v6), 0..3), vec(rule(v6), 0..3));
         let tracks = vec((-254..=254_i16, any::<bool>()), 0..3);
         let told = (notify(), option::of(command()), garp(), option::of(claim().boxed()));
