@@ -192,6 +192,9 @@ pub struct VirtualServer {
     pub scheduler: Algorithm,
     /// What schedulers that hash the source look at; default: [`HashKey::Source`].
     pub hash_key: HashKey,
+    /// What the hashes of schedulers that hash are keyed with, so that nobody outside knows which
+    /// clients share a backend; not empty, default: they are those that everybody knows.
+    pub hash_seed: Option<String>,
     /// How far above its share a backend may be loaded, in hundredths; above 100, and only with
     /// schedulers that hash. Default: as it comes.
     pub bounded: Option<u32>,
