@@ -11,8 +11,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::disallowed_methods, reason = "this is about real hosts, in real time")]
 
+mod accept;
 mod alerts;
+mod bgp;
 mod carp;
+mod cloud;
 mod daemon;
 mod databases;
 mod dialect;
@@ -23,6 +26,7 @@ mod lab;
 mod many;
 mod privileges;
 mod probe;
+mod reloads;
 mod story;
 
 use std::sync::Mutex;
@@ -32,12 +36,12 @@ use daemon::Kind;
 use dialect::Dialect;
 use lab::is_possible;
 
-/// Who is better, and who is beside it.
+/// Who is better, and who is beside it: with a file of its own, or that of its peer.
 const PAIRS: [(Kind, Kind); 3] =
-    [(Kind::Ours, Kind::Keepalived), (Kind::Keepalived, Kind::Ours), (Kind::Ours, Kind::Ours)];
+    [(Kind::Ours, Kind::Keepalived), (Kind::Keepalived, Kind::Migrated), (Kind::Ours, Kind::Ours)];
 
 /// How many are played at once: they mostly wait.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 12;
 
 #[test]
 #[ignore = "needs root and keepalived"]

@@ -10,15 +10,17 @@ use crate::lab::{Host, Lab, MS, is_possible};
 use crate::probe::{Advert, Sniffer};
 
 /// This many instances with an address each, 250 on each interface.
-fn configuration(count: usize, priority: u8) -> String {
+fn configuration(count: usize, priority: u8, interval: Duration) -> String {
     let mut text = String::new();
     for number in 0..count {
         let (interface, vrid) = (number / 250, number % 250 + 1);
         write!(
             text,
             "[[vrrp_instance]]\nname = \"v{number}\"\ninterface = \"eth{interface}\"\n\
-             virtual_router_id = {vrid}\npriority = {priority}\nadvert_interval = \"100ms\"\n\
-             addresses = [\"10.{}.{vrid}.200/32\"]\ngarp = {{ refresh = \"0s\" }}\n",
+             virtual_router_id = {vrid}\npriority = {priority}\nadvert_interval = \"{}ms\"\n\
+             addresses = [\"10.{}.{vrid}.200/32\"]\n\
+             garp = {{ repeat = 1, delay = \"0s\", refresh = \"0s\" }}\n",
+            interval.as_millis(),
             100 + interface
         )
         .unwrap();
@@ -47,8 +49,14 @@ fn a_reload_of_many_is_no_flap() {
     if !is_possible() {
         return;
     }
+    // Where figures are wanted, the bar; else somebody else is busy, and the build is slow.
+    let (interval, limit) = match std::env::var_os("WIRE_RUNS") {
+        Some(_) => (100 * MS, 150 * MS),
+        // What a backup waits for, at least.
+        None => (200 * MS, 600 * MS),
+    };
     let lab = Lab::new();
-    let daemon = run_ours(&lab, Host::A, &configuration(COUNT, 200));
+    let daemon = run_ours(&lab, Host::A, &configuration(COUNT, 200, interval));
     let sniffer = Sniffer::start(&lab.space(Host::B));
     let start = Instant::now();
     let all_speak = || by_router(&sniffer.said(Host::A, start)).len() == COUNT;
@@ -56,7 +64,7 @@ fn a_reload_of_many_is_no_flap() {
     thread::sleep(1500 * MS);
 
     let reload = Instant::now();
-    daemon.reload_text(&configuration(COUNT, 190));
+    daemon.reload_text(&configuration(COUNT, 190, interval));
     thread::sleep(2000 * MS);
     let said = sniffer.said(Host::A, reload);
     let routers = by_router(&said);
@@ -66,38 +74,46 @@ fn a_reload_of_many_is_no_flap() {
     assert_eq!(routers.values().filter(changed).count(), COUNT);
     let longest = gaps(&routers).into_iter().max().unwrap();
     eprintln!("{COUNT} instances reloaded: the longest gap is {longest:.1?}");
-    // Somebody is master as long as three intervals do not go by in silence.
-    assert!(longest < 300 * MS, "{longest:?}");
+    assert!(longest <= limit, "{longest:?}");
 }
 
-/// `WIRE_RUNS` makes it measure for ten seconds; `--release` makes that worth something.
+/// `WIRE_RUNS` makes it measure for longer; `--release` makes the figures worth something.
 #[test]
 #[ignore = "needs root"]
 fn a_thousand_advertise_in_time() {
     const COUNT: usize = 1000;
-    if !is_possible() || std::env::var_os("WIRE_RUNS").is_none() {
-        eprintln!("skipped: WIRE_RUNS is not set");
+    if !is_possible() {
         return;
     }
+    let seconds = if std::env::var_os("WIRE_RUNS").is_some() { 10 } else { 3 };
     let lab = Lab::new();
     lab.add_cables(COUNT.div_ceil(250) - 1);
-    let daemon = run_ours(&lab, Host::A, &configuration(COUNT, 200));
-    thread::sleep(Duration::from_secs(12)); // beyond the second burst of announcements
+    let daemon = run_ours(&lab, Host::A, &configuration(COUNT, 200, 100 * MS));
     let sniffer = Sniffer::start(&lab.space(Host::B));
+    let start = Instant::now();
+    let all_speak = || by_router(&sniffer.said(Host::A, start)).len() == COUNT;
+    lab.until(Duration::from_secs(30), "all are masters", all_speak);
+    thread::sleep(Duration::from_secs(seconds)); // for all to be announced
     let (start, cpu) = (Instant::now(), daemon.cpu());
-    thread::sleep(Duration::from_secs(10));
+    thread::sleep(Duration::from_secs(seconds));
     let spent = daemon.cpu() - cpu;
-    let routers = by_router(&sniffer.said(Host::A, start));
+    let said = sniffer.said(Host::A, start);
+    let routers = by_router(&said);
     assert_eq!(routers.len(), COUNT);
     let gaps = gaps(&routers);
     let in_time = gaps.iter().filter(|gap| gap.abs_diff(100 * MS) <= 5 * MS).count();
     let share = 100.0 * in_time as f64 / gaps.len() as f64;
-    let count = routers.values().map(Vec::len).sum::<usize>();
+    let longest = *gaps.iter().max().unwrap();
+    let (count, resident) = (said.len(), daemon.resident() as f64 / 1e6);
     eprintln!(
-        "{COUNT} instances: {count} adverts in 10 s, {share:.2} % of the gaps within 5 ms, longest \
-         {:.1?}; {:.1} MB; {:.1} % of a core",
-        gaps.iter().max().unwrap(),
-        daemon.resident() as f64 / 1e6,
-        spent.as_secs_f64() * 10.0,
+        "{COUNT} instances: {count} adverts in {seconds} s, {share:.2} % of the gaps within 5 ms, \
+         longest {longest:.1?}; {resident:.1} MB; {:.1} % of a core",
+        spent.as_secs_f64() * 100.0 / seconds as f64,
     );
+    // However late some are on a busy machine: none is left out, and no backup would take over.
+    let expected = COUNT * 10 * usize::try_from(seconds).unwrap();
+    assert!(count.abs_diff(expected) <= expected / 20, "{count}, not {expected}");
+    assert!(said.iter().all(|advert| advert.priority == 200), "somebody gave up");
+    assert!(longest < 350 * MS, "{longest:?}");
+    assert!(resident < 60.0, "{resident}");
 }
