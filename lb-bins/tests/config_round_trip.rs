@@ -917,6 +917,9 @@ fn config() -> impl Strategy<Value = Config> {
             Config {
                 admin: admin.clone(),
                 admin_allow_remote: matches!(&admin, Some(Door::Address(a)) if !a.ip().is_loopback()),
+                notify_fifo_script: notify_fifo.as_ref().map(|path| {
+                    Command::new(path.to_string_lossy().into_owned(), vec!["first".into()])
+                }),
                 notify_fifo,
                 smtp,
                 resolvers,

@@ -31,6 +31,7 @@ impl fmt::Display for Config {
         optional(f, "script_user", script_user.as_ref().map(account))?;
         writeln!(f, "script_security = {script_security}")?;
         optional(f, "notify_fifo", notify_fifo.as_deref().map(path))?;
+        optional(f, "notify_fifo_script", self.notify_fifo_script.as_ref().map(command))?;
         optional(f, "smtp", smtp.as_ref().map(mail))?;
         // Without names there is nothing to ask for.
         if self.has_names() || !resolvers.is_empty() {

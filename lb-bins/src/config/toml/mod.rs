@@ -42,6 +42,8 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
         script_user: table.take("script_user", r#"script_user = "nobody:nogroup""#),
         script_security: table.take("script_security", "script_security = true"),
         notify_fifo: table.take("notify_fifo", r#"notify_fifo = "/run/lb.fifo""#),
+        notify_fifo_script: table
+            .take("notify_fifo_script", r#"notify_fifo_script = ["/usr/local/bin/listen"]"#),
         smtp: table.take("smtp", r#"smtp = { server = "127.0.0.1:25", from = "lb@example.org", to = ["ops@example.org"] }"#),
         resolvers: table.take("resolvers", r#"resolvers = ["192.0.2.53:53"]"#),
         max_scripts: table.take("max_scripts", "max_scripts = 8"),

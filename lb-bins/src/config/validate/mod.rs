@@ -66,6 +66,7 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
         script_user: account(&draft.script_user),
         script_security: draft.script_security.or(false),
         notify_fifo: notify::fifo(draft, mistakes),
+        notify_fifo_script: notify::fifo_script(draft, mistakes),
         smtp: notify::mail(draft, mistakes),
         resolvers: resolvers(draft, mistakes),
         max_scripts: draft.max_scripts.given().and_then(|_| {
