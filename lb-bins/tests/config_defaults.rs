@@ -111,6 +111,8 @@ fn the_least_check() {
         port: None,
         address: None,
         source: None,
+        interface: None,
+        mark: None,
         interval: Duration::from_secs(2),
         timeout: Duration::from_secs(1),
         rise: 2,

@@ -292,6 +292,8 @@ fn check() -> impl Strategy<Value = Check> {
                 port,
                 address,
                 source,
+                interface: bound.then(|| "eth1".to_owned()).filter(|_| used),
+                mark: local_limit.filter(|_| used),
                 interval,
                 timeout,
                 rise,

@@ -26,6 +26,7 @@ use super::watch::{Looked, Thing, Watches};
 use crate::config::Config;
 use crate::control::{Administration, Decision, Serve};
 use crate::notify::{News, Notifier};
+use crate::status::ChecksStatus;
 
 /// Scripts that are still running when all else is over have this long.
 const PARTING: Duration = Duration::from_secs(10);
@@ -226,6 +227,7 @@ impl Keeper {
             tracked: self.watches.status(),
             virtual_servers: Vec::new(),
             notify: self.notifier.status(),
+            checks: ChecksStatus::default(),
         }
     }
 

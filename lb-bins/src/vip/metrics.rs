@@ -74,7 +74,8 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
     states(hosts, instances().map(|one| (carp_labels(one), one.state)));
 
     let (virtual_servers, notify) = (status.virtual_servers.clone(), status.notify.clone());
-    register(&mut registry, &crate::status::Status { virtual_servers, notify });
+    let balancer = crate::status::Status { virtual_servers, checks: status.checks, notify };
+    register(&mut registry, &balancer);
     let mut text = String::new();
     encode_text(&mut text, &registry)?;
     Ok(text)

@@ -122,10 +122,11 @@ impl Keeper {
     ) -> Result<HashMap<String, Step>, StartError> {
         let mut steps = HashMap::new();
         let Self { driver, instances, .. } = self;
-        let heirs = heirs(instances, config);
-        for spec in Spec::all(config) {
+        let specs: Vec<_> = Spec::all(config).collect();
+        let mut known = predecessors(instances, &specs);
+        for spec in specs {
             let name = || spec.name().to_owned();
-            let known = heirs.get(spec.name()).and_then(|before| instances.get(before));
+            let known = known.remove(spec.name());
             if known.is_some_and(|known| known.spec == spec) {
                 steps.insert(name(), Step::Keep);
                 continue;
@@ -322,25 +323,28 @@ impl Keeper {
     }
 }
 
-/// Which instance goes on as which, by their names. Several may be the same virtual router, with other
-/// groups or peers: then one of the same name comes first.
-fn heirs(known: &BTreeMap<String, Instance>, config: &Config) -> HashMap<String, String> {
-    let mut by_identity: HashMap<_, Vec<&str>> = HashMap::new();
-    for (name, instance) in known {
-        by_identity.entry(instance.spec.identity()).or_default().push(name);
+/// Which instance becomes which: one of the same identity, and of the same name if several share that
+/// (virtual routers with the same identifier may speak to other peers). By the names to be.
+fn predecessors<'a>(
+    instances: &'a BTreeMap<String, Instance>,
+    specs: &[Spec],
+) -> HashMap<String, &'a Instance> {
+    let mut left: HashMap<_, Vec<_>> = HashMap::new();
+    for known in instances.values() {
+        left.entry(known.spec.identity()).or_default().push(known);
     }
-    let mut heirs: HashMap<String, String> = HashMap::new();
+    let mut found = HashMap::new();
     for by_name in [true, false] {
-        for spec in Spec::all(config) {
-            if heirs.contains_key(spec.name()) {
+        for spec in specs {
+            if found.contains_key(spec.name()) {
                 continue;
             }
-            let Some(names) = by_identity.get_mut(&spec.identity()) else { continue };
-            let fits = |name: &&str| !by_name || *name == spec.name();
-            if let Some(at) = names.iter().position(fits) {
-                heirs.insert(spec.name().to_owned(), names.remove(at).to_owned());
+            let Some(alike) = left.get_mut(&spec.identity()) else { continue };
+            let fits = |known: &&Instance| !by_name || known.spec.name() == spec.name();
+            if let Some(at) = alike.iter().position(fits) {
+                found.insert(spec.name().to_owned(), alike.swap_remove(at));
             }
         }
     }
-    heirs
+    found
 }

@@ -13,7 +13,7 @@ use super::claim::Claim;
 use super::instance::Instance;
 use crate::config::{CarpInstance, VrrpInstance};
 use crate::notify::NotifierStatus;
-use crate::status::VirtualServerStatus;
+use crate::status::{ChecksStatus, VirtualServerStatus};
 
 /// All virtual routers.
 #[derive(Clone, Debug, Serialize)]
@@ -30,6 +30,8 @@ pub struct Status {
     pub virtual_servers: Vec<VirtualServerStatus>,
     /// What became of the news of changes.
     pub notify: NotifierStatus,
+    /// How the checks of backends fare.
+    pub checks: ChecksStatus,
 }
 
 /// Something that instances depend on.

@@ -196,6 +196,7 @@ impl Problem {
             }
             Self::MinAgeBeyondTimeout => "write at most `timeout`",
             Self::DeviationsOutOfRange { .. } => "write for example 1.9, or 0 for never",
+            Self::LongInterface { .. } => "write the name as `ip link` shows it",
             Self::NobodyEjected => "set one of them, or remove `passive`",
             Self::OtherScheme { meant, .. } => {
                 return Some(format!("set type = \"{meant}\", unless it is meant"));

@@ -58,6 +58,8 @@ pub(super) enum Problem {
     NotAServer { key: &'static str, text: String, only_port_missing: bool },
     #[error("`{key}` is {}, which is not an address with a port", Quoted(.text))]
     NotAnAddress { key: &'static str, text: String, only_port_missing: bool },
+    #[error("`{key}` is {}, which is too long for an interface", Quoted(.text))]
+    LongInterface { key: &'static str, text: String },
     #[error("unknown key {}", Quoted(.key))]
     UnknownKey { key: String, known: Vec<&'static str> },
     #[error("`{key}` is {}, which is not known", Quoted(.word))]
