@@ -31,7 +31,7 @@ fn the_least_configuration() {
         address = "[::1]:9001"
         "#,
     );
-    assert_eq!((config.admin, config.admin_allow_remote), (None, false));
+    assert_eq!((&config.admin, config.admin_allow_remote), (&None, false));
     assert!(config.warnings.is_empty());
     assert_eq!((&config.notify_fifo, &config.smtp), (&None, &None));
     let [server] = config.virtual_servers.as_slice() else { panic!("{config}") };
@@ -111,6 +111,8 @@ fn the_least_check() {
         port: None,
         address: None,
         source: None,
+        interface: None,
+        mark: None,
         interval: Duration::from_secs(2),
         timeout: Duration::from_secs(1),
         rise: 2,

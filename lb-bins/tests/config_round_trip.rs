@@ -14,13 +14,13 @@ use lb_bins::config::check::{
 };
 use lb_bins::config::{
     Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim,
-    ClaimBy, Command, Config, Forwarding, HashKey, HmacKey, Holder, HttpClaim, KeySecret, Mail,
-    Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Speaker, Track,
+    ClaimBy, Command, Config, Door, Forwarding, HashKey, HmacKey, Holder, HttpClaim, KeySecret,
+    Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Speaker, Track,
     VirtualServer, VrrpCheck, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
-use lb_vrrp::linux::{Prefix, Route, Rule, Scope, VirtualAddress};
+use lb_vrrp::linux::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Scope, VirtualAddress};
 use lb_vrrp::{
     Announcements, ChecksumPolicy, Family, Freshness, Interval, Migration, Peer, Preempt, Priority,
     Reach, Start, Version, Vrid,
@@ -293,6 +293,8 @@ fn check() -> impl Strategy<Value = Check> {
                 port,
                 address,
                 source,
+                interface: bound.then(|| "eth1".to_owned()).filter(|_| used),
+                mark: local_limit.filter(|_| used),
                 interval,
                 timeout,
                 rise,
@@ -557,12 +559,34 @@ fn virtual_addresses(v6: bool, first: u8) -> impl Strategy<Value = Vec<VirtualAd
 fn route(v6: bool) -> impl Strategy<Value = Route> {
     let ways = (option::of(Just(virtual_ip(v6, 250))), option::of("[a-z]{1,15}"));
     let numbers = (any::<u8>(), 0..=32_u8, 1..=u32::MAX, option::of(any::<u32>()));
-    (ways, numbers, any::<bool>(), option::of(scope())).prop_map(
-        move |((via, dev), (to, length, table, metric), has_source, scope)| {
+    let kind = select(vec![
+        RouteKind::Unicast,
+        RouteKind::Blackhole,
+        RouteKind::Unreachable,
+        RouteKind::Prohibit,
+        RouteKind::Throw,
+    ]);
+    let hop = (option::of(Just(virtual_ip(v6, 252))), "[a-z]{1,15}", 1..=u8::MAX)
+        .prop_map(|(via, dev, weight)| NextHop::new(via, Some(dev)).weight(weight));
+    let links = (any::<bool>(), option::of(any::<u32>()), any::<bool>(), option::of(any::<u32>()));
+    let more = (kind, vec(hop, 0..3), links);
+    (ways, numbers, any::<bool>(), option::of(scope()), more).prop_map(
+        move |((via, dev), (to, length, table, metric), has_source, scope, more)| {
             let mut route = Route::new(Prefix::new(virtual_ip(v6, to), length).unwrap());
             (route.via, route.dev, route.table, route.metric) = (via, dev, table, metric);
             route.source = has_source.then(|| virtual_ip(v6, 251));
             route.scope = scope;
+            let (kind, next_hops, links) = more;
+            (route.onlink, route.mtu, route.mtu_lock, route.advmss) = links;
+            // Where a route leads to is said in one way.
+            match kind {
+                RouteKind::Unicast if !next_hops.is_empty() => {
+                    (route.via, route.dev, route.next_hops) = (None, None, next_hops);
+                }
+                RouteKind::Unicast => {}
+                _ => (route.via, route.dev) = (None, None),
+            }
+            route.kind = kind;
             route
         },
     )
@@ -575,11 +599,30 @@ fn rule(v6: bool) -> impl Strategy<Value = Rule> {
     };
     let interface = || option::of("[a-z]{1,15}");
     let numbers = (option::of(any::<u32>()), 1..=u32::MAX, option::of(any::<u32>()));
-    (prefix(), option::of(prefix()), interface(), interface(), numbers).prop_map(
-        move |(from, to, iif, oif, (fwmark, table, priority))| {
+    let octets = (option::of(any::<u8>()), option::of(any::<u8>()), any::<bool>());
+    let range = || option::of((1..=u16::MAX, 1..=u16::MAX).prop_map(|(a, b)| a.min(b)..=a.max(b)));
+    let users = option::of((any::<u32>(), any::<u32>()).prop_map(|(a, b)| a.min(b)..=a.max(b)));
+    let suppressed = (option::of(any::<u32>()), option::of(any::<u32>()));
+    let action = prop_oneof![
+        Just(RuleAction::Table),
+        any::<u32>().prop_map(RuleAction::Goto),
+        Just(RuleAction::Nop),
+        Just(RuleAction::Blackhole),
+        Just(RuleAction::Unreachable),
+        Just(RuleAction::Prohibit),
+    ];
+    let more = (octets, range(), range(), users, suppressed, action);
+    let addresses = (option::of(prefix()), option::of(prefix()));
+    (addresses, interface(), interface(), numbers, more).prop_map(
+        move |((from, to), iif, oif, (fwmark, table, priority), more)| {
             let mut rule = Rule::new(if v6 { Family::V6 } else { Family::V4 });
-            (rule.from, rule.to, rule.iif, rule.oif) = (Some(from), to, iif, oif);
+            (rule.from, rule.to, rule.iif, rule.oif) = (from, to, iif, oif);
             (rule.fwmark, rule.table, rule.priority) = (fwmark, table, priority);
+            let (octets, sport, dport, users, suppressed, action) = more;
+            (rule.tos, rule.ip_protocol, rule.not) = octets;
+            (rule.sport, rule.dport, rule.uid_range, rule.action) = (sport, dport, users, action);
+            (rule.suppress_prefixlength, rule.suppress_ifgroup) = suppressed;
+            rule.fwmask = fwmark.filter(|_| rule.not);
             rule
         },
     )
@@ -844,16 +887,33 @@ fn config() -> impl Strategy<Value = Config> {
     let hosts =
         (vec(carp_instance().boxed(), 0..2).boxed(), vec(bgp_announcement().boxed(), 0..2).boxed());
     let told = (option::of(path()), option::of(mail()), vec(address(53), 0..3), number());
+    let fixed = "[a-z]{1,15}".prop_map(|dev| VirtualAddress::new(virtual_ip(true, 1)).dev(dev));
+    // A route on the link says on which.
+    let route = any::<bool>().prop_flat_map(route).prop_map(|mut route| {
+        if route.kind == RouteKind::Unicast && route.next_hops.is_empty() && route.via.is_none() {
+            route.dev = Some("eth9".into());
+        }
+        route
+    });
+    let rules = vec(any::<bool>().prop_flat_map(rule), 0..2);
+    let statics = (vec(fixed, 0..2), vec(route, 0..2), rules);
     let hosts = (hosts, vrrp_check().prop_map(|check| vec![check]));
-    (option::of(address(7000)), told, servers, routers, hosts).prop_map(
-        |(admin, told, virtual_servers, mut vrrp_instances, hosts)| {
+    let socket = text().prop_map(|name| Door::Socket(format!("/{name}").into()));
+    let short = |door: &Door| door.to_string().len() <= 107;
+    let socket = socket.prop_filter("length", short);
+    let admin = prop_oneof![address(7000).prop_map(Door::Address), socket];
+    let routers = (routers, hosts, statics);
+    (option::of(admin), told, servers, routers).prop_map(
+        |(admin, told, virtual_servers, routers)| {
             let (notify_fifo, smtp, resolvers, max_scripts) = told;
+            let (mut vrrp_instances, hosts, statics) = routers;
+            let (static_addresses, static_routes, static_rules) = statics;
             let quorums = vrrp_instances.iter_mut().flat_map(|one| &mut one.track_quorums);
             quorums.for_each(|track| track.name.clone_from(&virtual_servers[0].name));
             let ((carp_instances, bgp_announcements), vrrp_checks) = hosts;
             Config {
-                admin,
-                admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
+                admin: admin.clone(),
+                admin_allow_remote: matches!(&admin, Some(Door::Address(a)) if !a.ip().is_loopback()),
                 notify_fifo,
                 smtp,
                 resolvers,
@@ -862,6 +922,9 @@ fn config() -> impl Strategy<Value = Config> {
                 vrrp_instances,
                 carp_instances,
                 vrrp_checks,
+                static_addresses,
+                static_routes,
+                static_rules,
                 bgp_announcements,
                 ..Config::default()
             }

@@ -16,7 +16,7 @@ use lb_core::{Algorithm, Weight};
 use lb_vrrp::{ChecksumPolicy, Interval, Migration, Priority, Start, Version};
 
 use super::model::check::{HttpVersion, Initial, Record, StatusRange};
-use super::model::{Forwarding, HashKey, OnFailure, SorryMode};
+use super::model::{Forwarding, HashKey, OnFailure, ParameterMatch, SorryMode};
 
 /// `forwarding`: by this process, which needs no privileges for it.
 pub const FORWARDING: Forwarding = Forwarding::Proxy;
@@ -131,6 +131,8 @@ pub const SCRIPT_RUNS: u32 = 1;
 pub const SCRIPT_INITIAL: Initial = Initial::Up;
 /// `quorum` of a process: one of them.
 pub const PROCESS_QUORUM: u32 = 1;
+/// `parameter_match` of a process: all of them, and exactly.
+pub const PARAMETER_MATCH: ParameterMatch = ParameterMatch::Exact;
 /// `delay` of a process: none.
 pub const PROCESS_DELAY: Duration = Duration::ZERO;
 /// `check.verify`: certificates are looked at.

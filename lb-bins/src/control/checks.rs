@@ -12,11 +12,11 @@ use lb_health::{CheckError, CheckId, CheckSpec, CheckState, Driver, Event, Outco
 use rand::rngs::SmallRng;
 use tracing::warn;
 
-use super::checkers::{AnyChecker, CheckConfigError, checker};
+use super::checkers::{AnyChecker, CheckConfigError, Stamps, checker};
 use crate::config::check::Initial;
 use crate::config::{Address, Backend, Check};
 use crate::names::{Names, nominal};
-use crate::status::{CheckReport, LastCheck, PastRun, RunReport};
+use crate::status::{CheckReport, ChecksStatus, LastCheck, PastRun, RunReport};
 
 /// Tells the virtual servers of this process apart, over every rename; never issued twice.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -46,6 +46,8 @@ struct Watched {
     check: Arc<Check>,
     /// The configured weight, where the check reports changes to it.
     weight: Option<Weight>,
+    /// What is in the files that it needs.
+    stamp: u64,
     /// Of the backend: what its traffic meets counts for the check.
     address: Address,
     target: Address,
@@ -58,15 +60,17 @@ struct Watched {
 pub(super) struct Prepared {
     check: Arc<Check>,
     weight: Option<Weight>,
+    stamp: u64,
     spec: CheckSpec,
     checker: AnyChecker,
     target: Address,
 }
 
 impl Prepared {
-    /// Whether `running` does the same, wherever.
+    /// Whether `running` does the same, wherever: how a target is named makes no difference to it.
     fn is_like(&self, running: &Watched) -> bool {
-        running.check == self.check && running.weight == self.weight
+        (running.weight, running.stamp) == (self.weight, self.stamp)
+            && (running.check == self.check || aimless(&running.check) == aimless(&self.check))
     }
 }
 
@@ -122,6 +126,7 @@ impl Checks {
         backend: &Backend,
         total: u32,
         names: &mut Names,
+        stamps: &mut Stamps,
     ) -> Result<Vec<Prepared>, CheckConfigError> {
         let prepare = |check: &Check| {
             let checker = checker(check, backend.weight, &self.slots)?;
@@ -131,6 +136,7 @@ impl Checks {
             Ok(Prepared {
                 check: Arc::new(check.clone()),
                 weight,
+                stamp: stamps.of(check),
                 spec: spec(check, total)?,
                 checker,
                 target,
@@ -172,14 +178,14 @@ impl Checks {
         prepared: Prepared,
         former: &mut Vec<Watched>,
     ) -> Watched {
-        let Prepared { check, weight, spec, checker, target } = prepared;
-        let mut running = self.running.get(&target).into_iter().flatten();
-        if let Some(known) = running.find(|known| {
-            known.address == *address && known.check == check && known.weight == weight
-        }) {
+        let mut running = self.running.get(&prepared.target).into_iter().flatten();
+        if let Some(known) =
+            running.find(|known| known.address == *address && prepared.is_like(known))
+        {
             self.driver.share(known.id, place);
             return known.clone();
         }
+        let Prepared { check, weight, stamp, spec, checker, target } = prepared;
         let by_name = target.host().map(|_| (checker.clone(), spec.clone()));
         let nominal = nominal(&target);
         let monitor = self.driver.monitor();
@@ -198,7 +204,7 @@ impl Checks {
             },
         };
         let (address, key) = (address.clone(), target.clone());
-        let watched = Watched { check, weight, address, target, id, by_name };
+        let watched = Watched { check, weight, stamp, address, target, id, by_name };
         self.running.entry(key).or_default().push(watched.clone());
         watched
     }
@@ -240,11 +246,6 @@ impl Checks {
         } else if self.driver.monitor().is_suspended(place) {
             self.driver.resume(place);
         }
-    }
-
-    /// Every backend that is or was checked.
-    pub(super) fn places(&self) -> Vec<Place> {
-        self.watched.keys().copied().collect()
     }
 
     /// Ends every check of a backend that is gone.
@@ -289,9 +290,12 @@ impl Checks {
     /// runs.
     pub(super) fn describe(&self, now: Instant, place: Place, runs: usize) -> Vec<CheckReport> {
         let watched = self.watched.get(&place).into_iter().flatten();
+        let monitor = self.driver.monitor();
         let known = watched.filter_map(|Watched { check: config, target, id, .. }| {
-            let check = self.driver.monitor().check(*id)?;
+            let check = monitor.check(*id)?;
             let (passes, failures) = check.state().streaks();
+            let held = monitor.held_until(now, place).filter(|_| is_down(check.state()));
+            let held = held.map(|until| until.saturating_duration_since(now).as_millis() as u64);
             Some(CheckReport {
                 kind: config.kind.name(),
                 target: target.clone(),
@@ -305,10 +309,26 @@ impl Checks {
                 rise: config.rise,
                 failures,
                 fall: config.fall,
+                local_errors: check.local_errors(),
+                obstructed: check.is_obstructed(),
+                late_ms: check.late().as_millis() as u64,
+                held_ms: held,
                 runs: check.recent().take(runs).map(|outcome| past(now, outcome)).collect(),
             })
         });
         known.collect()
+    }
+
+    /// How all of them fare.
+    pub(super) fn totals(&self, now: Instant) -> ChecksStatus {
+        let monitor = self.driver.monitor();
+        let late = monitor.checks().map(|(_, check)| check.late()).max().unwrap_or_default();
+        ChecksStatus {
+            running: monitor.checks().count(),
+            runs_total: monitor.runs(),
+            overdue_ms: self.driver.watchdog().overdue(now).as_millis() as u64,
+            late_ms: late.as_millis() as u64,
+        }
     }
 
     /// How a check is called in logs.
@@ -316,6 +336,15 @@ impl Checks {
         let known = self.watched.get(&place).into_iter().flatten().find(|one| one.id == check);
         known.map_or("former", |known| known.check.kind.name())
     }
+}
+
+/// What a check does, whatever it is aimed at.
+fn aimless(check: &Check) -> Check {
+    Check { port: None, address: None, ..check.clone() }
+}
+
+const fn is_down(state: CheckState) -> bool {
+    matches!(state, CheckState::Down { .. })
 }
 
 fn driver() -> Driver<Place> {

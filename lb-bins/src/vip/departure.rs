@@ -1,7 +1,7 @@
 //! Leaving on purpose: routers and clouds learn of it before the hosts of the link do, so that nobody
 //! sends to where the addresses are no more.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 
 use futures::future::{BoxFuture, FutureExt, join_all};
@@ -12,6 +12,7 @@ use super::claim::Claim;
 use super::command::{Order, Refusal};
 use super::keeper::Keeper;
 use super::reload::StartError;
+use super::reload::predecessors;
 use super::spec::Spec;
 use super::watch::Looked;
 use crate::config::{BgpAnnouncement, Config};
@@ -136,27 +137,24 @@ impl Keeper {
 
     /// The masters that will be none.
     fn leaving_for(&self, departure: &Departure) -> HashSet<String> {
-        let specs: HashMap<_, _> = match departure {
+        let stay: HashSet<_> = match departure {
             Departure::Reconfigure { config, .. } => {
-                Spec::all(config).map(|spec| (spec.name().to_owned(), spec)).collect()
+                let specs: Vec<_> = Spec::all(config).collect();
+                let stay = predecessors(&self.instances, &specs);
+                stay.into_values().map(|instance| instance.spec.name()).collect()
             }
-            _ => HashMap::new(),
+            _ => HashSet::new(),
         };
-        let leaves = |name: &str, old: &Spec| match departure {
+        let leaves = |name: &str| match departure {
             Departure::Stop => true,
-            Departure::Reconfigure { .. } => {
-                !specs.get(name).is_some_and(|new| old == new || old.can_become(new))
-            }
+            Departure::Reconfigure { .. } => !stay.contains(name),
             Departure::Switchover { instance, .. } => {
                 let members = self.groups.iter().map(|group| &group.config.members);
                 let mut groups = members.filter(|members| members.contains(instance));
                 name == instance || groups.any(|members| members.iter().any(|one| one == name))
             }
         };
-        let leaving = self
-            .instances
-            .iter()
-            .filter(|(name, instance)| leaves(name, &instance.spec) && self.is_master(name));
-        leaving.map(|(name, _)| name.clone()).collect()
+        let leaving = self.instances.keys().filter(|name| leaves(name) && self.is_master(name));
+        leaving.cloned().collect()
     }
 }

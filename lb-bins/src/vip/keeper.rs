@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
+use lb_vrrp::carp::CarpHost;
 use lb_vrrp::driver::{Driver, Report, RouterId};
 use lb_vrrp::linux::LinuxNetwork;
 use lb_vrrp::{Because, Event, Role, Signal, State};
@@ -21,11 +22,13 @@ use super::instance::{Group, Instance};
 use super::notices::{Notice, Subject};
 use super::reload::StartError;
 use super::spec::Spec;
+use super::statics::Statics;
 use super::status::{CarpInstanceStatus, InstanceStatus, Status, SyncGroupStatus, role_of_group};
 use super::watch::{Looked, Thing, Watches};
 use crate::config::Config;
 use crate::control::{Administration, Decision, Serve};
 use crate::notify::{News, Notifier};
+use crate::status::ChecksStatus;
 
 /// Scripts that are still running when all else is over have this long.
 const PARTING: Duration = Duration::from_secs(10);
@@ -39,6 +42,7 @@ pub struct Keeper {
     /// Those that are in no configuration any more, and have not ended yet.
     pub(super) leaving: Vec<Instance>,
     pub(super) groups: Vec<Group>,
+    pub(super) statics: Statics,
     pub(super) watches: Watches,
     pub(super) announcers: Announcers,
     pub(super) departures: Departures,
@@ -77,6 +81,7 @@ impl Keeper {
             names: HashMap::new(),
             leaving: Vec::new(),
             groups: Vec::new(),
+            statics: Statics::new().map_err(StartError::Network)?,
             watches,
             announcers: Announcers::default(),
             departures: Departures::default(),
@@ -117,6 +122,7 @@ impl Keeper {
                 () = &mut draining, if is_released => break,
                 Some(command) = self.commands.recv() => self.obey(command),
                 Some((thing, signal)) = self.seen.recv() => self.see(thing, signal),
+                () = self.statics.due() => self.statics.look(),
                 (departure, held) = self.departures.next() => self.leave(departure, held),
                 Some(news) = self.news.recv() => self.notifier.tell(news),
             }
@@ -125,7 +131,9 @@ impl Keeper {
     }
 
     async fn end(self) {
-        let Self { mut driver, instances, leaving, groups, announcers, notifier, .. } = self;
+        let Self { mut driver, instances, leaving, groups, notifier, .. } = self;
+        let (announcers, mut statics) = (self.announcers, self.statics);
+        statics.clear();
         let instances = instances.into_values().chain(leaving);
         let mut tellers: Vec<_> = groups.into_iter().map(|group| group.teller).collect();
         for instance in instances {
@@ -253,6 +261,7 @@ impl Keeper {
             tracked: self.watches.status(),
             virtual_servers: Vec::new(),
             notify: self.notifier.status(),
+            checks: ChecksStatus::default(),
         }
     }
 
@@ -326,6 +335,19 @@ impl Keeper {
         let notice = Notice { subject: Subject::Instance, name, state, priority };
         instance.teller.tell(notice, instance.spec.notify(), notifier);
         self.tell_groups();
+    }
+
+    /// Tells what an instance is, under the name that it has now.
+    pub(super) fn introduce(&mut self, name: &str) {
+        let Self { driver, instances, notifier, .. } = self;
+        let Some(instance) = instances.get_mut(name) else { return };
+        let router = driver.router(instance.id);
+        let priority = router.map_or(0, |router| router.priority().get());
+        let host = driver.carp(instance.id).map(CarpHost::role);
+        let Some(role) = router.map(|router| router.state().role()).or(host) else { return };
+        let (subject, state) = (Subject::Instance, role.name());
+        let notice = Notice { subject, name, state, priority };
+        instance.teller.tell(notice, instance.spec.notify(), notifier);
     }
 
     /// Groups that are something else now.

@@ -33,7 +33,7 @@ const OF_ANNOUNCEMENTS: [OfAnnouncement; 3] = [
     ("wanted", "Whether it should be announced", |one| one.wanted.into()),
 ];
 
-const COUNTERS: [Count; 8] = [
+const COUNTERS: [Count; 11] = [
     ("address_list_differs", "Adverts received that list other addresses", |one| {
         one.address_list_differs
     }),
@@ -47,8 +47,15 @@ const COUNTERS: [Count; 8] = [
         one.announcements_sent
     }),
     ("became_master", "How often it became master", |one| one.became_master),
+    ("interval_differs", "Adverts received with another interval", |one| one.interval_differs),
+    ("priority_zero_received", "How often another one gave the addresses up", |one| {
+        one.priority_zero_received
+    }),
     ("priority_zero_sent", "How often it gave its addresses up", |one| one.priority_zero_sent),
+    ("released_master", "How often it was master no more", |one| one.released_master),
 ];
+
+const LAST_HEARD: (&str, &str) = ("last_heard_seconds", "How long ago another one was heard");
 
 /// The text of a scrape.
 ///
@@ -61,6 +68,8 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
     for (name, help, value) in GAUGES {
         gauge(routers, name, help, instances().map(|one| (labels(one), value(one))));
     }
+    let heard = instances().filter_map(|one| Some((labels(one), one.last_heard_seconds?)));
+    gauge(routers, LAST_HEARD.0, LAST_HEARD.1, heard);
     let counted = || instances().map(|one| (labels(one), &one.counters));
     count(routers, counted);
     states(routers, instances().map(|one| (labels(one), one.state)));
@@ -71,6 +80,8 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
     gauge(hosts, "holds_addresses", "Whether this host has the addresses", holds);
     let lonely = instances().map(|one| (carp_labels(one), one.lonely.into()));
     gauge(hosts, "lonely", "Whether nobody else was ever heard", lonely);
+    let heard = instances().filter_map(|one| Some((carp_labels(one), one.last_heard_seconds?)));
+    gauge(hosts, LAST_HEARD.0, LAST_HEARD.1, heard);
     count(hosts, || instances().map(|one| (carp_labels(one), &one.counters)));
     states(hosts, instances().map(|one| (carp_labels(one), one.state)));
 
@@ -94,7 +105,8 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
     );
 
     let (virtual_servers, notify) = (status.virtual_servers.clone(), status.notify.clone());
-    register(&mut registry, &crate::status::Status { virtual_servers, notify });
+    let balancer = crate::status::Status { virtual_servers, checks: status.checks, notify };
+    register(&mut registry, &balancer);
     let mut text = String::new();
     encode_text(&mut text, &registry)?;
     Ok(text)
@@ -108,6 +120,14 @@ where
     for (name, help, value) in COUNTERS {
         counter(registry, name, help, instances().map(|(labels, one)| (labels, value(one))));
     }
+    let checksums = instances().flat_map(|(labels, one)| {
+        one.checksums.iter().map(move |(form, count)| {
+            let mut labels = labels.clone();
+            labels.push(("form", (*form).to_owned()));
+            (labels, *count)
+        })
+    });
+    counter(registry, "checksums", "Adverts received, by the form of their checksum", checksums);
     let refused = instances().flat_map(|(labels, one)| {
         one.refused.iter().map(move |(reason, count)| {
             let mut labels = labels.clone();

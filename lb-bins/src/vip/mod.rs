@@ -25,6 +25,7 @@ mod notices;
 mod plan;
 mod reload;
 mod spec;
+mod statics;
 mod status;
 mod watch;
 

@@ -11,6 +11,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::disallowed_methods, reason = "this is about real hosts, in real time")]
 
+mod accept;
 mod alerts;
 mod bgp;
 mod carp;
@@ -25,6 +26,7 @@ mod lab;
 mod many;
 mod privileges;
 mod probe;
+mod reloads;
 mod story;
 
 use std::sync::{Mutex, PoisonError, RwLock};

@@ -204,13 +204,19 @@ impl Algorithm {
         }
     }
 
-    /// The scheduler, over no members yet, its rotation starting at the first.
+    /// The scheduler, over no members yet. A rotation starts where the generator of the first pick
+    /// says, so that the instances of a fleet do not all begin with the same backend.
     pub fn scheduler(self) -> Arc<dyn Scheduler> {
-        self.scheduler_at(0)
+        match self {
+            Self::Rr => Arc::new(RoundRobin::starting_anywhere()),
+            Self::Wrr => Arc::new(SmoothWeighted::starting_anywhere()),
+            Self::WrrIpvs => Arc::new(GcdWeighted::starting_anywhere()),
+            _ => self.scheduler_at(0),
+        }
     }
 
-    /// The scheduler with its rotation starting somewhere else: give each instance of a fleet its
-    /// own random `phase`, so that they do not all begin with the same backend.
+    /// The scheduler with its rotation starting `phase` turns behind the first: where it is known
+    /// beforehand who comes when, as in a test, or each instance of a fleet has a phase of its own.
     pub fn scheduler_at(self, phase: u64) -> Arc<dyn Scheduler> {
         match self {
             Self::Dh | Self::Ring | Self::Sh => Arc::new(Ring::new()),

@@ -15,7 +15,7 @@ use std::time::Duration;
 use lb_core::virtual_server::DrainingClients;
 
 use self::check::Check;
-use crate::config::model::{Account, Address, Forwarding, HashKey, OnFailure, SorryMode};
+use crate::config::model::{Account, Address, Door, Forwarding, HashKey, OnFailure, SorryMode};
 use crate::config::source::{Span, Spanned};
 
 /// A value that may be missing.
@@ -96,7 +96,7 @@ impl<T> List<T> {
 /// A whole configuration.
 #[derive(Debug, Default)]
 pub(in crate::config) struct Draft {
-    pub(in crate::config) admin: Field<SocketAddr>,
+    pub(in crate::config) admin: Field<Door>,
     pub(in crate::config) admin_allow_remote: Field<bool>,
     pub(in crate::config) user: Field<Account>,
     pub(in crate::config) script_user: Field<Account>,
@@ -113,6 +113,9 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) vrrp_checks: Field<List<vrrp::VrrpCheck>>,
     pub(in crate::config) vrrp_track_files: Field<List<vrrp::VrrpTrackFile>>,
     pub(in crate::config) vrrp_track_processes: Field<List<vrrp::VrrpTrackProcess>>,
+    pub(in crate::config) static_addresses: Field<List<vrrp::VirtualAddress>>,
+    pub(in crate::config) static_routes: Field<List<vrrp::Route>>,
+    pub(in crate::config) static_rules: Field<List<vrrp::Rule>>,
     pub(in crate::config) bgp_announcements: Field<List<announcement::BgpAnnouncement>>,
 }
 

@@ -5,6 +5,7 @@ mod address;
 mod announcement;
 pub mod check;
 mod claim;
+mod door;
 mod vrrp;
 mod walk;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
+use lb_vrrp::linux::{Route, Rule, VirtualAddress};
 
 pub use self::account::Account;
 pub(in crate::config) use self::address::is_host_name;
@@ -22,9 +24,10 @@ pub use self::address::{Address, ParseAddressError};
 pub use self::announcement::{BgpAnnouncement, Speaker};
 use self::check::{Check, CheckKind};
 pub use self::claim::{Call, Claim, ClaimBy, Holder, HttpClaim};
+pub use self::door::{Door, NotADoor};
 pub use self::vrrp::{
-    Authentication, CarpInstance, HmacKey, KeySecret, Notify, Track, VrrpCheck, VrrpInstance,
-    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, HmacKey, KeySecret, Notify, ParameterMatch, Track, VrrpCheck,
+    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 
@@ -35,7 +38,7 @@ use super::mistakes::Mistake;
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Where `/status`, `/metrics` and `/healthz` are served; default: nowhere.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<Door>,
     /// Whether [`admin`](Self::admin) may be an address that other hosts reach; default: no.
     pub admin_allow_remote: bool,
     /// Whom the daemon becomes when it has started as root; default: nobody else.
@@ -69,6 +72,13 @@ pub struct Config {
     pub vrrp_track_files: Vec<VrrpTrackFile>,
     /// Processes that virtual routers may depend on.
     pub vrrp_track_processes: Vec<VrrpTrackProcess>,
+    /// Addresses that are there as long as `vip-keeper` runs, whoever is master; each with its
+    /// interface.
+    pub static_addresses: Vec<VirtualAddress>,
+    /// Routes that are there as long.
+    pub static_routes: Vec<Route>,
+    /// Rules that are there as long.
+    pub static_rules: Vec<Rule>,
     /// What is announced by BGP.
     pub bgp_announcements: Vec<BgpAnnouncement>,
     /// What is allowed but probably not meant, in the order of the file.
@@ -117,6 +127,9 @@ impl PartialEq for Config {
             vrrp_track_files,
             vrrp_track_processes,
             bgp_announcements,
+            static_addresses,
+            static_routes,
+            static_rules,
             warnings: _,
         } = self;
         *admin == other.admin
@@ -136,6 +149,9 @@ impl PartialEq for Config {
             && *vrrp_checks == other.vrrp_checks
             && *vrrp_track_files == other.vrrp_track_files
             && *vrrp_track_processes == other.vrrp_track_processes
+            && *static_addresses == other.static_addresses
+            && *static_routes == other.static_routes
+            && *static_rules == other.static_rules
             && *bgp_announcements == other.bgp_announcements
     }
 }

@@ -1,5 +1,6 @@
 //! Prints a configuration as TOML with every default spelled out. Reading it gives it back.
 
+mod addresses;
 mod announcement;
 mod check;
 mod claim;
@@ -24,7 +25,7 @@ impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { admin, admin_allow_remote, user, script_user, script_security, .. } = self;
         let Self { notify_fifo, smtp, resolvers, max_scripts, virtual_servers, .. } = self;
-        optional(f, "admin", admin.map(|address| text(&address.to_string())))?;
+        optional(f, "admin", admin.as_ref().map(|door| text(&door.to_string())))?;
         writeln!(f, "admin_allow_remote = {admin_allow_remote}")?;
         optional(f, "user", user.as_ref().map(account))?;
         optional(f, "script_user", script_user.as_ref().map(account))?;
@@ -41,6 +42,7 @@ impl fmt::Display for Config {
             optional(f, "max_scripts", max_scripts.map(|count| count.to_string()))?;
         }
         virtual_servers.iter().try_for_each(|server| virtual_server(f, server))?;
+        addresses::statics(f, self)?;
         vrrp::virtual_routers(f, self)
     }
 }

@@ -126,6 +126,7 @@ impl Problem {
             Self::AdminIsRemote { .. } => {
                 "use an address of 127.0.0.0/8 or [::1], or set admin_allow_remote = true"
             }
+            Self::LongSocket { .. } => "write a shorter one, such as \"/run/lb.sock\"",
             Self::AdminIsVirtualServer { .. } => "use another port for one of them",
             Self::BackendTwice { .. } => "remove one, and add its weight to the other",
             Self::BoundedWithoutHash { known, .. } => {
@@ -196,6 +197,7 @@ impl Problem {
             }
             Self::MinAgeBeyondTimeout => "write at most `timeout`",
             Self::DeviationsOutOfRange { .. } => "write for example 1.9, or 0 for never",
+            Self::LongInterface { .. } => "write the name as `ip link` shows it",
             Self::NobodyEjected => "set one of them, or remove `passive`",
             Self::OtherScheme { meant, .. } => {
                 return Some(format!("set type = \"{meant}\", unless it is meant"));

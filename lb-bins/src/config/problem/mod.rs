@@ -58,6 +58,8 @@ pub(super) enum Problem {
     NotAServer { key: &'static str, text: String, only_port_missing: bool },
     #[error("`{key}` is {}, which is not an address with a port", Quoted(.text))]
     NotAnAddress { key: &'static str, text: String, only_port_missing: bool },
+    #[error("`{key}` is {}, which is too long for an interface", Quoted(.text))]
+    LongInterface { key: &'static str, text: String },
     #[error("unknown key {}", Quoted(.key))]
     UnknownKey { key: String, known: Vec<&'static str> },
     #[error("`{key}` is {}, which is not known", Quoted(.word))]
@@ -129,6 +131,8 @@ pub(super) enum Problem {
     // Values that do not go together.
     #[error("`admin` is {address}, which every host that reaches it may read")]
     AdminIsRemote { address: SocketAddr },
+    #[error("the path of the socket has {length} octets, of which the system takes {most}")]
+    LongSocket { length: usize, most: usize },
     #[error("`admin` is {address}, which a virtual server listens on")]
     AdminIsVirtualServer { address: SocketAddr },
     #[error("the backend {address} is listed twice in one virtual server")]

@@ -1,5 +1,6 @@
 //! The TOML front end: which keys there are in which table.
 
+mod addresses;
 mod announcement;
 mod check;
 mod claim;
@@ -52,6 +53,9 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
         vrrp_checks: table.take("vrrp_check", "[[vrrp_check]]"),
         vrrp_track_files: table.take("vrrp_track_file", "[[vrrp_track_file]]"),
         vrrp_track_processes: table.take("vrrp_track_process", "[[vrrp_track_process]]"),
+        static_addresses: table.take("static_address", "[[static_address]]"),
+        static_routes: table.take("static_route", "[[static_route]]"),
+        static_rules: table.take("static_rule", "[[static_rule]]"),
         bgp_announcements: table.take("bgp_announcement", "[[bgp_announcement]]"),
     };
     table.finish();

@@ -17,15 +17,19 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::Path;
 
 use self::backends::{backends, total_weight};
 use self::values::{command, destination, duration, integer, port};
 use super::defaults;
 use super::draft::{self, Draft, Field, List};
 use super::mistakes::Mistakes;
-use super::model::{Account, Config, VirtualServer};
+use super::model::{Account, Config, Door, VirtualServer};
 use super::problem::Problem;
 use super::source::{Span, Spanned};
+
+/// `sun_path` has 108 octets, of which the last is 0.
+const LONGEST_SOCKET: usize = 107;
 
 /// The configuration that `draft` describes; of no use if `mistakes` has errors afterwards.
 pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
@@ -56,7 +60,7 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
     );
     admin(draft, servers, mistakes);
     let config = Config {
-        admin: draft.admin.given().map(|admin| admin.value),
+        admin: draft.admin.given().map(|admin| admin.value.clone()),
         admin_allow_remote: draft.admin_allow_remote.or(false),
         user: account(&draft.user),
         script_user: account(&draft.script_user),
@@ -94,7 +98,11 @@ fn resolvers(draft: &Draft, mistakes: &mut Mistakes) -> Vec<SocketAddr> {
 }
 
 fn admin(draft: &Draft, servers: &[Spanned<draft::VirtualServer>], mistakes: &mut Mistakes) {
-    let Some(&Spanned { value: address, span }) = draft.admin.given() else { return };
+    let Some(&Spanned { value: ref door, span }) = draft.admin.given() else { return };
+    let address = match door {
+        Door::Address(address) => *address,
+        Door::Socket(path) => return socket(path, span, mistakes),
+    };
     port("admin", address, span, mistakes);
     let remote_allowed =
         draft.admin_allow_remote.is_refused() || draft.admin_allow_remote.or(false);
@@ -105,6 +113,16 @@ fn admin(draft: &Draft, servers: &[Spanned<draft::VirtualServer>], mistakes: &mu
     if listens.any(|listen| listen.value == address) {
         mistakes.error(span, Problem::AdminIsVirtualServer { address });
     }
+}
+
+/// The path of a socket, as `unix(7)` allows it.
+fn socket(path: &Path, span: Span, mistakes: &mut Mistakes) {
+    let length = path.as_os_str().len();
+    if length > LONGEST_SOCKET {
+        mistakes.error(span, Problem::LongSocket { length, most: LONGEST_SOCKET });
+    }
+    let path = Spanned { value: path.to_string_lossy().into_owned(), span };
+    values::characters("admin", &path, |character| character != '\0', mistakes);
 }
 
 fn virtual_server(

@@ -74,7 +74,7 @@ pub(super) async fn watch(watched: VrrpCheck, checkers: Vec<Prepared>, reporter:
                 let is_up = matches!(verdict.health, Health::Up { .. });
                 match verdict.because {
                     Because::Failed { error, .. } => {
-                        warn!(check, up = is_up, %error, "tracked check")
+                        warn!(check, up = is_up, %error, "tracked check");
                     }
                     _ => info!(check, up = is_up, "tracked check"),
                 }

@@ -8,6 +8,7 @@ use lb_vrrp::{Announcements, Family, Interval, Peer, Preempt, Priority, Reach, V
 use super::addresses::{self, Home};
 use super::authentication::authentication;
 use super::claim::claim;
+use super::routes;
 use super::tracking::{Described, tracks};
 use super::{interface, name, notify, optional_interface};
 use crate::config::defaults;
@@ -97,8 +98,8 @@ pub(super) fn instance(
             mistakes,
         ),
         addresses,
-        routes: addresses::routes(&draft.routes, home, mistakes),
-        rules: addresses::rules(&draft.rules, home, mistakes),
+        routes: routes::routes(&draft.routes, home, mistakes),
+        rules: routes::rules(&draft.rules, home, mistakes),
         virtual_mac,
         garp: garp(&draft.garp, mistakes),
         track_interfaces: tracks(

@@ -7,6 +7,7 @@ mod carp;
 mod claim;
 mod identity;
 mod instance;
+mod routes;
 mod tracking;
 
 use std::collections::HashMap;
@@ -47,6 +48,21 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
         Some(Claimant::of_host(instance, draft.value.vhid.given()?.span))
     });
     identity::report_repeated(routers.chain(hosts), mistakes);
+    let of_routers = drafts.iter().zip(&vrrp_instances).flat_map(|(draft, instance)| {
+        let home = instance.virtual_mac.as_ref().unwrap_or(&instance.interface);
+        let own = (&draft.value.addresses, &instance.addresses[..]);
+        let excluded = (&draft.value.excluded_addresses, &instance.excluded_addresses[..]);
+        addresses::places(&[own, excluded], home)
+    });
+    let of_hosts = carp_drafts.iter().zip(&carp_instances).flat_map(|(draft, instance)| {
+        let own = (&draft.value.addresses, &instance.addresses[..]);
+        addresses::places(&[own], &instance.interface)
+    });
+    report_repeated(
+        of_routers.chain(of_hosts),
+        |(address, interface)| VrrpProblem::AddressOfTwo { address, interface }.into(),
+        mistakes,
+    );
     let macs = drafts.iter().zip(&vrrp_instances).filter_map(|(draft, instance)| {
         let value = instance.virtual_mac.clone()?;
         Some(Spanned { value, span: draft.span })
@@ -60,8 +76,12 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
         mistakes,
     );
     described.warn_of_unused(mistakes);
+    let (static_addresses, static_routes, static_rules) = routes::statics(draft, mistakes);
     Config {
         bgp_announcements,
+        static_addresses,
+        static_routes,
+        static_rules,
         vrrp_instances,
         carp_instances,
         vrrp_sync_groups,
