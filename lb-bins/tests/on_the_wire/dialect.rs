@@ -64,7 +64,7 @@ impl Dialect {
         matches!(self, Self::UnicastV4 | Self::UnicastV6)
     }
 
-    const fn has_virtual_mac(self) -> bool {
+    pub(crate) const fn has_virtual_mac(self) -> bool {
         matches!(self, Self::VirtualMacV4 | Self::VirtualMacV6)
     }
 

@@ -1,9 +1,11 @@
 //! How long a client waits, beside named peers and in one run: what `benches/RESULTS.md` has.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::ALONE;
 use crate::daemon::Kind;
 use crate::dialect::Dialect;
 use crate::lab::{Host, MS, is_possible};
@@ -29,6 +31,7 @@ fn a_stop_is_noticed_less_than_half_as_much_as_that_of_keepalived() {
         gaps.sort();
         gaps[RUNS / 2]
     };
+    let _alone = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     for dialect in [Dialect::V4Second, Dialect::V4] {
         let (ours, theirs) = thread::scope(|scope| {
             let theirs = scope.spawn(|| stops(Kind::Keepalived, dialect));
