@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use lb_bins::config::{Config, ConfigFile, Daemon};
-use lb_bins::process::{Signals, hurry};
+use lb_bins::process::{Signals, hurry, raise_descriptor_limit};
 use lb_bins::telemetry::{self, LogFormat};
 use lb_bins::vip::{Keeper, drop_privileges, serve_admin};
 use tokio::runtime;
@@ -69,6 +69,7 @@ fn keep(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), E
     let hurried = hurry();
     drop_privileges().map_err(explain)?;
     let _log = telemetry::start(arguments.log_format);
+    raise_descriptor_limit();
     if let Err(error) = hurried {
         warn!(%error, "this may be late on a busy host: it lacks CAP_SYS_NICE");
     }

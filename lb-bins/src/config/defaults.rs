@@ -103,6 +103,8 @@ pub const PREEMPT: bool = true;
 pub const ACCEPT: bool = true;
 /// `startup_delay`: none.
 pub const STARTUP_DELAY: Duration = Duration::ZERO;
+/// `interface_down_delay`, `interface_up_delay`: none.
+pub const INTERFACE_DELAY: Duration = Duration::ZERO;
 /// `parting_advert`: a master that gives way says so, so that the winner announces itself.
 pub const PARTING_ADVERT: bool = true;
 /// `checksum`: with a pseudo-header, as keepalived and FRR send it.

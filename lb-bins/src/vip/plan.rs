@@ -3,10 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lb_vrrp::carp::{CarpChannel, CarpConfig};
+use lb_vrrp::driver::Debounce;
 use lb_vrrp::linux::Settings;
 use lb_vrrp::wire::CarpKey;
 use lb_vrrp::{
     AddressList, ChannelConfig, Config, ConfigError, Family, HmacKeys, Signal, Tracker, TrackerId,
+    Vrid,
 };
 
 use super::spec::Spec;
@@ -20,6 +22,8 @@ pub(super) struct Plan {
     /// Who it is on the wire.
     pub(super) channel: ChannelConfig,
     pub(super) settings: Settings,
+    /// How long a change of an interface must last.
+    pub(super) debounce: Debounce,
     /// What it depends on, beside interfaces.
     pub(super) things: Vec<(Thing, TrackerId)>,
 }
@@ -38,12 +42,15 @@ impl Plan {
     /// What validation should have found.
     pub(super) fn of(spec: &Spec, seen: impl Fn(&Thing) -> Signal) -> Result<Self, ConfigError> {
         match spec {
-            Spec::Carp(instance) => Self::of_carp(instance),
+            Spec::Carp(instance) => Self::of_carp(instance, seen),
             Spec::Vrrp(instance) => Self::of_vrrp(instance, seen),
         }
     }
 
-    fn of_carp(instance: &CarpInstance) -> Result<Self, ConfigError> {
+    fn of_carp(
+        instance: &CarpInstance,
+        seen: impl Fn(&Thing) -> Signal,
+    ) -> Result<Self, ConfigError> {
         let addresses = AddressList::new(instance.addresses.iter().map(|one| one.address))?;
         let source = source(instance.source, instance.family());
         let mut host = CarpConfig::new(source);
@@ -57,11 +64,18 @@ impl Plan {
         let key = CarpKey::new(passphrase, instance.vhid, addresses.as_addresses());
         let mut settings = Settings::new(&instance.interface);
         settings.addresses.clone_from(&instance.addresses);
+        settings.virtual_mac.clone_from(&instance.virtual_mac);
+        for track in &instance.track_interfaces {
+            settings.tracked.push((track.name.clone(), host.track(tracker(track))));
+        }
+        let lists = [&instance.track_scripts, &instance.track_files, &instance.track_processes];
+        let things = things(lists, seen, |tracker| host.track(tracker));
         Ok(Self {
             machine: Machine::Carp(host, CarpChannel::new(source, key)),
             channel: ChannelConfig::new(instance.vhid, source, addresses)?,
             settings,
-            things: Vec::new(),
+            debounce: Debounce::default(),
+            things,
         })
     }
 
@@ -86,6 +100,7 @@ impl Plan {
             .accept(instance.accept)
             .announcements(instance.garp)
             .parting_advertisement(instance.parting_advert)
+            .phase(phase(&instance.interface, instance.virtual_router_id))
             .start(instance.state)
             .startup_delay(instance.startup_delay);
 
@@ -98,20 +113,20 @@ impl Plan {
         for track in &instance.track_interfaces {
             settings.tracked.push((track.name.clone(), router.track(tracker(track))));
         }
-        let mut things = Vec::new();
-        for (tracks, thing) in [
-            (&instance.track_scripts, Thing::Script as fn(String) -> Thing),
-            (&instance.track_files, Thing::File),
-            (&instance.track_processes, Thing::Process),
-        ] {
-            for track in tracks {
-                let thing = thing(track.name.clone());
-                let tracker = tracker(track).initially(seen(&thing));
-                things.push((thing, router.track(tracker)));
-            }
-        }
-        Ok(Self { machine: Machine::Vrrp(router), channel, settings, things })
+        let lists = [&instance.track_scripts, &instance.track_files, &instance.track_processes];
+        let things = things(lists, seen, |tracker| router.track(tracker));
+        let (down, up) = (instance.interface_down_delay, instance.interface_up_delay);
+        let debounce = Debounce::new(down, up);
+        Ok(Self { machine: Machine::Vrrp(router), channel, settings, debounce, things })
     }
+}
+
+/// Anything that is another one for another router (FNV-1a).
+fn phase(interface: &str, vrid: Vrid) -> u16 {
+    let octets = interface.bytes().chain([vrid.get()]);
+    let hash = octets
+        .fold(0x811c_9dc5_u32, |hash, octet| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193));
+    (hash ^ hash >> 16) as u16
 }
 
 /// Unspecified, it is the interface's own.
@@ -120,6 +135,24 @@ fn source(source: Option<IpAddr>, family: Family) -> IpAddr {
         Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     })
+}
+
+/// What an instance depends on: scripts, files and processes.
+fn things(
+    lists: [&Vec<Track>; 3],
+    seen: impl Fn(&Thing) -> Signal,
+    mut add: impl FnMut(Tracker) -> TrackerId,
+) -> Vec<(Thing, TrackerId)> {
+    let kinds: [fn(String) -> Thing; 3] = [Thing::Script, Thing::File, Thing::Process];
+    let mut things = Vec::new();
+    for (tracks, thing) in lists.into_iter().zip(kinds) {
+        for track in tracks {
+            let thing = thing(track.name.clone());
+            let tracker = tracker(track).initially(seen(&thing));
+            things.push((thing, add(tracker)));
+        }
+    }
+    things
 }
 
 fn tracker(track: &Track) -> Tracker {
