@@ -651,7 +651,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     accept: flags.1,
                     startup_delay,
                     interface_down_delay: startup_delay * 2,
-                    interface_up_delay: startup_delay / 2,
+                    interface_up_delay: startup_delay * 3,
                     parting_advert: flags.2,
                     checksum,
                     source: has_source.then(|| virtual_ip(v6, 239)),
