@@ -26,7 +26,7 @@ struct Script {
 enum Step {
     Admin { backend: u8, word: Word },
     Drain,
-    Health { backend: u8, up: bool, reports: Vec<u8> },
+    Health { backend: u8, up: bool, reports: Vec<u8>, percent: Option<u8> },
     Reconfigure(Configuration),
     Reschedule { algorithm: u8 },
     Weight { backend: u8, weight: u8 },
@@ -63,7 +63,8 @@ const MOST_BACKENDS: usize = 16;
 struct Known {
     id: BackendId,
     line: Line,
-    weight: u8,
+    /// The administrator's weight.
+    ordered: Option<u8>,
     admin: Admin,
     health: Option<Health>,
 }
@@ -73,7 +74,13 @@ impl Known {
         let Health::Up { weight } = self.health()? else { return None };
         match self.admin {
             Admin::Drain => Some(Weight::ZERO),
-            Admin::Ready => Some(weight.over(Weight::new(self.weight.into()))),
+            Admin::Ready if self.ordered == Some(0) => Some(Weight::ZERO),
+            Admin::Ready => {
+                let base = self.ordered.unwrap_or(self.line.weight);
+                let [configured, base] =
+                    [self.line.weight, base].map(|weight| Weight::new(weight.into()));
+                Some(weight.over(configured, base))
+            }
             _ => None,
         }
     }
@@ -161,9 +168,10 @@ impl Run {
                 assert_eq!(self.server.set_admin(self.now, id, word), known);
             }
             Step::Drain => self.drain(),
-            Step::Health { backend, up, reports } => {
+            Step::Health { backend, up, reports, percent } => {
                 let reports = reports.into_iter().map(|report| Weight::new(report.into()));
                 let weight = reports.fold(ReportedWeight::NONE, ReportedWeight::and);
+                let weight = percent.map_or(weight, |percent| weight.and_percent(percent.into()));
                 let health = if up { Health::Up { weight } } else { Health::Down };
                 let id = self.target(backend);
                 self.change(id, |known| known.health = Some(health));
@@ -178,7 +186,7 @@ impl Run {
             Step::Reschedule { algorithm: number } => self.server.set_scheduler(algorithm(number)),
             Step::Weight { backend, weight } => {
                 let id = self.target(backend);
-                let known = self.change(id, |known| known.weight = weight);
+                let known = self.change(id, |known| known.ordered = Some(weight));
                 assert_eq!(self.server.set_weight(self.now, id, Weight::new(weight.into())), known);
             }
         }
@@ -225,11 +233,15 @@ impl Run {
             let known = match before.iter().find(|known| known.line.name == line.name) {
                 Some(old) => {
                     let same = old.line.weight == line.weight;
-                    let weight = if same { old.weight } else { line.weight };
                     // Whoever was up without a verdict stays up.
-                    Known { line, weight, health: old.health(), ..*old }
+                    Known {
+                        line,
+                        ordered: old.ordered.filter(|_| same),
+                        health: old.health(),
+                        ..*old
+                    }
                 }
-                None => Known { id, line, weight: line.weight, admin: Admin::Ready, health: None },
+                None => Known { id, line, ordered: None, admin: Admin::Ready, health: None },
             };
             self.known.push(known);
         }

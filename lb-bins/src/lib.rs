@@ -9,8 +9,11 @@
 //! | [`vip`] | virtual addresses: one task that drives every virtual router |
 //! | [`admin`] | status, metrics and orders over HTTP |
 //! | [`probe`] | one check, now, from the command line |
+//! | [`simulate`] | what would happen if: a script on a virtual clock |
 //! | [`status`] | the one description of everything that all of them show |
+//! | [`names`] | what names of hosts stand for |
 //! | [`notify`] | who outside is told of changes: scripts, a pipe, mail |
+//! | [`privileges`] | who a daemon is, and what it may do |
 //! | [`process`] | signals, limits |
 //! | [`telemetry`] | the log |
 //! | [`demo`] | three backends and a balancer in one process |
@@ -19,9 +22,12 @@ pub mod admin;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod names;
 pub mod notify;
+pub mod privileges;
 pub mod probe;
 pub mod process;
+pub mod simulate;
 pub mod status;
 pub mod tcp;
 pub mod telemetry;

@@ -3,15 +3,19 @@
 use std::fmt::Display;
 use std::io;
 use std::sync::OnceLock;
+use std::thread;
 
 use rustix::process::{
     Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit,
 };
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::config::{Config, ConfigFile, Daemon};
-use crate::control::{Handle, ReloadError};
+use crate::control::{self, ReloadError};
+use crate::privileges::warn_of_start;
 
 /// With fewer than that there is something to say.
 const FEW_DESCRIPTORS: u64 = 1024;
@@ -54,6 +58,25 @@ pub(crate) fn spare() {
         // Nobody is refused to be slower.
         let _ = setpriority_process(None, *before);
     }
+}
+
+/// Does what blocks on a thread of its own, so that it waits for nobody else: those that the runtime
+/// has for that may all read files for checks, from a file system that hangs. Must be called within a
+/// runtime.
+///
+/// # Errors
+/// There is no thread to be had, or it panicked.
+pub(crate) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let (runtime, (done, result)) = (Handle::current(), oneshot::channel());
+    thread::Builder::new().name("aside".to_owned()).spawn(move || {
+        let _entered = runtime.enter();
+        spare();
+        // Whoever does not wait any more does not need it.
+        let _ = done.send(work());
+    })?;
+    result.await.map_err(|_| io::Error::other("the thread panicked"))
 }
 
 /// The signals that the daemons obey.
@@ -109,7 +132,7 @@ pub trait Governed: Send + Sync + 'static {
     fn stop(&self) -> impl Future<Output = ()> + Send;
 }
 
-impl Governed for Handle {
+impl Governed for control::Handle {
     const DAEMON: Daemon = Daemon::TcpLb;
     type Refusal = ReloadError;
 
@@ -126,8 +149,7 @@ impl Governed for Handle {
 async fn reload<G: Governed>(governed: &G, file: ConfigFile) {
     let name = file.path.display().to_string();
     // A large file takes a while, which nothing else should wait for.
-    let read = tokio::task::spawn_blocking(move || file.load_for(G::DAEMON));
-    let config = match read.await {
+    let config = match aside(move || file.load_for(G::DAEMON)).await {
         Ok(Ok(config)) => config,
         Ok(Err(errors)) => return error!("the configuration stays as it was:\n{errors}"),
         Err(error) => return error!(%error, "the configuration stays as it was"),
@@ -135,6 +157,7 @@ async fn reload<G: Governed>(governed: &G, file: ConfigFile) {
     for warning in &config.warnings {
         warn!("{warning}");
     }
+    warn_of_start(&config);
     match governed.reconfigure(config).await {
         Ok(()) => info!(path = name, "configuration taken over"),
         Err(refusal) => error!(error = %refusal, "the configuration stays as it was"),

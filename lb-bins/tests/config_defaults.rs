@@ -31,7 +31,7 @@ fn the_least_configuration() {
         address = "[::1]:9001"
         "#,
     );
-    assert_eq!((config.admin, config.admin_allow_remote), (None, false));
+    assert_eq!((&config.admin, config.admin_allow_remote), (&None, false));
     assert!(config.warnings.is_empty());
     assert_eq!((&config.notify_fifo, &config.smtp), (&None, &None));
     let [server] = config.virtual_servers.as_slice() else { panic!("{config}") };
@@ -43,7 +43,7 @@ fn the_least_configuration() {
     assert_eq!((server.spill_below, server.panic_below, server.slow_start), (0, 0, None));
     assert_eq!((server.queue, server.draining_clients), (None, DrainingClients::Keep));
     assert_eq!(server.quorum, Quorum::Weight { quorum: 1, hysteresis: 0 });
-    assert_eq!((server.sorry_server, server.sorry_mode), (None, SorryMode::Quorum));
+    assert_eq!((server.sorry_server.as_ref(), server.sorry_mode), (None, SorryMode::Quorum));
     let persistence = server.persistence.unwrap();
     assert_eq!(persistence.timeout, Duration::from_secs(360));
     assert_eq!((persistence.granularity, persistence.capacity), (64, 65_536));
@@ -112,6 +112,8 @@ fn the_least_check() {
         port: None,
         address: None,
         source: None,
+        interface: None,
+        mark: None,
         interval: Duration::from_secs(2),
         timeout: Duration::from_secs(1),
         rise: 2,
@@ -121,6 +123,8 @@ fn the_least_check() {
         warmup: None,
         jitter: 10,
         initial: Initial::Down,
+        first_decisive: true,
+        local_limit: None,
     };
     assert_eq!(config.virtual_servers[0].backends[0].checks, [expected]);
 }
@@ -141,7 +145,7 @@ const TLS: Tls = Tls { sni: None, verify: true, ca: None, identity: None };
 
 #[test]
 fn the_least_check_of_each_kind() {
-    let command = Command { program: "/bin/check".into(), arguments: Vec::new() };
+    let command = Command::new("/bin/check", Vec::new());
     let script = Script { command: command.clone(), dynamic_weight: false };
     let udp = Udp {
         send: Vec::new(),
@@ -150,16 +154,27 @@ fn the_least_check_of_each_kind() {
         min_reply: 0,
         max_reply: 65_507,
     };
-    let ldap = Ldap { bind_dn: None, password: None, base: None, filter: "(objectClass=*)".into() };
+    let ldap = Ldap {
+        bind_dn: None,
+        password: None,
+        base: None,
+        filter: "(objectClass=*)".into(),
+        tls: None,
+    };
     let postgres = Database { user: Some("a".into()), ..Database::default() };
     let least = [
         (r#"type = "tcp""#, CheckKind::Tcp(Tcp { steps: Vec::new(), tls: None })),
         (r#"type = "tcp", tls = true"#, CheckKind::Tcp(Tcp { steps: Vec::new(), tls: Some(TLS) })),
         (r#"type = "tls""#, CheckKind::Tls(TLS)),
-        (r#"type = "smtp""#, CheckKind::Smtp(Smtp { helo: "localhost".into(), starttls: None })),
+        (r#"type = "smtp""#, CheckKind::Smtp(Smtp { helo: "localhost".into(), security: None })),
         (
             r#"type = "dns""#,
-            CheckKind::Dns(Dns { name: ".".into(), record: Record::Soa, answer: Vec::new() }),
+            CheckKind::Dns(Dns {
+                name: ".".into(),
+                record: Record::Soa,
+                answer: Vec::new(),
+                require_answer: false,
+            }),
         ),
         (r#"type = "udp""#, CheckKind::Udp(udp)),
         (r#"type = "ping""#, CheckKind::Ping(Ping { size: 56 })),
@@ -167,10 +182,10 @@ fn the_least_check_of_each_kind() {
         (r#"type = "postgres", user = "a""#, CheckKind::Postgres(postgres)),
         (r#"type = "redis""#, CheckKind::Redis(Redis::default())),
         (r#"type = "ldap""#, CheckKind::Ldap(ldap)),
-        (r#"type = "grpc""#, CheckKind::Grpc(Grpc { service: String::new(), tls: None })),
+        (r#"type = "grpc""#, CheckKind::Grpc(Grpc::default())),
         (r#"type = "script", command = ["/bin/check"]"#, CheckKind::Script(script)),
         (r#"type = "worker", command = ["/bin/check"]"#, CheckKind::Worker(Worker { command })),
-        (r#"type = "agent", port = 9100"#, CheckKind::Agent(Agent { send: None })),
+        (r#"type = "agent", port = 9100"#, CheckKind::Agent(Agent::default())),
         (
             r#"type = "file", path = "/run/weight""#,
             CheckKind::File(File { path: "/run/weight".into(), weight: 0, reverse: false }),
@@ -275,6 +290,8 @@ fn hooks_of_the_virtual_server_hold_for_backends_without_their_own() {
         eject: minutes(10),
         longest: minutes(10),
         max_ejected: 10,
+        deviations: 0,
+        back_on_check: false,
     };
     assert_eq!(server.passive, Some(expected));
 }
@@ -326,16 +343,17 @@ fn a_backend_has_its_own_checks_or_those_of_the_virtual_server() {
     let page = Page {
         path: "/".into(),
         status: vec![range(200, 299)],
-        md5: None,
-        sha256: None,
+        digest: None,
         body: None,
         expect_headers: Vec::new(),
+        body_limit: 1 << 20,
     };
     let status = vec![range(200, 299), range(304, 304), range(404, 404)];
-    let alive = Page { path: "/alive".into(), status, md5: Some(Md5(md5)), ..page.clone() };
+    let alive =
+        Page { path: "/alive".into(), status, digest: Some(Md5(md5).into()), ..page.clone() };
     let default_http = http(page, None);
     let http = http(alive, Some("www.example.org"));
-    let command = Command { program: "/usr/local/bin/check".into(), arguments: vec!["arg".into()] };
+    let command = Command::new("/usr/local/bin/check", vec!["arg".into()]);
     assert_eq!(kinds(0, 2), [http, CheckKind::Script(Script { command, dynamic_weight: true })]);
     assert_eq!(config.virtual_servers[0].backends[2].checks[1].port, Some(9103));
     for backend in 0..2 {

@@ -8,18 +8,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lb_bins::config::check::{
-    Agent, BodyRule, Database, Dns, File, Grpc, HeaderRule, Http, HttpVersion, Identity, Initial,
-    Ldap, Md5, Nibbles, Page, Pattern, Ping, Record, Redis, Role, Script, Secret, Sha256, Smtp,
-    StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
+    Agent, BodyRule, Database, Digest, Dns, File, Grpc, HeaderRule, Http, HttpVersion, Identity,
+    Initial, Ldap, Md5, Nibbles, Page, Pattern, Ping, Record, Redis, Role, Script, Secret, Sha256,
+    Smtp, SmtpSecurity, StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
-    Authentication, Backend, CarpInstance, Check, CheckKind, Claim, Command, Config, Forwarding,
-    HashKey, HmacKey, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode,
-    Track, VirtualServer, VrrpInstance,
+    Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim,
+    ClaimBy, Command, Config, Door, Forwarding, HashKey, HmacKey, Holder, HttpClaim, KeySecret,
+    Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Speaker, Track,
+    VirtualServer, VrrpCheck, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
-use lb_vrrp::linux::{Prefix, Route, Rule, Scope, VirtualAddress};
+use lb_vrrp::linux::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Scope, VirtualAddress};
 use lb_vrrp::{
     Announcements, ChecksumPolicy, Family, Freshness, Interval, Migration, Peer, Preempt, Priority,
     Reach, Start, Version, Vrid,
@@ -42,11 +43,18 @@ fn address(port: u16) -> impl Strategy<Value = SocketAddr> {
     ]
 }
 
+/// An address of that kind, or a name.
+fn server(port: u16) -> impl Strategy<Value = Address> {
+    let named = "[a-z][a-z0-9_]{0,9}(\\.[a-z]{1,9}){0,2}\\.?";
+    let named = named.prop_map(move |host| Address::Named { host: host.into(), port });
+    prop_oneof![address(port).prop_map(Address::from), named]
+}
+
 fn command() -> impl Strategy<Value = Command> {
     // Whatever characters there are, but for the one that ends a word.
     let word = any::<String>().prop_map(|word| word.replace('\0', "\n"));
     (word.clone(), vec(word, 0..3))
-        .prop_map(|(program, arguments)| Command { program: format!("/{program}"), arguments })
+        .prop_map(|(program, arguments)| Command::new(format!("/{program}"), arguments))
 }
 
 /// Whatever characters there are, but for NUL.
@@ -81,22 +89,32 @@ fn tls() -> impl Strategy<Value = Tls> {
 fn page() -> impl Strategy<Value = Page> {
     let status = (100..=599_u16, 100..=599_u16)
         .prop_map(|(a, b)| StatusRange { first: a.min(b), last: a.max(b) });
-    let digests = (option::of(any::<[u8; 16]>()), option::of(any::<[u8; 32]>()));
+    let digest = prop_oneof![
+        any::<[u8; 16]>().prop_map(|md5| Digest::Md5(Md5(md5))),
+        any::<[u8; 32]>().prop_map(|sha256| Digest::Sha256(Sha256(sha256))),
+    ];
     let is_or_matches = |is: BoxedStrategy<String>| {
         prop_oneof![is.prop_map(Text::Is), pattern().prop_map(Text::Matches)]
     };
     let body = (is_or_matches(text().boxed()), any::<bool>())
         .prop_map(|(text, absent)| BodyRule { text, absent });
-    let header = ("[A-Za-z-]{1,9}", is_or_matches("[ -~]{0,9}".boxed()))
-        .prop_map(|(name, value)| HeaderRule { name, value });
-    let all = ("/[!-~]{0,20}", vec(status, 1..4), digests, option::of(body), vec(header, 0..3));
-    all.prop_map(|(path, status, (md5, sha256), body, expect_headers)| Page {
+    let header = ("[A-Za-z-]{1,9}", is_or_matches("[ -~]{0,9}".boxed()), any::<bool>())
+        .prop_map(|(name, value, absent)| HeaderRule { name, value, absent });
+    let all = (
+        "/[!-~]{0,20}",
+        vec(status, 1..4),
+        option::of(digest),
+        option::of(body),
+        vec(header, 0..3),
+        1..=1_u32 << 30,
+    );
+    all.prop_map(|(path, status, digest, body, expect_headers, body_limit)| Page {
         path,
         status,
-        md5: md5.map(Md5),
-        sha256: sha256.map(Sha256),
+        digest,
         body,
         expect_headers,
+        body_limit,
     })
 }
 
@@ -142,7 +160,12 @@ fn network() -> impl Strategy<Value = CheckKind> {
     let sent = prop_oneof![Just(Vec::new()), bytes()];
     let udp = (sent, option::of(nibbles), any::<bool>(), 0..=65_507_u16, 0..=65_507_u16);
     let record = select(vec![Record::Aaaa, Record::Mx, Record::Soa, Record::Txt]);
-    let dns = (prop_oneof![Just(".".to_owned()), name()], record, vec(any::<u8>(), 0..3));
+    let dns =
+        (prop_oneof![Just(".".to_owned()), name()], record, vec(any::<u8>(), 0..3), any::<bool>());
+    let security = prop_oneof![
+        tls().prop_map(SmtpSecurity::Implicit),
+        tls().prop_map(SmtpSecurity::Starttls),
+    ];
     prop_oneof![
         (vec(step, 0..4), option::of(tls()))
             .prop_map(|(steps, tls)| CheckKind::Tcp(Tcp { steps, tls })),
@@ -153,13 +176,14 @@ fn network() -> impl Strategy<Value = CheckKind> {
             min_reply: a.min(b),
             max_reply: a.max(b),
         })),
-        dns.prop_map(|(name, record, answer)| CheckKind::Dns(Dns {
+        dns.prop_map(|(name, record, answer, require_answer)| CheckKind::Dns(Dns {
             name,
             record,
             answer: answer.into_iter().map(|last| format!("2001:db8::{last:x}")).collect(),
+            require_answer,
         })),
-        ("[!-~]{1,20}", option::of(tls()))
-            .prop_map(|(helo, starttls)| CheckKind::Smtp(Smtp { helo, starttls })),
+        ("[!-~]{1,20}", option::of(security))
+            .prop_map(|(helo, security)| CheckKind::Smtp(Smtp { helo, security })),
         (0..=65_507_u16).prop_map(|size| CheckKind::Ping(Ping { size })),
         tls().prop_map(CheckKind::Tls),
     ]
@@ -171,37 +195,45 @@ fn secret() -> impl Strategy<Value = Secret> {
 
 fn database() -> impl Strategy<Value = Database> {
     let rest = (option::of(secret()), option::of(text()), option::of(text()), any::<bool>());
-    option::of((text(), rest)).prop_map(|all| match all {
+    (option::of((text(), rest)), option::of(tls())).prop_map(|(all, tls)| match all {
         Some((user, (password, database, query, writable))) => {
-            Database { user: Some(user), password, database, query, writable }
+            Database { user: Some(user), password, database, query, writable, tls }
         }
-        None => Database::default(),
+        None => Database { tls, ..Database::default() },
     })
 }
 
 fn services() -> impl Strategy<Value = CheckKind> {
     let role = prop_oneof![Just(Role::Master), Just(Role::Replica)];
-    let redis = (option::of((secret(), option::of(text()))), option::of(role));
+    let redis = (option::of((secret(), option::of(text()))), option::of(role), option::of(tls()));
     let ldap = (
         option::of((text(), secret())),
         option::of((any::<String>(), "[a-zA-Z][a-zA-Z0-9-]{0,8}")),
+        option::of(tls()),
     );
     prop_oneof![
         database().prop_map(CheckKind::Mysql),
         database()
             .prop_filter("PostgreSQL needs a user", |database| database.user.is_some())
             .prop_map(CheckKind::Postgres),
-        redis.prop_map(|(login, role)| {
+        redis.prop_map(|(login, role, tls)| {
             let (password, user) = login.unzip();
-            CheckKind::Redis(Redis { user: user.flatten(), password, role })
+            CheckKind::Redis(Redis { user: user.flatten(), password, role, tls })
         }),
-        ldap.prop_map(|(login, search)| {
+        ldap.prop_map(|(login, search, tls)| {
             let ((bind_dn, password), (base, filter)) = (login.unzip(), search.unzip());
             let filter = filter.map_or("(objectClass=*)".into(), |filter| format!("({filter}=*)"));
-            CheckKind::Ldap(Ldap { bind_dn, password, base, filter })
+            CheckKind::Ldap(Ldap { bind_dn, password, base, filter, tls })
         }),
-        (any::<String>(), option::of(tls()))
-            .prop_map(|(service, tls)| CheckKind::Grpc(Grpc { service, tls })),
+        (any::<String>(), option::of("[!-~]{1,20}"), any::<bool>(), option::of(tls())).prop_map(
+            |(service, host, keep_alive, mut tls)| {
+                // As with HTTP.
+                if let (Some(Tls { sni: sni @ None, .. }), Some(_)) = (&mut tls, &host) {
+                    *sni = Some("www.example.org".into());
+                }
+                CheckKind::Grpc(Grpc { service, host, keep_alive, tls })
+            }
+        ),
     ]
 }
 
@@ -211,7 +243,8 @@ fn reports() -> impl Strategy<Value = CheckKind> {
             Script { command, dynamic_weight }
         )),
         command().prop_map(|command| CheckKind::Worker(Worker { command })),
-        option::of(text()).prop_map(|send| CheckKind::Agent(Agent { send })),
+        (option::of(text()), option::of(tls()))
+            .prop_map(|(send, tls)| CheckKind::Agent(Agent { send, tls })),
         (path(), -65_535..=65_535_i32, any::<bool>())
             .prop_map(|(path, weight, reverse)| CheckKind::File(File { path, weight, reverse })),
     ]
@@ -220,7 +253,7 @@ fn reports() -> impl Strategy<Value = CheckKind> {
 /// What is checked, within what the kind has a use for.
 fn aimed(kind: CheckKind) -> impl Strategy<Value = Aim> {
     let port = (1..=u16::MAX).prop_map(|port| (Some(port), None));
-    let elsewhere = (1..=u16::MAX).prop_flat_map(address).prop_map(|at| (None, Some(at)));
+    let elsewhere = (1..=u16::MAX).prop_flat_map(server).prop_map(|at| (None, Some(at)));
     let nowhere = Just((None, None));
     match &kind {
         CheckKind::Agent(_) => prop_oneof![port, elsewhere].boxed(),
@@ -235,7 +268,7 @@ fn aimed(kind: CheckKind) -> impl Strategy<Value = Aim> {
 struct Aim {
     kind: CheckKind,
     port: Option<u16>,
-    address: Option<SocketAddr>,
+    address: Option<Address>,
 }
 
 fn check() -> impl Strategy<Value = Check> {
@@ -244,21 +277,24 @@ fn check() -> impl Strategy<Value = Check> {
         prop_oneof![http().boxed(), network().boxed(), services().boxed(), reports().boxed()];
     let durations = [duration(), duration(), duration(), duration()];
     let warmup = option::of(prop_oneof![Just(Duration::ZERO), duration()]);
-    let numbers = (1..=1000_u32, 1..=1000_u32, 0..=50_u8, any::<bool>());
+    let numbers = (1..=1000_u32, 1..=1000_u32, 0..=50_u8, any::<bool>(), any::<bool>(), number());
     let initial = prop_oneof![Just(Initial::Down), Just(Initial::Up)];
     (kind.prop_flat_map(aimed), durations, numbers, initial, warmup).prop_map(
         |(aim, [interval, timeout, fast_interval, down_interval], numbers, initial, warmup)| {
-            let (rise, fall, jitter, bound) = numbers;
+            let (rise, fall, jitter, bound, first_decisive, local_limit) = numbers;
             let Aim { kind, port, address } = aim;
             let used =
                 !matches!(kind, CheckKind::File(_) | CheckKind::Script(_) | CheckKind::Worker(_));
             // Of the family of what is checked, which is known if it is not the backend.
-            let source = address.filter(|_| used && bound).map(|address| address.ip());
+            let source = address.as_ref().filter(|_| used && bound);
+            let source = source.and_then(Address::numeric).map(|address| address.ip());
             Check {
                 kind,
                 port,
                 address,
                 source,
+                interface: bound.then(|| "eth1".to_owned()).filter(|_| used),
+                mark: local_limit.filter(|_| used),
                 interval,
                 timeout,
                 rise,
@@ -268,9 +304,15 @@ fn check() -> impl Strategy<Value = Check> {
                 warmup,
                 jitter,
                 initial,
+                first_decisive,
+                local_limit,
             }
         },
     )
+}
+
+fn number() -> impl Strategy<Value = Option<NonZeroU32>> {
+    option::of((1..1_000_u32).prop_map(|number| NonZeroU32::new(number).unwrap()))
 }
 
 /// A maximum, and thresholds in their order.
@@ -295,9 +337,10 @@ fn on_failure() -> impl Strategy<Value = OnFailure> {
 }
 
 fn passive() -> impl Strategy<Value = Passive> {
-    let numbers = (0..=1_000_000_u32, 0..=100_u8, 1..=1_000_000_u32, 1..=100_u8);
+    let numbers = (0..=1_000_000_u32, 0..=100_u8, 1..=1_000_000_u32, 1..=100_u8, 0..=1000_u32);
+    let numbers = (numbers, any::<bool>());
     (numbers, [duration(), duration(), duration()]).prop_map(|(numbers, [interval, a, b])| {
-        let (consecutive, failure_percent, minimum, max_ejected) = numbers;
+        let ((consecutive, failure_percent, minimum, max_ejected, deviations), back) = numbers;
         Passive {
             consecutive,
             failure_percent,
@@ -306,6 +349,8 @@ fn passive() -> impl Strategy<Value = Passive> {
             eject: a.min(b),
             longest: a.max(b),
             max_ejected,
+            deviations,
+            back_on_check: back,
         }
     })
 }
@@ -328,7 +373,9 @@ fn backends() -> impl Strategy<Value = Vec<Backend>> {
         let backend = |(index, (weight, (place, hooks), own, v6)): (usize, Drawn)| {
             let ((priority, zone, limits), (on_failure, on_up, on_down)) = (place, hooks);
             Backend {
-                address: if v6 {
+                address: if index % 3 == 2 {
+                    format!("b{index}.example.org:9")
+                } else if v6 {
                     format!("[::1]:{}", 9000 + index)
                 } else {
                     format!("10.0.0.{index}:9")
@@ -430,7 +477,7 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
         "[A-Za-z0-9._:\\[\\]-]{0,9}",
         address(port),
         0..Algorithm::ALL.len(),
-        option::of(address(9999)),
+        option::of(server(9999)),
         prop_oneof![Just(SorryMode::Last), Just(SorryMode::Quorum)],
         option::of((duration(), 1..=32_u8, 1..=1_u32 << 24, duration())),
     );
@@ -515,12 +562,34 @@ fn virtual_addresses(v6: bool, first: u8) -> impl Strategy<Value = Vec<VirtualAd
 fn route(v6: bool) -> impl Strategy<Value = Route> {
     let ways = (option::of(Just(virtual_ip(v6, 250))), option::of("[a-z]{1,15}"));
     let numbers = (any::<u8>(), 0..=32_u8, 1..=u32::MAX, option::of(any::<u32>()));
-    (ways, numbers, any::<bool>(), option::of(scope())).prop_map(
-        move |((via, dev), (to, length, table, metric), has_source, scope)| {
+    let kind = select(vec![
+        RouteKind::Unicast,
+        RouteKind::Blackhole,
+        RouteKind::Unreachable,
+        RouteKind::Prohibit,
+        RouteKind::Throw,
+    ]);
+    let hop = (option::of(Just(virtual_ip(v6, 252))), "[a-z]{1,15}", 1..=u8::MAX)
+        .prop_map(|(via, dev, weight)| NextHop::new(via, Some(dev)).weight(weight));
+    let links = (any::<bool>(), option::of(any::<u32>()), any::<bool>(), option::of(any::<u32>()));
+    let more = (kind, vec(hop, 0..3), links);
+    (ways, numbers, any::<bool>(), option::of(scope()), more).prop_map(
+        move |((via, dev), (to, length, table, metric), has_source, scope, more)| {
             let mut route = Route::new(Prefix::new(virtual_ip(v6, to), length).unwrap());
             (route.via, route.dev, route.table, route.metric) = (via, dev, table, metric);
             route.source = has_source.then(|| virtual_ip(v6, 251));
             route.scope = scope;
+            let (kind, next_hops, links) = more;
+            (route.onlink, route.mtu, route.mtu_lock, route.advmss) = links;
+            // Where a route leads to is said in one way.
+            match kind {
+                RouteKind::Unicast if !next_hops.is_empty() => {
+                    (route.via, route.dev, route.next_hops) = (None, None, next_hops);
+                }
+                RouteKind::Unicast => {}
+                _ => (route.via, route.dev) = (None, None),
+            }
+            route.kind = kind;
             route
         },
     )
@@ -533,11 +602,30 @@ fn rule(v6: bool) -> impl Strategy<Value = Rule> {
     };
     let interface = || option::of("[a-z]{1,15}");
     let numbers = (option::of(any::<u32>()), 1..=u32::MAX, option::of(any::<u32>()));
-    (prefix(), option::of(prefix()), interface(), interface(), numbers).prop_map(
-        move |(from, to, iif, oif, (fwmark, table, priority))| {
+    let octets = (option::of(any::<u8>()), option::of(any::<u8>()), any::<bool>());
+    let range = || option::of((1..=u16::MAX, 1..=u16::MAX).prop_map(|(a, b)| a.min(b)..=a.max(b)));
+    let users = option::of((any::<u32>(), any::<u32>()).prop_map(|(a, b)| a.min(b)..=a.max(b)));
+    let suppressed = (option::of(any::<u32>()), option::of(any::<u32>()));
+    let action = prop_oneof![
+        Just(RuleAction::Table),
+        any::<u32>().prop_map(RuleAction::Goto),
+        Just(RuleAction::Nop),
+        Just(RuleAction::Blackhole),
+        Just(RuleAction::Unreachable),
+        Just(RuleAction::Prohibit),
+    ];
+    let more = (octets, range(), range(), users, suppressed, action);
+    let addresses = (option::of(prefix()), option::of(prefix()));
+    (addresses, interface(), interface(), numbers, more).prop_map(
+        move |((from, to), iif, oif, (fwmark, table, priority), more)| {
             let mut rule = Rule::new(if v6 { Family::V6 } else { Family::V4 });
-            (rule.from, rule.to, rule.iif, rule.oif) = (Some(from), to, iif, oif);
+            (rule.from, rule.to, rule.iif, rule.oif) = (from, to, iif, oif);
             (rule.fwmark, rule.table, rule.priority) = (fwmark, table, priority);
+            let (octets, sport, dport, users, suppressed, action) = more;
+            (rule.tos, rule.ip_protocol, rule.not) = octets;
+            (rule.sport, rule.dport, rule.uid_range, rule.action) = (sport, dport, users, action);
+            (rule.suppress_prefixlength, rule.suppress_ifgroup) = suppressed;
+            rule.fwmask = fwmark.filter(|_| rule.not);
             rule
         },
     )
@@ -545,15 +633,19 @@ fn rule(v6: bool) -> impl Strategy<Value = Rule> {
 
 fn notify() -> impl Strategy<Value = Notify> {
     let one = || option::of(command());
-    ((one(), one(), one()), (one(), one()), any::<bool>()).prop_map(
-        |((any, master, backup), (fault, stop), priority_changes)| Notify {
+    let flags = (any::<bool>(), any::<bool>());
+    ((one(), one(), one()), (one(), one(), one()), flags).prop_map(
+        |((any, master, backup), (fault, stop, deleted), flags)| Notify {
             any,
             master,
             backup,
             fault,
             stop,
+            deleted,
             master_rx_lower_pri: None,
-            priority_changes,
+            priority_changes: flags.0,
+            smtp_alert: flags.1,
+            user: None,
         },
     )
 }
@@ -581,7 +673,12 @@ fn authentication(v2: bool) -> impl Strategy<Value = Authentication> {
         Just(Migration::Permissive),
         Just(Migration::ReceiveOnly)
     ];
-    let secrets = vec("[!-~]{32,64}", 1..3);
+    let secret = prop_oneof![
+        "[!-~]{32,64}".prop_map(KeySecret::Text),
+        vec(any::<u8>(), 32..=64).prop_map(KeySecret::Octets),
+        path().prop_map(KeySecret::File),
+    ];
+    let secrets = vec(secret, 1..3);
     ("[!-~]{1,12}", secrets, mode, freshness, 0..4_u8).prop_map(
         move |(password, secrets, mode, freshness, kind)| match (kind, v2) {
             (0, true) => Authentication::Pass(password),
@@ -608,6 +705,73 @@ fn reach(v6: bool) -> impl Strategy<Value = Reach> {
     ]
 }
 
+fn call() -> impl Strategy<Value = Call> {
+    let url = select(vec!["https://api.example.org/{address}", "http://[2001:db8::1]:8080/?a=b"]);
+    let status =
+        vec((100..=599_u16).prop_map(|code| StatusRange { first: code, last: code }), 1..3);
+    ("[A-Z]{1,9}", url, option::of(text()), status).prop_map(|(method, url, body, status)| Call {
+        method,
+        url: url.to_owned(),
+        body,
+        status,
+    })
+}
+
+fn claim() -> impl Strategy<Value = Claim> {
+    let headers = btree_map("X-[A-Za-z]{1,9}", "[ -~]{0,9}", 0..3);
+    let holder = (call(), text()).prop_map(|(call, value)| Holder {
+        url: call.url,
+        pointer: format!("/{value}"),
+        value,
+    });
+    let calls = (call(), option::of(holder), option::of(call()));
+    let rest = (headers, option::of(path()), option::of(path()), any::<bool>());
+    let http = (calls, rest).prop_map(|((assign, holder, release), rest)| {
+        let (headers, token_file, ca, verify) = rest;
+        let claim = HttpClaim { assign, holder, release, headers, token_file, ca, verify };
+        ClaimBy::Http(Box::new(claim))
+    });
+    (prop_oneof![command().prop_map(ClaimBy::Command), http], duration(), duration())
+        .prop_map(|(by, interval, timeout)| Claim { by, interval, timeout })
+}
+
+fn bgp_announcement() -> impl Strategy<Value = BgpAnnouncement> {
+    let bird = (path(), "[a-zB-Z_][A-Za-z0-9_]{0,9}_");
+    let bird = bird.prop_map(|(socket, protocol)| Speaker::Bird { socket, protocol });
+    let community = (any::<u16>(), any::<u16>()).prop_map(|(high, low)| format!("{high}:{low}"));
+    let attributes = (option::of(any::<u32>()), vec(community, 0..3));
+    let to = (1..4_u8, any::<bool>(), option::of(any::<bool>()));
+    let exabgp = (text(), to, attributes).prop_map(|(pipe, to, (med, communities))| {
+        let (count, v6, next_hop) = to;
+        let addresses = (0..count).map(|last| {
+            let address = virtual_ip(v6, last);
+            Prefix::new(address, if v6 { 128 } else { 32 }).unwrap()
+        });
+        Speaker::ExaBgp {
+            pipe: format!("/{pipe}.in").into(),
+            addresses: addresses.collect(),
+            next_hop: next_hop.map(|v6| virtual_ip(v6, 1)),
+            med,
+            communities,
+        }
+    });
+    let times = (duration(), duration());
+    (prop_oneof![bird, exabgp], times).prop_map(|(speaker, (withdraw_delay, interval))| {
+        BgpAnnouncement {
+            name: "a".into(),
+            speaker,
+            instance: None,
+            track_scripts: vec![],
+            track_files: vec![],
+            track_processes: vec![],
+            track_checks: vec![],
+            track_quorums: vec![],
+            withdraw_delay,
+            interval,
+        }
+    })
+}
+
 fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
     let kinds = (any::<bool>(), any::<bool>());
     kinds.prop_flat_map(move |(v6, v2)| {
@@ -625,20 +789,26 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
             Just(ChecksumPolicy::Rfc9568)
         ];
         let wire = (reach(v6), authentication(v2), checksum, any::<bool>());
-        let held = (virtual_addresses(v6, 0), virtual_addresses(!v6, 100));
+        let own = prop_oneof![4 => virtual_addresses(v6, 10 * index), 1 => Just(vec![])];
+        let held = (own, virtual_addresses(!v6, 100 + 10 * index));
         let ways = (vec(route(v6), 0..3), vec(rule(v6), 0..3));
         let tracks = vec((-254..=254_i16, any::<bool>()), 0..3);
-        let told = (notify(), option::of(command()), garp());
+        let told = (notify(), option::of(command()), garp(), option::of(claim().boxed()));
         (timers, flags, preempt, wire, held, ways, tracks, told).prop_map(
             move |(timers, flags, preempt, wire, held, ways, tracks, told)| {
                 let (centis, down_timer_adverts, startup_delay, priority) = timers;
                 let (reach, authentication, checksum, has_source) = wire;
-                let (mut notify, lower, garp) = told;
+                let (mut notify, lower, garp, claim) = told;
                 notify.master_rx_lower_pri = lower;
                 let track = |(number, (weight, reverse)): (usize, (i16, bool))| Track {
                     name: format!("eth{number}"),
                     weight,
                     reverse,
+                };
+                let by_name = |name: &str| Track {
+                    name: name.to_owned(),
+                    weight: i16::from(priority).min(254),
+                    reverse: flags.3,
                 };
                 VrrpInstance {
                     name: format!("v{index}"),
@@ -653,6 +823,9 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     preempt,
                     accept: flags.1,
                     startup_delay,
+                    delay_after_boot: startup_delay,
+                    interface_down_delay: startup_delay * 2,
+                    interface_up_delay: startup_delay * 3,
                     parting_advert: flags.2,
                     checksum,
                     source: has_source.then(|| virtual_ip(v6, 239)),
@@ -668,11 +841,9 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     track_scripts: vec![],
                     track_files: vec![],
                     track_processes: vec![],
-                    claim: flags.0.then(|| Claim {
-                        command: Command { program: "/claim".into(), arguments: vec![] },
-                        interval: startup_delay,
-                        timeout: startup_delay,
-                    }),
+                    track_checks: flags.1.then(|| by_name("checked")).into_iter().collect(),
+                    track_quorums: flags.2.then(|| by_name("")).into_iter().collect(),
+                    claim,
                     notify,
                 }
             },
@@ -680,11 +851,17 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
     })
 }
 
+fn vrrp_check() -> impl Strategy<Value = VrrpCheck> {
+    (vec(check(), 1..3), address(9000), -254..=254_i16).prop_map(|(checks, target, weight)| {
+        VrrpCheck { name: "checked".into(), target: Some(target), checks, weight }
+    })
+}
+
 fn carp_instance() -> impl Strategy<Value = CarpInstance> {
     any::<bool>().prop_flat_map(|v6| {
         let period = (1..=254_u8, 0..=254_u8, 1..=100_u8);
         let told = (garp(), notify());
-        (period, any::<bool>(), "[ -~]{1,30}", virtual_addresses(v6, 0), told).prop_map(
+        (period, any::<bool>(), "[ -~]{1,30}", virtual_addresses(v6, 150), told).prop_map(
             move |((advbase, advskew, dead_ratio), flag, passphrase, addresses, (garp, notify))| {
                 CarpInstance {
                     name: "carp".into(),
@@ -697,7 +874,16 @@ fn carp_instance() -> impl Strategy<Value = CarpInstance> {
                     passphrase,
                     source: flag.then(|| virtual_ip(v6, 239)),
                     addresses,
+                    virtual_mac: flag.then(|| "carp.255".into()),
                     garp,
+                    track_interfaces: vec![Track {
+                        name: "eth1".into(),
+                        weight: i16::from(advskew),
+                        reverse: flag,
+                    }],
+                    track_scripts: Vec::new(),
+                    track_files: Vec::new(),
+                    track_processes: Vec::new(),
                     notify,
                 }
             },
@@ -706,22 +892,59 @@ fn carp_instance() -> impl Strategy<Value = CarpInstance> {
 }
 
 fn config() -> impl Strategy<Value = Config> {
-    let servers =
-        (1..4_usize).prop_flat_map(|count| (0..count).map(virtual_server).collect::<Vec<_>>());
-    let routers =
-        (0..3_u8).prop_flat_map(|count| (1..=count).map(vrrp_instance).collect::<Vec<_>>());
-    let hosts = vec(carp_instance(), 0..2);
-    let told = (option::of(path()), option::of(mail()));
-    (option::of(address(7000)), told, servers, routers, hosts).prop_map(
-        |(admin, (notify_fifo, smtp), virtual_servers, vrrp_instances, carp_instances)| Config {
-            admin,
-            admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
-            notify_fifo,
-            smtp,
-            virtual_servers,
-            vrrp_instances,
-            carp_instances,
-            ..Config::default()
+    let servers = (1..4_usize).prop_flat_map(|count| {
+        (0..count).map(|index| virtual_server(index).boxed()).collect::<Vec<_>>()
+    });
+    let routers = (0..3_u8).prop_flat_map(|count| {
+        (1..=count).map(|index| vrrp_instance(index).boxed()).collect::<Vec<_>>()
+    });
+    let hosts =
+        (vec(carp_instance().boxed(), 0..2).boxed(), vec(bgp_announcement().boxed(), 0..2).boxed());
+    let told = (option::of(path()), option::of(mail()), vec(address(53), 0..3), number());
+    let fixed = "[a-z]{1,15}".prop_map(|dev| VirtualAddress::new(virtual_ip(true, 1)).dev(dev));
+    // A route on the link says on which.
+    let route = any::<bool>().prop_flat_map(route).prop_map(|mut route| {
+        if route.kind == RouteKind::Unicast && route.next_hops.is_empty() && route.via.is_none() {
+            route.dev = Some("eth9".into());
+        }
+        route
+    });
+    let rules = vec(any::<bool>().prop_flat_map(rule), 0..2);
+    let statics = (vec(fixed, 0..2), vec(route, 0..2), rules);
+    let hosts = (hosts, vrrp_check().prop_map(|check| vec![check]));
+    let socket = text().prop_map(|name| Door::Socket(format!("/{name}").into()));
+    let short = |door: &Door| door.to_string().len() <= 107;
+    let socket = socket.prop_filter("length", short);
+    let admin = prop_oneof![address(7000).prop_map(Door::Address), socket];
+    let routers = (routers, hosts, statics);
+    (option::of(admin), told, servers, routers).prop_map(
+        |(admin, told, virtual_servers, routers)| {
+            let (notify_fifo, smtp, resolvers, max_scripts) = told;
+            let (mut vrrp_instances, hosts, statics) = routers;
+            let (static_addresses, static_routes, static_rules) = statics;
+            let quorums = vrrp_instances.iter_mut().flat_map(|one| &mut one.track_quorums);
+            quorums.for_each(|track| track.name.clone_from(&virtual_servers[0].name));
+            let ((carp_instances, bgp_announcements), vrrp_checks) = hosts;
+            Config {
+                admin: admin.clone(),
+                admin_allow_remote: matches!(&admin, Some(Door::Address(a)) if !a.ip().is_loopback()),
+                notify_fifo_script: notify_fifo.as_ref().map(|path| {
+                    Command::new(path.to_string_lossy().into_owned(), vec!["first".into()])
+                }),
+                notify_fifo,
+                smtp,
+                resolvers,
+                max_scripts,
+                virtual_servers,
+                vrrp_instances,
+                carp_instances,
+                vrrp_checks,
+                static_addresses,
+                static_routes,
+                static_rules,
+                bgp_announcements,
+                ..Config::default()
+            }
         },
     )
 }
@@ -747,5 +970,66 @@ fn the_samples_are_read_back_too() {
         let read = Config::parse("printed.toml", &printed).unwrap();
         assert_eq!(read, config, "{printed}");
         assert_eq!(read.to_string(), printed);
+    }
+}
+
+/// Commands have the user of their block, or else the one that all have.
+#[test]
+fn users_are_read_back() {
+    let text = r#"
+        user = "lb:nogroup"
+        script_user = "nobody"
+        script_security = true
+        [[vrrp_script]]
+        name = "first"
+        command = ["/first"]
+        user = "0:0"
+        [[vrrp_script]]
+        name = "second"
+        command = ["/second"]
+        [[vrrp_instance]]
+        name = "web"
+        interface = "eth0"
+        virtual_router_id = 51
+        addresses = ["10.0.0.200"]
+        track_scripts = ["first", "second"]
+        claim = { command = ["/claim"] }
+        notify_master = ["/master"]
+        notify_deleted = ["/deleted"]
+        notify_user = "games"
+        [[vrrp_sync_group]]
+        name = "all"
+        members = ["web"]
+        notify = ["/any"]
+        [[virtual_server]]
+        listen = "127.0.0.1:80"
+        on_quorum_up = ["/up"]
+        on_down = ["/down"]
+        check = { type = "script", command = ["/check"] }
+        backend = [{ address = "127.0.0.1:81" }]
+    "#;
+    let config = Config::parse("users.toml", text).unwrap();
+    let users = config.commands().map(|one| (one.program.as_str(), one.user.as_ref()));
+    let users: Vec<_> = users.map(|(name, user)| (name, user.map(ToString::to_string))).collect();
+    let expected = [
+        // The checker starts it itself.
+        ("/check", None),
+        ("/up", Some("nobody")),
+        ("/down", Some("nobody")),
+        ("/first", Some("0:0")),
+        ("/second", Some("nobody")),
+        ("/claim", Some("nobody")),
+        ("/master", Some("games")),
+        ("/deleted", Some("games")),
+        ("/any", Some("nobody")),
+    ];
+    assert_eq!(users, expected.map(|(name, user)| (name, user.map(str::to_owned))));
+    let printed = config.to_string();
+    assert_eq!(Config::parse("printed.toml", &printed).unwrap(), config, "{printed}");
+
+    for (wrong, what) in [("user = \"\"", "user"), ("script_user = \"a:b:c\"", "script_user")] {
+        let errors = Config::parse("users.toml", wrong).unwrap_err().to_string();
+        assert!(errors.contains(&format!("`{what}` is ")), "{errors}");
+        assert!(errors.contains("write \"nobody\" or \"nobody:nogroup\""), "{errors}");
     }
 }

@@ -1,7 +1,8 @@
 //! What keepalived itself says of the same files: what it accepts is accepted, and where it has
 //! something to say, so have we.
 //!
-//! Needs `keepalived`, which has a test of configurations: `cargo test -- --ignored`.
+//! Needs `keepalived`, which has a test of configurations, and for what is about interfaces a network
+//! namespace of its own: `cargo test -- --ignored`, as root.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -20,6 +21,9 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("unknown_words.conf", "the same"),
 ];
 
+/// Of what migrates, that of which keepalived 2.2.7 has something to say.
+const NOT_SILENT: [&str; 3] = ["newer_words.conf", "statics.conf", "vrrp_corners.conf"];
+
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keepalived").join(name)
 }
@@ -35,13 +39,20 @@ fn is_possible() -> bool {
 
 /// Whether keepalived has nothing to say, and what it says.
 fn keepalived(path: &Path) -> (bool, String) {
-    let mut child = Command::new("keepalived")
-        .args(["-t", "-i", "main", "-f"])
-        .arg(path)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    judged(Command::new("keepalived").args(["-t", "-i", "main", "-f"]).arg(path), path)
+}
+
+/// The same on a host that has the interfaces `eth0` and `eth1`.
+fn keepalived_with_interfaces(path: &Path) -> (bool, String) {
+    const INTERFACES: &str = "ip link add eth0 type veth peer name eth1 && \
+        ip address add 10.0.0.9/24 dev eth0 && ip link set eth0 up && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--net", "sh", "-c", INTERFACES, "sh", "keepalived", "-t", "-i", "main", "-f"]);
+    judged(command.arg(path), path)
+}
+
+fn judged(command: &mut Command, path: &Path) -> (bool, String) {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     while child.try_wait().unwrap().is_none() {
         if Instant::now() > deadline {
@@ -55,7 +66,7 @@ fn keepalived(path: &Path) -> (bool, String) {
 }
 
 fn ours(path: &Path) -> Result<Config, ConfigErrors> {
-    ConfigFile { path: path.to_owned(), config_id: Some("main".to_owned()) }.load()
+    ConfigFile { config_id: Some("main".to_owned()), ..ConfigFile::new(path) }.load()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -68,14 +79,21 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// What keepalived reads without a word.
+fn silent_files() -> Vec<PathBuf> {
+    let mut files = files(&folder("migrates"));
+    files.retain(|path| !NOT_SILENT.iter().any(|name| path.ends_with(name)));
+    files
+}
+
 #[test]
-#[ignore = "needs keepalived"]
+#[ignore = "needs keepalived, and root for a network namespace"]
 fn what_keepalived_accepts_is_accepted() {
     if !is_possible() {
         return;
     }
-    for path in files(&folder("migrates")) {
-        let (accepted, said) = keepalived(&path);
+    for path in silent_files() {
+        let (accepted, said) = keepalived_with_interfaces(&path);
         assert!(accepted, "{}: {said}", path.display());
         if let Err(errors) = ours(&path) {
             panic!("{errors}");
@@ -106,14 +124,14 @@ fn where_keepalived_complains_we_do() {
 /// What keepalived accepts of a sample that lacks a line, we accept, but for two things that never
 /// work: a quorum out of reach, and half of a client's certificate.
 #[test]
-#[ignore = "needs keepalived"]
+#[ignore = "needs keepalived, and root for a network namespace"]
 fn a_sample_without_one_of_its_lines_is_judged_alike() {
     const STRICTER: [&str; 2] = ["can never be reached", "has no meaning without"];
     if !is_possible() {
         return;
     }
     let mut different = String::new();
-    for file in files(&folder("migrates")) {
+    for file in silent_files() {
         let text = fs::read_to_string(&file).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         // Beside the others, as it may include them.
@@ -122,7 +140,7 @@ fn a_sample_without_one_of_its_lines_is_judged_alike() {
             let kept = lines.iter().enumerate().filter(|(index, _)| *index != without);
             let kept: Vec<&str> = kept.map(|(_, line)| *line).collect();
             fs::write(&path, kept.join("\n")).unwrap();
-            let (accepted, _) = keepalived(&path);
+            let (accepted, _) = keepalived_with_interfaces(&path);
             if let (true, Err(errors)) = (accepted, ours(&path)) {
                 let said = errors.to_string();
                 if !STRICTER.iter().any(|reason| said.contains(reason)) {
@@ -198,8 +216,17 @@ fn details_are_read_as_keepalived_reads_them() {
         ("not a status", server("", "HTTP_GET {\nurl {\npath /\nstatus_code 99\n}\n}")),
         ("not a record", server("", "DNS_CHECK {\ntype ANY\n}")),
     ];
-    let path =
-        std::env::temp_dir().join(format!("lb-beside-keepalived-{}.conf", std::process::id()));
+    compare("details", texts, keepalived);
+}
+
+/// Whether keepalived has nothing to say of a text is whether we have not.
+fn compare<const COUNT: usize>(
+    name: &str,
+    texts: [(&str, String); COUNT],
+    keepalived: impl Fn(&Path) -> (bool, String),
+) {
+    let file = format!("lb-beside-keepalived-{name}-{}.conf", std::process::id());
+    let path = std::env::temp_dir().join(file);
     let mut different = String::new();
     for (what, text) in texts {
         fs::write(&path, &text).unwrap();
@@ -217,4 +244,113 @@ fn details_are_read_as_keepalived_reads_them() {
     }
     fs::remove_file(&path).unwrap();
     assert!(different.is_empty(), "{different}");
+}
+
+#[test]
+#[ignore = "needs keepalived, and root for a network namespace"]
+fn virtual_routers_are_read_as_keepalived_reads_them() {
+    if !is_possible() {
+        return;
+    }
+    const ADDRESS: &str = "virtual_ipaddress {\n10.0.0.1\n}\n";
+    let named = |name: &str, words: &str| {
+        format!("vrrp_instance {name} {{\ninterface eth0\nvirtual_router_id 1\n{words}\n}}\n")
+    };
+    let one = |words: &str| named("A", words);
+    let with = |words: &str| named("A", &format!("{ADDRESS}{words}"));
+    let two = |first: &str, second: &str| {
+        let first = named("A", &format!("{first}\nvirtual_ipaddress {{\n10.0.0.1\n}}"));
+        first + &named("B", &format!("{second}\nvirtual_ipaddress {{\n10.0.0.2\n}}"))
+    };
+    let peers = |peers: &str| format!("unicast_peer {{\n{peers}\n}}\n");
+    let strict = |words: &str| format!("global_defs {{\nvrrp_strict\n}}\n{}", with(words));
+    let texts = [
+        ("one that is as it should be", with("")),
+        // Addresses.
+        ("no addresses", one("")),
+        ("only addresses that are excluded", one("virtual_ipaddress_excluded {\n10.0.0.1\n}")),
+        ("excluded ones of another family", with("virtual_ipaddress_excluded {\nfe80::1\n}")),
+        ("both families", one("virtual_ipaddress {\n10.0.0.1\nfe80::1\n}")),
+        ("both families, IPv6 first", one("virtual_ipaddress {\nfe80::1\n10.0.0.1\n}")),
+        ("IPv6 in version 2", one("version 2\nvirtual_ipaddress {\nfe80::1\n}")),
+        ("not an address", one("virtual_ipaddress {\n10.0.0.300\n}")),
+        ("a prefix that is too long", one("virtual_ipaddress {\n10.0.0.1/33\n}")),
+        ("a peer of another family", one(&(peers("fe80::1\n10.0.0.2") + ADDRESS))),
+        (
+            "a source of another family",
+            one(&format!("unicast_src_ip fe80::1\n{}{ADDRESS}", peers("10.0.0.2"))),
+        ),
+        ("a list of peers without any", with(&peers(""))),
+        (
+            "peers without an interface",
+            format!("vrrp_instance A {{\nvirtual_router_id 1\n{}{ADDRESS}}}\n", peers("10.0.0.2")),
+        ),
+        (
+            "neither peers nor an interface",
+            format!("vrrp_instance A {{\nvirtual_router_id 1\n{ADDRESS}}}\n"),
+        ),
+        ("a group that is none", with("mcast_dst_ip 10.0.0.7")),
+        // Who is who.
+        ("no identifier", format!("vrrp_instance A {{\ninterface eth0\n{ADDRESS}}}\n")),
+        ("one identifier twice", two("", "")),
+        (
+            "one identifier in both families",
+            with("") + &named("B", "virtual_ipaddress {\nfe80::2\n}"),
+        ),
+        ("one identifier in two groups", two("", "mcast_dst_ip 224.0.0.19")),
+        ("one identifier with other peers", two(&peers("10.0.1.1"), &peers("10.0.1.2"))),
+        (
+            "one identifier with a peer of both",
+            two(&peers("10.0.1.1"), &peers("10.0.1.2\n10.0.1.1")),
+        ),
+        ("one identifier with peers and without", two(&peers("10.0.1.1"), "")),
+        ("one name twice", with("") + &with("")),
+        // Values.
+        ("half a second in version 2", with("advert_int 0.5")),
+        ("half a second in version 3", with("version 3\nadvert_int 0.5")),
+        ("half a hundredth of a second", with("version 3\nadvert_int 0.015")),
+        ("longer than version 3 can say", with("version 3\nadvert_int 50")),
+        ("longer than any version can say", with("advert_int 300")),
+        ("no time at all", with("advert_int 0")),
+        ("a priority that is too high", with("priority 300")),
+        (
+            "a password for version 3",
+            with("version 3\nauthentication {\nauth_type PASS\nauth_pass secret\n}"),
+        ),
+        ("a long password", with("authentication {\nauth_type PASS\nauth_pass secretsecret\n}")),
+        ("no password", with("authentication {\nauth_type PASS\n}")),
+        (
+            "a weight that is too large",
+            format!(
+                "vrrp_track_file f {{\nfile /tmp/x\nweight 1000\n}}\n{}",
+                with("track_file {\nf\n}")
+            ),
+        ),
+        (
+            "a weight that is too large where it is tracked",
+            format!(
+                "vrrp_track_file f {{\nfile /tmp/x\n}}\n{}",
+                with("track_file {\nf weight 1000\n}")
+            ),
+        ),
+        ("a script that is not there", with("track_script {\nnothing\n}")),
+        ("a name for a virtual MAC address", with("use_vmac vrrp.1")),
+        // What is strict.
+        ("strict mode", strict("version 3")),
+        (
+            "strict and authenticated",
+            strict("authentication {\nauth_type PASS\nauth_pass secret\n}"),
+        ),
+        ("strict and slow", strict("version 3\npreempt_delay 5")),
+        ("strict and with a last word", strict("version 3\nhigher_prio_send_advert")),
+        ("strict, and a master without owning", strict("version 3\nstate MASTER\npriority 100")),
+        ("strict, and a backup that owns", strict("version 3\npriority 255")),
+        ("strict and accepting in version 2", strict("accept")),
+        ("strict and accepting in version 3", strict("version 3\naccept")),
+        // Groups.
+        ("a group without a block", with("") + "vrrp_sync_group g {\n}\n"),
+        ("a group of nobody", with("") + "vrrp_sync_group g {\ngroup {\n}\n}\n"),
+        ("a group of strangers", with("") + "vrrp_sync_group g {\ngroup {\nA\nZ\n}\n}\n"),
+    ];
+    compare("routers", texts, keepalived_with_interfaces);
 }

@@ -73,47 +73,76 @@ impl fmt::Display for Weight {
     }
 }
 
-/// The weights that the checks of one backend reported, together.
+/// What the checks of one backend said of its weight, together.
 ///
-/// Each report `w` acts as the difference `w − base` from the configured weight, and differences
-/// add up (keepalived's `misc_dynamic` and `FILE_CHECK`). A single report is therefore the weight
-/// itself, whatever the base. The effective weight is always computed anew from all reports, never
-/// by adding to the last one, so a missed report cannot leave a remainder behind.
+/// A check may report a weight, or a share of the weight that the backend is to have. The effective
+/// weight is that share of the base, plus what the reported weights differ from the *configured* one
+/// (C2; keepalived's `misc_dynamic` and `FILE_CHECK`, HAProxy's agent). The base is the configured
+/// weight too, unless an administrator has put another in its place: then the reports change that
+/// one by as much. A single report is therefore the weight itself as long as nobody has.
+///
+/// A report of 0 is a drain and holds whatever the others say. Of several shares the least counts.
+/// The effective weight is always computed anew from all reports, never by adding to the last one, so
+/// a missed report cannot leave a remainder behind (R1).
 ///
 /// ```
 /// use lb_core::health::ReportedWeight;
 /// use lb_core::Weight;
 ///
-/// let base = Weight::new(100);
+/// let configured = Weight::new(100);
 /// let none = ReportedWeight::NONE;
-/// assert_eq!(none.over(base), base);
-/// assert_eq!(none.and(Weight::new(40)).over(base), Weight::new(40));
+/// assert_eq!(none.over(configured, configured), configured);
+/// assert_eq!(none.and(Weight::new(40)).over(configured, configured), Weight::new(40));
 /// // Two checks that take off 60 and 10.
-/// assert_eq!(none.and(Weight::new(40)).and(Weight::new(90)).over(base), Weight::new(30));
+/// let two = none.and(Weight::new(40)).and(Weight::new(90));
+/// assert_eq!(two.over(configured, configured), Weight::new(30));
+/// // The same where an administrator has given 300.
+/// assert_eq!(two.over(configured, Weight::new(300)), Weight::new(230));
+/// // An agent that wants half of whatever there is.
+/// assert_eq!(none.and_percent(50).over(configured, Weight::new(300)), Weight::new(150));
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ReportedWeight {
     sum: u64,
     reports: u32,
+    /// The least share that was asked for.
+    percent: Option<u16>,
+    /// Whether a report was 0.
+    drained: bool,
 }
 
 impl ReportedWeight {
-    /// No check reported a weight: the configured one holds.
-    pub const NONE: Self = Self { sum: 0, reports: 0 };
+    /// No check said anything of the weight: the configured one holds.
+    pub const NONE: Self = Self { sum: 0, reports: 0, percent: None, drained: false };
 
-    /// These reports and one more.
+    /// These reports and a weight.
     #[must_use]
     pub fn and(self, report: Weight) -> Self {
         Self {
             sum: self.sum.saturating_add(report.into()),
             reports: self.reports.saturating_add(1),
+            drained: self.drained || report.is_zero(),
+            ..self
         }
     }
 
-    /// The effective weight over a configured `base`, kept within 0 to 65 535.
-    pub fn over(self, base: Weight) -> Weight {
-        let base = i128::from(base.value());
-        let effective = base + i128::from(self.sum) - base * i128::from(self.reports);
+    /// These reports and a share of the weight, in percent; it may be above 100.
+    #[must_use]
+    pub fn and_percent(self, percent: u16) -> Self {
+        let least = self.percent.map_or(percent, |known| known.min(percent));
+        Self { percent: Some(least), drained: self.drained || percent == 0, ..self }
+    }
+
+    /// The effective weight where `configured` is the configured one and `base` holds in its place,
+    /// kept within 0 to 65 535. Rounding drains nobody.
+    pub fn over(self, configured: Weight, base: Weight) -> Weight {
+        if self.drained {
+            return Weight::ZERO;
+        }
+        let share = u64::from(base).saturating_mul(self.percent.unwrap_or(100).into());
+        let differences =
+            i128::from(self.sum) - i128::from(configured.value()) * i128::from(self.reports);
+        let effective = i128::from(share.div_ceil(100)) + differences;
         Weight(effective.clamp(0, i128::from(u16::MAX)) as u16)
     }
 }

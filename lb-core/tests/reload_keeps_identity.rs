@@ -8,10 +8,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use lb_core::backend::{BackendId, Limits};
-use lb_core::health::Admin;
+use lb_core::health::{Admin, ReportedWeight};
 use lb_core::virtual_server::{Action, BackendConfig, BackendState, Event, VirtualServerConfig};
 use lb_core::{Algorithm, Director, Health, Lease, VirtualServer, Weight};
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_assert_ne, proptest,
 };
@@ -63,7 +64,8 @@ fn input() -> impl Strategy<Value = Input> {
 struct Known {
     id: BackendId,
     configured: u16,
-    weight: u16,
+    /// The administrator's.
+    ordered: Option<u16>,
     admin: Admin,
     /// `None` before the first verdict; then down, or up with a reported weight or without.
     verdict: Option<Option<Option<u16>>>,
@@ -79,7 +81,15 @@ impl Known {
     fn live_weight(&self) -> Option<u16> {
         match (self.admin, self.verdict??) {
             (Admin::Drain, _) => Some(0),
-            (Admin::Ready, reported) => Some(reported.unwrap_or(self.weight)),
+            (Admin::Ready, reported) => Some(match (self.ordered, reported) {
+                (Some(0), _) | (_, Some(0)) => 0,
+                (ordered, None) => ordered.unwrap_or(self.configured),
+                (None, Some(reported)) => reported,
+                // As much more or less than what the report is about.
+                (Some(ordered), Some(reported)) => {
+                    (ordered + reported).saturating_sub(self.configured)
+                }
+            }),
             _ => None,
         }
     }
@@ -122,7 +132,7 @@ proptest! {
                 Input::Weight(place, weight) => {
                     if let Some(at) = known(&model, place) {
                         prop_assert!(server.set_weight(support::start(), model[at].1.id, Weight::new(weight)));
-                        model[at].1.weight = weight;
+                        model[at].1.ordered = Some(weight);
                     }
                 }
                 Input::Health(place, verdict) => {
@@ -149,7 +159,7 @@ proptest! {
                         let before = model.iter().find(|&&(known, _)| known == name);
                         let known = match before {
                             Some((_, before)) if before.configured == weight => before.clone(),
-                            Some((_, before)) => Known { configured: weight, weight, ..before.clone() },
+                            Some((_, before)) => Known { configured: weight, ordered: None, ..before.clone() },
                             None => {
                                 let back = departed.iter().find(|&&(known, _)| known == name);
                                 let total = match back {
@@ -165,7 +175,7 @@ proptest! {
                                     }
                                 };
                                 let configured = weight;
-                                Known { id: status.id, configured, weight, admin: Admin::Ready, verdict: None, total }
+                                Known { id: status.id, configured, ordered: None, admin: Admin::Ready, verdict: None, total }
                             }
                         };
                         (name, known)
@@ -261,20 +271,58 @@ proptest! {
         prop_assert!(ended.iter().all(|load| load.active() == 0));
     }
 
-    /// However the reports come, the effective weight is that of the last ones.
+    /// However the reports come, and whatever the administrator says in between, the effective
+    /// weight is that of the last ones.
     #[test]
-    fn weights_leave_no_remainder(base: u16, reports in vec(vec(any::<u16>(), 0..4), 1..20)) {
-        let config = VirtualServerConfig::of([BackendConfig::named("a").weighing(base)]);
+    fn weights_leave_no_remainder(
+        configured: u16,
+        said in vec((vec(any::<u16>(), 0..4), option::of(0..300_u16), option::of(any::<u16>())), 1..20),
+    ) {
+        let config = VirtualServerConfig::of([BackendConfig::named("a").weighing(configured)]);
         let mut server = VirtualServer::new(config, Algorithm::Rr.scheduler()).unwrap();
         let id = server.backends().next().unwrap().id;
-        for reports in reports {
-            let weight = reports.iter().fold(lb_core::health::ReportedWeight::NONE, |all, &one| all.and(Weight::new(one)));
+        let mut ordered = None;
+        for (reports, percent, order) in said {
+            let weight = reports.iter().fold(ReportedWeight::NONE, |all, &one| all.and(Weight::new(one)));
+            let weight = percent.map_or(weight, |percent| weight.and_percent(percent));
             server.handle_health(support::start(), id, Health::Up { weight });
-            let deltas: i64 = reports.iter().map(|&one| i64::from(one) - i64::from(base)).sum();
-            let due = (i64::from(base) + deltas).clamp(0, 65_535);
+            if let Some(order) = order {
+                server.set_weight(support::start(), id, Weight::new(order));
+                ordered = Some(order);
+            }
+            let (base, percent) = (i64::from(ordered.unwrap_or(configured)), percent.map_or(100, i64::from));
+            let share = (base * percent + 99) / 100;
+            let deltas: i64 = reports.iter().map(|&one| i64::from(one) - i64::from(configured)).sum();
+            let drained = ordered == Some(0) || percent == 0 || reports.contains(&0);
+            let due = if drained { 0 } else { (share + deltas).clamp(0, 65_535) };
             prop_assert_eq!(i64::from(server.backends().next().unwrap().weight.value()), due);
         }
     }
+}
+
+/// What a check reports must not take the weight out of the administrator's hands.
+#[test]
+fn an_ordered_weight_counts_beside_what_checks_report() {
+    let config = VirtualServerConfig::of([BackendConfig::named("a").weighing(100)]);
+    let mut server = VirtualServer::new(config, Algorithm::Rr.scheduler()).unwrap();
+    let (now, id) = (support::start(), server.backends().next().unwrap().id);
+    let weight = |server: &VirtualServer<&str>| server.backends().next().unwrap().weight.value();
+    server.handle_health(now, id, Health::Up { weight: Weight::new(40).into() });
+    assert_eq!(weight(&server), 40);
+    server.set_weight(now, id, Weight::new(200));
+    assert_eq!(weight(&server), 140);
+    server.set_weight(now, id, Weight::ZERO);
+    assert_eq!(weight(&server), 0);
+    server.handle_health(now, id, Health::Up { weight: Weight::new(400).into() });
+    assert_eq!((weight(&server), server.strength().weight), (0, 0));
+    // An agent's share is one of what the administrator gave.
+    let half = ReportedWeight::NONE.and_percent(50);
+    server.handle_health(now, id, Health::Up { weight: half });
+    server.set_weight(now, id, Weight::new(30));
+    assert_eq!(weight(&server), 15);
+    let whole = VirtualServerConfig::of([BackendConfig::named("a").weighing(80)]);
+    server.reconfigure(now, whole).unwrap();
+    assert_eq!(weight(&server), 40);
 }
 
 #[test]

@@ -6,14 +6,16 @@ use lb_core::health::Admin;
 /// [`Report`](crate::Report).
 ///
 /// It is advice, since an administrator's word stands above it; and it holds until the next report
-/// of the same check, so what that does not repeat is over.
+/// of the same check, so what that does not repeat is over. A [`Monitor`](crate::Monitor) makes a
+/// weight of it (C2): a backend that is to take no clients has none, one that is to have a share has
+/// that share of whatever weight holds. What else there is to it is for whoever reads the reports.
 ///
 /// ```
-/// use lb_core::Weight;
+/// use lb_core::health::Admin;
 /// use lb_health::{Advice, Report};
 ///
-/// let advice = Advice { percent: Some(75), ..Advice::NONE };
-/// assert_eq!(advice.weight_over(Weight::new(40)), Some(Weight::new(30)));
+/// let advice = Advice { admin: Some(Admin::Drain), ..Advice::NONE };
+/// assert!(advice.drains());
 /// assert_eq!(Report::ALIVE.advice, Advice::NONE); // most checks have none
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -22,7 +24,8 @@ pub struct Advice {
     pub admin: Option<Admin>,
     /// The most connections that it is to have.
     pub max_connections: Option<u32>,
-    /// The weight that it is to have, in percent of the configured one. It may be above 100.
+    /// The weight that it is to have, in percent of the configured one, or of the administrator's in
+    /// its place. It may be above 100.
     pub percent: Option<u16>,
 }
 
@@ -30,34 +33,9 @@ impl Advice {
     /// Nothing special.
     pub const NONE: Self = Self { admin: None, max_connections: None, percent: None };
 
-    /// The weight asked for, where `configured` is set; `None` if nothing is asked for. It is zero
-    /// only at 0 %: rounding drains nobody.
-    pub fn weight_over(self, configured: lb_core::Weight) -> Option<lb_core::Weight> {
-        let share = u32::from(configured.value()) * u32::from(self.percent?);
-        let weight = u16::try_from(share.div_ceil(100)).unwrap_or(u16::MAX);
-        Some(lb_core::Weight::new(weight))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use lb_core::Weight;
-
-    use super::*;
-
-    #[test]
-    fn a_share_is_rounded_up_and_kept_within_bounds() {
-        for (percent, configured, weight) in [
-            (0, 10, 0),
-            (1, 10, 1),
-            (50, 1, 1),
-            (100, 7, 7),
-            (150, 10, 15),
-            (u16::MAX, 60_000, u16::MAX),
-        ] {
-            let advice = Advice { percent: Some(percent), ..Advice::NONE };
-            assert_eq!(advice.weight_over(Weight::new(configured)), Some(Weight::new(weight)));
-        }
-        assert_eq!(Advice::NONE.weight_over(Weight::ONE), None);
+    /// Whether no new client is to come. An agent's `maint` is no more than that: what is going on
+    /// is the administrator's to end.
+    pub const fn drains(self) -> bool {
+        !matches!(self.admin, None | Some(Admin::Ready))
     }
 }

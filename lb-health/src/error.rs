@@ -82,6 +82,32 @@ pub enum CheckError {
         /// The digest that was expected.
         wanted: Arc<Digest>,
     },
+    /// The name of the target stands for no address: it is not known, or nobody could say.
+    ///
+    /// The target's failure, since nothing can be sent there. Checkers are given an address and
+    /// resolve nothing: this is for whoever resolves names around them. What a name stood for is best
+    /// kept for as long as nobody says otherwise; while it never stood for anything, this serves as
+    /// the checker, to be [replaced](crate::Monitor::replace) by the real one, or that by one for
+    /// another address:
+    ///
+    /// ```
+    /// use lb_health::{CheckError, Report, Target};
+    ///
+    /// let unknown = CheckError::dns("db.example.org", "no such name");
+    /// assert_eq!(unknown.to_string(), "cannot resolve db.example.org: no such name");
+    /// assert_eq!((unknown.cause(), unknown.is_local()), ("dns", false));
+    ///
+    /// let unresolved = move |_: Target| std::future::ready(Err::<Report, _>(unknown.clone()));
+    /// fn is_checker(_: impl lb_health::Checker) {}
+    /// is_checker(tower::service_fn(unresolved));
+    /// ```
+    #[error("cannot resolve {name}: {source}")]
+    Dns {
+        /// The name.
+        name: Arc<str>,
+        /// What the resolver said.
+        source: Arc<dyn Error + Send + Sync>,
+    },
     /// The header of the answer does not say what is expected.
     #[error("the header {what}")]
     Header {
@@ -202,6 +228,11 @@ impl CheckError {
         Self::Custom { cause, source: Arc::from(source.into()) }
     }
 
+    /// [`Self::Dns`]: `source` says why `name` stands for no address.
+    pub fn dns(name: impl Into<Arc<str>>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Dns { name: name.into(), source: Arc::from(source.into()) }
+    }
+
     /// [`Self::Rejected`], in words.
     pub fn rejected(what: impl Into<Arc<str>>) -> Self {
         Self::Rejected { what: what.into() }
@@ -216,12 +247,16 @@ impl CheckError {
     ///
     /// What only the network or the target can cause is the target's failure (refused, unreachable,
     /// reset, timed out), as in keepalived (`tcp_socket_state`); every other error is
-    /// [`CheckError::Local`].
+    /// [`CheckError::Local`]. So is, other than there, a network that this host has no way to when it
+    /// [connects](Phase::Connect): when its uplink is down, that holds for all targets at once.
     pub fn from_io(phase: Phase, error: io::Error) -> Self {
         use io::ErrorKind as Kind;
         match error.kind() {
             Kind::ConnectionRefused => Self::Refused,
             Kind::TimedOut => Self::Timeout { phase },
+            Kind::NetworkDown | Kind::NetworkUnreachable if phase == Phase::Connect => {
+                Self::Local { operation: "reach the network from", source: Arc::new(error) }
+            }
             Kind::HostUnreachable | Kind::NetworkDown | Kind::NetworkUnreachable => {
                 Self::Unreachable { source: Arc::new(error) }
             }
@@ -247,6 +282,7 @@ impl CheckError {
             Self::Closed => "closed",
             Self::Custom { cause, .. } => cause,
             Self::Digest { .. } => "digest",
+            Self::Dns { .. } => "dns",
             Self::Header { .. } => "header",
             Self::HeaderTooLarge { .. } => "header-too-large",
             Self::Local { .. } => "local",
@@ -263,6 +299,7 @@ impl CheckError {
             Self::Timeout { phase } => match phase {
                 Phase::Body => "timeout-body",
                 Phase::Connect => "timeout-connect",
+                Phase::Dns => "timeout-dns",
                 Phase::Response => "timeout-response",
                 Phase::Script => "timeout-script",
                 Phase::Tls => "timeout-tls",
@@ -272,6 +309,34 @@ impl CheckError {
             Self::TlsHandshake { .. } => "tls-handshake",
             Self::Truncated { .. } => "truncated",
             Self::Unreachable { .. } => "unreachable",
+        }
+    }
+
+    /// Whether `other` says the same: the same cause, and the same of what tells one such failure from
+    /// another. Numbers that only tell how far a run got do not.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Agent { source: one }, Self::Agent { source: other }) => one.is_like(other),
+            (Self::Body { what: one }, Self::Body { what: other })
+            | (Self::CertificateName { name: one }, Self::CertificateName { name: other })
+            | (Self::Header { what: one }, Self::Header { what: other })
+            | (Self::Panicked { message: one }, Self::Panicked { message: other })
+            | (Self::Rejected { what: one }, Self::Rejected { what: other })
+            | (Self::Dns { name: one, .. }, Self::Dns { name: other, .. }) => one == other,
+            (Self::Digest { got: one, .. }, Self::Digest { got: other, .. }) => one == other,
+            (
+                Self::Local { operation: one, source: why },
+                Self::Local { operation: other, source: because },
+            ) => one == other && why.kind() == because.kind(),
+            (
+                Self::ScriptExit { code: one, output: said },
+                Self::ScriptExit { code: other, output: says },
+            ) => one == other && said == says,
+            (Self::ScriptKilled { signal: one, .. }, Self::ScriptKilled { signal: other, .. }) => {
+                one == other
+            }
+            (Self::Status { got: one, .. }, Self::Status { got: other, .. }) => one == other,
+            _ => self.cause() == other.cause(),
         }
     }
 

@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Phase {
+    /// Before the name of the target was an address.
+    Dns,
     /// Before the connection stood.
     Connect,
     /// Before the TLS session stood.
@@ -26,13 +28,21 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase that can be timed, in order.
-    pub const TIMED: [Self; 6] =
-        [Self::Connect, Self::Tls, Self::Write, Self::Response, Self::Body, Self::Script];
+    pub const TIMED: [Self; 7] = [
+        Self::Dns,
+        Self::Connect,
+        Self::Tls,
+        Self::Write,
+        Self::Response,
+        Self::Body,
+        Self::Script,
+    ];
 
     pub(crate) const fn operation(self) -> &'static str {
         match self {
             Self::Body | Self::Response => "read",
             Self::Connect => "connect",
+            Self::Dns => "resolve the name",
             Self::Script => "run the script",
             Self::Tls => "talk TLS",
             Self::Whole => "run the check",
@@ -46,6 +56,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Body => "body",
             Self::Connect => "connect",
+            Self::Dns => "dns",
             Self::Response => "response",
             Self::Script => "script",
             Self::Tls => "tls",
@@ -214,6 +225,9 @@ mod tests {
         }
         trace.spend(Phase::Whole, Duration::from_secs(1));
         assert_eq!(trace.spent(Phase::Whole), None);
+        let mut order = Phase::TIMED;
+        order.sort();
+        assert_eq!(order, Phase::TIMED, "the order of time");
         trace.spend(Phase::Body, Duration::MAX);
         assert!(trace.spent(Phase::Body).unwrap() > Duration::from_secs(71 * 60));
     }

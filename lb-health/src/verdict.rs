@@ -97,7 +97,7 @@ pub enum Because {
         /// The check.
         check: CheckId,
     },
-    /// A new check is taken to pass until its first verdict.
+    /// A new check is taken to pass until its first verdict, or is of no help and left out.
     Initial {
         /// The check.
         check: CheckId,
@@ -133,17 +133,20 @@ impl Combined {
     pub(crate) const NONE: Self = Self::Up(ReportedWeight::NONE);
 
     /// With one more check.
-    pub(crate) fn and<K>(self, check: &Check<K>) -> Self {
+    pub(crate) fn and<K: Copy + Eq>(self, check: &Check<K>) -> Self {
         let passes = match check.state {
+            _ if check.is_left_out() => return self,
             CheckState::Down { .. } => return Self::Down,
             CheckState::Off { .. } => false,
             CheckState::Unknown { .. } => check.spec.initially_up(),
             CheckState::Up { stale, .. } => !stale,
         };
-        let weight = check.weight;
         match self {
             Self::Down => Self::Down,
-            Self::Up(sum) if passes => Self::Up(weight.map_or(sum, |weight| sum.and(weight))),
+            Self::Up(sum) if passes => {
+                let sum = check.weight.map_or(sum, |weight| sum.and(weight));
+                Self::Up(check.percent.map_or(sum, |percent| sum.and_percent(percent)))
+            }
             Self::Undecided | Self::Up(_) => Self::Undecided,
         }
     }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use lb_core::Algorithm;
 use lb_core::quorum::QuorumRule;
 use lb_core::virtual_server::{BackendConfig, Event, SorryMode, SorryServer, VirtualServerConfig};
-use lb_health::CheckSpec;
-use lb_health::simulate::{Conduct, Incident, Moment, Simulation, What};
+use lb_health::simulate::{Conduct, Incident, Moment, Simulation, Turn, What};
+use lb_health::{CheckSpec, OutlierRules};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -76,6 +76,119 @@ fn the_same_seed_tells_the_same_story() {
     assert!(story(1).iter().filter(|one| matches!(one.what, What::Verdict { .. })).count() > 10);
 }
 
+/// The story without its times, and without what the script itself says.
+fn told(story: &[Moment]) -> Vec<String> {
+    let own = story.iter().filter(|one| !matches!(one.what, What::Incident(_)));
+    own.map(|one| one.what.to_string()).collect()
+}
+
+fn script(lines: &[&str]) -> Vec<Incident> {
+    lines.iter().map(|line| line.parse().unwrap()).collect()
+}
+
+/// A simulation of which the beginning is over: all are up.
+fn begun() -> Simulation<&'static str> {
+    let mut simulation = simulation(1, 0, None, 1);
+    simulation.play(&[], seconds(10));
+    simulation
+}
+
+#[test]
+fn orders_weights_and_faults_of_this_host_are_played_as_well() {
+    let [a, b, c, d] = NAMES;
+    for (lines, expected) in [
+        (
+            vec![format!("1s {a} drain"), format!("2s {a} enable")],
+            vec![
+                format!("new flows go to {a}=0 {b}=1 {c}=1 {d}=1"),
+                format!("new flows go to {a}=1 {b}=1 {c}=1 {d}=1"),
+            ],
+        ),
+        (
+            vec![format!("1s {a} disable"), format!("1s {a} dies"), format!("20s {a} enable")],
+            vec![
+                format!("new flows go to {b}=1 {c}=1 {d}=1"),
+                // Whom nobody has looked at meanwhile is taken to be as before, until the next run.
+                format!("new flows go to {a}=1 {b}=1 {c}=1 {d}=1"),
+                format!("{a} is down: refused"),
+                format!("new flows go to {b}=1 {c}=1 {d}=1"),
+            ],
+        ),
+        (
+            vec![format!("1s {a} weight 3"), format!("5s {a} reports 50%")],
+            vec![
+                format!("new flows go to {a}=3 {b}=1 {c}=1 {d}=1"),
+                format!("{a} weighs 2"),
+                format!("new flows go to {a}=2 {b}=1 {c}=1 {d}=1"),
+            ],
+        ),
+        (
+            vec![format!("1s {a} reports 9"), format!("5s {a} recovers")],
+            vec![
+                format!("{a} weighs 9"),
+                format!("new flows go to {a}=9 {b}=1 {c}=1 {d}=1"),
+                format!("{a} weighs 1"),
+                format!("new flows go to {a}=1 {b}=1 {c}=1 {d}=1"),
+            ],
+        ),
+        (
+            vec![format!("1s {a} obstructed"), format!("30s {a} recovers")],
+            vec![
+                format!("{a} cannot be checked, and stays as it is"),
+                format!("{a} can be checked again"),
+            ],
+        ),
+        (
+            vec![format!("1s {a} turns-away 2"), format!("20s {a} turns-away 3")],
+            vec![
+                format!("{a} is down, as clients find: refused"),
+                format!("new flows go to {b}=1 {c}=1 {d}=1"),
+                format!("{a} is up"),
+                format!("new flows go to {a}=1 {b}=1 {c}=1 {d}=1"),
+            ],
+        ),
+    ] {
+        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+        let story = begun().play(&script(&lines), seconds(50));
+        assert_eq!(told(&story), expected, "{lines:?}");
+    }
+}
+
+#[test]
+fn who_turns_clients_away_is_ejected_where_that_is_the_rule() {
+    let [a, b, c, d] = NAMES;
+    let mut simulation = begun().with_outliers(OutlierRules::default());
+    let line = format!("1s {a} turns-away 5");
+    let story = simulation.play(&script(&[&line]), seconds(60));
+    let expected = [
+        format!("{a} is ejected: clients fail there"),
+        format!("new flows go to {b}=1 {c}=1 {d}=1"),
+        format!("{a} is not ejected any more"),
+        format!("new flows go to {a}=1 {b}=1 {c}=1 {d}=1"),
+    ];
+    assert_eq!(told(&story), expected);
+    let back = story.last().unwrap().at;
+    assert_eq!(back, seconds(10 + 1 + 30), "told by the time since the very beginning");
+}
+
+#[test]
+fn a_reload_keeps_what_is_known() {
+    let [a, b, c, d] = NAMES;
+    let mut simulation = begun();
+    let line = format!("1s {a} dies");
+    simulation.play(&script(&[&line]), seconds(20));
+    let config = VirtualServerConfig::of([a, b, c].map(BackendConfig::named));
+    let longer = CheckSpec::default().with_interval(seconds(20)).unwrap();
+    let checks = |_: &str| vec![longer.clone()];
+    let mut rng = SmallRng::seed_from_u64(2);
+    simulation.reconfigure(config, Algorithm::Rr.scheduler(), checks, &mut rng).unwrap();
+    let story = simulation.play(&script(&[&format!("5s {d} dies")]), seconds(60));
+    assert_eq!(told(&story), [format!("new flows go to {b}=1 {c}=1")]);
+    // Of a changed check one success brings up whom the former one took down (X3).
+    let story = simulation.play(&script(&[&format!("0s {a} recovers")]), seconds(60));
+    assert_eq!(told(&story), [format!("{a} is up"), format!("new flows go to {a}=1 {b}=1 {c}=1")]);
+}
+
 fn incidents() -> impl Strategy<Value = Vec<Incident>> {
     let conduct = prop_oneof![
         Just(Conduct::Answers),
@@ -86,7 +199,7 @@ fn incidents() -> impl Strategy<Value = Vec<Incident>> {
     let incident = (0_u64..120, 0_usize..4, conduct).prop_map(|(at, backend, conduct)| Incident {
         at: seconds(at),
         backend: NAMES[backend].into(),
-        conduct,
+        turn: Turn::Conduct(conduct),
     });
     prop::collection::vec(incident, 0..12)
 }

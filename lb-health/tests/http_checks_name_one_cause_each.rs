@@ -133,6 +133,33 @@ async fn an_endless_header_is_cut() {
     assert_eq!(cause(address).await, "header-too-large");
 }
 
+/// hyper skips interim answers in a loop of its own, which no limit of a single header ends.
+#[tokio::test]
+async fn endless_interim_answers_are_cut() {
+    let many = b"HTTP/1.1 100\r\n\r\n".repeat(4096).leak();
+    let address = repeating(b"", many, Duration::ZERO).await;
+    assert_eq!(cause(address).await, "header-too-large");
+    let address = repeating(b"", b"HTTP/1.1 103\r\nLink: </a>\r\n\r\n", Duration::from_millis(10));
+    assert_eq!(cause(address.await).await, "timeout-response");
+}
+
+/// Frames that are no answer may come without end as well.
+#[tokio::test]
+async fn endless_control_frames_are_cut() {
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0whatever";
+    let address = servers::accepting([127, 0, 0, 1], |stream| async move {
+        let (mut reader, mut writer) = stream.into_split();
+        // Who never reads is not answered for long.
+        tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
+        let _ = writer.write_all(SETTINGS).await;
+        let pings = PING.repeat(1000);
+        while writer.write_all(&pings).await.is_ok() {}
+    });
+    let checker = Http::new("/").unwrap().with_version(lb_health::checkers::HttpVersion::Http2);
+    assert_eq!(servers::cause(checker, address.await).await, "header-too-large");
+}
+
 #[tokio::test]
 async fn an_endless_body_is_cut() {
     static MUCH: [u8; 65536] = [b'x'; 65536];

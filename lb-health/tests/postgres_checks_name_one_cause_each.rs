@@ -149,3 +149,53 @@ async fn misbehaviour_has_a_cause_each() {
         ["refused", "timeout-response", "closed", "reset", "protocol", "protocol", "protocol"];
     assert_eq!(misbehaving(user()).await, causes);
 }
+
+/// A server may ask for a proof that takes long: whoever checks has other things to do meanwhile.
+#[tokio::test]
+async fn a_long_proof_holds_up_nobody() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use lb_health::Target;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tower::ServiceExt;
+
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counting = tokio::spawn({
+        let turns = Arc::clone(&turns);
+        async move {
+            loop {
+                turns.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let meanwhile = Arc::new(AtomicUsize::new(0));
+    let address = server::server({
+        let meanwhile = Arc::clone(&meanwhile);
+        move |mut stream| {
+            let (turns, meanwhile) = (Arc::clone(&turns), Arc::clone(&meanwhile));
+            async move {
+                let mut heard = vec![0; 1024];
+                let _ = stream.read(&mut heard).await;
+                let _ = stream.write_all(&authentication(10, b"SCRAM-SHA-256\0\0")).await;
+                let count = stream.read(&mut heard).await.unwrap();
+                let text = String::from_utf8_lossy(&heard[..count]).into_owned();
+                let challenge =
+                    format!("r={}x,s=c2FsdA==,i=8192", text.rsplit("r=").next().unwrap());
+                let before = turns.load(Ordering::Relaxed);
+                let _ = stream.write_all(&authentication(11, challenge.as_bytes())).await;
+                let _ = stream.read(&mut heard).await;
+                meanwhile.store(turns.load(Ordering::Relaxed) - before, Ordering::Relaxed);
+            }
+        }
+    });
+    // A test is built to run slowly.
+    let target = Target::new(address.await, Duration::from_secs(60));
+    assert_eq!(user().oneshot(target).await.unwrap_err().cause(), "closed");
+    counting.abort();
+    // On this thread it would be a hundred or so: of the way there and back.
+    let meanwhile = meanwhile.load(Ordering::Relaxed);
+    assert!(meanwhile > 300, "{meanwhile} turns of another task");
+}

@@ -133,6 +133,42 @@ async fn a_flood_of_output_neither_blocks_nor_fills_memory() {
 }
 
 #[tokio::test]
+async fn a_script_that_floods_for_ever_is_ended() {
+    let file = scratch();
+    let script = format!("echo $$ > {}; exec yes flood", file.display());
+    let error = shell(&script).oneshot(target(500)).await.unwrap_err();
+    assert_eq!(error.cause(), "timeout-script");
+    assert_gone_within(&ids(&file, 1).await, Duration::from_secs(10)).await;
+    std::fs::remove_file(file).unwrap();
+}
+
+/// A child that makes a session of its own is out of reach: it holds neither the run nor its slot.
+#[tokio::test]
+async fn a_child_that_has_left_the_group_holds_nobody() {
+    let file = scratch();
+    // It inherits the pipes.
+    let leave = format!("setsid sh -c 'echo $$ > {}; exec sleep 600' &", file.display());
+    let slots = ScriptSlots::new(NonZeroUsize::MIN);
+    for (then, cause) in [("exit 3", "script-exit"), ("wait", "timeout-script")] {
+        let script = format!("{leave} while ! test -s {}; do :; done; {then}", file.display());
+        let checker = Script::new("/bin/sh", ["-c", &script], slots.clone());
+        let error = checker.oneshot(target(5_000)).await.unwrap_err();
+        assert_eq!(error.cause(), cause);
+        let free = async {
+            while slots.free() == 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), free).await.expect("the slot is given back");
+        let escaped = ids(&file, 1).await;
+        assert!(!gone(&escaped));
+        let killed = std::process::Command::new("kill").arg("-9").args(&escaped).status();
+        assert!(killed.unwrap().success());
+        std::fs::remove_file(&file).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_hanging_script_and_its_child_are_ended() {
     let file = scratch();
     let script = format!("echo $$ > {0}; sleep 100 & echo $! >> {0}; wait", file.display());

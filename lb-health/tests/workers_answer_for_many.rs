@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use lb_core::Weight;
-use lb_health::checkers::Worker;
+use lb_health::checkers::{Worker, Workers};
 use lb_health::{CheckError, Report, Target};
 use tower::ServiceExt;
 
@@ -48,6 +48,26 @@ async fn one_process_answers_all() {
     assert_eq!(down.to_string(), r#"the worker says that it is down: "192.0.2.1 has 5000""#);
     let neither = check(&worker, 4).await.unwrap_err();
     assert!(neither.is_local(), "{neither}");
+}
+
+/// Checks are built one by one, for each backend, and anew at a reload.
+#[tokio::test]
+async fn all_checks_of_one_command_share_its_process() {
+    let workers = Workers::default();
+    let program = r#"while read tag rest; do echo "$tag up $(($$ % 60000))"; done"#;
+    let process = async |name: &str| {
+        let worker = workers.worker("/bin/sh", ["-c", program, name]);
+        (check(&worker, 1).await.unwrap().weight, worker)
+    };
+    let (first, kept) = process("a").await;
+    let (second, _) = process("a").await;
+    assert_eq!(first, second, "one process");
+    let (other, _) = process("b").await;
+    assert_ne!(first, other, "another command");
+    // It lives as long as one of those that use it.
+    drop(kept);
+    let (next, _) = process("a").await;
+    assert_ne!(first, next, "nobody had it any more");
 }
 
 #[tokio::test]

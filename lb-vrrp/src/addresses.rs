@@ -161,6 +161,12 @@ impl AddressList {
         Ok(Self { family, octets: octets.into() })
     }
 
+    /// None at all, for a virtual router whose addresses are not advertised, or are given to it by
+    /// others. The RFCs want at least one; keepalived speaks of none as well.
+    pub fn empty(family: Family) -> Self {
+        Self { family, octets: Box::default() }
+    }
+
     /// Borrowed.
     pub const fn as_addresses(&self) -> Addresses<'_> {
         Addresses { family: self.family, octets: &self.octets }

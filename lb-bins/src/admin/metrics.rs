@@ -11,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::check_metrics;
 use crate::status::{BackendReport, Status, VirtualServerStatus};
 
 /// The OpenMetrics text format, which Prometheus reads.
@@ -62,8 +63,9 @@ const BACKEND_GAUGES: [BackendCount; 7] = [
     ("weight", "The effective weight", |one| one.weight.into()),
 ];
 
-const BACKEND_COUNTERS: [BackendCount; 4] = [
+const BACKEND_COUNTERS: [BackendCount; 5] = [
     ("connections", "Connections ever assigned", |one| one.connections_total),
+    ("ejections", "Times that it was out for what clients see of it", |one| one.ejections_total),
     ("failures", "Connections not taken, or ended before a word was said", |one| {
         one.failures_total
     }),
@@ -77,6 +79,14 @@ const BACKEND_COUNTERS: [BackendCount; 4] = [
 /// None in practice: a string takes everything.
 pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("lb");
+    register(&mut registry, status);
+    let mut text = String::new();
+    encode_text(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// All that there is to say of a balancer.
+pub(crate) fn register(registry: &mut Registry, status: &Status) {
     let servers = registry.sub_registry_with_prefix("virtual_server");
     for (name, help, value) in SERVER_GAUGES {
         gauge(servers, name, help, each_server(status, value));
@@ -124,6 +134,7 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
         })
     });
     gauge(backends, "state", "1 for the state that the backend is in", states);
+    check_metrics::register(registry, status);
     let notify = registry.sub_registry_with_prefix("notify");
     let fifo = status.notify.fifo.iter().flat_map(|fifo| {
         [
@@ -144,12 +155,9 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
         counter.inc_by(count);
         notify.register(name, help, counter);
     }
-    let mut text = String::new();
-    encode_text(&mut text, &registry)?;
-    Ok(text)
 }
 
-const STATES: [&str; 5] = ["warming", "up", "down", "drain", "maintenance"];
+const STATES: [&str; 6] = ["warming", "up", "down", "ejected", "drain", "maintenance"];
 
 fn each_server(
     status: &Status,
@@ -172,7 +180,7 @@ fn each_backend<'a, T>(
     })
 }
 
-fn backend_labels(server: &VirtualServerStatus, backend: &BackendReport) -> Labels {
+pub(super) fn backend_labels(server: &VirtualServerStatus, backend: &BackendReport) -> Labels {
     let mut labels = server_labels(server);
     labels.push(("backend", backend.address.to_string()));
     labels

@@ -1,7 +1,5 @@
 //! Orders to backends: `POST /virtual_servers/NAME/backends/ADDRESS/WHAT`.
 
-use std::net::SocketAddr;
-
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -9,7 +7,8 @@ use lb_core::Weight;
 use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
-use super::{Answer, REQUEST_TIMEOUT, guard, text};
+use super::{Answer, REQUEST_TIMEOUT, Via, guard, text};
+use crate::config::Address;
 use crate::control::{Handle, Order, Refusal};
 
 /// A weight has at most five digits.
@@ -18,7 +17,7 @@ const LONGEST_BODY: usize = 64;
 /// Why an order is not understood.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 enum Misunderstanding {
-    #[error("`{address}` is no address and port")]
+    #[error("`{address}` is no address or name with a port")]
     Address { address: String },
     #[error(
         "POST to /virtual_servers/NAME/backends/ADDRESS/ and then drain, disable, enable or weight"
@@ -29,8 +28,13 @@ enum Misunderstanding {
 }
 
 /// Carries out the order that `path`, behind `/virtual_servers/`, asks for.
-pub(super) async fn post(path: &str, request: Request<Incoming>, control: &Handle) -> Answer {
-    if let Err(suspicion) = guard::check(request.uri(), request.headers()) {
+pub(super) async fn post(
+    path: &str,
+    request: Request<Incoming>,
+    via: Via,
+    control: &Handle,
+) -> Answer {
+    if let Err(suspicion) = guard::check(via, request.uri(), request.headers()) {
         return text(StatusCode::FORBIDDEN, format!("{suspicion}\n"));
     }
     let body = Limited::new(request.into_body(), LONGEST_BODY).collect();
@@ -54,7 +58,7 @@ pub(super) async fn post(path: &str, request: Request<Incoming>, control: &Handl
     }
 }
 
-fn parse(path: &str, body: &str) -> Result<(String, SocketAddr, Order), Misunderstanding> {
+fn parse(path: &str, body: &str) -> Result<(String, Address, Order), Misunderstanding> {
     let parts: Vec<_> = path
         .split('/')
         .map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
@@ -96,6 +100,7 @@ mod tests {
             ("web/backends/127.0.0.1:9001/weight", "65536"),
             ("web/backends/127.0.0.1:9001/weight", ""),
             ("web/backends/127.0.0.1/drain", ""),
+            ("web/backends/db.example.org/drain", ""),
             ("web/backends/127.0.0.1:9001/explode", ""),
             ("web/backends/127.0.0.1:9001/drain/", ""),
             ("web", ""),

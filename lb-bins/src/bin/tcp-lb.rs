@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use clap::{ArgAction, ArgGroup, Parser};
 use lb_bins::admin;
-use lb_bins::config::{Config, ConfigFile, Daemon};
+use lb_bins::config::{Config, ConfigFile, Daemon, Door};
 use lb_bins::control::Control;
 use lb_bins::demo;
-use lb_bins::probe::{self, EXAMPLES, Outcome};
+use lb_bins::privileges::drop_privileges;
+use lb_bins::probe::{self, EXAMPLES};
 use lb_bins::process::{Signals, raise_descriptor_limit};
+use lb_bins::simulate;
 use lb_bins::tcp::Workers;
 use lb_bins::telemetry::{self, LogFormat};
 use tokio::runtime;
@@ -38,6 +40,11 @@ struct Arguments {
     #[arg(short = 'i', long, value_name = "NAME", requires = "config", conflicts_with = "demo")]
     config_id: Option<String>,
 
+    /// Answer at this address and port, or at the socket with this absolute path, whatever the file
+    /// says: a keepalived.conf says nothing
+    #[arg(long, value_name = "ADDRESS", requires = "config", conflicts_with = "demo")]
+    admin: Option<Door>,
+
     /// Only check the configuration and print all of it, defaults included; exit status 2 if it has
     /// mistakes
     #[arg(long, requires = "config", conflicts_with = "demo")]
@@ -55,6 +62,9 @@ struct Arguments {
     #[command(flatten)]
     probe: probe::Arguments,
 
+    #[command(flatten)]
+    simulate: simulate::Arguments,
+
     /// Print the version; -V is genhash's
     #[arg(long, action = ArgAction::Version)]
     version: Option<bool>,
@@ -71,10 +81,13 @@ struct Arguments {
 impl Arguments {
     fn file(&self) -> Option<ConfigFile> {
         let path = self.config.clone()?;
-        Some(ConfigFile { path, config_id: self.config_id.clone() })
+        let (config_id, admin) = (self.config_id.clone(), self.admin.clone());
+        Some(ConfigFile { path, config_id, admin })
     }
 }
 
+/// How many files may be read at once, by checks.
+const MOST_READERS: usize = 512;
 /// What is wrong with the configuration or with the system it asks for.
 const UNUSABLE: u8 = 2;
 
@@ -92,6 +105,13 @@ fn main() -> ExitCode {
                 Control::rehearse(&config).map_err(explain)?;
                 return write!(stdout(), "{config}").map_err(explain);
             }
+            if arguments.simulate.is_asked() {
+                let story = arguments.simulate.run(&file, &config).map_err(explain)?;
+                return write!(stdout(), "{story}").map_err(explain);
+            }
+            raise_descriptor_limit();
+            // Before there are threads, each of which would keep what it had.
+            drop_privileges(Daemon::TcpLb, &config).map_err(explain)?;
             let _log = telemetry::start(arguments.log_format);
             if arguments.log_format == LogFormat::Json {
                 config.warnings.iter().for_each(|warning| warn!("{warning}"));
@@ -104,17 +124,20 @@ fn main() -> ExitCode {
 }
 
 fn balance(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), ExitCode> {
-    raise_descriptor_limit();
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async {
         let signals = Signals::catch().map_err(explain)?;
-        let control = Control::start(config, workers(arguments)?, |bound, control| {
-            Box::pin(admin::run(bound, control))
+        let control = Control::start(config, workers(arguments)?, |listener, control| {
+            Box::pin(admin::run(listener, control))
         })
         .map_err(explain)?;
         tokio::spawn(signals.obey(control.handle(), Some(file)));
         control.run().await;
         Ok(())
-    })
+    });
+    // Nobody waits for a read that hangs.
+    runtime.shutdown_background();
+    outcome
 }
 
 fn show(arguments: &Arguments) -> Result<(), ExitCode> {
@@ -128,20 +151,16 @@ fn show(arguments: &Arguments) -> Result<(), ExitCode> {
 fn probe(arguments: &Arguments) -> Result<ExitCode, ExitCode> {
     let config = arguments.file().map(|file| file.load_for(Daemon::TcpLb)).transpose();
     let config = config.map_err(explain)?;
-    let run = arguments.probe.run(config.as_ref());
-    let (text, outcome) = runtime()?.block_on(run).map_err(explain)?;
+    let (text, outcome) = arguments.probe.run_alone(config.as_ref()).map_err(explain)?;
     write!(stdout(), "{text}").map_err(explain)?;
-    Ok(match outcome {
-        Outcome::Passed => ExitCode::SUCCESS,
-        Outcome::Failed => ExitCode::FAILURE,
-        Outcome::Local => ExitCode::from(UNUSABLE),
-    })
+    Ok(outcome.exit_code())
 }
 
 fn runtime() -> Result<runtime::Runtime, ExitCode> {
-    // Blocking work is a page for an administrator, now and then.
+    // Blocking work is to read files for checks, each of which holds a thread while its file system
+    // hangs. Threads are there only while there is something to do.
     let mut builder = runtime::Builder::new_current_thread();
-    builder.enable_all().max_blocking_threads(4).build().map_err(explain)
+    builder.enable_all().max_blocking_threads(MOST_READERS).build().map_err(explain)
 }
 
 fn workers(arguments: &Arguments) -> Result<Workers, ExitCode> {

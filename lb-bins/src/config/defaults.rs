@@ -16,7 +16,7 @@ use lb_core::{Algorithm, Weight};
 use lb_vrrp::{ChecksumPolicy, Interval, Migration, Priority, Start, Version};
 
 use super::model::check::{HttpVersion, Initial, Record, StatusRange};
-use super::model::{Forwarding, HashKey, OnFailure, SorryMode};
+use super::model::{Forwarding, HashKey, OnFailure, ParameterMatch, SorryMode};
 
 /// `forwarding`: by this process, which needs no privileges for it.
 pub const FORWARDING: Forwarding = Forwarding::Proxy;
@@ -78,6 +78,8 @@ pub const FALL: u32 = 3;
 pub const FAST_INTERVAL: Duration = Duration::from_millis(500);
 /// `check.jitter`: 10 percent.
 pub const JITTER: u8 = 10;
+/// `check.first_decisive`: before it nothing is known.
+pub const FIRST_DECISIVE: bool = true;
 /// `check.initial`: no flow before the first verdict.
 pub const INITIAL: Initial = Initial::Down;
 /// `check.path` of an HTTP check.
@@ -87,6 +89,8 @@ pub const HTTP_STATUS: StatusRange = StatusRange { first: 200, last: 299 };
 /// `check.dynamic_weight` of a script check: the exit code is no weight.
 pub const DYNAMIC_WEIGHT: bool = false;
 
+/// `smtp_alert` of instances and groups: no mail, as in keepalived.
+pub const SMTP_ALERT: bool = false;
 /// `version` of a virtual router: 3, RFC 9568.
 pub const VRRP_VERSION: Version = Version::V3;
 /// `state` of a virtual router: a backup.
@@ -103,6 +107,10 @@ pub const PREEMPT: bool = true;
 pub const ACCEPT: bool = true;
 /// `startup_delay`: none.
 pub const STARTUP_DELAY: Duration = Duration::ZERO;
+/// `delay_after_boot`: none.
+pub const DELAY_AFTER_BOOT: Duration = Duration::ZERO;
+/// `interface_down_delay`, `interface_up_delay`: none.
+pub const INTERFACE_DELAY: Duration = Duration::ZERO;
 /// `parting_advert`: a master that gives way says so, so that the winner announces itself.
 pub const PARTING_ADVERT: bool = true;
 /// `checksum`: with a pseudo-header, as keepalived and FRR send it.
@@ -113,6 +121,8 @@ pub const CHECK_UNICAST_SOURCE: bool = true;
 pub const MIGRATION: Migration = Migration::Enforce;
 /// `weight` of what is tracked: without it the instance is at fault.
 pub const TRACK_WEIGHT: i16 = 0;
+/// `weight` of a virtual server's quorum: without it the instance is at fault.
+pub const QUORUM_WEIGHT: i16 = 0;
 /// `weight` of a file: its number is added to the priority.
 pub const TRACK_FILE_WEIGHT: i16 = 1;
 /// `vrrp_script.interval`: 1 s.
@@ -123,6 +133,8 @@ pub const SCRIPT_RUNS: u32 = 1;
 pub const SCRIPT_INITIAL: Initial = Initial::Up;
 /// `quorum` of a process: one of them.
 pub const PROCESS_QUORUM: u32 = 1;
+/// `parameter_match` of a process: all of them, and exactly.
+pub const PARAMETER_MATCH: ParameterMatch = ParameterMatch::Exact;
 /// `delay` of a process: none.
 pub const PROCESS_DELAY: Duration = Duration::ZERO;
 /// `check.verify`: certificates are looked at.
@@ -133,6 +145,10 @@ pub const HTTP_METHOD: &str = "GET";
 pub const HTTP_VERSION: HttpVersion = HttpVersion::Http11;
 /// `check.keep_alive` of an HTTP check: a connection of its own for each run, as clients would.
 pub const KEEP_ALIVE: bool = false;
+/// `check.body_limit` of an HTTP check, as of lb-health's.
+pub const BODY_LIMIT: u32 = lb_health::checkers::Page::BODY_LIMIT as u32;
+/// `not` of a header rule: what is given must be there.
+pub const HEADER_NOT: bool = false;
 /// `check.body_not` of an HTTP check: what is given must be there.
 pub const BODY_NOT: bool = false;
 /// `check.helo` of an SMTP check: there is no better name that is true of every host; HAProxy and
@@ -142,6 +158,8 @@ pub const SMTP_HELO: &str = "localhost";
 pub const DNS_NAME: &str = ".";
 /// `check.record` of a DNS check, as in keepalived.
 pub const DNS_RECORD: Record = Record::Soa;
+/// `check.require_answer` of a DNS check: as in keepalived, an answer without a record passes.
+pub const REQUIRE_ANSWER: bool = false;
 /// `check.require_reply` of a UDP check: silence proves nothing.
 pub const REQUIRE_REPLY: bool = true;
 /// `check.min_reply` of a UDP check.
@@ -176,6 +194,11 @@ pub const EJECT: Duration = Duration::from_secs(30);
 pub const LONGEST_EJECTION: Duration = Duration::from_secs(300);
 /// `passive.max_ejected`.
 pub const MAX_EJECTED: u8 = 10;
+/// `passive.deviations`: none. Where all others never fail, one failure among thousands of connections
+/// lies any number of deviations below the mean.
+pub const DEVIATIONS: u32 = 0;
+/// `passive.back_on_check`: a check that passes while clients fail says nothing to them.
+pub const BACK_ON_CHECK: bool = false;
 /// `claim.interval`: 30 s.
 pub const CLAIM_INTERVAL: Duration = Duration::from_secs(30);
 /// `claim.timeout`: 10 s.
@@ -188,3 +211,14 @@ pub const ADVSKEW: u8 = 0;
 pub const DEAD_RATIO: u8 = 3;
 /// `preempt` of a CARP instance: no, as with ucarp.
 pub const CARP_PREEMPT: bool = false;
+/// `claim.http.method`: to ask for something to be done.
+pub const CLAIM_METHOD: &str = "POST";
+/// `bgp_announcement.withdraw_delay`: 1 s, in which BGP withdraws a route from a fabric and routers
+/// take it out of their hardware.
+pub const WITHDRAW_DELAY: Duration = Duration::from_secs(1);
+/// `bgp_announcement.interval`: 10 s, since each time is a line in the log of ExaBGP.
+pub const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(10);
+/// `speaker.socket`, as Debian has it.
+pub const BIRD_SOCKET: &str = "/run/bird/bird.ctl";
+/// `speaker.pipe`, as Debian has it.
+pub const EXABGP_PIPE: &str = "/run/exabgp/exabgp.in";

@@ -48,6 +48,7 @@ mod nearest;
 mod print;
 mod problem;
 mod source;
+mod surroundings;
 mod toml;
 mod validate;
 mod words;
@@ -58,10 +59,11 @@ pub use self::file::ConfigFile;
 pub use self::mistakes::{ConfigErrors, Mistake, Severity};
 pub use self::model::check::{Check, CheckKind};
 pub use self::model::{
-    Authentication, Backend, CarpInstance, Claim, Command, Config, Forwarding, HashKey, HmacKey,
-    Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Track, VirtualServer,
-    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check,
-    is_keyed_by_destination,
+    Account, Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Claim, ClaimBy,
+    Command, Config, Door, Forwarding, HashKey, HmacKey, Holder, HttpClaim, KeySecret, Mail,
+    NotADoor, Notify, OnFailure, ParameterMatch, ParseAddressError, Passive, Persistence, Queue,
+    Quorum, SorryMode, Speaker, Track, VirtualServer, VrrpCheck, VrrpInstance, VrrpScript,
+    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check, is_keyed_by_destination,
 };
 pub use self::source::Source;
 
@@ -72,7 +74,7 @@ use self::mistakes::Mistakes;
 pub enum Daemon {
     /// It needs a virtual server.
     TcpLb,
-    /// It needs a virtual router.
+    /// It needs a virtual router, and serves virtual servers as well.
     VipKeeper,
 }
 
@@ -123,7 +125,8 @@ impl Config {
     ///
     /// Every mistake in the text.
     pub fn parse_keepalived(name: &str, text: &str, config_id: &str) -> Result<Self, ConfigErrors> {
-        let surroundings = keepalived::Surroundings { config_id, path: None, seed: 0 };
+        let surroundings =
+            keepalived::Surroundings { config_id, environment: &|_| None, path: None, seed: 0 };
         Self::from_keepalived(Source::new(name, text), &surroundings)
     }
 

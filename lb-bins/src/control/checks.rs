@@ -1,23 +1,27 @@
 //! Keeps the running checks in step with the configured ones.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_core::Weight;
 use lb_core::backend::BackendId;
-use lb_health::checkers::ScriptSlots;
+use lb_health::checkers::{FileWatch, ScriptSlots};
 use lb_health::{CheckError, CheckId, CheckSpec, CheckState, Driver, Event, Outcome, SpecError};
 use rand::rngs::SmallRng;
+use tracing::warn;
 
-use super::checkers::{AnyChecker, CheckConfigError, checker};
+use super::changes::Changes;
+use super::checkers::{AnyChecker, CheckConfigError, Shared, Stamps, checker};
+use super::instance::instance;
 use crate::config::check::Initial;
-use crate::config::{Backend, Check};
-use crate::status::{CheckReport, LastCheck, PastRun, RunReport};
+use crate::config::{Address, Backend, Check};
+use crate::names::{Names, nominal};
+use crate::status::{CheckReport, ChecksStatus, LastCheck, PastRun, RunReport};
 
 /// Tells the virtual servers of this process apart, over every rename; never issued twice.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ServerKey(pub(super) u32);
 
 /// A backend of a certain virtual server: each virtual server issues identities of its own, and one
@@ -31,11 +35,12 @@ pub(super) struct Place {
 /// All checks of all virtual servers.
 pub(super) struct Checks {
     driver: Driver<Place>,
-    slots: ScriptSlots,
+    shared: Shared,
+    changes: Changes,
     /// What each running check was made from.
     watched: HashMap<Place, Vec<Watched>>,
     /// The same checks by what they are aimed at: whoever is to be checked just so shares them.
-    running: HashMap<SocketAddr, Vec<Watched>>,
+    running: HashMap<Address, Vec<Watched>>,
 }
 
 /// A check that runs.
@@ -44,24 +49,34 @@ struct Watched {
     check: Arc<Check>,
     /// The configured weight, where the check reports changes to it.
     weight: Option<Weight>,
+    /// What is in the files that it needs.
+    stamp: u64,
     /// Of the backend: what its traffic meets counts for the check.
-    address: SocketAddr,
-    target: SocketAddr,
+    address: Address,
+    target: Address,
     id: CheckId,
+    /// What it is begun by, if its target has a name: anew whenever that stands for something else.
+    by_name: Option<(AnyChecker, CheckSpec)>,
+    /// Kept, so that it is told of changes to the file that it looks at.
+    #[expect(dead_code, reason = "it does something until it is dropped")]
+    file: Option<Arc<FileWatch>>,
 }
 
 /// A check that only has to be started.
 pub(super) struct Prepared {
     check: Arc<Check>,
     weight: Option<Weight>,
+    stamp: u64,
     spec: CheckSpec,
     checker: AnyChecker,
+    target: Address,
 }
 
 impl Prepared {
-    /// Whether `running` does the same, wherever.
+    /// Whether `running` does the same, wherever: how a target is named makes no difference to it.
     fn is_like(&self, running: &Watched) -> bool {
-        running.check == self.check && running.weight == self.weight
+        (running.weight, running.stamp) == (self.weight, self.stamp)
+            && (running.check == self.check || aimless(&running.check) == aimless(&self.check))
     }
 }
 
@@ -71,10 +86,29 @@ const WARMUP_PER_CHECK: Duration = Duration::from_micros(200);
 const LONGEST_WARMUP: Duration = Duration::from_secs(1);
 
 impl Checks {
+    /// None yet; they will run beside the caller.
     pub(super) fn new() -> Self {
+        Self::driven_by(driver(), None)
+    }
+
+    /// None yet; they will run on a thread of their own, so that what computes for long, as a TLS
+    /// handshake does, holds up neither orders nor pools. Where there is no thread, beside the caller.
+    pub(super) fn aside(max_scripts: Option<NonZeroU32>) -> Self {
+        let aside = driver().with_threads(NonZeroUsize::MIN, || {});
+        let aside = aside.unwrap_or_else(|error| {
+            warn!(%error, "checks have no thread of their own");
+            driver()
+        });
+        Self::driven_by(aside, max_scripts)
+    }
+
+    fn driven_by(driver: Driver<Place>, max_scripts: Option<NonZeroU32>) -> Self {
+        let most = max_scripts.and_then(|most| NonZeroUsize::new(most.get() as usize));
+        let slots = most.map_or_else(ScriptSlots::default, ScriptSlots::new);
         Self {
-            driver: Driver::new(rand::make_rng::<SmallRng>()),
-            slots: ScriptSlots::default(),
+            driver,
+            shared: Shared { slots, ..Shared::default() },
+            changes: Changes::default(),
             watched: HashMap::new(),
             running: HashMap::new(),
         }
@@ -99,15 +133,21 @@ impl Checks {
         &self,
         backend: &Backend,
         total: u32,
+        names: &mut Names,
+        stamps: &mut Stamps,
     ) -> Result<Vec<Prepared>, CheckConfigError> {
         let prepare = |check: &Check| {
-            let checker = checker(check, backend.weight, &self.slots)?;
+            let checker = checker(check, backend.weight, &self.shared)?;
+            let target = check.target(&backend.address);
+            let checker = names.checker(&target, checker);
             let weight = check.kind.changes_weight().then_some(backend.weight);
             Ok(Prepared {
                 check: Arc::new(check.clone()),
                 weight,
+                stamp: stamps.of(check),
                 spec: spec(check, total)?,
                 checker,
+                target,
             })
         };
         backend.checks.iter().map(prepare).collect()
@@ -115,14 +155,13 @@ impl Checks {
 
     /// Begins, replaces and ends checks so that exactly these run. Those that are the same keep
     /// their state, streaks and phase; those that run already for the same server behind another virtual server are shared with it.
-    pub(super) fn set(&mut self, place: Place, address: SocketAddr, checks: Vec<Prepared>) {
+    pub(super) fn set(&mut self, place: Place, address: &Address, checks: Vec<Prepared>) {
         let mut former = self.watched.remove(&place).unwrap_or_default();
         let mut watched: Vec<(Prepared, Option<Watched>)> = Vec::new();
         // A check is what it does: whatever place it had in the list, it is the same one.
         for prepared in checks {
-            let target = prepared.check.target(address);
             let is_same = |one: &Watched| {
-                (one.address, one.target) == (address, target) && prepared.is_like(one)
+                (&one.address, &one.target) == (address, &prepared.target) && prepared.is_like(one)
             };
             let same = former.iter().position(is_same).map(|at| former.remove(at));
             let twice = watched.iter().any(|(other, _)| other.check == prepared.check);
@@ -143,36 +182,39 @@ impl Checks {
     fn begin(
         &mut self,
         place: Place,
-        address: SocketAddr,
+        address: &Address,
         prepared: Prepared,
         former: &mut Vec<Watched>,
     ) -> Watched {
-        let target = prepared.check.target(address);
-        let Prepared { check, weight, spec, checker } = prepared;
-        let mut running = self.running.get(&target).into_iter().flatten();
-        if let Some(known) = running.find(|known| {
-            known.address == address && known.check == check && known.weight == weight
-        }) {
+        let mut running = self.running.get(&prepared.target).into_iter().flatten();
+        if let Some(known) =
+            running.find(|known| known.address == *address && prepared.is_like(known))
+        {
             self.driver.share(known.id, place);
             return known.clone();
         }
+        let Prepared { check, weight, stamp, spec, checker, target } = prepared;
+        let by_name = target.host().map(|_| (checker.clone(), spec.clone()));
+        let nominal = nominal(&target);
         let monitor = self.driver.monitor();
         let alone = |id| monitor.check(id).is_some_and(|check| check.backends().count() == 1);
         let id = match former.iter().position(|former| alone(former.id)) {
             Some(at) => {
                 let former = former.remove(at);
                 self.forget_running(&former);
-                self.driver.replace(former.id, target, checker, spec);
+                self.driver.replace(former.id, nominal, checker, spec);
                 former.id
             }
             None => match former.pop() {
                 // Others go on with it.
-                Some(shared) => self.driver.split(shared.id, place, target, checker, spec),
-                None => self.driver.watch(place, target, checker, spec),
+                Some(shared) => self.driver.split(shared.id, place, nominal, checker, spec),
+                None => self.driver.watch(place, nominal, checker, spec),
             },
         };
-        let watched = Watched { check, weight, address, target, id };
-        self.running.entry(target).or_default().push(watched.clone());
+        let (address, key) = (address.clone(), target.clone());
+        let file = self.changes.watch(&check.kind, self.driver.hurry(id));
+        let watched = Watched { check, weight, stamp, address, target, id, by_name, file };
+        self.running.entry(key).or_default().push(watched.clone());
         watched
     }
 
@@ -193,6 +235,19 @@ impl Checks {
         }
     }
 
+    /// Checks anew what `host` stands for now. As with a check that has changed, whoever was up is until
+    /// that has a verdict, and who was down is up by a single success (X3).
+    pub(super) fn moved(&mut self, host: &str) {
+        for watched in self.running.values().flatten() {
+            if let Some((checker, spec)) = &watched.by_name
+                && watched.target.host().is_some_and(|known| **known == *host)
+            {
+                let target = nominal(&watched.target);
+                self.driver.replace(watched.id, target, checker.clone(), spec.clone());
+            }
+        }
+    }
+
     /// Stops or resumes the checks of a backend, for maintenance.
     pub(super) fn pause(&mut self, place: Place, paused: bool) {
         if paused {
@@ -200,11 +255,6 @@ impl Checks {
         } else if self.driver.monitor().is_suspended(place) {
             self.driver.resume(place);
         }
-    }
-
-    /// Every backend that is or was checked.
-    pub(super) fn places(&self) -> Vec<Place> {
-        self.watched.keys().copied().collect()
     }
 
     /// Ends every check of a backend that is gone.
@@ -216,6 +266,15 @@ impl Checks {
                 self.forget_running(&one);
             }
         }
+    }
+
+    /// Whether a backend is checked, and every check of it has passed since then.
+    pub(super) fn passed_since(&self, place: Place, since: Instant) -> bool {
+        let mut checks = self.driver.monitor().checks_of(place).peekable();
+        checks.peek().is_some()
+            && checks.all(|(_, check)| {
+                check.last().is_some_and(|last| last.result.is_ok() && last.at > since)
+            })
     }
 
     /// The last run of a backend's checks: the failing one, else the latest.
@@ -240,12 +299,15 @@ impl Checks {
     /// runs.
     pub(super) fn describe(&self, now: Instant, place: Place, runs: usize) -> Vec<CheckReport> {
         let watched = self.watched.get(&place).into_iter().flatten();
+        let monitor = self.driver.monitor();
         let known = watched.filter_map(|Watched { check: config, target, id, .. }| {
-            let check = self.driver.monitor().check(*id)?;
+            let check = monitor.check(*id)?;
             let (passes, failures) = check.state().streaks();
+            let held = monitor.held_until(now, place).filter(|_| is_down(check.state()));
+            let held = held.map(|until| until.saturating_duration_since(now).as_millis() as u64);
             Some(CheckReport {
                 kind: config.kind.name(),
-                target: *target,
+                target: target.clone(),
                 state: match check.state() {
                     CheckState::Down { .. } => "down",
                     CheckState::Off { .. } => "off",
@@ -256,10 +318,26 @@ impl Checks {
                 rise: config.rise,
                 failures,
                 fall: config.fall,
+                local_errors: check.local_errors(),
+                obstructed: check.is_obstructed(),
+                late_ms: check.late().as_millis() as u64,
+                held_ms: held,
                 runs: check.recent().take(runs).map(|outcome| past(now, outcome)).collect(),
             })
         });
         known.collect()
+    }
+
+    /// How all of them fare.
+    pub(super) fn totals(&self, now: Instant) -> ChecksStatus {
+        let monitor = self.driver.monitor();
+        let late = monitor.checks().map(|(_, check)| check.late()).max().unwrap_or_default();
+        ChecksStatus {
+            running: monitor.checks().count(),
+            runs_total: monitor.runs(),
+            overdue_ms: self.driver.watchdog().overdue(now).as_millis() as u64,
+            late_ms: late.as_millis() as u64,
+        }
     }
 
     /// How a check is called in logs.
@@ -269,13 +347,31 @@ impl Checks {
     }
 }
 
+/// What a check does, whatever it is aimed at.
+fn aimless(check: &Check) -> Check {
+    Check { port: None, address: None, ..check.clone() }
+}
+
+const fn is_down(state: CheckState) -> bool {
+    matches!(state, CheckState::Down { .. })
+}
+
+fn driver() -> Driver<Place> {
+    let driver = Driver::new(rand::make_rng::<SmallRng>());
+    match instance() {
+        Some(instance) => driver.with_instance(instance),
+        None => driver,
+    }
+}
+
 fn past(now: Instant, outcome: &Outcome) -> PastRun {
     let age = now.saturating_duration_since(outcome.at);
     let run = RunReport::new(outcome.took, &outcome.result);
     PastRun { age_ms: age.as_millis() as u64, repeated: outcome.repeated, run }
 }
 
-fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
+/// When a check runs, and what it takes to change the verdict, if there are `total`.
+pub(crate) fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
     let short = (WARMUP_PER_CHECK * total).min(LONGEST_WARMUP).min(check.interval);
     let warmup = check.warmup.unwrap_or(short);
     CheckSpec::default()
@@ -287,5 +383,7 @@ fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
         .with_rise(check.rise)?
         .with_fall(check.fall)?
         .with_initially_up(check.initial == Initial::Up)
+        .with_first_decisive(check.first_decisive)
+        .with_local_limit(check.local_limit)
         .with_jitter_percent(check.jitter)
 }

@@ -1,20 +1,19 @@
 //! What control can be asked to do, and the handle to ask it with.
 
-use std::net::SocketAddr;
-
 use lb_core::Weight;
 use tokio::sync::{mpsc, oneshot};
 
 use super::reload::ReloadError;
-use crate::config::Config;
+use crate::config::{Address, Config};
 use crate::status::{Explanation, Status};
 
 /// One request to control, with the way back for its answer.
 #[derive(Debug)]
 pub(super) enum Command {
-    Administer { virtual_server: String, backend: SocketAddr, order: Order, reply: Reply<Refusal> },
-    Explain { virtual_server: String, backend: SocketAddr, reply: Explained },
+    Administer { virtual_server: String, backend: Address, order: Order, reply: Reply<Refusal> },
+    Explain { virtual_server: String, backend: Address, reply: Explained },
     Ping { reply: oneshot::Sender<()> },
+    Prepare { config: Box<Config>, reply: Reply<ReloadError>, decision: oneshot::Receiver<()> },
     Reconfigure { config: Box<Config>, reply: Reply<ReloadError> },
     Status { reply: oneshot::Sender<Status> },
     Stop,
@@ -50,7 +49,7 @@ pub enum Refusal {
         /// The virtual server.
         virtual_server: String,
         /// The address that was named.
-        backend: SocketAddr,
+        backend: Address,
     },
     /// There is no such virtual server.
     #[error("there is no virtual server `{name}`; there are: {known}")]
@@ -92,7 +91,7 @@ impl Handle {
     pub async fn administer(
         &self,
         virtual_server: String,
-        backend: SocketAddr,
+        backend: Address,
         order: Order,
     ) -> Result<(), Refusal> {
         let (reply, answer) = oneshot::channel();
@@ -108,7 +107,7 @@ impl Handle {
     pub async fn explain(
         &self,
         virtual_server: String,
-        backend: SocketAddr,
+        backend: Address,
     ) -> Result<Explanation, Refusal> {
         let (reply, answer) = oneshot::channel();
         let command = Command::Explain { virtual_server, backend, reply };
@@ -127,10 +126,38 @@ impl Handle {
         answer.await.map_err(|_| ReloadError::Stopping)?
     }
 
+    /// Gets ready for another configuration, which is taken over, or not, as the caller decides: for
+    /// whoever has something of its own to take over with it.
+    ///
+    /// # Errors
+    /// [`ReloadError`], if it cannot be taken over whole; nothing has changed then.
+    pub async fn prepare(&self, config: Config) -> Result<Decision, ReloadError> {
+        let (reply, answer) = oneshot::channel();
+        let (decide, decision) = oneshot::channel();
+        let command = Command::Prepare { config: Box::new(config), reply, decision };
+        self.0.send(command).await.map_err(|_| ReloadError::Stopping)?;
+        answer.await.map_err(|_| ReloadError::Stopping)??;
+        Ok(Decision(decide))
+    }
+
     /// Stops accepting and ends when the last connection has, or its time is over; asked a second
     /// time, ends at once.
     pub async fn stop(&self) {
         // It has ended already: what else could be asked.
         let _ = self.0.send(Command::Stop).await;
+    }
+}
+
+/// Whether a configuration that was [prepared](Handle::prepare) is taken over. Control waits for it, while
+/// connections go on; dropped, nothing has changed.
+#[derive(Debug)]
+#[must_use = "dropped, it is a no"]
+pub struct Decision(oneshot::Sender<()>);
+
+impl Decision {
+    /// Takes it over.
+    pub fn take_over(self) {
+        // It has ended meanwhile: there is nothing to take over.
+        let _ = self.0.send(());
     }
 }

@@ -6,11 +6,17 @@
 //!  admin, signals ──────┘                       └──▶ log
 //! ```
 
+mod administer;
 mod administration;
+mod changes;
 mod checkers;
 mod checks;
 mod command;
+mod instance;
+mod observer;
+mod passive;
 mod plan;
+mod rehearsal;
 mod reload;
 mod report;
 mod service;
@@ -23,27 +29,30 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use futures::future::{join, join_all};
 use lb_core::Backend;
-use lb_core::health::Admin as Word;
-use lb_core::virtual_server::BackendState;
 use lb_health::{Because, Event, Obstruction, Verdict};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 use tracing::{info, warn};
 
 pub use administration::Serve;
 pub use checkers::CheckConfigError;
-pub(crate) use checkers::checker;
+pub(crate) use checkers::{AnyChecker, Shared, checker};
 pub use checks::ServerKey;
-pub use command::{Handle, Order, Refusal};
+pub(crate) use checks::spec;
+pub use command::{Decision, Handle, Order, Refusal};
+pub use observer::{Observer, Quorums};
 pub use plan::PlanError;
+pub(crate) use rehearsal::Rehearsal;
 pub use reload::ReloadError;
 
 use crate::config::Config;
+use crate::names::Names;
 use crate::notify::Notifier;
 use crate::tcp::{Attempt, Endpoint, Tally, Workers};
 pub(crate) use administration::Administration;
 use checks::{Checks, Place};
 use command::Command;
+use reload::Preparation;
 use service::Service;
 
 /// Attempts that control has not read yet. Beyond them it is told enough already.
@@ -63,6 +72,7 @@ pub struct Control {
     services: Vec<Service>,
     next_server: u32,
     checks: Checks,
+    names: Names,
     /// Draining and removed backends whose connections are cut at some time.
     cuts: Vec<Cut>,
     removed: Vec<Removed>,
@@ -76,6 +86,9 @@ pub struct Control {
     commands: mpsc::Receiver<Command>,
     next_tick: Instant,
     stopping_since: Option<Instant>,
+    /// What is taken over, or not, before anything else is done.
+    undecided: Option<(Preparation, oneshot::Receiver<()>)>,
+    observer: Option<Observer>,
 }
 
 struct Cut {
@@ -107,7 +120,8 @@ impl Control {
         let mut control = Self {
             services: Vec::new(),
             next_server: 0,
-            checks: Checks::new(),
+            checks: Checks::aside(config.max_scripts),
+            names: Names::new(&config.resolvers),
             cuts: Vec::new(),
             removed: Vec::new(),
             workers,
@@ -120,6 +134,8 @@ impl Control {
             commands,
             next_tick: Instant::now() + TICK,
             stopping_since: None,
+            undecided: None,
+            observer: None,
         };
         control.reconfigure(config)?;
         Ok(control)
@@ -134,6 +150,11 @@ impl Control {
     /// told a second time, returns at once.
     pub async fn run(mut self) {
         loop {
+            if let Some((prepared, decision)) = self.undecided.take()
+                && decision.await.is_ok()
+            {
+                self.take_over(prepared);
+            }
             let deadline = self.next_deadline();
             tokio::select! {
                 Some(command) = self.commands.recv() => {
@@ -142,6 +163,7 @@ impl Control {
                     }
                 }
                 event = self.checks.next() => self.heed(&event),
+                Some(change) = self.names.next() => self.checks.moved(&change.host),
                 Some(attempt) = self.attempted.recv() => self.learn(attempt),
                 () = sleep_until(deadline.into()) => {
                     if self.handle_timeout(Instant::now()).is_break() {
@@ -151,6 +173,7 @@ impl Control {
             }
             self.catch_up();
             self.services.iter_mut().for_each(|service| service.settle(&mut self.notifier));
+            self.show_quorums();
         }
         self.cut_the_rest().await;
         let scripts = self.services.into_iter().map(Service::finish);
@@ -161,7 +184,7 @@ impl Control {
     }
 
     /// Resets what is still open: closed by the end of the process, it would look complete.
-    async fn cut_the_rest(&self) {
+    async fn cut_the_rest(&mut self) {
         let endpoints = self.services.iter().flat_map(|service| service.endpoints().into_values());
         endpoints.for_each(|endpoint| endpoint.cut());
         let until = Instant::now() + LAST_CUTS;
@@ -174,7 +197,8 @@ impl Control {
         let gates = self.services.iter().filter_map(Service::gate_opens);
         let cuts = self.cuts.iter().map(|cut| cut.at);
         let machines = self.services.iter().filter_map(|service| service.machine.next_deadline());
-        gates.chain(cuts).chain(machines).fold(self.next_tick, Instant::min)
+        let ejections = self.services.iter().filter_map(Service::next_ejection);
+        gates.chain(cuts).chain(machines).chain(ejections).fold(self.next_tick, Instant::min)
     }
 
     fn handle_timeout(&mut self, now: Instant) -> ControlFlow<()> {
@@ -183,6 +207,7 @@ impl Control {
                 service.open_gate(&mut self.notifier);
             }
             service.machine.handle_timeout(now);
+            service.handle_ejections(now);
         }
         for cut in self.cuts.extract_if(.., |cut| cut.at <= now) {
             if cut.backend.load().active() > 0 {
@@ -196,6 +221,10 @@ impl Control {
         }
         for service in &mut self.services {
             service.tick(now);
+            let (checks, server) = (&self.checks, service.key);
+            service.check_ejections(now, |backend, since| {
+                checks.passed_since(Place { server, backend }, since)
+            });
         }
         self.removed.retain(|removed| now < removed.until && removed.tally.open() > 0);
         let Some(since) = self.stopping_since else {
@@ -232,8 +261,15 @@ impl Control {
     }
 
     fn learn(&mut self, attempt: Attempt) {
-        let place = Place { server: attempt.server, backend: attempt.backend };
-        self.checks.passive(place, attempt.outcome);
+        let Attempt { server, backend, outcome } = attempt;
+        let place = Place { server, backend };
+        let told = self
+            .service(place)
+            .is_some_and(|service| service.learn(Instant::now(), backend, &outcome));
+        // Who is ejected for it is not down for it.
+        if !told {
+            self.checks.passive(place, outcome);
+        }
     }
 
     fn heed(&mut self, event: &Event<Place>) {
@@ -309,13 +345,21 @@ impl Control {
                 let _ = reply.send(self.administer(&virtual_server, backend, order));
             }
             Command::Explain { virtual_server, backend, reply } => {
-                let _ = reply.send(self.explain(Instant::now(), &virtual_server, backend));
+                let _ = reply.send(self.explain(Instant::now(), &virtual_server, &backend));
             }
             Command::Ping { reply } => {
                 let _ = reply.send(());
             }
-            Command::Reconfigure { reply, .. } if self.stopping_since.is_some() => {
+            Command::Prepare { reply, .. } | Command::Reconfigure { reply, .. }
+                if self.stopping_since.is_some() =>
+            {
                 let _ = reply.send(Err(ReloadError::Stopping));
+            }
+            Command::Prepare { config, reply, decision } => {
+                let prepared = self.prepare(*config).map(|prepared| {
+                    self.undecided = Some((prepared, decision));
+                });
+                let _ = reply.send(prepared);
             }
             Command::Reconfigure { config, reply } => {
                 let _ = reply.send(self.reconfigure(*config));
@@ -340,46 +384,5 @@ impl Control {
         for service in &self.services {
             service.listener.stop();
         }
-    }
-
-    fn administer(
-        &mut self,
-        virtual_server: &str,
-        address: std::net::SocketAddr,
-        order: Order,
-    ) -> Result<(), Refusal> {
-        let key = self.named(virtual_server)?.key;
-        let mut services = self.services.iter_mut();
-        let Some(service) = services.find(|service| service.key == key) else {
-            return Err(Refusal::Stopping);
-        };
-        let Some(&backend) = service.identities().get(&address) else {
-            let virtual_server = virtual_server.to_owned();
-            return Err(Refusal::UnknownBackend { virtual_server, backend: address });
-        };
-        let now = Instant::now();
-        service.change(backend, "the administrator says so", |machine| {
-            match order {
-                Order::Disable => machine.set_admin(now, backend, Word::Maintenance),
-                Order::Drain => machine.set_admin(now, backend, Word::Drain),
-                Order::Enable => machine.set_admin(now, backend, Word::Ready),
-                Order::Weight(weight) => machine.set_weight(now, backend, weight),
-            };
-        });
-        // Before the answer: whoever gets it may rely on it.
-        service.settle(&mut self.notifier);
-        let place = Place { server: service.key, backend };
-        if matches!(order, Order::Weight(_)) {
-            return Ok(());
-        }
-        self.checks.pause(place, order == Order::Disable);
-        self.cuts.retain(|cut| cut.place != place);
-        if let (Order::Drain, Some((BackendState::Drain, _))) = (order, service.state(backend))
-            && let Some(status) = service.machine.backend(backend)
-        {
-            let at = now + service.config.drain_timeout;
-            self.cuts.push(Cut { at, place, backend: Arc::clone(status.backend) });
-        }
-        Ok(())
     }
 }

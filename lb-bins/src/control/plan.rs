@@ -1,7 +1,6 @@
 //! What a virtual server is about to be: everything that can be wrong with it is found here.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,15 +13,19 @@ use lb_core::quorum::{QuorumError, QuorumRule};
 use lb_core::scheduler::{LoadFactor, Priorities, Zones};
 use lb_core::virtual_server::{BackendConfig, ConfigError, SorryServer, VirtualServerConfig};
 use lb_core::{Algorithm, Director, Scheduler, VirtualServer, Weight};
+use lb_health::SpecError;
 use tokio::sync::mpsc;
 use tracing::info;
 
 use super::checks::ServerKey;
 use super::service::Service;
-use crate::config::{self, HashKey, OnFailure, Quorum, SorryMode, is_keyed_by_destination};
+use crate::config::{
+    self, Address, HashKey, OnFailure, Quorum, SorryMode, is_keyed_by_destination,
+};
+use crate::names::Names;
 use crate::tcp::{
-    Attempt, Bound, Client, Endpoint, Gate, Hashed, Listener, Recognition, Route, RouteSettings,
-    Tally, Upstream, Workers,
+    Attempt, Bound, Client, Endpoint, Gate, Hashed, Listener, Observed, Recognition, Route,
+    RouteSettings, Tally, Upstream, Workers,
 };
 
 /// A virtual server's configuration in the form that lb-core takes, checked.
@@ -44,6 +47,9 @@ pub enum PlanError {
     /// The quorum alone.
     #[error(transparent)]
     Quorum(#[from] QuorumError),
+    /// The intervals of a check.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
 }
 
 /// Where a service gets its connections from.
@@ -61,13 +67,16 @@ impl Plan {
     /// [`PlanError`], if lb-core refuses what the configuration allowed.
     pub(super) fn new(
         config: config::VirtualServer,
-        known: &HashMap<SocketAddr, Endpoint>,
+        known: &HashMap<Address, Endpoint>,
+        names: &mut Names,
     ) -> Result<Self, PlanError> {
-        let endpoint =
-            |address| known.get(&address).cloned().unwrap_or_else(|| Upstream::new(address));
+        let mut endpoint = |address: &Address| match known.get(address) {
+            Some(known) => Arc::clone(known),
+            None => Upstream::new(address.clone(), names.of(address)),
+        };
         let backends = config.backends.iter().map(|backend| {
             let name = backend.address.to_string();
-            let planned = BackendConfig::new(name, endpoint(backend.address))
+            let planned = BackendConfig::new(name, endpoint(&backend.address))
                 .weighing(backend.weight)
                 .limited(limits(backend)?)
                 .at_priority(backend.priority)
@@ -84,7 +93,7 @@ impl Plan {
             })
         });
         let backends = backends.collect::<Result<Vec<_>, LimitsError>>()?;
-        let sorry = config.sorry_server.map(|address| {
+        let sorry = config.sorry_server.as_ref().map(|address| {
             let mode = match config.sorry_mode {
                 SorryMode::Last => lb_core::virtual_server::SorryMode::NoneAlive,
                 SorryMode::Quorum => lb_core::virtual_server::SorryMode::QuorumLost,
@@ -105,6 +114,11 @@ impl Plan {
             .with_drain_timeout(config.drain_timeout);
         machine.validate()?;
         Ok(Self { machine, config })
+    }
+
+    /// The machine's configuration, and who schedules for it.
+    pub(super) fn into_parts(self) -> (VirtualServerConfig<Endpoint>, Arc<dyn Scheduler>) {
+        (self.machine, Scheduling::of(&self.config).scheduler())
     }
 
     /// What is planned for.
@@ -129,7 +143,10 @@ impl Plan {
         let tally = Arc::default();
         let gate = Arc::default();
         let listener = socket.lead_to(route(&config, key, &director, &tally, &gate, attempts));
-        Ok(Service::new(key, config, machine, director, tally, gate, listener))
+        let passive = config.passive;
+        let mut service = Service::new(key, config, machine, director, tally, gate, listener);
+        service.eject_by(Instant::now(), passive, false);
+        Ok(service)
     }
 
     /// Takes over a service that runs.
@@ -163,7 +180,9 @@ impl Plan {
         let Service { key, director, tally, gate, .. } = &service;
         let route = route(&config, *key, director, tally, gate, attempts);
         service.move_to(socket.lead_to(route));
+        let (passive, former) = (config.passive, service.config.passive);
         service.config = config;
+        service.eject_by(Instant::now(), passive, passive != former);
         Ok(service)
     }
 }
@@ -268,6 +287,10 @@ fn route(
         gate: Arc::clone(gate),
         connect_timeout: config.connect_timeout,
         retries: config.retries.into(),
+        observed: match config.passive {
+            Some(_) => Observed::Flows,
+            None => Observed::Connections,
+        },
     };
     Arc::new(Route::new(settings, Arc::clone(director), Arc::clone(tally), attempts))
 }
@@ -277,8 +300,8 @@ fn log_changes(before: &config::VirtualServer, after: &config::VirtualServer) {
     if before.name != after.name {
         info!(virtual_server, "renamed, from {}", before.name);
     }
-    let weights = |config: &config::VirtualServer| -> HashMap<SocketAddr, Weight> {
-        config.backends.iter().map(|backend| (backend.address, backend.weight)).collect()
+    let weights = |config: &config::VirtualServer| -> HashMap<Address, Weight> {
+        config.backends.iter().map(|backend| (backend.address.clone(), backend.weight)).collect()
     };
     let (before, after) = (weights(before), weights(after));
     for backend in before.keys().filter(|address| !after.contains_key(address)) {

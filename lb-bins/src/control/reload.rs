@@ -1,6 +1,6 @@
 //! Taking over a configuration: first everything that can fail, then everything at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,19 +10,25 @@ use lb_core::backend::BackendId;
 use lb_core::health::Admin;
 use tracing::info;
 
-use super::checkers::CheckConfigError;
+use super::administration::Opened;
+use super::checkers::{CheckConfigError, Stamps};
 use super::checks::{Checks, Place, Prepared, ServerKey};
 use super::plan::{Plan, PlanError, Socket};
 use super::service::Service;
 use super::{Control, Cut, Removed};
-use crate::config::{Config, VirtualServer};
-use crate::notify::{Notifier, NotifyError};
+use crate::admin::DoorError;
+use crate::config::{Address, Config, VirtualServer};
+use crate::names::Names;
+use crate::notify::{self, Notifier, NotifyError};
 use crate::tcp::{BindError, Bound, Endpoint, Listener};
 
 /// A configuration that was not taken over. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReloadError {
+    /// The admin address or socket.
+    #[error(transparent)]
+    Admin(#[from] DoorError),
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -32,7 +38,7 @@ pub enum ReloadError {
         /// The virtual server.
         virtual_server: String,
         /// The backend.
-        backend: SocketAddr,
+        backend: Address,
         /// Why.
         #[source]
         source: CheckConfigError,
@@ -55,14 +61,23 @@ pub enum ReloadError {
 }
 
 /// The checks of one virtual server's backends, by address.
-type PreparedChecks = Vec<(SocketAddr, Vec<Prepared>)>;
+type PreparedChecks = Vec<(Address, Vec<Prepared>)>;
 
 /// What becomes of one configured virtual server.
 enum Step {
     /// It is new, or `former` becomes what is planned.
-    Change { plan: Box<Plan>, former: Option<ServerKey>, checks: PreparedChecks },
+    Change { plan: Box<Plan>, former: Option<ServerKey>, checks: PreparedChecks, stamp: u64 },
     /// It is as it was: nothing of it is touched.
     Keep(ServerKey),
+}
+
+/// A configuration that only has to be taken over.
+pub(super) struct Preparation {
+    config: Config,
+    steps: Vec<Step>,
+    bound: HashMap<SocketAddr, Bound>,
+    admin: Option<Opened>,
+    telling: notify::Preparation,
 }
 
 impl Control {
@@ -72,62 +87,88 @@ impl Control {
     /// [`ReloadError`], as of a start.
     pub fn rehearse(config: &Config) -> Result<(), ReloadError> {
         let (checks, total) = (Checks::new(), number_of_checks(config));
+        let (mut names, mut stamps) = (Names::new(&[]), Stamps::default());
         Notifier::rehearse(config)?;
         let mut servers = config.virtual_servers.iter();
         servers.try_for_each(|server| {
             let failed = |source| ReloadError::Plan { virtual_server: server.name.clone(), source };
-            Plan::new(server.clone(), &HashMap::new()).map_err(failed)?;
-            prepare(&checks, server, total).map(drop)
+            Plan::new(server.clone(), &HashMap::new(), &mut names).map_err(failed)?;
+            prepare(&checks, server, total, &mut names, &mut stamps).map(drop)
         })
     }
 
-    /// Takes over a whole configuration, the first one or another. Virtual servers are recognised
-    /// by name (or, if they were only renamed, by where they listen), backends by address.
+    /// Gets ready what `config` needs, and changes nothing. Virtual servers are recognised by name (or,
+    /// if they were only renamed, by where they listen), backends by address.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; nothing is left behind then.
+    pub(super) fn prepare(&mut self, config: Config) -> Result<Preparation, ReloadError> {
+        let total = number_of_checks(&config);
+        let mut steps = Vec::new();
+        let (former, mut stamps) = (Former::of(&self.services, &config), Stamps::default());
+        for server in &config.virtual_servers {
+            let stamp = stamps.of_server(server);
+            let former = former.of_server(server).map(|at| &self.services[at]);
+            // What is in a file belongs to what is configured.
+            if let Some(same) = former.filter(|one| one.config == *server && one.stamp == stamp) {
+                steps.push(Step::Keep(same.key));
+                continue;
+            }
+            let failed = |source| ReloadError::Plan { virtual_server: server.name.clone(), source };
+            let known = former.map(|former| self.endpoints(former)).unwrap_or_default();
+            let plan = Plan::new(server.clone(), &known, &mut self.names).map_err(failed)?;
+            let former = former.map(|former| former.key);
+            let checks = prepare(&self.checks, server, total, &mut self.names, &mut stamps)?;
+            steps.push(Step::Change { plan: Box::new(plan), former, checks, stamp });
+        }
+        let open = self.open();
+        let ours: Vec<SocketAddr> = open.keys().copied().collect();
+        let mut bound = HashMap::new();
+        for server in &config.virtual_servers {
+            let listen = server.listen;
+            if !open.contains_key(&listen) {
+                let comes_and_goes = config.is_virtual(listen.ip());
+                let count = self.workers.count();
+                let sockets = Bound::bind_perhaps_early(listen, count, &ours, comes_and_goes)?;
+                bound.insert(listen, sockets);
+            }
+        }
+        let admin = self.administration.open(config.admin.as_ref())?;
+        let telling = self.notifier.prepare(&config)?;
+        Ok(Preparation { config, steps, bound, admin, telling })
+    }
+
+    /// Where it listens.
+    fn open(&self) -> HashMap<SocketAddr, Arc<Listener>> {
+        let all = self.services.iter();
+        all.map(|service| (service.listener.address(), Arc::clone(&service.listener))).collect()
+    }
+
+    /// Takes over a whole configuration, the first one or another.
     ///
     /// # Errors
     /// [`ReloadError`]; nothing has changed then.
     pub(super) fn reconfigure(&mut self, config: Config) -> Result<(), ReloadError> {
-        let total = number_of_checks(&config);
-        let mut prepared = Vec::new();
-        for server in &config.virtual_servers {
-            if let Some(same) = self.services.iter().find(|service| service.config == *server) {
-                prepared.push(Step::Keep(same.key));
-                continue;
-            }
-            let failed = |source| ReloadError::Plan { virtual_server: server.name.clone(), source };
-            let former = self.former(server, &config);
-            let former = former.map(|at| &self.services[at]);
-            let known = former.map(|former| self.endpoints(former)).unwrap_or_default();
-            let plan = Plan::new(server.clone(), &known).map_err(failed)?;
-            let former = former.map(|former| former.key);
-            let (plan, checks) = (Box::new(plan), prepare(&self.checks, server, total)?);
-            prepared.push(Step::Change { plan, former, checks });
-        }
-        let open: HashMap<SocketAddr, Arc<Listener>> = self
-            .services
-            .iter()
-            .map(|service| (service.listener.address(), Arc::clone(&service.listener)))
-            .collect();
-        let ours: Vec<SocketAddr> = open.keys().copied().collect();
-        let mut bound = HashMap::new();
-        for server in &config.virtual_servers {
-            if !open.contains_key(&server.listen) {
-                let sockets = Bound::bind(server.listen, self.workers.count(), &ours)?;
-                bound.insert(server.listen, sockets);
-            }
-        }
-        let admin = self.administration.bind(config.admin)?;
-        let telling = self.notifier.prepare(&config)?;
+        let prepared = self.prepare(config)?;
+        self.take_over(prepared);
+        Ok(())
+    }
 
-        // Everything that could fail has not. What was not taken into account until here is not
-        // worth half a configuration: the plans were validated by the machines' own rules.
+    /// Takes over what was prepared.
+    pub(super) fn take_over(&mut self, prepared: Preparation) {
+        let Preparation { config, steps, mut bound, admin, telling } = prepared;
+        let open = self.open();
+        // What the system says of names may have changed, too.
+        self.names.resolve_by(&config.resolvers);
+        // Everything that could fail has not: the plans were validated by the machines' own rules.
         self.notifier.take_over(&config, telling);
-        self.administration.move_to(config.admin, admin, self.serve_admin, &self.handle);
+        let wanted = config.admin.as_ref();
+        self.administration.move_to(wanted, admin, self.serve_admin, &self.handle);
         let mut former: HashMap<ServerKey, Service> =
             self.services.drain(..).map(|service| (service.key, service)).collect();
-        for step in prepared {
-            let (plan, key, checks) = match step {
-                Step::Change { plan, former, checks } => (plan, former, checks),
+        for step in steps {
+            let (plan, key, checks, stamp) = match step {
+                Step::Change { plan, former, checks, stamp } => (plan, former, checks, stamp),
                 Step::Keep(key) => {
                     self.services.extend(former.remove(&key));
                     continue;
@@ -151,10 +192,11 @@ impl Control {
                 }
             };
             let mut service = service.expect("the plan was validated when it was made");
-            self.set_checks(&service, checks);
+            service.stamp = stamp;
+            self.set_checks(&service, &before, checks);
             let stay = service.endpoints();
             let gone =
-                |backend: &Backend<Endpoint>| !stay.contains_key(&backend.endpoint().address());
+                |backend: &Backend<Endpoint>| !stay.contains_key(backend.endpoint().address());
             self.retire(&service, before.into_iter().filter(|(_, backend)| gone(backend)));
             service.settle(&mut self.notifier);
             // Whoever was removed and is back need not go.
@@ -162,28 +204,29 @@ impl Control {
                 cut.place.server != service.key
                     || match service.machine.backend(cut.place.backend) {
                         Some(status) => status.admin == Admin::Drain,
-                        None => !stay.contains_key(&cut.backend.endpoint().address()),
+                        None => !stay.contains_key(cut.backend.endpoint().address()),
                     }
             });
             self.services.push(service);
         }
         for gone in former.into_values() {
             info!(virtual_server = gone.config.name, "removed");
-            self.forget_backends(gone.key, |_| false);
+            for backend in gone.backends().into_keys() {
+                self.checks.forget(Place { server: gone.key, backend });
+            }
             self.retire(&gone, gone.backends().into_iter());
             let until = Instant::now() + gone.config.drain_timeout;
             self.removed.push(Removed { tally: gone.tally, until });
         }
-        Ok(())
     }
 
     /// The endpoints of a service, and of whoever is on the way out of it: one that comes back has its
     /// connections back, too.
-    fn endpoints(&self, service: &Service) -> HashMap<SocketAddr, Endpoint> {
+    fn endpoints(&self, service: &Service) -> HashMap<Address, Endpoint> {
         let leaving = self.cuts.iter().filter(|cut| cut.place.server == service.key);
         let leaving = leaving.map(|cut| cut.backend.endpoint());
         let mut known: HashMap<_, _> =
-            leaving.map(|endpoint| (endpoint.address(), Arc::clone(endpoint))).collect();
+            leaving.map(|endpoint| (endpoint.address().clone(), Arc::clone(endpoint))).collect();
         known.extend(service.endpoints());
         known
     }
@@ -204,34 +247,49 @@ impl Control {
         }
     }
 
-    /// Which of the running services `server` is the new form of.
-    fn former(&self, server: &VirtualServer, config: &Config) -> Option<usize> {
-        let named = |name: &str| config.virtual_servers.iter().any(|other| other.name == name);
-        let mut services = self.services.iter();
-        services.position(|one| one.config.name == server.name).or_else(|| {
-            let mut services = self.services.iter();
-            services.position(|one| one.config.listen == server.listen && !named(&one.config.name))
-        })
-    }
-
-    /// Runs these checks for a service's backends and no others.
-    fn set_checks(&mut self, service: &Service, checks: PreparedChecks) {
+    /// Runs these checks for a service's backends, and no others; `before` it had these.
+    fn set_checks(
+        &mut self,
+        service: &Service,
+        before: &HashMap<BackendId, Arc<Backend<Endpoint>>>,
+        checks: PreparedChecks,
+    ) {
         let server = service.key;
-        self.forget_backends(server, |place| service.machine.backend(place.backend).is_some());
+        for &backend in before.keys() {
+            if service.machine.backend(backend).is_none() {
+                self.checks.forget(Place { server, backend });
+            }
+        }
         let identities = service.identities();
         for (address, checks) in checks {
             if let Some(&backend) = identities.get(&address) {
-                self.checks.set(Place { server, backend }, address, checks);
+                self.checks.set(Place { server, backend }, &address, checks);
             }
         }
     }
+}
 
-    fn forget_backends(&mut self, server: ServerKey, stays: impl Fn(Place) -> bool) {
-        for place in self.checks.places() {
-            if place.server == server && !stays(place) {
-                self.checks.forget(place);
-            }
+/// Which of the services that run a virtual server is the new form of: the one of that name, or one that
+/// listens there and was renamed.
+struct Former<'a> {
+    by_name: HashMap<&'a str, usize>,
+    /// Of those alone whose name is gone.
+    by_listen: HashMap<SocketAddr, usize>,
+}
+
+impl<'a> Former<'a> {
+    fn of(services: &'a [Service], config: &Config) -> Self {
+        let named: HashSet<&str> = config.virtual_servers.iter().map(|one| &*one.name).collect();
+        let all = || services.iter().map(|service| &service.config).zip(0..);
+        let renamed = all().filter(|(config, _)| !named.contains(&*config.name));
+        Self {
+            by_name: all().map(|(config, at)| (&*config.name, at)).collect(),
+            by_listen: renamed.map(|(config, at)| (config.listen, at)).collect(),
         }
+    }
+
+    fn of_server(&self, server: &VirtualServer) -> Option<usize> {
+        self.by_name.get(&*server.name).or_else(|| self.by_listen.get(&server.listen)).copied()
     }
 }
 
@@ -240,19 +298,21 @@ fn prepare(
     checks: &Checks,
     server: &VirtualServer,
     total: u32,
+    names: &mut Names,
+    stamps: &mut Stamps,
 ) -> Result<PreparedChecks, ReloadError> {
     let each = server.backends.iter().map(|backend| {
-        let prepared = checks.prepare(backend, total).map_err(|source| {
+        let prepared = checks.prepare(backend, total, names, stamps).map_err(|source| {
             let virtual_server = server.name.clone();
-            ReloadError::Check { virtual_server, backend: backend.address, source }
+            ReloadError::Check { virtual_server, backend: backend.address.clone(), source }
         });
-        Ok((backend.address, prepared?))
+        Ok((backend.address.clone(), prepared?))
     });
     each.collect()
 }
 
 /// How many checks there are.
-fn number_of_checks(config: &Config) -> u32 {
+pub(super) fn number_of_checks(config: &Config) -> u32 {
     let backends = config.virtual_servers.iter().flat_map(|server| &server.backends);
     backends.map(|backend| backend.checks.len() as u32).sum()
 }

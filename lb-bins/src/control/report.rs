@@ -1,6 +1,5 @@
 //! Describes everything as it is now.
 
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Instant;
 
@@ -10,16 +9,23 @@ use super::Control;
 use super::checks::Place;
 use super::command::Refusal;
 use super::service::Service;
+use crate::config::Address;
 use crate::status::{
     BackendReport, Explanation, QueueStatus, QuorumStatus, Status, VirtualServerStatus,
 };
 use crate::tcp::RefusalReason;
 
+/// Of each check; more would be much to read where there are thousands.
+const SHOWN_RUNS: usize = 5;
+
 impl Control {
     pub(super) fn status(&self, now: Instant) -> Status {
-        // More would be much to read where there are thousands.
-        let servers = self.services.iter().map(|service| self.describe(now, service, 1));
-        Status { virtual_servers: servers.collect(), notify: self.notifier.status() }
+        let servers = self.services.iter().map(|service| self.describe(now, service, SHOWN_RUNS));
+        Status {
+            virtual_servers: servers.collect(),
+            checks: self.checks.totals(now),
+            notify: self.notifier.status(),
+        }
     }
 
     /// What is known of one backend.
@@ -30,17 +36,17 @@ impl Control {
         &self,
         now: Instant,
         virtual_server: &str,
-        address: SocketAddr,
+        address: &Address,
     ) -> Result<Explanation, Refusal> {
         let service = self.named(virtual_server)?;
         let mut backends = self.describe(now, service, usize::MAX).backends.into_iter();
-        match backends.find(|backend| backend.address == address) {
+        match backends.find(|backend| backend.address == *address) {
             Some(backend) => {
                 Ok(Explanation { virtual_server: service.config.name.clone(), backend })
             }
             None => Err(Refusal::UnknownBackend {
                 virtual_server: virtual_server.to_owned(),
-                backend: address,
+                backend: address.clone(),
             }),
         }
     }
@@ -53,7 +59,8 @@ impl Control {
             let (load, upstream) = (status.backend.load(), status.backend.endpoint());
             let place = Place { server: service.key, backend: status.id };
             BackendReport {
-                address: upstream.address(),
+                address: upstream.address().clone(),
+                resolved: upstream.name().and_then(|_| upstream.current().ok()),
                 state: status.state.name(),
                 full: status.state == BackendState::Up && load.is_full(),
                 weight: status.weight.value(),
@@ -66,6 +73,14 @@ impl Control {
                 failures_total: load.failed(),
                 bytes_in: upstream.traffic().received(),
                 bytes_out: upstream.traffic().sent(),
+                ejected_ms: service.ejector.as_ref().and_then(|ejector| {
+                    let until = ejector.ejected_until(status.id)?;
+                    Some(until.saturating_duration_since(now).as_millis() as u64)
+                }),
+                ejections_total: service
+                    .ejector
+                    .as_ref()
+                    .map_or(0, |ejector| ejector.ejections(status.id)),
                 last_check: self.checks.last(now, place),
                 checks: self.checks.describe(now, place, runs),
             }

@@ -1,7 +1,6 @@
 //! One virtual server that runs: its machine, and what the machine's actions do.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,8 @@ use lb_core::{Backend, Director, VirtualServer};
 use tracing::{info, warn};
 
 use super::checks::ServerKey;
-use crate::config;
+use super::passive::Ejector;
+use crate::config::{self, Address};
 use crate::notify::{Notifier, Scripts};
 use crate::tcp::{Client, Endpoint, Gate, Listener, Tally};
 
@@ -22,6 +22,8 @@ const LONGEST_GATE: Duration = Duration::from_secs(2);
 pub(super) struct Service {
     pub(super) key: ServerKey,
     pub(super) config: config::VirtualServer,
+    /// What is in the files that its checks need.
+    pub(super) stamp: u64,
     pub(super) machine: VirtualServer<Endpoint>,
     pub(super) director: Arc<Director<Client, Endpoint>>,
     /// Those that were replaced, as long as somebody may wait in their queues.
@@ -39,6 +41,8 @@ pub(super) struct Service {
     pub(super) panics: bool,
     /// Those that start slowly, as far as it was told.
     slow: BTreeSet<BackendId>,
+    /// There if backends are ejected for what clients see of them.
+    pub(super) ejector: Option<Ejector>,
 }
 
 impl Service {
@@ -55,6 +59,7 @@ impl Service {
         Self {
             key,
             config,
+            stamp: 0,
             machine,
             director,
             former_directors: Vec::new(),
@@ -67,6 +72,7 @@ impl Service {
             reasons: HashMap::new(),
             panics: false,
             slow: BTreeSet::new(),
+            ejector: None,
         }
     }
 
@@ -104,10 +110,10 @@ impl Service {
     }
 
     /// The endpoints of the backends and of the sorry server, by address.
-    pub(super) fn endpoints(&self) -> HashMap<SocketAddr, Endpoint> {
+    pub(super) fn endpoints(&self) -> HashMap<Address, Endpoint> {
         let backends = self.machine.backends().map(|status| status.backend);
         let all = backends.chain(self.machine.sorry()).map(|backend| backend.endpoint());
-        all.map(|endpoint| (endpoint.address(), Arc::clone(endpoint))).collect()
+        all.map(|endpoint| (endpoint.address().clone(), Arc::clone(endpoint))).collect()
     }
 
     /// The backends.
@@ -116,9 +122,9 @@ impl Service {
     }
 
     /// The identities of the backends, by address.
-    pub(super) fn identities(&self) -> HashMap<SocketAddr, BackendId> {
+    pub(super) fn identities(&self) -> HashMap<Address, BackendId> {
         let all = self.machine.backends();
-        all.map(|status| (status.backend.endpoint().address(), status.id)).collect()
+        all.map(|status| (status.backend.endpoint().address().clone(), status.id)).collect()
     }
 
     /// The state and the effective weight of a backend.
@@ -145,7 +151,7 @@ impl Service {
                 if old_weight != weight {
                     info!(virtual_server, backend, "weight {old_weight} → {weight}: {why}");
                 }
-            } else if after == BackendState::Down {
+            } else if matches!(after, BackendState::Down | BackendState::Ejected) {
                 warn!(virtual_server, backend, "{before} → {after}: {why}");
             } else {
                 info!(virtual_server, backend, weight, "{before} → {after}: {why}");

@@ -64,10 +64,11 @@ impl Service {
     /// The log was told when there was a verdict.
     fn tell_of_backend(&self, id: BackendId, state: &'static str, notifier: &mut Notifier) {
         let Some(status) = self.machine.backend(id) else { return };
-        let address = status.backend.endpoint().address();
+        let upstream = status.backend.endpoint();
+        let address = upstream.address();
         let why = self.reasons.get(&id).cloned();
         let mut backends = self.config.backends.iter();
-        let config = backends.find(|backend| backend.address == address);
+        let config = backends.find(|backend| backend.address == *address);
         let script = config.and_then(|config| match state {
             "up" => config.on_up.as_ref(),
             _ => config.on_down.as_ref(),
@@ -80,7 +81,14 @@ impl Service {
             ];
             self.run(command, about);
         }
-        let (backend, server) = (trio(address), trio(self.listener.address()));
+        // A pipe has keepalived's lines, which name no names.
+        let backend = match upstream.current() {
+            Ok(now) => trio(now),
+            Err(_) => {
+                format!("[{}]:tcp:{}", address.host().map_or("", |host| host), address.port())
+            }
+        };
+        let server = trio(self.listener.address());
         let line = format!("RS {backend} {server} {}", state.to_uppercase());
         notifier.tell(self.news(Some(line), &format!("backend {address} is {state}"), why));
     }
@@ -116,7 +124,7 @@ impl Service {
     }
 
     fn news(&self, line: Option<String>, what: &str, why: Option<String>) -> News {
-        News { line, what: format!("{}: {what}", self.config.name), why }
+        News { line, what: format!("{}: {what}", self.config.name), why, mailed: true }
     }
 
     fn run<const N: usize>(&self, command: &Command, about: [(&'static str, String); N]) {

@@ -322,7 +322,7 @@ mod tests {
 
     fn news(what: &str) -> (SystemTime, News) {
         let why = Some("tcp check failed: connection refused".to_owned());
-        (UNIX_EPOCH, News { line: None, what: what.to_owned(), why })
+        (UNIX_EPOCH, News { line: None, what: what.to_owned(), why, mailed: true })
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod fifo;
 mod mail;
+mod reader;
 mod scripts;
 
 pub use fifo::{Fifo, FifoError, FifoStatus};
@@ -12,9 +13,12 @@ pub use mail::{Letter, MailError, MailStatus, Mailer};
 pub(crate) use scripts::execute;
 pub use scripts::{Job, Scripts};
 
+use reader::Reader;
+
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::control::Observer;
 
 /// A change worth telling.
 #[derive(Clone, Debug)]
@@ -25,13 +29,19 @@ pub struct News {
     pub what: String,
     /// What led to it, if that is known.
     pub why: Option<String>,
+    /// Whether it is told by mail.
+    pub mailed: bool,
 }
 
 /// The pipe and the mail of a daemon, as far as there are any.
 #[derive(Debug, Default)]
 pub struct Notifier {
     fifo: Option<Fifo>,
+    /// Of the pipe, if one is started.
+    reader: Option<Reader>,
     mailer: Option<Mailer>,
+    /// Somebody in this process who has them.
+    relay: Option<Observer>,
 }
 
 /// What became of the news.
@@ -63,6 +73,11 @@ pub enum NotifyError {
 }
 
 impl Notifier {
+    /// One that has nothing itself, and hands on all that it is told.
+    pub(crate) fn relaying(relay: Observer) -> Self {
+        Self { relay: Some(relay), ..Self::default() }
+    }
+
     /// Whether [`prepare`](Self::prepare) may succeed, as far as can be seen without doing anything.
     ///
     /// # Errors
@@ -89,8 +104,15 @@ impl Notifier {
     /// Must be called within a runtime.
     pub fn take_over(&mut self, config: &Config, preparation: Preparation) {
         let Preparation { fifo, letter } = preparation;
+        let script = config.notify_fifo_script.as_ref();
+        if fifo.is_some() || self.reader.as_ref().map(Reader::command) != script {
+            self.reader = None;
+        }
         if fifo.is_some() || config.notify_fifo.is_none() {
             self.fifo = fifo;
+        }
+        if let (None, Some(path), Some(script)) = (&self.reader, &config.notify_fifo, script) {
+            self.reader = Some(Reader::start(script, path));
         }
         if self.mailer.as_ref().map(Mailer::letter) != letter.as_ref() {
             self.mailer = letter.map(Mailer::start);
@@ -99,10 +121,14 @@ impl Notifier {
 
     /// Tells everybody. Never waits.
     pub fn tell(&mut self, news: News) {
+        if let Some(relay) = &self.relay {
+            relay.tell(news);
+            return;
+        }
         if let (Some(fifo), Some(line)) = (&mut self.fifo, &news.line) {
             fifo.tell(line);
         }
-        if let Some(mailer) = &self.mailer {
+        if let Some(mailer) = self.mailer.as_ref().filter(|_| news.mailed) {
             mailer.tell(news);
         }
     }
@@ -115,8 +141,13 @@ impl Notifier {
         }
     }
 
-    /// Resolves when the last mail has been sent or given up.
+    /// Resolves when the reader of the pipe has ended and the last mail has been sent or given up.
     pub async fn finish(self) {
+        // It reads what there is, and then the end.
+        drop(self.fifo);
+        if let Some(reader) = self.reader {
+            reader.finish().await;
+        }
         if let Some(mailer) = self.mailer {
             mailer.finish().await;
         }

@@ -4,7 +4,7 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, getgid, getuid, kill_process_group};
 use tokio::process::{Child, Command as Process};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::config::Command;
-use crate::process::spare;
+use crate::privileges::{Identity, without_ambient};
+use crate::process::aside;
 
 /// A script that takes longer than this is killed: the next one must not wait forever.
 const LONGEST_RUN: Duration = Duration::from_secs(60);
@@ -91,9 +92,17 @@ pub(crate) async fn execute(
     // If nobody waits any more before it is known who it is.
     process.kill_on_drop(true);
     // A script has what the thread has that starts it; nor should anything wait for the fork.
-    let spawned = tokio::task::spawn_blocking(move || {
-        spare();
-        process.spawn()
+    let user = command.user.clone();
+    let spawned = aside(move || {
+        if let Some(account) = user {
+            let Identity { uid, gid, .. } = Identity::of(&account).map_err(io::Error::other)?;
+            // Whom it is already cannot be changed to, and need not.
+            if (getuid().as_raw(), getgid().as_raw()) != (uid, gid) {
+                // The groups of root are left as well (`CommandExt::uid`).
+                process.uid(uid).gid(gid);
+            }
+        }
+        without_ambient(|| process.spawn())
     });
     let mut child = spawned.await??;
     let mut group = Group::of(&child);

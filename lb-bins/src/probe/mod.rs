@@ -4,20 +4,22 @@ mod genhash;
 mod words;
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::io;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use lb_core::Weight;
-use lb_health::checkers::ScriptSlots;
-use lb_health::{CheckError, Digest, Failure, Phase, Report, Target};
+use lb_health::{CheckError, Digest, Failure, Phase, Report, Target, Trace};
+use tokio::runtime::Builder;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
 use self::genhash::Genhash;
 use crate::config::check::{Md5, Page};
-use crate::config::{Check, CheckKind, Config, ConfigErrors};
-use crate::control::{CheckConfigError, checker};
+use crate::config::{Address, Check, CheckKind, Config, ConfigErrors};
+use crate::control::{CheckConfigError, Shared, checker};
+use crate::names::{Names, nominal};
 use crate::status::RunReport;
 
 /// How to ask for it, for `--help`.
@@ -58,7 +60,7 @@ pub struct Arguments {
 #[non_exhaustive]
 pub enum ProbeError {
     /// What should be probed is no address.
-    #[error("`{text}` is no address and port")]
+    #[error("`{text}` is no address or name with a port")]
     Address {
         /// What was given.
         text: String,
@@ -73,7 +75,7 @@ pub enum ProbeError {
     #[error("there is no backend {address} in the configuration; there are: {known}")]
     UnknownBackend {
         /// What was asked for.
-        address: SocketAddr,
+        address: Address,
         /// Those that there are.
         known: String,
     },
@@ -81,11 +83,14 @@ pub enum ProbeError {
     #[error("the backend {address} is not checked")]
     Unchecked {
         /// The backend.
-        address: SocketAddr,
+        address: Address,
     },
     /// What is wrong with the words for a check.
     #[error("{0}")]
     Words(#[from] ConfigErrors),
+    /// There is no runtime to be had.
+    #[error(transparent)]
+    Runtime(#[from] io::Error),
     /// Only pages have one.
     #[error("--digest is for checks of type http and https")]
     NoPage,
@@ -106,11 +111,34 @@ pub enum Outcome {
 struct Probe {
     name: String,
     check: Check,
-    backend: SocketAddr,
+    backend: Address,
     weight: Weight,
 }
 
+impl Outcome {
+    /// As scripts know it: 0, 1, or 2 if nothing was found out.
+    pub fn exit_code(self) -> ExitCode {
+        match self {
+            Self::Passed => ExitCode::SUCCESS,
+            Self::Failed => ExitCode::FAILURE,
+            Self::Local => ExitCode::from(2),
+        }
+    }
+}
+
 impl Arguments {
+    /// Runs what is asked for, in a runtime of its own; the text to print, and what came of it.
+    ///
+    /// # Errors
+    /// [`ProbeError`], if there is nothing to run, or nothing to run it in.
+    pub fn run_alone(&self, config: Option<&Config>) -> Result<(String, Outcome), ProbeError> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let outcome = runtime.block_on(self.run(config));
+        // Nobody waits for a read that hangs.
+        runtime.shutdown_background();
+        outcome
+    }
+
     /// Whether anything is to be probed.
     pub const fn is_asked(&self) -> bool {
         self.probe.is_some() || self.genhash.genhash
@@ -124,16 +152,18 @@ impl Arguments {
     pub async fn run(&self, config: Option<&Config>) -> Result<(String, Outcome), ProbeError> {
         if self.genhash.genhash {
             let (words, target) = self.genhash.words()?;
-            let checks = words::checks(&words, target)?;
-            let probes = checks.into_iter().map(|check| Probe::alone(check, target));
-            return digests(probes.collect(), "").await;
+            let target = Address::from(target);
+            let checks = words::checks(&words, &target)?;
+            let probes = checks.into_iter().map(|check| Probe::alone(check, target.clone()));
+            let verbose = self.genhash.verbose;
+            return digests(probes.collect(), "", verbose, &mut Names::new(&[])).await;
         }
         let probes = match (self.probe.as_deref().unwrap_or_default(), config) {
-            ([at], Some(config)) => configured(config, address(at)?)?,
+            ([at], Some(config)) => configured(config, &address(at)?)?,
             ([words, at], None) => {
                 let target = address(at)?;
-                let checks = words::checks(words, target)?.into_iter();
-                checks.map(|check| Probe::alone(check, target)).collect()
+                let checks = words::checks(words, &target)?.into_iter();
+                checks.map(|check| Probe::alone(check, target.clone())).collect()
             }
             (_, Some(_)) => {
                 return Err(ProbeError::Usage(
@@ -146,20 +176,29 @@ impl Arguments {
                 ));
             }
         };
-        if self.digest { digests(probes, "MD5SUM = ").await } else { reports(probes).await }
+        let mut names = Names::new(config.map_or(&[], |config| &config.resolvers));
+        match self.digest {
+            true => digests(probes, "MD5SUM = ", false, &mut names).await,
+            false => reports(probes, &mut names).await,
+        }
     }
 }
 
 impl Probe {
     /// Of no configured backend.
-    const fn alone(check: Check, backend: SocketAddr) -> Self {
+    const fn alone(check: Check, backend: Address) -> Self {
         Self { name: String::new(), check, backend, weight: Weight::ONE }
     }
 
-    async fn run(&self) -> Result<(Duration, Result<Report, Failure>), CheckConfigError> {
+    async fn run(
+        &self,
+        names: &mut Names,
+    ) -> Result<(Duration, Result<Report, Failure>), CheckConfigError> {
         let Self { check, backend, weight, .. } = self;
-        let checker = checker(check, *weight, &ScriptSlots::default())?;
-        let target = Target::new(check.target(*backend), check.timeout);
+        let checker = checker(check, *weight, &Shared::default())?;
+        let address = check.target(backend);
+        let checker = names.checker(&address, checker);
+        let target = Target::new(nominal(&address), check.timeout);
         let begun = Instant::now();
         let run = timeout(check.timeout + GRACE, checker.oneshot(target)).await;
         let late = |_| Err(CheckError::Timeout { phase: Phase::Whole }.into());
@@ -168,7 +207,7 @@ impl Probe {
 
     /// The heading of what is printed about it.
     fn heading(&self) -> String {
-        let (kind, target) = (self.check.kind.name(), self.check.target(self.backend));
+        let (kind, target) = (self.check.kind.name(), self.check.target(&self.backend));
         format!("{}{kind} check of {target}: ", self.name)
     }
 }
@@ -183,40 +222,56 @@ impl Outcome {
     }
 }
 
-fn address(text: &str) -> Result<SocketAddr, ProbeError> {
+fn address(text: &str) -> Result<Address, ProbeError> {
     text.parse().map_err(|_| ProbeError::Address { text: text.to_owned() })
 }
 
-/// The checks of a backend, in every virtual server that has it.
-fn configured(config: &Config, address: SocketAddr) -> Result<Vec<Probe>, ProbeError> {
+/// The checks of a backend, in every virtual server that has it; or of what a virtual router depends on.
+fn configured(config: &Config, address: &Address) -> Result<Vec<Probe>, ProbeError> {
     let (mut probes, mut found, mut known) = (Vec::new(), false, Vec::new());
     for server in &config.virtual_servers {
         for backend in &server.backends {
             known.push(backend.address.to_string());
-            if backend.address == address {
+            if backend.address == *address {
                 found = true;
                 let name = || format!("{}: ", server.name);
                 let checks = backend.checks.iter().cloned();
                 probes.extend(checks.map(|check| Probe {
                     name: name(),
                     check,
-                    backend: address,
+                    backend: address.clone(),
                     weight: backend.weight,
                 }));
             }
         }
     }
+    for tracked in &config.vrrp_checks {
+        let Some(target) = tracked.target.map(Address::from) else { continue };
+        known.push(target.to_string());
+        if target == *address {
+            found = true;
+            probes.extend(tracked.checks.iter().cloned().map(|check| Probe {
+                name: format!("{}: ", tracked.name),
+                check,
+                backend: target.clone(),
+                weight: Weight::ONE,
+            }));
+        }
+    }
     match (found, probes.is_empty()) {
-        (false, _) => Err(ProbeError::UnknownBackend { address, known: known.join(", ") }),
-        (true, true) => Err(ProbeError::Unchecked { address }),
+        (false, _) => {
+            let (address, known) = (address.clone(), known.join(", "));
+            Err(ProbeError::UnknownBackend { address, known })
+        }
+        (true, true) => Err(ProbeError::Unchecked { address: address.clone() }),
         (true, false) => Ok(probes),
     }
 }
 
-async fn reports(probes: Vec<Probe>) -> Result<(String, Outcome), ProbeError> {
+async fn reports(probes: Vec<Probe>, names: &mut Names) -> Result<(String, Outcome), ProbeError> {
     let (mut text, mut outcome) = (String::new(), Outcome::Passed);
     for probe in probes {
-        let (took, result) = probe.run().await?;
+        let (took, result) = probe.run(names).await?;
         outcome = outcome.and(judge(&result));
         text += &format!("{}{}", probe.heading(), RunReport::new(took, &result));
     }
@@ -224,7 +279,12 @@ async fn reports(probes: Vec<Probe>) -> Result<(String, Outcome), ProbeError> {
 }
 
 /// What keepalived's genhash is for: the digest that a check may ask for.
-async fn digests(probes: Vec<Probe>, label: &str) -> Result<(String, Outcome), ProbeError> {
+async fn digests(
+    probes: Vec<Probe>,
+    label: &str,
+    verbose: bool,
+    names: &mut Names,
+) -> Result<(String, Outcome), ProbeError> {
     let (mut text, mut outcome) = (String::new(), Outcome::Passed);
     for mut probe in probes {
         let CheckKind::Http(http) = probe.check.kind.clone() else {
@@ -233,16 +293,25 @@ async fn digests(probes: Vec<Probe>, label: &str) -> Result<(String, Outcome), P
         for page in http.pages.clone() {
             let mut http = http.clone();
             // No page has this digest, so that the failure tells the one that it has.
-            let never = Some(Md5([0; 16]));
-            http.pages = vec![Page { md5: never, sha256: None, body: None, ..page }];
+            let never = Some(Md5([0; 16]).into());
+            http.pages = vec![Page { digest: never, body: None, ..page }];
             let kind = CheckKind::Http(http);
             probe.check = Check { kind, ..probe.check };
-            let (took, result) = probe.run().await?;
+            let (took, result) = probe.run(names).await?;
             let digest = match &result {
                 Err(Failure { error: CheckError::Digest { got, .. }, .. }) => Some(&**got),
                 _ => None,
             };
             if let Some(Digest::Md5(got)) = digest {
+                if verbose {
+                    // It is no failure that nobody expected this page.
+                    let seen = result
+                        .as_ref()
+                        .map_or_else(|failure| failure.trace.clone(), |_| Trace::EMPTY);
+                    let mut report = Report::ALIVE;
+                    report.trace = seen;
+                    text += &format!("{}{}", probe.heading(), RunReport::new(took, &Ok(report)));
+                }
                 let _ = writeln!(text, "{label}{got}");
             } else {
                 outcome = outcome.and(judge(&result));

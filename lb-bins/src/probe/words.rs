@@ -1,8 +1,8 @@
 //! A check in the words of a command line: `http,path=/alive,status=200`.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::config::{Check, Config, ConfigErrors};
+use crate::config::{Address, Check, Config, ConfigErrors};
 
 /// Keys whose values are lists: one element needs no brackets.
 const LISTS: [&str; 3] = ["answer", "command", "status"];
@@ -12,9 +12,10 @@ const LISTS: [&str; 3] = ["answer", "command", "status"];
 ///
 /// # Errors
 /// Every mistake, as in a configuration.
-pub(super) fn checks(words: &str, target: SocketAddr) -> Result<Vec<Check>, ConfigErrors> {
+pub(super) fn checks(words: &str, target: &Address) -> Result<Vec<Check>, ConfigErrors> {
     // Nobody will listen there; but it is of the right family.
-    let listen = SocketAddr::new(target.ip(), if target.port() == 1 { 2 } else { 1 });
+    let host = target.numeric().map_or(Ipv4Addr::UNSPECIFIED.into(), |address| address.ip());
+    let listen = SocketAddr::new(host, if target.port() == 1 { 2 } else { 1 });
     let text = format!(
         "check = {}\nlisten = \"{listen}\"\nbackend = [{{ address = \"{target}\" }}]\n",
         table(words)
@@ -98,9 +99,9 @@ mod tests {
 
     #[test]
     fn checks_are_judged_as_in_a_configuration() {
-        for target in ["127.0.0.1:1", "127.0.0.1:80", "[::1]:80"] {
+        for target in ["127.0.0.1:1", "127.0.0.1:80", "[::1]:80", "example.org:80"] {
             let target = target.parse().unwrap();
-            let found = checks("http,path=/alive,timeout=3s", target).unwrap();
+            let found = checks("http,path=/alive,timeout=3s", &target).unwrap();
             assert_eq!(found.len(), 1);
             assert_eq!(found[0].timeout.as_secs(), 3);
         }
@@ -112,7 +113,7 @@ mod tests {
             ("tcp,=,[", "--probe"),
             ("", "--probe"),
         ] {
-            let mistakes = checks(words, target).unwrap_err().to_string();
+            let mistakes = checks(words, &target).unwrap_err().to_string();
             assert!(mistakes.contains(mistake), "{mistakes}");
         }
     }

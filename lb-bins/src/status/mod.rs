@@ -11,6 +11,7 @@ use serde::Serialize;
 pub use self::explanation::Explanation;
 pub use self::run::{CertificateReport, EvidenceReport, Phases, RunReport};
 
+use crate::config::Address;
 use crate::notify::NotifierStatus;
 
 /// All virtual servers, and who is told of them.
@@ -18,8 +19,24 @@ use crate::notify::NotifierStatus;
 pub struct Status {
     /// In the order of the configuration.
     pub virtual_servers: Vec<VirtualServerStatus>,
+    /// How checking as a whole fares.
+    pub checks: ChecksStatus,
     /// What became of the news of changes.
     pub notify: NotifierStatus,
+}
+
+/// How checking as a whole fares.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct ChecksStatus {
+    /// Checks that there are; one that is shared counts once.
+    pub running: usize,
+    /// Runs so far.
+    pub runs_total: u64,
+    /// How long the check has been due that is due for longest and did not begin, or had its time and
+    /// did not end: of more than some seconds, nothing is checked any more.
+    pub overdue_ms: u64,
+    /// How late that run began which began latest, of the last of each check.
+    pub late_ms: u64,
 }
 
 /// One virtual server.
@@ -81,9 +98,11 @@ pub struct QueueStatus {
 /// One backend.
 #[derive(Clone, Debug, Serialize)]
 pub struct BackendReport {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// `warming`, `up`, `down`, `drain` or `maintenance`.
+    /// Where it is, as configured.
+    pub address: Address,
+    /// What its name stands for now; absent if it has none, or that stands for nothing.
+    pub resolved: Option<SocketAddr>,
+    /// `warming`, `up`, `down`, `ejected`, `drain` or `maintenance`.
     pub state: &'static str,
     /// Whether it has so many connections that it takes no others until some have ended.
     pub full: bool,
@@ -107,6 +126,10 @@ pub struct BackendReport {
     pub bytes_in: u64,
     /// Bytes that it sent to clients.
     pub bytes_out: u64,
+    /// While clients find it wanting, how long it is out yet; else absent.
+    pub ejected_ms: Option<u64>,
+    /// How often it was ejected.
+    pub ejections_total: u64,
     /// The last run of its checks; the failing one, where there are several. Absent if it is not
     /// checked or no run has ended yet.
     pub last_check: Option<LastCheck>,
@@ -121,7 +144,7 @@ pub struct CheckReport {
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// What is checked.
-    pub target: SocketAddr,
+    pub target: Address,
     /// `unknown` before the first verdict, `up`, `down`, or `off` during maintenance.
     pub state: &'static str,
     /// Runs in a row that passed, towards a verdict.
@@ -132,8 +155,16 @@ pub struct CheckReport {
     pub failures: u32,
     /// How many of them there must be.
     pub fall: u32,
-    /// The last runs, the latest first; in `/status` that one alone. Runs in a row that ended alike
-    /// are one.
+    /// Runs in a row that this host could not carry out.
+    pub local_errors: u32,
+    /// Whether that has been so for some time: nothing is known of the backend then.
+    pub obstructed: bool,
+    /// How late its last run began.
+    pub late_ms: u64,
+    /// For how long runs that pass do not count yet, as clients failed again; absent if they do.
+    pub held_ms: Option<u64>,
+    /// The last runs, the latest first: in `/status` up to five. Runs in a row that ended alike are
+    /// one.
     pub runs: Vec<PastRun>,
 }
 

@@ -10,32 +10,21 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lb_core::Lease;
-use lb_core::backend::{BackendId, Outcome};
+use lb_core::backend::Outcome;
 use lb_core::service::{Dispatch, Undelivered};
 use lb_health::{CheckError, Phase};
 use rustix::io::Errno;
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use tower::Service;
 
 use super::client::Client;
+use super::reporter::Reporter;
 use super::upstream::Endpoint;
-use crate::control::ServerKey;
 
 /// How long an attempt waits for this host when that has run out of descriptors or ports.
 const REST: Duration = Duration::from_millis(50);
-
-/// What became of an attempt to connect to a backend: real traffic's word on its health.
-#[derive(Debug)]
-pub struct Attempt {
-    /// The virtual server.
-    pub server: ServerKey,
-    /// The backend.
-    pub backend: BackendId,
-    /// Whether it took the connection.
-    pub outcome: Result<(), CheckError>,
-}
 
 /// A client that wants a connection.
 #[derive(Debug)]
@@ -61,19 +50,14 @@ pub(super) struct Connector(Arc<Settings>);
 
 #[derive(Debug)]
 struct Settings {
-    server: ServerKey,
     timeout: Duration,
-    attempts: mpsc::Sender<Attempt>,
+    reporter: Arc<Reporter>,
 }
 
 impl Connector {
-    /// Gives a backend of `server` that long to accept, and tells health through `attempts`.
-    pub(super) fn new(
-        server: ServerKey,
-        timeout: Duration,
-        attempts: mpsc::Sender<Attempt>,
-    ) -> Self {
-        Self(Arc::new(Settings { server, timeout, attempts }))
+    /// Gives a backend that long to accept, and tells health by `reporter`.
+    pub(super) fn new(timeout: Duration, reporter: Arc<Reporter>) -> Self {
+        Self(Arc::new(Settings { timeout, reporter }))
     }
 
     /// Connects to `address`. While this host has run out of descriptors, waits for some.
@@ -98,18 +82,6 @@ impl Connector {
                 Err(_) => {
                     return Err(Refusal::Backend(CheckError::Timeout { phase: Phase::Connect }));
                 }
-            }
-        }
-    }
-
-    /// Tells health. Of failures that do not fit into its queue it has heard often enough; a
-    /// success has to be told again.
-    fn report(&self, lease: &Lease<Endpoint>, outcome: Result<(), CheckError>) {
-        let upstream = lease.endpoint();
-        if upstream.attempted(outcome.is_ok()) {
-            let attempt = Attempt { server: self.0.server, backend: lease.id(), outcome };
-            if self.0.attempts.try_send(attempt).is_err() {
-                upstream.untold();
             }
         }
     }
@@ -146,13 +118,17 @@ impl Service<Dispatch<Endpoint, Request>> for Connector {
             drop(spare);
             let again = || Request { client, spare: None };
             let cuts = lease.endpoint().cuts();
-            match connector.connect(lease.endpoint().address()).await {
+            let connected = match lease.endpoint().current() {
+                Ok(address) => connector.connect(address).await,
+                Err(error) => Err(Refusal::Backend(error)),
+            };
+            match connected {
                 Ok(stream) => {
-                    connector.report(&lease, Ok(()));
+                    connector.0.reporter.connected(&lease, Ok(()));
                     Ok(Connection { stream, lease, cuts })
                 }
                 Err(Refusal::Backend(error)) => {
-                    connector.report(&lease, Err(error.clone()));
+                    connector.0.reporter.connected(&lease, Err(error.clone()));
                     Err(Undelivered::returned(again(), error))
                 }
                 Err(Refusal::Ports(error)) => {

@@ -52,6 +52,20 @@ impl Bound {
     /// [`BindError`] if anybody else listens there, also if they would share. Only with a socket in
     /// `ours` it may be shared: with `0.0.0.0:80`, for instance, that takes over from `10.0.0.1:80`.
     pub fn bind(address: SocketAddr, count: usize, ours: &[SocketAddr]) -> Result<Self, BindError> {
+        Self::bind_perhaps_early(address, count, ours, false)
+    }
+
+    /// The same. If the address `comes_and_goes`, it may be one that this host does not have yet
+    /// (`IP_FREEBIND`, `ip(7)`).
+    ///
+    /// # Errors
+    /// As of [`bind`](Self::bind).
+    pub fn bind_perhaps_early(
+        address: SocketAddr,
+        count: usize,
+        ours: &[SocketAddr],
+        comes_and_goes: bool,
+    ) -> Result<Self, BindError> {
         let failed = |source| BindError { address, source };
         let overlaps = |other: &SocketAddr| {
             other.port() == address.port()
@@ -60,11 +74,11 @@ impl Bound {
         if address.port() != 0 && !ours.iter().any(overlaps) {
             // With SO_REUSEPORT a second instance would be let in and take half the clients. A
             // socket without it cannot even be bound while another one listens.
-            socket(address, false).map_err(failed)?;
+            socket(address, false, comes_and_goes).map_err(failed)?;
         }
         let mut bound = Self { address, sockets: Vec::with_capacity(count) };
         for _ in 0..count {
-            let socket = socket(bound.address, true).map_err(failed)?;
+            let socket = socket(bound.address, true, comes_and_goes).map_err(failed)?;
             bound.address = socket.local_addr().map_err(failed)?;
             bound.sockets.push(socket);
         }
@@ -93,11 +107,17 @@ pub(super) fn prepare(socket: &SockRef<'_>) {
     let _ = socket.set_tcp_keepalive(&keepalive);
 }
 
-fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+fn socket(address: SocketAddr, shared: bool, comes_and_goes: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         // `[::]` means IPv6, so that it can stand beside `0.0.0.0`.
         socket.set_only_v6(true)?;
+    }
+    if comes_and_goes {
+        match address {
+            SocketAddr::V4(_) => socket.set_freebind_v4(true)?,
+            SocketAddr::V6(_) => socket.set_freebind_v6(true)?,
+        }
     }
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;

@@ -13,6 +13,7 @@ mod gate;
 mod listen;
 mod pipe;
 mod relay;
+mod reporter;
 mod route;
 mod tally;
 mod upstream;
@@ -21,9 +22,9 @@ mod workers;
 
 pub use accept::Listener;
 pub use client::{Client, Hashed, Recognition};
-pub use connect::Attempt;
 pub use gate::Gate;
 pub use listen::{BindError, Bound};
+pub use reporter::{Attempt, Observed};
 pub use route::{Route, RouteSettings};
 pub use tally::{RefusalReason, Tally};
 pub use upstream::{Endpoint, Traffic, Upstream};

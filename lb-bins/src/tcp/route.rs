@@ -18,10 +18,11 @@ use tower::ServiceExt;
 use tracing::debug;
 
 use super::client::{Client, Recognition};
-use super::connect::{Attempt, Connection, Connector, Request, judged_later};
+use super::connect::{Connection, Connector, Request, judged_later};
 use super::gate::Gate;
 use super::listen;
 use super::relay::{self, End};
+use super::reporter::{Attempt, Observed, Reporter};
 use super::tally::{RefusalReason, Tally, Visit};
 use super::upstream::Endpoint;
 use super::witness::Witness;
@@ -42,6 +43,8 @@ pub struct RouteSettings {
     pub connect_timeout: Duration,
     /// How many more backends are asked when one does not.
     pub retries: usize,
+    /// What health is told of.
+    pub observed: Observed,
 }
 
 /// One virtual server, seen from the data plane: immutable, replaced whole on reload.
@@ -50,6 +53,7 @@ pub struct Route {
     recognition: Recognition,
     gate: Arc<Gate>,
     balance: Balancer,
+    reporter: Arc<Reporter>,
     tally: Arc<Tally>,
 }
 
@@ -64,20 +68,22 @@ impl fmt::Debug for Route {
 }
 
 impl Route {
-    /// A route to what `director` assigns; health hears of connection attempts through `attempts`.
+    /// A route to what `director` assigns; health hears of what is observed through `attempts`.
     pub fn new(
         settings: RouteSettings,
         director: Arc<Director<Client, Endpoint>>,
         tally: Arc<Tally>,
         attempts: mpsc::Sender<Attempt>,
     ) -> Self {
-        let RouteSettings { server, name, recognition, gate, connect_timeout, retries } = settings;
-        let connector = Connector::new(server, connect_timeout, attempts);
+        let RouteSettings { server, name, recognition, gate, connect_timeout, retries, observed } =
+            settings;
+        let reporter = Arc::new(Reporter::new(server, observed, attempts));
+        let connector = Connector::new(connect_timeout, Arc::clone(&reporter));
         let client: fn(&Request) -> Client = |request| request.client;
         let balance = Balance::with_env(director, client, TokioEnv, connector)
             .judging(judged_later as JudgedLater)
             .retries(retries);
-        Self { name, recognition, gate, balance, tally }
+        Self { name, recognition, gate, balance, reporter, tally }
     }
 
     /// A connection to a backend. While it is not known yet who lives, nobody is turned away.
@@ -137,7 +143,7 @@ impl Route {
         };
         listen::prepare(&SockRef::from(&stream));
         let (virtual_server, backend) = (&*self.name, lease.name());
-        let witness = Witness::of(&lease);
+        let witness = Witness::of(&lease, &self.reporter);
         tokio::select! {
             end = relay::relay(&client, &stream, &witness) => {
                 witness.judge(&end);

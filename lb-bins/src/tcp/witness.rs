@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use lb_core::Lease;
 use lb_core::backend::Outcome;
+use lb_health::{CheckError, Phase};
 
 use super::relay::{End, Side};
+use super::reporter::Reporter;
 use super::upstream::Endpoint;
 
 /// Counts the bytes of one connection, and tells once how its backend fared:
@@ -24,6 +26,7 @@ use super::upstream::Endpoint;
 #[derive(Debug)]
 pub(super) struct Witness<'a> {
     lease: &'a Lease<Endpoint>,
+    reporter: &'a Reporter,
     // Only one task writes; they are atomic so that it may move between threads.
     asked: AtomicBool,
     told: AtomicBool,
@@ -31,8 +34,8 @@ pub(super) struct Witness<'a> {
 
 impl<'a> Witness<'a> {
     /// Of a connection on which nobody has spoken yet.
-    pub(super) const fn of(lease: &'a Lease<Endpoint>) -> Self {
-        Self { lease, asked: AtomicBool::new(false), told: AtomicBool::new(false) }
+    pub(super) const fn of(lease: &'a Lease<Endpoint>, reporter: &'a Reporter) -> Self {
+        Self { lease, reporter, asked: AtomicBool::new(false), told: AtomicBool::new(false) }
     }
 
     /// So many bytes came from this side.
@@ -41,7 +44,7 @@ impl<'a> Witness<'a> {
         match from {
             Side::Backend => {
                 traffic.sent.fetch_add(bytes as u64, Ordering::Relaxed);
-                self.tell(Outcome::Success);
+                self.tell(Ok(()));
             }
             Side::Client => {
                 traffic.received.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -58,18 +61,23 @@ impl<'a> Witness<'a> {
         match (&end.broken, end.first) {
             (Some((Side::Client, _)), _) => {}
             (Some((Side::Backend, _)), Some(Side::Client)) if !asked => {}
-            (Some((Side::Backend, _)), _) => self.tell(Outcome::Failure),
+            (Some((Side::Backend, error)), _) => {
+                let kind = error.kind();
+                self.tell(Err(CheckError::from_io(Phase::Response, kind.into())));
+            }
             (None, _) if !asked => {}
-            (None, Some(Side::Backend)) => self.tell(Outcome::Failure),
-            (None, _) => self.tell(Outcome::Success),
+            (None, Some(Side::Backend)) => self.tell(Err(CheckError::Closed)),
+            (None, _) => self.tell(Ok(())),
         }
     }
 
     /// Told once; the clock is read for that alone.
-    fn tell(&self, outcome: Outcome) {
+    fn tell(&self, outcome: Result<(), CheckError>) {
         if !self.told.load(Ordering::Relaxed) {
             self.told.store(true, Ordering::Relaxed);
-            self.lease.report(Instant::now(), outcome);
+            let load = if outcome.is_ok() { Outcome::Success } else { Outcome::Failure };
+            self.lease.report(Instant::now(), load);
+            self.reporter.flowed(self.lease, outcome);
         }
     }
 }
@@ -82,18 +90,27 @@ mod tests {
     use lb_core::Backend;
     use lb_core::backend::BackendId;
 
+    use tokio::sync::mpsc;
+
     use super::*;
-    use crate::tcp::Upstream;
+    use crate::control::ServerKey;
+    use crate::tcp::{Observed, Upstream};
 
     /// How many successes (0 or 1) and failures come of these bytes and this end.
     fn told(bytes: &[Side], first: Option<Side>, broken: Option<Side>) -> (bool, u64) {
-        let upstream = Upstream::new("127.0.0.1:1".parse().unwrap());
+        let upstream = Upstream::new("127.0.0.1:1".parse().unwrap(), None);
         let lease = Lease::new(Arc::new(Backend::new(BackendId::new(0), "a", upstream)));
-        let witness = Witness::of(&lease);
+        let (attempts, mut told_health) = mpsc::channel(1);
+        let reporter = Reporter::new(ServerKey::default(), Observed::Flows, attempts);
+        let witness = Witness::of(&lease, &reporter);
         bytes.iter().for_each(|&side| witness.count(side, 1));
         let broken = broken.map(|side| (side, io::ErrorKind::ConnectionReset.into()));
         witness.judge(&End { first, broken });
         let told = witness.told.load(Ordering::Relaxed);
+        // Health hears of the same.
+        let successes = lease.endpoint().successes();
+        assert_eq!(told_health.try_recv().is_ok(), lease.load().failed() == 1);
+        assert_eq!(successes == 1, told && lease.load().failed() == 0);
         (told && lease.load().failed() == 0, lease.load().failed())
     }
 

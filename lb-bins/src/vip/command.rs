@@ -1,19 +1,35 @@
 //! What the keeper can be asked, and the handle to ask it with.
 
+use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 
+use super::balancer::Balancer;
 use super::reload::StartError;
 use super::status::Status;
+use super::watch::Looked;
 use crate::config::{Config, Daemon};
+use crate::control::{self, Decision};
 use crate::process::Governed;
 
 /// One request, with the way back for its answer.
 #[derive(Debug)]
 pub(super) enum Command {
-    Order { instance: String, order: Order, reply: oneshot::Sender<Result<(), Refusal>> },
-    Ping { reply: oneshot::Sender<()> },
-    Reconfigure { config: Box<Config>, reply: oneshot::Sender<Result<(), StartError>> },
-    Status { reply: oneshot::Sender<Status> },
+    Order {
+        instance: String,
+        order: Order,
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
+    Ping {
+        reply: oneshot::Sender<()>,
+    },
+    Reconfigure {
+        config: Box<Config>,
+        looked: Looked,
+        reply: oneshot::Sender<Result<(), StartError>>,
+    },
+    Status {
+        reply: oneshot::Sender<Status>,
+    },
     Stop,
 }
 
@@ -53,28 +69,42 @@ pub enum Refusal {
 
 /// Asks the keeper from anywhere. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Handle(mpsc::Sender<Command>);
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    balancer: Balancer,
+}
 
 impl Handle {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Command>) {
-        let (sender, receiver) = mpsc::channel(64);
-        (Self(sender), receiver)
+    pub(super) fn new(balancer: Balancer) -> (Self, mpsc::Receiver<Command>) {
+        let (commands, receiver) = mpsc::channel(64);
+        (Self { commands, balancer }, receiver)
+    }
+
+    pub(super) const fn balancer(&self) -> &Balancer {
+        &self.balancer
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        self.0.send(command(reply)).await.ok()?;
+        self.commands.send(command(reply)).await.ok()?;
         answer.await.ok()
     }
 
-    /// Whether the keeper still takes up what it is asked.
+    /// Whether the keeper still takes up what it is asked, and the balancer, if there is one.
     pub async fn decides(&self) -> bool {
-        self.ask(|reply| Command::Ping { reply }).await.is_some()
+        let keeper = self.ask(|reply| Command::Ping { reply }).await.is_some();
+        let control = self.balancer.control();
+        keeper && join_all(control.iter().map(control::Handle::decides)).await != [false]
     }
 
     /// What everything is like now; `None` once the keeper has ended.
     pub async fn status(&self) -> Option<Status> {
-        self.ask(|reply| Command::Status { reply }).await
+        let mut status = self.ask(|reply| Command::Status { reply }).await?;
+        if let Some(control) = self.balancer.control() {
+            let balancer = control.status().await?;
+            (status.virtual_servers, status.checks) = (balancer.virtual_servers, balancer.checks);
+        }
+        Some(status)
     }
 
     /// Has an instance, and its sync group with it, give the addresses to whoever is next; it does
@@ -105,14 +135,20 @@ impl Governed for Handle {
     const DAEMON: Daemon = Daemon::VipKeeper;
     type Refusal = StartError;
 
+    /// The virtual routers and the virtual servers, or neither.
     async fn reconfigure(&self, config: Config) -> Result<(), StartError> {
+        let looked = Looked::at(&config).await?;
+        let decision = self.balancer.prepare(&config).await?;
         let config = Box::new(config);
-        let answer = self.ask(|reply| Command::Reconfigure { config, reply }).await;
-        answer.unwrap_or(Err(StartError::Stopping))
+        let answer = self.ask(|reply| Command::Reconfigure { config, looked, reply }).await;
+        answer.unwrap_or(Err(StartError::Stopping))?;
+        decision.into_iter().for_each(Decision::take_over);
+        Ok(())
     }
 
     async fn stop(&self) {
         // It has ended already: what else could be asked.
-        let _ = self.0.send(Command::Stop).await;
+        let _ = self.commands.send(Command::Stop).await;
+        self.balancer.hear_of_stop().await;
     }
 }

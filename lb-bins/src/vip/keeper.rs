@@ -1,25 +1,34 @@
 //! The one task that drives the virtual routers and tells what happens to them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
+use lb_vrrp::carp::CarpHost;
 use lb_vrrp::driver::{Driver, Report, RouterId};
 use lb_vrrp::linux::LinuxNetwork;
-use lb_vrrp::{Because, Event, Role, Signal};
+use lb_vrrp::{Because, Event, Role, Signal, State};
+use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::announce::Announcers;
+use super::balancer::Balancer;
 use super::claim::Claim;
 use super::command::{Command, Handle, Order, Refusal};
+use super::departure::{Departure, Departures};
 use super::instance::{Group, Instance};
-use super::notices::{Fifo, Notice, Subject};
+use super::notices::{Notice, Subject};
 use super::reload::StartError;
 use super::spec::Spec;
+use super::statics::Statics;
 use super::status::{CarpInstanceStatus, InstanceStatus, Status, SyncGroupStatus, role_of_group};
-use super::watch::{Thing, Watches};
+use super::watch::{Looked, Thing, Watches};
 use crate::config::Config;
-use crate::control::{Administration, Serve};
+use crate::control::{Administration, Decision, Serve};
+use crate::notify::{News, Notifier};
+use crate::status::ChecksStatus;
 
 /// Scripts that are still running when all else is over have this long.
 const PARTING: Duration = Duration::from_secs(10);
@@ -33,41 +42,63 @@ pub struct Keeper {
     /// Those that are in no configuration any more, and have not ended yet.
     pub(super) leaving: Vec<Instance>,
     pub(super) groups: Vec<Group>,
+    pub(super) statics: Statics,
     pub(super) watches: Watches,
+    pub(super) announcers: Announcers,
+    pub(super) departures: Departures,
     seen: mpsc::Receiver<(Thing, Signal)>,
-    pub(super) fifo: Fifo,
+    pub(super) notifier: Notifier,
+    /// Of the balancer in this process.
+    news: mpsc::Receiver<News>,
+    /// Where everything is done that may take its time.
+    pub(super) beside: runtime::Handle,
     pub(super) administration: Administration,
     pub(super) serve_admin: Serve<Handle>,
     pub(super) handle: Handle,
     commands: mpsc::Receiver<Command>,
-    is_stopping: bool,
+    pub(super) is_stopping: bool,
 }
 
 impl Keeper {
-    /// Starts every instance; they take part as soon as [`run`](Self::run) does. `serve_admin`
-    /// answers on the admin address. Must be called within a runtime.
+    /// Starts every instance; they take part as soon as [`run`](Self::run) does. Everything that may
+    /// take its time is done `beside`; a balancer has as many `workers`. `serve_admin` answers on the
+    /// admin address. Must be called within a runtime.
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(config: Config, serve_admin: Serve<Handle>) -> Result<Self, StartError> {
-        let (handle, commands) = Handle::new();
-        let (watches, seen) = Watches::new();
+    pub async fn start(
+        config: Config,
+        beside: runtime::Handle,
+        workers: NonZeroUsize,
+        serve_admin: Serve<Handle>,
+    ) -> Result<Self, StartError> {
+        let (balancer, news) = Balancer::new(beside.clone(), workers);
+        let (handle, commands) = Handle::new(balancer.clone());
+        let (watches, seen) = Watches::new(balancer.quorums());
         let mut keeper = Self {
             driver: Driver::new(LinuxNetwork::new().map_err(StartError::Network)?),
             instances: BTreeMap::new(),
             names: HashMap::new(),
             leaving: Vec::new(),
             groups: Vec::new(),
+            statics: Statics::new().map_err(StartError::Network)?,
             watches,
+            announcers: Announcers::default(),
+            departures: Departures::default(),
             seen,
-            fifo: Fifo::default(),
+            notifier: Notifier::default(),
+            news,
+            beside,
             administration: Administration::default(),
             serve_admin,
             handle,
             commands,
             is_stopping: false,
         };
-        keeper.reconfigure(config)?;
+        let looked = Looked::at(&config).await?;
+        let decision = balancer.prepare(&config).await?;
+        keeper.reconfigure(config, looked)?;
+        decision.into_iter().for_each(Decision::take_over);
         Ok(keeper)
     }
 
@@ -76,23 +107,33 @@ impl Keeper {
         self.handle.clone()
     }
 
-    /// Runs until it was told to stop and every router has ended.
+    /// Runs until it was told to stop, every router has ended, and after that every connection.
     pub async fn run(mut self) {
+        let balancer = self.handle.balancer().clone();
+        let mut draining = std::pin::pin!(balancer.finish());
+        let mut is_released = false;
         loop {
+            self.announce();
             tokio::select! {
-                report = self.driver.next() => match report {
+                report = self.driver.next(), if !is_released => match report {
                     Some((id, report)) => self.heed(id, report),
-                    None => break,
+                    None => is_released = true,
                 },
+                () = &mut draining, if is_released => break,
                 Some(command) = self.commands.recv() => self.obey(command),
                 Some((thing, signal)) = self.seen.recv() => self.see(thing, signal),
+                () = self.statics.due() => self.statics.look(),
+                (departure, held) = self.departures.next() => self.leave(departure, held),
+                Some(news) = self.news.recv() => self.notifier.tell(news),
             }
         }
         self.end().await;
     }
 
     async fn end(self) {
-        let Self { mut driver, instances, leaving, groups, .. } = self;
+        let Self { mut driver, instances, leaving, groups, notifier, .. } = self;
+        let (announcers, mut statics) = (self.announcers, self.statics);
+        statics.clear();
         let instances = instances.into_values().chain(leaving);
         let mut tellers: Vec<_> = groups.into_iter().map(|group| group.teller).collect();
         for instance in instances {
@@ -101,18 +142,27 @@ impl Keeper {
             }
             tellers.push(instance.teller);
         }
+        // Nothing is left of it, unless nobody had the time to wait.
+        announcers.finish().await;
         let all = async {
             for teller in tellers {
                 teller.finish().await;
             }
+            notifier.finish().await;
         };
         if timeout(PARTING, all).await.is_err() {
-            warn!("scripts are still running after {} s", PARTING.as_secs());
+            let seconds = PARTING.as_secs();
+            warn!("scripts are still running, or mail is not sent, after {seconds} s");
         }
     }
 
     fn obey(&mut self, command: Command) {
         match command {
+            Command::Order { instance, order: Order::Switchover, reply }
+                if self.is_master(&instance) && !self.is_stopping =>
+            {
+                self.depart(Departure::Switchover { instance, reply });
+            }
             Command::Order { instance, order, reply } => {
                 let _ = reply.send(self.order(instance, order));
             }
@@ -122,8 +172,8 @@ impl Keeper {
             Command::Reconfigure { reply, .. } if self.is_stopping => {
                 let _ = reply.send(Err(StartError::Stopping));
             }
-            Command::Reconfigure { config, reply } => {
-                let _ = reply.send(self.reconfigure(*config));
+            Command::Reconfigure { config, looked, reply } => {
+                self.depart(Departure::Reconfigure { config, looked, reply });
             }
             Command::Status { reply } => {
                 let _ = reply.send(self.status());
@@ -136,13 +186,29 @@ impl Keeper {
                         true => "stopping at once",
                     }
                 );
-                self.is_stopping = true;
-                self.driver.shutdown();
+                match std::mem::replace(&mut self.is_stopping, true) {
+                    false => self.depart(Departure::Stop),
+                    true => self.stop_at_once(),
+                }
             }
         }
     }
 
-    fn order(&mut self, name: String, order: Order) -> Result<(), Refusal> {
+    /// Whether an instance is master, and not about to be none.
+    pub(super) fn is_master(&self, name: &str) -> bool {
+        let Some(instance) = self.instances.get(name) else { return false };
+        let router = self.driver.router(instance.id);
+        let host = self.driver.carp(instance.id);
+        router.is_some_and(|router| matches!(router.state(), State::Master(_)))
+            || host.is_some_and(|host| host.role() == Role::Master && !host.is_releasing())
+    }
+
+    /// Announces and withdraws what should be by now.
+    fn announce(&self) {
+        self.announcers.decide(|instance| self.is_master(instance));
+    }
+
+    pub(super) fn order(&mut self, name: String, order: Order) -> Result<(), Refusal> {
         let Some(instance) = self.instances.get(&name) else {
             let known: Vec<_> = self.instances.keys().map(String::as_str).collect();
             return Err(Refusal::UnknownInstance { name, known: known.join(", ") });
@@ -165,6 +231,7 @@ impl Keeper {
                 self.driver.track(instance.id, *tracker, signal);
             }
         }
+        self.announcers.see(&thing, signal);
         self.watches.see(thing, signal);
     }
 
@@ -190,6 +257,11 @@ impl Keeper {
             vrrp_instances: instances.collect(),
             carp_instances: hosts.collect(),
             vrrp_sync_groups: groups.collect(),
+            bgp_announcements: self.announcers.status(),
+            tracked: self.watches.status(),
+            virtual_servers: Vec::new(),
+            notify: self.notifier.status(),
+            checks: ChecksStatus::default(),
         }
     }
 
@@ -202,9 +274,11 @@ impl Keeper {
 
     /// What the driver tells.
     fn heed(&mut self, id: RouterId, report: Report) {
+        let beside = self.beside.clone();
+        let _beside = beside.enter();
         let priority = self.driver.router(id).map_or(0, |router| router.priority().get());
         let role = self.driver.router(id).map(|router| router.state().role());
-        let Self { instances, names, leaving, fifo, .. } = self;
+        let Self { instances, names, leaving, notifier, .. } = self;
         let known = names.get(&id).and_then(|name| instances.get_mut(name));
         let Some(instance) = known.or_else(|| leaving.iter_mut().find(|one| one.id == id)) else {
             return;
@@ -251,15 +325,29 @@ impl Keeper {
                     return warn!(instance = name, %source, yielded, "two owners of the addresses");
                 }
                 Event::SwitchoverFailed => {
-                    return warn!(instance = name, "nobody took the addresses over");
+                    warn!(instance = name, "nobody took the addresses over");
+                    return self.claim_again();
                 }
                 other => return info!(instance = name, "{other:?}"),
             },
             other => return info!(instance = name, "{other:?}"),
         };
         let notice = Notice { subject: Subject::Instance, name, state, priority };
-        instance.teller.tell(notice, instance.spec.notify(), fifo);
+        instance.teller.tell(notice, instance.spec.notify(), notifier);
         self.tell_groups();
+    }
+
+    /// Tells what an instance is, under the name that it has now.
+    pub(super) fn introduce(&mut self, name: &str) {
+        let Self { driver, instances, notifier, .. } = self;
+        let Some(instance) = instances.get_mut(name) else { return };
+        let router = driver.router(instance.id);
+        let priority = router.map_or(0, |router| router.priority().get());
+        let host = driver.carp(instance.id).map(CarpHost::role);
+        let Some(role) = router.map(|router| router.state().role()).or(host) else { return };
+        let (subject, state) = (Subject::Instance, role.name());
+        let notice = Notice { subject, name, state, priority };
+        instance.teller.tell(notice, instance.spec.notify(), notifier);
     }
 
     /// Groups that are something else now.
@@ -277,7 +365,7 @@ impl Keeper {
             };
             info!(group = name, to = state, "transition");
             let notice = Notice { subject: Subject::Group, name, state, priority: 0 };
-            group.teller.tell(notice, &group.config.notify, &mut self.fifo);
+            group.teller.tell(notice, &group.config.notify, &mut self.notifier);
         }
     }
 

@@ -3,28 +3,40 @@
 //! ```text
 //!   configuration ──▶ plan ──▶ Driver over the interfaces of this host ──▶ addresses, routes
 //!   scripts, files, processes ──▶ watch ──▶ keeper ──▶ notices: scripts, FIFO
+//!                                           keeper ──▶ claim, announce: clouds, routers
 //!   signals, HTTP ──▶ command ────────────────┘ └──▶ status, metrics, log
+//!   virtual servers ──▶ balancer: a Control beside, which tells its quorums and its news
 //! ```
+//!
+//! The keeper's thread is hurried, and does nothing but this. All else (scripts, files, checks, mail,
+//! the admin address, the balancer) is done on a thread [beside](fn@beside) it.
 
 mod admin;
+mod announce;
+mod balancer;
+mod beside;
 mod claim;
 mod command;
+mod departure;
 mod instance;
 mod keeper;
 mod metrics;
 mod notices;
 mod plan;
-mod privileges;
 mod reload;
 mod spec;
+mod statics;
 mod status;
 mod watch;
 
 pub use admin::run as serve_admin;
+pub use announce::AnnouncementStatus;
+pub use beside::beside;
 pub use command::{Handle, Refusal};
 pub use keeper::Keeper;
-pub use privileges::{PrivilegeError, drop_privileges};
+pub use plan::PlanError;
 pub use reload::StartError;
 pub use status::{
     CarpInstanceStatus, CountersReport, InstanceStatus, MasterReport, Status, SyncGroupStatus,
+    TrackedStatus,
 };

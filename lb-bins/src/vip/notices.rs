@@ -1,16 +1,7 @@
 //! Who is told what happened: scripts, as keepalived calls them, and a FIFO.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
-
-use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
-use rustix::io::Errno;
-use tracing::warn;
-
 use crate::config::{Command, Notify};
-use crate::notify::{Job, Scripts};
+use crate::notify::{Job, News, Notifier, Scripts};
 
 /// Whether one instance is meant, or a whole group.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -60,9 +51,24 @@ impl Notice<'_> {
         one.clone().into_iter().chain(any)
     }
 
+    fn news(&self, notify: &Notify) -> News {
+        let Self { subject, name, state, priority } = self;
+        let mut what = format!("{} {name} is {state}", subject.word());
+        if *priority > 0 {
+            what += &format!(" with priority {priority}");
+        }
+        let mailed = notify.smtp_alert && self.is_change();
+        News { line: Some(self.line()), what, why: None, mailed }
+    }
+
+    /// Whether it is another state.
+    fn is_change(&self) -> bool {
+        matches!(self.state, "MASTER" | "BACKUP" | "FAULT" | "STOP")
+    }
+
     fn line(&self) -> String {
         let Self { subject, name, state, priority } = self;
-        format!("{} \"{name}\" {state} {priority}\n", subject.word())
+        format!("{} \"{name}\" {state} {priority}", subject.word())
     }
 }
 
@@ -71,14 +77,14 @@ impl Notice<'_> {
 pub(super) struct Teller(Option<Scripts>);
 
 impl Teller {
-    pub(super) fn tell(&mut self, notice: Notice<'_>, notify: &Notify, fifo: &mut Fifo) {
+    pub(super) fn tell(&mut self, notice: Notice<'_>, notify: &Notify, notifier: &mut Notifier) {
         for command in notice.commands(notify) {
             let scripts = self.0.get_or_insert_with(Scripts::start);
             scripts.run(Job { command, variables: Vec::new() });
         }
         let is_of_priority = notice.state.ends_with("_PRIORITY");
         if !is_of_priority || notify.priority_changes {
-            fifo.tell(notice);
+            notifier.tell(notice.news(notify));
         }
     }
 
@@ -90,64 +96,15 @@ impl Teller {
     }
 }
 
-/// A named pipe that has a line for everything. What nobody reads is lost when it is full.
-#[derive(Debug, Default)]
-pub(super) struct Fifo {
-    pipe: Option<(PathBuf, File)>,
-    /// Whether it was said that lines are lost.
-    is_full: bool,
-}
-
-impl Fifo {
-    /// Makes the pipe unless it is there.
-    ///
-    /// # Errors
-    /// It cannot be made or opened, or is something else.
-    pub(super) fn open(path: Option<&Path>) -> io::Result<Self> {
-        let Some(path) = path else { return Ok(Self::default()) };
-        match mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let flags = OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let flags = i32::try_from(flags.bits()).unwrap_or_default();
-        // For reading as well: then it can be opened before anybody reads, and what is written
-        // waits for who comes.
-        let pipe = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
-        let kind = rustix::fs::fstat(&pipe)?.st_mode;
-        if !rustix::fs::FileType::from_raw_mode(kind).is_fifo() {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is no named pipe"));
-        }
-        Ok(Self { pipe: Some((path.to_owned(), pipe)), is_full: false })
-    }
-
-    /// Whether it is the one that is wanted.
-    pub(super) fn is_at(&self, path: Option<&Path>) -> bool {
-        self.pipe.as_ref().map(|(at, _)| at.as_path()) == path
-    }
-
-    fn tell(&mut self, notice: Notice<'_>) {
-        let Some((path, pipe)) = &mut self.pipe else { return };
-        // Shorter than PIPE_BUF: all of it or nothing.
-        let written = pipe.write_all(notice.line().as_bytes());
-        let was_full = std::mem::replace(&mut self.is_full, written.is_err());
-        if let Err(error) = written
-            && !was_full
-        {
-            warn!(path = %path.display(), %error, "nobody reads the FIFO: lines are lost");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn scripts_are_called_as_keepalived_calls_them() {
-        let command = |program: &str| Command { program: program.to_owned(), arguments: vec![] };
+        let command = |program: &str| Command::new(program, vec![]);
         let notify = Notify {
-            any: Some(Command { program: "/any".into(), arguments: vec!["first".into()] }),
+            any: Some(Command::new("/any", vec!["first".into()])),
             master: Some(command("/master")),
             master_rx_lower_pri: Some(command("/lower")),
             ..Notify::default()
@@ -157,11 +114,11 @@ mod tests {
         let called: Vec<_> = notice.commands(&notify).collect();
         assert_eq!(called[0], command("/master"));
         assert_eq!(called[1].arguments, ["first", "INSTANCE", "web", "MASTER", "7"]);
-        assert_eq!(notice.line(), "INSTANCE \"web\" MASTER 7\n");
+        assert_eq!(notice.line(), "INSTANCE \"web\" MASTER 7");
         let lower = Notice { state: "MASTER_RX_LOWER_PRI", ..notice };
         assert_eq!(lower.commands(&notify).collect::<Vec<_>>(), [command("/lower")]);
         let group = Notice { subject: Subject::Group, state: "FAULT", priority: 0, ..notice };
         assert_eq!(group.commands(&notify).count(), 1);
-        assert_eq!(group.line(), "GROUP \"web\" FAULT 0\n");
+        assert_eq!(group.line(), "GROUP \"web\" FAULT 0");
     }
 }

@@ -1,17 +1,23 @@
 //! From what a configuration says of an instance to what drives it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{fs, io};
 
 use lb_vrrp::carp::{CarpChannel, CarpConfig};
+use lb_vrrp::driver::Debounce;
 use lb_vrrp::linux::Settings;
 use lb_vrrp::wire::CarpKey;
 use lb_vrrp::{
     AddressList, ChannelConfig, Config, ConfigError, Family, HmacKeys, Signal, Tracker, TrackerId,
+    Vrid,
 };
 
 use super::spec::Spec;
 use super::watch::Thing;
-use crate::config::{Authentication, CarpInstance, Track, VrrpInstance};
+use crate::config::check::Nibbles;
+use crate::config::{Authentication, CarpInstance, KeySecret, Track, VrrpInstance};
 
 /// All that drives one instance.
 #[derive(Debug)]
@@ -20,8 +26,27 @@ pub(super) struct Plan {
     /// Who it is on the wire.
     pub(super) channel: ChannelConfig,
     pub(super) settings: Settings,
+    /// How long a change of an interface must last.
+    pub(super) debounce: Debounce,
     /// What it depends on, beside interfaces.
     pub(super) things: Vec<(Thing, TrackerId)>,
+}
+
+/// Why an instance cannot be driven.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// What validation should have refused, or a secret of a file that is too short or too long.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A secret is not there.
+    #[error("{path}: {source}", path = .path.display())]
+    Secret {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why it cannot be read.
+        source: io::Error,
+    },
 }
 
 /// Who decides.
@@ -35,15 +60,18 @@ impl Plan {
     /// `seen` says what is known of what it depends on.
     ///
     /// # Errors
-    /// What validation should have found.
-    pub(super) fn of(spec: &Spec, seen: impl Fn(&Thing) -> Signal) -> Result<Self, ConfigError> {
+    /// A secret that cannot be read, and what validation should have found.
+    pub(super) fn of(spec: &Spec, seen: impl Fn(&Thing) -> Signal) -> Result<Self, PlanError> {
         match spec {
-            Spec::Carp(instance) => Self::of_carp(instance),
+            Spec::Carp(instance) => Ok(Self::of_carp(instance, seen)?),
             Spec::Vrrp(instance) => Self::of_vrrp(instance, seen),
         }
     }
 
-    fn of_carp(instance: &CarpInstance) -> Result<Self, ConfigError> {
+    fn of_carp(
+        instance: &CarpInstance,
+        seen: impl Fn(&Thing) -> Signal,
+    ) -> Result<Self, ConfigError> {
         let addresses = AddressList::new(instance.addresses.iter().map(|one| one.address))?;
         let source = source(instance.source, instance.family());
         let mut host = CarpConfig::new(source);
@@ -57,19 +85,33 @@ impl Plan {
         let key = CarpKey::new(passphrase, instance.vhid, addresses.as_addresses());
         let mut settings = Settings::new(&instance.interface);
         settings.addresses.clone_from(&instance.addresses);
+        settings.virtual_mac.clone_from(&instance.virtual_mac);
+        for track in &instance.track_interfaces {
+            settings.tracked.push((track.name.clone(), host.track(tracker(track))));
+        }
+        let lists = [
+            (&instance.track_scripts, Thing::Script as fn(String) -> Thing),
+            (&instance.track_files, Thing::File),
+            (&instance.track_processes, Thing::Process),
+        ];
+        let things = things(&lists, seen, |tracker| host.track(tracker));
         Ok(Self {
             machine: Machine::Carp(host, CarpChannel::new(source, key)),
             channel: ChannelConfig::new(instance.vhid, source, addresses)?,
             settings,
-            things: Vec::new(),
+            debounce: Debounce::default(),
+            things,
         })
     }
 
     fn of_vrrp(
         instance: &VrrpInstance,
         seen: impl Fn(&Thing) -> Signal,
-    ) -> Result<Self, ConfigError> {
-        let addresses = AddressList::new(instance.addresses.iter().map(|one| one.address))?;
+    ) -> Result<Self, PlanError> {
+        let addresses = match instance.addresses.is_empty() {
+            true => AddressList::empty(instance.family()),
+            false => AddressList::new(instance.addresses.iter().map(|one| one.address))?,
+        };
         let source = source(instance.source, instance.family());
         let mut channel = ChannelConfig::new(instance.virtual_router_id, source, addresses)?;
         channel
@@ -86,31 +128,39 @@ impl Plan {
             .accept(instance.accept)
             .announcements(instance.garp)
             .parting_advertisement(instance.parting_advert)
+            .phase(phase(&instance.interface, instance.virtual_router_id))
             .start(instance.state)
-            .startup_delay(instance.startup_delay);
+            .startup_delay(startup_delay(instance));
 
         let mut settings = Settings::new(&instance.interface);
         settings.addresses = [&instance.addresses[..], &instance.excluded_addresses].concat();
+        settings.accept = router.accepts();
         settings.routes.clone_from(&instance.routes);
         settings.rules.clone_from(&instance.rules);
         settings.virtual_mac.clone_from(&instance.virtual_mac);
         for track in &instance.track_interfaces {
             settings.tracked.push((track.name.clone(), router.track(tracker(track))));
         }
-        let mut things = Vec::new();
-        for (tracks, thing) in [
+        let lists = [
             (&instance.track_scripts, Thing::Script as fn(String) -> Thing),
             (&instance.track_files, Thing::File),
             (&instance.track_processes, Thing::Process),
-        ] {
-            for track in tracks {
-                let thing = thing(track.name.clone());
-                let tracker = tracker(track).initially(seen(&thing));
-                things.push((thing, router.track(tracker)));
-            }
-        }
-        Ok(Self { machine: Machine::Vrrp(router), channel, settings, things })
+            (&instance.track_checks, Thing::Check),
+            (&instance.track_quorums, Thing::Quorum),
+        ];
+        let things = things(&lists, seen, |tracker| router.track(tracker));
+        let (down, up) = (instance.interface_down_delay, instance.interface_up_delay);
+        let debounce = Debounce::new(down, up);
+        Ok(Self { machine: Machine::Vrrp(router), channel, settings, debounce, things })
     }
+}
+
+/// Anything that is another one for another router (FNV-1a).
+fn phase(interface: &str, vrid: Vrid) -> u16 {
+    let octets = interface.bytes().chain([vrid.get()]);
+    let hash = octets
+        .fold(0x811c_9dc5_u32, |hash, octet| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193));
+    (hash ^ hash >> 16) as u16
 }
 
 /// Unspecified, it is the interface's own.
@@ -121,22 +171,46 @@ fn source(source: Option<IpAddr>, family: Family) -> IpAddr {
     })
 }
 
+/// How long it is silent from now on. A host that has been up for long waits no more.
+fn startup_delay(instance: &VrrpInstance) -> Duration {
+    let up = u64::try_from(rustix::system::sysinfo().uptime).unwrap_or_default();
+    let rest = instance.delay_after_boot.saturating_sub(Duration::from_secs(up));
+    instance.startup_delay.max(rest)
+}
+
+/// What an instance depends on, beside interfaces.
+fn things(
+    lists: &[(&Vec<Track>, fn(String) -> Thing)],
+    seen: impl Fn(&Thing) -> Signal,
+    mut add: impl FnMut(Tracker) -> TrackerId,
+) -> Vec<(Thing, TrackerId)> {
+    let mut things = Vec::new();
+    for (tracks, thing) in lists {
+        for track in *tracks {
+            let thing = thing(track.name.clone());
+            let tracker = tracker(track).initially(seen(&thing));
+            things.push((thing, add(tracker)));
+        }
+    }
+    things
+}
+
 fn tracker(track: &Track) -> Tracker {
     let tracker = Tracker::weighing(track.weight);
     if track.reverse { tracker.reversed() } else { tracker }
 }
 
-fn authentication(authentication: &Authentication) -> Result<lb_vrrp::Authentication, ConfigError> {
+fn authentication(authentication: &Authentication) -> Result<lb_vrrp::Authentication, PlanError> {
     Ok(match authentication {
         Authentication::None => lb_vrrp::Authentication::NONE,
         Authentication::Pass(password) => lb_vrrp::Authentication::password(password.as_bytes()),
         Authentication::Ah(password) => lb_vrrp::Authentication::ah(password.as_bytes()),
         Authentication::Hmac { keys, mode, freshness } => {
             let mut all = keys.iter();
-            let Some(first) = all.next() else { return Err(ConfigError::KeyId) };
-            let mut keys = HmacKeys::new(first.id, first.secret.as_bytes())?;
+            let Some(first) = all.next() else { return Err(ConfigError::KeyId.into()) };
+            let mut keys = HmacKeys::new(first.id, &octets(&first.secret)?)?;
             for key in all {
-                keys.accept(key.id, key.secret.as_bytes())?;
+                keys.accept(key.id, &octets(&key.secret)?)?;
             }
             keys.migration(*mode);
             if let Some(freshness) = freshness {
@@ -145,4 +219,21 @@ fn authentication(authentication: &Authentication) -> Result<lb_vrrp::Authentica
             lb_vrrp::Authentication::hmac(keys)
         }
     })
+}
+
+/// The secret itself.
+fn octets(secret: &KeySecret) -> Result<Vec<u8>, PlanError> {
+    let path = match secret {
+        KeySecret::Octets(octets) => return Ok(octets.clone()),
+        KeySecret::Text(text) => return Ok(text.clone().into_bytes()),
+        KeySecret::File(path) => path,
+    };
+    let failed = |source| PlanError::Secret { path: path.clone(), source };
+    let written = fs::read(path).map_err(failed)?;
+    let written = written.strip_suffix(b"\n").unwrap_or(&written);
+    let Some(digits) = written.strip_prefix(b"hex:") else { return Ok(written.to_vec()) };
+    let digits = std::str::from_utf8(digits).ok();
+    let octets = digits.and_then(Nibbles::from_digits).and_then(Nibbles::into_bytes);
+    octets
+        .ok_or_else(|| failed(io::Error::new(io::ErrorKind::InvalidData, "no hexadecimal digits")))
 }

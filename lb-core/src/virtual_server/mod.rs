@@ -231,11 +231,13 @@ impl<E> VirtualServer<E> {
         self.unsettled = true;
     }
 
-    /// The administrator's weight, in place of the configured one; 0 drains, as IPVS' quiescing does.
-    /// It holds until it is set again, or the configured one changes. Whether the backend is
-    /// configured. O(1).
+    /// The administrator's weight, in place of the configured one: what checks [report] counts on
+    /// from there. 0 drains, whatever they report, as IPVS' quiescing does. It holds until it is set
+    /// again, or the configured one changes. Whether the backend is configured. O(1).
+    ///
+    /// [report]: crate::health::ReportedWeight
     pub fn set_weight(&mut self, now: Instant, backend: BackendId, weight: Weight) -> bool {
-        self.administer(now, backend, |slot| slot.weight = weight)
+        self.administer(now, backend, |slot| slot.ordered = Some(weight))
     }
 
     /// The administrator's word: in service, draining or in maintenance (HAProxy's `set server …
@@ -243,6 +245,16 @@ impl<E> VirtualServer<E> {
     /// configured. O(1).
     pub fn set_admin(&mut self, now: Instant, backend: BackendId, admin: Admin) -> bool {
         self.administer(now, backend, |slot| slot.admin = admin)
+    }
+
+    /// What is found of it under real traffic: ejected, it gets no new flow and nobody who belongs
+    /// there, until this is taken back. That does not count while nobody else serves, nor in a
+    /// [panic](VirtualServerConfig::panic_below), and says nothing of a backend that is down. Whether
+    /// the backend is configured. O(n).
+    pub fn set_ejected(&mut self, now: Instant, backend: BackendId, ejected: bool) -> bool {
+        let known = self.administer(now, backend, |slot| slot.ejected = ejected);
+        self.heed_ejections();
+        known
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing else comes: while a

@@ -17,6 +17,7 @@ impl<E> VirtualServer<E> {
     /// Judges the quorum and lays out what is to be done: first publish, so that no script delays
     /// the data plane, then tell.
     pub(super) fn settle(&mut self) {
+        self.heed_ejections();
         let (now, lasts) = (self.now, self.policy.drain_timeout);
         self.slots.iter_mut().for_each(|slot| slot.note_draining(now, lasts));
         let strength = self.strength();
@@ -33,6 +34,15 @@ impl<E> VirtualServer<E> {
         }));
         self.unsettled = false;
         self.replaced = false;
+    }
+
+    /// Whom clients find wanting is out as long as somebody else serves: one that fails now and then is
+    /// better than nobody (R3).
+    pub(super) fn heed_ejections(&mut self) {
+        let others = self.slots.iter().any(|slot| !slot.ejected && slot.may_serve());
+        for slot in &mut self.slots {
+            slot.out = slot.ejected && others;
+        }
     }
 
     /// Whoever begins to serve beside others begins slowly.
@@ -111,7 +121,7 @@ impl<E> VirtualServer<E> {
         if !self.now.is_some_and(slowly) {
             return 1;
         }
-        let weights = self.slots.iter().map(|slot| self.share(slot).unwrap_or(slot.weight));
+        let weights = self.slots.iter().map(|slot| self.share(slot).unwrap_or(slot.weight()));
         let heaviest = weights.max().unwrap_or(Weight::ONE).max(Weight::ONE);
         // The heaviest need no finer steps than they have.
         STEPS.min(u16::MAX / heaviest.value()).max(1)
@@ -132,7 +142,7 @@ impl<E> VirtualServer<E> {
     /// What it is to have of the flows: in a panic, checks count for nothing.
     fn share(&self, slot: &Slot<E>) -> Option<Weight> {
         let disbelieved = self.panics && slot.is_only_down();
-        if disbelieved { Some(slot.weight) } else { slot.live_weight() }
+        if disbelieved { Some(slot.weight()) } else { slot.live_weight() }
     }
 
     fn is_published(&self, members: &[(Arc<Backend<E>>, Weight)], affinity: bool) -> bool {

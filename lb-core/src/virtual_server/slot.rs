@@ -12,9 +12,13 @@ use crate::health::{Admin, Health, Weight};
 pub(super) struct Slot<E> {
     pub(super) backend: Arc<Backend<E>>,
     configured: Weight,
-    /// The configured weight, or the administrator's in its place.
-    pub(super) weight: Weight,
+    /// The administrator's weight, in place of the configured one.
+    pub(super) ordered: Option<Weight>,
     pub(super) admin: Admin,
+    /// Whether clients find it wanting.
+    pub(super) ejected: bool,
+    /// Whether that counts, as somebody else serves.
+    pub(super) out: bool,
     initially_up: bool,
     inhibit_on_failure: bool,
     /// `None` until the first verdict.
@@ -35,8 +39,10 @@ impl<E> Slot<E> {
         Self {
             backend,
             configured: config.weight,
-            weight: config.weight,
+            ordered: None,
             admin: Admin::Ready,
+            ejected: false,
+            out: false,
             initially_up: config.initially_up,
             inhibit_on_failure: config.inhibit_on_failure,
             health: None,
@@ -49,11 +55,10 @@ impl<E> Slot<E> {
     }
 
     pub(super) fn reconfigured(self, endpoint: E, terms: &Terms) -> Self {
-        let weight = if terms.weight == self.configured { self.weight } else { terms.weight };
         Self {
             backend: Arc::new(terms.place(self.backend.with_endpoint(endpoint))),
             configured: terms.weight,
-            weight,
+            ordered: self.ordered.filter(|_| terms.weight == self.configured),
             initially_up: terms.initially_up,
             inhibit_on_failure: terms.inhibit_on_failure,
             // Whoever was up without being checked stays up until the first check has a verdict.
@@ -87,6 +92,11 @@ impl<E> Slot<E> {
         self.slow_start.as_ref().filter(|slow| slow.step(now) < STEPS)
     }
 
+    /// The configured weight, or the administrator's in its place.
+    pub(super) fn weight(&self) -> Weight {
+        self.ordered.unwrap_or(self.configured)
+    }
+
     /// The verdict, or what holds before there is one.
     pub(super) fn health(&self) -> Option<Health> {
         self.health.or(self.initially_up.then_some(Health::UP))
@@ -104,13 +114,31 @@ impl<E> Slot<E> {
             (Admin::Drained | Admin::Maintenance, _) => None,
             (_, Health::Down) => self.inhibit_on_failure.then_some(Weight::ZERO),
             (Admin::Drain, Health::Up { .. }) => Some(Weight::ZERO),
-            (Admin::Ready, Health::Up { weight }) => Some(weight.over(self.weight)),
+            (Admin::Ready, Health::Up { .. }) if self.out => {
+                self.inhibit_on_failure.then_some(Weight::ZERO)
+            }
+            (Admin::Ready, Health::Up { .. }) => self.reported_weight(),
         }
     }
 
-    /// Whether its checks alone keep it from taking flows.
+    /// Whether its checks alone, or its clients, keep it from taking flows.
     pub(super) fn is_only_down(&self) -> bool {
-        self.admin == Admin::Ready && !self.weight.is_zero() && self.health() == Some(Health::Down)
+        self.admin == Admin::Ready
+            && !self.weight().is_zero()
+            && (self.out || self.health() == Some(Health::Down))
+    }
+
+    /// Whether it would take new flows, whatever its clients find.
+    pub(super) fn may_serve(&self) -> bool {
+        self.admin == Admin::Ready && self.reported_weight().is_some_and(|weight| !weight.is_zero())
+    }
+
+    /// The weight that its checks and the administrator leave it, if they leave it up.
+    fn reported_weight(&self) -> Option<Weight> {
+        let Health::Up { weight } = self.health()? else { return None };
+        // No report brings back whom an administrator has drained by weight.
+        let drained = self.ordered == Some(Weight::ZERO);
+        Some(if drained { Weight::ZERO } else { weight.over(self.configured, self.weight()) })
     }
 
     /// Whether its checks pass.
@@ -124,9 +152,9 @@ impl<E> Slot<E> {
     }
 
     /// Notes since when it drains, for whatever reason, and whether it has for as long as it may.
-    /// One that is only inhibited does not: it is expected back.
+    /// One that is only inhibited, or ejected, does not: it is expected back.
     pub(super) fn note_draining(&mut self, now: Option<Instant>, lasts: Option<Duration>) {
-        let drains = self.is_up() && self.weight_said() == Some(Weight::ZERO);
+        let drains = self.is_up() && !self.out && self.weight_said() == Some(Weight::ZERO);
         self.drains_since = self.drains_since.or(now).filter(|_| drains);
         let end = self.draining_until(lasts);
         self.is_drained_out = end.zip(now).is_some_and(|(end, now)| end <= now);
@@ -140,7 +168,7 @@ impl<E> Slot<E> {
 
     /// Whether its checks have not said anything yet.
     pub(super) fn is_warming(&self) -> bool {
-        self.admin == Admin::Ready && !self.weight.is_zero() && self.health().is_none()
+        self.admin == Admin::Ready && !self.weight().is_zero() && self.health().is_none()
     }
 
     /// Whether it takes new flows.
@@ -158,6 +186,7 @@ impl<E> Slot<E> {
             (Admin::Drain | Admin::Drained, _) => BackendState::Drain,
             (Admin::Ready, None) => BackendState::Warming,
             (Admin::Ready, Some(Health::Down)) => BackendState::Down,
+            (Admin::Ready, Some(Health::Up { .. })) if self.out => BackendState::Ejected,
             (Admin::Ready, Some(Health::Up { .. })) => match self.weight_said() {
                 Some(Weight::ZERO) => BackendState::Drain,
                 _ => BackendState::Up,

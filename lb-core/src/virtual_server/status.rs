@@ -20,6 +20,8 @@ pub enum BackendState {
     Warming,
     /// A check fails.
     Down,
+    /// Real traffic finds it wanting: it is out [for a time](crate::VirtualServer::set_ejected).
+    Ejected,
     /// Takes flows.
     Up,
 }
@@ -32,6 +34,7 @@ impl BackendState {
             Self::Drain => "drain",
             Self::Warming => "warming",
             Self::Down => "down",
+            Self::Ejected => "ejected",
             Self::Up => "up",
         }
     }

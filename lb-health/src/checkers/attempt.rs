@@ -23,12 +23,6 @@ impl Attempt {
         Self { deadline: deadline_after(target.timeout), at: clock(), trace: Trace::EMPTY }
     }
 
-    /// When the run must be over.
-    #[cfg(feature = "tcp")]
-    pub(super) const fn deadline(&self) -> Instant {
-        self.deadline
-    }
-
     /// Waits for `step` until the deadline. The time since the step before is what `phase` took.
     pub(super) async fn step<T, E>(
         &mut self,

@@ -4,9 +4,11 @@ use std::error::Error;
 #[cfg(feature = "tls")]
 use std::mem;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::Tcp;
 use super::attempt::Attempt;
@@ -30,15 +32,18 @@ pub(super) struct Conversation {
 impl Conversation {
     /// The most bytes of one answer: more than any healthy server says to a check.
     pub(super) const LIMIT: usize = 64 * 1024;
+    /// How long a target may take to hang up that was told farewell.
+    const FAREWELL: Duration = Duration::from_millis(100);
+    /// How often it may say something more before that.
+    const LAST_WORDS: u32 = 64;
 
     /// Connects, has the talk, and tells how it went.
-    pub(super) async fn hold<F>(connector: Tcp, target: Target, talk: F) -> Result<Report, Failure>
+    pub(super) async fn hold<F>(connector: &Tcp, target: Target, talk: F) -> Result<Report, Failure>
     where
         F: AsyncFnOnce(&mut Self) -> Result<(), CheckError>,
     {
         let mut attempt = Attempt::begin(target);
-        let connecting = connector.connect(target.address, attempt.deadline());
-        let stream = match attempt.step(Phase::Connect, connecting).await {
+        let stream = match connector.connect(&mut attempt, target.address).await {
             Ok(stream) => Stream::Plain(stream),
             Err(error) => return attempt.finish(Err(error)),
         };
@@ -160,19 +165,26 @@ impl Conversation {
         self.buffer.drain(..count.min(self.buffer.len())).collect()
     }
 
-    /// Ends the connection in order, after a farewell that the protocol may have.
+    /// Says farewell, and waits for the target to hang up, but not for long.
     ///
-    /// Nothing is read after it and no answer is awaited: who checks need not be thanked.
+    /// Whoever hangs up first holds the connection in `TIME_WAIT` for a minute (RFC 9293, 3.6), so that
+    /// must not be who checks ten thousand targets. Once the target has, it is reset out of that state.
     pub(super) async fn close(&mut self, farewell: &[u8]) {
         let Self { attempt, stream, .. } = self;
         let ending = async {
             stream.write_all(farewell).await?;
+            stream.end_session();
             stream.flush().await?;
-            stream.linger();
-            stream.shutdown().await
+            let mut rest = [0; 1024];
+            for _ in 0..Self::LAST_WORDS {
+                if stream.read(&mut rest).await? == 0 {
+                    break;
+                }
+            }
+            Ok::<_, std::io::Error>(())
         };
-        // What was learned stands, whether the target hears this or not.
-        let _ = attempt.step(Phase::Write, ending).await;
+        // What was learned stands, whether the target hears this or not; and it took no phase's time.
+        let _ = timeout(Self::FAREWELL, attempt.step(Phase::Whole, ending)).await;
     }
 }
 

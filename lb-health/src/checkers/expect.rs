@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use regex::bytes::{Regex, RegexBuilder};
 
+use super::pattern::{self, Search};
+
 /// What is looked for in a stream of bytes.
 ///
 /// ```
@@ -23,7 +25,12 @@ pub struct Expect(Pattern);
 #[derive(Clone, Debug)]
 enum Pattern {
     Bytes(Arc<[u8]>),
-    Regex(Regex),
+    Regex {
+        regex: Regex,
+        /// Tells of a text that arrives in pieces whether there is a match at all, looking at each
+        /// byte once. None if the expression asks of Unicode what an automaton cannot tell.
+        automaton: Option<pattern::Pattern>,
+    },
 }
 
 impl Expect {
@@ -50,12 +57,34 @@ impl Expect {
             .size_limit(Self::SIZE_LIMIT)
             .dfa_size_limit(Self::SIZE_LIMIT)
             .build();
-        Ok(Self(Pattern::Regex(regex.map_err(ExpectError)?)))
+        let regex = regex.map_err(ExpectError)?;
+        let automaton = pattern::Pattern::regex(pattern).ok();
+        Ok(Self(Pattern::Regex { regex, automaton }))
     }
 
-    /// Where in `text` the first match ends. Before `searched` there was none yet.
-    pub(super) fn end_in(&self, text: &[u8], searched: usize) -> Option<usize> {
-        match &self.0 {
+    /// Begins to look for it.
+    pub(super) fn hunt(&self) -> Hunt<'_> {
+        let search = match &self.0 {
+            Pattern::Regex { automaton: Some(automaton), .. } => Some(automaton.search()),
+            _ => None,
+        };
+        Hunt { expect: self, search, searched: 0 }
+    }
+}
+
+/// A search in a text that grows.
+pub(super) struct Hunt<'a> {
+    expect: &'a Expect,
+    search: Option<Search>,
+    /// So much of the text has no match in it, if that was all.
+    searched: usize,
+}
+
+impl Hunt<'_> {
+    /// Where in `text` the first match ends. It begins as it did when this was asked before.
+    pub(super) fn end_in(&mut self, text: &[u8]) -> Option<usize> {
+        let searched = std::mem::replace(&mut self.searched, text.len());
+        match &self.expect.0 {
             Pattern::Bytes(bytes) if bytes.is_empty() => (!text.is_empty()).then_some(text.len()),
             Pattern::Bytes(bytes) => {
                 // A match may have begun in what was searched.
@@ -63,9 +92,15 @@ impl Expect {
                 let mut windows = text[from..].windows(bytes.len());
                 Some(windows.position(|window| window == &**bytes)? + from + bytes.len())
             }
-            Pattern::Regex(regex) => {
-                let found = (!text.is_empty()).then(|| regex.find(text)).flatten();
-                found.map(|found| found.end())
+            Pattern::Regex { .. } if text.is_empty() => None,
+            Pattern::Regex { regex, .. } => {
+                if let Some(search) = &mut self.search {
+                    search.go_on(text.get(searched..)?);
+                    if !search.would_end_found() {
+                        return None;
+                    }
+                }
+                regex.find(text).map(|found| found.end())
             }
         }
     }
@@ -82,7 +117,7 @@ impl fmt::Display for Expect {
                     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
                 }
             },
-            Pattern::Regex(regex) => write!(f, "/{regex}/"),
+            Pattern::Regex { regex, .. } => write!(f, "/{regex}/"),
         }
     }
 }
@@ -115,13 +150,24 @@ mod tests {
             (Expect::regex(r"(?s-u)\xff.").unwrap(), &[1, 255, 10], Some(3)),
             (Expect::regex(r"\d\r\n").unwrap(), "٣\r\n3\r\n".as_bytes(), Some(7)),
         ] {
-            assert_eq!(expect.end_in(text, 0), end, "{expect} in {text:?}");
+            assert_eq!(expect.hunt().end_in(text), end, "{expect} in {text:?}");
         }
     }
 
     #[test]
     fn what_takes_too_much_memory_is_refused() {
         assert!(Expect::regex(r"((((\w{99}){99}){99}){99})").is_err());
+    }
+
+    /// To look at all of it each time would be to look at two thousand million bytes.
+    #[test]
+    fn a_text_that_drips_is_looked_at_once() {
+        let text = "a".repeat(64 * 1024) + "1";
+        for expect in [Expect::regex("[a-z]+[0-9]").unwrap(), Expect::bytes("a1")] {
+            let mut hunt = expect.hunt();
+            let end = (0..=text.len()).find_map(|count| hunt.end_in(&text.as_bytes()[..count]));
+            assert_eq!(end, Some(text.len()));
+        }
     }
 
     proptest! {
@@ -132,11 +178,32 @@ mod tests {
             bytes in proptest::collection::vec(0u8..3, 1..4),
         ) {
             let expect = Expect::bytes(&bytes);
-            let piecemeal = (0..=text.len())
-                .find_map(|count| expect.end_in(&text[..count], count.saturating_sub(1)));
-            prop_assert_eq!(piecemeal, expect.end_in(&text, 0));
+            let mut hunt = expect.hunt();
+            let piecemeal = (0..=text.len()).find_map(|count| hunt.end_in(&text[..count]));
+            prop_assert_eq!(piecemeal, expect.hunt().end_in(&text));
             let whole = text.windows(bytes.len()).position(|window| window == bytes);
-            prop_assert_eq!(whole.map(|at| at + bytes.len()), expect.end_in(&text, 0));
+            prop_assert_eq!(whole.map(|at| at + bytes.len()), expect.hunt().end_in(&text));
+        }
+
+        /// An expression is found as soon as it would be in all that has arrived.
+        #[test]
+        fn an_expression_is_found_when_the_text_so_far_has_it(
+            pieces in proptest::collection::vec("[ab\r\n]{0,4}", 0..10),
+            which in 0..8_usize,
+        ) {
+            let pattern = ["b+", "^b", "a$", r"(?m)^a\r?$", r"a.*b\r\n", r"\bab\b", "a??", "(?u:ü|b)"];
+            let expect = Expect::regex(pattern[which]).unwrap();
+            let Pattern::Regex { regex, .. } = &expect.0 else { unreachable!() };
+            let (mut hunt, mut text) = (expect.hunt(), String::new());
+            for piece in pieces {
+                text.push_str(&piece);
+                let found = (!text.is_empty()).then(|| regex.find(text.as_bytes())).flatten();
+                let end = hunt.end_in(text.as_bytes());
+                prop_assert_eq!(end, found.map(|found| found.end()), "{} in {:?}", expect, text);
+                if end.is_some() {
+                    break;
+                }
+            }
         }
     }
 }

@@ -56,8 +56,9 @@ impl Service<Target> for Handshake {
 
     fn call(&mut self, target: Target) -> Self::Future {
         let Self { connector, tls } = self.clone();
-        Box::pin(Conversation::hold(connector, target, async move |talk| {
-            talk.encrypt(&tls, target).await
-        }))
+        Box::pin(async move {
+            let talk = async |talk: &mut Conversation| talk.encrypt(&tls, target).await;
+            Conversation::hold(&connector, target, talk).await
+        })
     }
 }

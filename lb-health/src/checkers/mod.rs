@@ -48,7 +48,11 @@ mod http;
 mod ldap;
 #[cfg(feature = "mysql")]
 mod mysql;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "ping", feature = "tcp", feature = "udp"))]
+#[allow(dead_code, reason = "each checker uses its own part")]
+mod origin;
+#[cfg(any(feature = "http", feature = "send-expect"))]
+#[allow(dead_code, reason = "each checker uses its own part")]
 mod pattern;
 #[cfg(feature = "ping")]
 mod ping;
@@ -97,6 +101,8 @@ pub use dns::{Dns, DnsError, DnsReply};
 pub use expect::{Expect, ExpectError};
 #[cfg(feature = "file")]
 pub use file::File;
+#[cfg(all(feature = "file", target_os = "linux"))]
+pub use file::{FileChanges, FileWatch};
 #[cfg(feature = "grpc")]
 pub use grpc::{Grpc, HealthFrameError, ServingStatus};
 #[cfg(feature = "tls")]
@@ -107,7 +113,9 @@ pub use http::{Http, HttpError, HttpVersion, Page};
 pub use ldap::Ldap;
 #[cfg(feature = "mysql")]
 pub use mysql::Mysql;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "ping", feature = "tcp", feature = "udp"))]
+pub use origin::Origin;
+#[cfg(any(feature = "http", feature = "send-expect"))]
 pub use pattern::{Pattern, PatternError};
 #[cfg(feature = "ping")]
 pub use ping::{Echo, EchoError, EchoFamily, Ping};
@@ -128,7 +136,7 @@ pub use tls::{Tls, TlsError};
 #[cfg(feature = "udp")]
 pub use udp::{Nibbles, ParseNibblesError, Udp};
 #[cfg(feature = "worker")]
-pub use worker::Worker;
+pub use worker::{Worker, Workers};
 
 /// When a run that starts now and may take `timeout` must be over.
 #[cfg(any(

@@ -153,11 +153,14 @@ impl Search {
 
     /// Whether it was found in the text, which is complete now.
     pub(super) fn ends_found(mut self) -> bool {
-        if let (Some(cache), Some(state)) = (&mut self.cache, self.state) {
-            let end = self.pattern.0.dfa.next_eoi_state(cache, state);
-            self.found = end.is_ok_and(|state| state.is_match());
-        }
-        self.found
+        self.would_end_found()
+    }
+
+    /// Whether it was found in the text, if that is all of it.
+    pub(super) fn would_end_found(&mut self) -> bool {
+        let (Some(cache), Some(state)) = (&mut self.cache, self.state) else { return self.found };
+        let end = self.pattern.0.dfa.next_eoi_state(cache, state);
+        end.is_ok_and(|state| state.is_match())
     }
 }
 

@@ -14,8 +14,8 @@ use crate::{CheckError, Excerpt, Target};
 ///
 /// Each [`Expect`] is looked for in what was received since the match before it, and what is before
 /// a match is passed over: answers may come in any pieces, early, or several at once. The connection
-/// is then reset; only if the sequence ends with a send, which may be a farewell, it is closed in
-/// order. An answer is at most 64 KiB long.
+/// is then reset; only if the sequence ends with a send, which may be a farewell, the server gets a
+/// tenth of a second to hang up before that. An answer is at most 64 KiB long.
 ///
 /// What failed is in the [`Evidence`](crate::Evidence): what was received, and what was wanted.
 ///
@@ -114,13 +114,12 @@ conversing!(SendExpect);
 
 /// Receives until `expect` is found, and takes all up to the end of it.
 async fn await_match(talk: &mut Conversation, expect: &Expect) -> Result<(), CheckError> {
-    let mut searched = 0;
+    let mut hunt = expect.hunt();
     loop {
-        if let Some(end) = expect.end_in(talk.received(), searched) {
+        if let Some(end) = hunt.end_in(talk.received()) {
             talk.take(end);
             return Ok(());
         }
-        searched = talk.received().len();
         let Err(error) = talk.receive().await.map(drop) else { continue };
         let received = Excerpt::new(talk.received());
         let evidence = talk.attempt().trace.evidence_mut();

@@ -30,11 +30,12 @@ impl Stream {
         }
     }
 
-    /// From now on the connection is closed in order, not reset, when this is dropped.
-    pub(super) fn linger(&self) {
-        if let Ok(stream) = self.tcp() {
-            // It fails only if the target was faster, and then there is nothing left to close.
-            let _ = rustix::net::sockopt::set_socket_linger(stream, None);
+    /// Lets the next flush say that nothing more will be sent, if what is spoken has a word for that
+    /// which the target can hear before the connection ends.
+    pub(super) fn end_session(&mut self) {
+        #[cfg(feature = "tls")]
+        if let Self::Tls(stream) = self {
+            stream.get_mut().1.send_close_notify();
         }
     }
 }

@@ -1,16 +1,19 @@
 //! Passes when a TCP connection can be made.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{Instant, timeout_at};
+use socket2::{Protocol, Type};
+use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::attempt::Attempt;
+use super::origin::{Origin, local, refused_at_once};
 use crate::{CheckError, Failure, Phase, Report, Target};
 
 /// Passes when a TCP connection can be made; sends nothing.
@@ -32,49 +35,77 @@ use crate::{CheckError, Failure, Phase, Report, Target};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Tcp {
-    source: Option<IpAddr>,
+    origin: Origin,
 }
 
 impl Tcp {
     /// A checker that connects from whatever address the system chooses.
     pub const fn new() -> Self {
-        Self { source: None }
+        Self { origin: Origin::new() }
     }
 
     /// This checker, connecting from `source`. If that is no address of this host the error is
     /// [`CheckError::Local`].
     #[must_use]
-    pub const fn with_source(self, source: IpAddr) -> Self {
-        Self { source: Some(source) }
+    pub fn with_source(self, source: IpAddr) -> Self {
+        Self { origin: self.origin.with_address(source) }
     }
 
-    /// Connects; the stream resets the connection when it is dropped.
+    /// This checker, connecting from there.
+    #[must_use]
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { origin }
+    }
+
+    /// Connects, for `attempt`; the stream resets the connection when it is dropped.
     pub(super) async fn connect(
-        self,
+        &self,
+        attempt: &mut Attempt,
         address: SocketAddr,
-        deadline: Instant,
     ) -> Result<TcpStream, CheckError> {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4(),
-            SocketAddr::V6(_) => TcpSocket::new_v6(),
-        };
-        let socket = socket.map_err(local("open a socket"))?;
-        socket.set_zero_linger().map_err(local("set up a socket"))?;
-        if let Some(source) = self.source {
-            socket.bind(SocketAddr::new(source, 0)).map_err(local("bind the source address"))?;
+        attempt.step(Phase::Connect, self.connected(address)).await
+    }
+
+    async fn connected(&self, address: SocketAddr) -> Result<TcpStream, CheckError> {
+        let socket = self.origin.socket(address, Type::STREAM, Protocol::TCP)?;
+        socket.set_linger(Some(Duration::ZERO)).map_err(local("set up a socket"))?;
+        match socket.connect(&address.into()) {
+            Err(error) if !is_under_way(&error) => return Err(refused_at_once(error)),
+            _ => {}
         }
-        let stream = match timeout_at(deadline, socket.connect(address)).await {
-            Ok(connected) => connected.map_err(|e| CheckError::from_io(Phase::Connect, e))?,
-            Err(_) => return Err(CheckError::Timeout { phase: Phase::Connect }),
-        };
+        let stream = TcpStream::from_std(socket.into()).map_err(local("set up a socket"))?;
+        poll_fn(|context| stream.poll_write_ready(context)).await.map_err(local("wait"))?;
+        match stream.take_error() {
+            Ok(None) => {}
+            Ok(Some(error)) | Err(error) => return Err(told(error)),
+        }
         // Towards a port of this host that nobody listens at, the system may choose that very port
-        // as the source; the socket is then connected to itself.
-        match stream.local_addr() {
-            Ok(source) if source == address => Err(CheckError::Refused),
-            _ => Ok(stream),
+        // as the source; the socket is then connected to itself. It chooses none of the well-known.
+        if address.port() >= 1024 && stream.local_addr().is_ok_and(|source| source == address) {
+            return Err(CheckError::Refused);
         }
+        Ok(stream)
+    }
+}
+
+/// The system goes on to connect by itself (`connect(2)`).
+fn is_under_way(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) {
+        return true;
+    }
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// The cause of a connection that the network did not let come about.
+fn told(error: io::Error) -> CheckError {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        // A router said so: this host itself would have said it at once.
+        Kind::NetworkUnreachable => CheckError::Unreachable { source: Arc::new(error) },
+        _ => CheckError::from_io(Phase::Connect, error),
     }
 }
 
@@ -88,16 +119,11 @@ impl Service<Target> for Tcp {
     }
 
     fn call(&mut self, target: Target) -> Self::Future {
-        let checker = *self;
+        let checker = self.clone();
         Box::pin(async move {
             let mut attempt = Attempt::begin(target);
-            let connecting = checker.connect(target.address, attempt.deadline());
-            let result = attempt.step(Phase::Connect, connecting).await;
+            let result = checker.connect(&mut attempt, target.address).await;
             attempt.finish(result.map(drop))
         })
     }
-}
-
-fn local(operation: &'static str) -> impl FnOnce(io::Error) -> CheckError {
-    move |error| CheckError::Local { operation, source: Arc::new(error) }
 }

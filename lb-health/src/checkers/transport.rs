@@ -45,7 +45,7 @@ macro_rules! conversing {
     ($checker:ident) => {
         impl $checker {
             async fn run(self, target: $crate::Target) -> Result<$crate::Report, $crate::Failure> {
-                let connector = self.transport.connector;
+                let connector = &self.transport.connector;
                 let talk = async |talk: &mut _| self.talk(talk, target).await;
                 $crate::checkers::conversation::Conversation::hold(connector, target, talk).await
             }

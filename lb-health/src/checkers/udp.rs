@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 use super::attempt::Attempt;
-use super::datagram;
+use super::{Origin, datagram};
 use crate::{CheckError, Failure, Phase, Report, Target};
 
 /// Passes when a datagram is answered, by a reply that is as expected.
@@ -37,7 +37,7 @@ pub struct Udp {
     expected: Option<Nibbles>,
     length: RangeInclusive<usize>,
     needs_reply: bool,
-    source: Option<IpAddr>,
+    origin: Origin,
 }
 
 impl Udp {
@@ -51,7 +51,7 @@ impl Udp {
             expected: None,
             length: 0..=Self::LONGEST,
             needs_reply: true,
-            source: None,
+            origin: Origin::new(),
         }
     }
 
@@ -82,11 +82,17 @@ impl Udp {
     /// The address to send from: see [`Tcp::with_source`](super::Tcp::with_source).
     #[must_use]
     pub fn with_source(self, source: IpAddr) -> Self {
-        Self { source: Some(source), ..self }
+        Self { origin: self.origin.with_address(source), ..self }
+    }
+
+    /// Where to send from.
+    #[must_use]
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { origin, ..self }
     }
 
     async fn ask(&self, attempt: &mut Attempt, target: Target) -> Result<(), CheckError> {
-        let socket = datagram::connected(target.address, self.source)?;
+        let socket = datagram::connected(target.address, &self.origin)?;
         attempt.step(Phase::Write, socket.send(&self.payload)).await?;
         // One byte more than is allowed shows that there are too many.
         let mut reply = Vec::with_capacity(self.length.end().min(&Self::LONGEST) + 1);

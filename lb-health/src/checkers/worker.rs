@@ -1,6 +1,7 @@
 //! Passes when a long-lived program says so.
 
 mod answer;
+mod pool;
 mod supervisor;
 
 use std::ffi::OsString;
@@ -15,12 +16,14 @@ use tokio::time::timeout_at;
 use tower_service::Service;
 
 use self::answer::{Answer, order};
+pub use self::pool::Workers;
 use self::supervisor::{Desk, Program};
 use super::deadline_after;
 use crate::{CheckError, Excerpt, Phase, Report, Target};
 
 /// Passes when a long-lived program says so: what [`Script`](super::Script) is to a thousand checks
-/// an hour, this is to a thousand a second. Clones share one process.
+/// an hour, this is to a thousand a second. Clones share one process; so do all that [`Workers`] gives
+/// out for one command.
 ///
 /// For each run the program reads a line, and says one:
 ///
@@ -84,7 +87,15 @@ impl Worker {
         arguments: impl IntoIterator<Item = impl Into<OsString>>,
     ) -> Self {
         let arguments = arguments.into_iter().map(Into::into).collect();
-        let program = Program { path: program.into(), arguments };
+        Self::running(Program { path: program.into(), arguments })
+    }
+
+    /// Whether `other` shares the process of this one.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn running(program: Program) -> Self {
         Self(Arc::new(Inner { program, desk: Arc::default(), orders: OnceLock::new() }))
     }
 

@@ -39,28 +39,50 @@ impl Stalls {
 
 /// Tells from any thread whether a driver still runs: see [`Driver::watchdog`](super::Driver).
 #[derive(Clone, Debug)]
-pub struct Watchdog {
-    origin: Instant,
-    /// When the driver has to do something next, in nanoseconds from the origin.
-    due: Arc<AtomicU64>,
-}
+pub struct Watchdog(Arc<[Due]>);
 
 impl Watchdog {
+    pub(super) fn new(dues: impl IntoIterator<Item = Due>) -> Self {
+        Self(dues.into_iter().collect())
+    }
+
+    /// For how long the driver, or one of its threads, has not done what was to be done: the age of
+    /// the oldest check that is due and not started, or has had its time and is not ended. Zero if
+    /// all keep up.
+    pub fn overdue(&self, now: Instant) -> Duration {
+        self.0.iter().map(|due| due.overdue(now)).max().unwrap_or_default()
+    }
+}
+
+/// When a thread has to do something next.
+#[derive(Clone, Debug)]
+pub(super) struct Due {
+    origin: Instant,
+    /// In nanoseconds from the origin.
+    nanos: Arc<AtomicU64>,
+}
+
+impl Due {
     const NEVER: u64 = u64::MAX;
 
     pub(super) fn new(origin: Instant) -> Self {
-        Self { origin, due: Arc::new(AtomicU64::new(Self::NEVER)) }
+        Self { origin, nanos: Arc::new(AtomicU64::new(Self::NEVER)) }
     }
 
-    pub(super) fn due_at(&self, due: Option<Instant>) {
+    pub(super) fn set(&self, due: Option<Instant>) {
         let nanos = due.map(|due| due.saturating_duration_since(self.origin).as_nanos() as u64);
-        self.due.store(nanos.unwrap_or(Self::NEVER), Ordering::Relaxed);
+        self.nanos.store(nanos.unwrap_or(Self::NEVER), Ordering::Relaxed);
     }
 
-    /// For how long the driver has not done what was to be done: the age of the oldest check that is
-    /// due and not started, or has had its time and is not ended. Zero if it keeps up.
-    pub fn overdue(&self, now: Instant) -> Duration {
-        match self.due.load(Ordering::Relaxed) {
+    /// There is something to do at `due`, too: for whoever gives orders. The thread itself then
+    /// [sets](Self::set) what is left.
+    pub(super) fn advance(&self, due: Instant) {
+        let nanos = due.saturating_duration_since(self.origin).as_nanos() as u64;
+        self.nanos.fetch_min(nanos, Ordering::Relaxed);
+    }
+
+    fn overdue(&self, now: Instant) -> Duration {
+        match self.nanos.load(Ordering::Relaxed) {
             Self::NEVER => Duration::ZERO,
             due => now.saturating_duration_since(self.origin + Duration::from_nanos(due)),
         }

@@ -1,48 +1,50 @@
 //! The tokio loop around a [`Monitor`]: the only place in this crate that reads the clock for it.
 
+mod crew;
+mod hurry;
 mod lag;
+mod mailbox;
+mod pace;
+mod runner;
 mod runs;
+mod seed;
 mod sharing;
 mod stage;
+mod threads;
 
 use std::fmt;
-use std::future::poll_fn;
 use std::hash::Hash;
+use std::io;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::num::NonZeroUsize;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::Waker;
+use std::time::Instant;
 
 use lb_core::backend::BackendId;
 use rand::Rng;
-use tokio::task;
-use tokio::time::{self, Instant, Sleep};
 
 use crate::chunks::Chunks;
-use crate::{
-    Action, Check, CheckError, CheckId, CheckSpec, Checker, Event, Failure, Monitor, Run, Target,
-};
-use lag::Stalls;
-use runs::{Finished, Runs, Spot};
+use crate::{Action, CheckError, CheckId, CheckSpec, Checker, Event, Monitor, Run, Target};
+use crew::Crew;
+use hurry::Nudges;
+use lag::Due;
+use pace::{Pace, Work};
+use runs::{Finished, Job, Limits, Spot, guarded};
 use stage::Start;
+use threads::Threads;
 
+pub use hurry::Hurry;
 pub use lag::Watchdog;
-
-/// How much longer than its timeout a run may take before the driver ends it. A checker keeps its
-/// own deadline and names the phase it was in; this is for those that do not.
-const GRACE: Duration = Duration::from_millis(100);
-/// The runs that are polled before the sockets are looked at again, and others get their turn.
-const TURN: usize = 64;
 
 /// Runs checks when its [`Monitor`] asks for them, and hands out events.
 ///
 /// A run waits until its checker is ready, for an interval and a timeout at most: then it fails with
 /// [`CheckError::Overloaded`], which says nothing of the backend and leads to [`Event::Obstructed`].
 ///
-/// Every run is part of the task that calls [`next`](Self::next): none is spawned. Checkers must not
-/// block; one that computes for long, such as many TLS handshakes at once, is better spawned by a
-/// layer of its own, or shared out among several drivers with some of the backends each.
+/// Every run is part of the task that calls [`next`](Self::next), which is all that it takes for some
+/// thousand connections a second; or, [told so](Self::with_threads), of one of some threads: what
+/// computes for long (TLS handshakes, digests, a database's proof of a password) and what stands still
+/// for long (a fork) then takes nothing from whoever asks. Checkers must not block.
 ///
 /// Dropping it cancels every run.
 ///
@@ -74,18 +76,20 @@ const TURN: usize = 64;
 /// ```
 pub struct Driver<K = BackendId> {
     monitor: Monitor<K>,
-    rng: Box<dyn Rng + Send + Sync>,
+    /// What tells the phases of its checks from those of other directors.
+    instance: u64,
     /// By the slot of the check.
     checks: Chunks<Option<Driven>>,
-    runs: Runs,
-    stalls: Stalls,
-    watchdog: Watchdog,
+    crew: Crew,
+    nudges: Nudges,
+    due: Due,
+    pace: Pace,
 }
 
 struct Driven {
     address: Address,
     checker: Box<dyn Start>,
-    /// The run that is going.
+    /// The run that is going in this task.
     run: Option<Spot>,
 }
 
@@ -121,16 +125,41 @@ impl Address {
 }
 
 impl<K: Copy + Eq + Hash> Driver<K> {
-    /// A driver of nothing. `rng` seeds the jitter of each check.
-    pub fn new(rng: impl Rng + Send + Sync + 'static) -> Self {
+    /// A driver of nothing. `rng` draws the [instance](Self::with_instance).
+    pub fn new(mut rng: impl Rng) -> Self {
         Self {
             monitor: Monitor::new(),
-            rng: Box::new(rng),
+            instance: rng.next_u64(),
             checks: Chunks::default(),
-            runs: Runs::default(),
-            stalls: Stalls::default(),
-            watchdog: Watchdog::new(now()),
+            crew: Crew::default(),
+            nudges: Nudges::default(),
+            due: Due::new(now()),
+            pace: Pace::default(),
         }
+    }
+
+    /// Runs checks on `count` threads, each with a runtime of its own, from now on: to be called before
+    /// there is anything to check. `begin` is called on each of them first, and may give it a priority.
+    ///
+    /// It takes two ways between threads for each run, some microseconds each where there are few.
+    /// Dropping the driver then waits for the threads to end what runs, for a second at most.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no thread, or no descriptors for its runtime.
+    pub fn with_threads(
+        self,
+        count: NonZeroUsize,
+        begin: impl Fn() + Clone + Send + 'static,
+    ) -> io::Result<Self> {
+        Ok(Self { crew: Crew::Threads(Threads::new(count, &begin)?), ..self })
+    }
+
+    /// Lets the phases and the jitter of checks follow from this number, and from what each is aimed at:
+    /// the same after every restart, and other ones on another director, whose number is another one.
+    #[must_use]
+    pub fn with_instance(self, instance: u64) -> Self {
+        Self { instance, ..self }
     }
 
     /// Lets each check remember as many outcomes: see [`Monitor::with_history`].
@@ -151,7 +180,8 @@ impl<K: Copy + Eq + Hash> Driver<K> {
         C: Checker + Send + Sync + 'static,
         C::Future: Send + 'static,
     {
-        let check = self.monitor.watch(now(), backend, spec, &mut self.rng);
+        let mut seed = seed::seed(self.instance, address, &spec);
+        let check = self.monitor.watch(now(), backend, spec, &mut seed);
         self.drive(check, Driven::new(address, checker, None));
         check
     }
@@ -208,7 +238,7 @@ impl<K: Copy + Eq + Hash> Driver<K> {
 
     /// To be asked from any thread whether this driver still does its work.
     pub fn watchdog(&self) -> Watchdog {
-        self.watchdog.clone()
+        Watchdog::new(self.crew.dues().into_iter().chain([self.due.clone()]))
     }
 
     /// Runs checks until there is something to tell. Pends for ever while there is nothing to check.
@@ -216,76 +246,23 @@ impl<K: Copy + Eq + Hash> Driver<K> {
     /// Cancel safe: dropped at any point it loses neither an event nor a result. Checks are only
     /// started, run and judged while it is polled.
     pub async fn next(&mut self) -> Event<K> {
-        let mut alarm = pin!(None);
-        loop {
-            for _ in 0..TURN {
-                // A verdict does not wait for what comes after it.
-                if let Some(event) = self.obey() {
-                    return event;
-                }
-                // The runs take turns by themselves: tokio's own budget would only end polls early.
-                let wait = poll_fn(|context| self.poll(context, alarm.as_mut()));
-                task::coop::unconstrained(wait).await;
-            }
-            task::yield_now().await;
-        }
+        // A verdict does not wait for what comes after it.
+        pace::until(self, Self::obey).await
     }
 
     /// Does what the monitor asks for, up to the next event.
     fn obey(&mut self) -> Option<Event<K>> {
         while let Some(action) = self.monitor.poll_action() {
             match action {
-                Action::Cancel(run) => self.stop(run.check()),
+                Action::Cancel(run) => {
+                    self.stop(run.check());
+                    self.crew.cancel(run);
+                }
                 Action::Notify(event) => return Some(event),
                 Action::Run(run) => self.start(run),
             }
         }
         None
-    }
-
-    /// Takes one step, or waits for the next one that can be taken.
-    fn poll(&mut self, context: &mut Context<'_>, alarm: Pin<&mut Option<Sleep>>) -> Poll<()> {
-        // Answers before deadlines: what is there in time counts, however late this is.
-        if self.poll_run() {
-            return Poll::Ready(());
-        }
-        let monitors = self.monitor.next_deadline();
-        let next = [monitors, self.runs.next_bound()].into_iter().flatten().min();
-        self.watchdog.due_at(next);
-        if let Some(due) = next {
-            let now = now();
-            if due <= now {
-                self.stalls.woken(due, now);
-                self.monitor.handle_timeout(now);
-                while let Some(finished) = self.runs.end_overdue(now) {
-                    self.finish(finished);
-                }
-                return Poll::Ready(());
-            }
-        }
-        self.runs.listen(context.waker());
-        if self.poll_run() {
-            return Poll::Ready(());
-        }
-        match next {
-            Some(due) => wait_until(due.into(), alarm, context),
-            None => Poll::Pending,
-        }
-    }
-
-    /// Lets one run go on; answers whether there was one.
-    fn poll_run(&mut self) -> bool {
-        let monitor = &self.monitor;
-        let bound = |run: Run, now| {
-            let timeout = monitor.check(run.check()).map(|check| check.spec().timeout());
-            now + timeout.unwrap_or_default() + GRACE
-        };
-        let polled = self.runs.poll_next(now, bound);
-        if let Some(Poll::Ready(finished)) = polled {
-            self.finish(finished);
-            return true;
-        }
-        polled.is_some()
     }
 
     fn start(&mut self, run: Run) {
@@ -295,9 +272,11 @@ impl<K: Copy + Eq + Hash> Driver<K> {
         };
         let (interval, timeout) = (check.spec().interval(), check.spec().timeout());
         let target = Target::new(driven.address.get(), timeout);
-        let patience = now() + interval + timeout;
-        match self.runs.start(run, &*driven.checker, target, patience) {
-            Ok(spot) => driven.run = Some(spot),
+        let limits = Limits { timeout, patience: interval + timeout };
+        match guarded(|| driven.checker.start(target)) {
+            Ok(future) => {
+                driven.run = self.crew.start(now(), Job { run, future, limits });
+            }
             Err(failure) => self.monitor.handle_result(now(), run, Err(failure)),
         }
     }
@@ -305,11 +284,10 @@ impl<K: Copy + Eq + Hash> Driver<K> {
     fn stop(&mut self, check: CheckId) {
         let driven = self.checks.get_mut(check.slot as usize).and_then(Option::as_mut);
         if let Some(spot) = driven.and_then(|driven| driven.run.take()) {
-            self.runs.stop(spot);
+            self.crew.stop(spot);
         }
     }
 
-    /// Ends what runs for those of `checks` that are no more, but were a moment ago.
     fn drive(&mut self, check: CheckId, driven: Driven) {
         let slot = check.slot as usize;
         while slot >= self.checks.len() {
@@ -318,6 +296,7 @@ impl<K: Copy + Eq + Hash> Driver<K> {
         self.checks[slot] = Some(driven);
     }
 
+    /// Ends what runs for those of `checks` that are no more, but were a moment ago.
     fn tidy(&mut self, checks: &[CheckId]) {
         for &check in checks {
             if self.monitor.check(check).is_none() {
@@ -327,46 +306,51 @@ impl<K: Copy + Eq + Hash> Driver<K> {
         }
     }
 
-    fn finish(&mut self, finished: Finished) {
-        let (now, Finished { run, called, mut result }) = (now(), finished);
+    fn finish(&mut self, Finished { run, result, .. }: Finished) {
         if let Some(Some(driven)) = self.checks.get_mut(run.check().slot as usize) {
             driven.run = None;
         }
-        if let Err(Failure { error: error @ CheckError::Timeout { .. }, .. }) = &mut result {
-            let spec = self.monitor.check(run.check()).map(Check::spec);
-            let (interval, timeout) = spec.map(|s| (s.interval(), s.timeout())).unwrap_or_default();
-            let local = match called {
-                // It takes no turn while the next ones come up: one that does not take place.
-                None => Some(interval + timeout),
-                Some(called) => {
-                    let late = now.saturating_duration_since(called + timeout + GRACE);
-                    self.stalls
-                        .excusing(called, called + timeout)
-                        .or(Some(late).filter(|&late| late > GRACE))
-                }
-            };
-            if let Some(lag) = local {
-                *error = CheckError::Overloaded { lag };
-            }
-        }
-        self.monitor.handle_result(now, run, result);
+        self.monitor.handle_result(now(), run, result);
     }
 }
 
-/// Sets `alarm` to `due`, unless it is, and polls it.
-fn wait_until(
-    due: Instant,
-    mut alarm: Pin<&mut Option<Sleep>>,
-    context: &mut Context<'_>,
-) -> Poll<()> {
-    if alarm.is_none() {
-        alarm.set(Some(time::sleep_until(due)));
+impl<K: Copy + Eq + Hash> Work for Driver<K> {
+    fn step(&mut self) -> bool {
+        match self.crew.poll_next() {
+            Some(finished) => {
+                finished.into_iter().for_each(|finished| self.finish(finished));
+                true
+            }
+            None => self.take_nudges(),
+        }
     }
-    let Some(mut alarm) = alarm.as_pin_mut() else { return Poll::Pending };
-    if alarm.deadline() != due {
-        alarm.as_mut().reset(due);
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let deadlines = [self.monitor.next_deadline(), self.crew.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
-    alarm.poll(context)
+
+    fn waits_for(&self, due: Option<Instant>) {
+        self.due.set(due);
+    }
+
+    fn handle_timeout(&mut self, due: Instant, now: Instant) {
+        self.crew.woken(due, now);
+        self.take_nudges();
+        self.monitor.handle_timeout(now);
+        while let Some(finished) = self.crew.end_overdue(now) {
+            self.finish(finished);
+        }
+    }
+
+    fn listen(&self, waker: &Waker) {
+        self.crew.listen(waker);
+        self.nudges.listen(waker);
+    }
+
+    fn pace(&mut self) -> &mut Pace {
+        &mut self.pace
+    }
 }
 
 impl<K: fmt::Debug> fmt::Debug for Driver<K> {
@@ -375,12 +359,8 @@ impl<K: fmt::Debug> fmt::Debug for Driver<K> {
     }
 }
 
-fn now() -> std::time::Instant {
-    clock().into_std()
-}
-
 /// The time of the runtime, which tests can stop.
 #[expect(clippy::disallowed_methods, reason = "the door through which time comes in")]
-fn clock() -> Instant {
-    Instant::now()
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }

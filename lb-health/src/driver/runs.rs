@@ -1,17 +1,21 @@
 //! The runs that are going, polled by hand: one task for all of them, in places that are used again.
 
 use std::any::Any;
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::stage::{Going, Start};
+use super::mailbox::Mailbox;
+use super::stage::Going;
 use crate::deadlines::Deadlines;
-use crate::{CheckError, Failure, Phase, Report, Run, Target};
+use crate::{CheckError, Failure, Phase, Report, Run};
+
+/// How much longer than its timeout a run may take before it is ended. A checker keeps its own
+/// deadline and names the phase it was in; this is for those that do not.
+pub(super) const GRACE: Duration = Duration::from_millis(100);
 
 /// What a run of a check and the next one cost together is mostly what the system takes for its
 /// sockets. So there is no task, timer or map entry for each: a run is a place in a list, which
@@ -19,12 +23,29 @@ use crate::{CheckError, Failure, Phase, Report, Run, Target};
 #[derive(Default)]
 pub(super) struct Runs {
     places: Vec<Place>,
-    free: Vec<u32>,
+    free: Vec<Spot>,
     /// When each run is ended, whatever it does.
     bounds: Deadlines,
-    ready: Arc<Ready>,
+    /// The runs that can go on.
+    ready: Arc<Mailbox<Spot>>,
     /// What `ready` was emptied into, the next one last.
-    batch: Vec<u32>,
+    batch: Vec<Spot>,
+}
+
+/// A run to be begun.
+pub(super) struct Job {
+    pub(super) run: Run,
+    pub(super) future: Pin<Box<dyn Going>>,
+    pub(super) limits: Limits,
+}
+
+/// How long a run may take.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// Once its checker is called.
+    pub(super) timeout: Duration,
+    /// Until then.
+    pub(super) patience: Duration,
 }
 
 /// A run that is over.
@@ -32,6 +53,7 @@ pub(super) struct Finished {
     pub(super) run: Run,
     /// When its checker was called; none if that never came.
     pub(super) called: Option<Instant>,
+    pub(super) limits: Limits,
     pub(super) result: Result<Report, Failure>,
 }
 
@@ -47,21 +69,33 @@ struct Place {
 struct Occupant {
     run: Run,
     called: Option<Instant>,
+    limits: Limits,
     /// Locked by nobody: it makes a future that is not `Sync` part of a driver that is.
     future: Mutex<Pin<Box<dyn Going>>>,
 }
 
+impl Occupant {
+    fn poll(&mut self, waker: &Waker) -> Result<Poll<Result<Report, Failure>>, Failure> {
+        let future = self.future.get_mut().unwrap_or_else(PoisonError::into_inner);
+        guarded(|| future.as_mut().poll(&mut Context::from_waker(waker)))
+    }
+
+    fn is_called(&mut self) -> bool {
+        self.future.get_mut().unwrap_or_else(PoisonError::into_inner).is_called()
+    }
+
+    fn ended(self, result: Result<Report, Failure>) -> Finished {
+        let Self { run, called, limits, future } = self;
+        // A checker that panics here as well has nothing to add.
+        let _ = guarded(|| drop(future));
+        Finished { run, called, limits, result }
+    }
+}
+
 impl Runs {
-    /// Takes a run in, to be polled by [`Self::poll_next`]. It is ended if its checker is not ready
-    /// by `patience`.
-    pub(super) fn start(
-        &mut self,
-        run: Run,
-        checker: &dyn Start,
-        target: Target,
-        patience: Instant,
-    ) -> Result<Spot, Failure> {
-        let future = guarded(|| checker.start(target))?;
+    /// Takes a run in, to be polled by [`Self::poll_next`].
+    pub(super) fn start(&mut self, now: Instant, job: Job) -> Spot {
+        let Job { run, future, limits } = job;
         let spot = self.free.pop().unwrap_or_else(|| {
             let spot = self.places.len() as u32;
             let flag =
@@ -70,59 +104,45 @@ impl Runs {
             spot
         });
         let place = &mut self.places[spot as usize];
-        place.going = Some(Occupant { run, called: None, future: Mutex::new(future) });
-        self.bounds.set(spot, patience);
+        place.going = Some(Occupant { run, called: None, limits, future: Mutex::new(future) });
+        self.bounds.set(spot, now + limits.patience);
         place.waker.wake_by_ref();
-        Ok(spot)
+        spot
     }
 
     /// Ends the run at `spot`: nothing of it is left behind.
     pub(super) fn stop(&mut self, spot: Spot) {
         if let Some(occupant) = self.vacate(spot) {
-            // A checker that panics here as well has nothing to add.
             let _ = guarded(|| drop(occupant));
         }
     }
 
     /// Whom to wake when a run can go on.
     pub(super) fn listen(&self, waker: &Waker) {
-        let mut queue = self.ready.lock();
-        match &mut queue.listener {
-            Some(known) => known.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
+        self.ready.listen(waker);
     }
 
-    /// Polls one run that can go on; `None` if there is none. `bound` says until when a run may go
-    /// whose checker is called `now`.
-    pub(super) fn poll_next(
-        &mut self,
-        now: impl FnOnce() -> Instant,
-        bound: impl FnOnce(Run, Instant) -> Instant,
-    ) -> Option<Poll<Finished>> {
+    /// Polls one run that can go on; `None` if there is none.
+    pub(super) fn poll_next(&mut self, now: impl FnOnce() -> Instant) -> Option<Poll<Finished>> {
         if self.batch.is_empty() {
-            mem::swap(&mut self.batch, &mut self.ready.lock().spots);
-            self.batch.reverse();
+            self.ready.take(&mut self.batch);
         }
         let spot = self.batch.pop()?;
         let place = &mut self.places[spot as usize];
         place.flag.up.store(false, Ordering::Release);
         let Some(occupant) = &mut place.going else { return Some(Poll::Pending) };
-        let future = occupant.future.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let mut context = Context::from_waker(&place.waker);
         let before = occupant.called.is_none().then(now);
-        let polled = guarded(|| future.as_mut().poll(&mut context));
-        if let Some(now) = before.filter(|_| future.is_called()) {
+        let polled = occupant.poll(&place.waker);
+        if let Some(now) = before.filter(|_| occupant.is_called()) {
             occupant.called = Some(now);
-            self.bounds.set(spot, bound(occupant.run, now));
+            self.bounds.set(spot, now + occupant.limits.timeout + GRACE);
         }
         let result = match polled {
             Ok(Poll::Pending) => return Some(Poll::Pending),
             Ok(Poll::Ready(result)) => result,
             Err(panic) => Err(panic),
         };
-        let Occupant { run, called, .. } = self.vacate(spot)?;
-        Some(Poll::Ready(Finished { run, called, result }))
+        Some(Poll::Ready(self.vacate(spot)?.ended(result)))
     }
 
     /// When a run is to be ended next. O(1).
@@ -130,13 +150,21 @@ impl Runs {
         self.bounds.next()
     }
 
-    /// Ends a run whose time is over at `now`, if there is one.
+    /// Ends a run whose time is over at `now`, if there is one. It may say a last word: its answer
+    /// may be there, behind those of many others.
     pub(super) fn end_overdue(&mut self, now: Instant) -> Option<Finished> {
         let (_, spot) = self.bounds.pop_due(now)?;
-        let Occupant { run, called, future } = self.vacate(spot)?;
-        let _ = guarded(|| drop(future));
-        let result = Err(CheckError::Timeout { phase: Phase::Whole }.into());
-        Some(Finished { run, called, result })
+        let place = self.places.get_mut(spot as usize)?;
+        let occupant = place.going.as_mut()?;
+        let last = occupant.called.is_some().then(|| occupant.poll(&place.waker));
+        let result = match last {
+            Some(Ok(Poll::Ready(result))) => result,
+            Some(Err(panic)) => Err(panic),
+            None | Some(Ok(Poll::Pending)) => {
+                Err(CheckError::Timeout { phase: Phase::Whole }.into())
+            }
+        };
+        Some(self.vacate(spot)?.ended(result))
     }
 
     fn vacate(&mut self, spot: Spot) -> Option<Occupant> {
@@ -147,27 +175,11 @@ impl Runs {
     }
 }
 
-/// The runs that can go on.
-#[derive(Default)]
-struct Ready(Mutex<Queue>);
-
-#[derive(Default)]
-struct Queue {
-    spots: Vec<Spot>,
-    listener: Option<Waker>,
-}
-
-impl Ready {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Raised while a spot is in the queue, so that it is there once.
+/// Raised while a spot is among those that can go on, so that it is there once.
 struct Flag {
     spot: Spot,
     up: AtomicBool,
-    ready: Arc<Ready>,
+    ready: Arc<Mailbox<Spot>>,
 }
 
 impl Wake for Flag {
@@ -176,20 +188,14 @@ impl Wake for Flag {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.up.swap(true, Ordering::AcqRel) {
-            return;
+        if !self.up.swap(true, Ordering::AcqRel) {
+            self.ready.post(self.spot);
         }
-        let mut queue = self.ready.lock();
-        queue.spots.push(self.spot);
-        // The driver looks at all of them when it comes up: one call is enough.
-        let listener = queue.listener.take();
-        drop(queue);
-        listener.into_iter().for_each(Waker::wake);
     }
 }
 
 /// Does `work` of a checker, whose panics are its own.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(work))
         .map_err(|panic| CheckError::Panicked { message: message_of(panic) }.into())
 }

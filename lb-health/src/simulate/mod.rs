@@ -1,29 +1,34 @@
 //! What would happen if: a configuration and a script, through the real machines, in virtual time.
 
+mod moment;
 mod script;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_core::backend::BackendId;
-use lb_core::quorum::Strength;
+use lb_core::health::Admin;
 use lb_core::virtual_server::{self, ConfigError, VirtualServerConfig};
 use lb_core::{Scheduler, VirtualServer};
 use rand::Rng;
 
-use crate::{Action, Because, CheckError, CheckSpec, Event, Failure, Monitor, Phase, Report, Run};
+use crate::{
+    Action, Because, CheckError, CheckId, CheckSpec, Ejection, Event, Failure, Monitor,
+    OutlierRules, Outliers, Phase, Report, Run, Verdict,
+};
 
-pub use script::{Conduct, Incident, ParseIncidentError};
+pub use moment::{Moment, What};
+pub use script::{Conduct, Incident, ParseIncidentError, Turn, time};
 
 /// A virtual server and its checks, through hours of trouble within milliseconds.
 ///
-/// The machines are those that serve ([`Monitor`] and [`VirtualServer`]), so what they decide here
-/// they decide in earnest; only the backends are played. Nothing here reads a clock: times count from
-/// the beginning, and the same seed gives the same story.
+/// The machines are those that serve ([`Monitor`], [`VirtualServer`], [`Outliers`]), so what they
+/// decide here they decide in earnest; only the backends are played. Nothing here reads a clock: times
+/// count from the beginning, and the same seed gives the same story.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -45,45 +50,22 @@ pub use script::{Conduct, Incident, ParseIncidentError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Simulation<E = SocketAddr> {
+    begun: Instant,
     now: Instant,
     server: VirtualServer<E>,
     monitor: Monitor,
-    names: HashMap<BackendId, String>,
+    /// There if clients' failures eject, instead of counting for the checks.
+    outliers: Option<Outliers<BackendId>>,
+    names: BTreeMap<BackendId, String>,
+    /// What each backend is checked by, in order.
+    checks: HashMap<BackendId, Vec<CheckSpec>>,
     /// What each backend does, and since when.
     conducts: HashMap<String, (Instant, Conduct)>,
+    /// Who is up, as far as it was told.
+    up: HashSet<BackendId>,
     /// Runs that are going, by the time that they end.
     going: BinaryHeap<Reverse<(Instant, u64)>>,
     results: HashMap<u64, (Run, Result<Report, Failure>)>,
-}
-
-/// Something happens.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Moment {
-    /// The time since the beginning.
-    pub at: Duration,
-    /// What happens.
-    pub what: What,
-}
-
-/// What happens.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum What {
-    /// A backend changes what it does.
-    Incident(Incident),
-    /// New flows go to these backends from now on, in these shares.
-    Pool(Vec<(String, u16)>),
-    /// The virtual server has something to tell: quorum, panic.
-    Server(virtual_server::Event),
-    /// The checks have a new verdict on a backend.
-    Verdict {
-        /// The backend.
-        backend: String,
-        /// Whether it is up.
-        up: bool,
-        /// The [cause](CheckError::cause) of the failure that decided, if one did.
-        cause: Option<&'static str>,
-    },
 }
 
 /// How soon a backend that answers does so, or refuses.
@@ -102,38 +84,75 @@ impl<E> Simulation<E> {
         checks: impl Fn(&str) -> Vec<CheckSpec>,
         rng: &mut dyn Rng,
     ) -> Result<Self, ConfigError> {
-        let server = VirtualServer::new(config, scheduler)?;
-        let names: HashMap<_, _> =
-            server.backends().map(|backend| (backend.id, backend.name.to_owned())).collect();
-        let mut monitor = Monitor::new();
-        for backend in server.backends() {
-            for spec in checks(backend.name) {
-                monitor.watch(origin, backend.id, spec, rng);
-            }
-        }
-        let (conducts, going, results) = Default::default();
-        Ok(Self { now: origin, server, monitor, names, conducts, going, results })
+        let mut simulation = Self {
+            begun: origin,
+            now: origin,
+            server: VirtualServer::new(config, scheduler)?,
+            monitor: Monitor::new(),
+            outliers: None,
+            names: BTreeMap::new(),
+            checks: HashMap::new(),
+            conducts: HashMap::new(),
+            up: HashSet::new(),
+            going: BinaryHeap::new(),
+            results: HashMap::new(),
+        };
+        simulation.check_as(&checks, rng);
+        Ok(simulation)
     }
 
-    /// Plays the next `time`, in which these incidents happen; answers what came of them. Incidents
-    /// count from now on; what went on before goes on.
+    /// The same, where failures of clients eject a backend instead of counting for its checks.
+    #[must_use]
+    pub fn with_outliers(mut self, rules: OutlierRules) -> Self {
+        let mut outliers = Outliers::new(rules);
+        self.names.keys().for_each(|&backend| outliers.insert(self.now, backend));
+        self.outliers = Some(outliers);
+        self
+    }
+
+    /// Takes over another configuration and other checks, as a daemon that reloads: who stays keeps
+    /// the verdict, unchanged checks keep their streaks and their phase (X1 to X5).
+    ///
+    /// # Errors
+    /// If the configuration is refused; nothing has changed then.
+    pub fn reconfigure(
+        &mut self,
+        config: VirtualServerConfig<E>,
+        scheduler: Arc<dyn Scheduler>,
+        checks: impl Fn(&str) -> Vec<CheckSpec>,
+        rng: &mut dyn Rng,
+    ) -> Result<(), ConfigError> {
+        self.server.reconfigure(self.now, config)?;
+        self.server.set_scheduler(scheduler);
+        self.check_as(&checks, rng);
+        if let Some(outliers) = &mut self.outliers {
+            self.names.keys().for_each(|&backend| outliers.insert(self.now, backend));
+        }
+        Ok(())
+    }
+
+    /// Plays the next `time`, in which these incidents happen; answers what came of them, by the
+    /// time since the very beginning. Incidents count from now on; what went on before goes on.
     pub fn play(&mut self, incidents: &[Incident], time: Duration) -> Vec<Moment> {
         let (begin, end) = (self.now, self.now + time);
         let mut incidents: Vec<_> = incidents.iter().filter(|one| one.at <= time).collect();
-        incidents.sort_by_key(|incident| Reverse(incident.at));
+        incidents.sort_by_key(|incident| incident.at);
+        // Those of one moment stay in order.
+        incidents.reverse();
         let mut story = Vec::new();
         loop {
-            self.drain(begin, &mut story);
+            self.drain(&mut story);
             let incident = incidents.last().map(|incident| begin + incident.at);
             let result = self.going.peek().map(|&Reverse((at, _))| at);
-            let machines = [self.monitor.next_deadline(), self.server.next_deadline()];
+            let outliers = self.outliers.as_ref().and_then(Outliers::next_deadline);
+            let machines = [self.monitor.next_deadline(), self.server.next_deadline(), outliers];
             let next = machines.into_iter().chain([incident, result]).flatten().min();
             let Some(next) = next.filter(|&next| next <= end) else { break };
             self.now = self.now.max(next);
             while let Some(incident) = incidents.pop_if(|one| begin + one.at <= self.now) {
-                self.conducts.insert(incident.backend.clone(), (self.now, incident.conduct));
                 let what = What::Incident(Incident::clone(incident));
-                story.push(Moment { at: self.now - begin, what });
+                story.push(Moment { at: self.now - self.begun, what });
+                self.suffer(incident);
             }
             while let Some(&Reverse((at, number))) = self.going.peek()
                 && at <= self.now
@@ -145,6 +164,9 @@ impl<E> Simulation<E> {
             }
             self.monitor.handle_timeout(self.now);
             self.server.handle_timeout(self.now);
+            if let Some(outliers) = &mut self.outliers {
+                outliers.handle_timeout(self.now);
+            }
         }
         self.now = end;
         story
@@ -160,27 +182,88 @@ impl<E> Simulation<E> {
         &self.server
     }
 
-    fn drain(&mut self, begin: Instant, story: &mut Vec<Moment>) {
-        let at = self.now - begin;
+    /// Checks every backend that there is by these, and nobody else.
+    fn check_as(&mut self, checks: &impl Fn(&str) -> Vec<CheckSpec>, rng: &mut dyn Rng) {
+        let named = |one: virtual_server::BackendStatus<'_, E>| (one.id, one.name.to_owned());
+        let names: BTreeMap<_, _> = self.server.backends().map(named).collect();
+        for gone in self.names.keys().filter(|known| !names.contains_key(known)) {
+            self.monitor.forget(*gone);
+            self.checks.remove(gone);
+            self.up.remove(gone);
+            if let Some(outliers) = &mut self.outliers {
+                outliers.remove(*gone);
+            }
+        }
+        for (&backend, name) in &names {
+            let (wanted, known) = (checks(name), self.checks.entry(backend).or_default());
+            let running: Vec<CheckId> = self.monitor.checks_of(backend).map(|(id, _)| id).collect();
+            for (place, spec) in wanted.iter().enumerate() {
+                match running.get(place) {
+                    Some(_) if known.get(place) == Some(spec) => {}
+                    Some(&id) => self.monitor.replace(self.now, id, spec.clone()),
+                    None => drop(self.monitor.watch(self.now, backend, spec.clone(), rng)),
+                }
+            }
+            running.iter().skip(wanted.len()).for_each(|&id| self.monitor.forget_check(id));
+            *known = wanted;
+        }
+        self.names = names;
+    }
+
+    fn suffer(&mut self, incident: &Incident) {
+        let (now, name) = (self.now, &incident.backend);
+        if let Turn::Conduct(conduct) = incident.turn {
+            self.conducts.insert(name.clone(), (now, conduct));
+        }
+        let known = self.names.iter().find(|(_, known)| *known == name);
+        let Some((&backend, _)) = known else { return };
+        match incident.turn {
+            Turn::Conduct(_) => {}
+            Turn::Admin(word) => {
+                self.server.set_admin(now, backend, word);
+                match word {
+                    Admin::Maintenance => self.monitor.suspend(backend),
+                    _ => self.monitor.resume(now, backend),
+                }
+            }
+            Turn::TurnsAway(clients) => {
+                for _ in 0..clients {
+                    match &mut self.outliers {
+                        Some(outliers) => outliers.handle_outcome(now, backend, false),
+                        None => {
+                            self.monitor.handle_passive(now, backend, Err(CheckError::Refused));
+                        }
+                    }
+                }
+            }
+            Turn::Weight(weight) => drop(self.server.set_weight(now, backend, weight)),
+        }
+    }
+
+    fn drain(&mut self, story: &mut Vec<Moment>) {
+        let at = self.now - self.begun;
+        let mut tell = |what| story.push(Moment { at, what });
+        while let Some(ejection) = self.outliers.as_mut().and_then(Outliers::poll_event) {
+            let (host, out) = match ejection {
+                Ejection::Back { host } => (host, false),
+                Ejection::Out { host, .. } => (host, true),
+            };
+            self.server.set_ejected(self.now, host, out);
+            tell(What::Ejection { backend: self.name(host), out });
+        }
         while let Some(action) = self.monitor.poll_action() {
             match action {
                 Action::Run(run) => self.start(run),
-                Action::Notify(Event::Verdict(verdict)) => {
-                    self.server.handle_health(self.now, verdict.backend, verdict.health);
-                    let cause = match &verdict.because {
-                        Because::Failed { error, .. } => Some(error.cause()),
-                        _ => None,
-                    };
-                    let backend = self.names[&verdict.backend].clone();
-                    let what = What::Verdict { backend, up: verdict.health.is_up(), cause };
-                    story.push(Moment { at, what });
+                Action::Cancel(run) => drop(self.results.remove(&run.number())),
+                Action::Notify(Event::Verdict(verdict)) => tell(self.judge(&verdict)),
+                Action::Notify(event) => {
+                    let begins = matches!(event, Event::Obstructed(_));
+                    tell(What::Obstruction { backend: self.name(event.backend()), begins });
                 }
-                // Nobody suspends or forgets a check here, and no run fails for local reasons.
-                Action::Cancel(_) | Action::Notify(_) => {}
             }
         }
         while let Some(action) = self.server.poll_action() {
-            let what = match action {
+            tell(match action {
                 // The checks' own verdicts say so already, and why.
                 virtual_server::Action::Notify(
                     virtual_server::Event::BackendDown { .. }
@@ -194,26 +277,61 @@ impl<E> Simulation<E> {
                         .map(|(member, backend)| (backend.name().to_owned(), member.weight.value()))
                         .collect(),
                 ),
-            };
-            story.push(Moment { at, what });
+            });
         }
+    }
+
+    fn judge(&mut self, verdict: &Verdict) -> What {
+        let (id, up) = (verdict.backend, verdict.health.is_up());
+        self.server.handle_health(self.now, id, verdict.health);
+        let was_up = if up { !self.up.insert(id) } else { self.up.remove(&id) };
+        let backend = self.name(id);
+        if up && was_up {
+            let weight = self.server.backend(id).map_or(0, |status| status.weight.value());
+            return What::Weight { backend, weight };
+        }
+        let (cause, clients) = match &verdict.because {
+            Because::Failed { error, .. } => (Some(error.cause()), false),
+            Because::Traffic { error, .. } => (Some(error.cause()), true),
+            _ => (None, false),
+        };
+        What::Verdict { backend, up, cause, clients }
+    }
+
+    fn name(&self, backend: BackendId) -> String {
+        self.names.get(&backend).cloned().unwrap_or_default()
     }
 
     fn start(&mut self, run: Run) {
         let Some(check) = self.monitor.check(run.check()) else { return };
-        let name = check.backends().next().and_then(|backend| self.names.get(&backend));
+        let backend = check.backends().next();
+        let name = backend.and_then(|backend| self.names.get(&backend));
         let known = name.and_then(|name| self.conducts.get(name)).copied();
         let (since, conduct) = known.unwrap_or((self.now, Conduct::Answers));
+        let first = backend.and_then(|backend| self.monitor.checks_of(backend).next());
+        let is_first = first.is_some_and(|(first, _)| first == run.check());
         let timeout = check.spec().timeout();
         let refuses = (ANSWER, Err(CheckError::Refused.into()));
         let (after, result) = match conduct {
-            Conduct::Answers => (ANSWER, Ok(Report::ALIVE)),
             Conduct::Flaps(period) => {
                 let turns = (self.now - since).as_nanos() / period.as_nanos().max(1);
                 if turns.is_multiple_of(2) { refuses } else { (ANSWER, Ok(Report::ALIVE)) }
             }
             Conduct::Hangs => (timeout, Err(CheckError::Timeout { phase: Phase::Connect }.into())),
+            Conduct::Obstructed => {
+                let source = Arc::new(std::io::ErrorKind::OutOfMemory.into());
+                (ANSWER, Err(CheckError::Local { operation: "connect", source }.into()))
+            }
             Conduct::Refuses => refuses,
+            Conduct::Reports(weight) if is_first => (ANSWER, Ok(Report::weighing(weight))),
+            Conduct::ReportsPercent(percent) if is_first => {
+                let mut report = Report::ALIVE;
+                report.advice.percent = Some(percent);
+                (ANSWER, Ok(report))
+            }
+            Conduct::Answers | Conduct::Reports(_) | Conduct::ReportsPercent(_) => {
+                (ANSWER, Ok(Report::ALIVE))
+            }
         };
         self.going.push(Reverse((self.now + after.min(timeout), run.number())));
         self.results.insert(run.number(), (run, result));
@@ -223,44 +341,5 @@ impl<E> Simulation<E> {
 impl<E> fmt::Debug for Simulation<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Simulation").field("now", &self.now).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for Moment {
-    /// One line: `  12.250 s  web1 is down: refused`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>9.3} s  ", self.at.as_secs_f64())?;
-        match &self.what {
-            What::Incident(Incident { backend, conduct, .. }) => match conduct {
-                Conduct::Answers => write!(f, "[{backend} answers]"),
-                Conduct::Flaps(period) => write!(f, "[{backend} flaps every {period:?}]"),
-                Conduct::Hangs => write!(f, "[{backend} hangs]"),
-                Conduct::Refuses => write!(f, "[{backend} refuses]"),
-            },
-            What::Pool(pool) => {
-                f.write_str("new flows go to")?;
-                if pool.is_empty() {
-                    f.write_str(" nobody")?;
-                }
-                pool.iter().try_for_each(|(name, weight)| write!(f, " {name}={weight}"))
-            }
-            What::Server(event) => {
-                use virtual_server::Event;
-                let (what, lives) = match event {
-                    Event::PanicBegan { strength } => ("panic began", strength),
-                    Event::PanicEnded { strength } => ("panic ended", strength),
-                    Event::QuorumGained { strength } => ("quorum gained", strength),
-                    Event::QuorumLost { strength } => ("quorum lost", strength),
-                    other => return write!(f, "{other:?}"),
-                };
-                let Strength { weight, alive, configured } = lives;
-                write!(f, "{what}: {alive} of {configured} live, of weight {weight}")
-            }
-            What::Verdict { backend, up: true, .. } => write!(f, "{backend} is up"),
-            What::Verdict { backend, cause: None, .. } => write!(f, "{backend} is down"),
-            What::Verdict { backend, cause: Some(cause), .. } => {
-                write!(f, "{backend} is down: {cause}")
-            }
-        }
     }
 }

@@ -116,7 +116,7 @@ async fn mariadb_holds_nothing_against_who_checks_it() {
     // The server trusts this host's first address, whatever it does.
     mariadb.0.address.set_ip([127, 0, 0, 2].into());
     let connector = Tcp::new().with_source([127, 0, 0, 2].into());
-    let from = |checker: Mysql| checker.with_connector(connector);
+    let from = |checker: Mysql| checker.with_connector(connector.clone());
     let before = mariadb.aborted();
     for _ in 0..100 {
         check(from(user().with_writable()), &mariadb.0).await.unwrap();

@@ -62,3 +62,18 @@ async fn redis_tells_a_master_from_a_replica_and_whether_the_link_is_up() {
     assert_eq!((cause, text.contains("the link to the master")), ("rejected", true), "{text}");
     check(Redis::new(), &replica).await.unwrap();
 }
+
+/// The system goes on to take connections for a process that is stopped, and nobody answers them.
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_stopped_server_is_silent_and_well_again_when_it_goes_on() {
+    if !are_installed(&[SERVER]) {
+        return;
+    }
+    let server = start(&[]);
+    check(Redis::new(), &server).await.unwrap();
+    server.signal("-STOP");
+    assert_eq!(failure(Redis::new(), &server).await.0, "timeout-response");
+    server.signal("-CONT");
+    check(Redis::new(), &server).await.unwrap();
+}

@@ -2,20 +2,19 @@
 
 use std::time::{Instant, SystemTime};
 
-use tokio::time;
-
+use super::debounce::Which;
 use super::member::{Done, Member};
 use super::unit::{Deed, Happening, Machine, Unit};
 use super::voice::{Said, Voice};
 use super::{Driver, Input, Network, Operation, Report, RouterId, now};
 use crate::refusal::Refusal;
 use crate::router::{Discard, VirtualRouter};
-use crate::tracking::FaultCause;
+use crate::tracking::{FaultCause, Signal};
 use crate::wire::Datagram;
 
-/// How much is read before the clock has its turn. More than a socket holds by default (212992
-/// octets at 768 or more a packet), so that it is empty unless somebody floods it.
-const READS: usize = 512;
+/// How often in a turn something may be wrong with what is read, before the clock is looked at all the
+/// same.
+const ERRORS: usize = 64;
 
 impl<N: Network> Driver<N> {
     /// Runs until there is something to tell; `None` when all were shut down and have ended.
@@ -31,9 +30,7 @@ impl<N: Network> Driver<N> {
                 return None;
             }
             let heard = match self.deadlines.first() {
-                Some((at, _)) => {
-                    time::timeout_at((*at).into(), self.network.ready()).await.unwrap_or(Ok(()))
-                }
+                Some((at, _)) => self.network.ready_until(*at).await,
                 None => self.network.ready().await,
             };
             self.note_deafness(heard);
@@ -60,11 +57,18 @@ impl<N: Network> Driver<N> {
         let now = now();
         while let Some(&(at, unit)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
             self.deadlines.remove(&(at, unit));
-            let Some(Unit { machine, members, deadline }) = &mut self.units[unit] else { continue };
+            let Self { network, units, .. } = self;
+            let Some(Unit { machine, members, deadline }) = &mut units[unit] else { continue };
             *deadline = None;
             for (place, member) in members.iter_mut().enumerate() {
                 if member.retry_at.take_if(|at| *at <= now).is_some() {
                     machine.happen(now, place, Happening::Fault(FaultCause::Addresses, false));
+                }
+                while let Some((which, is_up)) = member.debouncer.pop(now) {
+                    machine.happen(now, place, which.happening(is_up));
+                }
+                if member.restore_late(now, network) == Done::NotAdded {
+                    machine.happen(now, place, Happening::Fault(FaultCause::Addresses, true));
                 }
             }
             if machine.next_deadline().is_some_and(|at| at <= now) {
@@ -74,15 +78,25 @@ impl<N: Network> Driver<N> {
         }
     }
 
+    /// All that waits.
     pub(super) fn read(&mut self) {
-        for _ in 0..READS {
+        let mut errors = 0;
+        loop {
             let now = now();
             let utc = self.network.utc();
             let Self { network, units, places, .. } = self;
             let (id, input) = match network.next_input() {
                 Ok(None) => return,
                 Ok(Some(input)) => input,
-                Err(error) => return self.note_deafness(Err(error)),
+                Err(error) => {
+                    // Of one socket: the others are to be read all the same.
+                    self.note_deafness(Err(error));
+                    errors += 1;
+                    if errors > ERRORS {
+                        return;
+                    }
+                    continue;
+                }
             };
             let Some(&(at, place)) = places.get(&id) else { continue };
             let Some(Unit { machine, members, .. }) = &mut units[at] else { continue };
@@ -94,12 +108,18 @@ impl<N: Network> Driver<N> {
                 Input::AddressLost(address) => {
                     machine.happen(now, place, Happening::AddressLost(address));
                 }
+                Input::Failed { operation, error } => member.note(operation, Err(error)),
+                Input::Fault { cause: FaultCause::Interface, present } => {
+                    if let Some(is_up) = member.debouncer.see(now, Which::Own, !present) {
+                        machine.happen(now, place, Which::Own.happening(is_up));
+                    }
+                }
                 Input::Fault { cause, present } => {
                     machine.happen(now, place, Happening::Fault(cause, present));
                 }
                 Input::RoutesLost => {
                     if machine.holds_addresses(place) {
-                        member.add_routes(network);
+                        member.restore_routes(now, network);
                     }
                 }
                 Input::Source(source) => {
@@ -109,7 +129,10 @@ impl<N: Network> Driver<N> {
                     }
                 }
                 Input::Tracked(id, signal) => {
-                    machine.happen(now, place, Happening::Tracked(id, signal));
+                    let which = Which::Tracked(id);
+                    if let Some(is_up) = member.debouncer.see(now, which, signal == Signal::Up) {
+                        machine.happen(now, place, which.happening(is_up));
+                    }
                 }
                 Input::Datagram(datagram) => hear(now, utc, datagram, machine, place, member),
             }
@@ -188,6 +211,17 @@ impl<N: Network> Driver<N> {
     }
 }
 
+impl Which {
+    fn happening(self, is_up: bool) -> Happening {
+        match self {
+            Self::Own => Happening::Fault(FaultCause::Interface, !is_up),
+            Self::Tracked(id) => {
+                Happening::Tracked(id, if is_up { Signal::Up } else { Signal::Down })
+            }
+        }
+    }
+}
+
 /// A datagram for one router or host.
 fn hear(
     now: Instant,
@@ -201,11 +235,12 @@ fn hear(
     let heard = datagram.and_then(|datagram| match (machine, voice) {
         (Machine::Carp(carp), Voice::Carp(voice)) => {
             let (source, said) = voice.channel.receive(&datagram)?;
+            counters.releases_received += u64::from(said.gives_up());
             Ok(carp.host.handle_packet(now, source, &said))
         }
         (machine, Voice::Vrrp(channel)) => {
             let received = channel.receive(utc, &datagram)?;
-            counters.addresses_differ += u64::from(received.addresses_differ);
+            counters.receive(&received);
             let (source, said) = (received.source, &received.advertisement);
             Ok(match machine {
                 Machine::Alone(router) => router.handle_packet(now, source, said),

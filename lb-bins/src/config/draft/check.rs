@@ -1,9 +1,10 @@
 //! Checks as a front end reads them: what all have in common, and each kind with its own keys.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Field, List};
+use crate::config::model::Address;
 use crate::config::model::check::{HttpVersion, Initial, Record, Role};
 use crate::config::source::Spanned;
 
@@ -12,8 +13,10 @@ pub(in crate::config) struct Check {
     /// `None` if the type has been reported as a mistake: then nobody knows the other keys.
     pub(in crate::config) kind: Option<Kind>,
     pub(in crate::config) port: Field<i64>,
-    pub(in crate::config) address: Field<SocketAddr>,
+    pub(in crate::config) address: Field<Address>,
     pub(in crate::config) source: Field<IpAddr>,
+    pub(in crate::config) interface: Field<String>,
+    pub(in crate::config) mark: Field<i64>,
     pub(in crate::config) interval: Field<Duration>,
     pub(in crate::config) timeout: Field<Duration>,
     pub(in crate::config) rise: Field<i64>,
@@ -23,6 +26,8 @@ pub(in crate::config) struct Check {
     pub(in crate::config) warmup: Field<Duration>,
     pub(in crate::config) jitter: Field<i64>,
     pub(in crate::config) initial: Field<Initial>,
+    pub(in crate::config) first_decisive: Field<bool>,
+    pub(in crate::config) local_limit: Field<i64>,
 }
 
 /// The kinds of check by name.
@@ -133,6 +138,7 @@ pub(in crate::config) struct Page {
     pub(in crate::config) body_regex: Field<String>,
     pub(in crate::config) body_not: Field<bool>,
     pub(in crate::config) expect_headers: Field<List<HeaderRule>>,
+    pub(in crate::config) body_limit: Field<i64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -140,12 +146,14 @@ pub(in crate::config) struct HeaderRule {
     pub(in crate::config) name: Field<String>,
     pub(in crate::config) value: Field<String>,
     pub(in crate::config) regex: Field<String>,
+    pub(in crate::config) not: Field<bool>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Smtp {
     pub(in crate::config) helo: Field<String>,
     pub(in crate::config) starttls: Field<bool>,
+    pub(in crate::config) tls: Field<bool>,
     pub(in crate::config) options: Tls,
 }
 
@@ -154,6 +162,7 @@ pub(in crate::config) struct Dns {
     pub(in crate::config) name: Field<String>,
     pub(in crate::config) record: Field<Record>,
     pub(in crate::config) answer: Field<List<String>>,
+    pub(in crate::config) require_answer: Field<bool>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -185,12 +194,16 @@ pub(in crate::config) struct Database {
     pub(in crate::config) database: Field<String>,
     pub(in crate::config) query: Field<String>,
     pub(in crate::config) writable: Field<bool>,
+    pub(in crate::config) tls: Field<bool>,
+    pub(in crate::config) options: Tls,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Redis {
     pub(in crate::config) login: Login,
     pub(in crate::config) role: Field<Role>,
+    pub(in crate::config) tls: Field<bool>,
+    pub(in crate::config) options: Tls,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -200,11 +213,15 @@ pub(in crate::config) struct Ldap {
     pub(in crate::config) password_file: Field<String>,
     pub(in crate::config) base: Field<String>,
     pub(in crate::config) filter: Field<String>,
+    pub(in crate::config) tls: Field<bool>,
+    pub(in crate::config) options: Tls,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Grpc {
     pub(in crate::config) service: Field<String>,
+    pub(in crate::config) host: Field<String>,
+    pub(in crate::config) keep_alive: Field<bool>,
     pub(in crate::config) tls: Field<bool>,
     pub(in crate::config) options: Tls,
 }
@@ -223,6 +240,8 @@ pub(in crate::config) struct Worker {
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Agent {
     pub(in crate::config) send: Field<String>,
+    pub(in crate::config) tls: Field<bool>,
+    pub(in crate::config) options: Tls,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,9 @@
 //! values (bounds, uniqueness, what must be there) is said by [`validate`](crate::config::validate), so
 //! that every front end has the same rules.
 
+pub(in crate::config) mod announcement;
 pub(in crate::config) mod check;
+pub(in crate::config) mod claim;
 pub(in crate::config) mod vrrp;
 
 use std::net::SocketAddr;
@@ -13,7 +15,7 @@ use std::time::Duration;
 use lb_core::virtual_server::DrainingClients;
 
 use self::check::Check;
-use crate::config::model::{Forwarding, HashKey, OnFailure, SorryMode};
+use crate::config::model::{Account, Address, Door, Forwarding, HashKey, OnFailure, SorryMode};
 use crate::config::source::{Span, Spanned};
 
 /// A value that may be missing.
@@ -53,6 +55,17 @@ impl<T> Field<T> {
         self.given().map_or(default, |spanned| spanned.value)
     }
 
+    /// The same value as another type.
+    pub(in crate::config) fn map<U>(self, change: impl FnOnce(T) -> U) -> Field<U> {
+        match self {
+            Self::Absent => Field::Absent,
+            Self::Refused => Field::Refused,
+            Self::Given(Spanned { value, span }) => {
+                Field::Given(Spanned { value: change(value), span })
+            }
+        }
+    }
+
     /// Whether nothing was written.
     pub(in crate::config) const fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
@@ -83,17 +96,28 @@ impl<T> List<T> {
 /// A whole configuration.
 #[derive(Debug, Default)]
 pub(in crate::config) struct Draft {
-    pub(in crate::config) admin: Field<SocketAddr>,
+    pub(in crate::config) admin: Field<Door>,
     pub(in crate::config) admin_allow_remote: Field<bool>,
+    pub(in crate::config) user: Field<Account>,
+    pub(in crate::config) script_user: Field<Account>,
+    pub(in crate::config) script_security: Field<bool>,
     pub(in crate::config) notify_fifo: Field<String>,
+    pub(in crate::config) notify_fifo_script: Field<List<String>>,
     pub(in crate::config) smtp: Field<Mail>,
+    pub(in crate::config) resolvers: Field<List<SocketAddr>>,
+    pub(in crate::config) max_scripts: Field<i64>,
     pub(in crate::config) virtual_servers: Field<List<VirtualServer>>,
     pub(in crate::config) vrrp_instances: Field<List<vrrp::VrrpInstance>>,
     pub(in crate::config) carp_instances: Field<List<vrrp::CarpInstance>>,
     pub(in crate::config) vrrp_sync_groups: Field<List<vrrp::VrrpSyncGroup>>,
     pub(in crate::config) vrrp_scripts: Field<List<vrrp::VrrpScript>>,
+    pub(in crate::config) vrrp_checks: Field<List<vrrp::VrrpCheck>>,
     pub(in crate::config) vrrp_track_files: Field<List<vrrp::VrrpTrackFile>>,
     pub(in crate::config) vrrp_track_processes: Field<List<vrrp::VrrpTrackProcess>>,
+    pub(in crate::config) static_addresses: Field<List<vrrp::VirtualAddress>>,
+    pub(in crate::config) static_routes: Field<List<vrrp::Route>>,
+    pub(in crate::config) static_rules: Field<List<vrrp::Rule>>,
+    pub(in crate::config) bgp_announcements: Field<List<announcement::BgpAnnouncement>>,
 }
 
 #[derive(Debug, Default)]
@@ -120,7 +144,7 @@ pub(in crate::config) struct VirtualServer {
     pub(in crate::config) queue: Field<Queue>,
     pub(in crate::config) quorum: Field<Quorum>,
     pub(in crate::config) hysteresis: Field<i64>,
-    pub(in crate::config) sorry_server: Field<SocketAddr>,
+    pub(in crate::config) sorry_server: Field<Address>,
     pub(in crate::config) sorry_mode: Field<SorryMode>,
     pub(in crate::config) persistence: Field<Persistence>,
     pub(in crate::config) draining_clients: Field<DrainingClients>,
@@ -150,6 +174,8 @@ pub(in crate::config) struct Passive {
     pub(in crate::config) eject: Field<Duration>,
     pub(in crate::config) longest: Field<Duration>,
     pub(in crate::config) max_ejected: Field<i64>,
+    pub(in crate::config) deviations: Field<Hundredths>,
+    pub(in crate::config) back_on_check: Field<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -180,7 +206,7 @@ pub(in crate::config) struct Persistence {
 
 #[derive(Debug, Default)]
 pub(in crate::config) struct Backend {
-    pub(in crate::config) address: Field<SocketAddr>,
+    pub(in crate::config) address: Field<Address>,
     pub(in crate::config) weight: Field<i64>,
     pub(in crate::config) priority: Field<i64>,
     pub(in crate::config) zone: Field<String>,

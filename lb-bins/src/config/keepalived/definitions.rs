@@ -6,10 +6,14 @@ use super::sequence::is_name;
 use super::text::Text;
 
 /// What variables stand for: one line, or several.
-pub(super) struct Definitions {
+pub(super) struct Definitions<'a> {
     by_name: HashMap<String, Vec<Text>>,
+    environment: &'a Environment<'a>,
     chance: SplitMix,
 }
+
+/// What a variable of the environment is, if it is set.
+pub(super) type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// What became of a line with variables.
 pub(super) enum Replaced {
@@ -28,18 +32,23 @@ pub(super) fn definition(line: &Text) -> Option<(String, Text)> {
 /// A place where a variable may be meant.
 struct Use {
     name: String,
-    /// What is between the name and the closing brace: numbers.
-    parameters: Vec<u64>,
+    /// What is between the name and the closing brace: numbers, or a variable of the environment.
+    parameters: Vec<String>,
     start: usize,
     end: usize,
 }
 
-impl Definitions {
+impl<'a> Definitions<'a> {
     /// Those that are always there: of this host, and of the directory that is read.
-    pub(super) fn new(config_id: &str, seed: u64) -> Self {
+    pub(super) fn new(config_id: &str, environment: &'a Environment<'a>, seed: u64) -> Self {
         let standard = [("_INSTANCE", config_id), ("_HASH", "#"), ("_BANG", "!")];
         let by_name = standard.map(|(name, value)| (name.to_owned(), vec![Text::nowhere(value)]));
-        Self { by_name: by_name.into(), chance: SplitMix(seed) }
+        Self { by_name: by_name.into(), environment, chance: SplitMix(seed) }
+    }
+
+    /// What follows is the same each time.
+    pub(super) const fn reseed(&mut self, seed: u64) {
+        self.chance = SplitMix(seed);
     }
 
     /// Gives a variable a value, or another one.
@@ -87,7 +96,12 @@ impl Definitions {
         let mut search = 0;
         while let Some(found) = next_use(line.as_str(), search) {
             search = found.end;
-            if found.name != "_RANDOM" && !self.by_name.contains_key(&found.name) {
+            let is_defined = match (found.name.as_str(), &found.parameters[..]) {
+                ("_RANDOM", _) => true,
+                ("_ENV", [name]) => (self.environment)(name).is_some(),
+                _ => self.by_name.contains_key(&found.name),
+            };
+            if !is_defined {
                 undefined.push(line.slice(found.start..found.end));
             }
         }
@@ -95,8 +109,14 @@ impl Definitions {
     }
 
     fn value(&mut self, found: &Use) -> Option<Vec<Text>> {
+        if found.name == "_ENV" {
+            let [name] = &found.parameters[..] else { return None };
+            return Some(vec![Text::nowhere((self.environment)(name)?)]);
+        }
         if found.name == "_RANDOM" {
-            let (least, most) = match *found.parameters {
+            let numbers: Vec<u64> =
+                found.parameters.iter().map(|number| number.parse().ok()).collect::<Option<_>>()?;
+            let (least, most) = match *numbers {
                 [] => (0, 32_767),
                 [least] => (least, 32_767),
                 [least, most, ..] => (least, most),
@@ -134,9 +154,9 @@ fn next_use(text: &str, from: usize) -> Option<Use> {
             continue;
         }
         let Some(close) = rest.find('}') else { continue };
-        let parameters: Option<Vec<u64>> =
-            rest[..close].split_whitespace().map(|number| number.parse().ok()).collect();
-        if let Some(parameters) = parameters {
+        let parameters: Vec<_> = rest[..close].split_whitespace().map(str::to_owned).collect();
+        let is_number = |text: &String| text.parse::<u64>().is_ok();
+        if name == "_ENV" || parameters.iter().all(is_number) {
             let end = start + 2 + length + close + 1;
             return Some(Use { name, parameters, start, end });
         }

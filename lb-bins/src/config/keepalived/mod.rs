@@ -27,6 +27,8 @@ use std::path::Path;
 
 pub(super) use self::problem::Problem;
 
+use self::definitions::Environment;
+
 use super::draft::Draft;
 use super::mistakes::Mistakes;
 use super::source::Source;
@@ -35,6 +37,8 @@ use super::source::Source;
 pub(super) struct Surroundings<'a> {
     /// The name by which lines that start with `@` know this host.
     pub(super) config_id: &'a str,
+    /// What `${_ENV NAME}` stands for.
+    pub(super) environment: &'a Environment<'a>,
     /// Where the first source is, so that it can include others; without it nothing is included.
     pub(super) path: Option<&'a Path>,
     /// What `${_RANDOM}` starts from.

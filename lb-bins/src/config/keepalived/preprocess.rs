@@ -47,7 +47,7 @@ pub(super) struct Preprocessor<'a> {
     surroundings: &'a Surroundings<'a>,
     sources: &'a mut Vec<Source>,
     mistakes: &'a mut Mistakes,
-    definitions: Definitions,
+    definitions: Definitions<'a>,
     strictness: Strictness,
     lines: Vec<Line>,
     /// The files that were read, and which source each is.
@@ -64,7 +64,8 @@ pub(super) fn lines(
     sources: &mut Vec<Source>,
     mistakes: &mut Mistakes,
 ) -> Vec<Line> {
-    let definitions = Definitions::new(surroundings.config_id, surroundings.seed);
+    let Surroundings { config_id, environment, seed, .. } = *surroundings;
+    let definitions = Definitions::new(config_id, environment, seed);
     let mut preprocessor = Preprocessor {
         surroundings,
         sources,
@@ -372,8 +373,14 @@ impl Preprocessor<'_> {
             }
             let words = words(&before);
             // It holds from where it stands, so it cannot wait for the blocks.
-            if words.first().is_some_and(|first| first.text == "include_check") {
-                self.strictness.set(&words[1..]);
+            match words.first().map(|first| first.text.as_str()) {
+                Some("include_check") => self.strictness.set(&words[1..]),
+                Some("random_seed") => {
+                    if let Some(Ok(seed)) = words.get(1).map(|seed| seed.text.parse()) {
+                        self.definitions.reseed(seed);
+                    }
+                }
+                _ => {}
             }
             self.lines.push(Line::Words(words, before));
         }

@@ -1,7 +1,10 @@
 //! What can be wrong with a keepalived.conf, beyond what can be wrong with any configuration.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use lb_vrrp::Family;
 use thiserror::Error;
 
 use super::sequence::SequenceError;
@@ -88,7 +91,11 @@ pub(in crate::config) enum Problem {
     UnknownOption { block: &'static str, option: String },
     #[error("the option {} of `{block}` has no effect here", Quoted(.option))]
     UnusedOption { block: &'static str, option: String },
-    #[error("the command runs as the user that the daemon runs as, not as {}", Quoted(.user))]
+    #[error("{} is no user, or no user with a group", Quoted(.text))]
+    NotAnAccount { text: String },
+    #[error("the command runs as {}, as the others of this block, and not as {}", Quoted(.user), Quoted(.named))]
+    OtherUser { named: String, user: String },
+    #[error("the command runs as `script_user`, and not as {}", Quoted(.user))]
     User { user: String },
     #[error("`{word}` needs a value")]
     WithoutValue { word: &'static str },
@@ -126,6 +133,8 @@ pub(in crate::config) enum Problem {
     QuorumLowered { quorum: i64, total: i64 },
     #[error("there will be no mail: `smtp_server` is a name, and names are not resolved")]
     MailServerByName,
+    #[error("the weight {value} is taken for {most}, where weights end here")]
+    WeightEnds { value: i64, most: i64 },
     #[error("groups with all their addresses are too much")]
     TooManyAddresses,
     #[error("the `url` has no `path`")]
@@ -136,12 +145,38 @@ pub(in crate::config) enum Problem {
     // Virtual routers.
     #[error("version 3 has no authentication: it is left out, as in keepalived")]
     AuthenticationOfVersion3,
+    #[error("`advert_int` is {} s, which is what version {version} can say, as in keepalived", .rounded.as_secs_f64())]
+    IntervalRounded { version: u8, rounded: Duration },
     #[error("a {what} with {} is left out", Quoted(.option))]
     LeftOut { what: &'static str, option: String },
+    #[error("there is no key {id}")]
+    NoKey { id: i64 },
     #[error("`nopreempt` is left out with `state MASTER`, as in keepalived")]
     NoPreemptOfMaster,
+    #[error("the group {group} is no multicast group, and is left out, as in keepalived")]
+    NotMulticast { group: IpAddr },
+    #[error("`{word}` does not go with strict mode, and is not as it says, as in keepalived")]
+    NotStrict { word: &'static str },
+    #[error("{address} is left out, as in keepalived: the instance is for {family}")]
+    OtherFamily { address: IpAddr, family: Family },
     #[error("the state {} is taken for BACKUP, as in keepalived", Quoted(.text))]
     OtherState { text: String },
+    #[error("the rule does nothing, and is left out, as in keepalived")]
+    RuleWithoutAction,
+    #[error("there are both `authentication` and `auth_hmac`")]
+    TwoAuthentications,
+    #[error("the weight {value} is left out, as in keepalived: it must be from -{most} to {most}")]
+    WeightLeftOut { value: i64, most: i64 },
+    #[error("the instance has no `virtual_ipaddress`")]
+    WithoutAddresses,
+    #[error("the instance has no `interface`: it is taken to be on {}", Quoted(.interface))]
+    WithoutInterface { interface: String },
+    #[error("there is no `auth_pass`: authentication is left out, as in keepalived")]
+    WithoutPassword,
+    #[error(
+        "there is no `unicast_peer` to speak to: the instance speaks to the group, as in keepalived"
+    )]
+    WithoutPeers,
     #[error("a member of a group has no weights of its own: {} without a weight, so that a failure is a fault of all", Quoted(.name))]
     WeightInGroup { name: String },
 }
@@ -182,6 +217,10 @@ impl Problem {
             Self::TooMuch { .. } => "see whether a sequence has a number too many",
             Self::Undefined { name } => {
                 let name = name.trim_matches(['$', '{', '}']);
+                if let Some(variable) = name.strip_prefix("_ENV ") {
+                    let variable = variable.trim();
+                    return Some(format!("set {variable} in the environment of the daemon"));
+                }
                 return Some(format!("define it further up: ${name}=VALUE"));
             }
 
@@ -207,7 +246,7 @@ impl Problem {
                 let blocks: Vec<_> = elsewhere.iter().map(|block| format!("`{block}`")).collect();
                 return Some(format!("it belongs to {}", blocks.join(", ")));
             }
-            Self::Unknown { .. } => "remove it; keepalived does not know it either",
+            Self::Unknown { .. } => "remove it; keepalived to version 2.4 does not know it either",
             Self::Unused { .. } => return None,
 
             Self::Excess { .. } => "remove it; it is left out",
@@ -233,7 +272,9 @@ impl Problem {
             Self::Twice { .. } => "remove one of them",
             Self::UnknownOption { .. } => "remove it, or write what follows on a line of its own",
             Self::UnusedOption { .. } => return None,
-            Self::User { .. } => "start the daemon as that user, or let the command change to it",
+            Self::NotAnAccount { .. } => "write: USER or USER GROUP",
+            Self::OtherUser { .. } => "name one user, or let the command change to it",
+            Self::User { .. } => "name that user in `script_user`, or let the command change to it",
             Self::WithoutValue { .. } => "add it on the same line",
             Self::ZeroTime { .. } => "write a time above zero",
 
@@ -250,17 +291,31 @@ impl Problem {
             Self::NotTcp { .. } => "only TCP is carried; leave it to keepalived",
             Self::PortOfServer { .. } => "write the port of the virtual server, or `lb_kind NAT`",
             Self::QuorumLowered { .. } => "write at most what they weigh together",
+            Self::WeightEnds { .. } => "write a smaller one",
             Self::TooManyAddresses => "split the file",
             Self::WithoutPath => "add for example: path /",
             Self::WithoutUrl { .. } => "add for example: url { path / }",
 
             Self::AuthenticationOfVersion3 => "remove it, or set `version 2`",
+            Self::IntervalRounded { version: 2, .. } => "write whole seconds, or set `version 3`",
+            Self::IntervalRounded { .. } => "write a multiple of 0.01, at most 40.95",
             Self::LeftOut { .. } => {
                 "add it to the system's network configuration, or in a `notify` command"
             }
+            Self::NoKey { .. } => "write the number of a `key`",
             Self::NoPreemptOfMaster => "write `state BACKUP`",
+            Self::NotMulticast { .. } => "remove it, or write a group such as 224.0.0.18",
+            Self::NotStrict { .. } => "remove it, or strict mode",
+            Self::OtherFamily { .. } => "IPv4 and IPv6 need an instance each",
             Self::OtherState { .. } => "write MASTER or BACKUP",
+            Self::RuleWithoutAction => "add for example: table 100",
+            Self::TwoAuthentications => "remove one of them",
             Self::WeightInGroup { .. } => "remove the weight",
+            Self::WeightLeftOut { .. } => "write a smaller one, or none",
+            Self::WithoutAddresses => "add one, or say `no_virtual_ipaddress`",
+            Self::WithoutInterface { .. } => "add `interface`",
+            Self::WithoutPassword => "add it, or remove `authentication`",
+            Self::WithoutPeers => "add them, or remove the words that are for them",
         };
         Some(help.to_owned())
     }

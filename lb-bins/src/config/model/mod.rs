@@ -1,20 +1,33 @@
 //! The typed configuration: plain data, already validated, with every default filled in.
 
+mod account;
+mod address;
+mod announcement;
 pub mod check;
+mod claim;
+mod door;
 mod vrrp;
+mod walk;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
+use lb_vrrp::linux::{Route, Rule, VirtualAddress};
 
-use self::check::Check;
+pub use self::account::Account;
+pub(in crate::config) use self::address::is_host_name;
+pub use self::address::{Address, ParseAddressError};
+pub use self::announcement::{BgpAnnouncement, Speaker};
+use self::check::{Check, CheckKind};
+pub use self::claim::{Call, Claim, ClaimBy, Holder, HttpClaim};
+pub use self::door::{Door, NotADoor};
 pub use self::vrrp::{
-    Authentication, CarpInstance, Claim, HmacKey, Notify, Track, VrrpInstance, VrrpScript,
-    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, HmacKey, KeySecret, Notify, ParameterMatch, Track, VrrpCheck,
+    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 
@@ -25,14 +38,26 @@ use super::mistakes::Mistake;
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Where `/status`, `/metrics` and `/healthz` are served; default: nowhere.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<Door>,
     /// Whether [`admin`](Self::admin) may be an address that other hosts reach; default: no.
     pub admin_allow_remote: bool,
+    /// Whom the daemon becomes when it has started as root; default: nobody else.
+    pub user: Option<Account>,
+    /// Whom scripts for events run as; default: as the daemon does.
+    pub script_user: Option<Account>,
+    /// Whether scripts that root runs, and others could change, are refused; default: warned of.
+    pub script_security: bool,
     /// A named pipe that gets a line for every change of a state, as keepalived's `notify_fifo`: an
     /// absolute path; default: none.
     pub notify_fifo: Option<PathBuf>,
+    /// What is started to read it, with its path as the last argument; default: nothing.
+    pub notify_fifo_script: Option<Command>,
     /// How mail about changes is sent; default: not at all.
     pub smtp: Option<Mail>,
+    /// The name servers that are asked what names stand for; default: those of the system.
+    pub resolvers: Vec<SocketAddr>,
+    /// How many scripts of checks run at once; default: two per processor.
+    pub max_scripts: Option<NonZeroU32>,
     /// The virtual servers in the order of the file; without virtual routers at least one.
     pub virtual_servers: Vec<VirtualServer>,
     /// The virtual routers in the order of the file; without virtual servers at least one.
@@ -43,12 +68,43 @@ pub struct Config {
     pub vrrp_sync_groups: Vec<VrrpSyncGroup>,
     /// Scripts that virtual routers may depend on.
     pub vrrp_scripts: Vec<VrrpScript>,
+    /// Checks that virtual routers may depend on.
+    pub vrrp_checks: Vec<VrrpCheck>,
     /// Files that virtual routers may depend on.
     pub vrrp_track_files: Vec<VrrpTrackFile>,
     /// Processes that virtual routers may depend on.
     pub vrrp_track_processes: Vec<VrrpTrackProcess>,
+    /// Addresses that are there as long as `vip-keeper` runs, whoever is master; each with its
+    /// interface.
+    pub static_addresses: Vec<VirtualAddress>,
+    /// Routes that are there as long.
+    pub static_routes: Vec<Route>,
+    /// Rules that are there as long.
+    pub static_rules: Vec<Rule>,
+    /// What is announced by BGP.
+    pub bgp_announcements: Vec<BgpAnnouncement>,
     /// What is allowed but probably not meant, in the order of the file.
     pub warnings: Vec<Mistake>,
+}
+
+impl Config {
+    /// Whether any backend is checked by a script.
+    pub fn has_scripts(&self) -> bool {
+        let backends = self.virtual_servers.iter().flat_map(|server| &server.backends);
+        let mut checks = backends.flat_map(|backend| &backend.checks);
+        checks.any(|check| matches!(check.kind, CheckKind::Script(_)))
+    }
+
+    /// Whether any server has a name instead of an address.
+    pub fn has_names(&self) -> bool {
+        let named = |address: &Address| address.numeric().is_none();
+        self.virtual_servers.iter().any(|server| {
+            let checks = server.backends.iter().flat_map(|backend| &backend.checks);
+            let targets = checks.filter_map(|check| check.address.as_ref());
+            let backends = server.backends.iter().map(|backend| &backend.address);
+            backends.chain(&server.sorry_server).chain(targets).any(named)
+        })
+    }
 }
 
 impl PartialEq for Config {
@@ -57,28 +113,60 @@ impl PartialEq for Config {
         let Self {
             admin,
             admin_allow_remote,
+            user,
+            script_user,
+            script_security,
             notify_fifo,
+            notify_fifo_script,
             smtp,
+            resolvers,
+            max_scripts,
             virtual_servers,
             vrrp_instances,
             carp_instances,
             vrrp_sync_groups,
             vrrp_scripts,
+            vrrp_checks,
             vrrp_track_files,
             vrrp_track_processes,
+            bgp_announcements,
+            static_addresses,
+            static_routes,
+            static_rules,
             warnings: _,
         } = self;
         *admin == other.admin
             && *admin_allow_remote == other.admin_allow_remote
+            && *user == other.user
+            && *script_user == other.script_user
+            && *script_security == other.script_security
             && *notify_fifo == other.notify_fifo
+            && *notify_fifo_script == other.notify_fifo_script
             && *smtp == other.smtp
+            && *resolvers == other.resolvers
+            && *max_scripts == other.max_scripts
             && *virtual_servers == other.virtual_servers
             && *vrrp_instances == other.vrrp_instances
             && *carp_instances == other.carp_instances
             && *vrrp_sync_groups == other.vrrp_sync_groups
             && *vrrp_scripts == other.vrrp_scripts
+            && *vrrp_checks == other.vrrp_checks
             && *vrrp_track_files == other.vrrp_track_files
             && *vrrp_track_processes == other.vrrp_track_processes
+            && *static_addresses == other.static_addresses
+            && *static_routes == other.static_routes
+            && *static_rules == other.static_rules
+            && *bgp_announcements == other.bgp_announcements
+    }
+}
+
+impl Config {
+    /// Whether a virtual router brings this address to this host, and takes it away.
+    pub fn is_virtual(&self, address: IpAddr) -> bool {
+        let routers = self.vrrp_instances.iter();
+        let routers = routers.flat_map(|one| one.addresses.iter().chain(&one.excluded_addresses));
+        let hosts = self.carp_instances.iter().flat_map(|one| &one.addresses);
+        routers.chain(hosts).any(|one| one.address == address)
     }
 }
 
@@ -130,7 +218,7 @@ pub struct VirtualServer {
     /// When enough is alive; default: one share of weight, no hysteresis.
     pub quorum: Quorum,
     /// Who serves when the backends cannot; default: nobody.
-    pub sorry_server: Option<SocketAddr>,
+    pub sorry_server: Option<Address>,
     /// When the sorry server takes over; default: [`SorryMode::Quorum`].
     pub sorry_mode: SorryMode,
     /// Whether a client returns to its backend; default: no.
@@ -235,6 +323,11 @@ pub struct Passive {
     pub longest: Duration,
     /// How many percent of the backends may be out at once (but always one); 1 to 100, default: 10.
     pub max_ejected: u8,
+    /// By so many standard deviations, in hundredths, the share of successes must lie below the mean
+    /// of all to eject; at most 1000, 0: never, default: 0.
+    pub deviations: u32,
+    /// Whether an ejected backend is back as soon as its checks pass; default: no.
+    pub back_on_check: bool,
 }
 
 /// How connections come to the backends.
@@ -288,13 +381,22 @@ pub struct Command {
     pub program: String,
     /// What it is given.
     pub arguments: Vec<String>,
+    /// Whom it runs as; default: as the daemon does.
+    pub user: Option<Account>,
+}
+
+impl Command {
+    /// A program, run as the daemon is.
+    pub fn new(program: impl Into<String>, arguments: Vec<String>) -> Self {
+        Self { program: program.into(), arguments, user: None }
+    }
 }
 
 /// A server behind a virtual server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
     /// Where flows are sent.
-    pub address: SocketAddr,
+    pub address: Address,
     /// Its share of new flows; default: 1. Zero drains it.
     pub weight: Weight,
     /// The group that it is in: 0, the default, is tried first.

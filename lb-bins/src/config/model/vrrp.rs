@@ -1,7 +1,7 @@
 //! Virtual routers, as a configuration has them.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use lb_vrrp::{
     Reach, Start, Version, Vrid,
 };
 
-use super::Command;
-use super::check::Initial;
+use super::check::{Check, Initial};
+use super::{Account, Claim, Command};
 
 /// A virtual router: addresses that one of several hosts has.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +39,13 @@ pub struct VrrpInstance {
     pub accept: bool,
     /// For how long it says nothing after the start; default: 0.
     pub startup_delay: Duration,
+    /// For how long after the host has started it says nothing; default: 0. The longer one counts.
+    pub delay_after_boot: Duration,
+    /// For how long an interface must be down before it counts, its own and those that it tracks;
+    /// default: 0.
+    pub interface_down_delay: Duration,
+    /// And up again; default: 0.
+    pub interface_up_delay: Duration,
     /// Whether a master says a last word when it hears a better one; default: yes.
     pub parting_advert: bool,
     /// How IPv4 is summed up in version 3; default: as keepalived does.
@@ -49,7 +56,8 @@ pub struct VrrpInstance {
     pub reach: Reach,
     /// How its routers know each other; default: not at all.
     pub authentication: Authentication,
-    /// The addresses in the order of the file: at least one, all of one family, none twice.
+    /// The addresses in the order of the file: all of one family, none twice. There may be none if
+    /// others see to them.
     pub addresses: Vec<VirtualAddress>,
     /// Addresses that come and go with the others but are not advertised, of any family.
     pub excluded_addresses: Vec<VirtualAddress>,
@@ -70,27 +78,22 @@ pub struct VrrpInstance {
     pub track_files: Vec<Track>,
     /// Processes that it depends on, by name.
     pub track_processes: Vec<Track>,
+    /// Checks that it depends on, by name.
+    pub track_checks: Vec<Track>,
+    /// Virtual servers whose quorum it depends on, by name; by default they weigh 0.
+    pub track_quorums: Vec<Track>,
     /// How its addresses are claimed of a cloud; default: not.
     pub claim: Option<Claim>,
     /// What runs when something happens.
     pub notify: Notify,
 }
 
-/// How addresses are claimed of somebody who gives them to whoever asks.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Claim {
-    /// What is run: exit code 0 has claimed them. Run again, it must do no harm.
-    pub command: Command,
-    /// How often they are claimed again; above zero, default: 30 s.
-    pub interval: Duration,
-    /// How long a run may take; above zero, default: 10 s.
-    pub timeout: Duration,
-}
-
 impl VrrpInstance {
     /// Whether it is for IPv4 or for IPv6.
     pub fn family(&self) -> Family {
-        self.addresses.first().map_or(Family::V4, |first| Family::of(&first.address))
+        let own = self.addresses.first().map(|first| first.address).or(self.source);
+        let first = own.or_else(|| self.reach.destinations().next());
+        first.map_or(Family::V4, |first| Family::of(&first))
     }
 }
 
@@ -134,7 +137,30 @@ pub struct HmacKey {
     /// 1 to 255; unique.
     pub id: u8,
     /// 32 to 64 octets.
-    pub secret: String,
+    pub secret: KeySecret,
+}
+
+/// A secret, or where it is.
+#[derive(Clone, Eq, PartialEq)]
+pub enum KeySecret {
+    /// In this file, an absolute path; read whenever the instance starts or changes. A line end is no
+    /// part of it, and behind `hex:` there are digits.
+    File(PathBuf),
+    /// These octets.
+    Octets(Vec<u8>),
+    /// This.
+    Text(String),
+}
+
+/// Secrets are not for logs.
+impl fmt::Debug for KeySecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Octets(_) => f.write_str("Octets(…)"),
+            Self::Text(_) => f.write_str("Text(…)"),
+        }
+    }
 }
 
 /// Something that an instance depends on.
@@ -163,10 +189,16 @@ pub struct Notify {
     pub fault: Option<Command>,
     /// When it is stopped.
     pub stop: Option<Command>,
+    /// When it is removed from the configuration; default: as when it is stopped.
+    pub deleted: Option<Command>,
     /// When it is master and hears a lower one, whom somebody may have believed; not for groups.
     pub master_rx_lower_pri: Option<Command>,
     /// Whether changes of the priority are told, too; default: no.
     pub priority_changes: bool,
+    /// Whether changes of the state are told by mail; default: no.
+    pub smtp_alert: bool,
+    /// Whom the commands run as; default: [`script_user`](super::Config::script_user).
+    pub user: Option<Account>,
 }
 
 /// Instances that are master together or not at all.
@@ -201,6 +233,19 @@ pub struct VrrpScript {
     pub initial: Initial,
 }
 
+/// Checks of a server that instances depend on: up while all of them pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VrrpCheck {
+    /// Unique among the checks.
+    pub name: String,
+    /// What is checked. Only checks that say it themselves, or look at this host alone, do without.
+    pub target: Option<SocketAddr>,
+    /// At least one.
+    pub checks: Vec<Check>,
+    /// What it weighs where that is not said; default: 0.
+    pub weight: i16,
+}
+
 /// A file with a number that instances depend on. A file that is not there, or has none, has 0.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct VrrpTrackFile {
@@ -213,6 +258,19 @@ pub struct VrrpTrackFile {
     pub weight: i16,
 }
 
+/// How the parameters of a command line are compared.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ParameterMatch {
+    /// There are those and no others.
+    #[default]
+    Exact,
+    /// They come first; of the last one only the beginning.
+    Initial,
+    /// They come first.
+    Partial,
+}
+
 /// Processes that instances depend on.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct VrrpTrackProcess {
@@ -220,8 +278,14 @@ pub struct VrrpTrackProcess {
     pub name: String,
     /// The name of the program, or with a slash in it the whole path.
     pub process: String,
-    /// How many of them there must be; at least 1, default: 1.
+    /// What must be behind it on the command line; default: anything.
+    pub parameters: Option<Vec<String>>,
+    /// How the parameters are compared; default: all of them, and exactly.
+    pub parameter_match: ParameterMatch,
+    /// How many of them there must be; default: 1.
     pub quorum: u32,
+    /// How many of them there may be, not below `quorum` unless it is 0; default: any number.
+    pub quorum_max: Option<u32>,
     /// How long a change must last before it counts; default: 0.
     pub delay: Duration,
     /// What it weighs where that is not said; default: 0.
@@ -252,8 +316,18 @@ pub struct CarpInstance {
     pub source: Option<IpAddr>,
     /// At least one, all of one family.
     pub addresses: Vec<VirtualAddress>,
+    /// The interface with the virtual MAC address; default: none.
+    pub virtual_mac: Option<String>,
     /// How the link is told where the addresses are.
     pub garp: Announcements,
+    /// Interfaces, which demote it while they are down, or are a fault.
+    pub track_interfaces: Vec<Track>,
+    /// Scripts, by their names.
+    pub track_scripts: Vec<Track>,
+    /// Files, by their names.
+    pub track_files: Vec<Track>,
+    /// Processes, by their names.
+    pub track_processes: Vec<Track>,
     /// What runs when something happens.
     pub notify: Notify,
 }

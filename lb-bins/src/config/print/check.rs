@@ -5,8 +5,8 @@ use std::fmt::{Formatter, Result};
 use super::{array, command, duration, optional, path, text};
 use crate::config::defaults;
 use crate::config::model::check::{
-    BodyRule, Check, CheckKind, Database, Dns, HeaderRule, Headers, Http, Identity, Ldap, Nibbles,
-    Page, Redis, Secret, StatusRange, Step, Text, Tls, Udp,
+    BodyRule, Check, CheckKind, Database, Digest, Dns, HeaderRule, Headers, Http, Identity, Ldap,
+    Nibbles, Page, Redis, Secret, SmtpSecurity, StatusRange, Step, Text, Tls, Udp,
 };
 use crate::config::words::Word;
 
@@ -19,6 +19,8 @@ pub(super) fn print_checks(f: &mut Formatter<'_>, parent: &str, checks: &[Check]
         port,
         address,
         source,
+        interface,
+        mark,
         interval,
         timeout,
         rise,
@@ -28,14 +30,18 @@ pub(super) fn print_checks(f: &mut Formatter<'_>, parent: &str, checks: &[Check]
         warmup,
         jitter,
         initial,
+        first_decisive,
+        local_limit,
     } in checks
     {
         writeln!(f, "\n[[{parent}.check]]")?;
         writeln!(f, "type = {}", text(kind.name()))?;
         print_kind(f, kind)?;
         optional(f, "port", port.map(|port| port.to_string()))?;
-        optional(f, "address", address.map(|address| text(&address.to_string())))?;
+        optional(f, "address", address.as_ref().map(|address| text(&address.to_string())))?;
         optional(f, "source", source.map(|source| text(&source.to_string())))?;
+        optional(f, "interface", interface.as_deref().map(text))?;
+        optional(f, "mark", mark.map(|mark| mark.to_string()))?;
         writeln!(f, "interval = {}", text(&duration(*interval)))?;
         writeln!(f, "timeout = {}", text(&duration(*timeout)))?;
         writeln!(f, "rise = {rise}")?;
@@ -45,17 +51,23 @@ pub(super) fn print_checks(f: &mut Formatter<'_>, parent: &str, checks: &[Check]
         optional(f, "warmup", warmup.map(|warmup| text(&duration(warmup))))?;
         writeln!(f, "jitter = {jitter}")?;
         writeln!(f, "initial = {}", text(initial.word()))?;
+        writeln!(f, "first_decisive = {first_decisive}")?;
+        optional(f, "local_limit", local_limit.map(|limit| limit.to_string()))?;
     }
     Ok(())
 }
 
 fn print_kind(f: &mut Formatter<'_>, kind: &CheckKind) -> Result {
     match kind {
-        CheckKind::Agent(agent) => optional(f, "send", agent.send.as_deref().map(text)),
-        CheckKind::Dns(Dns { name, record, answer }) => {
+        CheckKind::Agent(agent) => {
+            optional(f, "send", agent.send.as_deref().map(text))?;
+            switched(f, "tls", agent.tls.as_ref())
+        }
+        CheckKind::Dns(Dns { name, record, answer, require_answer }) => {
             writeln!(f, "name = {}", text(name))?;
             writeln!(f, "record = {}", text(record.word()))?;
-            writeln!(f, "answer = {}", array(answer.iter()))
+            writeln!(f, "answer = {}", array(answer.iter()))?;
+            writeln!(f, "require_answer = {require_answer}")
         }
         CheckKind::File(file) => {
             writeln!(f, "path = {}", path(&file.path))?;
@@ -64,10 +76,12 @@ fn print_kind(f: &mut Formatter<'_>, kind: &CheckKind) -> Result {
         }
         CheckKind::Grpc(grpc) => {
             writeln!(f, "service = {}", text(&grpc.service))?;
+            optional(f, "host", grpc.host.as_deref().map(text))?;
+            writeln!(f, "keep_alive = {}", grpc.keep_alive)?;
             switched(f, "tls", grpc.tls.as_ref())
         }
         CheckKind::Http(http) => print_http(f, http),
-        CheckKind::Ldap(Ldap { bind_dn, password, base, filter }) => {
+        CheckKind::Ldap(Ldap { bind_dn, password, base, filter, tls }) => {
             optional(f, "bind_dn", bind_dn.as_deref().map(text))?;
             secret(f, password.as_ref())?;
             optional(f, "base", base.as_deref().map(text))?;
@@ -75,14 +89,15 @@ fn print_kind(f: &mut Formatter<'_>, kind: &CheckKind) -> Result {
             if base.is_some() || filter != defaults::LDAP_FILTER {
                 writeln!(f, "filter = {}", text(filter))?;
             }
-            Ok(())
+            switched(f, "tls", tls.as_ref())
         }
         CheckKind::Mysql(database) | CheckKind::Postgres(database) => print_database(f, database),
         CheckKind::Ping(ping) => writeln!(f, "size = {}", ping.size),
-        CheckKind::Redis(Redis { user, password, role }) => {
+        CheckKind::Redis(Redis { user, password, role, tls }) => {
             optional(f, "user", user.as_deref().map(text))?;
             secret(f, password.as_ref())?;
-            optional(f, "role", role.map(|role| text(role.word())))
+            optional(f, "role", role.map(|role| text(role.word())))?;
+            switched(f, "tls", tls.as_ref())
         }
         CheckKind::Script(script) => {
             writeln!(f, "command = {}", command(&script.command))?;
@@ -90,7 +105,11 @@ fn print_kind(f: &mut Formatter<'_>, kind: &CheckKind) -> Result {
         }
         CheckKind::Smtp(smtp) => {
             writeln!(f, "helo = {}", text(&smtp.helo))?;
-            switched(f, "starttls", smtp.starttls.as_ref())
+            match &smtp.security {
+                Some(SmtpSecurity::Implicit(tls)) => switched(f, "tls", Some(tls)),
+                Some(SmtpSecurity::Starttls(tls)) => switched(f, "starttls", Some(tls)),
+                None => switched(f, "starttls", None),
+            }
         }
         CheckKind::Tcp(tcp) => {
             let steps: Vec<_> = tcp.steps.iter().map(step).collect();
@@ -137,14 +156,14 @@ fn inline_page(page: &Page) -> String {
 
 /// Every key of a page with its value, if it has one.
 fn page_keys(page: &Page) -> Vec<(&'static str, Option<String>)> {
-    let Page { path, status, md5, sha256, body, expect_headers } = page;
+    let Page { path, status, digest, body, expect_headers, body_limit } = page;
     let rules: Vec<_> = expect_headers.iter().map(inline_header_rule).collect();
     let mut keys = vec![
         ("path", Some(text(path))),
         ("status", Some(array(status.iter().map(StatusRange::to_string)))),
-        ("md5", md5.map(|md5| text(&md5.to_string()))),
-        ("sha256", sha256.map(|sha256| text(&sha256.to_string()))),
+        page_digest(*digest),
         ("expect_headers", (!rules.is_empty()).then(|| format!("[{}]", rules.join(", ")))),
+        ("body_limit", Some(body_limit.to_string())),
     ];
     match body {
         Some(BodyRule { text: rule, absent }) => {
@@ -156,9 +175,18 @@ fn page_keys(page: &Page) -> Vec<(&'static str, Option<String>)> {
     keys
 }
 
-fn inline_header_rule(HeaderRule { name, value }: &HeaderRule) -> String {
+fn page_digest(digest: Option<Digest>) -> (&'static str, Option<String>) {
+    match digest {
+        Some(Digest::Sha256(sha256)) => ("sha256", Some(text(&sha256.to_string()))),
+        Some(Digest::Md5(md5)) => ("md5", Some(text(&md5.to_string()))),
+        _ => ("md5", None),
+    }
+}
+
+fn inline_header_rule(HeaderRule { name, value, absent }: &HeaderRule) -> String {
     let (key, value) = one_text(["value", "regex"], value);
-    format!("{{ name = {}, {key} = {} }}", text(name), value.unwrap_or_default())
+    let (name, value) = (text(name), value.unwrap_or_default());
+    format!("{{ name = {name}, {key} = {value}, not = {absent} }}")
 }
 
 /// A text under the first key, or a pattern under the second.
@@ -169,7 +197,7 @@ fn one_text([is, matches]: [&'static str; 2], rule: &Text) -> (&'static str, Opt
     }
 }
 
-fn inline_headers(headers: &Headers) -> String {
+pub(super) fn inline_headers(headers: &Headers) -> String {
     let headers: Vec<_> =
         headers.iter().map(|(name, value)| format!("{} = {}", text(name), text(value))).collect();
     format!("{{ {} }}", headers.join(", "))
@@ -192,12 +220,13 @@ fn print_tls(f: &mut Formatter<'_>, Tls { sni, verify, ca, identity }: &Tls) -> 
 }
 
 fn print_database(f: &mut Formatter<'_>, database: &Database) -> Result {
-    let Database { user, password, database, query, writable } = database;
+    let Database { user, password, database, query, writable, tls } = database;
     optional(f, "user", user.as_deref().map(text))?;
     secret(f, password.as_ref())?;
     optional(f, "database", database.as_deref().map(text))?;
     optional(f, "query", query.as_deref().map(text))?;
-    writeln!(f, "writable = {writable}")
+    writeln!(f, "writable = {writable}")?;
+    switched(f, "tls", tls.as_ref())
 }
 
 fn secret(f: &mut Formatter<'_>, secret: Option<&Secret>) -> Result {

@@ -1,6 +1,9 @@
 //! Prints a configuration as TOML with every default spelled out. Reading it gives it back.
 
+mod addresses;
+mod announcement;
 mod check;
+mod claim;
 mod vrrp;
 
 use std::fmt;
@@ -12,7 +15,7 @@ use crate::config::defaults;
 use crate::config::duration::format as duration;
 use crate::config::model::check::Check;
 use crate::config::model::{
-    Backend, Command, Config, Mail, Passive, Persistence, Queue, Quorum, VirtualServer,
+    Account, Backend, Command, Config, Mail, Passive, Persistence, Queue, Quorum, VirtualServer,
     hashes_the_source,
 };
 use crate::config::words::Word;
@@ -20,12 +23,27 @@ use crate::config::words::Word;
 /// The effective configuration as TOML. What is off is a comment.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { admin, admin_allow_remote, notify_fifo, smtp, virtual_servers, .. } = self;
-        optional(f, "admin", admin.map(|address| text(&address.to_string())))?;
+        let Self { admin, admin_allow_remote, user, script_user, script_security, .. } = self;
+        let Self { notify_fifo, smtp, resolvers, max_scripts, virtual_servers, .. } = self;
+        optional(f, "admin", admin.as_ref().map(|door| text(&door.to_string())))?;
         writeln!(f, "admin_allow_remote = {admin_allow_remote}")?;
+        optional(f, "user", user.as_ref().map(account))?;
+        optional(f, "script_user", script_user.as_ref().map(account))?;
+        writeln!(f, "script_security = {script_security}")?;
         optional(f, "notify_fifo", notify_fifo.as_deref().map(path))?;
+        optional(f, "notify_fifo_script", self.notify_fifo_script.as_ref().map(command))?;
         optional(f, "smtp", smtp.as_ref().map(mail))?;
+        // Without names there is nothing to ask for.
+        if self.has_names() || !resolvers.is_empty() {
+            let servers = || array(resolvers.iter().map(ToString::to_string));
+            optional(f, "resolvers", (!resolvers.is_empty()).then(servers))?;
+        }
+        // As with the names.
+        if max_scripts.is_some() || self.has_scripts() {
+            optional(f, "max_scripts", max_scripts.map(|count| count.to_string()))?;
+        }
         virtual_servers.iter().try_for_each(|server| virtual_server(f, server))?;
+        addresses::statics(f, self)?;
         vrrp::virtual_routers(f, self)
     }
 }
@@ -74,7 +92,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
     optional(f, "slow_start", slow_start.map(|time| text(&duration(time))))?;
     optional(f, "queue", queue.map(inline_queue))?;
     print_quorum(f, *quorum)?;
-    optional(f, "sorry_server", sorry_server.map(|address| text(&address.to_string())))?;
+    optional(f, "sorry_server", sorry_server.as_ref().map(|address| text(&address.to_string())))?;
     // Without a sorry server it has no effect, and a key for it is warned of; but it is not lost.
     if sorry_server.is_some() || *sorry_mode != defaults::SORRY_MODE {
         writeln!(f, "sorry_mode = {}", text(sorry_mode.word()))?;
@@ -169,13 +187,14 @@ fn inline_persistence(persistence: Persistence) -> String {
 }
 
 fn inline_passive(passive: Passive) -> String {
-    let Passive { consecutive, failure_percent, minimum, interval, eject, longest, max_ejected } =
-        passive;
+    let Passive { consecutive, failure_percent, minimum, interval, eject, longest, .. } = passive;
+    let Passive { max_ejected, deviations, back_on_check, .. } = passive;
+    let deviations = Factor(deviations);
     let [interval, eject, longest] = [interval, eject, longest].map(|time| text(&duration(time)));
     format!(
         "{{ consecutive = {consecutive}, failure_percent = {failure_percent}, \
          minimum = {minimum}, interval = {interval}, eject = {eject}, longest = {longest}, \
-         max_ejected = {max_ejected} }}"
+         max_ejected = {max_ejected}, deviations = {deviations}, back_on_check = {back_on_check} }}"
     )
 }
 
@@ -193,7 +212,7 @@ fn shared_checks(backends: &[Backend]) -> Option<&[Check]> {
     alike.then_some(first.checks.as_slice())
 }
 
-fn command(Command { program, arguments }: &Command) -> String {
+fn command(Command { program, arguments, user: _ }: &Command) -> String {
     array(std::iter::once(program).chain(arguments))
 }
 
@@ -208,6 +227,10 @@ fn optional(f: &mut fmt::Formatter<'_>, key: &str, value: Option<String>) -> fmt
 fn array(elements: impl Iterator<Item = impl AsRef<str>>) -> String {
     let elements: Vec<String> = elements.map(|element| text(element.as_ref())).collect();
     format!("[{}]", elements.join(", "))
+}
+
+fn account(account: &Account) -> String {
+    text(&account.to_string())
 }
 
 /// A path; those that were read are UTF-8.

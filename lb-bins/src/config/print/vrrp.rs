@@ -3,23 +3,29 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use lb_vrrp::linux::{Prefix, Route, Rule, Scope, VirtualAddress};
 use lb_vrrp::{Announcements, Freshness, Peer, Preempt, Reach};
 
-use super::{array, command, duration, optional, text};
+use super::addresses::{inline_address, inline_route, inline_rule};
+use super::announcement::announcement;
+use super::check::print_checks;
+use super::claim::inline_claim;
+use super::{account, array, command, duration, optional, text};
+use crate::config::model::check::Nibbles;
 use crate::config::model::{
-    Authentication, CarpInstance, Claim, Config, Notify, Track, VrrpInstance, VrrpScript,
-    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Config, HmacKey, KeySecret, Notify, Track, VrrpCheck,
+    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::words::Word;
 
 pub(super) fn virtual_routers(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     config.vrrp_scripts.iter().try_for_each(|one| script(f, one))?;
+    config.vrrp_checks.iter().try_for_each(|one| check(f, one))?;
     config.vrrp_track_files.iter().try_for_each(|one| file(f, one))?;
     config.vrrp_track_processes.iter().try_for_each(|one| process(f, one))?;
     config.vrrp_instances.iter().try_for_each(|one| instance(f, one))?;
     config.vrrp_sync_groups.iter().try_for_each(|one| group(f, one))?;
-    config.carp_instances.iter().try_for_each(|one| carp_instance(f, one))
+    config.carp_instances.iter().try_for_each(|one| carp_instance(f, one))?;
+    config.bgp_announcements.iter().try_for_each(|one| announcement(f, one))
 }
 
 fn carp_instance(f: &mut fmt::Formatter<'_>, instance: &CarpInstance) -> fmt::Result {
@@ -34,7 +40,12 @@ fn carp_instance(f: &mut fmt::Formatter<'_>, instance: &CarpInstance) -> fmt::Re
         passphrase,
         source,
         addresses,
+        virtual_mac,
         garp,
+        track_interfaces,
+        track_scripts,
+        track_files,
+        track_processes,
         notify,
     } = instance;
     writeln!(f, "\n[[carp_instance]]")?;
@@ -48,7 +59,13 @@ fn carp_instance(f: &mut fmt::Formatter<'_>, instance: &CarpInstance) -> fmt::Re
     writeln!(f, "passphrase = {}", text(passphrase))?;
     optional(f, "source", source.map(|source| text(&source.to_string())))?;
     list(f, "addresses", addresses, inline_address)?;
+    writeln!(f, "use_vmac = {}", virtual_mac.is_some())?;
+    optional(f, "vmac_interface", virtual_mac.as_deref().map(text))?;
     writeln!(f, "garp = {}", inline_garp(*garp))?;
+    list(f, "track_interfaces", track_interfaces, inline_track)?;
+    list(f, "track_scripts", track_scripts, inline_track)?;
+    list(f, "track_files", track_files, inline_track)?;
+    list(f, "track_processes", track_processes, inline_track)?;
     print_notify(f, notify)
 }
 
@@ -65,6 +82,9 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
         preempt,
         accept,
         startup_delay,
+        delay_after_boot,
+        interface_down_delay,
+        interface_up_delay,
         parting_advert,
         checksum,
         source,
@@ -80,6 +100,8 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
         track_scripts,
         track_files,
         track_processes,
+        track_checks,
+        track_quorums,
         claim,
         notify,
     } = instance;
@@ -95,11 +117,17 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
     print_preempt(f, *preempt)?;
     writeln!(f, "accept = {accept}")?;
     writeln!(f, "startup_delay = {}", text(&duration(*startup_delay)))?;
+    writeln!(f, "delay_after_boot = {}", text(&duration(*delay_after_boot)))?;
+    writeln!(f, "interface_down_delay = {}", text(&duration(*interface_down_delay)))?;
+    writeln!(f, "interface_up_delay = {}", text(&duration(*interface_up_delay)))?;
     writeln!(f, "parting_advert = {parting_advert}")?;
     writeln!(f, "checksum = {}", text(checksum.word()))?;
     print_reach(f, *source, reach)?;
     optional(f, "authentication", inline_authentication(authentication))?;
-    list(f, "addresses", addresses, inline_address)?;
+    match addresses.is_empty() {
+        true => writeln!(f, "addresses = []")?,
+        false => list(f, "addresses", addresses, inline_address)?,
+    }
     list(f, "excluded_addresses", excluded_addresses, inline_address)?;
     list(f, "routes", routes, inline_route)?;
     list(f, "rules", rules, inline_rule)?;
@@ -110,6 +138,8 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
     list(f, "track_scripts", track_scripts, inline_track)?;
     list(f, "track_files", track_files, inline_track)?;
     list(f, "track_processes", track_processes, inline_track)?;
+    list(f, "track_checks", track_checks, inline_track)?;
+    list(f, "track_quorums", track_quorums, inline_track)?;
     optional(f, "claim", claim.as_ref().map(inline_claim))?;
     print_notify(f, notify)?;
     let lower = notify.master_rx_lower_pri.as_ref();
@@ -117,7 +147,7 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
 }
 
 /// One element a line: routes and addresses may be many.
-fn list<T>(
+pub(super) fn list<T>(
     f: &mut fmt::Formatter<'_>,
     key: &str,
     elements: &[T],
@@ -135,7 +165,7 @@ fn list<T>(
 }
 
 /// The pairs that have a value, as an inline table.
-fn table(pairs: &[(&str, Option<String>)]) -> String {
+pub(super) fn table(pairs: &[(&str, Option<String>)]) -> String {
     let given =
         pairs.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?)));
     format!("{{ {} }}", given.collect::<Vec<_>>().join(", "))
@@ -186,10 +216,7 @@ fn inline_authentication(authentication: &Authentication) -> Option<String> {
             format!("{{ type = \"ah\", password = {} }}", text(password))
         }
         Authentication::Hmac { keys, mode, freshness } => {
-            let keys: Vec<_> = keys
-                .iter()
-                .map(|key| format!("{{ id = {}, secret = {} }}", key.id, text(&key.secret)))
-                .collect();
+            let keys: Vec<_> = keys.iter().map(inline_key).collect();
             let window = match freshness {
                 Some(Freshness::Window(window)) => Some(text(&duration(*window))),
                 _ => None,
@@ -205,49 +232,15 @@ fn inline_authentication(authentication: &Authentication) -> Option<String> {
     })
 }
 
-fn inline_address(address: &VirtualAddress) -> String {
-    let VirtualAddress { address, prefix, dev, label, scope, .. } = address;
-    let network = text(&format!("{address}/{prefix}"));
-    if dev.is_none() && label.is_none() && *scope == Scope::Global {
-        return network;
-    }
-    table(&[
-        ("address", Some(network)),
-        ("dev", dev.as_deref().map(text)),
-        ("label", label.as_deref().map(text)),
-        ("scope", Some(text(scope.word()))),
-    ])
-}
-
-fn inline_route(route: &Route) -> String {
-    let Route { to, via, dev, source, table: number, metric, scope, .. } = route;
-    // A default route says of itself whose it is only by its router.
-    let is_default = *to == Prefix::all(to.family()) && via.is_some();
-    let to = if is_default { text("default") } else { text(&to.to_string()) };
-    let address = |address: IpAddr| text(&address.to_string());
-    table(&[
-        ("to", Some(to)),
-        ("via", via.map(address)),
-        ("dev", dev.as_deref().map(text)),
-        ("source", source.map(address)),
-        ("table", Some(number.to_string())),
-        ("metric", metric.map(|metric| metric.to_string())),
-        ("scope", scope.map(|scope| text(scope.word()))),
-    ])
-}
-
-fn inline_rule(rule: &Rule) -> String {
-    let Rule { from, to, iif, oif, fwmark, table: number, priority, .. } = rule;
-    let prefix = |prefix: Prefix| text(&prefix.to_string());
-    table(&[
-        ("from", from.map(prefix)),
-        ("to", to.map(prefix)),
-        ("iif", iif.as_deref().map(text)),
-        ("oif", oif.as_deref().map(text)),
-        ("fwmark", fwmark.map(|mark| mark.to_string())),
-        ("table", Some(number.to_string())),
-        ("priority", priority.map(|priority| priority.to_string())),
-    ])
+fn inline_key(HmacKey { id, secret }: &HmacKey) -> String {
+    let (key, secret) = match secret {
+        KeySecret::File(path) => ("secret_file", text(&path.display().to_string())),
+        KeySecret::Octets(octets) => {
+            ("secret_hex", text(&Nibbles::exactly(octets.clone()).to_string()))
+        }
+        KeySecret::Text(secret) => ("secret", text(secret)),
+    };
+    format!("{{ id = {id}, {key} = {secret} }}")
 }
 
 fn inline_garp(garp: Announcements) -> String {
@@ -259,28 +252,36 @@ fn inline_garp(garp: Announcements) -> String {
     )
 }
 
-fn inline_claim(Claim { command: run, interval, timeout }: &Claim) -> String {
-    let [interval, timeout] = [*interval, *timeout].map(|time| text(&duration(time)));
-    format!("{{ command = {}, interval = {interval}, timeout = {timeout} }}", command(run))
-}
-
-fn inline_track(Track { name, weight, reverse }: &Track) -> String {
+pub(super) fn inline_track(Track { name, weight, reverse }: &Track) -> String {
     format!("{{ name = {}, weight = {weight}, reverse = {reverse} }}", text(name))
 }
 
 fn print_notify(f: &mut fmt::Formatter<'_>, notify: &Notify) -> fmt::Result {
-    let Notify { any, master, backup, fault, stop, master_rx_lower_pri: _, priority_changes } =
-        notify;
+    let Notify {
+        any,
+        master,
+        backup,
+        fault,
+        stop,
+        deleted,
+        master_rx_lower_pri: _,
+        priority_changes,
+        smtp_alert,
+        user,
+    } = notify;
     for (key, hook) in [
         ("notify", any),
         ("notify_master", master),
         ("notify_backup", backup),
         ("notify_fault", fault),
         ("notify_stop", stop),
+        ("notify_deleted", deleted),
     ] {
         optional(f, key, hook.as_ref().map(command))?;
     }
-    writeln!(f, "notify_priority_changes = {priority_changes}")
+    writeln!(f, "notify_priority_changes = {priority_changes}")?;
+    writeln!(f, "smtp_alert = {smtp_alert}")?;
+    optional(f, "notify_user", user.as_ref().map(account))
 }
 
 fn group(f: &mut fmt::Formatter<'_>, group: &VrrpSyncGroup) -> fmt::Result {
@@ -301,7 +302,17 @@ fn script(f: &mut fmt::Formatter<'_>, script: &VrrpScript) -> fmt::Result {
     writeln!(f, "rise = {rise}")?;
     writeln!(f, "fall = {fall}")?;
     writeln!(f, "weight = {weight}")?;
-    writeln!(f, "initial = {}", text(initial.word()))
+    writeln!(f, "initial = {}", text(initial.word()))?;
+    optional(f, "user", run.user.as_ref().map(account))
+}
+
+fn check(f: &mut fmt::Formatter<'_>, check: &VrrpCheck) -> fmt::Result {
+    let VrrpCheck { name, target, checks, weight } = check;
+    writeln!(f, "\n[[vrrp_check]]")?;
+    writeln!(f, "name = {}", text(name))?;
+    optional(f, "target", target.map(|target| text(&target.to_string())))?;
+    writeln!(f, "weight = {weight}")?;
+    print_checks(f, "vrrp_check", checks)
 }
 
 fn file(f: &mut fmt::Formatter<'_>, file: &VrrpTrackFile) -> fmt::Result {
@@ -313,11 +324,25 @@ fn file(f: &mut fmt::Formatter<'_>, file: &VrrpTrackFile) -> fmt::Result {
 }
 
 fn process(f: &mut fmt::Formatter<'_>, process: &VrrpTrackProcess) -> fmt::Result {
-    let VrrpTrackProcess { name, process, quorum, delay, weight } = process;
+    let VrrpTrackProcess {
+        name,
+        process,
+        parameters,
+        parameter_match,
+        quorum,
+        quorum_max,
+        delay,
+        weight,
+    } = process;
     writeln!(f, "\n[[vrrp_track_process]]")?;
     writeln!(f, "name = {}", text(name))?;
     writeln!(f, "process = {}", text(process))?;
+    optional(f, "parameters", parameters.as_ref().map(|all| array(all.iter())))?;
+    if parameters.is_some() {
+        writeln!(f, "parameter_match = {}", text(parameter_match.word()))?;
+    }
     writeln!(f, "quorum = {quorum}")?;
+    optional(f, "quorum_max", quorum_max.map(|most| most.to_string()))?;
     writeln!(f, "delay = {}", text(&duration(*delay)))?;
     writeln!(f, "weight = {weight}")
 }

@@ -25,7 +25,8 @@ impl Problem {
             Self::NotAShare { .. } => "write a share as \"60%\", or a weight without quotes",
             Self::NotHundredths { .. } => "write for example 1.25",
             Self::NotAStatus { .. } => "write for example status = [\"200-299\", \"304\"]",
-            Self::NotAnAddress { text, only_port_missing: true, .. } => {
+            Self::NotAnAddress { text, only_port_missing: true, .. }
+            | Self::NotAServer { text, only_port_missing: true, .. } => {
                 let host = text.trim_start_matches('[').trim_end_matches(']');
                 return Some(if host.contains(':') {
                     format!("add the port: \"[{host}]:80\"")
@@ -34,7 +35,10 @@ impl Problem {
                 });
             }
             Self::NotAnAddress { .. } => {
-                "write \"192.0.2.1:80\" or \"[2001:db8::1]:80\"; host names are not resolved"
+                "write \"192.0.2.1:80\" or \"[2001:db8::1]:80\"; a name will not do here"
+            }
+            Self::NotAServer { .. } => {
+                "write \"192.0.2.1:80\", \"[2001:db8::1]:80\" or \"db.example.org:3306\""
             }
             Self::NotAHostAddress { .. } => {
                 "write \"192.0.2.1\" or \"2001:db8::1\", without a port"
@@ -69,6 +73,15 @@ impl Problem {
             }
             Self::NotAFilter { .. } => {
                 "write for example filter = \"(objectClass=*)\"; no other filters are known"
+            }
+            Self::NotAnAccount { .. } => "write \"nobody\" or \"nobody:nogroup\"",
+            Self::UnsafeScript { .. } => {
+                "give it and its directories to root, and let nobody else write there; or run it as \
+                 another `user` (`script_user`)"
+            }
+            Self::NoSuchAccount { .. } => "make it, or name another",
+            Self::ScriptOfOther { .. } => {
+                "only root can: remove `user` at the top, or let it be the same"
             }
             Self::NotAMailbox { .. } => "write \"user@example.org\" alone",
             Self::NotAnAnswer { .. } => "write an address without a port, or change `record`",
@@ -113,6 +126,7 @@ impl Problem {
             Self::AdminIsRemote { .. } => {
                 "use an address of 127.0.0.0/8 or [::1], or set admin_allow_remote = true"
             }
+            Self::LongSocket { .. } => "write a shorter one, such as \"/run/lb.sock\"",
             Self::AdminIsVirtualServer { .. } => "use another port for one of them",
             Self::BackendTwice { .. } => "remove one, and add its weight to the other",
             Self::BoundedWithoutHash { known, .. } => {
@@ -145,7 +159,7 @@ impl Problem {
                 "add [[virtual_server]] with `listen` and a backend, or [[vrrp_instance]]"
             }
             Self::ForAnother { other, .. } => {
-                return Some(format!("run {other} with the same file as well"));
+                return Some(format!("run {other} instead: it serves the virtual servers as well"));
             }
             Self::NothingFor { block, .. } => return Some(format!("add [[{block}]]")),
             Self::Unreachable { hysteresis: 0, total, .. } => {
@@ -182,8 +196,9 @@ impl Problem {
                 return Some(format!("remove it, or use one of {}", known.join(", ")));
             }
             Self::MinAgeBeyondTimeout => "write at most `timeout`",
+            Self::DeviationsOutOfRange { .. } => "write for example 1.9, or 0 for never",
+            Self::LongInterface { .. } => "write the name as `ip link` shows it",
             Self::NobodyEjected => "set one of them, or remove `passive`",
-            Self::NotYet { .. } => "keep it if a later version is to use it, else remove it",
             Self::OtherScheme { meant, .. } => {
                 return Some(format!("set type = \"{meant}\", unless it is meant"));
             }

@@ -6,6 +6,7 @@ mod vrrp;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -13,9 +14,10 @@ use thiserror::Error;
 pub(super) use self::vrrp::VrrpProblem;
 use super::duration::{self, DurationError};
 use super::keepalived::Problem as KeepalivedProblem;
-use super::model::Forwarding;
+use super::model::{Account, Address, Forwarding};
 use super::print::Factor;
 use super::words::Word as _;
+use crate::privileges::AccountError;
 
 /// One way of being wrong, with what is needed to explain it. The place is kept elsewhere.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -52,8 +54,12 @@ pub(super) enum Problem {
     NotHundredths { key: &'static str, text: String },
     #[error("`{key}` is {}, which is not an address", Quoted(.text))]
     NotAHostAddress { key: &'static str, text: String },
+    #[error("`{key}` is {}, which is no address or name with a port", Quoted(.text))]
+    NotAServer { key: &'static str, text: String, only_port_missing: bool },
     #[error("`{key}` is {}, which is not an address with a port", Quoted(.text))]
     NotAnAddress { key: &'static str, text: String, only_port_missing: bool },
+    #[error("`{key}` is {}, which is too long for an interface", Quoted(.text))]
+    LongInterface { key: &'static str, text: String },
     #[error("unknown key {}", Quoted(.key))]
     UnknownKey { key: String, known: Vec<&'static str> },
     #[error("`{key}` is {}, which is not known", Quoted(.word))]
@@ -89,6 +95,8 @@ pub(super) enum Problem {
     NotADomain { key: &'static str, text: String },
     #[error("`filter` is {}, which does not ask whether there is an attribute", Quoted(.text))]
     NotAFilter { text: String },
+    #[error("`{key}` is {}, which is not a user, nor a user and a group", Quoted(.text))]
+    NotAnAccount { key: &'static str, text: String },
     #[error("`{key}` is {}, which is not an address for mail", Quoted(.text))]
     NotAMailbox { key: &'static str, text: String },
     #[error("`answer` has {}, which is not an IPv{version} address", Quoted(.text))]
@@ -116,17 +124,19 @@ pub(super) enum Problem {
     #[error("`{key}` is {address}: a connection needs one address, not any")]
     Unspecified { key: &'static str, address: SocketAddr },
     #[error("`{key}` is {address}, but there is no port 0")]
-    ZeroPort { key: &'static str, address: SocketAddr },
+    ZeroPort { key: &'static str, address: Address },
     #[error("`{key}` is zero")]
     ZeroDuration { key: &'static str },
 
     // Values that do not go together.
     #[error("`admin` is {address}, which every host that reaches it may read")]
     AdminIsRemote { address: SocketAddr },
+    #[error("the path of the socket has {length} octets, of which the system takes {most}")]
+    LongSocket { length: usize, most: usize },
     #[error("`admin` is {address}, which a virtual server listens on")]
     AdminIsVirtualServer { address: SocketAddr },
     #[error("the backend {address} is listed twice in one virtual server")]
-    BackendTwice { address: SocketAddr },
+    BackendTwice { address: Address },
     #[error(
         "`bounded` is for schedulers that choose by hash, but the scheduler is \"{scheduler}\""
     )]
@@ -198,12 +208,12 @@ pub(super) enum Problem {
     MinAgeBeyondTimeout,
     #[error("`draining_clients` has no effect without `persistence`")]
     MoveWithoutPersistence,
-    #[error("nobody will be ejected: both `consecutive` and `failure_percent` are 0")]
+    #[error("nobody will be ejected: `consecutive`, `failure_percent` and `deviations` are 0")]
     NobodyEjected,
+    #[error("`deviations` is {}, but must be from 0 to {}", Factor(*hundredths), most / 100)]
+    DeviationsOutOfRange { hundredths: i64, most: i64 },
     #[error("no backend is in the zone {}", Quoted(.zone))]
     NobodyInZone { zone: String },
-    #[error("`{key}` has no effect yet: this version only reads it")]
-    NotYet { key: &'static str },
     #[error("the check is of type \"{kind}\", but port {port} is most often that of \"{meant}\"")]
     OtherScheme { kind: &'static str, port: i64, meant: &'static str },
     #[error("`panic_below` has no effect: no backend is checked, so all are always up")]
@@ -216,7 +226,7 @@ pub(super) enum Problem {
     #[error("the queue will never be used: no backend has a limit")]
     QueueWithoutLimits,
     #[error("the sorry server {address} is one of the backends")]
-    SorryServerIsBackend { address: SocketAddr },
+    SorryServerIsBackend { address: Address },
     #[error("the sorry server will never be used: no backend is checked, so all are always up")]
     SorryServerWithoutChecks,
     #[error("`sorry_mode` has no effect without `sorry_server`")]
@@ -234,6 +244,12 @@ pub(super) enum Problem {
     Unverified,
     #[error("the certificate of the server must be for its address, as no name is known")]
     VerifiedByAddress,
+    #[error("root runs {program}, and others could change {}", place.display())]
+    UnsafeScript { program: String, place: PathBuf },
+    #[error("{reason}: what should run as `{account}` does not run")]
+    NoSuchAccount { account: Account, reason: AccountError },
+    #[error("{program} should run as `{account}`, but the daemon runs as `{user}`")]
+    ScriptOfOther { program: String, account: Account, user: Account },
     #[error("`zone` has no effect: the virtual server has none")]
     ZoneOfBackendAlone,
 }

@@ -42,6 +42,8 @@ impl Read for Check {
             port: table.take("port", "port = 8080"),
             address: table.take("address", r#"address = "192.0.2.1:80""#),
             source: table.take("source", r#"source = "192.0.2.9""#),
+            interface: table.take("interface", r#"interface = "eth1""#),
+            mark: table.take("mark", "mark = 7"),
             interval: table.take("interval", r#"interval = "2s""#),
             timeout: table.take("timeout", r#"timeout = "1s""#),
             rise: table.take("rise", "rise = 2"),
@@ -51,6 +53,8 @@ impl Read for Check {
             warmup: table.take("warmup", r#"warmup = "1s""#),
             jitter: table.take("jitter", "jitter = 10"),
             initial: table.take("initial", r#"initial = "down""#),
+            first_decisive: table.take("first_decisive", "first_decisive = false"),
+            local_limit: table.take("local_limit", "local_limit = 10"),
             kind: None,
         };
         if kind.is_refused() {
@@ -154,6 +158,7 @@ impl Dns {
             name: table.take("name", r#"name = "www.example.org""#),
             record: table.take("record", r#"record = "A""#),
             answer: table.take("answer", r#"answer = ["192.0.2.1"]"#),
+            require_answer: table.take("require_answer", "require_answer = true"),
         }
     }
 }
@@ -163,6 +168,7 @@ impl Smtp {
         Self {
             helo: table.take("helo", r#"helo = "lb.example.org""#),
             starttls: table.take("starttls", "starttls = true"),
+            tls: table.take("tls", "tls = true"),
             options: Tls::take(table),
         }
     }
@@ -207,6 +213,7 @@ impl Page {
                 "expect_headers",
                 r#"expect_headers = [{ name = "Server", value = "nginx" }]"#,
             ),
+            body_limit: table.take("body_limit", "body_limit = 65536"),
         }
     }
 }
@@ -228,13 +235,20 @@ impl Database {
             database: table.take("database", r#"database = "shop""#),
             query: table.take("query", r#"query = "SELECT 1""#),
             writable: table.take("writable", "writable = true"),
+            tls: table.take("tls", "tls = true"),
+            options: Tls::take(table),
         }
     }
 }
 
 impl Redis {
     fn take(table: &mut Table<'_, '_>) -> Self {
-        Self { login: Login::take(table), role: table.take("role", r#"role = "master""#) }
+        Self {
+            login: Login::take(table),
+            role: table.take("role", r#"role = "master""#),
+            tls: table.take("tls", "tls = true"),
+            options: Tls::take(table),
+        }
     }
 }
 
@@ -246,6 +260,8 @@ impl Ldap {
             password_file: table.take("password_file", r#"password_file = "/etc/lb/password""#),
             base: table.take("base", r#"base = "dc=example,dc=org""#),
             filter: table.take("filter", r#"filter = "(objectClass=*)""#),
+            tls: table.take("tls", "tls = true"),
+            options: Tls::take(table),
         }
     }
 }
@@ -254,6 +270,8 @@ impl Grpc {
     fn take(table: &mut Table<'_, '_>) -> Self {
         Self {
             service: table.take("service", r#"service = "shop.Cart""#),
+            host: table.take("host", r#"host = "www.example.org""#),
+            keep_alive: table.take("keep_alive", "keep_alive = true"),
             tls: table.take("tls", "tls = true"),
             options: Tls::take(table),
         }
@@ -277,7 +295,11 @@ impl Worker {
 
 impl Agent {
     fn take(table: &mut Table<'_, '_>) -> Self {
-        Self { send: table.take("send", r#"send = "state""#) }
+        Self {
+            send: table.take("send", r#"send = "state""#),
+            tls: table.take("tls", "tls = true"),
+            options: Tls::take(table),
+        }
     }
 }
 
@@ -324,6 +346,7 @@ impl Read for HeaderRule {
             name: table.take("name", r#"name = "Server""#),
             value: table.take("value", r#"value = "nginx""#),
             regex: table.take("regex", r#"regex = "^nginx""#),
+            not: table.take("not", "not = true"),
         };
         table.finish();
         Some(rule)

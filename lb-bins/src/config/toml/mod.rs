@@ -1,6 +1,9 @@
 //! The TOML front end: which keys there are in which table.
 
+mod addresses;
+mod announcement;
 mod check;
+mod claim;
 mod reader;
 mod values;
 mod vrrp;
@@ -35,15 +38,27 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
     let draft = Draft {
         admin: table.take("admin", r#"admin = "127.0.0.1:9900""#),
         admin_allow_remote: table.take("admin_allow_remote", "admin_allow_remote = false"),
+        user: table.take("user", r#"user = "lb""#),
+        script_user: table.take("script_user", r#"script_user = "nobody:nogroup""#),
+        script_security: table.take("script_security", "script_security = true"),
         notify_fifo: table.take("notify_fifo", r#"notify_fifo = "/run/lb.fifo""#),
+        notify_fifo_script: table
+            .take("notify_fifo_script", r#"notify_fifo_script = ["/usr/local/bin/listen"]"#),
         smtp: table.take("smtp", r#"smtp = { server = "127.0.0.1:25", from = "lb@example.org", to = ["ops@example.org"] }"#),
+        resolvers: table.take("resolvers", r#"resolvers = ["192.0.2.53:53"]"#),
+        max_scripts: table.take("max_scripts", "max_scripts = 8"),
         virtual_servers: table.take("virtual_server", "[[virtual_server]]"),
         vrrp_instances: table.take("vrrp_instance", "[[vrrp_instance]]"),
         carp_instances: table.take("carp_instance", "[[carp_instance]]"),
         vrrp_sync_groups: table.take("vrrp_sync_group", "[[vrrp_sync_group]]"),
         vrrp_scripts: table.take("vrrp_script", "[[vrrp_script]]"),
+        vrrp_checks: table.take("vrrp_check", "[[vrrp_check]]"),
         vrrp_track_files: table.take("vrrp_track_file", "[[vrrp_track_file]]"),
         vrrp_track_processes: table.take("vrrp_track_process", "[[vrrp_track_process]]"),
+        static_addresses: table.take("static_address", "[[static_address]]"),
+        static_routes: table.take("static_route", "[[static_route]]"),
+        static_rules: table.take("static_rule", "[[static_rule]]"),
+        bgp_announcements: table.take("bgp_announcement", "[[bgp_announcement]]"),
     };
     table.finish();
     Some(draft)
@@ -131,6 +146,8 @@ impl Read for Passive {
             eject: table.take("eject", r#"eject = "30s""#),
             longest: table.take("longest", r#"longest = "300s""#),
             max_ejected: table.take("max_ejected", "max_ejected = 10"),
+            deviations: table.take("deviations", "deviations = 1.9"),
+            back_on_check: table.take("back_on_check", "back_on_check = true"),
         };
         table.finish();
         Some(passive)

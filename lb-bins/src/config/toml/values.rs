@@ -10,6 +10,7 @@ use crate::config::draft::check::Status;
 use crate::config::draft::{Hundredths, Threshold};
 use crate::config::duration;
 use crate::config::mistakes::Mistakes;
+use crate::config::model::{Account, Address, Door, is_host_name};
 use crate::config::problem::Problem;
 use crate::config::words::Word;
 
@@ -42,6 +43,28 @@ impl Read for String {
     }
 }
 
+/// The path of a socket, or an address.
+impl Read for Door {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        match entry.value {
+            DeValue::String(path) if path.starts_with('/') => Some(Self::Socket(path[..].into())),
+            _ => SocketAddr::read(entry, mistakes).map(Self::Address),
+        }
+    }
+}
+
+impl Read for Account {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let text = text(entry, mistakes)?;
+        let account = Self::parse(text);
+        if account.is_none() {
+            let problem = Problem::NotAnAccount { key: entry.key, text: text.to_owned() };
+            mistakes.error(entry.span, problem);
+        }
+        account
+    }
+}
+
 impl Read for SocketAddr {
     fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
         let text = text(entry, mistakes)?;
@@ -51,6 +74,21 @@ impl Read for SocketAddr {
             let only_port_missing = host.parse::<IpAddr>().is_ok();
             let problem =
                 Problem::NotAnAddress { key: entry.key, text: text.to_owned(), only_port_missing };
+            mistakes.error(entry.span, problem);
+        }
+        address
+    }
+}
+
+impl Read for Address {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let text = text(entry, mistakes)?;
+        let address = text.parse().ok();
+        if address.is_none() {
+            let host = text.trim_start_matches('[').trim_end_matches(']');
+            let only_port_missing = host.parse::<IpAddr>().is_ok() || is_host_name(host);
+            let problem =
+                Problem::NotAServer { key: entry.key, text: text.to_owned(), only_port_missing };
             mistakes.error(entry.span, problem);
         }
         address

@@ -5,12 +5,10 @@ use ::toml::de::DeValue;
 use super::reader::{Entry, Read, Table};
 use crate::config::draft::Field;
 use crate::config::draft::vrrp::{
-    Authentication, CarpInstance, Claim, Destination, Garp, HmacKey, Network, Notify, Peer, Route,
-    Rule, Track, VirtualAddress, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
-    VrrpTrackProcess,
+    Authentication, CarpInstance, Garp, HmacKey, Notify, Peer, Track, VrrpCheck, VrrpInstance,
+    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::mistakes::Mistakes;
-use crate::config::problem::{Problem, VrrpProblem};
 use crate::config::source::Spanned;
 
 impl Read for VrrpInstance {
@@ -29,6 +27,10 @@ impl Read for VrrpInstance {
             preempt_delay: table.take("preempt_delay", r#"preempt_delay = "30s""#),
             accept: table.take("accept", "accept = true"),
             startup_delay: table.take("startup_delay", r#"startup_delay = "10s""#),
+            delay_after_boot: table.take("delay_after_boot", r#"delay_after_boot = "30s""#),
+            interface_down_delay: table
+                .take("interface_down_delay", r#"interface_down_delay = "1s""#),
+            interface_up_delay: table.take("interface_up_delay", r#"interface_up_delay = "1s""#),
             parting_advert: table.take("parting_advert", "parting_advert = true"),
             checksum: table.take("checksum", r#"checksum = "pseudo""#),
             multicast_source: table.take("multicast_source", r#"multicast_source = "10.0.0.11""#),
@@ -52,6 +54,8 @@ impl Read for VrrpInstance {
             track_scripts: table.take("track_scripts", r#"track_scripts = ["check"]"#),
             track_files: table.take("track_files", r#"track_files = ["file"]"#),
             track_processes: table.take("track_processes", r#"track_processes = ["proxy"]"#),
+            track_checks: table.take("track_checks", r#"track_checks = ["primary"]"#),
+            track_quorums: table.take("track_quorums", r#"track_quorums = ["web"]"#),
             claim: table.take("claim", r#"claim = { command = ["/usr/local/bin/claim"] }"#),
             notify: notify(&mut table),
             notify_master_rx_lower_pri: table.take(
@@ -64,7 +68,7 @@ impl Read for VrrpInstance {
     }
 }
 
-const CLAIM: &str = r#"command = ["/usr/local/bin/claim", "argument"]"#;
+const CHECK: &str = r#"check = { type = "mysql", writable = true }"#;
 const ADDRESSES: &str = r#"addresses = ["10.0.0.200/24"]"#;
 
 fn notify(table: &mut Table<'_, '_>) -> Notify {
@@ -74,25 +78,10 @@ fn notify(table: &mut Table<'_, '_>) -> Notify {
         backup: table.take("notify_backup", r#"notify_backup = ["/usr/bin/notify", "down"]"#),
         fault: table.take("notify_fault", r#"notify_fault = ["/usr/bin/notify", "fault"]"#),
         stop: table.take("notify_stop", r#"notify_stop = ["/usr/bin/notify", "stop"]"#),
+        deleted: table.take("notify_deleted", r#"notify_deleted = ["/usr/bin/notify", "gone"]"#),
         priority_changes: table.take("notify_priority_changes", "notify_priority_changes = true"),
-    }
-}
-
-/// `"10.0.0.200/24"`, or a table.
-impl Read for VirtualAddress {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        if let DeValue::String(_) = entry.value {
-            return Some(Self { address: alone(entry, mistakes)?, ..Self::default() });
-        }
-        let mut table = Table::open(entry, mistakes)?;
-        let address = Self {
-            address: table.take("address", r#"address = "10.0.0.200/24""#),
-            dev: table.take("dev", r#"dev = "eth1""#),
-            label: table.take("label", r#"label = "eth0:vip""#),
-            scope: table.take("scope", r#"scope = "global""#),
-        };
-        table.finish();
-        Some(address)
+        smtp_alert: table.take("smtp_alert", "smtp_alert = true"),
+        user: table.take("notify_user", r#"notify_user = "nobody""#),
     }
 }
 
@@ -131,43 +120,9 @@ impl Read for Track {
 }
 
 /// The one field that a string stands for.
-fn alone<T: Read>(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Field<T>> {
+pub(super) fn alone<T: Read>(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Field<T>> {
     let value = entry.read(mistakes)?;
     Some(Field::Given(Spanned { value, span: entry.span }))
-}
-
-impl Read for Route {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let mut table = Table::open(entry, mistakes)?;
-        let route = Self {
-            to: table.take("to", r#"to = "default""#),
-            via: table.take("via", r#"via = "10.0.0.1""#),
-            dev: table.take("dev", r#"dev = "eth0""#),
-            source: table.take("source", r#"source = "10.0.0.200""#),
-            table: table.take("table", "table = 100"),
-            metric: table.take("metric", "metric = 10"),
-            scope: table.take("scope", r#"scope = "link""#),
-        };
-        table.finish();
-        Some(route)
-    }
-}
-
-impl Read for Rule {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let mut table = Table::open(entry, mistakes)?;
-        let rule = Self {
-            from: table.take("from", r#"from = "10.0.0.0/8""#),
-            to: table.take("to", r#"to = "10.0.0.0/8""#),
-            iif: table.take("iif", r#"iif = "eth0""#),
-            oif: table.take("oif", r#"oif = "eth0""#),
-            fwmark: table.take("fwmark", "fwmark = 1"),
-            table: table.take("table", "table = 100"),
-            priority: table.take("priority", "priority = 1000"),
-        };
-        table.finish();
-        Some(rule)
-    }
 }
 
 impl Read for Authentication {
@@ -192,22 +147,11 @@ impl Read for HmacKey {
         let key = Self {
             id: table.take("id", "id = 1"),
             secret: table.take("secret", r#"secret = "32 to 64 characters""#),
+            secret_file: table.take("secret_file", r#"secret_file = "/etc/vip-keeper/key""#),
+            secret_hex: table.take("secret_hex", r#"secret_hex = "64 to 128 digits""#),
         };
         table.finish();
         Some(key)
-    }
-}
-
-impl Read for Claim {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let mut table = Table::open(entry, mistakes)?;
-        let claim = Self {
-            command: table.take("command", CLAIM),
-            interval: table.take("interval", r#"interval = "30s""#),
-            timeout: table.take("timeout", r#"timeout = "10s""#),
-        };
-        table.finish();
-        Some(claim)
     }
 }
 
@@ -239,7 +183,13 @@ impl Read for CarpInstance {
             passphrase: table.take("passphrase", r#"passphrase = "secret""#),
             source: table.take("source", r#"source = "10.0.0.11""#),
             addresses: table.take("addresses", ADDRESSES),
+            use_vmac: table.take("use_vmac", "use_vmac = true"),
+            vmac_interface: table.take("vmac_interface", r#"vmac_interface = "carp.51""#),
             garp: table.take("garp", r#"garp = { repeat = 5, delay = "5s" }"#),
+            track_interfaces: table.take("track_interfaces", r#"track_interfaces = ["eth1"]"#),
+            track_scripts: table.take("track_scripts", r#"track_scripts = ["check"]"#),
+            track_files: table.take("track_files", r#"track_files = ["file"]"#),
+            track_processes: table.take("track_processes", r#"track_processes = ["proxy"]"#),
             notify: notify(&mut table),
         };
         table.finish();
@@ -272,9 +222,24 @@ impl Read for VrrpScript {
             fall: table.take("fall", "fall = 1"),
             weight: table.take("weight", "weight = -20"),
             initial: table.take("initial", r#"initial = "up""#),
+            user: table.take("user", r#"user = "nobody""#),
         };
         table.finish();
         Some(script)
+    }
+}
+
+impl Read for VrrpCheck {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let mut table = Table::open(entry, mistakes)?;
+        let check = Self {
+            name: table.take("name", r#"name = "primary""#),
+            target: table.take("target", r#"target = "127.0.0.1:3306""#),
+            checks: table.take("check", CHECK),
+            weight: table.take("weight", "weight = -20"),
+        };
+        table.finish();
+        Some(check)
     }
 }
 
@@ -297,32 +262,14 @@ impl Read for VrrpTrackProcess {
         let process = Self {
             name: table.take("name", r#"name = "proxy""#),
             process: table.take("process", r#"process = "haproxy""#),
+            parameters: table.take("parameters", r#"parameters = ["-f", "/etc/haproxy.cfg"]"#),
+            parameter_match: table.take("parameter_match", r#"parameter_match = "partial""#),
             quorum: table.take("quorum", "quorum = 1"),
+            quorum_max: table.take("quorum_max", "quorum_max = 1"),
             delay: table.take("delay", r#"delay = "1s""#),
             weight: table.take("weight", "weight = -20"),
         };
         table.finish();
         Some(process)
-    }
-}
-
-impl Read for Network {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let text: String = entry.read(mistakes)?;
-        let network = Self::parse(&text);
-        if network.is_none() {
-            let problem = VrrpProblem::NotANetwork { key: entry.key, text };
-            mistakes.error(entry.span, Problem::Vrrp(problem));
-        }
-        network
-    }
-}
-
-impl Read for Destination {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        match entry.value {
-            DeValue::String(word) if word == "default" => Some(Self::Default),
-            _ => entry.read(mistakes).map(Self::Network),
-        }
     }
 }

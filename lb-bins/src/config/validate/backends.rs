@@ -31,7 +31,7 @@ pub(super) fn backends(
         mistakes.error(span, Problem::NoBackends);
     }
     report_repeated(
-        drafts.iter().filter_map(|backend| backend.value.address.given().copied()),
+        drafts.iter().filter_map(|backend| backend.value.address.given().cloned()),
         |address| Problem::BackendTwice { address },
         mistakes,
     );
@@ -57,10 +57,11 @@ pub(super) fn backends(
             _ => check::checks(&draft.checks, mistakes),
         };
         if let Some(address) = draft.address.given() {
-            check::suit(*address, &checks, mistakes);
+            check::suit(address, &checks, mistakes);
         }
         Backend {
-            address: destination("address", &draft.address, listen, mistakes).unwrap_or(listen),
+            address: destination("address", &draft.address, listen, mistakes)
+                .unwrap_or_else(|| listen.into()),
             weight: Weight::new(weight),
             priority,
             zone: balancing::zone(&draft.zone, mistakes),

@@ -8,8 +8,8 @@ use crate::config::defaults;
 use crate::config::draft::{self, Field, List};
 use crate::config::mistakes::Mistakes;
 use crate::config::model::{Command, Mail, OnFailure};
-use crate::config::problem::Problem;
-use crate::config::source::{Span, Spanned};
+use crate::config::problem::{Problem, VrrpProblem};
+use crate::config::source::Spanned;
 
 /// What happens when a backend changes.
 pub(super) struct Hooks {
@@ -36,11 +36,34 @@ pub(super) fn fifo(draft: &draft::Draft, mistakes: &mut Mistakes) -> Option<Path
     file("notify_fifo", &draft.notify_fifo, mistakes)
 }
 
-/// Mail about changes: so far, not about those of virtual routers.
+/// What reads it.
+pub(super) fn fifo_script(draft: &draft::Draft, mistakes: &mut Mistakes) -> Option<Command> {
+    let span = draft.notify_fifo_script.span()?;
+    if draft.notify_fifo.is_absent() {
+        let (key, without) = ("notify_fifo_script", "notify_fifo");
+        mistakes.error(span, VrrpProblem::NoEffectWithout { key, without }.into());
+    }
+    command("notify_fifo_script", &draft.notify_fifo_script, mistakes)
+}
+
+/// Mail about changes: those of virtual servers, and of those virtual routers that want it.
 pub(super) fn mail(draft: &draft::Draft, mistakes: &mut Mistakes) -> Option<Mail> {
-    let mail = draft.smtp.given()?;
-    if is_empty(&draft.virtual_servers) {
-        not_yet("smtp", Some(mail.span), mistakes);
+    let notify = elements(&draft.vrrp_instances).iter().map(|one| &one.value.notify);
+    let notify = notify.chain(elements(&draft.carp_instances).iter().map(|one| &one.value.notify));
+    let groups = elements(&draft.vrrp_sync_groups).iter().map(|one| &one.value.notify);
+    let alerts: Vec<_> = notify.chain(groups).map(|notify| &notify.smtp_alert).collect();
+    let wanted = || alerts.iter().filter_map(|alert| alert.given()).find(|alert| alert.value);
+    let Some(mail) = draft.smtp.given() else {
+        if let Some(alert) = wanted().filter(|_| draft.smtp.is_absent()) {
+            let (key, without) = ("smtp_alert", "smtp");
+            mistakes.warning(alert.span, VrrpProblem::NoEffectWithout { key, without }.into());
+        }
+        return None;
+    };
+    let is_refused = alerts.iter().any(|alert| alert.is_refused());
+    if is_empty(&draft.virtual_servers) && wanted().is_none() && !is_refused {
+        let (key, without) = ("smtp", "smtp_alert = true");
+        mistakes.warning(mail.span, VrrpProblem::NoEffectWithout { key, without }.into());
     }
     Some(letter(mail, mistakes))
 }
@@ -83,11 +106,4 @@ fn mailbox(key: &'static str, text: &Spanned<String>, mistakes: &mut Mistakes) -
         mistakes.error(text.span, Problem::NotAMailbox { key, text: text.value.clone() });
     }
     text.value.clone()
-}
-
-/// Warns of what is understood, but has no effect in this version.
-pub(super) fn not_yet(key: &'static str, span: Option<Span>, mistakes: &mut Mistakes) {
-    if let Some(span) = span {
-        mistakes.warning(span, Problem::NotYet { key });
-    }
 }

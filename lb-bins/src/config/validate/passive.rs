@@ -1,9 +1,8 @@
 //! Rules for ejecting backends that clients fail at.
 
-use super::notify::not_yet;
 use super::values::{duration, integer};
 use crate::config::defaults;
-use crate::config::draft;
+use crate::config::draft::{self, Field, Hundredths};
 use crate::config::duration::format;
 use crate::config::mistakes::Mistakes;
 use crate::config::model::Passive;
@@ -16,7 +15,6 @@ pub(super) fn passive(
 ) -> Passive {
     /// More is a mistyped number.
     const MOST: u32 = 1_000_000;
-    not_yet("passive", Some(*span), mistakes);
     let eject = duration("eject", &draft.eject, defaults::EJECT, mistakes);
     let longest_default = eject.max(defaults::LONGEST_EJECTION);
     let longest = duration("longest", &draft.longest, longest_default, mistakes);
@@ -37,7 +35,8 @@ pub(super) fn passive(
         defaults::FAILURE_PERCENT,
         mistakes,
     );
-    if consecutive == 0 && failure_percent == 0 {
+    let deviations = deviations(&draft.deviations, mistakes);
+    if consecutive == 0 && failure_percent == 0 && deviations == 0 {
         mistakes.warning(*span, Problem::NobodyEjected);
     }
     Passive {
@@ -54,5 +53,20 @@ pub(super) fn passive(
             defaults::MAX_EJECTED,
             mistakes,
         ),
+        deviations,
+        back_on_check: draft.back_on_check.or(defaults::BACK_ON_CHECK),
     }
+}
+
+fn deviations(field: &Field<Hundredths>, mistakes: &mut Mistakes) -> u32 {
+    /// More never happens: of n backends none is further off than the root of n - 1.
+    const MOST: u32 = 1000;
+    let Some(&Spanned { value: Hundredths(hundredths), span }) = field.given() else {
+        return defaults::DEVIATIONS;
+    };
+    let deviations = u32::try_from(hundredths).ok().filter(|&deviations| deviations <= MOST);
+    deviations.unwrap_or_else(|| {
+        mistakes.error(span, Problem::DeviationsOutOfRange { hundredths, most: MOST.into() });
+        defaults::DEVIATIONS
+    })
 }

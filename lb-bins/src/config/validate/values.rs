@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::config::draft::{Field, List};
 use crate::config::mistakes::Mistakes;
-use crate::config::model::Command;
 use crate::config::model::check::{Nibbles, Pattern};
+use crate::config::model::{Address, Command};
 use crate::config::problem::Problem;
 use crate::config::source::{Span, Spanned};
 
@@ -68,23 +68,45 @@ pub(super) fn duration_or_zero(
 /// An address that has a port.
 pub(super) fn port(key: &'static str, address: SocketAddr, span: Span, mistakes: &mut Mistakes) {
     if address.port() == 0 {
-        mistakes.error(span, Problem::ZeroPort { key, address });
+        mistakes.error(span, Problem::ZeroPort { key, address: address.into() });
     }
 }
 
-/// An address that a virtual server that listens on `listen` can connect to.
+/// A server that a virtual server that listens on `listen` can connect to. What a name will stand for,
+/// nobody knows.
 pub(super) fn destination(
     key: &'static str,
-    field: &Field<SocketAddr>,
+    field: &Field<Address>,
     listen: SocketAddr,
     mistakes: &mut Mistakes,
-) -> Option<SocketAddr> {
-    let address = reachable(key, *field.given()?, mistakes);
-    if is_itself(address, listen) {
+) -> Option<Address> {
+    let server = self::server(key, field, mistakes)?;
+    if let Some(address) = server.numeric()
+        && is_itself(address, listen)
+    {
         let problem = Problem::ForwardsToItself { key, address };
         mistakes.error(field.span(), problem);
     }
-    Some(address)
+    Some(server)
+}
+
+/// A server that can be connected to.
+pub(super) fn server(
+    key: &'static str,
+    field: &Field<Address>,
+    mistakes: &mut Mistakes,
+) -> Option<Address> {
+    let Spanned { value: server, span } = field.given()?;
+    match server {
+        Address::Numeric(address) => {
+            reachable(key, Spanned { value: *address, span: *span }, mistakes);
+        }
+        Address::Named { port: 0, .. } => {
+            mistakes.error(*span, Problem::ZeroPort { key, address: server.clone() });
+        }
+        Address::Named { .. } => {}
+    }
+    Some(server.clone())
 }
 
 /// An address that can be connected to.
@@ -132,6 +154,7 @@ pub(super) fn command(
     Some(Command {
         program: program.value.clone(),
         arguments: arguments.iter().map(|argument| argument.value.clone()).collect(),
+        user: None,
     })
 }
 

@@ -1,19 +1,14 @@
 //! The checkers that ask for pages.
 
-use std::net::IpAddr;
-
 use lb_health::StatusRanges;
-use lb_health::checkers::{Http, HttpVersion, Page, Pattern};
+use lb_health::checkers::{Http, HttpVersion, Origin, Page, Pattern};
 
 use super::CheckConfigError;
 use super::files::tls;
 use crate::config::check::{self, Text};
 
-/// The checker for `http`, connecting from `source` if there is one.
-pub(super) fn checker(
-    http: &check::Http,
-    source: Option<IpAddr>,
-) -> Result<Http, CheckConfigError> {
+/// The checker for `http`, connecting from `origin`.
+pub(super) fn checker(http: &check::Http, origin: Origin) -> Result<Http, CheckConfigError> {
     let pages: Result<Vec<Page>, _> = http.pages.iter().map(|answer| page(http, answer)).collect();
     let mut checker = Http::asking(pages?).with_version(match http.version {
         check::HttpVersion::Http10 => HttpVersion::Http10,
@@ -23,16 +18,14 @@ pub(super) fn checker(
     if let Some(options) = &http.tls {
         checker = checker.with_tls(tls(options)?);
     }
-    if let Some(source) = source {
-        checker = checker.with_source(source);
-    }
+    checker = checker.with_origin(origin);
     Ok(if http.keep_alive { checker.keeping_alive() } else { checker })
 }
 
 /// One request, and what its answer must be like.
 fn page(http: &check::Http, answer: &check::Page) -> Result<Page, CheckConfigError> {
     let check::Http { method, host, headers, request_body, .. } = http;
-    let check::Page { path, status, md5, sha256, body, expect_headers } = answer;
+    let check::Page { path, status, digest, body, expect_headers, body_limit } = answer;
     let ranges = status.iter().map(|range| range.first..=range.last);
     let mut page = Page::new(path)?.with_method(method)?.with_statuses(StatusRanges::new(ranges)?);
     if let Some(host) = host {
@@ -44,11 +37,8 @@ fn page(http: &check::Http, answer: &check::Page) -> Result<Page, CheckConfigErr
     if let Some(body) = request_body {
         page = page.with_body(body.clone());
     }
-    if let Some(md5) = md5 {
-        page = page.with_digest(*md5);
-    }
-    if let Some(sha256) = sha256 {
-        page = page.with_digest(*sha256);
+    if let Some(digest) = digest {
+        page = page.with_digest(*digest);
     }
     if let Some(check::BodyRule { text, absent }) = body {
         let pattern = match text {
@@ -57,12 +47,16 @@ fn page(http: &check::Http, answer: &check::Page) -> Result<Page, CheckConfigErr
         };
         page = if *absent { page.refusing_body(pattern) } else { page.expecting_body(pattern) };
     }
-    for check::HeaderRule { name, value } in expect_headers {
+    page = page.with_body_limit(*body_limit as usize);
+    for check::HeaderRule { name, value, absent } in expect_headers {
         let pattern = match value {
             Text::Is(text) => Pattern::exactly(text)?,
             Text::Matches(pattern) => Pattern::regex(pattern.as_str())?,
         };
-        page = page.expecting_header(name, pattern)?;
+        page = match absent {
+            true => page.refusing_header(name, pattern)?,
+            false => page.expecting_header(name, pattern)?,
+        };
     }
     Ok(page)
 }

@@ -2,24 +2,24 @@
 
 mod files;
 mod http;
+mod stamps;
 
 use std::io;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use lb_core::Weight;
-use lb_core::health::Admin;
 use lb_health::checkers::{
     Agent, Dns, DnsError, Expect, ExpectError, File, Grpc, Handshake, HttpError, Ldap, Mysql,
-    Nibbles, PatternError, Ping, Postgres, Redis, RedisRole, Script, ScriptSlots, SendExpect, Smtp,
-    SmtpNameError, Tcp, TlsError, Udp, Worker,
+    Nibbles, Origin, PatternError, Ping, Postgres, Redis, RedisRole, Script, ScriptSlots,
+    SendExpect, Smtp, SmtpNameError, Tcp, TlsError, Udp, Workers,
 };
 use lb_health::{Failure, ParseStatusError, Report, SpecError, Target};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
 use self::files::{password, tls};
-use crate::config::check::{self, CheckKind, Database, Role, Step};
+pub(super) use self::stamps::Stamps;
+use crate::config::check::{self, CheckKind, Database, Role, SmtpSecurity, Step};
 use crate::config::{Check, Command};
 
 /// A configured check that cannot be built: a file that it needs is not as it should be, or the
@@ -72,8 +72,16 @@ pub enum CheckConfigError {
 /// A checker of any kind.
 pub(crate) type AnyChecker = BoxCloneSyncService<Target, Report, Failure>;
 
-/// The checker for `check` of a backend with this configured weight; scripts share `slots`. Reads
-/// the files that it needs.
+/// What checks share that are built one by one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shared {
+    /// How many scripts run at once.
+    pub(crate) slots: ScriptSlots,
+    /// One process for all checks that are made by the same worker.
+    pub(crate) workers: Workers,
+}
+
+/// The checker for `check` of a backend with this configured weight. Reads the files that it needs.
 ///
 /// # Errors
 /// [`CheckConfigError`], if a file is not as it should be, or the checker refuses what the
@@ -81,29 +89,31 @@ pub(crate) type AnyChecker = BoxCloneSyncService<Target, Report, Failure>;
 pub(crate) fn checker(
     check: &Check,
     weight: Weight,
-    slots: &ScriptSlots,
+    shared: &Shared,
 ) -> Result<AnyChecker, CheckConfigError> {
-    let connector = check.source.map_or_else(Tcp::new, |source| Tcp::new().with_source(source));
+    let origin = origin(check);
+    let connector = Tcp::new().with_origin(origin.clone());
     Ok(match &check.kind {
-        CheckKind::Http(page) => AnyChecker::new(http::checker(page, check.source)?),
+        CheckKind::Http(page) => AnyChecker::new(http::checker(page, origin)?),
         CheckKind::Mysql(database) => AnyChecker::new(mysql(database)?.with_connector(connector)),
         CheckKind::Postgres(database) => {
             AnyChecker::new(postgres(database)?.with_connector(connector))
         }
         CheckKind::Redis(server) => AnyChecker::new(redis(server)?.with_connector(connector)),
         CheckKind::Script(script) => {
-            let Command { program, arguments } = &script.command;
-            let checker = Script::new(program, arguments, slots.clone());
+            let Command { program, arguments, .. } = &script.command;
+            let checker = Script::new(program, arguments, shared.slots.clone());
             let checker = match script.dynamic_weight {
                 true => checker.with_dynamic_weight(),
                 false => checker,
             };
             AnyChecker::new(checker.map_err(Failure::from))
         }
-        CheckKind::Smtp(check::Smtp { helo, starttls }) => {
+        CheckKind::Smtp(check::Smtp { helo, security }) => {
             let checker = Smtp::new().with_name(helo)?.with_connector(connector);
-            AnyChecker::new(match starttls {
-                Some(options) => checker.with_starttls(tls(options)?),
+            AnyChecker::new(match security {
+                Some(SmtpSecurity::Implicit(options)) => checker.with_tls(tls(options)?),
+                Some(SmtpSecurity::Starttls(options)) => checker.with_starttls(tls(options)?),
                 None => checker,
             })
         }
@@ -112,71 +122,79 @@ pub(crate) fn checker(
         CheckKind::Tls(options) => {
             AnyChecker::new(Handshake::new(tls(options)?).with_connector(connector))
         }
-        CheckKind::Agent(agent) => AnyChecker::new(
-            self::agent(agent)
-                .with_connector(connector)
-                .map_result(move |result| result.map(|report| advised(report, weight))),
-        ),
-        CheckKind::Dns(question) => AnyChecker::new(dns(question, check.source)?),
+        CheckKind::Agent(agent) => AnyChecker::new(self::agent(agent)?.with_connector(connector)),
+        CheckKind::Dns(question) => AnyChecker::new(dns(question, origin)?),
         CheckKind::File(file) => {
             let checker = File::new(&file.path).with_weight(file.weight, weight);
             AnyChecker::new(if file.reverse { checker.reversed() } else { checker })
         }
-        CheckKind::Grpc(service) => AnyChecker::new(grpc(service, check.source)?),
+        CheckKind::Grpc(service) => AnyChecker::new(grpc(service, origin)?),
         CheckKind::Ldap(directory) => AnyChecker::new(ldap(directory)?.with_connector(connector)),
         CheckKind::Ping(ping) => {
             let checker = Ping::new().with_size(ping.size);
-            AnyChecker::new(check.source.map_or(checker, |source| checker.with_source(source)))
+            AnyChecker::new(checker.with_origin(origin))
         }
-        CheckKind::Udp(datagram) => AnyChecker::new(udp(datagram, check.source)),
+        CheckKind::Udp(datagram) => AnyChecker::new(udp(datagram, origin)),
         CheckKind::Worker(worker) => {
-            let Command { program, arguments } = &worker.command;
-            AnyChecker::new(Worker::new(program, arguments).map_err(Failure::from))
+            let Command { program, arguments, .. } = &worker.command;
+            AnyChecker::new(shared.workers.worker(program, arguments).map_err(Failure::from))
         }
     })
 }
 
-/// What an agent advises, as a weight: that is what a pool acts on. A backend that is to be drained
-/// or maintained keeps its clients and gets no new ones.
-fn advised(report: Report, configured: Weight) -> Report {
-    let weight = match report.advice.admin {
-        None | Some(Admin::Ready) => report.weight.or(report.advice.weight_over(configured)),
-        Some(_) => Some(Weight::new(0)),
-    };
-    let mut report = report;
-    report.weight = weight;
-    report
-}
-
-fn agent(agent: &check::Agent) -> Agent {
-    let checker = Agent::new();
-    match &agent.send {
-        Some(text) => checker.with_send(text),
-        None => checker,
+/// Where a check comes from.
+fn origin(check: &Check) -> Origin {
+    let mut origin = Origin::new();
+    if let Some(source) = check.source {
+        origin = origin.with_address(source);
+    }
+    if let Some(interface) = &check.interface {
+        origin = origin.with_interface(interface);
+    }
+    match check.mark {
+        Some(mark) => origin.with_mark(mark.get()),
+        None => origin,
     }
 }
 
-fn dns(question: &check::Dns, source: Option<IpAddr>) -> Result<Dns, CheckConfigError> {
+fn agent(agent: &check::Agent) -> Result<Agent, CheckConfigError> {
+    let mut checker = Agent::new();
+    if let Some(text) = &agent.send {
+        checker = checker.with_send(text);
+    }
+    Ok(match &agent.tls {
+        Some(options) => checker.with_tls(tls(options)?),
+        None => checker,
+    })
+}
+
+fn dns(question: &check::Dns, origin: Origin) -> Result<Dns, CheckConfigError> {
     let mut checker = Dns::new(&question.name, question.record.name())?;
     for answer in &question.answer {
         checker = checker.expecting(answer)?;
     }
-    Ok(source.map_or(checker.clone(), |source| checker.with_source(source)))
+    if question.require_answer {
+        checker = checker.requiring_answer();
+    }
+    Ok(checker.with_origin(origin))
 }
 
-fn grpc(service: &check::Grpc, source: Option<IpAddr>) -> Result<Grpc, CheckConfigError> {
+fn grpc(service: &check::Grpc, origin: Origin) -> Result<Grpc, CheckConfigError> {
     let mut checker = Grpc::new().with_service(&service.service);
+    if let Some(host) = &service.host {
+        checker = checker.with_host(host)?;
+    }
+    if service.keep_alive {
+        checker = checker.keeping_alive();
+    }
     if let Some(options) = &service.tls {
         checker = checker.with_tls(tls(options)?);
     }
-    Ok(match source {
-        Some(source) => checker.with_source(source),
-        None => checker,
-    })
+    Ok(checker.with_origin(origin))
 }
 
 fn ldap(directory: &check::Ldap) -> Result<Ldap, CheckConfigError> {
-    let check::Ldap { bind_dn, password: secret, base, filter } = directory;
+    let check::Ldap { bind_dn, password: secret, base, filter, tls: options } = directory;
     let mut checker = Ldap::new();
     if let Some(name) = bind_dn {
         checker = checker.with_user(name, &password(secret.as_ref())?.unwrap_or_default());
@@ -186,10 +204,13 @@ fn ldap(directory: &check::Ldap) -> Result<Ldap, CheckConfigError> {
         let attribute = filter.trim_matches(['(', ')', '*', '=']);
         checker = checker.with_entry(base, attribute);
     }
-    Ok(checker)
+    Ok(match options {
+        Some(options) => checker.with_tls(tls(options)?),
+        None => checker,
+    })
 }
 
-fn udp(datagram: &check::Udp, source: Option<IpAddr>) -> Udp {
+fn udp(datagram: &check::Udp, origin: Origin) -> Udp {
     let check::Udp { send, expect, require_reply, min_reply, max_reply } = datagram;
     let length = usize::from(*min_reply)..=usize::from(*max_reply);
     let mut checker = Udp::new().with_payload(send).with_reply_length(length);
@@ -199,10 +220,7 @@ fn udp(datagram: &check::Udp, source: Option<IpAddr>) -> Udp {
     if !require_reply {
         checker = checker.tolerating_silence();
     }
-    match source {
-        Some(source) => checker.with_source(source),
-        None => checker,
-    }
+    checker.with_origin(origin)
 }
 
 fn send_expect(talk: &check::Tcp) -> Result<SendExpect, CheckConfigError> {
@@ -221,7 +239,7 @@ fn send_expect(talk: &check::Tcp) -> Result<SendExpect, CheckConfigError> {
 }
 
 fn mysql(database: &Database) -> Result<Mysql, CheckConfigError> {
-    let Database { user, password: secret, database, query, writable } = database;
+    let Database { user, password: secret, database, query, writable, tls: options } = database;
     let mut checker = Mysql::new();
     if let Some(user) = user {
         checker = checker.with_user(user, &password(secret.as_ref())?.unwrap_or_default());
@@ -232,11 +250,14 @@ fn mysql(database: &Database) -> Result<Mysql, CheckConfigError> {
     if let Some(query) = query {
         checker = checker.with_query(query);
     }
+    if let Some(options) = options {
+        checker = checker.with_tls(tls(options)?);
+    }
     Ok(if *writable { checker.with_writable() } else { checker })
 }
 
 fn postgres(database: &Database) -> Result<Postgres, CheckConfigError> {
-    let Database { user, password: secret, database, query, writable } = database;
+    let Database { user, password: secret, database, query, writable, tls: options } = database;
     // Validation has refused a configuration without one.
     let mut checker = Postgres::new(user.as_deref().unwrap_or_default());
     if let Some(password) = password(secret.as_ref())? {
@@ -248,12 +269,18 @@ fn postgres(database: &Database) -> Result<Postgres, CheckConfigError> {
     if let Some(query) = query {
         checker = checker.with_query(query);
     }
+    if let Some(options) = options {
+        checker = checker.with_tls(tls(options)?);
+    }
     Ok(if *writable { checker.with_writable() } else { checker })
 }
 
 fn redis(server: &check::Redis) -> Result<Redis, CheckConfigError> {
-    let check::Redis { user, password: secret, role } = server;
-    let checker = Redis::new();
+    let check::Redis { user, password: secret, role, tls: options } = server;
+    let checker = match options {
+        Some(options) => Redis::new().with_tls(tls(options)?),
+        None => Redis::new(),
+    };
     let checker = match (user, password(secret.as_ref())?) {
         (Some(user), Some(password)) => checker.with_user(user, &password),
         (None, Some(password)) => checker.with_password(&password),

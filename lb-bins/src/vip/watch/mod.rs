@@ -1,31 +1,43 @@
-//! What virtual routers depend on, beside interfaces: scripts, files and processes.
+//! What virtual routers depend on, beside interfaces: scripts, files, processes, checks and quorums.
 
+mod check;
 mod file;
 mod process;
+mod quorum;
 mod script;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use lb_vrrp::Signal;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
+use self::check::Checkers;
+use super::reload::StartError;
+use super::status::TrackedStatus;
 use crate::config::check::Initial;
-use crate::config::{Config, VrrpScript, VrrpTrackFile, VrrpTrackProcess};
+use crate::config::{Config, VrrpCheck, VrrpScript, VrrpTrackFile, VrrpTrackProcess};
+use crate::control::Quorums;
+use crate::process::aside;
 
 /// What it is, by name.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Thing {
+    Check(String),
     File(String),
     Process(String),
+    Quorum(String),
     Script(String),
 }
 
 /// What is to be watched.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Watched {
+    Check(VrrpCheck),
     File(VrrpTrackFile),
     Process(VrrpTrackProcess),
+    /// Of the virtual server of this name.
+    Quorum(String),
     Script(VrrpScript),
 }
 
@@ -50,6 +62,7 @@ pub(super) struct Watches {
     watches: HashMap<Thing, Watch>,
     /// What is known of each.
     seen: HashMap<Thing, Signal>,
+    quorums: watch::Receiver<Quorums>,
 }
 
 #[derive(Debug)]
@@ -65,14 +78,16 @@ impl Drop for Watch {
 }
 
 impl Watches {
-    pub(super) fn new() -> (Self, mpsc::Receiver<(Thing, Signal)>) {
+    pub(super) fn new(
+        quorums: watch::Receiver<Quorums>,
+    ) -> (Self, mpsc::Receiver<(Thing, Signal)>) {
         let (sender, receiver) = mpsc::channel(64);
-        (Self { sender, watches: HashMap::new(), seen: HashMap::new() }, receiver)
+        (Self { sender, watches: HashMap::new(), seen: HashMap::new(), quorums }, receiver)
     }
 
     /// Watches what this configuration describes, and nothing else. What stays as it was is not
-    /// disturbed.
-    pub(super) fn watch(&mut self, config: &Config) {
+    /// disturbed; checks that are new are run by these `checkers`.
+    pub(super) fn watch(&mut self, config: &Config, mut checkers: Checkers) {
         let mut before = std::mem::take(&mut self.watches);
         for watched in Watched::all(config) {
             let thing = watched.thing();
@@ -80,7 +95,19 @@ impl Watches {
             let watch = known.unwrap_or_else(|| {
                 self.seen.remove(&thing);
                 let reporter = Reporter { thing: thing.clone(), sender: self.sender.clone() };
-                let task = tokio::spawn(watched.clone().watch(reporter)).abort_handle();
+                let task = match watched.clone() {
+                    Watched::Check(check) => {
+                        let checkers = checkers.remove(&check.name).unwrap_or_default();
+                        tokio::spawn(check::watch(check, checkers, reporter))
+                    }
+                    Watched::File(watched) => tokio::spawn(file::watch(watched, reporter)),
+                    Watched::Process(watched) => tokio::spawn(process::watch(watched, reporter)),
+                    Watched::Quorum(name) => {
+                        tokio::spawn(quorum::watch(name, self.quorums.clone(), reporter))
+                    }
+                    Watched::Script(watched) => tokio::spawn(script::watch(watched, reporter)),
+                };
+                let task = task.abort_handle();
                 Watch { watched, task }
             });
             self.watches.insert(thing, watch);
@@ -95,16 +122,80 @@ impl Watches {
         self.seen.insert(thing, signal);
     }
 
-    /// What is known of all that this configuration describes, or what it counts as until it is.
-    pub(super) fn signals(&self, config: &Config) -> HashMap<Thing, Signal> {
-        let signals = Watched::all(config).map(|watched| {
+    /// What is known of all that was looked at, or what it counts as until it is.
+    pub(super) fn signals(&self, looked: Looked) -> (HashMap<Thing, Signal>, Checkers) {
+        let signals = looked.signals.into_iter().map(|(watched, initially)| {
             let thing = watched.thing();
             let is_known = self.watches.get(&thing).is_some_and(|known| known.watched == watched);
             let known = self.seen.get(&thing).filter(|_| is_known).copied();
-            let signal = known.unwrap_or_else(|| watched.initially());
-            (thing, signal)
+            (thing, known.unwrap_or(initially))
         });
-        signals.collect()
+        (signals.collect(), looked.checkers)
+    }
+
+    /// What was seen.
+    pub(super) fn status(&self) -> Vec<TrackedStatus> {
+        let all = self.watches.keys().map(|thing| {
+            let (kind, name) = thing.words();
+            let seen = self.seen.get(thing).copied();
+            let state = match seen {
+                Some(Signal::Down) => Some("down"),
+                Some(Signal::Up) => Some("up"),
+                _ => None,
+            };
+            let value = match seen {
+                Some(Signal::Value(number)) => Some(number),
+                _ => None,
+            };
+            TrackedStatus { kind, name: name.to_owned(), state, value }
+        });
+        let mut all: Vec<_> = all.collect();
+        all.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
+        all
+    }
+}
+
+impl Thing {
+    /// What it is, and its name.
+    fn words(&self) -> (&'static str, &str) {
+        match self {
+            Self::Check(name) => ("check", name),
+            Self::File(name) => ("file", name),
+            Self::Process(name) => ("process", name),
+            Self::Quorum(name) => ("quorum", name),
+            Self::Script(name) => ("script", name),
+        }
+    }
+}
+
+/// All that a configuration describes, and what it counts as until something was seen.
+#[derive(Debug)]
+pub(super) struct Looked {
+    signals: Vec<(Watched, Signal)>,
+    checkers: Checkers,
+}
+
+impl Looked {
+    /// Looks, on a thread of its own: there may be many files, or many processes.
+    ///
+    /// # Errors
+    /// A check that cannot be built; or there is no thread to be had.
+    pub(super) async fn at(config: &Config) -> Result<Self, StartError> {
+        let all: Vec<_> = Watched::all(config).collect();
+        let resolvers = config.resolvers.clone();
+        let look = move || {
+            let checks = all.iter().filter_map(|watched| match watched {
+                Watched::Check(check) => Some(check),
+                _ => None,
+            });
+            let checkers = check::checkers(checks, &resolvers)?;
+            let signals = all.into_iter().map(|watched| {
+                let initially = watched.initially();
+                (watched, initially)
+            });
+            Ok(Self { signals: signals.collect(), checkers })
+        };
+        aside(look).await.map_err(StartError::Threads)?
     }
 }
 
@@ -113,11 +204,22 @@ impl Watched {
         let scripts = config.vrrp_scripts.iter().cloned().map(Self::Script);
         let files = config.vrrp_track_files.iter().cloned().map(Self::File);
         let processes = config.vrrp_track_processes.iter().cloned().map(Self::Process);
-        scripts.chain(files).chain(processes)
+        let checks = config.vrrp_checks.iter().cloned().map(Self::Check);
+        let tracks = config.vrrp_instances.iter().flat_map(|one| &one.track_quorums);
+        let announced = config.bgp_announcements.iter().flat_map(|one| &one.track_quorums);
+        let tracks = tracks.chain(announced);
+        let quorums: BTreeSet<_> = tracks.map(|track| track.name.clone()).collect();
+        let quorums = quorums.into_iter().map(Self::Quorum);
+        scripts.chain(files).chain(processes).chain(checks).chain(quorums)
     }
 
     fn initially(&self) -> Signal {
         match self {
+            Self::Check(check) if check.checks.iter().all(|one| one.initial == Initial::Up) => {
+                Signal::Up
+            }
+            // Before anything is known of it nobody can rely on it.
+            Self::Check(_) | Self::Quorum(_) => Signal::Down,
             Self::File(file) => Signal::Value(file::read(&file.file)),
             Self::Process(process) => process::signal(process),
             Self::Script(script) if script.initial == Initial::Down => Signal::Down,
@@ -127,17 +229,11 @@ impl Watched {
 
     fn thing(&self) -> Thing {
         match self {
+            Self::Check(check) => Thing::Check(check.name.clone()),
             Self::File(file) => Thing::File(file.name.clone()),
             Self::Process(process) => Thing::Process(process.name.clone()),
+            Self::Quorum(name) => Thing::Quorum(name.clone()),
             Self::Script(script) => Thing::Script(script.name.clone()),
-        }
-    }
-
-    async fn watch(self, reporter: Reporter) {
-        match self {
-            Self::File(watched) => file::watch(watched, reporter).await,
-            Self::Process(watched) => process::watch(watched, reporter).await,
-            Self::Script(watched) => script::watch(watched, reporter).await,
         }
     }
 }

@@ -10,6 +10,7 @@ mod folder;
 mod http;
 mod load;
 mod mail_server;
+mod name_server;
 mod port;
 mod text;
 
@@ -23,6 +24,7 @@ pub(crate) use folder::Folder;
 pub(crate) use http::{Answer, get, post, request};
 pub(crate) use load::Load;
 pub(crate) use mail_server::{MailServer, Mood};
+pub(crate) use name_server::{Answer as NameAnswer, NameServer};
 pub(crate) use port::Port;
 pub(crate) use text::{QUICK_CHECK, UNCHECKED, backends, backends_with, server};
 

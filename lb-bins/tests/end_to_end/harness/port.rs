@@ -31,12 +31,22 @@ impl Port {
         Self::free_on((Ipv4Addr::UNSPECIFIED, 0).into())
     }
 
-    fn free_on(any: SocketAddr) -> Self {
-        let holder = Socket::new(Domain::for_address(any), Type::STREAM, None).unwrap();
+    /// One of a certain address of this host.
+    pub(crate) fn free_on_host(host: [u8; 4]) -> Self {
+        Self::free_on((host, 0).into())
+    }
+
+    /// This one, unless somebody else has it.
+    pub(crate) fn try_held_at(address: SocketAddr) -> Option<Self> {
+        let holder = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         holder.set_reuse_address(true).unwrap();
-        holder.bind(&any.into()).unwrap();
+        holder.bind(&address.into()).ok()?;
         let address = holder.local_addr().unwrap().as_socket().unwrap();
-        Self { address, _holder: holder }
+        Some(Self { address, _holder: holder })
+    }
+
+    fn free_on(any: SocketAddr) -> Self {
+        Self::try_held_at(any).unwrap()
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {

@@ -13,7 +13,7 @@ use tower_service::Service;
 pub use self::message::DnsReply;
 use self::message::Question;
 use super::attempt::Attempt;
-use super::{Tcp, datagram};
+use super::{Origin, Tcp, datagram};
 use crate::{CheckError, Failure, Phase, Report, Target};
 
 /// Passes when a name server answers a question without an error and, if asked for, as expected.
@@ -36,7 +36,7 @@ use crate::{CheckError, Failure, Phase, Report, Target};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Dns {
     question: Arc<Question>,
-    source: Option<IpAddr>,
+    origin: Origin,
 }
 
 impl Dns {
@@ -48,7 +48,7 @@ impl Dns {
     /// # Errors
     /// If it is no name or no type of record.
     pub fn new(name: &str, record: &str) -> Result<Self, DnsError> {
-        Ok(Self { question: Arc::new(Question::new(name, record)?), source: None })
+        Ok(Self { question: Arc::new(Question::new(name, record)?), origin: Origin::new() })
     }
 
     /// This must be among the answers, as it would stand in a zone file: `192.0.2.1`,
@@ -71,13 +71,19 @@ impl Dns {
     /// The address to ask from: see [`Tcp::with_source`].
     #[must_use]
     pub fn with_source(self, source: IpAddr) -> Self {
-        Self { source: Some(source), ..self }
+        Self { origin: self.origin.with_address(source), ..self }
+    }
+
+    /// Where to ask from.
+    #[must_use]
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { origin, ..self }
     }
 
     async fn ask(&self, attempt: &mut Attempt, target: Target) -> Result<(), CheckError> {
         let id = draw();
         let query = self.query(id);
-        let socket = datagram::connected(target.address, self.source)?;
+        let socket = datagram::connected(target.address, &self.origin)?;
         attempt.step(Phase::Write, socket.send(&query)).await?;
         let mut buffer = vec![0; Self::DATAGRAM];
         loop {
@@ -99,9 +105,8 @@ impl Dns {
         id: u16,
         query: &[u8],
     ) -> Result<(), CheckError> {
-        let connector = self.source.map_or(Tcp::new(), |source| Tcp::new().with_source(source));
-        let connecting = connector.connect(target.address, attempt.deadline());
-        let mut stream = attempt.step(Phase::Connect, connecting).await?;
+        let connector = Tcp::new().with_origin(self.origin.clone());
+        let mut stream = connector.connect(attempt, target.address).await?;
         // In one write: a server may take what comes first for all of it (RFC 7766, 8).
         let framed = [&(query.len() as u16).to_be_bytes(), query].concat();
         attempt.step(Phase::Write, stream.write_all(&framed)).await?;
@@ -128,7 +133,7 @@ impl Dns {
 impl Default for Dns {
     /// Asks for the SOA of the root.
     fn default() -> Self {
-        Self { question: Arc::new(Question::root()), source: None }
+        Self { question: Arc::new(Question::root()), origin: Origin::new() }
     }
 }
 

@@ -21,6 +21,7 @@ use super::HttpVersion;
 use super::Tls;
 use super::attempt::Attempt;
 use super::http::{Kept, Route};
+use super::{Origin, Tcp};
 use crate::{CheckError, Excerpt, Failure, Report, StatusRanges, Target};
 
 /// Passes when a gRPC server says by the [health checking protocol] that a service is `SERVING`.
@@ -85,6 +86,13 @@ impl Grpc {
     #[must_use]
     pub fn with_source(mut self, source: IpAddr) -> Self {
         self.route.connector = self.route.connector.with_source(source);
+        self.forgetting()
+    }
+
+    /// Where to connect from.
+    #[must_use]
+    pub fn with_origin(mut self, origin: Origin) -> Self {
+        self.route.connector = Tcp::new().with_origin(origin);
         self.forgetting()
     }
 

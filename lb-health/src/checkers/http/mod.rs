@@ -23,6 +23,7 @@ pub(super) use self::session::{Route, Session};
 #[cfg(feature = "tls")]
 use super::Tls;
 use super::attempt::Attempt;
+use super::{Origin, Tcp};
 use crate::{CheckError, Digest, Excerpt, Failure, Report, StatusRanges, Target};
 
 /// Passes when every [`Page`] that is asked for comes, whole, as it is expected.
@@ -135,7 +136,13 @@ impl Http {
     /// The address to connect from: see [`Tcp::with_source`](super::Tcp::with_source).
     #[must_use]
     pub fn with_source(self, source: IpAddr) -> Self {
-        self.rerouted(|route| route.connector = route.connector.with_source(source))
+        self.rerouted(|route| route.connector = route.connector.clone().with_source(source))
+    }
+
+    /// Where to connect from.
+    #[must_use]
+    pub fn with_origin(self, origin: Origin) -> Self {
+        self.rerouted(|route| route.connector = Tcp::new().with_origin(origin))
     }
 
     /// Keeps the connection for the next run against the same target, with all clones of this
@@ -203,7 +210,7 @@ impl Http {
         if self.pages.len() > 1 {
             attempt.trace.evidence_mut().asked = Excerpt::new(page.path().as_bytes());
         }
-        let Route { version, .. } = self.route;
+        let version = self.route.version;
         let request = || page.request(target, version.into(), self.route.scheme(), keep);
         let asking = self.route.request(attempt, target, self.site(), former, request);
         let (mut session, answer) = asking.await?;

@@ -16,6 +16,8 @@ pub(super) struct Progress {
     read: AtomicUsize,
     flushed: AtomicUsize,
     unflushed: AtomicUsize,
+    /// How much may come in before something else must.
+    most: AtomicUsize,
 }
 
 impl Progress {
@@ -27,6 +29,16 @@ impl Progress {
     /// The bytes that went out.
     pub(super) fn flushed(&self) -> usize {
         self.flushed.load(Ordering::Relaxed)
+    }
+
+    /// Ends the stream after so many bytes more, or lets it go on as long as it may.
+    pub(super) fn limit(&self, bytes: Option<usize>) {
+        let most = bytes.map_or(usize::MAX, |bytes| self.read().saturating_add(bytes));
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.read() > self.most.load(Ordering::Relaxed)
     }
 }
 
@@ -40,6 +52,7 @@ pub(super) struct Observed {
 impl Observed {
     pub(super) fn new(stream: Stream) -> (Self, Arc<Progress>) {
         let progress = Arc::new(Progress::default());
+        progress.limit(None);
         (Self { stream, progress: Arc::clone(&progress) }, progress)
     }
 }
@@ -50,6 +63,9 @@ impl AsyncRead for Observed {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.progress.is_used_up() {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         let count = buffer.filled().len() - before;

@@ -26,6 +26,9 @@ use crate::{Certificate, CheckError, Phase, Target};
 
 /// The longest header of an answer, in bytes. keepalived stops at 4 KiB, which real servers pass.
 pub(super) const HEADER_LIMIT: usize = 64 * 1024;
+/// The most bytes before the header of an answer is complete: interim answers (RFC 9110, 15.2) and
+/// HTTP/2's control frames have no end else. hyper skips the former in a loop.
+const PREFACE_LIMIT: usize = 4 * HEADER_LIMIT;
 
 /// How a session is come to.
 #[derive(Clone, Debug)]
@@ -64,8 +67,7 @@ impl Route {
         target: Target,
         site: Option<&str>,
     ) -> Result<Session, CheckError> {
-        let connecting = self.connector.connect(target.address, attempt.deadline());
-        let stream = attempt.step(Phase::Connect, connecting).await?;
+        let stream = self.connector.connect(attempt, target.address).await?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             // What is no name cannot be asked for: the address is, as without a site.
@@ -182,6 +184,7 @@ impl Session {
     ) -> Result<Response<Body>, Unanswered> {
         let Self { sender, mover, progress, .. } = self;
         let (read, flushed) = (progress.read(), progress.flushed());
+        progress.limit(Some(PREFACE_LIMIT));
         let mut sending = pin!(sender.send(request));
         let writing = poll_fn(|context| match mover.poll_beside(sending.as_mut(), context) {
             Poll::Ready(answer) => Poll::Ready(Ok::<_, CheckError>(Some(answer))),
@@ -198,8 +201,13 @@ impl Session {
             }
             answer => answer,
         };
+        progress.limit(None);
         match answer {
             Ok(Some(Ok(answer))) => Ok(answer),
+            Ok(Some(Err(_))) if progress.read() - read > PREFACE_LIMIT => {
+                let error = CheckError::HeaderTooLarge { limit: HEADER_LIMIT };
+                Err(Unanswered { error, was_dead: false })
+            }
             Ok(Some(Err(broken))) => {
                 let received = progress.read() - read;
                 // Before the request was out, nothing that came can be the answer to it.

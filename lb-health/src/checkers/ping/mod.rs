@@ -2,18 +2,17 @@
 
 mod echo;
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Protocol, Type};
 use tokio::net::UdpSocket;
 use tower_service::Service;
 
 pub use self::echo::{Echo, EchoError, EchoFamily};
 use super::attempt::Attempt;
+use super::origin::{Origin, local, open, refused_at_once};
 use crate::{CheckError, Failure, Phase, Report, Target};
 
 /// Passes when an ICMP or ICMPv6 echo request is answered: keepalived's `PING_CHECK`.
@@ -28,10 +27,10 @@ use crate::{CheckError, Failure, Phase, Report, Target};
 ///
 /// let checker = Ping::new().with_size(1472); // as large as an Ethernet frame holds over IPv4
 /// ```
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Ping {
     size: u16,
-    source: Option<IpAddr>,
+    origin: Origin,
 }
 
 impl Ping {
@@ -42,24 +41,30 @@ impl Ping {
 
     /// A checker that sends a payload of [`Self::SIZE`].
     pub const fn new() -> Self {
-        Self { size: Self::SIZE, source: None }
+        Self { size: Self::SIZE, origin: Origin::new() }
     }
 
     /// The size of the payload, in bytes; at most [`Self::LARGEST`]. A fresh number fills it, so
     /// that no reply to another request is taken for the one that is awaited.
     #[must_use]
-    pub const fn with_size(self, size: u16) -> Self {
+    pub fn with_size(self, size: u16) -> Self {
         let size = if size > Self::LARGEST { Self::LARGEST } else { size };
         Self { size, ..self }
     }
 
     /// The address to send from: see [`Tcp::with_source`](super::Tcp::with_source).
     #[must_use]
-    pub const fn with_source(self, source: IpAddr) -> Self {
-        Self { source: Some(source), ..self }
+    pub fn with_source(self, source: IpAddr) -> Self {
+        Self { origin: self.origin.with_address(source), ..self }
     }
 
-    async fn ask(self, attempt: &mut Attempt, target: Target) -> Result<(), CheckError> {
+    /// Where to send from.
+    #[must_use]
+    pub fn with_origin(self, origin: Origin) -> Self {
+        Self { origin, ..self }
+    }
+
+    async fn ask(&self, attempt: &mut Attempt, target: Target) -> Result<(), CheckError> {
         let family = match target.address {
             SocketAddr::V4(_) => EchoFamily::V4,
             SocketAddr::V6(_) => EchoFamily::V6,
@@ -92,29 +97,23 @@ impl Ping {
     }
 
     /// A socket that hears the target only, and whether it is a raw one.
-    fn socket(self, address: SocketAddr) -> Result<(UdpSocket, bool), CheckError> {
-        let (domain, protocol) = match address {
-            SocketAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4),
-            SocketAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6),
+    fn socket(&self, address: SocketAddr) -> Result<(UdpSocket, bool), CheckError> {
+        let protocol = match address {
+            SocketAddr::V4(_) => Protocol::ICMPV4,
+            SocketAddr::V6(_) => Protocol::ICMPV6,
         };
-        let (socket, is_raw) = match Socket::new(domain, Type::DGRAM, Some(protocol)) {
+        let (socket, is_raw) = match open(address, Type::DGRAM, protocol) {
             Ok(socket) => (socket, false),
             Err(_) => {
                 let operation = "open a ping socket: net.ipv4.ping_group_range does not hold this \
                                  group, and there is no CAP_NET_RAW;";
-                let socket = Socket::new(domain, Type::RAW, Some(protocol));
-                (socket.map_err(local(operation))?, true)
+                (open(address, Type::RAW, protocol).map_err(local(operation))?, true)
             }
         };
-        socket.set_nonblocking(true).map_err(local("set up a ping socket"))?;
-        if let Some(source) = self.source {
-            let source = SocketAddr::new(source, 0);
-            socket.bind(&source.into()).map_err(local("bind the source address"))?;
-        }
         // Ping knows no ports.
+        self.origin.clone().with_port(0).bind(&socket, address)?;
         let address = SocketAddr::new(address.ip(), 0);
-        let connected = socket.connect(&address.into());
-        connected.map_err(|error| CheckError::from_io(Phase::Connect, error))?;
+        socket.connect(&address.into()).map_err(refused_at_once)?;
         let socket = UdpSocket::from_std(socket.into());
         Ok((socket.map_err(local("set up a ping socket"))?, is_raw))
     }
@@ -139,17 +138,13 @@ impl Service<Target> for Ping {
     }
 
     fn call(&mut self, target: Target) -> Self::Future {
-        let checker = *self;
+        let checker = self.clone();
         Box::pin(async move {
             let mut attempt = Attempt::begin(target);
             let result = checker.ask(&mut attempt, target).await;
             attempt.finish(result)
         })
     }
-}
-
-fn local(operation: &'static str) -> impl FnOnce(io::Error) -> CheckError {
-    move |error| CheckError::Local { operation, source: Arc::new(error) }
 }
 
 /// The numbers of a request: who can guess them can pretend to be alive.

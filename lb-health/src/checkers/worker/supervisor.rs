@@ -31,7 +31,7 @@ const AFTERMATH: Duration = Duration::from_millis(100);
 const LONGEST: usize = 4096;
 
 /// What to run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Program {
     pub(super) path: PathBuf,
     pub(super) arguments: Vec<OsString>,

@@ -201,18 +201,23 @@ impl<'s> Checker<'s> {
             },
             bind => values.ip_of(bind),
         };
-        let mut check = Check { source, ..Check::default() };
+        let mut check = Check {
+            source,
+            interface: values.text(self.statement.last("bind_if")),
+            mark: values.number(self.statement.last("fwmark"), 0..=i64::from(u32::MAX)),
+            ..Check::default()
+        };
         match values.ip_of(self.statement.last("connect_ip")) {
             Field::Absent => check.port = port,
             Field::Refused => {}
             Field::Given(Spanned { value, span }) if self.statement.word() == "PING_CHECK" => {
                 // A ping has an address but no port; any will do.
-                check.address = given(SocketAddr::new(value, 1), span);
+                check.address = given(SocketAddr::new(value, 1).into(), span);
             }
             Field::Given(Spanned { value, span }) => {
                 let number = port.given().map(|port| port.value).or_else(|| self.server_port());
                 match number.and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0) {
-                    Some(port) => check.address = given(SocketAddr::new(value, port), span),
+                    Some(port) => check.address = given(SocketAddr::new(value, port).into(), span),
                     None => values.error(span, Problem::WithoutValue { word: "connect_port" }),
                 }
             }

@@ -4,6 +4,7 @@ use super::checker::Checker;
 use super::values::{Values, given};
 use crate::config::draft::Field;
 use crate::config::draft::check::{Dns, File, Script, Smtp, Udp};
+use crate::config::keepalived::lexer::Word;
 use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
 use crate::config::model::check::Record;
@@ -37,7 +38,12 @@ pub(super) fn dns(statement: &Statement, values: &mut Values<'_>) -> Dns {
             chosen.unwrap_or(Field::Refused)
         }
     };
-    Dns { name: values.text(statement.last("name")), record, answer: Field::Absent }
+    Dns {
+        name: values.text(statement.last("name")),
+        record,
+        answer: Field::Absent,
+        require_answer: Field::Absent,
+    }
 }
 
 pub(super) fn smtp(statement: &Statement, values: &mut Values<'_>) -> Smtp {
@@ -125,7 +131,7 @@ pub(super) fn file(checker: &Checker<'_>, values: &mut Values<'_>) -> Option<Fil
         path: values.text(described.last("file")),
         // keepalived's weight of a file is 1 unless it is said.
         weight: match words.first() {
-            Some(word) => values.number_of("weight", word, -65_535..=65_535),
+            Some(word) => file_weight(word, values),
             None => given(1, statement.span),
         },
         reverse: match reversed {
@@ -133,6 +139,21 @@ pub(super) fn file(checker: &Checker<'_>, values: &mut Values<'_>) -> Option<Fil
             None => Field::Absent,
         },
     })
+}
+
+/// What is larger than any weight here is as good as the largest: the sum of all ends there, too.
+fn file_weight(word: &Word, values: &mut Values<'_>) -> Field<i64> {
+    const MOST: i64 = 65_535;
+    const MOST_OF_KEEPALIVED: i64 = 2_147_483_647;
+    let field = values.number_of("weight", word, -MOST_OF_KEEPALIVED..=MOST_OF_KEEPALIVED);
+    match field {
+        Field::Given(Spanned { value, span }) if !(-MOST..=MOST).contains(&value) => {
+            let most = value.clamp(-MOST, MOST);
+            values.warning(span, Problem::WeightEnds { value, most });
+            given(most, span)
+        }
+        field => field,
+    }
 }
 
 pub(super) fn script(statement: &Statement, values: &mut Values<'_>) -> Script {

@@ -8,7 +8,7 @@ use super::virtual_server::{Elsewhere, forwarding, on_failure};
 use crate::config::draft::{Backend, Checks, Field, List};
 use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
-use crate::config::model::Forwarding;
+use crate::config::model::{Address, Forwarding};
 use crate::config::source::Spanned;
 
 /// A virtual server, at one of its addresses.
@@ -39,7 +39,7 @@ pub(super) fn real_servers(
         let checks = checker::checks(inherited, &server.elsewhere.checkers, values);
         let (u_threshold, l_threshold) = thresholds(statement, values);
         let backend = Backend {
-            address: address(server, statement, method, values),
+            address: address(server, statement, method, values).map(Address::from),
             weight,
             u_threshold,
             l_threshold,

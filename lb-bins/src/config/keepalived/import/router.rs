@@ -2,19 +2,25 @@
 
 use std::time::Duration;
 
-use lb_vrrp::{ChecksumPolicy, Start};
+use lb_vrrp::{ChecksumPolicy, Family, Start};
 
 use super::addresses::{self, Row};
-use super::tracking::{Reversed, each_once, if_any, name};
-use super::values::{Values, given};
-use crate::config::draft::vrrp::{
-    Authentication, AuthenticationType, Garp, Notify, Peer, VirtualAddress, VrrpInstance,
-};
+use super::authentication::authentication;
+use super::family::{family, fitting, network_fits};
+use super::garp::garp;
+use super::notify::notify;
+use super::tracking::{Reversed, each_once, if_any, name, rows};
+use super::values::{Values, given, list};
+use super::vmac::vmac;
+use super::{reach, routes};
+use crate::config::draft::vrrp::{VirtualAddress, VrrpInstance};
 use crate::config::draft::{Field, List};
-use crate::config::keepalived::lexer::Word;
 use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
 use crate::config::source::Spanned;
+
+/// The priority of who has the addresses for its own.
+const OWNER: i64 = 255;
 
 /// An instance, and what `global_defs` says of all of them.
 pub(super) struct Router<'s> {
@@ -24,46 +30,43 @@ pub(super) struct Router<'s> {
 
 impl Router<'_> {
     /// The word of the instance, or the one of `global_defs` that says it for all.
-    fn last(&self, word: &str, global: &str) -> Option<&Statement> {
+    pub(super) fn last(&self, word: &str, global: &str) -> Option<&Statement> {
         self.statement.last(word).or_else(|| self.global(global))
     }
 
-    fn global(&self, word: &str) -> Option<&Statement> {
+    pub(super) fn global(&self, word: &str) -> Option<&Statement> {
         self.globals.iter().rev().find_map(|block| block.last(word))
     }
 
     pub(super) fn draft(&self, tracked: &Reversed<'_>, values: &mut Values<'_>) -> VrrpInstance {
         let statement = self.statement;
-        let addresses = virtual_addresses(statement, "virtual_ipaddress", values);
-        let version = self.version(&addresses, values);
-        let unicast = unicast_peers(statement, values);
-        let has_peers = !matches!(unicast, Field::Absent);
+        let family = family(statement);
+        let version = self.version(family, values);
+        let strict = values.switch(self.last("strict_mode", "vrrp_strict")).or(false);
+        let addresses = virtual_addresses(statement, "virtual_ipaddress", Some(family), values);
+        let unicast_peers = reach::unicast_peers(self, family, values);
+        let has_peers = !matches!(unicast_peers, Field::Absent);
         let source = statement.last("unicast_src_ip").or_else(|| statement.last("mcast_src_ip"));
-        let source = values.ip_of(source);
+        let source = fitting(values.ip_of(source), family, values);
         let (multicast_source, unicast_source) =
             if has_peers { (Field::Absent, source) } else { (source, Field::Absent) };
-        let is_v6 = is_v6(&addresses);
-        let group = if is_v6 { "vrrp_mcast_group6" } else { "vrrp_mcast_group4" };
-        let (use_vmac, vmac_interface) = vmac(statement, values);
+        let (use_vmac, vmac_interface) = vmac(statement, self.global("vmac_prefix"), values);
         let state = self.state(values);
+        let priority = self.priority(&state, values);
+        let state = if strict { strict_state(state, &priority, statement, values) } else { state };
         VrrpInstance {
             name: name(statement, values),
-            interface: values.text(statement.last("interface")),
+            interface: self.interface(has_peers, &addresses, values),
             virtual_router_id: values.number(statement.last("virtual_router_id"), 1..=255),
-            priority: self.priority(&state, values),
-            advert_interval: values.timer(statement.last("advert_int")),
+            advert_interval: self.interval(&version, values),
             down_timer_adverts: values
                 .number(self.last("down_timer_adverts", "vrrp_down_timer_adverts"), 1..=100),
             preempt: self.preempt(&state, values),
-            preempt_delay: values.timer_or_zero(statement.last("preempt_delay")),
-            accept: accept(statement),
+            preempt_delay: self.preempt_delay(strict, values),
+            accept: accept(statement, strict, &priority, &version, values),
             startup_delay: values.timer_or_zero(self.global("vrrp_startup_delay")),
-            parting_advert: self.switch_or(
-                "higher_prio_send_advert",
-                "vrrp_higher_prio_send_advert",
-                false,
-                values,
-            ),
+            delay_after_boot: values.timer_or_zero(self.global("vrrp_delay_after_boot")),
+            parting_advert: self.parting_advert(strict, values),
             checksum: match values.switch(self.last("v3_checksum_as_v2", "v3_checksum_as_v2")) {
                 Field::Given(Spanned { value: true, span }) => given(ChecksumPolicy::Rfc9568, span),
                 _ => Field::Absent,
@@ -71,33 +74,35 @@ impl Router<'_> {
             multicast_source,
             multicast_group: match has_peers {
                 true => Field::Absent,
-                false => values.ip_of(self.last("mcast_dst_ip", group)),
+                false => reach::multicast_group(self, family, values),
             },
             unicast_source,
             check_unicast_source: match has_peers {
-                true => self.check_source(&unicast, values),
+                true => values.switch(self.last("check_unicast_src", "vrrp_check_unicast_src")),
                 false => Field::Absent,
             },
-            unicast_peers: unicast,
-            authentication: authentication(statement, &version, values),
+            unicast_peers,
+            authentication: authentication(statement, &version, strict, values),
+            addresses: self.at_least_one(addresses, &version, values),
             version,
             state,
-            addresses: if_any(addresses),
+            priority,
             excluded_addresses: if_any(virtual_addresses(
                 statement,
                 "virtual_ipaddress_excluded",
+                None,
                 values,
             )),
-            routes: if_any(rows(statement, "virtual_routes", addresses::route, values)),
-            rules: if_any(rows(statement, "virtual_rules", addresses::rule, values)),
+            routes: if_any(rows(statement, "virtual_routes", routes::route, values)),
+            rules: if_any(rows(statement, "virtual_rules", routes::rule, values)),
             use_vmac,
             vmac_interface,
-            garp: self.garp(values),
+            garp: garp(self, strict, values),
             track_interfaces: if_any(tracked.tracks(statement, "track_interface", values)),
             track_scripts: if_any(tracked.tracks(statement, "track_script", values)),
             track_files: if_any(tracked.tracks(statement, "track_file", values)),
             track_processes: if_any(tracked.tracks(statement, "track_process", values)),
-            notify: notify(statement, self.global("vrrp_notify_priority_changes"), values),
+            notify: notify(statement, self.globals, values),
             notify_master_rx_lower_pri: values
                 .command(statement.last("notify_master_rx_lower_pri")),
             // What keepalived has no word for.
@@ -106,15 +111,102 @@ impl Router<'_> {
     }
 
     /// 2 unless something else is said; but that is for IPv4 alone.
-    fn version(
-        &self,
-        addresses: &[Spanned<VirtualAddress>],
-        values: &mut Values<'_>,
-    ) -> Field<i64> {
+    fn version(&self, family: Family, values: &mut Values<'_>) -> Field<i64> {
         match values.number(self.last("version", "vrrp_version"), 2..=3) {
             Field::Refused => Field::Refused,
-            field if is_v6(addresses) => given(3, field.span().unwrap_or(self.statement.span)),
+            field if family == Family::V6 => given(3, field.span().unwrap_or(self.statement.span)),
             Field::Absent => given(2, self.statement.span),
+            field => field,
+        }
+    }
+
+    /// Who speaks to peers needs none in keepalived: routes lead there. Here it is that of the
+    /// addresses.
+    fn interface(
+        &self,
+        has_peers: bool,
+        addresses: &[Spanned<VirtualAddress>],
+        values: &mut Values<'_>,
+    ) -> Field<String> {
+        let statement = self.statement;
+        if let Some(interface) = statement.last("interface") {
+            return values.text(Some(interface));
+        }
+        if !has_peers {
+            return Field::Absent;
+        }
+        let of_address = addresses.iter().find_map(|address| address.value.dev.given()).cloned();
+        let chosen = match of_address {
+            Some(dev) => dev,
+            None => default_interface(self.globals, statement.span, values),
+        };
+        let interface = chosen.value.clone();
+        values.warning(statement.span, Problem::WithoutInterface { interface });
+        Field::Given(chosen)
+    }
+
+    /// What a version cannot say is rounded, as in keepalived (`vrrp_complete_instance`).
+    fn interval(&self, version: &Field<i64>, values: &mut Values<'_>) -> Field<Duration> {
+        const LEAST: Duration = Duration::from_millis(10);
+        const MOST: Duration = Duration::from_secs(255);
+        const MOST_OF_VERSION_3: Duration = Duration::from_millis(40_950);
+        let field = values.timer(self.statement.last("advert_int"));
+        let Some(&Spanned { value, span }) = field.given() else { return field };
+        if !(LEAST..=MOST).contains(&value) {
+            return field;
+        }
+        let (version, step) = match version.or(2) {
+            2 => (2, Duration::from_secs(1)),
+            _ => (3, LEAST),
+        };
+        let steps = (value + step / 2).as_millis() / step.as_millis();
+        let mut rounded = step * u32::try_from(steps.max(1)).unwrap_or(1);
+        if version == 3 {
+            rounded = rounded.min(MOST_OF_VERSION_3);
+        }
+        if rounded != value {
+            values.warning(span, Problem::IntervalRounded { version, rounded });
+        }
+        given(rounded, span)
+    }
+
+    /// None at all is strange, and in version 3 has to be said.
+    fn at_least_one(
+        &self,
+        addresses: Vec<Spanned<VirtualAddress>>,
+        version: &Field<i64>,
+        values: &mut Values<'_>,
+    ) -> Field<List<VirtualAddress>> {
+        let span = self.statement.span;
+        if addresses.is_empty() && self.statement.last("no_virtual_ipaddress").is_none() {
+            match version.or(2) {
+                2 => values.warning(span, Problem::WithoutAddresses),
+                _ => values.error(span, Problem::WithoutAddresses),
+            }
+        }
+        list(addresses, span)
+    }
+
+    fn preempt_delay(&self, strict: bool, values: &mut Values<'_>) -> Field<Duration> {
+        match values.timer_or_zero(self.statement.last("preempt_delay")) {
+            Field::Given(Spanned { span, .. }) if strict => {
+                values.warning(span, Problem::NotStrict { word: "preempt_delay" });
+                Field::Absent
+            }
+            field => field,
+        }
+    }
+
+    /// A last word harms nobody and spares clients a gap: it is said unless that is forbidden.
+    fn parting_advert(&self, strict: bool, values: &mut Values<'_>) -> Field<bool> {
+        let field =
+            values.switch(self.last("higher_prio_send_advert", "vrrp_higher_prio_send_advert"));
+        match field {
+            Field::Given(Spanned { value: true, span }) if strict => {
+                values.warning(span, Problem::NotStrict { word: "higher_prio_send_advert" });
+                given(false, span)
+            }
+            Field::Absent if strict => given(false, self.statement.span),
             field => field,
         }
     }
@@ -137,7 +229,6 @@ impl Router<'_> {
 
     /// Who is a master from the start and has no priority is the owner of the addresses.
     fn priority(&self, state: &Field<Start>, values: &mut Values<'_>) -> Field<i64> {
-        const OWNER: i64 = 255;
         match values.number(self.statement.last("priority"), 1..=OWNER) {
             Field::Absent => match state.given() {
                 Some(state) if state.value == Start::Master => given(OWNER, state.span),
@@ -160,172 +251,73 @@ impl Router<'_> {
         }
         given(false, word.span)
     }
+}
 
-    fn switch_or(
-        &self,
-        word: &str,
-        global: &str,
-        default: bool,
-        values: &mut Values<'_>,
-    ) -> Field<bool> {
-        match values.switch(self.last(word, global)) {
-            Field::Absent => given(default, self.statement.span),
-            field => field,
-        }
-    }
-
-    /// Whether packets from others than the peers are dropped; keepalived does not do so unless it
-    /// is told to, or has to know peers by their TTL.
-    fn check_source(&self, peers: &Field<List<Peer>>, values: &mut Values<'_>) -> Field<bool> {
-        let bounds = |peer: &Spanned<Peer>| {
-            [&peer.value.min_ttl, &peer.value.max_ttl].iter().any(|ttl| ttl.given().is_some())
-        };
-        let bounded = peers.given().is_some_and(|list| list.value.elements.iter().any(bounds));
-        self.switch_or("check_unicast_src", "vrrp_check_unicast_src", bounded, values)
-    }
-
-    fn garp(&self, values: &mut Values<'_>) -> Field<Garp> {
-        let span = self.statement.span;
-        let minimal = values.switch(self.global("vrrp_min_garp")).or(false);
-        let (first, second) = if minimal { (1, 0) } else { (5, 5) };
-        let or = |field: Field<i64>, default| match field {
-            Field::Absent => given(default, span),
-            field => field,
-        };
-        let repeat =
-            values.number(self.last("garp_master_repeat", "vrrp_garp_master_repeat"), 0..=255);
-        let repeat = or(repeat, first);
-        let lower = self.last("garp_lower_prio_repeat", "vrrp_garp_lower_prio_repeat");
-        let lower = or(values.number(lower, 0..=255), repeat.or(first));
-        let delay = self.last("garp_master_delay", "vrrp_garp_master_delay");
-        let refresh = self.last("garp_master_refresh", "vrrp_garp_master_refresh");
-        let seconds = |field: Field<Duration>, default| match field {
-            Field::Absent => given(Duration::from_secs(default), span),
-            field => field,
-        };
-        let garp = Garp {
-            delay: seconds(values.timer_or_zero(delay), second),
-            refresh: seconds(values.timer_or_zero(refresh), 0),
-            lower_prio_repeat: lower,
-            repeat,
-        };
-        given(garp, span)
+/// `default_interface`, or the one that keepalived takes.
+pub(super) fn default_interface(
+    globals: &[&Statement],
+    span: crate::config::source::Span,
+    values: &mut Values<'_>,
+) -> Spanned<String> {
+    let said = globals.iter().rev().find_map(|block| block.last("default_interface"));
+    match values.text(said) {
+        Field::Given(interface) => interface,
+        Field::Absent | Field::Refused => Spanned { value: "eth0".to_owned(), span },
     }
 }
 
-fn is_v6(addresses: &[Spanned<VirtualAddress>]) -> bool {
-    let mut known = addresses.iter().filter_map(|address| address.value.address.given());
-    known.next().is_some_and(|network| network.value.address.is_ipv6())
-}
-
+/// Those that are of the `family`, if there is one that they must be of.
 fn virtual_addresses(
     statement: &Statement,
     word: &str,
+    family: Option<Family>,
     values: &mut Values<'_>,
 ) -> Vec<Spanned<VirtualAddress>> {
-    let addresses = rows(statement, word, addresses::address, values);
+    let read = |row: Row<'_>, values: &mut Values<'_>| {
+        let address = addresses::address(row, values)?;
+        let fits = family.is_none_or(|family| network_fits(&address.address, family, values));
+        fits.then_some(address)
+    };
+    let addresses = rows(statement, word, read, values);
     each_once(addresses, |address| Some(address.address.given()?.value.address), values)
 }
 
-/// What is read from each line of each block `word`.
-fn rows<T>(
-    statement: &Statement,
-    word: &str,
-    read: impl Fn(Row<'_>, &mut Values<'_>) -> Option<T>,
+/// Who is strict is a master from the start if and only if the addresses are its own.
+fn strict_state(
+    state: Field<Start>,
+    priority: &Field<i64>,
+    instance: &Statement,
     values: &mut Values<'_>,
-) -> Vec<Spanned<T>> {
-    let mut found = Vec::new();
-    for block in statement.each(word) {
-        for words in block.rows() {
-            let span = words.first().map_or(block.span, |first| first.span);
-            let value = read(Row::new(block, words), values);
-            found.extend(value.map(|value| Spanned { value, span }));
-        }
-    }
-    found
-}
-
-fn unicast_peers(statement: &Statement, values: &mut Values<'_>) -> Field<List<Peer>> {
-    let peer = |mut row: Row<'_>, values: &mut Values<'_>| {
-        let mut peer = Peer { address: values.ip("unicast_peer", row.next()?), ..Peer::default() };
-        while let Some(option) = row.next() {
-            let ttl = |word: Option<&Word>, values: &mut Values<'_>| match word {
-                Some(word) => values.number_of("unicast_peer", word, 0..=255),
-                None => Field::Refused,
-            };
-            match option.text.as_str() {
-                "min_ttl" => peer.min_ttl = ttl(row.value(option, values), values),
-                "max_ttl" => peer.max_ttl = ttl(row.value(option, values), values),
-                _ => {
-                    row.unknown(option, values);
-                }
-            }
-        }
-        Some(peer)
+) -> Field<Start> {
+    let wanted = match priority.or(0) {
+        OWNER => Start::Master,
+        _ => Start::Backup,
     };
-    if_any(rows(statement, "unicast_peer", peer, values))
-}
-
-fn accept(statement: &Statement) -> Field<bool> {
-    let mut words = statement.block().iter();
-    match words.rfind(|word| matches!(word.word(), "accept" | "no_accept")) {
-        Some(word) => given(word.word() == "accept", word.span),
-        None => Field::Absent,
+    if state.or(Start::Backup) == wanted {
+        return state;
     }
+    let Some(span) = state.span() else { return given(wanted, instance.span) };
+    values.warning(span, Problem::NotStrict { word: "state" });
+    given(wanted, span)
 }
 
-/// `use_vmac [INTERFACE] [MAC]`
-fn vmac(statement: &Statement, values: &mut Values<'_>) -> (Field<bool>, Field<String>) {
-    let Some(vmac) = statement.last("use_vmac") else { return (Field::Absent, Field::Absent) };
-    let (macs, names): (Vec<_>, Vec<_>) =
-        vmac.arguments.iter().partition(|word| word.text.contains(':'));
-    if let Some(mac) = macs.first() {
-        let why = "the virtual MAC address is that of RFC 9568";
-        values.unused(mac.span, "use_vmac", why);
-    }
-    values.nothing_more("use_vmac", names.get(1).copied());
-    let name = names.first().map_or(Field::Absent, |name| given(name.text.clone(), name.span));
-    (given(true, vmac.span), name)
-}
-
-fn authentication(
+/// Unless it is said, and that is strict, only an owner takes packets for the addresses.
+fn accept(
     statement: &Statement,
+    strict: bool,
+    priority: &Field<i64>,
     version: &Field<i64>,
     values: &mut Values<'_>,
-) -> Field<Authentication> {
-    let Some(block) = statement.last("authentication") else { return Field::Absent };
-    if version.or(2) == 3 {
-        values.warning(block.span, Problem::AuthenticationOfVersion3);
-        return Field::Absent;
-    }
-    let kind = match block.last("auth_type") {
-        None => Field::Absent,
-        Some(kind) => {
-            const TYPES: &[(&str, AuthenticationType)] =
-                &[("PASS", AuthenticationType::Pass), ("AH", AuthenticationType::Ah)];
-            let word = values.argument(kind);
-            let chosen = word
-                .and_then(|word| Some(given(values.choice("auth_type", word, TYPES)?, word.span)));
-            chosen.unwrap_or(Field::Refused)
+) -> Field<bool> {
+    let mut words = statement.block().iter();
+    let owned = priority.or(0) == OWNER;
+    match words.rfind(|word| matches!(word.word(), "accept" | "no_accept")) {
+        Some(word) if strict && version.or(2) == 2 && word.word() == "accept" => {
+            values.warning(word.span, Problem::NotStrict { word: "accept" });
+            given(owned, word.span)
         }
-    };
-    let password = values.text(block.last("auth_pass"));
-    given(Authentication { kind, password, ..Authentication::default() }, block.span)
-}
-
-/// The commands that an instance or a group runs.
-pub(super) fn notify(
-    statement: &Statement,
-    priority_changes: Option<&Statement>,
-    values: &mut Values<'_>,
-) -> Notify {
-    let changes = statement.last("notify_priority_changes").or(priority_changes);
-    Notify {
-        any: values.command(statement.last("notify")),
-        master: values.command(statement.last("notify_master")),
-        backup: values.command(statement.last("notify_backup")),
-        fault: values.command(statement.last("notify_fault")),
-        stop: values.command(statement.last("notify_stop")),
-        priority_changes: values.switch(changes),
+        Some(word) => given(word.word() == "accept", word.span),
+        None if strict => given(owned, statement.span),
+        None => Field::Absent,
     }
 }

@@ -9,7 +9,7 @@ use super::{checker, group};
 use crate::config::draft::{Field, Persistence, Quorum, VirtualServer};
 use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
-use crate::config::model::{Forwarding, HashKey, OnFailure};
+use crate::config::model::{Address, Forwarding, HashKey, OnFailure};
 use crate::config::source::Spanned;
 
 /// How many lines may be read again in all, for the addresses of groups.
@@ -125,7 +125,7 @@ impl Server<'_> {
             hash_key,
             quorum,
             hysteresis,
-            sorry_server: self.sorry_server(values),
+            sorry_server: self.sorry_server(values).map(Address::from),
             persistence: self.persistence(values),
             on_quorum_up: values.command(statement.last("quorum_up")),
             on_quorum_down: values.command(statement.last("quorum_down")),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use lb_health::{Md5, Sha256};
+use lb_health::Digest;
 
 use super::{Pattern, Tls};
 
@@ -38,14 +38,14 @@ pub struct Page {
     pub path: String,
     /// The status codes that pass: at least one range, default: 200 to 299.
     pub status: Vec<StatusRange>,
-    /// The MD5 digest that the body must have; default: any body passes.
-    pub md5: Option<Md5>,
-    /// The SHA-256 digest that the body must have; default: any body passes.
-    pub sha256: Option<Sha256>,
+    /// The digest that the body must have (`md5` or `sha256`); default: any body passes.
+    pub digest: Option<Digest>,
     /// What must be in the body; default: anything.
     pub body: Option<BodyRule>,
-    /// The headers that must be there; default: none.
+    /// The headers that must be there, or must not; default: none.
     pub expect_headers: Vec<HeaderRule>,
+    /// The longest body that passes, in bytes; default: 1 MiB.
+    pub body_limit: u32,
 }
 
 /// What must be in a body, or must not.
@@ -57,13 +57,15 @@ pub struct BodyRule {
     pub absent: bool,
 }
 
-/// A header that an answer must have.
+/// A header that an answer must have, or must not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeaderRule {
     /// Its name, in any case.
     pub name: String,
     /// All of its value, or a pattern that is found in it.
     pub value: Text,
+    /// Whether no header may be like that (`not`); default: no.
+    pub absent: bool,
 }
 
 /// A text, or a pattern for it.

@@ -6,15 +6,18 @@ mod pattern;
 mod reports;
 mod services;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 pub use self::http::{BodyRule, HeaderRule, Headers, Http, HttpVersion, Page, StatusRange, Text};
-pub use self::network::{Dns, Identity, Ping, Record, Smtp, Step, Tcp, Tls, Udp};
+pub use self::network::{Dns, Identity, Ping, Record, Smtp, SmtpSecurity, Step, Tcp, Tls, Udp};
 pub use self::pattern::{Nibbles, Pattern, PatternError};
 pub use self::reports::{Agent, File, Script, Worker};
 pub use self::services::{Database, Grpc, Ldap, Redis, Role, Secret};
-pub use lb_health::{Md5, Sha256};
+pub use lb_health::{Digest, Md5, Sha256};
+
+use super::Address;
 
 /// How a backend is examined, and what it takes to change the verdict.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,9 +27,14 @@ pub struct Check {
     /// The port to check; default: that of the backend. Not together with `address`.
     pub port: Option<u16>,
     /// What is checked instead of the backend, as keepalived's `connect_ip`; default: the backend.
-    pub address: Option<SocketAddr>,
+    pub address: Option<Address>,
     /// The address to connect from, as keepalived's `bindto`; default: as the system chooses.
     pub source: Option<IpAddr>,
+    /// The interface to connect through, whatever the routes say; default: as the system chooses.
+    pub interface: Option<String>,
+    /// The mark of its packets, by which rules of routing may know them, as keepalived's `fwmark`;
+    /// default: none.
+    pub mark: Option<NonZeroU32>,
     /// From the start of one run to the start of the next; above zero, default: 2 s.
     pub interval: Duration,
     /// How long a whole run may take; above zero, default: 1 s.
@@ -47,13 +55,18 @@ pub struct Check {
     pub jitter: u8,
     /// What holds before the first verdict; default: down.
     pub initial: Initial,
+    /// Whether the very first run decides alone; default: yes.
+    pub first_decisive: bool,
+    /// After so many runs in a row that this host could not carry out, each further one counts as a
+    /// failure; default: never, nothing is believed to have changed.
+    pub local_limit: Option<NonZeroU32>,
 }
 
 impl Check {
     /// What is checked for a backend.
-    pub fn target(&self, backend: SocketAddr) -> SocketAddr {
-        let own = SocketAddr::new(backend.ip(), self.port.unwrap_or(backend.port()));
-        self.address.unwrap_or(own)
+    pub fn target(&self, backend: &Address) -> Address {
+        let own = || backend.with_port(self.port.unwrap_or(backend.port()));
+        self.address.clone().unwrap_or_else(own)
     }
 }
 
@@ -122,7 +135,6 @@ impl CheckKind {
     /// Whether what it reports depends on the configured weight.
     pub const fn changes_weight(&self) -> bool {
         match self {
-            Self::Agent(_) => true,
             Self::File(file) => file.weight != 0,
             _ => false,
         }

@@ -75,6 +75,8 @@ pub struct Dns {
     /// What must be among the answers, as in a zone file; default: nothing, so that any answer
     /// without an error passes.
     pub answer: Vec<String>,
+    /// Whether there must be a record of that type in the answer; default: no.
+    pub require_answer: bool,
 }
 
 /// Types of DNS records.
@@ -107,8 +109,17 @@ impl Record {
 pub struct Smtp {
     /// How it calls itself; default: `localhost`.
     pub helo: String,
-    /// How TLS is spoken after STARTTLS; default: not at all.
-    pub starttls: Option<Tls>,
+    /// How TLS is spoken; default: not at all.
+    pub security: Option<SmtpSecurity>,
+}
+
+/// How a mail server is spoken to in secret.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SmtpSecurity {
+    /// From the beginning (`tls`): RFC 8314.
+    Implicit(Tls),
+    /// From STARTTLS on (`starttls`): RFC 3207.
+    Starttls(Tls),
 }
 
 /// Sends an ICMP echo request.

@@ -91,7 +91,7 @@ impl Nibbles {
     }
 
     /// The bytes, unless some are open.
-    pub(in crate::config) fn into_bytes(self) -> Option<Vec<u8>> {
+    pub(crate) fn into_bytes(self) -> Option<Vec<u8>> {
         self.mask.iter().all(|&mask| mask == 0xff).then_some(self.bytes)
     }
 

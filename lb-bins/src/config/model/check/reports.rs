@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::Tls;
 use crate::config::Command;
 
 /// Runs a program: exit code 0 passes.
@@ -26,6 +27,8 @@ pub struct Worker {
 pub struct Agent {
     /// What is sent first, as it is; default: nothing.
     pub send: Option<String>,
+    /// How TLS is spoken; default: not at all.
+    pub tls: Option<Tls>,
 }
 
 /// Reads a whole number from a file, as keepalived's `FILE_CHECK`.

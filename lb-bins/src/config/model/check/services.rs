@@ -19,6 +19,8 @@ pub struct Database {
     pub query: Option<String>,
     /// Whether the server must take changes: no replica in recovery, not read-only; default: no.
     pub writable: bool,
+    /// How TLS is spoken; default: not at all.
+    pub tls: Option<Tls>,
 }
 
 /// Sends a `PING`, after logging in if it has a password.
@@ -30,6 +32,8 @@ pub struct Redis {
     pub password: Option<Secret>,
     /// What the server must be; default: anything.
     pub role: Option<Role>,
+    /// How TLS is spoken; default: not at all.
+    pub tls: Option<Tls>,
 }
 
 /// The part of a Redis server in a replication.
@@ -52,6 +56,8 @@ pub struct Ldap {
     pub base: Option<String>,
     /// The attribute that the entry must have, as `(attribute=*)`; default: `(objectClass=*)`.
     pub filter: String,
+    /// How TLS is spoken from the beginning; default: not at all.
+    pub tls: Option<Tls>,
 }
 
 /// Asks a service by the standard health protocol: `SERVING` passes.
@@ -59,6 +65,10 @@ pub struct Ldap {
 pub struct Grpc {
     /// The service; default: empty, the server as a whole.
     pub service: String,
+    /// The name of the server, as in a URL; default: its address.
+    pub host: Option<String>,
+    /// Whether the next run uses the connection again; default: no.
+    pub keep_alive: bool,
     /// How TLS is spoken; default: not at all.
     pub tls: Option<Tls>,
 }

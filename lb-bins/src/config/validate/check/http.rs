@@ -10,19 +10,19 @@ use crate::config::draft::check::{Headers as DraftHeaders, Status};
 use crate::config::draft::{self, Field, List};
 use crate::config::mistakes::Mistakes;
 use crate::config::model::check::{
-    BodyRule, HeaderRule, Headers, Http, Page, Pattern, StatusRange, Text,
+    BodyRule, Digest, HeaderRule, Headers, Http, Md5, Page, Pattern, Sha256, StatusRange, Text,
 };
 use crate::config::problem::Problem;
 use crate::config::source::{Span, Spanned};
 use crate::config::validate::report_repeated;
-use crate::config::validate::values::{characters, content, digest, pattern};
+use crate::config::validate::values::{characters, content, digest, integer, pattern};
 
 pub(super) fn http(draft: &draft::check::Http, span: Span, mistakes: &mut Mistakes) -> Http {
     let host = host(&draft.host, mistakes);
     Http {
         tls: draft.tls.as_ref().map(|draft| tls(draft, host.as_deref(), span, mistakes)),
         pages: pages(draft, mistakes),
-        method: method(&draft.method, mistakes),
+        method: method(&draft.method, defaults::HTTP_METHOD, mistakes),
         host,
         headers: headers(&draft.headers, mistakes),
         request_body: content("request_body", &draft.request_body, mistakes),
@@ -61,10 +61,10 @@ fn default_page() -> Page {
     Page {
         path: defaults::HTTP_PATH.to_owned(),
         status: vec![defaults::HTTP_STATUS],
-        md5: None,
-        sha256: None,
+        digest: None,
         body: None,
         expect_headers: Vec::new(),
+        body_limit: defaults::BODY_LIMIT,
     }
 }
 
@@ -73,8 +73,7 @@ fn page(draft: &draft::check::Page, common: &Page, mistakes: &mut Mistakes) -> P
     Page {
         path: path(&draft.path, mistakes).unwrap_or_else(|| common.path.clone()),
         status: status(&draft.status, mistakes).unwrap_or_else(|| common.status.clone()),
-        md5: digest("md5", 32, &draft.md5, mistakes).or(common.md5),
-        sha256: digest("sha256", 64, &draft.sha256, mistakes).or(common.sha256),
+        digest: page_digest(draft, mistakes).or(common.digest),
         body: match body_said {
             [None, None, None] => common.body.clone(),
             _ => body(draft, mistakes),
@@ -83,7 +82,27 @@ fn page(draft: &draft::check::Page, common: &Page, mistakes: &mut Mistakes) -> P
             Field::Absent => common.expect_headers.clone(),
             rules => header_rules(rules, mistakes),
         },
+        body_limit: integer(
+            "body_limit",
+            &draft.body_limit,
+            1..=MOST_BODY,
+            common.body_limit,
+            mistakes,
+        ),
     }
+}
+
+/// A longer body is a mistyped number: nobody waits for it within a check.
+const MOST_BODY: u32 = 1 << 30;
+
+/// One digest tells a body from all others: a second one would say nothing more.
+fn page_digest(draft: &draft::check::Page, mistakes: &mut Mistakes) -> Option<Digest> {
+    if let (Some(_), Some(sha256)) = (draft.md5.given(), draft.sha256.given()) {
+        mistakes.error(sha256.span, Problem::Exclusive { key: "sha256", other: "md5" });
+    }
+    let md5: Option<Md5> = digest("md5", 32, &draft.md5, mistakes);
+    let sha256: Option<Sha256> = digest("sha256", 64, &draft.sha256, mistakes);
+    md5.map(Digest::from).or(sha256.map(Digest::from))
 }
 
 fn path(field: &Field<String>, mistakes: &mut Mistakes) -> Option<String> {
@@ -97,7 +116,10 @@ fn path(field: &Field<String>, mistakes: &mut Mistakes) -> Option<String> {
     Some(path.value.clone())
 }
 
-fn status(field: &Field<List<Status>>, mistakes: &mut Mistakes) -> Option<Vec<StatusRange>> {
+pub(in crate::config::validate) fn status(
+    field: &Field<List<Status>>,
+    mistakes: &mut Mistakes,
+) -> Option<Vec<StatusRange>> {
     let Spanned { value: ranges, span } = field.given()?;
     if ranges.is_empty() {
         mistakes.error(*span, Problem::Empty { key: "status" });
@@ -173,11 +195,16 @@ fn header_rule(
     });
     let pattern: Option<Pattern> = pattern("regex", &draft.regex, mistakes);
     let value = exact.or(pattern.map(Text::Matches))?;
-    Some(HeaderRule { name: draft.name.given()?.value.clone(), value })
+    let name = draft.name.given()?.value.clone();
+    Some(HeaderRule { name, value, absent: draft.not.or(defaults::HEADER_NOT) })
 }
 
-fn method(field: &Field<String>, mistakes: &mut Mistakes) -> String {
-    let Some(method) = field.given() else { return defaults::HTTP_METHOD.to_owned() };
+pub(in crate::config::validate) fn method(
+    field: &Field<String>,
+    default: &str,
+    mistakes: &mut Mistakes,
+) -> String {
+    let Some(method) = field.given() else { return default.to_owned() };
     if method.value.is_empty() {
         mistakes.error(method.span, Problem::Empty { key: "method" });
     }
@@ -187,7 +214,7 @@ fn method(field: &Field<String>, mistakes: &mut Mistakes) -> String {
     method.value.clone()
 }
 
-fn host(field: &Field<String>, mistakes: &mut Mistakes) -> Option<String> {
+pub(super) fn host(field: &Field<String>, mistakes: &mut Mistakes) -> Option<String> {
     let host = field.given()?;
     if host.value.is_empty() {
         mistakes.error(host.span, Problem::Empty { key: "host" });
@@ -196,7 +223,10 @@ fn host(field: &Field<String>, mistakes: &mut Mistakes) -> Option<String> {
     Some(host.value.clone())
 }
 
-fn headers(field: &Field<DraftHeaders>, mistakes: &mut Mistakes) -> Headers {
+pub(in crate::config::validate) fn headers(
+    field: &Field<DraftHeaders>,
+    mistakes: &mut Mistakes,
+) -> Headers {
     /// What the checker writes itself, so that requests stay well-formed.
     const OWN: [&str; 4] = ["connection", "content-length", "host", "transfer-encoding"];
     let Some(headers) = field.given() else { return Headers::new() };

@@ -6,13 +6,16 @@ mod reports;
 mod services;
 mod tls;
 
-use std::net::SocketAddr;
+pub(super) use self::http::{headers, method, status};
 
-use super::values::{duration, duration_or_zero, integer, reachable};
+use std::num::NonZeroU32;
+
+use super::values::{characters, duration, duration_or_zero, integer, server};
 use crate::config::defaults;
 use crate::config::draft::check::Kind;
 use crate::config::draft::{self, Checks, Field};
 use crate::config::mistakes::Mistakes;
+use crate::config::model::Address;
 use crate::config::model::check::{Check, CheckKind, Tcp};
 use crate::config::problem::Problem;
 use crate::config::source::{Span, Spanned};
@@ -44,12 +47,16 @@ fn check(draft: &draft::check::Check, span: Span, mistakes: &mut Mistakes) -> Ch
     if let (Some(port), Some(_)) = (draft.port.given(), draft.address.given()) {
         mistakes.error(port.span, Problem::Exclusive { key: "port", other: "address" });
     }
-    let address = draft.address.given();
     Check {
         kind: kind.unwrap_or_else(|| CheckKind::Tcp(Tcp::default())),
         port: draft.port.given().map(|_| integer("port", &draft.port, 1..=u16::MAX, 1, mistakes)),
-        address: address.map(|address| reachable("address", *address, mistakes)),
+        address: server("address", &draft.address, mistakes),
         source: draft.source.given().map(|source| source.value),
+        interface: draft.interface.given().map(|interface| interface_name(interface, mistakes)),
+        mark: draft
+            .mark
+            .given()
+            .and_then(|_| NonZeroU32::new(integer("mark", &draft.mark, 1..=u32::MAX, 1, mistakes))),
         interval,
         timeout: duration("timeout", &draft.timeout, defaults::TIMEOUT, mistakes),
         rise: integer("rise", &draft.rise, 1..=MOST_RUNS, defaults::RISE, mistakes),
@@ -62,6 +69,11 @@ fn check(draft: &draft::check::Check, span: Span, mistakes: &mut Mistakes) -> Ch
             .map(|given| duration_or_zero("warmup", &draft.warmup, given.value, mistakes)),
         jitter: integer("jitter", &draft.jitter, 0..=50, defaults::JITTER, mistakes),
         initial: draft.initial.or(defaults::INITIAL),
+        first_decisive: draft.first_decisive.or(defaults::FIRST_DECISIVE),
+        local_limit: draft.local_limit.given().and_then(|_| {
+            let limit = integer("local_limit", &draft.local_limit, 1..=MOST_RUNS, 1, mistakes);
+            NonZeroU32::new(limit)
+        }),
     }
 }
 
@@ -70,16 +82,16 @@ const MOST_RUNS: u32 = 1_000_000;
 
 fn kind(kind: &Kind, span: Span, mistakes: &mut Mistakes) -> CheckKind {
     match kind {
-        Kind::Agent(draft) => CheckKind::Agent(reports::agent(draft, mistakes)),
+        Kind::Agent(draft) => CheckKind::Agent(reports::agent(draft, span, mistakes)),
         Kind::Dns(draft) => CheckKind::Dns(network::dns(draft, mistakes)),
         Kind::File(draft) => CheckKind::File(reports::file(draft, span, mistakes)),
         Kind::Grpc(draft) => CheckKind::Grpc(services::grpc(draft, span, mistakes)),
         Kind::Http(draft) => CheckKind::Http(Box::new(http::http(draft, span, mistakes))),
-        Kind::Ldap(draft) => CheckKind::Ldap(services::ldap(draft, mistakes)),
-        Kind::Mysql(draft) => CheckKind::Mysql(services::database(draft, mistakes)),
+        Kind::Ldap(draft) => CheckKind::Ldap(services::ldap(draft, span, mistakes)),
+        Kind::Mysql(draft) => CheckKind::Mysql(services::database(draft, span, mistakes)),
         Kind::Ping(draft) => CheckKind::Ping(network::ping(draft, mistakes)),
         Kind::Postgres(draft) => CheckKind::Postgres(services::postgres(draft, span, mistakes)),
-        Kind::Redis(draft) => CheckKind::Redis(services::redis(draft, mistakes)),
+        Kind::Redis(draft) => CheckKind::Redis(services::redis(draft, span, mistakes)),
         Kind::Script(draft) => CheckKind::Script(reports::script(draft, span, mistakes)),
         Kind::Smtp(draft) => CheckKind::Smtp(network::smtp(draft, span, mistakes)),
         Kind::Tcp(draft) => CheckKind::Tcp(network::tcp(draft, span, mistakes)),
@@ -87,6 +99,19 @@ fn kind(kind: &Kind, span: Span, mistakes: &mut Mistakes) -> CheckKind {
         Kind::Udp(draft) => CheckKind::Udp(network::udp(draft, mistakes)),
         Kind::Worker(draft) => CheckKind::Worker(reports::worker(draft, span, mistakes)),
     }
+}
+
+/// What Linux takes for the name of an interface: `dev_valid_name`.
+fn interface_name(name: &Spanned<String>, mistakes: &mut Mistakes) -> String {
+    let allowed = |character: char| character.is_ascii_graphic() && !"/:".contains(character);
+    if name.value.is_empty() {
+        mistakes.error(name.span, Problem::Empty { key: "interface" });
+    } else if name.value.len() > 15 {
+        let (key, text) = ("interface", name.value.clone());
+        mistakes.error(name.span, Problem::LongInterface { key, text });
+    }
+    characters("interface", name, allowed, mistakes);
+    name.value.clone()
 }
 
 /// Whether there is, or was meant to be, a port other than that of the traffic.
@@ -104,10 +129,12 @@ fn report_unused(draft: &draft::check::Check, kind: &CheckKind, mistakes: &mut M
     let port = ("port", draft.port.span());
     let address = ("address", draft.address.span());
     let source = ("source", draft.source.span());
+    let interface = ("interface", draft.interface.span());
+    let mark = ("mark", draft.mark.span());
     let unused = match kind {
-        CheckKind::File(_) => vec![port, address, source],
+        CheckKind::File(_) => vec![port, address, source, interface, mark],
         CheckKind::Ping(_) => vec![port],
-        kind if !connects(kind) => vec![source],
+        kind if !connects(kind) => vec![source, interface, mark],
         _ => Vec::new(),
     };
     for (key, span) in unused {
@@ -139,10 +166,11 @@ fn other_scheme(kind: &CheckKind, port: i64) -> Option<Problem> {
 }
 
 /// Judges checks by the backend that they are for.
-pub(super) fn suit(backend: Spanned<SocketAddr>, checks: &[Check], mistakes: &mut Mistakes) {
+pub(super) fn suit(backend: &Spanned<Address>, checks: &[Check], mistakes: &mut Mistakes) {
     for Check { kind, port, address, source, .. } in checks {
-        let target = address.unwrap_or(backend.value);
+        let target = address.as_ref().unwrap_or(&backend.value);
         if let Some(source) = *source
+            && let Some(target) = target.numeric()
             && connects(kind)
             && source.is_ipv4() != target.is_ipv4()
         {

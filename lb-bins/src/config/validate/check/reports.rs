@@ -1,5 +1,6 @@
 //! Rules for checks that pass on what another program has found out.
 
+use super::tls::if_switched_on;
 use crate::config::Command;
 use crate::config::defaults;
 use crate::config::draft::{self, Field, List};
@@ -20,8 +21,11 @@ pub(super) fn worker(draft: &draft::check::Worker, span: Span, mistakes: &mut Mi
     Worker { command: command(&draft.command, span, mistakes) }
 }
 
-pub(super) fn agent(draft: &draft::check::Agent, mistakes: &mut Mistakes) -> Agent {
-    Agent { send: content("send", &draft.send, mistakes) }
+pub(super) fn agent(draft: &draft::check::Agent, span: Span, mistakes: &mut Mistakes) -> Agent {
+    Agent {
+        send: content("send", &draft.send, mistakes),
+        tls: if_switched_on(&draft.tls, "`tls = true`", &draft.options, span, mistakes),
+    }
 }
 
 pub(super) fn file(draft: &draft::check::File, span: Span, mistakes: &mut Mistakes) -> File {
@@ -43,6 +47,6 @@ fn command(field: &Field<List<String>>, span: Span, mistakes: &mut Mistakes) -> 
         let sample = r#"command = ["/usr/local/bin/check", "argument"]"#;
         mistakes.error(span, Problem::Missing { key: "command", sample });
     }
-    let nothing = Command { program: String::new(), arguments: Vec::new() };
+    let nothing = Command::new(String::new(), Vec::new());
     values::command("command", field, mistakes).unwrap_or(nothing)
 }

@@ -1,6 +1,7 @@
 //! Rules for checks that speak the protocol of a service.
 
-use super::tls::if_switched_on;
+use super::http::host;
+use super::tls::{if_switched_on, if_switched_on_for};
 use crate::config::defaults;
 use crate::config::draft::{self, Field};
 use crate::config::mistakes::Mistakes;
@@ -9,7 +10,11 @@ use crate::config::problem::Problem;
 use crate::config::source::Span;
 use crate::config::validate::values::{content, file, text};
 
-pub(super) fn database(draft: &draft::check::Database, mistakes: &mut Mistakes) -> Database {
+pub(super) fn database(
+    draft: &draft::check::Database,
+    span: Span,
+    mistakes: &mut Mistakes,
+) -> Database {
     let login = &draft.login;
     let dependants = [
         ("password", login.password.span()),
@@ -25,6 +30,7 @@ pub(super) fn database(draft: &draft::check::Database, mistakes: &mut Mistakes) 
         database: text("database", &draft.database, mistakes),
         query: text("query", &draft.query, mistakes),
         writable: draft.writable.or(defaults::WRITABLE),
+        tls: if_switched_on(&draft.tls, "`tls = true`", &draft.options, span, mistakes),
     }
 }
 
@@ -37,10 +43,10 @@ pub(super) fn postgres(
     if draft.login.user.is_absent() {
         mistakes.error(span, Problem::Missing { key: "user", sample: r#"user = "check""# });
     }
-    database(draft, mistakes)
+    database(draft, span, mistakes)
 }
 
-pub(super) fn redis(draft: &draft::check::Redis, mistakes: &mut Mistakes) -> Redis {
+pub(super) fn redis(draft: &draft::check::Redis, span: Span, mistakes: &mut Mistakes) -> Redis {
     let login = &draft.login;
     if let (Some(user), Field::Absent, Field::Absent) =
         (login.user.given(), &login.password, &login.password_file)
@@ -52,10 +58,11 @@ pub(super) fn redis(draft: &draft::check::Redis, mistakes: &mut Mistakes) -> Red
         user: text("user", &login.user, mistakes),
         password: secret(&login.password, &login.password_file, mistakes),
         role: draft.role.given().map(|role| role.value),
+        tls: if_switched_on(&draft.tls, "`tls = true`", &draft.options, span, mistakes),
     }
 }
 
-pub(super) fn ldap(draft: &draft::check::Ldap, mistakes: &mut Mistakes) -> Ldap {
+pub(super) fn ldap(draft: &draft::check::Ldap, span: Span, mistakes: &mut Mistakes) -> Ldap {
     let passwords =
         [("password", draft.password.span()), ("password_file", draft.password_file.span())];
     needs(&draft.bind_dn, "`bind_dn`", passwords, mistakes);
@@ -78,6 +85,7 @@ pub(super) fn ldap(draft: &draft::check::Ldap, mistakes: &mut Mistakes) -> Ldap 
         password: secret(&draft.password, &draft.password_file, mistakes),
         base: draft.base.given().map(|base| base.value.clone()),
         filter: filter.unwrap_or_else(|| defaults::LDAP_FILTER.to_owned()),
+        tls: if_switched_on(&draft.tls, "`tls = true`", &draft.options, span, mistakes),
     }
 }
 
@@ -89,9 +97,20 @@ fn asks_for_presence(filter: &str) -> bool {
 }
 
 pub(super) fn grpc(draft: &draft::check::Grpc, span: Span, mistakes: &mut Mistakes) -> Grpc {
+    let host = host(&draft.host, mistakes);
+    let switch = "`tls = true`";
     Grpc {
         service: draft.service.given().map(|name| name.value.clone()).unwrap_or_default(),
-        tls: if_switched_on(&draft.tls, "`tls = true`", &draft.options, span, mistakes),
+        keep_alive: draft.keep_alive.or(defaults::KEEP_ALIVE),
+        tls: if_switched_on_for(
+            &draft.tls,
+            switch,
+            &draft.options,
+            host.as_deref(),
+            span,
+            mistakes,
+        ),
+        host,
     }
 }
 

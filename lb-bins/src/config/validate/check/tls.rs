@@ -54,8 +54,20 @@ pub(super) fn if_switched_on(
     span: Span,
     mistakes: &mut Mistakes,
 ) -> Option<Tls> {
+    if_switched_on_for(on, switch, draft, None, span, mistakes)
+}
+
+/// The same for whoever is called `host`.
+pub(super) fn if_switched_on_for(
+    on: &Field<bool>,
+    switch: &'static str,
+    draft: &draft::check::Tls,
+    host: Option<&str>,
+    span: Span,
+    mistakes: &mut Mistakes,
+) -> Option<Tls> {
     if on.or(false) {
-        return Some(tls(draft, None, span, mistakes));
+        return Some(tls(draft, host, span, mistakes));
     }
     let keys = [
         ("sni", draft.sni.span()),

@@ -2,14 +2,15 @@
 
 use lb_vrrp::{Freshness, Version};
 
+use super::absolute;
 use crate::config::defaults;
 use crate::config::draft::Field;
 use crate::config::draft::vrrp::{self as draft, AuthenticationType};
 use crate::config::mistakes::Mistakes;
-use crate::config::model::{Authentication, HmacKey};
+use crate::config::model::{Authentication, HmacKey, KeySecret};
 use crate::config::problem::{Problem, VrrpProblem};
-use crate::config::source::Spanned;
-use crate::config::validate::values::{duration, integer};
+use crate::config::source::{Span, Spanned};
+use crate::config::validate::values::{bytes, duration, integer};
 use crate::config::validate::{elements, is_empty, report_repeated};
 use crate::config::words::Word;
 
@@ -115,20 +116,45 @@ fn hmac_key(
     if matches!(draft.id, Field::Absent) {
         mistakes.error(*span, Problem::Missing { key: "id", sample: "id = 1" });
     }
-    let secret = match &draft.secret {
-        Field::Given(secret) => {
-            let length = secret.value.len();
-            if !(32..=64).contains(&length) {
-                mistakes.error(secret.span, VrrpProblem::SecretLength { length }.into());
-            }
-            secret.value.clone()
-        }
-        Field::Absent => {
-            let sample = r#"secret = "32 to 64 characters""#;
-            mistakes.error(*span, Problem::Missing { key: "secret", sample });
-            String::new()
-        }
-        Field::Refused => String::new(),
-    };
+    let secret = secret(draft, *span, mistakes);
     HmacKey { id: integer("id", &draft.id, 1..=u8::MAX, 1, mistakes), secret }
+}
+
+/// One of the three that a secret can be said by.
+fn secret(draft: &draft::HmacKey, span: Span, mistakes: &mut Mistakes) -> KeySecret {
+    let draft::HmacKey { id: _, secret, secret_file, secret_hex } = draft;
+    let written = [("secret", secret), ("secret_file", secret_file), ("secret_hex", secret_hex)];
+    let mut given = written.iter().filter(|(_, field)| !field.is_absent());
+    match given.next() {
+        None => {
+            let sample = r#"secret = "32 to 64 characters""#;
+            mistakes.error(span, Problem::Missing { key: "secret", sample });
+        }
+        Some(&(other, _)) => {
+            for (key, field) in given {
+                if let Some(span) = field.span() {
+                    mistakes.error(span, Problem::Exclusive { key, other });
+                }
+            }
+        }
+    }
+    let octets = bytes("secret_hex", secret_hex, mistakes);
+    let length = match (secret.given(), &octets) {
+        (Some(secret), _) => Some((secret.value.len(), secret.span)),
+        (None, Some(octets)) => secret_hex.span().map(|span| (octets.len(), span)),
+        (None, None) => None,
+    };
+    if let Some((length, span)) = length.filter(|(length, _)| !(32..=64).contains(length)) {
+        mistakes.error(span, VrrpProblem::SecretLength { length }.into());
+    }
+    if let Some(secret) = secret.given() {
+        return KeySecret::Text(secret.value.clone());
+    }
+    if let Some(octets) = octets {
+        return KeySecret::Octets(octets);
+    }
+    match absolute("secret_file", secret_file, mistakes) {
+        Some(path) => KeySecret::File(path),
+        None => KeySecret::Text(String::new()),
+    }
 }

@@ -7,16 +7,18 @@ use lb_vrrp::{Announcements, Family, Interval, Peer, Preempt, Priority, Reach, V
 
 use super::addresses::{self, Home};
 use super::authentication::authentication;
+use super::claim::claim;
+use super::routes;
 use super::tracking::{Described, tracks};
 use super::{interface, name, notify, optional_interface};
 use crate::config::defaults;
 use crate::config::draft::vrrp as draft;
 use crate::config::draft::{Field, List};
 use crate::config::mistakes::Mistakes;
-use crate::config::model::{Claim, VrrpInstance};
+use crate::config::model::VrrpInstance;
 use crate::config::problem::{Problem, VrrpProblem};
 use crate::config::source::{Span, Spanned};
-use crate::config::validate::values::{command, duration, duration_or_zero, integer};
+use crate::config::validate::values::{duration_or_zero, integer};
 use crate::config::validate::{elements, is_empty};
 
 pub(super) fn instance(
@@ -27,12 +29,13 @@ pub(super) fn instance(
     let version = version(&draft.version, mistakes);
     let interface = own_interface(&draft.interface, *span, mistakes);
     let addresses = addresses::addresses("addresses", &draft.addresses, &interface, mistakes);
-    if is_empty(&draft.addresses) {
+    let does_without = !is_empty(&draft.excluded_addresses) || !draft.claim.is_absent();
+    if draft.addresses.is_absent() && !does_without {
         let (what, key) = ("virtual routers", "addresses");
         let sample = r#"addresses = ["10.0.0.200/24"]"#;
         mistakes.error(*span, VrrpProblem::Nothing { what, key, sample }.into());
     }
-    let family = addresses.first().map_or(Family::V4, |first| Family::of(&first.address));
+    let family = family(draft);
     if version == Version::V2 && family == Family::V6 {
         let at = draft.version.span().unwrap_or(*span);
         mistakes.error(at, VrrpProblem::V2IsIpv4.into());
@@ -46,9 +49,25 @@ pub(super) fn instance(
     let given = &draft.virtual_router_id;
     let virtual_router_id =
         vrid("virtual_router_id", "virtual_router_id = 51", given, *span, mistakes);
-    let virtual_mac = virtual_mac(draft, virtual_router_id, family, mistakes);
+    let default_mac = match family {
+        Family::V4 => format!("vrrp.{virtual_router_id}"),
+        Family::V6 => format!("vrrp6.{virtual_router_id}"),
+    };
+    let virtual_mac = virtual_mac(&draft.use_vmac, &draft.vmac_interface, default_mac, mistakes);
     let home = Home { family, interface: &interface };
     let (source, reach) = reach(draft, family, mistakes);
+    let advert_interval = interval(&draft.advert_interval, version, mistakes);
+    let down_timer_adverts = integer(
+        "down_timer_adverts",
+        &draft.down_timer_adverts,
+        1..=100,
+        defaults::DOWN_TIMER_ADVERTS,
+        mistakes,
+    );
+    let silence = advert_interval.as_duration() * u32::from(down_timer_adverts.saturating_sub(1));
+    let mut debounce = |key, field| interface_delay(key, field, silence, mistakes);
+    let interface_down_delay = debounce("interface_down_delay", &draft.interface_down_delay);
+    let interface_up_delay = debounce("interface_up_delay", &draft.interface_up_delay);
     VrrpInstance {
         name: name(&draft.name, *span, r#"name = "web""#, mistakes),
         virtual_router_id,
@@ -61,20 +80,22 @@ pub(super) fn instance(
             defaults::VRRP_PRIORITY.get(),
             mistakes,
         )),
-        advert_interval: interval(&draft.advert_interval, version, mistakes),
-        down_timer_adverts: integer(
-            "down_timer_adverts",
-            &draft.down_timer_adverts,
-            1..=100,
-            defaults::DOWN_TIMER_ADVERTS,
-            mistakes,
-        ),
+        advert_interval,
+        down_timer_adverts,
+        interface_down_delay,
+        interface_up_delay,
         preempt: preempt(draft, mistakes),
         accept: draft.accept.or(defaults::ACCEPT),
         startup_delay: duration_or_zero(
             "startup_delay",
             &draft.startup_delay,
             defaults::STARTUP_DELAY,
+            mistakes,
+        ),
+        delay_after_boot: duration_or_zero(
+            "delay_after_boot",
+            &draft.delay_after_boot,
+            defaults::DELAY_AFTER_BOOT,
             mistakes,
         ),
         parting_advert: draft.parting_advert.or(defaults::PARTING_ADVERT),
@@ -89,8 +110,8 @@ pub(super) fn instance(
             mistakes,
         ),
         addresses,
-        routes: addresses::routes(&draft.routes, home, mistakes),
-        rules: addresses::rules(&draft.rules, home, mistakes),
+        routes: routes::routes(&draft.routes, home, mistakes),
+        rules: routes::rules(&draft.rules, home, mistakes),
         virtual_mac,
         garp: garp(&draft.garp, mistakes),
         track_interfaces: tracks(
@@ -102,10 +123,27 @@ pub(super) fn instance(
         track_scripts: described.scripts("track_scripts", &draft.track_scripts, mistakes),
         track_files: described.files("track_files", &draft.track_files, mistakes),
         track_processes: described.processes("track_processes", &draft.track_processes, mistakes),
+        track_checks: described.checks("track_checks", &draft.track_checks, mistakes),
+        track_quorums: described.quorums("track_quorums", &draft.track_quorums, mistakes),
         claim: claim(&draft.claim, mistakes),
         notify: notify(&draft.notify, Some(&draft.notify_master_rx_lower_pri), mistakes),
         interface,
     }
+}
+
+/// That of the addresses; without any, that of those who speak.
+fn family(draft: &draft::VrrpInstance) -> Family {
+    let addresses = elements(&draft.addresses).iter();
+    let virtual_ones = addresses.filter_map(|one| Some(one.value.address.given()?.value.address));
+    let peers = elements(&draft.unicast_peers).iter();
+    let peers = peers.filter_map(|peer| Some(peer.value.address.given()?.value));
+    let own = match draft.unicast_peers {
+        Field::Absent => [&draft.multicast_source, &draft.multicast_group],
+        _ => [&draft.unicast_source, &Field::Absent],
+    };
+    let own = own.into_iter().filter_map(|field| Some(field.given()?.value));
+    let mut all = virtual_ones.chain(own).chain(peers);
+    all.next().map_or(Family::V4, |first| Family::of(&first))
 }
 
 pub(super) fn own_interface(field: &Field<String>, span: Span, mistakes: &mut Mistakes) -> String {
@@ -173,6 +211,20 @@ fn preempt(draft: &draft::VrrpInstance, mistakes: &mut Mistakes) -> Preempt {
         mistakes.warning(given.span, VrrpProblem::NoEffectWith { key, with }.into());
     }
     Preempt::Never
+}
+
+/// Who is cut off for longer than others are patient finds another master in any case.
+fn interface_delay(
+    key: &'static str,
+    field: &Field<Duration>,
+    silence: Duration,
+    mistakes: &mut Mistakes,
+) -> Duration {
+    let delay = duration_or_zero(key, field, defaults::INTERFACE_DELAY, mistakes);
+    if let Some(given) = field.given().filter(|_| !delay.is_zero() && delay >= silence) {
+        mistakes.warning(given.span, VrrpProblem::DelayBeyondSilence { key, silence }.into());
+    }
+    delay
 }
 
 /// Where it speaks from, and to whom.
@@ -278,37 +330,22 @@ pub(super) fn same_family(
     }
 }
 
-/// The interface of the virtual MAC address: called as keepalived calls it unless it has a name.
-fn virtual_mac(
-    draft: &draft::VrrpInstance,
-    vrid: Vrid,
-    family: Family,
+/// The interface of the virtual MAC address: by default called as keepalived calls it.
+pub(super) fn virtual_mac(
+    use_vmac: &Field<bool>,
+    vmac_interface: &Field<String>,
+    default: String,
     mistakes: &mut Mistakes,
 ) -> Option<String> {
-    let name = optional_interface("vmac_interface", &draft.vmac_interface, mistakes);
-    if !draft.use_vmac.or(false) {
-        if let Some(span) = draft.vmac_interface.span().filter(|_| !draft.use_vmac.is_refused()) {
+    let name = optional_interface("vmac_interface", vmac_interface, mistakes);
+    if !use_vmac.or(false) {
+        if let Some(span) = vmac_interface.span().filter(|_| !use_vmac.is_refused()) {
             let (key, without) = ("vmac_interface", "use_vmac");
             mistakes.warning(span, VrrpProblem::NoEffectWithout { key, without }.into());
         }
         return None;
     }
-    Some(name.unwrap_or_else(|| match family {
-        Family::V4 => format!("vrrp.{vrid}"),
-        Family::V6 => format!("vrrp6.{vrid}"),
-    }))
-}
-
-fn claim(field: &Field<draft::Claim>, mistakes: &mut Mistakes) -> Option<Claim> {
-    let Spanned { value: draft, span } = field.given()?;
-    if matches!(draft.command, Field::Absent) {
-        let sample = r#"command = ["/usr/local/bin/claim"]"#;
-        mistakes.error(*span, Problem::Missing { key: "command", sample });
-    }
-    let interval = duration("interval", &draft.interval, defaults::CLAIM_INTERVAL, mistakes);
-    let timeout = duration("timeout", &draft.timeout, defaults::CLAIM_TIMEOUT, mistakes);
-    let command = command("command", &draft.command, mistakes)?;
-    Some(Claim { command, interval, timeout })
+    Some(name.unwrap_or(default))
 }
 
 pub(super) fn garp(field: &Field<draft::Garp>, mistakes: &mut Mistakes) -> Announcements {

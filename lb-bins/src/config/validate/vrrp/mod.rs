@@ -1,9 +1,13 @@
 //! Rules for virtual routers.
 
 mod addresses;
+mod announcement;
 mod authentication;
 mod carp;
+mod claim;
+mod identity;
 mod instance;
+mod routes;
 mod tracking;
 
 use std::collections::HashMap;
@@ -11,10 +15,13 @@ use std::path::PathBuf;
 
 use lb_vrrp::linux::VirtualAddress;
 
+use self::announcement::Instances;
+use self::identity::Claimant;
 use self::instance::instance;
 use self::tracking::Described;
 use super::values::command;
 use super::{elements, report_bad_name, report_repeated};
+use crate::config::defaults;
 use crate::config::draft::vrrp as draft;
 use crate::config::draft::{Draft, Field, List};
 use crate::config::mistakes::Mistakes;
@@ -30,44 +37,82 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
         drafts.iter().map(|draft| instance(draft, &described, mistakes)).collect();
     let carp_drafts = elements(&draft.carp_instances);
     let carp_instances: Vec<_> =
-        carp_drafts.iter().map(|draft| carp::instance(draft, mistakes)).collect();
+        carp_drafts.iter().map(|draft| carp::instance(draft, &described, mistakes)).collect();
     let names = drafts.iter().map(|draft| &draft.value.name);
     let carp_names = carp_drafts.iter().map(|draft| &draft.value.name);
     repeated_names("instances", names.chain(carp_names), mistakes);
     let routers = drafts.iter().zip(&vrrp_instances).filter_map(|(draft, instance)| {
-        let given = draft.value.virtual_router_id.given()?;
-        let family = instance.family();
-        let interface = instance.interface.clone();
-        Some(Spanned { value: (instance.virtual_router_id, family, interface), span: given.span })
+        Some(Claimant::of_router(instance, draft.value.virtual_router_id.given()?.span))
     });
     let hosts = carp_drafts.iter().zip(&carp_instances).filter_map(|(draft, instance)| {
-        let span = draft.value.vhid.given()?.span;
-        let value = (instance.vhid, instance.family(), instance.interface.clone());
-        Some(Spanned { value, span })
+        Some(Claimant::of_host(instance, draft.value.vhid.given()?.span))
+    });
+    identity::report_repeated(routers.chain(hosts), mistakes);
+    let of_routers = drafts.iter().zip(&vrrp_instances).flat_map(|(draft, instance)| {
+        let home = instance.virtual_mac.as_ref().unwrap_or(&instance.interface);
+        let own = (&draft.value.addresses, &instance.addresses[..]);
+        let excluded = (&draft.value.excluded_addresses, &instance.excluded_addresses[..]);
+        addresses::places(&[own, excluded], home)
+    });
+    let of_hosts = carp_drafts.iter().zip(&carp_instances).flat_map(|(draft, instance)| {
+        let home = instance.virtual_mac.as_ref().unwrap_or(&instance.interface);
+        let own = (&draft.value.addresses, &instance.addresses[..]);
+        addresses::places(&[own], home)
     });
     report_repeated(
-        routers.chain(hosts),
-        |(vrid, family, interface)| {
-            VrrpProblem::VirtualRouterTwice { vrid, family, interface }.into()
-        },
+        of_routers.chain(of_hosts),
+        |(address, interface)| VrrpProblem::AddressOfTwo { address, interface }.into(),
         mistakes,
     );
     let macs = drafts.iter().zip(&vrrp_instances).filter_map(|(draft, instance)| {
         let value = instance.virtual_mac.clone()?;
         Some(Spanned { value, span: draft.span })
     });
+    let macs =
+        macs.chain(carp_drafts.iter().zip(&carp_instances).filter_map(|(draft, instance)| {
+            let value = instance.virtual_mac.clone()?;
+            Some(Spanned { value, span: draft.span })
+        }));
     report_repeated(macs, |interface| VrrpProblem::MacTwice { interface }.into(), mistakes);
     let vrrp_sync_groups = groups(draft, &config_of(drafts, &vrrp_instances), mistakes);
+    let bgp_announcements = announcement::announcements(
+        &draft.bgp_announcements,
+        &described,
+        &instances(draft),
+        mistakes,
+    );
     described.warn_of_unused(mistakes);
+    let (static_addresses, static_routes, static_rules) = routes::statics(draft, mistakes);
     Config {
+        bgp_announcements,
+        static_addresses,
+        static_routes,
+        static_rules,
         vrrp_instances,
         carp_instances,
         vrrp_sync_groups,
         vrrp_scripts: described.scripts,
+        vrrp_checks: described.checks,
         vrrp_track_files: described.files,
         vrrp_track_processes: described.processes,
         ..config
     }
+}
+
+/// The instances of either protocol, by name.
+fn instances(draft: &Draft) -> Instances {
+    let routers = elements(&draft.vrrp_instances).iter().map(|draft| &draft.value.name);
+    let hosts = elements(&draft.carp_instances).iter().map(|draft| &draft.value.name);
+    let given = || routers.clone().chain(hosts.clone());
+    let mut names: Vec<_> = given().filter_map(|name| Some(name.given()?.value.clone())).collect();
+    names.sort();
+    fn is_complete<T>(field: &Field<List<T>>) -> bool {
+        !field.is_refused() && field.given().is_none_or(|list| list.value.complete)
+    }
+    let complete = is_complete(&draft.vrrp_instances)
+        && is_complete(&draft.carp_instances)
+        && given().all(|name| !name.is_refused());
+    Instances { names, complete }
 }
 
 /// What groups want to know of an instance: its name, and whether something moves its priority.
@@ -83,6 +128,8 @@ fn config_of(
             &instance.track_scripts,
             &instance.track_files,
             &instance.track_processes,
+            &instance.track_checks,
+            &instance.track_quorums,
         ];
         tracks.into_iter().flatten().any(|track| track.weight != 0)
     };
@@ -138,16 +185,23 @@ fn notify(
     master_rx_lower_pri: Option<&Field<List<String>>>,
     mistakes: &mut Mistakes,
 ) -> Notify {
-    Notify {
+    let mut notify = Notify {
         any: command("notify", &draft.any, mistakes),
         master: command("notify_master", &draft.master, mistakes),
         backup: command("notify_backup", &draft.backup, mistakes),
         fault: command("notify_fault", &draft.fault, mistakes),
         stop: command("notify_stop", &draft.stop, mistakes),
+        deleted: command("notify_deleted", &draft.deleted, mistakes),
         master_rx_lower_pri: master_rx_lower_pri
             .and_then(|field| command("notify_master_rx_lower_pri", field, mistakes)),
         priority_changes: draft.priority_changes.or(false),
+        smtp_alert: draft.smtp_alert.or(defaults::SMTP_ALERT),
+        user: None,
+    };
+    if let Some(user) = draft.user.given() {
+        notify.run_as(&user.value);
     }
+    notify
 }
 
 /// A name that must be there.

@@ -6,13 +6,17 @@ use std::collections::{HashMap, HashSet};
 use super::{absolute, interface, name, repeated_names};
 use crate::config::defaults;
 use crate::config::draft::vrrp as draft;
-use crate::config::draft::{Draft, Field, List};
+use crate::config::draft::{Draft, Field, List, VirtualServer};
 use crate::config::mistakes::Mistakes;
-use crate::config::model::{Command, Track, VrrpScript, VrrpTrackFile, VrrpTrackProcess};
+use crate::config::model::check::{Check, CheckKind};
+use crate::config::model::{
+    Command, Track, VrrpCheck, VrrpScript, VrrpTrackFile, VrrpTrackProcess,
+};
 use crate::config::problem::{Problem, VrrpProblem};
 use crate::config::source::{Span, Spanned};
-use crate::config::validate::values::{command, duration, duration_or_zero, integer};
-use crate::config::validate::{elements, report_repeated};
+use crate::config::validate::check::checks;
+use crate::config::validate::values::{command, duration, duration_or_zero, integer, reachable};
+use crate::config::validate::{elements, name as server_name, report_repeated};
 
 /// More would go from one end of the priorities beyond the other.
 const MOST_WEIGHT: i16 = 254;
@@ -24,9 +28,12 @@ pub(super) struct Described {
     pub(super) scripts: Vec<VrrpScript>,
     pub(super) files: Vec<VrrpTrackFile>,
     pub(super) processes: Vec<VrrpTrackProcess>,
+    pub(super) checks: Vec<VrrpCheck>,
     script_names: Names,
     file_names: Names,
     process_names: Names,
+    check_names: Names,
+    quorum_names: Names,
 }
 
 /// The names of one kind of thing, with what each weighs unless an instance says otherwise.
@@ -69,7 +76,27 @@ impl Described {
             processes.iter().map(|process| process.weight),
             mistakes,
         );
-        Self { scripts, files, processes, script_names, file_names, process_names }
+        let checks: Vec<_> =
+            elements(&draft.vrrp_checks).iter().map(|draft| check(draft, mistakes)).collect();
+        let check_names = Names::of(
+            ("checks", "vrrp_check"),
+            &draft.vrrp_checks,
+            |check| &check.name,
+            checks.iter().map(|check| check.weight),
+            mistakes,
+        );
+        let quorum_names = Names::of_virtual_servers(&draft.virtual_servers);
+        Self {
+            scripts,
+            files,
+            processes,
+            checks,
+            script_names,
+            file_names,
+            process_names,
+            check_names,
+            quorum_names,
+        }
     }
 
     pub(super) fn scripts(
@@ -99,8 +126,28 @@ impl Described {
         self.process_names.tracks(key, field, mistakes)
     }
 
+    pub(super) fn checks(
+        &self,
+        key: &'static str,
+        field: &Field<List<draft::Track>>,
+        mistakes: &mut Mistakes,
+    ) -> Vec<Track> {
+        self.check_names.tracks(key, field, mistakes)
+    }
+
+    pub(super) fn quorums(
+        &self,
+        key: &'static str,
+        field: &Field<List<draft::Track>>,
+        mistakes: &mut Mistakes,
+    ) -> Vec<Track> {
+        self.quorum_names.tracks(key, field, mistakes)
+    }
+
+    /// Virtual servers are there for more than that.
     pub(super) fn warn_of_unused(&self, mistakes: &mut Mistakes) {
-        for names in [&self.script_names, &self.file_names, &self.process_names] {
+        let Self { script_names, file_names, process_names, check_names, .. } = self;
+        for names in [script_names, file_names, process_names, check_names] {
             let used = names.used.borrow();
             for (name, (_, span)) in names.weights.iter().filter(|(name, _)| !used.contains(*name))
             {
@@ -133,6 +180,21 @@ impl Names {
             }
         };
         Self { block, weights: named.collect(), used: RefCell::default(), complete }
+    }
+
+    /// Virtual servers, each by its name or the address that stands in for it.
+    fn of_virtual_servers(field: &Field<List<VirtualServer>>) -> Self {
+        let drafts = elements(field);
+        let names: Vec<_> = drafts.iter().map(|draft| server_name(&draft.value)).collect();
+        let complete = match field {
+            Field::Absent => true,
+            Field::Refused => false,
+            Field::Given(list) => list.value.complete && names.iter().all(Option::is_some),
+        };
+        let named = names.into_iter().flatten();
+        let weights = named.map(|name| (name.value, (defaults::QUORUM_WEIGHT, name.span)));
+        let (block, weights) = ("virtual_server", weights.collect());
+        Self { block, weights, used: RefCell::default(), complete }
     }
 
     fn tracks(
@@ -213,18 +275,47 @@ fn script(
         let sample = r#"command = ["/usr/local/bin/check"]"#;
         mistakes.error(*span, Problem::Missing { key: "command", sample });
     }
-    let nothing = Command { program: String::new(), arguments: Vec::new() };
+    let mut run = command("command", &draft.command, mistakes)
+        .unwrap_or_else(|| Command::new(String::new(), Vec::new()));
+    run.user = draft.user.given().map(|user| user.value.clone());
     let mut runs = |key, field| integer(key, field, 1..=MOST_RUNS, defaults::SCRIPT_RUNS, mistakes);
     let (rise, fall) = (runs("rise", &draft.rise), runs("fall", &draft.fall));
     VrrpScript {
         name: name(&draft.name, *span, r#"name = "check""#, mistakes),
-        command: command("command", &draft.command, mistakes).unwrap_or(nothing),
+        command: run,
         interval,
         timeout,
         rise,
         fall,
         weight: weight(&draft.weight, defaults::TRACK_WEIGHT, mistakes),
         initial: draft.initial.or(defaults::SCRIPT_INITIAL),
+    }
+}
+
+fn check(
+    Spanned { value: draft, span }: &Spanned<draft::VrrpCheck>,
+    mistakes: &mut Mistakes,
+) -> VrrpCheck {
+    let checks = checks(&draft.checks, mistakes);
+    if checks.is_empty() && !draft.checks.is_refused() {
+        let sample = r#"check = { type = "mysql", writable = true }"#;
+        mistakes.error(*span, Problem::Missing { key: "check", sample });
+    }
+    let target = draft.target.given().map(|target| reachable("target", *target, mistakes));
+    let knows_target = |check: &Check| {
+        let alone =
+            matches!(check.kind, CheckKind::File(_) | CheckKind::Script(_) | CheckKind::Worker(_));
+        alone || check.address.is_some()
+    };
+    if draft.target.is_absent() && !checks.iter().all(knows_target) {
+        let sample = r#"target = "127.0.0.1:3306""#;
+        mistakes.error(*span, Problem::Missing { key: "target", sample });
+    }
+    VrrpCheck {
+        name: name(&draft.name, *span, r#"name = "primary""#, mistakes),
+        target,
+        checks,
+        weight: weight(&draft.weight, defaults::TRACK_WEIGHT, mistakes),
     }
 }
 
@@ -261,10 +352,31 @@ fn process(
         }
         Field::Refused => String::new(),
     };
+    let quorum = integer("quorum", &draft.quorum, 0..=65_535, defaults::PROCESS_QUORUM, mistakes);
+    let quorum_max = draft.quorum_max.given();
+    let quorum_max = quorum_max
+        .map(|_| integer("quorum_max", &draft.quorum_max, 0..=65_535, u32::MAX, mistakes));
+    if let (Some(most), Some(span)) = (quorum_max, draft.quorum_max.span())
+        && most < quorum
+    {
+        let (key, other) = ("quorum", "quorum_max");
+        let (least, most) = (quorum.to_string(), most.to_string());
+        mistakes.error(span, Problem::LeastAboveMost { key, least, other, most });
+    }
+    if let (Some(span), Field::Absent) = (draft.parameter_match.span(), &draft.parameters) {
+        let (key, without) = ("parameter_match", "parameters");
+        mistakes.warning(span, VrrpProblem::NoEffectWithout { key, without }.into());
+    }
+    let parameters = draft.parameters.given().map(|_| elements(&draft.parameters));
+    let parameters =
+        parameters.map(|all| all.iter().map(|parameter| parameter.value.clone()).collect());
     VrrpTrackProcess {
         name: name(&draft.name, *span, r#"name = "proxy""#, mistakes),
         process,
-        quorum: integer("quorum", &draft.quorum, 1..=65_535, defaults::PROCESS_QUORUM, mistakes),
+        parameters,
+        parameter_match: draft.parameter_match.or(defaults::PARAMETER_MATCH),
+        quorum,
+        quorum_max,
         delay: duration_or_zero("delay", &draft.delay, defaults::PROCESS_DELAY, mistakes),
         weight: weight(&draft.weight, defaults::TRACK_WEIGHT, mistakes),
     }

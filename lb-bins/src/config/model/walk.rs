@@ -1,0 +1,81 @@
+//! All that a configuration runs.
+
+use super::check::{Check, CheckKind};
+use super::{Account, Command, Config, Notify};
+
+impl Config {
+    /// Every check, of backends and of what virtual routers depend on.
+    pub fn checks(&self) -> impl Iterator<Item = &Check> {
+        let backends = self.virtual_servers.iter().flat_map(|server| &server.backends);
+        let backends = backends.flat_map(|backend| &backend.checks);
+        backends.chain(self.vrrp_checks.iter().flat_map(|check| &check.checks))
+    }
+
+    /// Every program that may be run.
+    pub fn commands(&self) -> impl Iterator<Item = &Command> {
+        let checks = self.checks().filter_map(|check| match &check.kind {
+            CheckKind::Script(script) => Some(&script.command),
+            CheckKind::Worker(worker) => Some(&worker.command),
+            _ => None,
+        });
+        let servers = self.virtual_servers.iter();
+        let servers = servers.flat_map(|one| [&one.on_quorum_up, &one.on_quorum_down]).flatten();
+        let backends = self.virtual_servers.iter().flat_map(|server| &server.backends);
+        let backends = backends.flat_map(|one| [&one.on_up, &one.on_down]).flatten();
+        let scripts = self.vrrp_scripts.iter().map(|script| &script.command);
+        let claims = self.vrrp_instances.iter().filter_map(|one| one.claim.as_ref()?.command());
+        let instances = self.vrrp_instances.iter().map(|one| &one.notify);
+        let hosts = self.carp_instances.iter().map(|one| &one.notify);
+        let groups = self.vrrp_sync_groups.iter().map(|one| &one.notify);
+        let notify = instances.chain(hosts).chain(groups).flat_map(Notify::commands);
+        let readers = self.notify_fifo_script.iter();
+        readers
+            .chain(checks)
+            .chain(servers)
+            .chain(backends)
+            .chain(scripts)
+            .chain(claims)
+            .chain(notify)
+    }
+
+    /// Has everything that is run for events run as `user`, unless it is said of itself whose it is.
+    pub(in crate::config) fn run_as(&mut self, user: &Account) {
+        let set = |command: &mut Command| {
+            command.user.get_or_insert_with(|| user.clone());
+        };
+        for server in &mut self.virtual_servers {
+            let hooks = [&mut server.on_quorum_up, &mut server.on_quorum_down];
+            hooks.into_iter().flatten().for_each(set);
+            let hooks =
+                server.backends.iter_mut().flat_map(|one| [&mut one.on_up, &mut one.on_down]);
+            hooks.flatten().for_each(set);
+        }
+        self.vrrp_scripts.iter_mut().for_each(|script| set(&mut script.command));
+        self.vrrp_instances.iter_mut().filter_map(|one| one.claim.as_mut()).for_each(|claim| {
+            claim.command_mut().into_iter().for_each(set);
+        });
+        let instances = self.vrrp_instances.iter_mut().map(|one| &mut one.notify);
+        let hosts = self.carp_instances.iter_mut().map(|one| &mut one.notify);
+        let groups = self.vrrp_sync_groups.iter_mut().map(|one| &mut one.notify);
+        for notify in instances.chain(hosts).chain(groups) {
+            notify.run_as(user);
+        }
+    }
+}
+
+impl Notify {
+    fn commands(&self) -> impl Iterator<Item = &Command> {
+        let Self { any, master, backup, fault, stop, deleted, master_rx_lower_pri, .. } = self;
+        [any, master, backup, fault, stop, deleted, master_rx_lower_pri].into_iter().flatten()
+    }
+
+    /// Has everything run as `user`, unless it is said whose it is.
+    pub(in crate::config) fn run_as(&mut self, user: &Account) {
+        let user = self.user.get_or_insert_with(|| user.clone());
+        let Self { any, master, backup, fault, stop, deleted, master_rx_lower_pri: lower, .. } =
+            self;
+        for command in [any, master, backup, fault, stop, deleted, lower].into_iter().flatten() {
+            command.user.get_or_insert_with(|| user.clone());
+        }
+    }
+}

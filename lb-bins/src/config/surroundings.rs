@@ -1,0 +1,79 @@
+//! What can only be known on the host where a configuration is used: its users, and who may change what
+//! root runs.
+
+use std::collections::HashSet;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::process::geteuid;
+
+use super::mistakes::Mistakes;
+use super::model::{Account, Command, Config};
+use super::problem::Problem;
+use crate::privileges::Identity;
+
+/// Reports users that are not there, scripts that cannot run as whom they should, and scripts that root
+/// runs though others could change them.
+pub(super) fn judge(config: &Config, mistakes: &mut Mistakes) {
+    let own = match config.user.as_ref().map(Identity::of) {
+        Some(Ok(identity)) => identity.uid,
+        // The daemon does not start, and says why.
+        Some(Err(_)) => return,
+        None => geteuid().as_raw(),
+    };
+    let mut absent = HashSet::new();
+    let mut seen = HashSet::new();
+    for command in config.commands() {
+        let uid = match command.user.as_ref().map(|account| (account, Identity::of(account))) {
+            None => own,
+            Some((_, Ok(identity))) if config.user.is_none() || identity.uid == own => identity.uid,
+            Some((account, Ok(_))) => {
+                report_other(command, account, config, mistakes);
+                continue;
+            }
+            Some((account, Err(reason))) => {
+                if absent.insert(account) {
+                    let account = account.clone();
+                    mistakes.warning(None, Problem::NoSuchAccount { account, reason });
+                }
+                continue;
+            }
+        };
+        if uid == 0
+            && seen.insert(&command.program)
+            && let Some(place) = changeable(Path::new(&command.program))
+        {
+            let problem = Problem::UnsafeScript { program: command.program.clone(), place };
+            match config.script_security {
+                true => mistakes.error(None, problem),
+                false => mistakes.warning(None, problem),
+            }
+        }
+    }
+}
+
+fn report_other(command: &Command, account: &Account, config: &Config, mistakes: &mut Mistakes) {
+    if let Some(user) = config.user.clone() {
+        let (program, account) = (command.program.clone(), account.clone());
+        mistakes.error(None, Problem::ScriptOfOther { program, account, user });
+    }
+}
+
+/// What others than root may change on the way to a program, or at its end: the rule of keepalived's
+/// `check_security`. Directories where everybody may only remove what is theirs are safe on the way.
+fn changeable(program: &Path) -> Option<PathBuf> {
+    // What is not there does not run, and is told of when it should.
+    let program = program.canonicalize().ok()?;
+    let is_changeable = |place: &&Path| {
+        let Ok(found) = place.metadata() else { return false };
+        let is_sticky = found.is_dir() && found.mode() & 0o1000 != 0;
+        found.uid() != 0 || (!is_sticky && is_writable(&found))
+    };
+    program.ancestors().find(is_changeable).map(Path::to_owned)
+}
+
+/// By others than root and its group.
+fn is_writable(found: &Metadata) -> bool {
+    found.mode() & 0o002 != 0 || (found.gid() != 0 && found.mode() & 0o020 != 0)
+}

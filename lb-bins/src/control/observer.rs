@@ -1,0 +1,74 @@
+//! Whoever else in this process wants to know what a balancer finds out.
+
+use std::collections::HashMap;
+
+use tokio::sync::{mpsc, watch};
+use tracing::warn;
+
+use super::Control;
+use crate::config::Config;
+use crate::notify::{News, Notifier};
+use crate::tcp::Workers;
+
+/// Whether each virtual server has its quorum, by name; those of which nothing is known yet are missing.
+pub type Quorums = HashMap<String, bool>;
+
+/// Where it is told.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    /// News, for whoever has the pipe and the mail.
+    pub news: mpsc::Sender<News>,
+    /// Quorums.
+    pub quorums: watch::Sender<Quorums>,
+}
+
+impl Observer {
+    /// Tells a change. Never waits.
+    pub(crate) fn tell(&self, news: News) {
+        if let Err(lost) = self.news.try_send(news) {
+            warn!("not told: {}", lost.into_inner().what);
+        }
+    }
+}
+
+impl Control {
+    /// A control without any virtual server, that tells its news and its quorums to an observer instead
+    /// of by a pipe, mail and an admin address of its own. Must be called within a runtime.
+    pub fn observed(workers: Workers, observer: Observer) -> Self {
+        let nothing = Config::default();
+        let nowhere = |_, _| Box::pin(std::future::ready(())) as _;
+        let control = Self::start(nothing, workers, nowhere);
+        let mut control = control.unwrap_or_else(|_| unreachable!("nothing needs nothing"));
+        control.notifier = Notifier::relaying(observer.clone());
+        control.observer = Some(observer);
+        control
+    }
+
+    /// Shows which virtual servers have their quorum.
+    pub(super) fn show_quorums(&self) {
+        let Some(Observer { quorums, .. }) = &self.observer else { return };
+        quorums.send_if_modified(|known| {
+            let mut has_changed = false;
+            for service in &self.services {
+                // Before the first verdicts nothing is known.
+                if service.gate_opens().is_some() {
+                    continue;
+                }
+                let is_up = service.machine.quorum().is_up();
+                match known.get_mut(&service.config.name) {
+                    Some(known) => has_changed |= std::mem::replace(known, is_up) != is_up,
+                    None => {
+                        known.insert(service.config.name.clone(), is_up);
+                        has_changed = true;
+                    }
+                }
+            }
+            if known.len() > self.services.len() {
+                let is_there = |name: &String| self.services.iter().any(|s| s.config.name == *name);
+                known.retain(|name, _| is_there(name));
+                has_changed = true;
+            }
+            has_changed
+        });
+    }
+}

@@ -1,0 +1,89 @@
+//! Servers, checked as backends are.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+
+use lb_core::{Health, Weight};
+use lb_health::{Because, CheckSpec, Driver, Event, Obstruction};
+use lb_vrrp::Signal;
+use rand::rngs::SmallRng;
+use tracing::{info, warn};
+
+use super::Reporter;
+use crate::config::{Address, VrrpCheck};
+use crate::control::{AnyChecker, Shared, checker, spec};
+use crate::names::{Names, nominal};
+use crate::vip::StartError;
+
+/// What is checked where there is no target: this host alone.
+const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+
+/// Whatever runs the checks of each name.
+pub(in crate::vip) type Checkers = HashMap<String, Vec<Prepared>>;
+
+/// One check that only has to be started.
+pub(in crate::vip) struct Prepared {
+    target: SocketAddr,
+    checker: AnyChecker,
+    spec: CheckSpec,
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+/// Builds them. Reads the files that they need.
+///
+/// # Errors
+/// [`StartError::Check`], if a file is not as it should be, or a checker refuses what the configuration
+/// allowed.
+pub(super) fn checkers<'a>(
+    all: impl Iterator<Item = &'a VrrpCheck>,
+    resolvers: &[SocketAddr],
+) -> Result<Checkers, StartError> {
+    let (shared, mut names) = (Shared::default(), Names::new(resolvers));
+    let each = all.map(|check| {
+        let target = Address::from(check.target.unwrap_or(NOWHERE));
+        let prepared = check.checks.iter().map(|one| {
+            let checker = checker(one, Weight::ONE, &shared)?;
+            let address = one.target(&target);
+            let checker = names.checker(&address, checker);
+            Ok(Prepared { target: nominal(&address), checker, spec: spec(one, 1)? })
+        });
+        let prepared = prepared.collect::<Result<Vec<_>, _>>();
+        let failed = |source| StartError::Check { name: check.name.clone(), source };
+        Ok((check.name.clone(), prepared.map_err(failed)?))
+    });
+    each.collect()
+}
+
+/// Runs the checks until this is dropped, and reports when all pass, or not any more.
+pub(super) async fn watch(watched: VrrpCheck, checkers: Vec<Prepared>, reporter: Reporter) {
+    let check = &*watched.name;
+    let mut driver = Driver::new(rand::make_rng::<SmallRng>());
+    for Prepared { target, checker, spec } in checkers {
+        driver.watch((), target, checker, spec);
+    }
+    loop {
+        match driver.next().await {
+            Event::Verdict(verdict) => {
+                let is_up = matches!(verdict.health, Health::Up { .. });
+                match verdict.because {
+                    Because::Failed { error, .. } => {
+                        warn!(check, up = is_up, %error, "tracked check");
+                    }
+                    _ => info!(check, up = is_up, "tracked check"),
+                }
+                reporter.report(if is_up { Signal::Up } else { Signal::Down }).await;
+            }
+            Event::Obstructed(Obstruction { errors, error, .. }) => {
+                warn!(check, errors, %error, "cannot be checked, and stays as it is");
+            }
+            Event::Unobstructed { .. } => info!(check, "can be checked again"),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Checks that read files from a file system that hangs.
+
+use rustix::fs::{Mode, mkfifoat};
+use rustix::process::Signal;
+
+use crate::harness::*;
+
+/// Whoever opens a pipe to read waits for somebody who writes: as from a server that is gone.
+#[test]
+fn files_that_hang_hold_up_nobody() {
+    const STUCK: usize = 12;
+    let (folder, web) = (Folder::new(), Port::free());
+    let hang: Vec<_> = (0..STUCK).map(|_| Backend::greeter()).collect();
+    let mut well = Backend::greeter();
+    let quick = r#"interval = "50ms", timeout = "20s", rise = 1, fall = 1"#;
+    let mut list = "backend = [\n".to_owned();
+    for (number, backend) in hang.iter().enumerate() {
+        let path = folder.file(&format!("pipe{number}"));
+        mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        list += &format!(
+            "{{ address = \"{}\", check = {{ type = \"file\", path = \"{}\", {quick} }} }},\n",
+            backend.address(),
+            path.display()
+        );
+    }
+    let (ready, told) =
+        (folder.write("ready", "0\n"), folder.script("tell", r#"echo "$LB_STATE" >> "$1""#));
+    list += &format!(
+        "{{ address = \"{}\", check = [{{ type = \"file\", path = \"{}\", {quick} }}, {{ type = \"tcp\", {quick} }}], \
+         on_down = [\"{}\", \"{}\"] }}]",
+        well.address(),
+        ready.display(),
+        told.display(),
+        folder.file("told").display(),
+    );
+    let config = server("web", &web, &[&list]);
+    let mut balancer = Balancer::start(&config);
+    // Every one of them waits by now, and so would whoever came after them.
+    balancer.until_state("web", &well, "up");
+    for backend in &hang {
+        assert_eq!(balancer.state("web", backend), "warming");
+    }
+    balancer.reload(&(config + "drain_timeout = \"9s\"\n").replace("backend = [", "backend = [ "));
+    assert_eq!(balancer.state("web", &well), "up");
+    folder.write("ready", "1\n");
+    balancer.until_state("web", &well, "down");
+    until("the script ran", || folder.read("told") == "down\n");
+    folder.write("ready", "0\n");
+    balancer.until_state("web", &well, "up");
+    well.kill();
+    balancer.until_state("web", &well, "down");
+    balancer.signal(Signal::TERM);
+    assert!(balancer.ended().success());
+}
