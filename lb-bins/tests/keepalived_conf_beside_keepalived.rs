@@ -22,7 +22,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 ];
 
 /// Of what migrates, that of which keepalived 2.2.7 has something to say.
-const NOT_SILENT: [&str; 2] = ["newer_words.conf", "vrrp_corners.conf"];
+const NOT_SILENT: [&str; 3] = ["newer_words.conf", "statics.conf", "vrrp_corners.conf"];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keepalived").join(name)
@@ -66,7 +66,7 @@ fn judged(command: &mut Command, path: &Path) -> (bool, String) {
 }
 
 fn ours(path: &Path) -> Result<Config, ConfigErrors> {
-    ConfigFile { path: path.to_owned(), config_id: Some("main".to_owned()) }.load()
+    ConfigFile { config_id: Some("main".to_owned()), ..ConfigFile::new(path) }.load()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

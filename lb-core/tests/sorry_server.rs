@@ -98,9 +98,9 @@ fn it_never_counts() {
     drain(&mut server);
     assert_eq!((server.strength().weight, server.strength().configured), (0, 3));
     assert!(!server.quorum().is_up());
-    // Nor does anybody say how it is.
+    // Nor has anybody to say how it is, and nobody says what it weighs.
     let sorry = server.sorry().unwrap().id();
-    server.handle_health(support::start(), sorry, Health::Down);
+    server.handle_health(support::start(), sorry, Health::UP);
     assert!(!server.set_weight(support::start(), sorry, Weight::MAX));
     assert!(drain(&mut server).is_empty());
     assert_eq!(names(server.published()), ["sorry"]);
