@@ -482,13 +482,14 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
         option::of((duration(), 1..=32_u8, 1..=1_u32 << 24, duration())),
     );
     let limits = (duration(), prop_oneof![Just(Duration::ZERO), duration()], any::<u8>());
-    let hooks = (option::of(command()), option::of(command()), option::of(passive()));
+    let sorry_checks = vec(check().boxed(), 0..2);
+    let hooks = (option::of(command()), option::of(command()), option::of(passive()), sorry_checks);
     let backends = backends().prop_flat_map(|backends| (quorum(&backends), Just(backends)));
     let all = (balancing.boxed(), around().boxed(), limits, hooks.boxed(), backends.boxed());
     all.prop_map(move |(balancing, around, limits, hooks, backends)| {
         let (name, listen, scheduler, sorry_server, sorry_mode, persistence) = balancing;
         let (connect_timeout, drain_timeout, retries) = limits;
-        let (on_quorum_up, on_quorum_down, passive) = hooks;
+        let (on_quorum_up, on_quorum_down, passive, sorry_checks) = hooks;
         let (quorum, backends) = backends;
         let scheduler = Algorithm::ALL[scheduler];
         VirtualServer {
@@ -506,6 +507,7 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
             slow_start: around.slow_start,
             queue: around.queue,
             quorum,
+            sorry_checks: if sorry_server.is_some() { sorry_checks } else { Vec::new() },
             sorry_server,
             sorry_mode,
             persistence: persistence.map(|(timeout, granularity, capacity, min_age)| Persistence {

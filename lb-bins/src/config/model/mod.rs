@@ -219,6 +219,8 @@ pub struct VirtualServer {
     pub quorum: Quorum,
     /// Who serves when the backends cannot; default: nobody.
     pub sorry_server: Option<Address>,
+    /// What decides whether the sorry server is alive: all must pass. Empty, the default: it is.
+    pub sorry_checks: Vec<Check>,
     /// When the sorry server takes over; default: [`SorryMode::Quorum`].
     pub sorry_mode: SorryMode,
     /// Whether a client returns to its backend; default: no.
