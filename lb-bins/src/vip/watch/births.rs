@@ -76,15 +76,11 @@ impl Births {
             let mut ready = self.0.readable().await?;
             let received = ready
                 .try_io(|socket| Ok(recv(socket.get_ref(), &mut message, RecvFlags::empty())?.0));
-            match received {
-                Ok(length) => {
-                    let process = message.get(..length?).and_then(process);
-                    if let Some(process) = process {
-                        return Ok(process);
-                    }
-                }
-                // Nothing was there after all.
-                Err(_) => {}
+            // Else nothing was there after all.
+            if let Ok(length) = received
+                && let Some(process) = message.get(..length?).and_then(process)
+            {
+                return Ok(process);
             }
         }
     }
