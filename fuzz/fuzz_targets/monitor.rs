@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use fuzz::arbitrary::{self, Arbitrary};
 use lb_core::{Health, Weight};
 use lb_health::{
-    Action, Because, CheckError, CheckId, CheckSpec, CheckState, Event, Monitor, Report, Run,
-    SpecError,
+    Action, Because, Check, CheckError, CheckId, CheckSpec, CheckState, Event, Monitor, Report,
+    Run, SpecError,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -30,9 +30,13 @@ enum Step {
     AnswerCancelled { run: u8 },
     Forget { backend: u8 },
     ForgetCheck { check: u8 },
+    Hurry { check: u8 },
     Passive { backend: u8, answer: Answer },
+    Release { check: u8, backend: u8 },
     Replace { check: u8, spec: Spec },
     Resume { backend: u8 },
+    Share { check: u8, backend: u8 },
+    Split { check: u8, backend: u8, spec: Spec },
     Suspend { backend: u8 },
     Wait { millis: u16 },
     WaitForDeadline { late: u8 },
@@ -41,6 +45,7 @@ enum Step {
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 enum Answer {
+    Agent,
     Alive,
     Failed,
     Local,
@@ -110,6 +115,7 @@ impl Script {
 impl Answer {
     fn result(self) -> Result<Report, CheckError> {
         match self {
+            Self::Agent => Err(CheckError::Agent { source: Arc::new(CheckError::Refused) }),
             Self::Alive => Ok(Report::ALIVE),
             Self::Failed => Err(CheckError::Refused),
             Self::Local => {
@@ -173,12 +179,46 @@ impl Life {
                     assert!(self.monitor.check(check).is_none());
                 }
             }
+            Step::Hurry { check } => {
+                if let Some(check) = self.check(check) {
+                    self.monitor.hurry(self.now, check);
+                }
+            }
             Step::Passive { backend, answer } => {
                 let (backend, result) = (backend % BACKENDS, answer.result().map(drop));
                 let was_up = self.told.get(&backend).is_some_and(|health| health.is_up());
                 self.monitor.handle_passive(self.now, backend, result);
                 let held = self.monitor.held_until(self.now, backend);
                 assert!(held == self.held.get(&backend).copied() || was_up, "held for no reason");
+            }
+            Step::Release { check, backend } => {
+                if let Some(check) = self.check(check) {
+                    let backend = backend % BACKENDS;
+                    self.monitor.release(check, backend);
+                    assert!(self.monitor.checks_of(backend).all(|(id, _)| id != check));
+                    self.held.clear();
+                }
+            }
+            Step::Share { check, backend } => {
+                if let Some(check) = self.check(check) {
+                    let backend = backend % BACKENDS;
+                    self.monitor.share(self.now, check, backend);
+                    let is_known = self.monitor.check(check).is_some();
+                    let shared = self.monitor.checks_of(backend).any(|(id, _)| id == check);
+                    assert_eq!(is_known, shared);
+                }
+            }
+            Step::Split { check, backend, spec } => {
+                if let (Some(check), Ok(spec)) = (self.check(check), spec.build())
+                    && self.monitor.checks().count() < MOST_CHECKS
+                {
+                    let backend = backend % BACKENDS;
+                    let own = self.monitor.split(self.now, check, backend, spec, &mut self.rng);
+                    assert!(!self.checks.contains(&own), "an identity was issued twice");
+                    self.checks.push(own);
+                    assert!(self.monitor.checks_of(backend).all(|(id, _)| id != check));
+                    self.held.clear();
+                }
             }
             Step::Replace { check, spec } => {
                 if let (Some(check), Ok(spec)) = (self.check(check), spec.build()) {
@@ -194,8 +234,11 @@ impl Life {
                 let backend = backend % BACKENDS;
                 self.monitor.suspend(backend);
                 assert!(self.monitor.is_suspended(backend));
-                let off = |state| matches!(state, CheckState::Off { .. });
-                assert!(self.monitor.checks_of(backend).all(|(_, check)| off(check.state())));
+                // Those that it shares with others may go on for them.
+                let own = |check: &Check<u8>| check.backends().eq([backend]);
+                let off = |check: &Check<u8>| matches!(check.state(), CheckState::Off { .. });
+                let mut checks = self.monitor.checks_of(backend);
+                assert!(checks.all(|(_, check)| !own(check) || off(check)));
             }
             Step::Wait { millis } => self.pass(self.now + Duration::from_millis(millis.into())),
             Step::WaitForDeadline { late } => {

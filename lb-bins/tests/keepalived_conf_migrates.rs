@@ -9,6 +9,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use lb_bins::config::check::{CheckKind, Initial};
@@ -73,6 +74,32 @@ fn every_file_prints_and_says_what_is_expected() {
         }
     }
     assert!(different.is_empty(), "{different}");
+}
+
+/// What `--check` prints is what `--check` prints of that, whichever daemon is asked.
+#[test]
+fn both_daemons_print_what_they_read_again() {
+    let daemons = [env!("CARGO_BIN_EXE_tcp-lb"), env!("CARGO_BIN_EXE_vip-keeper")];
+    let check = |daemon: &str, path: &Path| {
+        let mut command = Command::new(daemon);
+        let output =
+            command.args(["--check", "-i", "main", "--config"]).arg(path).output().unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    };
+    let printed = std::env::temp_dir().join(format!("lb-printed-{}.toml", std::process::id()));
+    // It names a certificate, which tcp-lb looks for.
+    for file in files().into_iter().filter(|file| !file.ends_with("ssl_get_digests.conf")) {
+        let mut read = 0;
+        for daemon in daemons {
+            // Who finds nothing to do says so, and prints nothing.
+            let Some(first) = check(daemon, &file) else { continue };
+            read += 1;
+            fs::write(&printed, &first).unwrap();
+            assert_eq!(check(daemon, &printed), Some(first), "{} by {daemon}", file.display());
+        }
+        assert!(read > 0, "{} is for nobody", file.display());
+    }
+    fs::remove_file(&printed).unwrap();
 }
 
 /// keepalived's defaults, and what a checker inherits from the servers around it.

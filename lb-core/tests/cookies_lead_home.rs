@@ -63,7 +63,7 @@ fn director(first_id: u32, reversed: bool) -> Arc<Director<Sticky<()>, ()>> {
         .into_iter()
         .zip(first_id..)
         .map(|(name, id)| (Arc::new(Backend::new(BackendId::new(id), name, ())), Weight::ONE));
-    let pool = Pool::new(backends.collect::<Vec<_>>(), &*Algorithm::Rr.scheduler());
+    let pool = Pool::new(backends.collect::<Vec<_>>(), &*Algorithm::Rr.scheduler_at(0));
     Arc::new(Director::new(pool))
 }
 
@@ -157,7 +157,7 @@ fn a_sorry_server_keeps_nobody() {
     let sorry = SorryServer::new(BackendConfig::new("sorry", ()), SorryMode::NoneAlive);
     let backends = ["a", "b"].map(|name| BackendConfig::new(name, ()));
     let config = VirtualServerConfig::of(backends).with_sorry(sorry);
-    let mut server = VirtualServer::new(config, Algorithm::Rr.scheduler()).unwrap();
+    let mut server = VirtualServer::new(config, Algorithm::Rr.scheduler_at(0)).unwrap();
     let director = Arc::new(Director::new(Arc::clone(server.published())));
     let ids: Vec<_> = server.backends().map(|status| status.id).collect();
     let mut tell = |health| {

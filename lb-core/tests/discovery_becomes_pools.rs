@@ -41,7 +41,7 @@ const fn remove(key: &'static str) -> Found {
 }
 
 fn director<E>() -> Arc<Director<(), E>> {
-    Arc::new(Director::new(Pool::empty(&*Algorithm::Rr.scheduler())))
+    Arc::new(Director::new(Pool::empty(&*Algorithm::Rr.scheduler_at(0))))
 }
 
 /// Names, weights and endpoints, in the scheduler's order.
@@ -123,7 +123,7 @@ fn what_is_ready_is_published_together() {
 #[test]
 fn a_pool_that_is_there_serves_until_something_is_found() {
     let backend = lb_core::Backend::new(BackendId::new(0), "seed", 0);
-    let pool = Pool::new([(Arc::new(backend), Weight::ONE)], &*Algorithm::Rr.scheduler());
+    let pool = Pool::new([(Arc::new(backend), Weight::ONE)], &*Algorithm::Rr.scheduler_at(0));
     let director = Arc::new(Director::<(), u32>::new(pool));
     let found = stream::iter([Err("not yet"), insert("a", 1)]);
     let mut discovery = Discovery::new(found, Arc::clone(&director));

@@ -186,3 +186,33 @@ fn the_share_of_a_dead_backend_goes_to_all_others() {
         }
     }
 }
+
+/// Nobody has to know of phases for that: what is not told where to begin begins anywhere.
+#[test]
+fn who_is_told_nothing_begins_anywhere() {
+    type News<'a> = &'a dyn Fn(&mut Pool<()>);
+    for algorithm in [Algorithm::Rr, Algorithm::Wrr, Algorithm::WrrIpvs] {
+        let begin = |_: &mut Pool<()>| {};
+        let change = |pool: &mut Pool<()>| {
+            let mut rest = alphabet(&[1; BACKENDS]);
+            rest.remove(3);
+            *pool = Pool::new(rest, &**pool.scheduler());
+        };
+        let news: [News<'_>; 2] = [&begin, &change];
+        for (news, earlier) in news.into_iter().zip([0, 40]) {
+            let mut picks = vec![0; BACKENDS];
+            for instance in 0..INSTANCES * FLEETS {
+                let mut rng = seeded(instance);
+                let mut pool = Pool::new(alphabet(&[1; BACKENDS]), &*algorithm.scheduler());
+                for _ in 0..earlier {
+                    let _ = pool.pick(&Flow::new(0), &mut rng).unwrap();
+                }
+                news(&mut pool);
+                let picked = pool.pick(&Flow::new(0), &mut rng).unwrap();
+                picks[picked.id().number() as usize] += 1;
+            }
+            let mean = (INSTANCES * FLEETS) as usize / BACKENDS;
+            assert!(picks.iter().all(|&one| one * 2 <= 5 * mean), "{algorithm}: {picks:?}");
+        }
+    }
+}

@@ -73,7 +73,7 @@ where
 }
 
 async fn director_over(addresses: &[SocketAddr]) -> Arc<Director<(), Channel>> {
-    let director = Arc::new(Director::new(Pool::empty(&*Algorithm::Rr.scheduler())));
+    let director = Arc::new(Director::new(Pool::empty(&*Algorithm::Rr.scheduler_at(0))));
     let found = addresses.iter().map(|&address| {
         let channel = Endpoint::try_from(format!("http://{address}"))?.connect_lazy();
         Ok::<_, tonic::transport::Error>(Change::Insert(address, channel))

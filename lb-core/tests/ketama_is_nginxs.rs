@@ -67,6 +67,23 @@ fn it_is_what_nginx_answered() {
     assert_eq!(answers.trim_end(), ANSWERS);
 }
 
+/// What pingora-ketama is held to as well: a thousand answers that Cloudflare has recorded of nginx.
+const TRACE: &str = include_str!("data/sample-nginx-upstream.csv");
+
+#[test]
+fn it_is_what_the_published_trace_says() {
+    let members = (1..10).map(|number| {
+        let name = format!("10.0.0.{number}:443");
+        (Arc::new(Backend::new(BackendId::new(number), name, ())), Weight::new(100))
+    });
+    let pool = Pool::new(members, &Ketama::new());
+    let answers = TRACE.lines().filter_map(|line| line.split_once(','));
+    for (key, server) in answers.clone() {
+        assert_eq!(asked(&pool, key, 1), [server], "{key}");
+    }
+    assert_eq!(answers.count(), 1001);
+}
+
 /// A child, in a folder of its own; both go when it is dropped.
 struct Nginx {
     child: Child,

@@ -35,7 +35,7 @@ fn over(upstreams: impl IntoIterator<Item = Upstream>) -> Balanced {
         let backend = Backend::new(BackendId::new(number), number.to_string(), upstream);
         (Arc::new(backend), Weight::ONE)
     });
-    let pool = Pool::new(backends, &*Algorithm::Rr.scheduler());
+    let pool = Pool::new(backends, &*Algorithm::Rr.scheduler_at(0));
     Balance::over_services(Arc::new(Director::new(pool)), |_| ())
 }
 

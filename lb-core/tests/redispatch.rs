@@ -122,7 +122,7 @@ fn a_place_becomes_free_after_its_request() {
     let upstream = Upstream(Arc::default(), Arc::default());
     let backend = Arc::new(Backend::new(BackendId::new(0), "a", upstream.clone()));
     assert!(upstream.0.set(Arc::clone(backend.load())).is_ok());
-    let pool = Pool::new([(backend, Weight::ONE)], &*Algorithm::Rr.scheduler());
+    let pool = Pool::new([(backend, Weight::ONE)], &*Algorithm::Rr.scheduler_at(0));
     let director = Arc::new(Director::<u64, _>::new(pool));
     let mut balance =
         Balance::with_env(director, |&key: &u64| key, Frozen::new(), EachService::new());
@@ -254,7 +254,7 @@ proptest! {
 #[test]
 fn who_was_drained_to_the_end_is_not_down() {
     let config = VirtualServerConfig::of(["A", "B"].map(BackendConfig::named));
-    let mut server = VirtualServer::new(config, Algorithm::Rr.scheduler()).unwrap();
+    let mut server = VirtualServer::new(config, Algorithm::Rr.scheduler_at(0)).unwrap();
     let now = support::start();
     let [a, b] = [0, 1].map(BackendId::new);
     let reason = |server: &mut VirtualServer<&str>| {
@@ -332,7 +332,7 @@ fn an_upstream_that_never_gets_ready_is_passed_over() {
         let backend: Backend<Upstream> = Backend::new(BackendId::new(id), id.to_string(), upstream);
         (Arc::new(backend), Weight::ONE)
     });
-    let pool = Pool::new(upstreams.collect::<Vec<_>>(), &*Algorithm::Rr.scheduler());
+    let pool = Pool::new(upstreams.collect::<Vec<_>>(), &*Algorithm::Rr.scheduler_at(0));
     let director = Arc::new(Director::<u64, Upstream>::new(pool));
     let mut balance =
         Balance::with_env(Arc::clone(&director), |_: &&str| 0, Frozen::new(), EachService::new());
@@ -369,7 +369,7 @@ fn an_upstream_that_fails_is_not_replaced() {
         });
         (Arc::new(Backend::new(BackendId::new(id), id.to_string(), service)), Weight::ONE)
     });
-    let pool = Pool::new(upstreams.collect::<Vec<_>>(), &*Algorithm::Rr.scheduler());
+    let pool = Pool::new(upstreams.collect::<Vec<_>>(), &*Algorithm::Rr.scheduler_at(0));
     let director = Arc::new(Director::<u64, _>::new(pool));
     let mut balance =
         Balance::with_env(Arc::clone(&director), |_: &u64| 0, Frozen::new(), EachService::new());

@@ -92,7 +92,7 @@ proptest! {
     #[test]
     fn every_pick_is_the_kernels(history in history()) {
         let (mut model, mut list) = (Model::default(), Vec::new());
-        let mut scheduler = Algorithm::WrrIpvs.scheduler();
+        let mut scheduler = Algorithm::WrrIpvs.scheduler_at(0);
         for (change, picks) in history {
             list = change.unwrap_or(list);
             model.change(&list);
@@ -132,7 +132,7 @@ proptest! {
         let until_the_second = |pool: &Pool<()>| {
             (0..alone + 9).take_while(|_| index(pool, &Flow::new(0), &mut Zeros) == Some(0)).count()
         };
-        let pool = rebuilt(&*Algorithm::WrrIpvs.scheduler(), &[(0, 65_535), (1, 30_011)]);
+        let pool = rebuilt(&*Algorithm::WrrIpvs.scheduler_at(0), &[(0, 65_535), (1, 30_011)]);
         for _ in 0..picks {
             prop_assert_eq!(index(&pool, &Flow::new(0), &mut Zeros), Some(0));
         }

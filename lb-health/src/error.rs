@@ -312,6 +312,34 @@ impl CheckError {
         }
     }
 
+    /// Whether `other` says the same: the same cause, and the same of what tells one such failure from
+    /// another. Numbers that only tell how far a run got do not.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Agent { source: one }, Self::Agent { source: other }) => one.is_like(other),
+            (Self::Body { what: one }, Self::Body { what: other })
+            | (Self::CertificateName { name: one }, Self::CertificateName { name: other })
+            | (Self::Header { what: one }, Self::Header { what: other })
+            | (Self::Panicked { message: one }, Self::Panicked { message: other })
+            | (Self::Rejected { what: one }, Self::Rejected { what: other })
+            | (Self::Dns { name: one, .. }, Self::Dns { name: other, .. }) => one == other,
+            (Self::Digest { got: one, .. }, Self::Digest { got: other, .. }) => one == other,
+            (
+                Self::Local { operation: one, source: why },
+                Self::Local { operation: other, source: because },
+            ) => one == other && why.kind() == because.kind(),
+            (
+                Self::ScriptExit { code: one, output: said },
+                Self::ScriptExit { code: other, output: says },
+            ) => one == other && said == says,
+            (Self::ScriptKilled { signal: one, .. }, Self::ScriptKilled { signal: other, .. }) => {
+                one == other
+            }
+            (Self::Status { got: one, .. }, Self::Status { got: other, .. }) => one == other,
+            _ => self.cause() == other.cause(),
+        }
+    }
+
     /// Whether the fault lies with this host, or with an agent, so that the run says nothing of the
     /// target.
     pub fn is_local(&self) -> bool {

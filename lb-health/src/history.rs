@@ -16,7 +16,8 @@ pub struct Outcome {
     /// What came out.
     pub result: Result<Report, Failure>,
     /// The runs in a row that ended alike: all passed, or all failed for the same
-    /// [cause](crate::CheckError::cause). The other fields are those of the last of them.
+    /// [cause](crate::CheckError::cause) and with the same word of it, such as a status. The other
+    /// fields are those of the last of them.
     pub repeated: u32,
 }
 
@@ -24,7 +25,10 @@ impl Outcome {
     fn is_like(&self, result: &Result<Report, Failure>) -> bool {
         match (&self.result, result) {
             (Ok(_), Ok(_)) => true,
-            (Err(one), Err(other)) => one.cause() == other.cause(),
+            (Err(one), Err(other)) => {
+                let status = |failure: &Failure| failure.trace.evidence().status;
+                one.error.is_like(&other.error) && status(one) == status(other)
+            }
             _ => false,
         }
     }

@@ -21,6 +21,7 @@
 //! | [`Outliers`] | who fails more than the others under real traffic |
 //! | [`simulate`] | what would happen if: a script through the real machines |
 //! | `Driver` | the tokio loop around a monitor (feature `driver`) |
+//! | `Hurry` | a check is to run soon, told from any thread |
 //! | `Watchdog` | whether that loop still runs, to be asked from any thread |
 //! | [`Advice`] | what an agent beside a backend wants, but for its health |
 //! | `checkers` | one for each protocol, under a feature of its name |
@@ -121,7 +122,7 @@ pub use advice::Advice;
 pub use check::{Checker, Failure, Report, Target};
 pub use digest::Digest;
 #[cfg(feature = "driver")]
-pub use driver::{Driver, Watchdog};
+pub use driver::{Driver, Hurry, Watchdog};
 pub use error::CheckError;
 pub use history::Outcome;
 pub use md5::{Md5, ParseMd5Error};

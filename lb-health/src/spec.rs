@@ -165,7 +165,8 @@ impl CheckSpec {
     /// Default 10.
     ///
     /// Each run is moved by up to half of that around its place on a fixed grid, so the mean is
-    /// the interval itself and nothing drifts. Runs at the fast interval are not moved.
+    /// the interval itself and nothing drifts. A run at the fast interval is up to so many percent of
+    /// that later, and never earlier.
     ///
     /// # Errors
     ///

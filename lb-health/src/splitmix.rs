@@ -12,12 +12,12 @@ impl SplitMix64 {
         Self(seed)
     }
 
-    /// A fraction of one: at least 0 and below 1, in steps of 2^-53.
-    pub(crate) fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    /// A number below `end`, or zero.
+    pub(crate) const fn below(&mut self, end: u64) -> u64 {
+        ((self.next() as u128 * end as u128) >> 64) as u64
     }
 
-    const fn next(&mut self) -> u64 {
+    pub(crate) const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -45,11 +45,11 @@ mod tests {
     }
 
     #[test]
-    fn fractions_fill_the_unit_evenly() {
+    fn numbers_fill_the_range_evenly() {
         let mut random = SplitMix64::new(7);
         let mut bins = [0_u32; 10];
         for _ in 0..100_000 {
-            bins[(random.fraction() * 10.0) as usize] += 1;
+            bins[random.below(10) as usize] += 1;
         }
         assert!(bins.iter().all(|count| (9_500..10_500).contains(count)), "{bins:?}");
     }

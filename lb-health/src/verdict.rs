@@ -97,7 +97,7 @@ pub enum Because {
         /// The check.
         check: CheckId,
     },
-    /// A new check is taken to pass until its first verdict.
+    /// A new check is taken to pass until its first verdict, or is of no help and left out.
     Initial {
         /// The check.
         check: CheckId,
@@ -133,8 +133,9 @@ impl Combined {
     pub(crate) const NONE: Self = Self::Up(ReportedWeight::NONE);
 
     /// With one more check.
-    pub(crate) fn and<K>(self, check: &Check<K>) -> Self {
+    pub(crate) fn and<K: Copy + Eq>(self, check: &Check<K>) -> Self {
         let passes = match check.state {
+            _ if check.is_left_out() => return self,
             CheckState::Down { .. } => return Self::Down,
             CheckState::Off { .. } => false,
             CheckState::Unknown { .. } => check.spec.initially_up(),

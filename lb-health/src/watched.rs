@@ -61,6 +61,8 @@ pub struct Check<K = BackendId> {
     pub(crate) local_errors: u32,
     /// Whether an obstruction was told that has not been taken back.
     pub(crate) obstructed: bool,
+    /// Whether there is to be another run soon after the one that is going.
+    pub(crate) hurried: bool,
     pub(crate) history: History,
     /// There once traffic has taken it down.
     pub(crate) hold: Option<Box<Hold>>,
@@ -135,6 +137,19 @@ impl<K: Copy + Eq> Check<K> {
     pub(crate) fn ongoing_obstruction(&self) -> Option<(u32, CheckError)> {
         let last = self.history.last().filter(|_| self.obstructed)?;
         Some((self.local_errors, last.result.as_ref().err()?.error.clone()))
+    }
+
+    /// Whether it is an agent that is of no help and is not waited for: its last word, if it ever said
+    /// one, is old.
+    pub(crate) fn is_left_out(&self) -> bool {
+        let is_old = match self.state {
+            CheckState::Down { stale, .. } | CheckState::Up { stale, .. } => stale,
+            CheckState::Off { .. } => false,
+            CheckState::Unknown { .. } => true,
+        };
+        let last = self.history.last().filter(|_| is_old);
+        let failure = last.and_then(|last| last.result.as_ref().err());
+        failure.is_some_and(|failure| matches!(failure.error, CheckError::Agent { .. }))
     }
 
     /// Takes the result of the run that was going; answers what it means for the state.

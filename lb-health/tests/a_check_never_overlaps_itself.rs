@@ -21,11 +21,13 @@ enum Step {
     AnswerCancelled { which: usize },
     Forget { backend: u32 },
     ForgetCheck { which: usize },
+    Hurry { which: usize },
     Passive { backend: u32, result: u8 },
     Release { which: usize, backend: u32 },
     Replace { which: usize, spec: usize },
     Resume { backend: u32 },
     Share { which: usize, backend: u32 },
+    Split { which: usize, backend: u32, spec: usize },
     Suspend { backend: u32 },
     Wait { time: u64 },
     WaitForDeadline { late: u64 },
@@ -37,17 +39,21 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let spec = 0_usize..4;
     let which = any::<prop::sample::Index>().prop_map(|index| index.index(1_000));
     let step = prop_oneof![
-        10 => (which.clone(), 0_u8..8).prop_map(|(which, result)| Step::Answer { which, result }),
+        10 => (which.clone(), 0_u8..9).prop_map(|(which, result)| Step::Answer { which, result }),
         1 => which.clone().prop_map(|which| Step::AnswerCancelled { which }),
         1 => backend.clone().prop_map(|backend| Step::Forget { backend }),
         1 => which.clone().prop_map(|which| Step::ForgetCheck { which }),
-        3 => (backend.clone(), 0_u8..8)
+        2 => which.clone().prop_map(|which| Step::Hurry { which }),
+        3 => (backend.clone(), 0_u8..9)
             .prop_map(|(backend, result)| Step::Passive { backend, result }),
         1 => (which.clone(), backend.clone())
             .prop_map(|(which, backend)| Step::Release { which, backend }),
         2 => (which.clone(), backend.clone())
             .prop_map(|(which, backend)| Step::Share { which, backend }),
-        1 => (which, spec.clone()).prop_map(|(which, spec)| Step::Replace { which, spec }),
+        1 => (which.clone(), spec.clone())
+            .prop_map(|(which, spec)| Step::Replace { which, spec }),
+        1 => (which, backend.clone(), spec.clone())
+            .prop_map(|(which, backend, spec)| Step::Split { which, backend, spec }),
         2 => backend.clone().prop_map(|backend| Step::Resume { backend }),
         1 => backend.clone().prop_map(|backend| Step::Suspend { backend }),
         2 => (0_u64..5_000).prop_map(|time| Step::Wait { time }),
@@ -81,13 +87,27 @@ fn result(number: u8) -> Result<Report, CheckError> {
             let source = Arc::new(std::io::ErrorKind::OutOfMemory.into());
             Err(CheckError::Local { operation: "test", source })
         }
+        5 => Err(CheckError::Agent { source: Arc::new(CheckError::Refused) }),
         _ => Err(CheckError::Refused),
     }
 }
 
 /// The health of a backend from the states alone, if they decide it.
 fn combined(world: &World, backend: BackendId, weights: &Weights) -> Option<Health> {
-    let checks: Vec<_> = world.monitor.checks_of(backend).collect();
+    // An agent that is of no help is no check at all, once what it said is old.
+    let is_left_out = |check: &Check| {
+        let last = check.last().and_then(|last| last.result.as_ref().err());
+        let is_agent =
+            last.is_some_and(|failure| matches!(failure.error, CheckError::Agent { .. }));
+        let is_old = match check.state() {
+            CheckState::Down { stale, .. } | CheckState::Up { stale, .. } => stale,
+            CheckState::Unknown { .. } => true,
+            CheckState::Off { .. } => false,
+        };
+        is_agent && is_old
+    };
+    let checks = world.monitor.checks_of(backend);
+    let checks: Vec<_> = checks.filter(|(_, check)| !is_left_out(check)).collect();
     if world.monitor.is_suspended(backend) {
         return None;
     }
@@ -152,6 +172,15 @@ proptest! {
                         prop_assert!(world.monitor.check(check).is_none());
                     }
                 }
+                Step::Hurry { which } => {
+                    if let Some(&check) = known.get(which % known.len().max(1)) {
+                        let before = world.monitor.next_deadline();
+                        world.monitor.hurry(world.now, check);
+                        // It never puts anything off.
+                        let after = world.monitor.next_deadline();
+                        prop_assert!(before.is_none() && after.is_none() || after <= before);
+                    }
+                }
                 Step::Passive { backend, result: number } => {
                     let backend = BackendId::new(backend);
                     let up = |world: &World| -> Vec<_> {
@@ -179,6 +208,23 @@ proptest! {
                         let known = world.monitor.check(check).is_some();
                         let shared = world.monitor.checks_of(backend).any(|(id, _)| id == check);
                         prop_assert_eq!(known, shared);
+                    }
+                }
+                Step::Split { which, backend, spec: number } => {
+                    if let Some(&check) = known.get(which % known.len().max(1)) {
+                        let backend = BackendId::new(backend);
+                        let before = world.monitor.health(backend);
+                        let (now, spec) = (world.now, spec(number));
+                        let had_it = world.monitor.checks_of(backend).any(|(id, _)| id == check);
+                        let own = world.monitor.split(now, check, backend, spec, &mut world.rng);
+                        known.push(own);
+                        let ids: Vec<_> =
+                            world.monitor.checks_of(backend).map(|(id, _)| id).collect();
+                        prop_assert!(ids.contains(&own) && !ids.contains(&check));
+                        // What is changed for one is believed as before.
+                        if had_it && ids.len() == 1 && before.is_some_and(Health::is_up) {
+                            prop_assert!(world.monitor.health(backend).is_some_and(Health::is_up));
+                        }
                     }
                 }
                 Step::Replace { which, spec: number } => {

@@ -6,6 +6,7 @@
 mod thorough;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use lb_health::{Ejection, OutlierRules, Outliers};
@@ -188,4 +189,26 @@ proptest! {
             }
         }
     }
+}
+
+/// R4: those that went together do not come back together.
+#[test]
+fn ejections_differ_in_length_if_told_so() {
+    let now = origin();
+    let jitter = Duration::from_secs(10);
+    let rules = OutlierRules::default()
+        .consecutive_failures(NonZeroU32::new(1))
+        .most_ejected_percent(100)
+        .ejection_jitter(jitter);
+    let ends = |seed| {
+        let mut outliers = Outliers::new(rules.clone()).with_seed(seed);
+        (0..101).for_each(|host: u32| outliers.insert(now, host));
+        (0..100).for_each(|host| outliers.handle_outcome(now, host, false));
+        let ends = (0..100).map(|host| outliers.ejected_until(host).unwrap() - now);
+        ends.collect::<std::collections::BTreeSet<_>>()
+    };
+    let least = Duration::from_secs(30);
+    assert!(ends(1).iter().all(|end| (least..least + jitter).contains(end)));
+    assert!(ends(1).len() > 90);
+    assert!(ends(1) == ends(1) && ends(1) != ends(2));
 }

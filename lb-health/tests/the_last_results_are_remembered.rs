@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use lb_health::{Action, CheckError, CheckSpec, Monitor, Phase, Report};
+use lb_health::{Action, CheckError, CheckSpec, Monitor, Phase, Report, StatusRanges};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -13,6 +13,11 @@ fn result(number: u8) -> Result<Report, CheckError> {
         0 => Ok(Report::ALIVE),
         1 => Err(CheckError::Refused),
         2 => Err(CheckError::Timeout { phase: Phase::Connect }),
+        4 => Err(CheckError::Status { got: 404, wanted: StatusRanges::default() }),
+        // The same cause with another word of it is another entry.
+        5 => Err(CheckError::Status { got: 502, wanted: StatusRanges::default() }),
+        6 => Err(CheckError::rejected("a replica")),
+        7 => Err(CheckError::rejected("loading")),
         // The same error in another phase is another cause.
         _ => Err(CheckError::Timeout { phase: Phase::Response }),
     }
@@ -22,7 +27,7 @@ proptest! {
     #[test]
     #[expect(clippy::disallowed_methods, reason = "any instant serves as the origin")]
     fn equals_a_list_of_all(
-        results in prop::collection::vec(0_u8..4, 0..60),
+        results in prop::collection::vec(0_u8..8, 0..60),
         limit in 1_usize..12,
     ) {
         let mut now = Instant::now();

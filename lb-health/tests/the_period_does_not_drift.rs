@@ -95,8 +95,30 @@ fn a_dead_backend_is_found_out_in_time() {
             world.pass(millis(10), |_, _| Some(Err(CheckError::Refused)));
             told = (world.verdicts.len() == 2).then_some(world.now);
         }
-        // The interval with its jitter, and two runs more.
-        assert!(told.unwrap() - died <= millis(2200 + 2 * 500 + 10));
+        // The interval with its jitter, and two runs more with theirs.
+        assert!(told.unwrap() - died <= millis(2200 + 2 * 550 + 10));
+    }
+}
+
+/// Thousands of backends that die at once are not asked in step ever after.
+#[test]
+fn runs_near_an_edge_stray_as_well() {
+    let mut gaps = Vec::new();
+    for seed in 0..200 {
+        let mut world = World::new(seed);
+        let check = world.watch(0, spec());
+        world.pass(Duration::from_secs(10), |_, _| Some(Ok(Report::ALIVE)));
+        world.pass(Duration::from_secs(5), |_, _| Some(Err(CheckError::Refused)));
+        let starts = &world.starts[&check];
+        gaps.extend(
+            starts.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap < millis(700)),
+        );
+    }
+    assert!(gaps.len() >= 300, "{}", gaps.len());
+    assert!(gaps.iter().all(|gap| (millis(500)..=millis(550)).contains(gap)), "{gaps:?}");
+    for part in 0..5 {
+        let bin = millis(500 + 10 * part)..millis(510 + 10 * part);
+        assert!(gaps.iter().filter(|&&gap| bin.contains(&gap)).count() > gaps.len() / 10, "{part}");
     }
 }
 

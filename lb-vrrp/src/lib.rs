@@ -95,7 +95,7 @@
 //!
 //! # Not supported
 //!
-//! **No daemon**: that is for whoever uses this. **On Linux: no `accept` but yes, Ethernet alone, CARP
+//! **No daemon**: that is for whoever uses this. **On Linux: Ethernet alone, CARP
 //! without a virtual MAC address; elsewhere no sockets at all.** **No speaking of
 //! both versions at once** (RFC 5798 8.4); **no authentication in version 3 but the trailer; no intervals
 //! below a second in version 2; no version 2 over IPv6; no VRRPE, HSRP or GLBP. No CARP without a

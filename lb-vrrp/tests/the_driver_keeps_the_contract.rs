@@ -34,6 +34,7 @@ enum Waiting {
     Packet(Vec<u8>),
     Lost(IpAddr),
     Found(IpAddr),
+    RoutesLost,
     Source(Option<IpAddr>),
 }
 
@@ -41,14 +42,23 @@ enum Waiting {
 struct Host {
     waiting: VecDeque<Waiting>,
     held: BTreeSet<IpAddr>,
+    /// How often an address was added.
+    added: usize,
+    /// How often routes were.
+    routed: usize,
     announced: Vec<(Instant, IpAddr)>,
     said: Vec<(Instant, Vec<u8>)>,
     broken: bool,
     /// Of the wall.
     clock: Duration,
     deaf: bool,
+    /// How much it handed over since it last said that there was nothing more.
+    handed: usize,
     arrived: Arc<Notify>,
 }
+
+/// As much as waits at most, unless it is a flood.
+const SHARE: usize = 2048;
 
 /// The link: every host hears every other one at once.
 #[derive(Clone, Default)]
@@ -106,7 +116,13 @@ impl Network for Port {
     }
 
     fn next_input(&mut self) -> io::Result<Option<(RouterId, Input<'_>)>> {
-        let Some(waiting) = self.link.hosts()[self.place].waiting.pop_front() else {
+        let waiting = {
+            let host = &mut self.link.hosts()[self.place];
+            host.handed += 1;
+            if host.handed > SHARE { None } else { host.waiting.pop_front() }
+        };
+        let Some(waiting) = waiting else {
+            self.link.hosts()[self.place].handed = 0;
             return Ok(None);
         };
         let mut id = ID;
@@ -120,6 +136,7 @@ impl Network for Port {
             }
             Waiting::Lost(address) => Input::AddressLost(address),
             Waiting::Found(address) => Input::AddressFound(address),
+            Waiting::RoutesLost => Input::RoutesLost,
             Waiting::Source(source) => Input::Source(source),
         };
         Ok(Some((id, input)))
@@ -146,6 +163,12 @@ impl Network for Port {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         host.held.insert(address);
+        host.added += 1;
+        Ok(())
+    }
+
+    fn add_routes(&mut self, _: RouterId) -> io::Result<()> {
+        self.link.hosts()[self.place].routed += 1;
         Ok(())
     }
 
@@ -336,6 +359,39 @@ async fn the_socket_is_read_before_the_clock() {
     assert_eq!(link.hosts()[0].said.len(), said + 1);
 }
 
+/// Stopped for longer than the masters may be silent: all that they said waits, one router's after the
+/// other's, and no silence is taken for real before the last of it is read.
+#[tokio::test(start_paused = true)]
+async fn all_sockets_are_read_before_any_clock() {
+    const ROUTERS: u8 = 200;
+    let link = Link::new(1);
+    let port = Port { link: link.clone(), place: 0, buffer: Vec::new() };
+    let mut driver = Driver::new(port);
+    let channel_of = |vrid: u8, place: usize| {
+        let addresses = AddressList::new([virtual_address(vrid)]).unwrap();
+        ChannelConfig::new(Vrid::new(vrid).unwrap(), host(place), addresses).unwrap()
+    };
+    for vrid in FIRST..FIRST + ROUTERS {
+        let id = RouterId::new((vrid - FIRST).into());
+        driver.add(id, config(0, 100), Channel::new(channel_of(vrid, 0)));
+        driver.startup(id);
+    }
+    let mut backups = Alone(driver);
+    run(&mut backups, 1_000 * MS).await;
+    // Five intervals.
+    advance(5_000 * MS).await;
+    for vrid in FIRST..FIRST + ROUTERS {
+        let mut packet = Vec::new();
+        let mut master = Channel::new(channel_of(vrid, 1));
+        let utc = SystemTime::UNIX_EPOCH;
+        master.advertise(utc, Priority::new(200), |_, said| packet.extend_from_slice(said));
+        (0..5).for_each(|_| link.arrive(0, Waiting::Packet(packet.clone())));
+    }
+    run(&mut backups, 10 * MS).await;
+    assert_eq!(link.hosts()[0].said.len(), 0, "a silence that never was");
+    assert_eq!(link.held(0), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_flood_does_not_stop_the_clock() {
     let link = Link::new(1);
@@ -371,6 +427,32 @@ async fn what_is_taken_away_comes_back_and_what_is_left_over_goes() {
     run(&mut a, MS).await;
     assert_eq!(link.held(0), 1);
     assert!(a.counters().announced > announced, "switches may have forgotten it");
+}
+
+/// Somebody takes them away each time: they are put back, but not a thousand times a second.
+#[tokio::test(start_paused = true)]
+async fn who_is_stubborn_does_not_keep_us_busy() {
+    let link = Link::new(1);
+    let mut a = driver(&link, 0, 255);
+    run(&mut a, 100 * MS).await;
+    let counts = || {
+        let hosts = link.hosts();
+        (hosts[0].added, hosts[0].routed)
+    };
+    let before = counts();
+    for _ in 0..900 {
+        link.hosts()[0].held.clear();
+        link.arrive(0, Waiting::Lost(virtual_address(1)));
+        link.arrive(0, Waiting::RoutesLost);
+        run(&mut a, MS).await;
+    }
+    let after = counts();
+    assert!((16..=20).contains(&(after.0 - before.0)), "{after:?}, {before:?}");
+    assert!(after.1 - before.1 <= 40, "{after:?}, {before:?}");
+    assert_eq!(link.held(0), 0, "it has to wait");
+    run(&mut a, 250 * MS).await;
+    assert_eq!(link.held(0), 1, "but not for long");
+    assert_eq!(role(&a), Role::Master);
 }
 
 #[tokio::test(start_paused = true)]
@@ -567,14 +649,35 @@ async fn a_carp_host_is_driven_as_a_router_is() {
     let role = |driver: &Alone| driver.0.carp(ID).unwrap().role();
     assert_eq!((role(a), role(b)), (Role::Master, Role::Backup));
     assert_eq!((link.held(0), link.held(1)), (1, 0));
+    // Another skew, and one address more: nobody gives anything up.
+    let addresses = AddressList::new([virtual_address(1), virtual_address(2)]).unwrap();
+    for (place, driver) in [(0, &mut *a), (1, &mut *b)] {
+        let vhid = Vrid::new(FIRST).unwrap();
+        let unspecified = IpAddr::from([0, 0, 0, 0]);
+        let mut config = CarpConfig::new(unspecified);
+        config.period(1, 10 + 100 * place as u8).unwrap().preempt(true);
+        let key = CarpKey::new(b"secret", vhid, addresses.as_addresses());
+        let carp = CarpChannel::new(unspecified, key);
+        let channel = ChannelConfig::new(vhid, unspecified, addresses.clone()).unwrap();
+        driver.0.reconfigure_carp(ID, config, carp, &channel, ());
+    }
+    let added = link.hosts()[0].added;
+    let before = a.counters().announced;
+    run_both(a, b, 10_000 * MS).await;
+    assert_eq!((link.held(0), link.held(1)), (2, 0));
+    assert_eq!((a.counters().became_master, b.counters().became_master), (1, 0));
+    assert_eq!(link.hosts()[0].added, added);
+    assert!(a.counters().announced >= before + 20, "both are spoken of");
+    let (_, last) = link.hosts()[0].said.last().unwrap().clone();
+    assert_eq!(Datagram::ipv4(&last).unwrap().source(), host(0), "from where it was");
     link.arrive(0, Waiting::Source(None));
     run_both(a, b, 100 * MS).await;
     assert_eq!((role(a), role(b)), (Role::Fault, Role::Master), "it gave up, and was heard");
     link.arrive(0, Waiting::Source(Some(host(0))));
     run_both(a, b, 10_000 * MS).await;
-    assert_eq!((link.held(0), link.held(1)), (1, 0));
+    assert_eq!((link.held(0), link.held(1)), (2, 0));
     a.shutdown();
     run_both(a, b, 2_000 * MS).await;
-    assert_eq!((link.held(0), link.held(1)), (0, 1));
+    assert_eq!((link.held(0), link.held(1)), (0, 2));
     assert!(a.next().await.is_none());
 }

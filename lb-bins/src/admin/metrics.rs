@@ -11,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::check_metrics;
 use crate::status::{BackendReport, Status, VirtualServerStatus};
 
 /// The OpenMetrics text format, which Prometheus reads.
@@ -133,6 +134,7 @@ pub(crate) fn register(registry: &mut Registry, status: &Status) {
         })
     });
     gauge(backends, "state", "1 for the state that the backend is in", states);
+    check_metrics::register(registry, status);
     let notify = registry.sub_registry_with_prefix("notify");
     let fifo = status.notify.fifo.iter().flat_map(|fifo| {
         [
@@ -178,7 +180,7 @@ fn each_backend<'a, T>(
     })
 }
 
-fn backend_labels(server: &VirtualServerStatus, backend: &BackendReport) -> Labels {
+pub(super) fn backend_labels(server: &VirtualServerStatus, backend: &BackendReport) -> Labels {
     let mut labels = server_labels(server);
     labels.push(("backend", backend.address.to_string()));
     labels

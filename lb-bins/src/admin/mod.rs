@@ -1,5 +1,6 @@
 //! The admin address: status, metrics, and orders to backends, over HTTP.
 
+mod check_metrics;
 mod explain;
 pub(crate) mod guard;
 mod listener;

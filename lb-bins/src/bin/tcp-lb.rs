@@ -14,7 +14,7 @@ use lb_bins::config::{Config, ConfigFile, Daemon, Door};
 use lb_bins::control::Control;
 use lb_bins::demo;
 use lb_bins::privileges::drop_privileges;
-use lb_bins::probe::{self, EXAMPLES, Outcome};
+use lb_bins::probe::{self, EXAMPLES};
 use lb_bins::process::{Signals, raise_descriptor_limit};
 use lb_bins::simulate;
 use lb_bins::tcp::Workers;
@@ -151,17 +151,9 @@ fn show(arguments: &Arguments) -> Result<(), ExitCode> {
 fn probe(arguments: &Arguments) -> Result<ExitCode, ExitCode> {
     let config = arguments.file().map(|file| file.load_for(Daemon::TcpLb)).transpose();
     let config = config.map_err(explain)?;
-    let run = arguments.probe.run(config.as_ref());
-    let runtime = runtime()?;
-    let outcome = runtime.block_on(run);
-    runtime.shutdown_background();
-    let (text, outcome) = outcome.map_err(explain)?;
+    let (text, outcome) = arguments.probe.run_alone(config.as_ref()).map_err(explain)?;
     write!(stdout(), "{text}").map_err(explain)?;
-    Ok(match outcome {
-        Outcome::Passed => ExitCode::SUCCESS,
-        Outcome::Failed => ExitCode::FAILURE,
-        Outcome::Local => ExitCode::from(UNUSABLE),
-    })
+    Ok(outcome.exit_code())
 }
 
 fn runtime() -> Result<runtime::Runtime, ExitCode> {

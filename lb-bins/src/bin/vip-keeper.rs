@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
-use clap::Parser;
+use clap::{ArgAction, ArgGroup, Parser};
 use lb_bins::config::{Config, ConfigFile, Daemon, Door};
 use lb_bins::control::Control;
 use lb_bins::privileges::drop_privileges;
+use lb_bins::probe;
 use lb_bins::process::{Signals, hurry, raise_descriptor_limit};
 use lb_bins::telemetry::{self, LogFormat};
 use lb_bins::vip::{Keeper, beside, serve_admin};
@@ -26,16 +27,16 @@ use tracing::warn;
 /// and SIGINT give the addresses up and go on answering for them until the successors do; a second one
 /// ends at once. RUST_LOG=debug logs every lower master that is heard.
 #[derive(Debug, Parser)]
-#[command(name = "vip-keeper", version)]
+#[command(name = "vip-keeper", version, disable_version_flag = true, group = ArgGroup::new("mode").required(true).multiple(true).args(["config", "probe", "genhash"]))]
 struct Arguments {
     /// Keep the addresses of the VRRP and CARP instances of this file: TOML if it ends in .toml,
     /// keepalived.conf if not
     #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    config: Option<PathBuf>,
 
     /// The name by which lines that start with @ in a keepalived.conf know this host; its host name
     /// by default
-    #[arg(short = 'i', long, value_name = "NAME")]
+    #[arg(short = 'i', long, value_name = "NAME", requires = "config")]
     config_id: Option<String>,
 
     /// Answer at this address and port, or at the socket with this absolute path, whatever the file
@@ -45,8 +46,15 @@ struct Arguments {
 
     /// Only check the configuration and print all of it, defaults included; exit status 2 if it has
     /// mistakes
-    #[arg(long)]
+    #[arg(long, requires = "config")]
     check: bool,
+
+    #[command(flatten)]
+    probe: probe::Arguments,
+
+    /// Print the version; -V is genhash's
+    #[arg(long, action = ArgAction::Version)]
+    version: Option<bool>,
 
     /// How the log on standard error is written
     #[arg(long, value_enum, default_value_t)]
@@ -62,16 +70,24 @@ const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let file = ConfigFile {
-        path: arguments.config.clone(),
-        config_id: arguments.config_id.clone(),
-        admin: arguments.admin.clone(),
-    };
+    let (config_id, admin) = (arguments.config_id.clone(), arguments.admin.clone());
+    let file = arguments.config.clone().map(|path| ConfigFile { path, config_id, admin });
+    if arguments.probe.is_asked() {
+        return probe(&arguments, file).unwrap_or_else(|code| code);
+    }
+    let Some(file) = file else { return ExitCode::from(UNUSABLE) };
     let outcome = file
         .load_for(Daemon::VipKeeper)
         .map_err(explain)
         .and_then(|config| keep(&arguments, file, config));
     outcome.map_or_else(|code| code, |()| ExitCode::SUCCESS)
+}
+
+fn probe(arguments: &Arguments, file: Option<ConfigFile>) -> Result<ExitCode, ExitCode> {
+    let config = file.map(|file| file.load_for(Daemon::VipKeeper)).transpose().map_err(explain)?;
+    let (text, outcome) = arguments.probe.run_alone(config.as_ref()).map_err(explain)?;
+    write!(stdout(), "{text}").map_err(explain)?;
+    Ok(outcome.exit_code())
 }
 
 fn keep(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), ExitCode> {

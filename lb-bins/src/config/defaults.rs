@@ -16,7 +16,7 @@ use lb_core::{Algorithm, Weight};
 use lb_vrrp::{ChecksumPolicy, Interval, Migration, Priority, Start, Version};
 
 use super::model::check::{HttpVersion, Initial, Record, StatusRange};
-use super::model::{Forwarding, HashKey, OnFailure, SorryMode};
+use super::model::{Forwarding, HashKey, OnFailure, ParameterMatch, SorryMode};
 
 /// `forwarding`: by this process, which needs no privileges for it.
 pub const FORWARDING: Forwarding = Forwarding::Proxy;
@@ -131,6 +131,8 @@ pub const SCRIPT_RUNS: u32 = 1;
 pub const SCRIPT_INITIAL: Initial = Initial::Up;
 /// `quorum` of a process: one of them.
 pub const PROCESS_QUORUM: u32 = 1;
+/// `parameter_match` of a process: all of them, and exactly.
+pub const PARAMETER_MATCH: ParameterMatch = ParameterMatch::Exact;
 /// `delay` of a process: none.
 pub const PROCESS_DELAY: Duration = Duration::ZERO;
 /// `check.verify`: certificates are looked at.
@@ -207,3 +209,14 @@ pub const ADVSKEW: u8 = 0;
 pub const DEAD_RATIO: u8 = 3;
 /// `preempt` of a CARP instance: no, as with ucarp.
 pub const CARP_PREEMPT: bool = false;
+/// `claim.http.method`: to ask for something to be done.
+pub const CLAIM_METHOD: &str = "POST";
+/// `bgp_announcement.withdraw_delay`: 1 s, in which BGP withdraws a route from a fabric and routers
+/// take it out of their hardware.
+pub const WITHDRAW_DELAY: Duration = Duration::from_secs(1);
+/// `bgp_announcement.interval`: 10 s, since each time is a line in the log of ExaBGP.
+pub const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(10);
+/// `speaker.socket`, as Debian has it.
+pub const BIRD_SOCKET: &str = "/run/bird/bird.ctl";
+/// `speaker.pipe`, as Debian has it.
+pub const EXABGP_PIPE: &str = "/run/exabgp/exabgp.in";

@@ -64,6 +64,7 @@ impl ConfigFile {
         let mut config = self.load()?;
         let servers = (config.virtual_servers.len(), "tcp-lb", "virtual server", "virtual_server");
         let routers = config.vrrp_instances.len() + config.carp_instances.len();
+        let routers = routers + config.bgp_announcements.len();
         let routers = (routers, "vip-keeper", "VRRP instance", "vrrp_instance");
         let (ours, others) = match daemon {
             Daemon::TcpLb => (servers, Some(routers)),

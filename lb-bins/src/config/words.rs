@@ -1,13 +1,14 @@
 //! Values that are one of a few words: the words, once, for reading and for printing.
 
 use lb_core::virtual_server::DrainingClients;
-use lb_vrrp::linux::Scope;
-use lb_vrrp::{ChecksumPolicy, Migration, Start};
+use lb_vrrp::linux::{RouteKind, Scope};
+use lb_vrrp::{ChecksumPolicy, Family, Migration, Start};
 
+use super::draft::announcement::SpeakerType;
 use super::draft::check::CheckType;
-use super::draft::vrrp::AuthenticationType;
+use super::draft::vrrp::{AuthenticationType, RuleAction};
 use super::model::check::{HttpVersion, Initial, Record, Role};
-use super::model::{Forwarding, HashKey, OnFailure, SorryMode};
+use super::model::{Forwarding, HashKey, OnFailure, ParameterMatch, SorryMode};
 
 /// A type whose values are written as words.
 pub(super) trait Word: Copy + PartialEq + 'static {
@@ -124,9 +125,44 @@ impl Word for Migration {
     ];
 }
 
+impl Word for Family {
+    const WORDS: &'static [(&'static str, Self)] = &[("ipv4", Self::V4), ("ipv6", Self::V6)];
+}
+
+impl Word for RouteKind {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("unicast", Self::Unicast),
+        ("blackhole", Self::Blackhole),
+        ("unreachable", Self::Unreachable),
+        ("prohibit", Self::Prohibit),
+        ("throw", Self::Throw),
+    ];
+}
+
+impl Word for RuleAction {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("table", Self::Table),
+        ("goto", Self::Goto),
+        ("nop", Self::Nop),
+        ("blackhole", Self::Blackhole),
+        ("unreachable", Self::Unreachable),
+        ("prohibit", Self::Prohibit),
+    ];
+}
+
+impl Word for ParameterMatch {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("exact", Self::Exact), ("initial", Self::Initial), ("partial", Self::Partial)];
+}
+
 impl Word for Scope {
     const WORDS: &'static [(&'static str, Self)] =
         &[("global", Self::Global), ("link", Self::Link), ("host", Self::Host)];
+}
+
+impl Word for SpeakerType {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("bird", Self::Bird), ("exabgp", Self::ExaBgp)];
 }
 
 impl Word for Start {

@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 
 use lb_core::Weight;
 use lb_core::backend::BackendId;
-use lb_health::checkers::ScriptSlots;
+use lb_health::checkers::{FileWatch, ScriptSlots};
 use lb_health::{CheckError, CheckId, CheckSpec, CheckState, Driver, Event, Outcome, SpecError};
 use rand::rngs::SmallRng;
 use tracing::warn;
 
-use super::checkers::{AnyChecker, CheckConfigError, checker};
+use super::changes::Changes;
+use super::checkers::{AnyChecker, CheckConfigError, Shared, Stamps, checker};
+use super::instance::instance;
 use crate::config::check::Initial;
 use crate::config::{Address, Backend, Check};
 use crate::names::{Names, nominal};
-use crate::status::{CheckReport, LastCheck, PastRun, RunReport};
+use crate::status::{CheckReport, ChecksStatus, LastCheck, PastRun, RunReport};
 
 /// Tells the virtual servers of this process apart, over every rename; never issued twice.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -33,7 +35,8 @@ pub(super) struct Place {
 /// All checks of all virtual servers.
 pub(super) struct Checks {
     driver: Driver<Place>,
-    slots: ScriptSlots,
+    shared: Shared,
+    changes: Changes,
     /// What each running check was made from.
     watched: HashMap<Place, Vec<Watched>>,
     /// The same checks by what they are aimed at: whoever is to be checked just so shares them.
@@ -46,27 +49,34 @@ struct Watched {
     check: Arc<Check>,
     /// The configured weight, where the check reports changes to it.
     weight: Option<Weight>,
+    /// What is in the files that it needs.
+    stamp: u64,
     /// Of the backend: what its traffic meets counts for the check.
     address: Address,
     target: Address,
     id: CheckId,
     /// What it is begun by, if its target has a name: anew whenever that stands for something else.
     by_name: Option<(AnyChecker, CheckSpec)>,
+    /// Kept, so that it is told of changes to the file that it looks at.
+    #[expect(dead_code, reason = "it does something until it is dropped")]
+    file: Option<Arc<FileWatch>>,
 }
 
 /// A check that only has to be started.
 pub(super) struct Prepared {
     check: Arc<Check>,
     weight: Option<Weight>,
+    stamp: u64,
     spec: CheckSpec,
     checker: AnyChecker,
     target: Address,
 }
 
 impl Prepared {
-    /// Whether `running` does the same, wherever.
+    /// Whether `running` does the same, wherever: how a target is named makes no difference to it.
     fn is_like(&self, running: &Watched) -> bool {
-        running.check == self.check && running.weight == self.weight
+        (running.weight, running.stamp) == (self.weight, self.stamp)
+            && (running.check == self.check || aimless(&running.check) == aimless(&self.check))
     }
 }
 
@@ -94,9 +104,11 @@ impl Checks {
 
     fn driven_by(driver: Driver<Place>, max_scripts: Option<NonZeroU32>) -> Self {
         let most = max_scripts.and_then(|most| NonZeroUsize::new(most.get() as usize));
+        let slots = most.map_or_else(ScriptSlots::default, ScriptSlots::new);
         Self {
             driver,
-            slots: most.map_or_else(ScriptSlots::default, ScriptSlots::new),
+            shared: Shared { slots, ..Shared::default() },
+            changes: Changes::default(),
             watched: HashMap::new(),
             running: HashMap::new(),
         }
@@ -122,15 +134,17 @@ impl Checks {
         backend: &Backend,
         total: u32,
         names: &mut Names,
+        stamps: &mut Stamps,
     ) -> Result<Vec<Prepared>, CheckConfigError> {
         let prepare = |check: &Check| {
-            let checker = checker(check, backend.weight, &self.slots)?;
+            let checker = checker(check, backend.weight, &self.shared)?;
             let target = check.target(&backend.address);
             let checker = names.checker(&target, checker);
             let weight = check.kind.changes_weight().then_some(backend.weight);
             Ok(Prepared {
                 check: Arc::new(check.clone()),
                 weight,
+                stamp: stamps.of(check),
                 spec: spec(check, total)?,
                 checker,
                 target,
@@ -172,14 +186,14 @@ impl Checks {
         prepared: Prepared,
         former: &mut Vec<Watched>,
     ) -> Watched {
-        let Prepared { check, weight, spec, checker, target } = prepared;
-        let mut running = self.running.get(&target).into_iter().flatten();
-        if let Some(known) = running.find(|known| {
-            known.address == *address && known.check == check && known.weight == weight
-        }) {
+        let mut running = self.running.get(&prepared.target).into_iter().flatten();
+        if let Some(known) =
+            running.find(|known| known.address == *address && prepared.is_like(known))
+        {
             self.driver.share(known.id, place);
             return known.clone();
         }
+        let Prepared { check, weight, stamp, spec, checker, target } = prepared;
         let by_name = target.host().map(|_| (checker.clone(), spec.clone()));
         let nominal = nominal(&target);
         let monitor = self.driver.monitor();
@@ -198,7 +212,8 @@ impl Checks {
             },
         };
         let (address, key) = (address.clone(), target.clone());
-        let watched = Watched { check, weight, address, target, id, by_name };
+        let file = self.changes.watch(&check.kind, self.driver.hurry(id));
+        let watched = Watched { check, weight, stamp, address, target, id, by_name, file };
         self.running.entry(key).or_default().push(watched.clone());
         watched
     }
@@ -240,11 +255,6 @@ impl Checks {
         } else if self.driver.monitor().is_suspended(place) {
             self.driver.resume(place);
         }
-    }
-
-    /// Every backend that is or was checked.
-    pub(super) fn places(&self) -> Vec<Place> {
-        self.watched.keys().copied().collect()
     }
 
     /// Ends every check of a backend that is gone.
@@ -289,9 +299,12 @@ impl Checks {
     /// runs.
     pub(super) fn describe(&self, now: Instant, place: Place, runs: usize) -> Vec<CheckReport> {
         let watched = self.watched.get(&place).into_iter().flatten();
+        let monitor = self.driver.monitor();
         let known = watched.filter_map(|Watched { check: config, target, id, .. }| {
-            let check = self.driver.monitor().check(*id)?;
+            let check = monitor.check(*id)?;
             let (passes, failures) = check.state().streaks();
+            let held = monitor.held_until(now, place).filter(|_| is_down(check.state()));
+            let held = held.map(|until| until.saturating_duration_since(now).as_millis() as u64);
             Some(CheckReport {
                 kind: config.kind.name(),
                 target: target.clone(),
@@ -305,10 +318,26 @@ impl Checks {
                 rise: config.rise,
                 failures,
                 fall: config.fall,
+                local_errors: check.local_errors(),
+                obstructed: check.is_obstructed(),
+                late_ms: check.late().as_millis() as u64,
+                held_ms: held,
                 runs: check.recent().take(runs).map(|outcome| past(now, outcome)).collect(),
             })
         });
         known.collect()
+    }
+
+    /// How all of them fare.
+    pub(super) fn totals(&self, now: Instant) -> ChecksStatus {
+        let monitor = self.driver.monitor();
+        let late = monitor.checks().map(|(_, check)| check.late()).max().unwrap_or_default();
+        ChecksStatus {
+            running: monitor.checks().count(),
+            runs_total: monitor.runs(),
+            overdue_ms: self.driver.watchdog().overdue(now).as_millis() as u64,
+            late_ms: late.as_millis() as u64,
+        }
     }
 
     /// How a check is called in logs.
@@ -318,8 +347,21 @@ impl Checks {
     }
 }
 
+/// What a check does, whatever it is aimed at.
+fn aimless(check: &Check) -> Check {
+    Check { port: None, address: None, ..check.clone() }
+}
+
+const fn is_down(state: CheckState) -> bool {
+    matches!(state, CheckState::Down { .. })
+}
+
 fn driver() -> Driver<Place> {
-    Driver::new(rand::make_rng::<SmallRng>())
+    let driver = Driver::new(rand::make_rng::<SmallRng>());
+    match instance() {
+        Some(instance) => driver.with_instance(instance),
+        None => driver,
+    }
 }
 
 fn past(now: Instant, outcome: &Outcome) -> PastRun {

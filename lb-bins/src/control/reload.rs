@@ -1,6 +1,6 @@
 //! Taking over a configuration: first everything that can fail, then everything at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use lb_core::health::Admin;
 use tracing::info;
 
 use super::administration::Opened;
-use super::checkers::CheckConfigError;
+use super::checkers::{CheckConfigError, Stamps};
 use super::checks::{Checks, Place, Prepared, ServerKey};
 use super::plan::{Plan, PlanError, Socket};
 use super::service::Service;
@@ -66,7 +66,7 @@ type PreparedChecks = Vec<(Address, Vec<Prepared>)>;
 /// What becomes of one configured virtual server.
 enum Step {
     /// It is new, or `former` becomes what is planned.
-    Change { plan: Box<Plan>, former: Option<ServerKey>, checks: PreparedChecks },
+    Change { plan: Box<Plan>, former: Option<ServerKey>, checks: PreparedChecks, stamp: u64 },
     /// It is as it was: nothing of it is touched.
     Keep(ServerKey),
 }
@@ -87,13 +87,13 @@ impl Control {
     /// [`ReloadError`], as of a start.
     pub fn rehearse(config: &Config) -> Result<(), ReloadError> {
         let (checks, total) = (Checks::new(), number_of_checks(config));
-        let mut names = Names::new(&[]);
+        let (mut names, mut stamps) = (Names::new(&[]), Stamps::default());
         Notifier::rehearse(config)?;
         let mut servers = config.virtual_servers.iter();
         servers.try_for_each(|server| {
             let failed = |source| ReloadError::Plan { virtual_server: server.name.clone(), source };
             Plan::new(server.clone(), &HashMap::new(), &mut names).map_err(failed)?;
-            prepare(&checks, server, total, &mut names).map(drop)
+            prepare(&checks, server, total, &mut names, &mut stamps).map(drop)
         })
     }
 
@@ -105,20 +105,21 @@ impl Control {
     pub(super) fn prepare(&mut self, config: Config) -> Result<Preparation, ReloadError> {
         let total = number_of_checks(&config);
         let mut steps = Vec::new();
+        let (former, mut stamps) = (Former::of(&self.services, &config), Stamps::default());
         for server in &config.virtual_servers {
-            if let Some(same) = self.services.iter().find(|service| service.config == *server) {
+            let stamp = stamps.of_server(server);
+            let former = former.of_server(server).map(|at| &self.services[at]);
+            // What is in a file belongs to what is configured.
+            if let Some(same) = former.filter(|one| one.config == *server && one.stamp == stamp) {
                 steps.push(Step::Keep(same.key));
                 continue;
             }
             let failed = |source| ReloadError::Plan { virtual_server: server.name.clone(), source };
-            let former = self.former(server, &config);
-            let former = former.map(|at| &self.services[at]);
             let known = former.map(|former| self.endpoints(former)).unwrap_or_default();
             let plan = Plan::new(server.clone(), &known, &mut self.names).map_err(failed)?;
             let former = former.map(|former| former.key);
-            let (plan, checks) =
-                (Box::new(plan), prepare(&self.checks, server, total, &mut self.names)?);
-            steps.push(Step::Change { plan, former, checks });
+            let checks = prepare(&self.checks, server, total, &mut self.names, &mut stamps)?;
+            steps.push(Step::Change { plan: Box::new(plan), former, checks, stamp });
         }
         let open = self.open();
         let ours: Vec<SocketAddr> = open.keys().copied().collect();
@@ -166,8 +167,8 @@ impl Control {
         let mut former: HashMap<ServerKey, Service> =
             self.services.drain(..).map(|service| (service.key, service)).collect();
         for step in steps {
-            let (plan, key, checks) = match step {
-                Step::Change { plan, former, checks } => (plan, former, checks),
+            let (plan, key, checks, stamp) = match step {
+                Step::Change { plan, former, checks, stamp } => (plan, former, checks, stamp),
                 Step::Keep(key) => {
                     self.services.extend(former.remove(&key));
                     continue;
@@ -191,7 +192,8 @@ impl Control {
                 }
             };
             let mut service = service.expect("the plan was validated when it was made");
-            self.set_checks(&service, checks);
+            service.stamp = stamp;
+            self.set_checks(&service, &before, checks);
             let stay = service.endpoints();
             let gone =
                 |backend: &Backend<Endpoint>| !stay.contains_key(backend.endpoint().address());
@@ -209,7 +211,9 @@ impl Control {
         }
         for gone in former.into_values() {
             info!(virtual_server = gone.config.name, "removed");
-            self.forget_backends(gone.key, |_| false);
+            for backend in gone.backends().into_keys() {
+                self.checks.forget(Place { server: gone.key, backend });
+            }
             self.retire(&gone, gone.backends().into_iter());
             let until = Instant::now() + gone.config.drain_timeout;
             self.removed.push(Removed { tally: gone.tally, until });
@@ -243,20 +247,19 @@ impl Control {
         }
     }
 
-    /// Which of the running services `server` is the new form of.
-    fn former(&self, server: &VirtualServer, config: &Config) -> Option<usize> {
-        let named = |name: &str| config.virtual_servers.iter().any(|other| other.name == name);
-        let mut services = self.services.iter();
-        services.position(|one| one.config.name == server.name).or_else(|| {
-            let mut services = self.services.iter();
-            services.position(|one| one.config.listen == server.listen && !named(&one.config.name))
-        })
-    }
-
-    /// Runs these checks for a service's backends and no others.
-    fn set_checks(&mut self, service: &Service, checks: PreparedChecks) {
+    /// Runs these checks for a service's backends, and no others; `before` it had these.
+    fn set_checks(
+        &mut self,
+        service: &Service,
+        before: &HashMap<BackendId, Arc<Backend<Endpoint>>>,
+        checks: PreparedChecks,
+    ) {
         let server = service.key;
-        self.forget_backends(server, |place| service.machine.backend(place.backend).is_some());
+        for &backend in before.keys() {
+            if service.machine.backend(backend).is_none() {
+                self.checks.forget(Place { server, backend });
+            }
+        }
         let identities = service.identities();
         for (address, checks) in checks {
             if let Some(&backend) = identities.get(&address) {
@@ -264,13 +267,29 @@ impl Control {
             }
         }
     }
+}
 
-    fn forget_backends(&mut self, server: ServerKey, stays: impl Fn(Place) -> bool) {
-        for place in self.checks.places() {
-            if place.server == server && !stays(place) {
-                self.checks.forget(place);
-            }
+/// Which of the services that run a virtual server is the new form of: the one of that name, or one that
+/// listens there and was renamed.
+struct Former<'a> {
+    by_name: HashMap<&'a str, usize>,
+    /// Of those alone whose name is gone.
+    by_listen: HashMap<SocketAddr, usize>,
+}
+
+impl<'a> Former<'a> {
+    fn of(services: &'a [Service], config: &Config) -> Self {
+        let named: HashSet<&str> = config.virtual_servers.iter().map(|one| &*one.name).collect();
+        let all = || services.iter().map(|service| &service.config).zip(0..);
+        let renamed = all().filter(|(config, _)| !named.contains(&*config.name));
+        Self {
+            by_name: all().map(|(config, at)| (&*config.name, at)).collect(),
+            by_listen: renamed.map(|(config, at)| (config.listen, at)).collect(),
         }
+    }
+
+    fn of_server(&self, server: &VirtualServer) -> Option<usize> {
+        self.by_name.get(&*server.name).or_else(|| self.by_listen.get(&server.listen)).copied()
     }
 }
 
@@ -280,9 +299,10 @@ fn prepare(
     server: &VirtualServer,
     total: u32,
     names: &mut Names,
+    stamps: &mut Stamps,
 ) -> Result<PreparedChecks, ReloadError> {
     let each = server.backends.iter().map(|backend| {
-        let prepared = checks.prepare(backend, total, names).map_err(|source| {
+        let prepared = checks.prepare(backend, total, names, stamps).map_err(|source| {
             let virtual_server = server.name.clone();
             ReloadError::Check { virtual_server, backend: backend.address.clone(), source }
         });

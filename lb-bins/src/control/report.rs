@@ -15,11 +15,17 @@ use crate::status::{
 };
 use crate::tcp::RefusalReason;
 
+/// Of each check; more would be much to read where there are thousands.
+const SHOWN_RUNS: usize = 5;
+
 impl Control {
     pub(super) fn status(&self, now: Instant) -> Status {
-        // More would be much to read where there are thousands.
-        let servers = self.services.iter().map(|service| self.describe(now, service, 1));
-        Status { virtual_servers: servers.collect(), notify: self.notifier.status() }
+        let servers = self.services.iter().map(|service| self.describe(now, service, SHOWN_RUNS));
+        Status {
+            virtual_servers: servers.collect(),
+            checks: self.checks.totals(now),
+            notify: self.notifier.status(),
+        }
     }
 
     /// What is known of one backend.

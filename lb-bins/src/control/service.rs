@@ -22,6 +22,8 @@ const LONGEST_GATE: Duration = Duration::from_secs(2);
 pub(super) struct Service {
     pub(super) key: ServerKey,
     pub(super) config: config::VirtualServer,
+    /// What is in the files that its checks need.
+    pub(super) stamp: u64,
     pub(super) machine: VirtualServer<Endpoint>,
     pub(super) director: Arc<Director<Client, Endpoint>>,
     /// Those that were replaced, as long as somebody may wait in their queues.
@@ -57,6 +59,7 @@ impl Service {
         Self {
             key,
             config,
+            stamp: 0,
             machine,
             director,
             former_directors: Vec::new(),

@@ -42,6 +42,14 @@ pub(super) struct Genhash {
     #[arg(short = 'P', long, value_name = "VERSION", requires = "genhash")]
     protocol: Option<String>,
 
+    /// For --genhash: also print the status, how the page begins and how long it took
+    #[arg(short, long, requires = "genhash")]
+    pub(super) verbose: bool,
+
+    /// For --genhash: the mark of the packets, for rules of routing; takes CAP_NET_ADMIN
+    #[arg(short = 'm', long, value_name = "MARK", requires = "genhash")]
+    pub(super) fwmark: Option<u32>,
+
     /// For --genhash: how many seconds it may take; 5 by default
     #[arg(short, long, value_name = "SECONDS", requires = "genhash")]
     timeout: Option<NonZeroU64>,
@@ -64,6 +72,9 @@ impl Genhash {
         let mut words = format!(
             "{kind},path={url:?},timeout=\"{timeout}s\",version={version:?},status=\"100-599\""
         );
+        if let Some(mark) = self.fwmark.filter(|mark| *mark > 0) {
+            words += &format!(",mark={mark}");
+        }
         if let Some(name) = &self.use_virtualhost {
             words += &format!(",host={name:?}");
             if self.use_sni {

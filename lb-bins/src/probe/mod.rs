@@ -4,19 +4,21 @@ mod genhash;
 mod words;
 
 use std::fmt::Write as _;
+use std::io;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use lb_core::Weight;
-use lb_health::checkers::ScriptSlots;
-use lb_health::{CheckError, Digest, Failure, Phase, Report, Target};
+use lb_health::{CheckError, Digest, Failure, Phase, Report, Target, Trace};
+use tokio::runtime::Builder;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
 use self::genhash::Genhash;
 use crate::config::check::{Md5, Page};
 use crate::config::{Address, Check, CheckKind, Config, ConfigErrors};
-use crate::control::{CheckConfigError, checker};
+use crate::control::{CheckConfigError, Shared, checker};
 use crate::names::{Names, nominal};
 use crate::status::RunReport;
 
@@ -86,6 +88,9 @@ pub enum ProbeError {
     /// What is wrong with the words for a check.
     #[error("{0}")]
     Words(#[from] ConfigErrors),
+    /// There is no runtime to be had.
+    #[error(transparent)]
+    Runtime(#[from] io::Error),
     /// Only pages have one.
     #[error("--digest is for checks of type http and https")]
     NoPage,
@@ -110,7 +115,30 @@ struct Probe {
     weight: Weight,
 }
 
+impl Outcome {
+    /// As scripts know it: 0, 1, or 2 if nothing was found out.
+    pub fn exit_code(self) -> ExitCode {
+        match self {
+            Self::Passed => ExitCode::SUCCESS,
+            Self::Failed => ExitCode::FAILURE,
+            Self::Local => ExitCode::from(2),
+        }
+    }
+}
+
 impl Arguments {
+    /// Runs what is asked for, in a runtime of its own; the text to print, and what came of it.
+    ///
+    /// # Errors
+    /// [`ProbeError`], if there is nothing to run, or nothing to run it in.
+    pub fn run_alone(&self, config: Option<&Config>) -> Result<(String, Outcome), ProbeError> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let outcome = runtime.block_on(self.run(config));
+        // Nobody waits for a read that hangs.
+        runtime.shutdown_background();
+        outcome
+    }
+
     /// Whether anything is to be probed.
     pub const fn is_asked(&self) -> bool {
         self.probe.is_some() || self.genhash.genhash
@@ -127,7 +155,8 @@ impl Arguments {
             let target = Address::from(target);
             let checks = words::checks(&words, &target)?;
             let probes = checks.into_iter().map(|check| Probe::alone(check, target.clone()));
-            return digests(probes.collect(), "", &mut Names::new(&[])).await;
+            let verbose = self.genhash.verbose;
+            return digests(probes.collect(), "", verbose, &mut Names::new(&[])).await;
         }
         let probes = match (self.probe.as_deref().unwrap_or_default(), config) {
             ([at], Some(config)) => configured(config, &address(at)?)?,
@@ -149,7 +178,7 @@ impl Arguments {
         };
         let mut names = Names::new(config.map_or(&[], |config| &config.resolvers));
         match self.digest {
-            true => digests(probes, "MD5SUM = ", &mut names).await,
+            true => digests(probes, "MD5SUM = ", false, &mut names).await,
             false => reports(probes, &mut names).await,
         }
     }
@@ -166,7 +195,7 @@ impl Probe {
         names: &mut Names,
     ) -> Result<(Duration, Result<Report, Failure>), CheckConfigError> {
         let Self { check, backend, weight, .. } = self;
-        let checker = checker(check, *weight, &ScriptSlots::default())?;
+        let checker = checker(check, *weight, &Shared::default())?;
         let address = check.target(backend);
         let checker = names.checker(&address, checker);
         let target = Target::new(nominal(&address), check.timeout);
@@ -197,7 +226,7 @@ fn address(text: &str) -> Result<Address, ProbeError> {
     text.parse().map_err(|_| ProbeError::Address { text: text.to_owned() })
 }
 
-/// The checks of a backend, in every virtual server that has it.
+/// The checks of a backend, in every virtual server that has it; or of what a virtual router depends on.
 fn configured(config: &Config, address: &Address) -> Result<Vec<Probe>, ProbeError> {
     let (mut probes, mut found, mut known) = (Vec::new(), false, Vec::new());
     for server in &config.virtual_servers {
@@ -214,6 +243,19 @@ fn configured(config: &Config, address: &Address) -> Result<Vec<Probe>, ProbeErr
                     weight: backend.weight,
                 }));
             }
+        }
+    }
+    for tracked in &config.vrrp_checks {
+        let Some(target) = tracked.target.map(Address::from) else { continue };
+        known.push(target.to_string());
+        if target == *address {
+            found = true;
+            probes.extend(tracked.checks.iter().cloned().map(|check| Probe {
+                name: format!("{}: ", tracked.name),
+                check,
+                backend: target.clone(),
+                weight: Weight::ONE,
+            }));
         }
     }
     match (found, probes.is_empty()) {
@@ -240,6 +282,7 @@ async fn reports(probes: Vec<Probe>, names: &mut Names) -> Result<(String, Outco
 async fn digests(
     probes: Vec<Probe>,
     label: &str,
+    verbose: bool,
     names: &mut Names,
 ) -> Result<(String, Outcome), ProbeError> {
     let (mut text, mut outcome) = (String::new(), Outcome::Passed);
@@ -260,6 +303,15 @@ async fn digests(
                 _ => None,
             };
             if let Some(Digest::Md5(got)) = digest {
+                if verbose {
+                    // It is no failure that nobody expected this page.
+                    let seen = result
+                        .as_ref()
+                        .map_or_else(|failure| failure.trace.clone(), |_| Trace::EMPTY);
+                    let mut report = Report::ALIVE;
+                    report.trace = seen;
+                    text += &format!("{}{}", probe.heading(), RunReport::new(took, &Ok(report)));
+                }
                 let _ = writeln!(text, "{label}{got}");
             } else {
                 outcome = outcome.and(judge(&result));

@@ -59,7 +59,7 @@ pub enum SimulateError {
     },
     /// A line of the script.
     #[error(transparent)]
-    Script(#[from] ScriptError),
+    Script(#[from] Box<ScriptError>),
     /// There is no script.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
@@ -204,7 +204,7 @@ impl Play {
                 let known = known.into_iter().collect::<Vec<_>>().join(", ");
                 let (backend, server) = (backend.clone(), server.clone());
                 let problem = ScriptProblem::UnknownBackend { backend, server, known };
-                return Err(ScriptError { path, number, text, problem }.into());
+                return Err(Box::new(ScriptError { path, number, text, problem }).into());
             }
         }
         for (name, stage) in &mut self.stages {

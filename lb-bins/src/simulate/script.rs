@@ -87,18 +87,16 @@ impl ScriptProblem {
 ///
 /// # Errors
 /// [`ScriptError`], at the first line that cannot be understood.
-pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Numbered>, ScriptError> {
+pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Numbered>, Box<ScriptError>> {
     let mut lines = Vec::new();
     for (number, text) in (1..).zip(text.lines()) {
         let words = text.split('#').next().unwrap_or_default();
         if words.trim().is_empty() {
             continue;
         }
-        let line = words.parse().map_err(|problem| ScriptError {
-            path: path.to_owned(),
-            number,
-            text: text.to_owned(),
-            problem,
+        let line = words.parse().map_err(|problem| {
+            let (path, text) = (path.to_owned(), text.to_owned());
+            Box::new(ScriptError { path, number, text, problem })
         })?;
         lines.push(Numbered { number, text: text.to_owned(), line });
     }

@@ -47,12 +47,20 @@ fn reason(backend: &BackendReport) -> &'static str {
 }
 
 fn explain(f: &mut fmt::Formatter<'_>, check: &CheckReport) -> fmt::Result {
-    let CheckReport { kind, target, state, passes, rise, failures, fall, runs } = check;
+    let CheckReport { kind, target, state, passes, rise, failures, fall, runs, .. } = check;
     write!(f, "\n{kind} check of {target}: {state}")?;
     match (passes, failures) {
         (0, 0) => writeln!(f)?,
         (passes, 0) => writeln!(f, ", but passed {passes} of {rise} times in a row")?,
         (_, failures) => writeln!(f, ", but failed {failures} of {fall} times in a row")?,
+    }
+    if check.local_errors > 0 {
+        let errors = check.local_errors;
+        writeln!(f, "It could not be run here {errors} times in a row, which says nothing of it.")?;
+    }
+    if let Some(held) = check.held_ms {
+        let held = Duration::from_millis(held);
+        writeln!(f, "Clients failed again: runs that pass do not count for {held:.1?} yet.")?;
     }
     if runs.is_empty() {
         writeln!(f, "  no run has ended yet")?;

@@ -19,8 +19,24 @@ use crate::notify::NotifierStatus;
 pub struct Status {
     /// In the order of the configuration.
     pub virtual_servers: Vec<VirtualServerStatus>,
+    /// How checking as a whole fares.
+    pub checks: ChecksStatus,
     /// What became of the news of changes.
     pub notify: NotifierStatus,
+}
+
+/// How checking as a whole fares.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct ChecksStatus {
+    /// Checks that there are; one that is shared counts once.
+    pub running: usize,
+    /// Runs so far.
+    pub runs_total: u64,
+    /// How long the check has been due that is due for longest and did not begin, or had its time and
+    /// did not end: of more than some seconds, nothing is checked any more.
+    pub overdue_ms: u64,
+    /// How late that run began which began latest, of the last of each check.
+    pub late_ms: u64,
 }
 
 /// One virtual server.
@@ -139,8 +155,16 @@ pub struct CheckReport {
     pub failures: u32,
     /// How many of them there must be.
     pub fall: u32,
-    /// The last runs, the latest first; in `/status` that one alone. Runs in a row that ended alike
-    /// are one.
+    /// Runs in a row that this host could not carry out.
+    pub local_errors: u32,
+    /// Whether that has been so for some time: nothing is known of the backend then.
+    pub obstructed: bool,
+    /// How late its last run began.
+    pub late_ms: u64,
+    /// For how long runs that pass do not count yet, as clients failed again; absent if they do.
+    pub held_ms: Option<u64>,
+    /// The last runs, the latest first: in `/status` up to five. Runs in a row that ended alike are
+    /// one.
     pub runs: Vec<PastRun>,
 }
 

@@ -33,6 +33,8 @@ pub struct Phases(Vec<(String, f64)>);
 /// What a target showed of itself.
 #[derive(Clone, Debug, Serialize)]
 pub struct EvidenceReport {
+    /// What it was asked for last, by a check that asks for several things.
+    pub asked: Option<String>,
     /// The status of its answer.
     pub status: Option<u16>,
     /// How what it sent begins.
@@ -108,14 +110,25 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_micros() as f64 / 1000.0
 }
 
+impl Phases {
+    /// Each phase with its milliseconds.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().map(|(phase, time)| (&**phase, *time))
+    }
+}
+
 impl EvidenceReport {
     fn of(evidence: &Evidence) -> Option<Self> {
-        let Evidence { status, received, wanted, certificate, .. } = evidence;
+        let Evidence { asked, status, received, wanted, certificate, .. } = evidence;
         let said = |text: &Excerpt| Some(text.as_str().to_owned()).filter(|text| !text.is_empty());
-        let (received, wanted) = (said(received), said(wanted));
-        let any =
-            status.is_some() || received.is_some() || wanted.is_some() || certificate.is_some();
+        let (asked, received, wanted) = (said(asked), said(received), said(wanted));
+        let any = asked.is_some()
+            || status.is_some()
+            || received.is_some()
+            || wanted.is_some()
+            || certificate.is_some();
         any.then(|| Self {
+            asked,
             status: *status,
             received,
             wanted,
@@ -163,9 +176,12 @@ impl fmt::Display for RunReport {
         if let Some(weight) = weight {
             line("weight", weight)?;
         }
-        let Some(EvidenceReport { status, received, wanted, certificate }) = evidence else {
+        let Some(EvidenceReport { asked, status, received, wanted, certificate }) = evidence else {
             return Ok(());
         };
+        if let Some(asked) = asked {
+            line("asked for", asked)?;
+        }
         if let Some(status) = status {
             line("status", status)?;
         }

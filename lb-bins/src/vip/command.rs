@@ -101,7 +101,8 @@ impl Handle {
     pub async fn status(&self) -> Option<Status> {
         let mut status = self.ask(|reply| Command::Status { reply }).await?;
         if let Some(control) = self.balancer.control() {
-            status.virtual_servers = control.status().await?.virtual_servers;
+            let balancer = control.status().await?;
+            (status.virtual_servers, status.checks) = (balancer.virtual_servers, balancer.checks);
         }
         Some(status)
     }

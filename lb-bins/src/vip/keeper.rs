@@ -4,26 +4,31 @@ use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
+use lb_vrrp::carp::CarpHost;
 use lb_vrrp::driver::{Driver, Report, RouterId};
 use lb_vrrp::linux::LinuxNetwork;
-use lb_vrrp::{Because, Event, Role, Signal};
+use lb_vrrp::{Because, Event, Role, Signal, State};
 use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::announce::Announcers;
 use super::balancer::Balancer;
 use super::claim::Claim;
 use super::command::{Command, Handle, Order, Refusal};
+use super::departure::{Departure, Departures};
 use super::instance::{Group, Instance};
 use super::notices::{Notice, Subject};
 use super::reload::StartError;
 use super::spec::Spec;
+use super::statics::Statics;
 use super::status::{CarpInstanceStatus, InstanceStatus, Status, SyncGroupStatus, role_of_group};
 use super::watch::{Looked, Thing, Watches};
 use crate::config::Config;
 use crate::control::{Administration, Decision, Serve};
 use crate::notify::{News, Notifier};
+use crate::status::ChecksStatus;
 
 /// Scripts that are still running when all else is over have this long.
 const PARTING: Duration = Duration::from_secs(10);
@@ -37,7 +42,10 @@ pub struct Keeper {
     /// Those that are in no configuration any more, and have not ended yet.
     pub(super) leaving: Vec<Instance>,
     pub(super) groups: Vec<Group>,
+    pub(super) statics: Statics,
     pub(super) watches: Watches,
+    pub(super) announcers: Announcers,
+    pub(super) departures: Departures,
     seen: mpsc::Receiver<(Thing, Signal)>,
     pub(super) notifier: Notifier,
     /// Of the balancer in this process.
@@ -48,7 +56,7 @@ pub struct Keeper {
     pub(super) serve_admin: Serve<Handle>,
     pub(super) handle: Handle,
     commands: mpsc::Receiver<Command>,
-    is_stopping: bool,
+    pub(super) is_stopping: bool,
 }
 
 impl Keeper {
@@ -73,7 +81,10 @@ impl Keeper {
             names: HashMap::new(),
             leaving: Vec::new(),
             groups: Vec::new(),
+            statics: Statics::new().map_err(StartError::Network)?,
             watches,
+            announcers: Announcers::default(),
+            departures: Departures::default(),
             seen,
             notifier: Notifier::default(),
             news,
@@ -102,6 +113,7 @@ impl Keeper {
         let mut draining = std::pin::pin!(balancer.finish());
         let mut is_released = false;
         loop {
+            self.announce();
             tokio::select! {
                 report = self.driver.next(), if !is_released => match report {
                     Some((id, report)) => self.heed(id, report),
@@ -110,6 +122,8 @@ impl Keeper {
                 () = &mut draining, if is_released => break,
                 Some(command) = self.commands.recv() => self.obey(command),
                 Some((thing, signal)) = self.seen.recv() => self.see(thing, signal),
+                () = self.statics.due() => self.statics.look(),
+                (departure, held) = self.departures.next() => self.leave(departure, held),
                 Some(news) = self.news.recv() => self.notifier.tell(news),
             }
         }
@@ -118,6 +132,8 @@ impl Keeper {
 
     async fn end(self) {
         let Self { mut driver, instances, leaving, groups, notifier, .. } = self;
+        let (announcers, mut statics) = (self.announcers, self.statics);
+        statics.clear();
         let instances = instances.into_values().chain(leaving);
         let mut tellers: Vec<_> = groups.into_iter().map(|group| group.teller).collect();
         for instance in instances {
@@ -126,6 +142,8 @@ impl Keeper {
             }
             tellers.push(instance.teller);
         }
+        // Nothing is left of it, unless nobody had the time to wait.
+        announcers.finish().await;
         let all = async {
             for teller in tellers {
                 teller.finish().await;
@@ -140,6 +158,11 @@ impl Keeper {
 
     fn obey(&mut self, command: Command) {
         match command {
+            Command::Order { instance, order: Order::Switchover, reply }
+                if self.is_master(&instance) && !self.is_stopping =>
+            {
+                self.depart(Departure::Switchover { instance, reply });
+            }
             Command::Order { instance, order, reply } => {
                 let _ = reply.send(self.order(instance, order));
             }
@@ -150,7 +173,7 @@ impl Keeper {
                 let _ = reply.send(Err(StartError::Stopping));
             }
             Command::Reconfigure { config, looked, reply } => {
-                let _ = reply.send(self.reconfigure(*config, looked));
+                self.depart(Departure::Reconfigure { config, looked, reply });
             }
             Command::Status { reply } => {
                 let _ = reply.send(self.status());
@@ -163,13 +186,29 @@ impl Keeper {
                         true => "stopping at once",
                     }
                 );
-                self.is_stopping = true;
-                self.driver.shutdown();
+                match std::mem::replace(&mut self.is_stopping, true) {
+                    false => self.depart(Departure::Stop),
+                    true => self.stop_at_once(),
+                }
             }
         }
     }
 
-    fn order(&mut self, name: String, order: Order) -> Result<(), Refusal> {
+    /// Whether an instance is master, and not about to be none.
+    pub(super) fn is_master(&self, name: &str) -> bool {
+        let Some(instance) = self.instances.get(name) else { return false };
+        let router = self.driver.router(instance.id);
+        let host = self.driver.carp(instance.id);
+        router.is_some_and(|router| matches!(router.state(), State::Master(_)))
+            || host.is_some_and(|host| host.role() == Role::Master && !host.is_releasing())
+    }
+
+    /// Announces and withdraws what should be by now.
+    fn announce(&self) {
+        self.announcers.decide(|instance| self.is_master(instance));
+    }
+
+    pub(super) fn order(&mut self, name: String, order: Order) -> Result<(), Refusal> {
         let Some(instance) = self.instances.get(&name) else {
             let known: Vec<_> = self.instances.keys().map(String::as_str).collect();
             return Err(Refusal::UnknownInstance { name, known: known.join(", ") });
@@ -192,6 +231,7 @@ impl Keeper {
                 self.driver.track(instance.id, *tracker, signal);
             }
         }
+        self.announcers.see(&thing, signal);
         self.watches.see(thing, signal);
     }
 
@@ -217,9 +257,11 @@ impl Keeper {
             vrrp_instances: instances.collect(),
             carp_instances: hosts.collect(),
             vrrp_sync_groups: groups.collect(),
+            bgp_announcements: self.announcers.status(),
             tracked: self.watches.status(),
             virtual_servers: Vec::new(),
             notify: self.notifier.status(),
+            checks: ChecksStatus::default(),
         }
     }
 
@@ -283,7 +325,8 @@ impl Keeper {
                     return warn!(instance = name, %source, yielded, "two owners of the addresses");
                 }
                 Event::SwitchoverFailed => {
-                    return warn!(instance = name, "nobody took the addresses over");
+                    warn!(instance = name, "nobody took the addresses over");
+                    return self.claim_again();
                 }
                 other => return info!(instance = name, "{other:?}"),
             },
@@ -292,6 +335,19 @@ impl Keeper {
         let notice = Notice { subject: Subject::Instance, name, state, priority };
         instance.teller.tell(notice, instance.spec.notify(), notifier);
         self.tell_groups();
+    }
+
+    /// Tells what an instance is, under the name that it has now.
+    pub(super) fn introduce(&mut self, name: &str) {
+        let Self { driver, instances, notifier, .. } = self;
+        let Some(instance) = instances.get_mut(name) else { return };
+        let router = driver.router(instance.id);
+        let priority = router.map_or(0, |router| router.priority().get());
+        let host = driver.carp(instance.id).map(CarpHost::role);
+        let Some(role) = router.map(|router| router.state().role()).or(host) else { return };
+        let (subject, state) = (Subject::Instance, role.name());
+        let notice = Notice { subject, name, state, priority };
+        instance.teller.tell(notice, instance.spec.notify(), notifier);
     }
 
     /// Groups that are something else now.

@@ -6,10 +6,12 @@ use lb_vrrp::Role;
 use prometheus_client::encoding::text::encode as encode_text;
 use prometheus_client::registry::Registry;
 
+use super::announce::AnnouncementStatus;
 use super::status::{CarpInstanceStatus, CountersReport, InstanceStatus, Status};
 use crate::admin::metrics::{Labels, counter, gauge, register};
 
 type Gauge = (&'static str, &'static str, fn(&InstanceStatus) -> u64);
+type OfAnnouncement = (&'static str, &'static str, fn(&AnnouncementStatus) -> u64);
 type Count = (&'static str, &'static str, fn(&CountersReport) -> u64);
 
 const GAUGES: [Gauge; 6] = [
@@ -21,7 +23,17 @@ const GAUGES: [Gauge; 6] = [
     ("state_seconds", "For how long it has been what it is", |one| one.state_seconds),
 ];
 
-const COUNTERS: [Count; 8] = [
+const OF_ANNOUNCEMENTS: [OfAnnouncement; 3] = [
+    ("announced", "Whether the speaker says that it announces it", |one| {
+        (one.state == "ANNOUNCED").into()
+    }),
+    ("unknown", "Whether the speaker does not do what it is told", |one| {
+        (one.state == "UNKNOWN").into()
+    }),
+    ("wanted", "Whether it should be announced", |one| one.wanted.into()),
+];
+
+const COUNTERS: [Count; 11] = [
     ("address_list_differs", "Adverts received that list other addresses", |one| {
         one.address_list_differs
     }),
@@ -35,8 +47,15 @@ const COUNTERS: [Count; 8] = [
         one.announcements_sent
     }),
     ("became_master", "How often it became master", |one| one.became_master),
+    ("interval_differs", "Adverts received with another interval", |one| one.interval_differs),
+    ("priority_zero_received", "How often another one gave the addresses up", |one| {
+        one.priority_zero_received
+    }),
     ("priority_zero_sent", "How often it gave its addresses up", |one| one.priority_zero_sent),
+    ("released_master", "How often it was master no more", |one| one.released_master),
 ];
+
+const LAST_HEARD: (&str, &str) = ("last_heard_seconds", "How long ago another one was heard");
 
 /// The text of a scrape.
 ///
@@ -49,6 +68,8 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
     for (name, help, value) in GAUGES {
         gauge(routers, name, help, instances().map(|one| (labels(one), value(one))));
     }
+    let heard = instances().filter_map(|one| Some((labels(one), one.last_heard_seconds?)));
+    gauge(routers, LAST_HEARD.0, LAST_HEARD.1, heard);
     let counted = || instances().map(|one| (labels(one), &one.counters));
     count(routers, counted);
     states(routers, instances().map(|one| (labels(one), one.state)));
@@ -59,11 +80,33 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
     gauge(hosts, "holds_addresses", "Whether this host has the addresses", holds);
     let lonely = instances().map(|one| (carp_labels(one), one.lonely.into()));
     gauge(hosts, "lonely", "Whether nobody else was ever heard", lonely);
+    let heard = instances().filter_map(|one| Some((carp_labels(one), one.last_heard_seconds?)));
+    gauge(hosts, LAST_HEARD.0, LAST_HEARD.1, heard);
     count(hosts, || instances().map(|one| (carp_labels(one), &one.counters)));
     states(hosts, instances().map(|one| (carp_labels(one), one.state)));
 
+    let announcements = registry.sub_registry_with_prefix("bgp_announcement");
+    for (name, help, value) in OF_ANNOUNCEMENTS {
+        let each = status.bgp_announcements.iter();
+        gauge(
+            announcements,
+            name,
+            help,
+            each.map(|one| (vec![("announcement", one.name.clone())], value(one))),
+        );
+    }
+    let each = status.bgp_announcements.iter();
+    let failures = each.map(|one| (vec![("announcement", one.name.clone())], one.failures_total));
+    counter(
+        announcements,
+        "failures",
+        "How often the speaker did not do what it was told",
+        failures,
+    );
+
     let (virtual_servers, notify) = (status.virtual_servers.clone(), status.notify.clone());
-    register(&mut registry, &crate::status::Status { virtual_servers, notify });
+    let balancer = crate::status::Status { virtual_servers, checks: status.checks, notify };
+    register(&mut registry, &balancer);
     let mut text = String::new();
     encode_text(&mut text, &registry)?;
     Ok(text)
@@ -77,6 +120,14 @@ where
     for (name, help, value) in COUNTERS {
         counter(registry, name, help, instances().map(|(labels, one)| (labels, value(one))));
     }
+    let checksums = instances().flat_map(|(labels, one)| {
+        one.checksums.iter().map(move |(form, count)| {
+            let mut labels = labels.clone();
+            labels.push(("form", (*form).to_owned()));
+            (labels, *count)
+        })
+    });
+    counter(registry, "checksums", "Adverts received, by the form of their checksum", checksums);
     let refused = instances().flat_map(|(labels, one)| {
         one.refused.iter().map(move |(reason, count)| {
             let mut labels = labels.clone();

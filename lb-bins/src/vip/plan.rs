@@ -115,6 +115,7 @@ impl Plan {
 
         let mut settings = Settings::new(&instance.interface);
         settings.addresses = [&instance.addresses[..], &instance.excluded_addresses].concat();
+        settings.accept = router.accepts();
         settings.routes.clone_from(&instance.routes);
         settings.rules.clone_from(&instance.rules);
         settings.virtual_mac.clone_from(&instance.virtual_mac);

@@ -1,10 +1,11 @@
 //! Taking over a configuration: the first, and every other without a flap.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 
+use lb_vrrp::carp::CarpHost;
 use lb_vrrp::driver::RouterId;
-use lb_vrrp::{Channel, Role, Signal, VirtualRouter};
+use lb_vrrp::{Channel, Role, Signal, Start, VirtualRouter};
 use tracing::info;
 
 use super::claim::Claim;
@@ -76,15 +77,15 @@ pub enum StartError {
 enum Step {
     /// It stays as it is.
     Keep,
-    /// It becomes this, in its state.
-    Change(Plan),
+    /// The one of this name becomes this, in its state.
+    Change(String, Box<Plan>),
     /// It is new, and known to the network already.
-    Add(RouterId, Plan),
+    Add(RouterId, Box<Plan>),
 }
 
 impl Keeper {
     /// Takes over `config` whole, or not at all. Instances that are as they were are not disturbed;
-    /// others of the same name, interface and identifier change in place.
+    /// others of the same interface, identifier and family change in place, their names included.
     pub(super) fn reconfigure(&mut self, config: Config, looked: Looked) -> Result<(), StartError> {
         let beside = self.beside.clone();
         let _beside = beside.enter();
@@ -98,7 +99,9 @@ impl Keeper {
             }
         })?;
         // From here on nothing fails.
+        self.statics.set(&config);
         self.notifier.take_over(&config, telling);
+        self.announcers.reconfigure(&config, &signals);
         self.watches.watch(&config, checkers);
         self.dismiss(&config, &steps)?;
         let fresh = self.install(&config, steps);
@@ -119,28 +122,35 @@ impl Keeper {
         opened: &mut Vec<RouterId>,
     ) -> Result<HashMap<String, Step>, StartError> {
         let mut steps = HashMap::new();
-        for spec in Spec::all(config) {
+        let Self { driver, instances, .. } = self;
+        let specs: Vec<_> = Spec::all(config).collect();
+        let mut known = predecessors(instances, &specs);
+        for spec in specs {
             let name = || spec.name().to_owned();
-            let known = self.instances.get(spec.name());
+            let known = known.remove(spec.name());
             if known.is_some_and(|known| known.spec == spec) {
                 steps.insert(name(), Step::Keep);
                 continue;
             }
-            let can_become = known.is_some_and(|known| known.spec.can_become(&spec));
             let seen = |thing: &Thing| signals.get(thing).copied().unwrap_or_default();
             let plan = Plan::of(&spec, seen);
             let plan = plan.map_err(|source| StartError::Instance { instance: name(), source })?;
-            let step = if can_become {
-                Step::Change(plan)
-            } else {
-                let open = self.driver.network_mut().open(&plan.channel, plan.settings.clone());
-                let id = open.map_err(|source| StartError::Open {
-                    instance: name(),
-                    interface: spec.interface().to_owned(),
-                    source,
-                })?;
-                opened.push(id);
-                Step::Add(id, plan)
+            let refused = |source| StartError::Open {
+                instance: name(),
+                interface: spec.interface().to_owned(),
+                source,
+            };
+            let network = driver.network_mut();
+            let step = match known {
+                Some(known) => {
+                    network.can_become(known.id, &plan.channel, &plan.settings).map_err(refused)?;
+                    Step::Change(known.spec.name().to_owned(), Box::new(plan))
+                }
+                None => {
+                    let id = network.open(&plan.channel, plan.settings.clone()).map_err(refused)?;
+                    opened.push(id);
+                    Step::Add(id, Box::new(plan))
+                }
             };
             steps.insert(name(), step);
         }
@@ -153,11 +163,26 @@ impl Keeper {
         config: &Config,
         steps: &HashMap<String, Step>,
     ) -> Result<(), StartError> {
-        let goes = |name: &String| matches!(steps.get(name), None | Some(Step::Add(..)));
-        let gone: Vec<_> = self.instances.keys().filter(|name| goes(name)).cloned().collect();
+        let stays: HashSet<_> = steps
+            .iter()
+            .filter_map(|(name, step)| match step {
+                Step::Keep => Some(name),
+                Step::Change(before, _) => Some(before),
+                Step::Add(..) => None,
+            })
+            .collect();
+        let gone: Vec<_> =
+            self.instances.keys().filter(|name| !stays.contains(name)).cloned().collect();
         // A group goes on if it is to be the same, and nobody of it goes.
         let before = self.ids_of_groups(self.groups.iter().map(|group| &group.config));
-        let wanted = self.ids_of_groups(&config.vrrp_sync_groups);
+        let id = |name: &String| match steps.get(name)? {
+            Step::Keep => self.instances.get(name).map(|one| one.id),
+            Step::Change(before, _) => self.instances.get(before).map(|one| one.id),
+            Step::Add(id, _) => Some(*id),
+        };
+        let groups = config.vrrp_sync_groups.iter();
+        let wanted: Vec<Vec<_>> =
+            groups.map(|group| group.members.iter().filter_map(id).collect()).collect();
         let stays: Vec<_> = before.into_iter().filter(|ids| wanted.contains(ids)).collect();
         let whole: Vec<_> = stays
             .into_iter()
@@ -178,26 +203,56 @@ impl Keeper {
     /// Changes those that stay and adds those that are new; says which have to be started.
     fn install(&mut self, config: &Config, mut steps: HashMap<String, Step>) -> Vec<RouterId> {
         let mut fresh = Vec::new();
+        self.rename(&steps);
         for spec in Spec::all(config) {
             match steps.remove(spec.name()) {
                 None | Some(Step::Keep) => {}
-                Some(Step::Change(plan)) => self.change(spec, plan),
+                Some(Step::Change(before, plan)) => {
+                    let name = spec.name().to_owned();
+                    self.change(spec, *plan);
+                    if before != name {
+                        self.introduce(&name);
+                    }
+                }
                 Some(Step::Add(id, plan)) => {
                     fresh.push(id);
-                    self.add(id, spec, plan);
+                    self.add(id, spec, *plan);
                 }
             }
         }
         fresh
     }
 
+    /// All at once, since two may exchange their names.
+    fn rename(&mut self, steps: &HashMap<String, Step>) {
+        let mut renamed = Vec::new();
+        for (name, step) in steps {
+            if let Step::Change(before, _) = step
+                && before != name
+                && let Some(instance) = self.instances.remove(before)
+            {
+                info!(instance = before, "is called {name} now");
+                renamed.push((name.clone(), instance));
+            }
+        }
+        for (name, instance) in renamed {
+            self.names.insert(instance.id, name.clone());
+            self.instances.insert(name, instance);
+        }
+    }
+
     fn change(&mut self, spec: Spec, plan: Plan) {
         let Some(instance) = self.instances.get_mut(spec.name()) else { return };
         let Plan { machine, channel, settings, things } = plan;
-        // CARP hosts do not change.
-        let Machine::Vrrp(router) = machine else { return };
         info!(instance = spec.name(), "changed");
-        self.driver.reconfigure(instance.id, router, channel, settings);
+        match machine {
+            Machine::Vrrp(router) => {
+                self.driver.reconfigure(instance.id, router, channel, settings);
+            }
+            Machine::Carp(host, voice) => {
+                self.driver.reconfigure_carp(instance.id, host, voice, &channel, settings);
+            }
+        }
         if let Spec::Vrrp(old) = &instance.spec
             && let Spec::Vrrp(new) = &spec
             && (&old.claim, &old.addresses) != (&new.claim, &new.addresses)
@@ -215,13 +270,34 @@ impl Keeper {
             Machine::Carp(host, voice) => {
                 self.driver.add_carp(id, host, voice, channel.addresses().clone());
             }
-            Machine::Vrrp(router) => self.driver.add(id, router, Channel::new(channel)),
+            Machine::Vrrp(mut router) => {
+                if self.succeeds(&spec) {
+                    // Beside nobody it is there before the other one has gone.
+                    router.start(Start::Master);
+                }
+                self.driver.add(id, router, Channel::new(channel));
+            }
         }
         let name = spec.name().to_owned();
         let (since, teller) = (now(), Teller::default());
         let instance = Instance { id, spec, things, since, teller, claim: None };
         self.names.insert(id, name.clone());
         self.instances.insert(name, instance);
+    }
+
+    /// Whether one that says good-bye has an address of this one.
+    fn succeeds(&self, spec: &Spec) -> bool {
+        let addresses = spec.addresses();
+        self.leaving.iter().any(|old| {
+            let router = self.driver.router(old.id);
+            let host = self.driver.carp(old.id);
+            let holds = router.is_some_and(VirtualRouter::holds_addresses)
+                || host.is_some_and(CarpHost::holds_addresses);
+            let mut theirs = old.spec.addresses().into_iter();
+            holds
+                && old.spec.interface() == spec.interface()
+                && theirs.any(|address| addresses.contains(&address))
+        })
     }
 
     /// The members of groups, as far as they are there.
@@ -246,4 +322,30 @@ impl Keeper {
             tokio::spawn(gone.teller.finish());
         }
     }
+}
+
+/// Which instance becomes which: one of the same identity, and of the same name if several share that
+/// (virtual routers with the same identifier may speak to other peers). By the names to be.
+pub(super) fn predecessors<'a>(
+    instances: &'a BTreeMap<String, Instance>,
+    specs: &[Spec],
+) -> HashMap<String, &'a Instance> {
+    let mut left: HashMap<_, Vec<_>> = HashMap::new();
+    for known in instances.values() {
+        left.entry(known.spec.identity()).or_default().push(known);
+    }
+    let mut found = HashMap::new();
+    for by_name in [true, false] {
+        for spec in specs {
+            if found.contains_key(spec.name()) {
+                continue;
+            }
+            let Some(alike) = left.get_mut(&spec.identity()) else { continue };
+            let fits = |known: &&Instance| !by_name || known.spec.name() == spec.name();
+            if let Some(at) = alike.iter().position(fits) {
+                found.insert(spec.name().to_owned(), alike.swap_remove(at));
+            }
+        }
+    }
+    found
 }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use lb_vrrp::{Family, Vrid};
+
 use crate::config::{CarpInstance, Config, Notify, VrrpInstance};
 
 /// One instance.
@@ -51,12 +53,18 @@ impl Spec {
         own.iter().chain(excluded).map(|one| one.address).collect()
     }
 
-    /// Whether it can become another one in its state. Another interface, identifier or family is
-    /// another virtual router; CARP has no way to.
-    pub(super) fn can_become(&self, other: &Self) -> bool {
-        let (Self::Vrrp(old), Self::Vrrp(new)) = (self, other) else { return false };
-        old.interface == new.interface
-            && old.virtual_router_id == new.virtual_router_id
-            && old.family() == new.family()
+    /// Who it is on the link, whatever it is called: with the same it can become another one in its
+    /// state.
+    pub(super) fn identity(&self) -> Identity {
+        match self {
+            Self::Carp(host) => (true, host.interface.clone(), host.vhid, host.family()),
+            Self::Vrrp(router) => {
+                let vrid = router.virtual_router_id;
+                (false, router.interface.clone(), vrid, router.family())
+            }
+        }
     }
 }
+
+/// Whether it speaks CARP, where, as which virtual router, and of which family.
+pub(super) type Identity = (bool, String, Vrid, Family);

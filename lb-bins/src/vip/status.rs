@@ -5,14 +5,16 @@ use std::net::IpAddr;
 
 use lb_vrrp::carp::CarpHost;
 use lb_vrrp::driver::Counters;
+use lb_vrrp::wire::ChecksumForm;
 use lb_vrrp::{FaultCause, Reason, Role, State, VirtualRouter};
 use serde::Serialize;
 
+use super::announce::AnnouncementStatus;
 use super::claim::Claim;
 use super::instance::Instance;
 use crate::config::{CarpInstance, VrrpInstance};
 use crate::notify::NotifierStatus;
-use crate::status::VirtualServerStatus;
+use crate::status::{ChecksStatus, VirtualServerStatus};
 
 /// All virtual routers.
 #[derive(Clone, Debug, Serialize)]
@@ -23,12 +25,16 @@ pub struct Status {
     pub carp_instances: Vec<CarpInstanceStatus>,
     /// In the order of the configuration.
     pub vrrp_sync_groups: Vec<SyncGroupStatus>,
+    /// In the order of their names.
+    pub bgp_announcements: Vec<AnnouncementStatus>,
     /// What instances depend on, beside interfaces.
     pub tracked: Vec<TrackedStatus>,
     /// Those of the balancer in this process, if there is one; in the order of the configuration.
     pub virtual_servers: Vec<VirtualServerStatus>,
     /// What became of the news of changes.
     pub notify: NotifierStatus,
+    /// How the checks of backends fare.
+    pub checks: ChecksStatus,
 }
 
 /// Something that instances depend on.
@@ -85,6 +91,9 @@ pub struct InstanceStatus {
     pub master: Option<MasterReport>,
     /// Whether nobody else was ever heard: it is alone, or cut off.
     pub lonely: bool,
+    /// How long ago another one was heard; absent if never. A master does not hear backups, which are
+    /// silent: only from a backup's growing one follows that something is wrong.
+    pub last_heard_seconds: Option<u64>,
     /// Why it is not fit to be a master.
     pub faults: Vec<&'static str>,
     /// The addresses that come and go with it.
@@ -116,6 +125,9 @@ pub struct CarpInstanceStatus {
     pub source: IpAddr,
     /// Whether nobody else was ever heard: it is alone, or cut off.
     pub lonely: bool,
+    /// How long ago another one was heard; absent if never. A master does not hear backups, which are
+    /// silent: only from a backup's growing one follows that something is wrong.
+    pub last_heard_seconds: Option<u64>,
     /// The addresses that come and go with it.
     pub addresses: Vec<IpAddr>,
     /// Whether this host has them.
@@ -140,6 +152,7 @@ impl CarpInstanceStatus {
             releasing: host.is_releasing(),
             source: host.config().source(),
             lonely: host.is_lonely(),
+            last_heard_seconds: host.last_heard().map(|at| at.elapsed().as_secs()),
             addresses: instance.spec.addresses(),
             holds_addresses: host.holds_addresses(),
             counters: counters.into(),
@@ -165,6 +178,13 @@ pub struct CountersReport {
     pub adverts_discarded: u64,
     /// Of those, how many list other addresses than ours.
     pub address_list_differs: u64,
+    /// Of those, how many have another interval than ours, which version 3 allows.
+    pub interval_differs: u64,
+    /// Of those, how many gave the addresses up: priority 0, or CARP's equivalent.
+    pub priority_zero_received: u64,
+    /// Adverts received, by what their checksum covers: `rfc9568`, `pseudo` (keepalived, FRR, IPv6),
+    /// `pseudo-group` (keepalived up to 1.3.6); those that came.
+    pub checksums: BTreeMap<&'static str, u64>,
     /// Adverts sent, one for each peer.
     pub adverts_sent: u64,
     /// Adverts that could not be sent.
@@ -175,6 +195,8 @@ pub struct CountersReport {
     pub announcements_sent: u64,
     /// How often it became master.
     pub became_master: u64,
+    /// How often it was master no more.
+    pub released_master: u64,
     /// Packets that were refused, by reason: those that happened.
     pub refused: BTreeMap<&'static str, u64>,
 }
@@ -182,15 +204,21 @@ pub struct CountersReport {
 impl From<&Counters> for CountersReport {
     fn from(counters: &Counters) -> Self {
         let refused = Reason::ALL.iter().map(|reason| (reason.name(), counters.refused(*reason)));
+        let checksums =
+            ChecksumForm::ALL.iter().map(|form| (form.name(), counters.checksum(*form)));
         Self {
             adverts_received: counters.received,
             adverts_discarded: counters.discarded,
             address_list_differs: counters.addresses_differ,
+            interval_differs: counters.interval_differs,
+            priority_zero_received: counters.releases_received,
+            checksums: checksums.filter(|(_, count)| *count > 0).collect(),
             adverts_sent: counters.sent,
             adverts_not_sent: counters.not_sent,
             priority_zero_sent: counters.released,
             announcements_sent: counters.announced,
             became_master: counters.became_master,
+            released_master: counters.released_master,
             refused: refused.filter(|(_, count)| *count > 0).collect(),
         }
     }
@@ -225,6 +253,7 @@ impl InstanceStatus {
             master: master
                 .map(|heard| MasterReport { source: heard.source, priority: heard.priority.get() }),
             lonely: router.is_lonely(),
+            last_heard_seconds: router.last_heard().map(|at| at.elapsed().as_secs()),
             faults: FaultCause::ALL
                 .into_iter()
                 .filter(|cause| router.faults().contains(*cause))

@@ -109,6 +109,49 @@ fn the_digest_of_a_page_is_printed() {
 }
 
 #[test]
+fn genhash_tells_more_if_it_is_asked_to() {
+    let backend = page("200 OK", "hello");
+    let port = backend.address().port().to_string();
+    let (code, text) = probe(&["--genhash", "-v", "-s", "127.0.0.1", "-p", &port, "-u", "/alive"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.starts_with("http check of 127.0.0.1:") && text.contains("passed after"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\n  status      200\n") && text.ends_with(&format!("{HELLO}\n")),
+        "{text}"
+    );
+}
+
+#[test]
+fn vip_keeper_runs_checks_as_well() {
+    let (up, folder) = (Backend::greeter(), Folder::new());
+    let run = |arguments: &[&str]| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_vip-keeper")).args(arguments).output().unwrap();
+        let text =
+            String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), text)
+    };
+    let (code, text) = run(&["--probe", "tcp", &up.name()]);
+    assert_eq!((code, text.contains("tcp check of")), (Some(0), true), "{text}");
+    let config = format!(
+        "[[vrrp_check]]\nname = \"web\"\ntarget = \"{}\"\ncheck = {{ type = \"tcp\" }}\n\
+         [[vrrp_instance]]\nname = \"v\"\ninterface = \"lo\"\nvirtual_router_id = 51\n\
+         addresses = [\"192.0.2.200/32\"]\ntrack_checks = [\"web\"]\n",
+        up.name()
+    );
+    let path = folder.write("vip.toml", &config);
+    let (code, text) = run(&["--config", path.to_str().unwrap(), "--probe", &up.name()]);
+    assert_eq!((code, text.contains("web: tcp check of")), (Some(0), true), "{text}");
+    let (code, text) = run(&["--config", path.to_str().unwrap(), "--probe", "127.0.0.1:1"]);
+    assert_eq!((code, text.contains("there are: ")), (Some(2), true), "{text}");
+    assert_eq!(run(&[]).0, Some(2));
+    assert!(run(&["--version"]).1.starts_with("vip-keeper "));
+}
+
+#[test]
 fn genhash_is_understood() {
     let backend = page("500 No", "hello");
     let port = backend.address().port().to_string();

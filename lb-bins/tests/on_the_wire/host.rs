@@ -76,7 +76,7 @@ fn the_host_has_what_a_master_has_and_nothing_is_left() {
     assert!(addresses.contains("10.99.0.200/24 scope global secondary eth0:vip"), "{addresses}");
     assert!(addresses.contains("fd99::200/64"), "{addresses}");
     let route = || ip(&format!("-n {space} route show 10.77.0.0/16"));
-    assert!(route().contains("via 10.99.0.2 dev eth0 proto keepalived metric 7"), "{}", route());
+    assert!(route().contains("via 10.99.0.2 dev eth0 proto 112 metric 7"), "{}", route());
     let rules = || ip(&format!("-n {space} rule show"));
     assert!(rules().contains("1000:\tfrom 10.99.0.200 lookup 100"), "{}", rules());
     // Somebody takes it away.

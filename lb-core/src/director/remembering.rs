@@ -64,7 +64,7 @@ impl<K: ClientKey, E> Director<K, E> {
     ///     });
     ///     let config = PersistenceConfig::new(Duration::from_secs(60), NonZeroUsize::new(1_000).unwrap())
     ///         .replicated(number, now, 1_700_000_000_000);
-    ///     Director::<u64, ()>::new(Pool::new(backends, &*Algorithm::Rr.scheduler()))
+    ///     Director::<u64, ()>::new(Pool::new(backends, &*Algorithm::Rr.scheduler_at(0)))
     ///         .with_persistence_config(&config)
     /// };
     /// let (one, two) = (node(1, 0), node(2, 100));

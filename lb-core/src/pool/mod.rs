@@ -66,7 +66,8 @@ pub enum NoBackend {
 /// use rand::{SeedableRng, rngs::StdRng};
 ///
 /// let member = |n, name, weight| (Arc::new(Backend::new(BackendId::new(n), name, ())), Weight::new(weight));
-/// let pool = Pool::new([member(0, "a", 2), member(1, "b", 1)], &*Algorithm::Wrr.scheduler());
+/// let scheduler = Algorithm::Wrr.scheduler_at(0); // `scheduler()` begins anywhere
+/// let pool = Pool::new([member(0, "a", 2), member(1, "b", 1)], &*scheduler);
 /// let mut rng = StdRng::seed_from_u64(1);
 /// let mut pick = || pool.pick(&Flow::new(0), &mut rng).map(|backend| backend.name().to_owned());
 /// assert_eq!([pick()?, pick()?, pick()?], ["a", "b", "a"]);

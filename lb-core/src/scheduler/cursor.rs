@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
 
+use rand::Rng;
+
 use crate::sync::{AtomicU64, Ordering};
 
 /// A place in a rotation that any number of pickers advance.
@@ -23,6 +25,8 @@ pub(super) struct Cursor {
     lanes: [Lane; LANES],
 }
 
+/// The position of a cursor that begins anywhere, and has not yet.
+const ANYWHERE: u64 = u64::MAX;
 /// Lanes for as many threads at once; others share them, and lose nothing by it.
 const LANES: usize = 16;
 /// So many turns are set aside at least: few encounters, and a round of any pool that is no larger.
@@ -83,6 +87,12 @@ impl Cursor {
         Self::at(phase & (u32::MAX >> 1) as u64)
     }
 
+    /// A cursor that begins where the first pick draws: so much phase as
+    /// [`starting_at`](Self::starting_at) has.
+    pub(super) fn anywhere() -> Self {
+        Self::at(ANYWHERE)
+    }
+
     /// Whether nobody was given a turn yet: then the whole phase carries over, and an instance
     /// whose backends come up one by one still has a rotation of its own.
     pub(super) fn is_untouched(&self) -> bool {
@@ -97,18 +107,32 @@ impl Cursor {
     /// The next place in a rotation of `length` places, which must be the same each time, and
     /// neither 0 nor more than 2³¹.
     #[inline]
-    pub(super) fn advance(&self, length: usize) -> usize {
+    pub(super) fn advance(&self, length: usize, rng: &mut dyn Rng) -> usize {
         let short = length as u32;
         let lane = &self.lanes[thread_number() % LANES];
         if let Some(place) = lane.take(short) {
             return place as usize;
         }
-        let position = self.position();
+        let mut position = self.position();
+        if position == ANYWHERE {
+            position = self.begin(rng);
+        }
         let next = position.wrapping_add(1);
         let (order, otherwise) = (Ordering::Relaxed, Ordering::Relaxed);
         match self.position.compare_exchange(position, next, order, otherwise) {
             Ok(_) => place(position, short) as usize,
             Err(_) => self.set_aside(lane, short) as usize,
+        }
+    }
+
+    /// Where a cursor begins that may begin anywhere, and has not yet.
+    #[cold]
+    fn begin(&self, rng: &mut dyn Rng) -> u64 {
+        let phase = rng.next_u64() >> 33;
+        let (order, otherwise) = (Ordering::Relaxed, Ordering::Relaxed);
+        match self.position.compare_exchange(ANYWHERE, phase, order, otherwise) {
+            Ok(_) => phase,
+            Err(begun) => begun,
         }
     }
 
@@ -191,12 +215,46 @@ pub(crate) mod model {
 
 #[cfg(all(test, not(lb_loom)))]
 mod tests {
+    use std::convert::Infallible;
+
+    use rand::TryRng;
+
     use super::*;
+
+    /// A generator of the greatest numbers.
+    struct Greatest;
+
+    impl TryRng for Greatest {
+        type Error = Infallible;
+
+        fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+            Ok(u32::MAX)
+        }
+
+        fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+            Ok(u64::MAX)
+        }
+
+        fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+            bytes.fill(u8::MAX);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_begins_anywhere_begins_once() {
+        let cursor = Cursor::anywhere();
+        assert!(cursor.is_untouched() && Cursor::at(cursor.position()).is_untouched());
+        let drawn = u64::MAX >> 33;
+        assert_eq!(cursor.advance(1000, &mut Greatest), (drawn % 1000) as usize);
+        assert_eq!((cursor.position(), cursor.is_untouched()), (drawn + 1, false));
+        assert_eq!(cursor.advance(1000, &mut Greatest), ((drawn + 1) % 1000) as usize);
+    }
 
     #[test]
     fn a_cursor_goes_on_past_32_bits() {
         let cursor = Cursor::at(u64::from(u32::MAX) - 1);
-        let places: Vec<_> = (0..4).map(|_| cursor.advance(3)).collect();
+        let places: Vec<_> = (0..4).map(|_| cursor.advance(3, &mut Greatest)).collect();
         // 2³² − 1 is divisible by three.
         assert_eq!(places, [2, 0, 1, 2]);
     }
@@ -214,7 +272,7 @@ mod tests {
             // As if it had been one sequence, and as if nothing had been taken from it.
             let all: Vec<_> = std::iter::once(first).chain(places).collect();
             assert!(all.iter().zip(7..).all(|(&one, position)| one == position % length));
-            assert_eq!(cursor.advance(length as usize) as u32, 7 % length);
+            assert_eq!(cursor.advance(length as usize, &mut Greatest) as u32, 7 % length);
         }
     }
 
@@ -240,7 +298,7 @@ mod tests {
         let counts: Vec<[u32; LENGTH]> = std::thread::scope(|scope| {
             let run = || {
                 let mut counts = [0; LENGTH];
-                (0..200_000).for_each(|_| counts[cursor.advance(LENGTH)] += 1);
+                (0..200_000).for_each(|_| counts[cursor.advance(LENGTH, &mut Greatest)] += 1);
                 counts
             };
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();

@@ -53,6 +53,11 @@ impl RoundRobin {
         Self { turns: Box::default(), cursor: Cursor::starting_at(phase) }
     }
 
+    /// A rotation that starts with whom the first pick draws.
+    pub fn starting_anywhere() -> Self {
+        Self { turns: Box::default(), cursor: Cursor::anywhere() }
+    }
+
     /// The position in `turns` of the backend whose turn would have come next.
     fn resume(&self, turns: &[Turn]) -> u64 {
         let position = self.cursor.position();
@@ -78,7 +83,7 @@ impl Scheduler for RoundRobin {
         Arc::new(Self { cursor: Cursor::at(self.resume(&turns)), turns })
     }
 
-    fn pick(&self, members: &[Member], flow: &Flow<'_>, _: &mut dyn Rng) -> Option<usize> {
+    fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
         let length = self.turns.len();
         let may_use = |turn: &Turn| {
             flow.any_will_do() || members.get(turn.index()).is_some_and(|one| flow.may_use(one))
@@ -86,7 +91,7 @@ impl Scheduler for RoundRobin {
         // Twice around finds every turn even if other pickers take turns in between; the plain
         // walk at the end is for when they took just the wrong ones.
         for _ in 0..2 * length {
-            let turn = self.turns[self.cursor.advance(length)];
+            let turn = self.turns[self.cursor.advance(length, rng)];
             if may_use(&turn) {
                 return Some(turn.index());
             }

@@ -97,7 +97,8 @@ impl<K, F, E> Balance<super::EachService, K, F, crate::env::SystemEnv, E> {
     ///     }));
     ///     (Arc::new(Backend::new(BackendId::new(n), name, service)), Weight::ONE)
     /// });
-    /// let director = Arc::new(Director::new(Pool::new(upstreams, &*Algorithm::Rr.scheduler())));
+    /// let scheduler = Algorithm::Rr.scheduler_at(0); // `scheduler()` begins anywhere
+    /// let director = Arc::new(Director::new(Pool::new(upstreams, &*scheduler)));
     /// let mut balance = Balance::over_services(director, |_: &&str| ());
     /// assert_eq!(balance.ready().await?.call("/").await?, "/ from a");
     /// assert_eq!(balance.ready().await?.call("/").await?, "/ from b");

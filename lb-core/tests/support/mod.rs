@@ -62,7 +62,7 @@ pub(crate) fn alphabet(weights: &[u16]) -> Vec<(Arc<Backend<()>>, Weight)> {
 
 /// A pool of `A`, `B`, … with these weights.
 pub(crate) fn pool(algorithm: Algorithm, weights: &[u16]) -> Pool<()> {
-    rebuilt(&*algorithm.scheduler(), weights)
+    rebuilt(&*algorithm.scheduler_at(0), weights)
 }
 
 /// The same over a scheduler that has a past.

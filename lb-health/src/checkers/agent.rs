@@ -26,7 +26,9 @@ use crate::{Advice, CheckError, Excerpt, Failure, Report, Target};
 ///
 /// **An agent that cannot be reached, or says something else, is neutral**: it is
 /// [`CheckError::Agent`], which is a [local](CheckError::is_local) error and leaves the backend as it
-/// is. The check that finds out whether the backend lives is another.
+/// is, and as the other checks say while the agent has said nothing yet: the check that finds out
+/// whether the backend lives is another. A backend without another is up until its agent says that it
+/// is not.
 ///
 /// A line that says neither up nor down passes. In HAProxy it leaves the state as it is, so that an
 /// agent has to say `up` again after it said `down`; here nothing holds beyond the next line.

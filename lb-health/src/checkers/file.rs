@@ -1,5 +1,9 @@
 //! Passes by the number in a file.
 
+#[cfg(target_os = "linux")]
+mod changes;
+
+use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -8,9 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use lb_core::Weight;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tower_service::Service;
 
+#[cfg(target_os = "linux")]
+pub use self::changes::{FileChanges, FileWatch};
 use super::attempt::Attempt;
 use crate::{CheckError, Failure, Phase, Report, Target};
 
@@ -25,10 +32,10 @@ use crate::{CheckError, Failure, Phase, Report, Target};
 ///
 /// [Reversed](Self::reversed), 0 is down and all others are up, and the product is subtracted.
 ///
-/// The file is read in each run, and not when the system tells of a change: a run is when the
-/// verdict is due, reading a few bytes costs less than waking up for it, and nothing is lost that
-/// inotify does not tell (other hosts' changes over NFS, its queue's overflow) or has no watch left
-/// for. Who changes a file should move a new one over it, so that it is never found half written.
+/// The file is read in each run; on Linux, `FileChanges` tells when a run is due because the file has
+/// changed. Who changes a file should move a new one over it, so that it is never found half written.
+/// Only a regular file is read. A file system that hangs (a dead NFS server) holds one thread for each
+/// check, and sixteen in all: beyond that, runs end for a [reason on this host](CheckError::Local).
 ///
 /// ```
 /// use std::time::Duration;
@@ -61,6 +68,8 @@ pub struct File {
 impl File {
     /// Of so many bytes a file holds more than a number.
     const LIMIT: u64 = 64;
+    /// The threads that may be reading at once.
+    const READERS: usize = 16;
 
     /// A checker that passes while there is no number but 0 in the file.
     pub fn new(path: impl Into<PathBuf>) -> Self {
@@ -87,8 +96,11 @@ impl File {
             return Err(local(io::ErrorKind::ResourceBusy.into()));
         }
         let (path, busy) = (Arc::clone(&self.path), Release(Arc::clone(&self.busy)));
+        static READERS: Semaphore = Semaphore::const_new(File::READERS);
+        // It is never closed.
+        let reader = READERS.acquire().await.map_err(|error| local(io::Error::other(error)))?;
         let reading = spawn_blocking(move || {
-            let _busy = busy;
+            let _held = (reader, busy);
             number_in(&path)
         });
         reading.await.map_err(|error| local(error.into()))?.map_err(local)
@@ -154,10 +166,21 @@ impl Drop for Release {
 
 /// As keepalived reads it (`track_file.c`): no file is a zero.
 fn number_in(path: &Path) -> io::Result<i64> {
-    let file = match std::fs::File::open(path) {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    // To open a pipe that nobody writes to would wait for whoever does.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
+    );
+    let file = match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         file => file?,
     };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
     let mut text = String::new();
     if file.take(File::LIMIT).read_to_string(&mut text)? as u64 == File::LIMIT {
         return Err(io::ErrorKind::FileTooLarge.into());

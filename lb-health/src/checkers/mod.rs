@@ -101,6 +101,8 @@ pub use dns::{Dns, DnsError, DnsReply};
 pub use expect::{Expect, ExpectError};
 #[cfg(feature = "file")]
 pub use file::File;
+#[cfg(all(feature = "file", target_os = "linux"))]
+pub use file::{FileChanges, FileWatch};
 #[cfg(feature = "grpc")]
 pub use grpc::{Grpc, HealthFrameError, ServingStatus};
 #[cfg(feature = "tls")]

@@ -1,11 +1,13 @@
 //! The tokio loop around a [`Monitor`]: the only place in this crate that reads the clock for it.
 
 mod crew;
+mod hurry;
 mod lag;
 mod mailbox;
 mod pace;
 mod runner;
 mod runs;
+mod seed;
 mod sharing;
 mod stage;
 mod threads;
@@ -24,12 +26,14 @@ use rand::Rng;
 use crate::chunks::Chunks;
 use crate::{Action, CheckError, CheckId, CheckSpec, Checker, Event, Monitor, Run, Target};
 use crew::Crew;
+use hurry::Nudges;
 use lag::Due;
 use pace::{Pace, Work};
 use runs::{Finished, Job, Limits, Spot, guarded};
 use stage::Start;
 use threads::Threads;
 
+pub use hurry::Hurry;
 pub use lag::Watchdog;
 
 /// Runs checks when its [`Monitor`] asks for them, and hands out events.
@@ -72,10 +76,12 @@ pub use lag::Watchdog;
 /// ```
 pub struct Driver<K = BackendId> {
     monitor: Monitor<K>,
-    rng: Box<dyn Rng + Send + Sync>,
+    /// What tells the phases of its checks from those of other directors.
+    instance: u64,
     /// By the slot of the check.
     checks: Chunks<Option<Driven>>,
     crew: Crew,
+    nudges: Nudges,
     due: Due,
     pace: Pace,
 }
@@ -119,13 +125,14 @@ impl Address {
 }
 
 impl<K: Copy + Eq + Hash> Driver<K> {
-    /// A driver of nothing. `rng` seeds the jitter of each check.
-    pub fn new(rng: impl Rng + Send + Sync + 'static) -> Self {
+    /// A driver of nothing. `rng` draws the [instance](Self::with_instance).
+    pub fn new(mut rng: impl Rng) -> Self {
         Self {
             monitor: Monitor::new(),
-            rng: Box::new(rng),
+            instance: rng.next_u64(),
             checks: Chunks::default(),
             crew: Crew::default(),
+            nudges: Nudges::default(),
             due: Due::new(now()),
             pace: Pace::default(),
         }
@@ -148,6 +155,13 @@ impl<K: Copy + Eq + Hash> Driver<K> {
         Ok(Self { crew: Crew::Threads(Threads::new(count, &begin)?), ..self })
     }
 
+    /// Lets the phases and the jitter of checks follow from this number, and from what each is aimed at:
+    /// the same after every restart, and other ones on another director, whose number is another one.
+    #[must_use]
+    pub fn with_instance(self, instance: u64) -> Self {
+        Self { instance, ..self }
+    }
+
     /// Lets each check remember as many outcomes: see [`Monitor::with_history`].
     #[must_use]
     pub fn with_history(self, outcomes: NonZeroUsize) -> Self {
@@ -166,7 +180,8 @@ impl<K: Copy + Eq + Hash> Driver<K> {
         C: Checker + Send + Sync + 'static,
         C::Future: Send + 'static,
     {
-        let check = self.monitor.watch(now(), backend, spec, &mut self.rng);
+        let mut seed = seed::seed(self.instance, address, &spec);
+        let check = self.monitor.watch(now(), backend, spec, &mut seed);
         self.drive(check, Driven::new(address, checker, None));
         check
     }
@@ -301,9 +316,13 @@ impl<K: Copy + Eq + Hash> Driver<K> {
 
 impl<K: Copy + Eq + Hash> Work for Driver<K> {
     fn step(&mut self) -> bool {
-        let Some(finished) = self.crew.poll_next() else { return false };
-        finished.into_iter().for_each(|finished| self.finish(finished));
-        true
+        match self.crew.poll_next() {
+            Some(finished) => {
+                finished.into_iter().for_each(|finished| self.finish(finished));
+                true
+            }
+            None => self.take_nudges(),
+        }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -317,6 +336,7 @@ impl<K: Copy + Eq + Hash> Work for Driver<K> {
 
     fn handle_timeout(&mut self, due: Instant, now: Instant) {
         self.crew.woken(due, now);
+        self.take_nudges();
         self.monitor.handle_timeout(now);
         while let Some(finished) = self.crew.end_overdue(now) {
             self.finish(finished);
@@ -325,6 +345,7 @@ impl<K: Copy + Eq + Hash> Work for Driver<K> {
 
     fn listen(&self, waker: &Waker) {
         self.crew.listen(waker);
+        self.nudges.listen(waker);
     }
 
     fn pace(&mut self) -> &mut Pace {

@@ -3,7 +3,7 @@
 use std::hash::Hash;
 use std::net::SocketAddr;
 
-use super::{Driven, Driver, now};
+use super::{Driven, Driver, now, seed};
 use crate::{CheckId, CheckSpec, Checker};
 
 impl<K: Copy + Eq + Hash> Driver<K> {
@@ -33,7 +33,8 @@ impl<K: Copy + Eq + Hash> Driver<K> {
         C: Checker + Send + Sync + 'static,
         C::Future: Send + 'static,
     {
-        let own = self.monitor.split(now(), check, backend, spec, &mut self.rng);
+        let mut seed = seed::seed(self.instance, address, &spec);
+        let own = self.monitor.split(now(), check, backend, spec, &mut seed);
         self.drive(own, Driven::new(address, checker, None));
         self.tidy(&[check]);
         own

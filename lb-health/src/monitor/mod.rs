@@ -1,10 +1,12 @@
 //! When to run which check, and what the results mean for a backend.
 
 mod backends;
+mod hurry;
 mod sharing;
 
 use std::collections::VecDeque;
 use std::hash::Hash;
+use std::mem;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::{Duration, Instant};
 
@@ -21,7 +23,7 @@ use crate::verdict::Combined;
 use crate::watched::{Checks, Seat};
 use crate::{
     Because, Check, CheckError, CheckId, CheckInput, CheckSpec, CheckState, Event, Failure,
-    Obstruction, Report, Run, Transition, Verdict,
+    Obstruction, Report, Run, Verdict,
 };
 use backends::Backends;
 
@@ -170,6 +172,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             percent: None,
             local_errors: 0,
             obstructed: false,
+            hurried: false,
             history: History::default(),
             hold: None,
         });
@@ -227,7 +230,11 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         if !passes_in_vain {
             check.state.observe(input, check.spec.thresholds());
         }
-        self.deadlines.set(run.check.slot, check.timetable.next(now, &check.spec, check.state));
+        let mut next = check.timetable.next(now, &check.spec, check.state);
+        if mem::take(&mut check.hurried) {
+            next = next.min(check.timetable.soonest(now, &check.spec));
+        }
+        self.deadlines.set(run.check.slot, next);
         let changed = Combined::NONE.and(check) != before;
         if let Some(news) = check.obstruction() {
             let errors = check.local_errors;
@@ -239,48 +246,10 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             let failure = last.and_then(|last| last.result.as_ref().err());
             let error = failure.map(|failure| failure.error.clone());
             self.publish_all(run.check, || match &error {
+                Some(_) if input == CheckInput::Local => Because::Initial { check: run.check },
                 Some(error) => Because::Failed { check: run.check, error: error.clone() },
                 None => Because::Passed { check: run.check },
             });
-        }
-    }
-
-    /// Takes what real traffic saw of `backend`: whether a connection to it could be made.
-    ///
-    /// A failure counts as one of every check that is up, and brings forward their next runs. A
-    /// success ends a streak of failures, but never brings up what is down: that takes a check. What
-    /// comes up to fail again is [held down](Self#when-traffic-and-checks-disagree).
-    pub fn handle_passive(&mut self, now: Instant, backend: K, result: Result<(), CheckError>) {
-        let Some(seat) = self.backends.find(backend) else { return };
-        let (input, error) = match result {
-            Ok(()) => (CheckInput::Ok, None),
-            Err(error) if error.is_local() => return,
-            Err(error) => (CheckInput::Fail, Some(error)),
-        };
-        let watched = self.backends.at(seat);
-        let was_up = watched.published.is_some_and(Health::is_up);
-        let checks = watched.checks.clone();
-        for &id in checks.as_slice() {
-            let Some(check) = self.checks.get_mut(id) else { continue };
-            // A stale belief waits for a check; traffic that is well has nothing to reset there.
-            let CheckState::Up { failures, .. } = check.state else { continue };
-            if input == CheckInput::Ok && failures == 0 {
-                continue;
-            }
-            let overruled = check.state.observe(input, check.spec.thresholds());
-            if overruled == Some(Transition::Down) && was_up {
-                let hold = check.hold.get_or_insert_default();
-                hold.taken_down(now, check.spec.interval());
-            }
-            if let (CheckInput::Fail, Some(due)) = (input, self.deadlines.of(id.slot)) {
-                self.deadlines.set(id.slot, due.min(check.timetable.hurry(now, &check.spec)));
-            }
-        }
-        // In two steps: a backend is told once, when all of its checks have heard.
-        let Some(error) = error else { return };
-        let held_until = self.held_until(now, backend);
-        for &id in checks.as_slice() {
-            self.publish_all(id, || Because::Traffic { error: error.clone(), held_until });
         }
     }
 
@@ -341,6 +310,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
     fn cancel(&mut self, check: CheckId) {
         let Some(known) = self.checks.get_mut(check) else { return };
         self.deadlines.clear(check.slot);
+        known.hurried = false;
         let given_up = known.running.take().map(|number| Action::Cancel(Run { check, number }));
         self.orders.extend(given_up);
     }

@@ -7,7 +7,7 @@ use rand::Rng;
 
 use super::Monitor;
 use crate::watched::Seat;
-use crate::{Because, CheckId, CheckInput, CheckSpec, CheckState, Event, Obstruction};
+use crate::{Because, Check, CheckId, CheckInput, CheckSpec, CheckState, Event, Obstruction};
 
 impl<K: Copy + Eq + Hash> Monitor<K> {
     /// Lets `check` speak for `backend` as well, from now on.
@@ -48,7 +48,8 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
 
     /// Gives `backend` a changed check of its own in the place of `check`, which it shares with
     /// others: what [`Self::replace`] is to a check that speaks for one. The backend keeps its health
-    /// until the new check's verdict. `rng` seeds the jitter.
+    /// until the new check's verdict. If `check` does not speak for it, this is [`Self::watch`]. `rng`
+    /// seeds the jitter.
     pub fn split(
         &mut self,
         now: Instant,
@@ -57,7 +58,11 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         spec: CheckSpec,
         rng: &mut dyn Rng,
     ) -> CheckId {
-        let former = self.checks.get(check).map(|known| known.state.replaced());
+        let speaks = |known: &&Check<K>| known.backends().any(|one| one == backend);
+        let former = self.checks.get(check).filter(speaks);
+        // What an agent said that has been of no help since then is no belief.
+        let former =
+            former.filter(|known| !known.is_left_out()).map(|known| known.state.replaced());
         let own = self.watch(now, backend, spec, rng);
         if let (Some(state), Some(known)) = (former, self.checks.get_mut(own)) {
             let is_off = matches!(known.state, CheckState::Off { .. });

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 pub use rules::OutlierRules;
 
+use crate::splitmix::SplitMix64;
+
 /// Ejects hosts that real traffic finds wanting, for a time, and never too many at once.
 ///
 /// The rules and their numbers are those of Envoy's outlier detection. A host is ejected
@@ -51,6 +53,7 @@ pub struct Outliers<K> {
     ejected: usize,
     next_sweep: Option<Instant>,
     events: VecDeque<Ejection<K>>,
+    random: SplitMix64,
 }
 
 /// A host is out, or back.
@@ -92,7 +95,15 @@ impl<K: Copy + Eq + Hash> Outliers<K> {
             ejected: 0,
             next_sweep: None,
             events: VecDeque::new(),
+            random: SplitMix64::new(0),
         }
+    }
+
+    /// The chance by which ejections differ in [length](OutlierRules::ejection_jitter): to be another
+    /// one for each director.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { random: SplitMix64::new(seed), ..self }
     }
 
     /// Adds a host that is not out, unless it is known.
@@ -215,10 +226,12 @@ impl<K: Copy + Eq + Hash> Outliers<K> {
         if !self.bears(self.ejected + 1) {
             return;
         }
-        let OutlierRules { base_ejection, longest_ejection, .. } = self.rules;
+        let OutlierRules { base_ejection, longest_ejection, ejection_jitter, .. } = self.rules;
+        // At most a year, as all that a rule names.
+        let jitter = Duration::from_nanos(self.random.below(ejection_jitter.as_nanos() as u64));
         let host = &mut self.hosts[place];
         host.times = host.times.saturating_add(1);
-        let until = now + base_ejection.saturating_mul(host.times).min(longest_ejection);
+        let until = now + base_ejection.saturating_mul(host.times).min(longest_ejection) + jitter;
         host.until = Some(until);
         self.ejected += 1;
         self.events.push_back(Ejection::Out { host: host.key, until });

@@ -12,6 +12,7 @@ pub struct OutlierRules {
     pub(super) sweep: Duration,
     pub(super) base_ejection: Duration,
     pub(super) longest_ejection: Duration,
+    pub(super) ejection_jitter: Duration,
     pub(super) most_ejected_percent: u8,
     pub(super) success_rate_factor: Option<f64>,
     pub(super) failure_percent: Option<u8>,
@@ -44,6 +45,13 @@ impl OutlierRules {
     #[must_use]
     pub fn longest_ejection(self, time: Duration) -> Self {
         Self { longest_ejection: time.min(LONGEST), ..self }
+    }
+
+    /// How much longer any ejection may last, at random, so that those who went together do not come
+    /// back together; at most a year. Default none: see [`Outliers::with_seed`](super::Outliers).
+    #[must_use]
+    pub fn ejection_jitter(self, time: Duration) -> Self {
+        Self { ejection_jitter: time.min(LONGEST), ..self }
     }
 
     /// The share of all hosts that may be out at once, in percent; one may always be. Default 10.
@@ -101,6 +109,7 @@ impl Default for OutlierRules {
             sweep: Duration::from_secs(10),
             base_ejection: Duration::from_secs(30),
             longest_ejection: Duration::from_secs(300),
+            ejection_jitter: Duration::ZERO,
             most_ejected_percent: 10,
             success_rate_factor: Some(1.9),
             failure_percent: None,

@@ -102,6 +102,12 @@ impl CarpConfig {
         self.source
     }
 
+    /// The same host elsewhere.
+    pub const fn set_source(&mut self, source: IpAddr) -> &mut Self {
+        self.source = source;
+        self
+    }
+
     /// The skew with a demotion on top.
     pub(super) fn skew(&self, demotion: u8) -> u8 {
         /// As far as FreeBSD goes, so that a demoted host is not taken for one that gives up.

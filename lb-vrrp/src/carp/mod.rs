@@ -16,7 +16,7 @@ mod transition;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use action::CarpAction;
 pub use channel::CarpChannel;
@@ -180,11 +180,24 @@ impl CarpHost {
 
     /// How unfit this host is now; 0 is fit.
     pub fn handle_demotion(&mut self, now: Instant, demotion: u8) {
-        if demotion == self.demotion {
-            return;
+        if demotion != self.demotion {
+            let before = self.master_down();
+            self.demotion = demotion;
+            self.reconsider(now, before);
         }
+    }
+
+    /// Takes another configuration without leaving its state: a master advertises at once, a backup's
+    /// remaining time moves by as much as the whole did. Its counter goes on.
+    pub fn reconfigure(&mut self, now: Instant, config: CarpConfig) {
         let before = self.master_down();
-        self.demotion = demotion;
+        self.config = config;
+        self.reconsider(now, before);
+        self.react(now);
+    }
+
+    /// It is another one now for others; `before` is the whole time that a backup waited.
+    fn reconsider(&mut self, now: Instant, before: Duration) {
         let after = self.master_down();
         if let Some(deadline) = self.timers.get(Timer::MasterDown) {
             let moved = (deadline + after).checked_sub(before).map_or(now, |at| at.max(now));
@@ -295,6 +308,11 @@ impl CarpHost {
     /// Whether it gave up, and only answers for the addresses until the successor does.
     pub fn is_releasing(&self) -> bool {
         matches!(self.state, State::Releasing(_))
+    }
+
+    /// When another host was last heard.
+    pub const fn last_heard(&self) -> Option<Instant> {
+        self.last_heard
     }
 
     /// Whether nobody else was ever heard since the start.

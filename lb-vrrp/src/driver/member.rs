@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::announcer::Announcer;
+use super::restorer::Restorer;
 use super::voice::{Said, Voice};
 use super::{Counters, Network, Operation, Pacing, Report, RouterId};
 use crate::router::{Action, Event, Role};
@@ -20,6 +21,8 @@ pub(super) struct Member {
     pub(super) counters: Counters,
     pub(super) announcer: Announcer,
     pub(super) reports: Vec<Report>,
+    /// What somebody takes away again and again; `None` for the routes.
+    restorer: Restorer<Option<IpAddr>>,
     /// When addresses that could not be added are tried again.
     pub(super) retry_at: Option<Instant>,
     /// It is to be forgotten when it has ended.
@@ -40,13 +43,14 @@ pub(super) enum Done {
 }
 
 impl Member {
-    pub(super) const fn new(id: RouterId, voice: Voice, pacing: Pacing) -> Self {
+    pub(super) fn new(id: RouterId, voice: Voice, pacing: Pacing) -> Self {
         Self {
             id,
             voice,
             counters: Counters::new(),
             announcer: Announcer::new(pacing),
             reports: Vec::new(),
+            restorer: Restorer::default(),
             retry_at: None,
             is_leaving: false,
             is_mute: false,
@@ -55,7 +59,9 @@ impl Member {
     }
 
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
-        [self.announcer.next_deadline(now), self.retry_at].into_iter().flatten().min()
+        let deadlines =
+            [self.announcer.next_deadline(now), self.retry_at, self.restorer.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Does what the router asks for.
@@ -68,13 +74,13 @@ impl Member {
         match action {
             Action::AddAddresses => return self.add_all(now, network),
             Action::RestoreAddress(address) => {
-                let done = self.add(now, address, network);
-                // The kernel takes the routes away with the address that they are spoken from.
-                self.add_routes(network);
-                return done;
+                if self.restorer.lose(now, Some(address)) {
+                    return self.restore(now, address, network);
+                }
             }
             Action::RemoveAddresses => {
                 self.announcer.clear();
+                self.restorer.clear();
                 let removed = network.remove_routes(self.id);
                 self.note(Operation::RemoveRoutes, removed);
                 for address in self.addresses(network) {
@@ -89,8 +95,10 @@ impl Member {
                 }
             }
             Action::Notify(event) => {
-                let master = matches!(event, Event::Transition { to: Role::Master, .. });
-                self.counters.became_master += u64::from(master);
+                if let Event::Transition { from, to, .. } = event {
+                    self.counters.became_master += u64::from(to == Role::Master);
+                    self.counters.released_master += u64::from(from == Role::Master);
+                }
                 self.reports.push(Report::Event(event));
             }
         }
@@ -107,6 +115,52 @@ impl Member {
         }
         self.add_routes(network);
         done
+    }
+
+    /// After another configuration: what it does not have any more is not spoken of, and what is new is
+    /// added if the router `holds` its addresses.
+    pub(super) fn take_over(
+        &mut self,
+        now: Instant,
+        before: &[IpAddr],
+        reconfigured: io::Result<()>,
+        holds: bool,
+        network: &mut impl Network,
+    ) -> Done {
+        self.note(Operation::Reconfigure, reconfigured);
+        let after = self.addresses(network);
+        for gone in before.iter().filter(|old| !after.contains(old)) {
+            self.announcer.forget(*gone);
+        }
+        if holds { self.add_all(now, network) } else { Done::Yes }
+    }
+
+    fn restore(&mut self, now: Instant, address: IpAddr, network: &mut impl Network) -> Done {
+        let done = self.add(now, address, network);
+        // The kernel takes the routes away with the address that they are spoken from.
+        self.add_routes(network);
+        done
+    }
+
+    /// What was taken away too often to be put back at once.
+    pub(super) fn restore_late(&mut self, now: Instant, network: &mut impl Network) -> Done {
+        while let Some(what) = self.restorer.pop(now) {
+            match what {
+                Some(address) if self.restore(now, address, network) == Done::NotAdded => {
+                    return Done::NotAdded;
+                }
+                Some(address) => self.announcer.ask(address, 1),
+                None => self.add_routes(network),
+            }
+        }
+        Done::Yes
+    }
+
+    /// Somebody took routes or rules away.
+    pub(super) fn restore_routes(&mut self, now: Instant, network: &mut impl Network) {
+        if self.restorer.lose(now, None) {
+            self.add_routes(network);
+        }
     }
 
     pub(super) fn add_routes(&mut self, network: &mut impl Network) {
@@ -136,6 +190,9 @@ impl Member {
     /// What is due of the announcements.
     pub(super) fn announce(&mut self, now: Instant, network: &mut impl Network) {
         while let Some(address) = self.announcer.pop(now) {
+            if self.restorer.is_waiting(Some(address)) {
+                continue;
+            }
             let told = network.announce(self.id, address);
             self.counters.announced += u64::from(told.is_ok());
             if !std::mem::replace(&mut self.is_unannounced, told.is_err()) {

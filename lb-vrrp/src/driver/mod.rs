@@ -4,7 +4,9 @@ mod announcer;
 mod counters;
 mod member;
 mod network;
+mod reconfigure;
 mod report;
+mod restorer;
 mod turn;
 mod unit;
 mod voice;
@@ -17,14 +19,14 @@ use tokio::time;
 
 pub use self::announcer::Pacing;
 pub use self::counters::Counters;
-use self::member::{Done, Member};
+use self::member::Member;
 pub use self::network::{Input, Network, RouterId};
 pub use self::report::{Operation, Report};
 use self::unit::{Carp, Happening, Machine, Unit};
 use self::voice::Voice;
 use crate::addresses::AddressList;
 use crate::carp::{CarpChannel, CarpConfig, CarpHost};
-use crate::channel::{Channel, ChannelConfig};
+use crate::channel::Channel;
 use crate::config::Config;
 use crate::router::{NotMaster, VirtualRouter};
 use crate::sync_group::GroupError;
@@ -224,43 +226,6 @@ impl<N: Network> Driver<N> {
     /// A cause of fault appeared or went away: see [`VirtualRouter::handle_fault`].
     pub fn fault(&mut self, id: RouterId, cause: FaultCause, present: bool) {
         self.happen(id, Happening::Fault(cause, present));
-    }
-
-    /// Takes another configuration without leaving its state, unless it is a CARP host, which cannot. Of the addresses, only those that
-    /// came or went are touched. An unspecified source stays what it was.
-    pub fn reconfigure(
-        &mut self,
-        id: RouterId,
-        mut router: Config,
-        mut channel: ChannelConfig,
-        settings: N::Settings,
-    ) {
-        let Some((at, place)) = self.find(id) else { return };
-        let Some(unit) = &mut self.units[at] else { return };
-        let now = now();
-        let Unit { machine, members, .. } = unit;
-        let member = &mut members[place];
-        let before = member.addresses(&self.network);
-        let Voice::Vrrp(voice) = &mut member.voice else { return };
-        let source = voice.config().source;
-        if channel.source.is_unspecified() && channel.source(source).is_ok() {
-            router.source = source;
-        }
-        let reconfigured = self.network.reconfigure(id, &channel, settings);
-        voice.reconfigure(channel);
-        member.note(Operation::Reconfigure, reconfigured);
-        let after = member.addresses(&self.network);
-        for gone in before.iter().filter(|old| !after.contains(old)) {
-            member.announcer.forget(*gone);
-        }
-        let holds = machine.holds_addresses(place);
-        let done = if holds { member.add_all(now, &mut self.network) } else { Done::Yes };
-        self.change(at, now, place, |machine| {
-            machine.reconfigure(now, router);
-            if done == Done::NotAdded {
-                machine.handle_fault(now, FaultCause::Addresses, true);
-            }
-        });
     }
 
     /// A CARP host, to look at.

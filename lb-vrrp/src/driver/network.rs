@@ -5,6 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use super::Operation;
 use crate::channel::ChannelConfig;
 use crate::refusal::Refusal;
 use crate::tracking::{FaultCause, Signal, TrackerId};
@@ -45,7 +46,14 @@ pub enum Input<'a> {
         /// Whether it is there now.
         present: bool,
     },
-    /// Routes or rules may have gone: they are to be added again.
+    /// Something could not be done that nobody asked for just now, and that is only to be told.
+    Failed {
+        /// What.
+        operation: Operation,
+        /// Why.
+        error: io::Error,
+    },
+    /// Routes or rules have gone: they are to be added again.
     RoutesLost,
     /// The address to speak from is another one, or there is none any more. One of the other family
     /// is ignored.
@@ -69,11 +77,13 @@ pub trait Network {
     /// Nothing can be heard any more, or for now.
     fn ready(&mut self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// What has happened and was not asked for yet, and to whom; `None` if nothing has. Who is not
-    /// known, or not any more, is passed over.
+    /// What has happened and was not asked for yet, and to whom; `None` if nothing has, or if all that
+    /// waited when this was first called has been handed over: somebody who floods one socket must
+    /// stop neither the others nor the clock. Until then no clock is looked at, so that no silence is
+    /// taken for real that never was. Who is not known, or not any more, is passed over.
     ///
     /// # Errors
-    /// It cannot be read. It is asked again when something else is due.
+    /// It cannot be read, this once. It is asked again.
     fn next_input(&mut self) -> io::Result<Option<(RouterId, Input<'_>)>>;
 
     /// Sends what the [`Channel`](crate::Channel) of a router has encoded: over IPv4 with its
@@ -89,7 +99,8 @@ pub trait Network {
     /// It is not there.
     fn add_address(&mut self, router: RouterId, address: IpAddr) -> io::Result<()>;
 
-    /// Removes a virtual address of a router from this host. That it is not there is no error.
+    /// Removes a virtual address of a router from this host, unless another router of this network was
+    /// asked to add it: then it is that one's. That it is not there is no error.
     ///
     /// # Errors
     /// It may still be there.

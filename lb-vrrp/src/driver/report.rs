@@ -40,8 +40,14 @@ pub enum Operation {
     Receive,
     /// Taking another configuration.
     Reconfigure,
+    /// Having packets refused that are not to be taken. They are taken.
+    Refuse,
     /// Removing an address, which may now be on two hosts.
     Remove(IpAddr),
     /// Removing routes and rules.
     RemoveRoutes,
+    /// Setting up an interface of its own. It may not be there, or not be as it should.
+    SetUp,
+    /// Removing what a process that was killed has left.
+    Sweep,
 }

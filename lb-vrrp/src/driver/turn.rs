@@ -13,9 +13,9 @@ use crate::router::{Discard, VirtualRouter};
 use crate::tracking::FaultCause;
 use crate::wire::Datagram;
 
-/// How much is read before the clock has its turn. More than a socket holds by default (212992
-/// octets at 768 or more a packet), so that it is empty unless somebody floods it.
-const READS: usize = 512;
+/// How often in a turn something may be wrong with what is read, before the clock is looked at all the
+/// same.
+const ERRORS: usize = 64;
 
 impl<N: Network> Driver<N> {
     /// Runs until there is something to tell; `None` when all were shut down and have ended.
@@ -60,11 +60,15 @@ impl<N: Network> Driver<N> {
         let now = now();
         while let Some(&(at, unit)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
             self.deadlines.remove(&(at, unit));
-            let Some(Unit { machine, members, deadline }) = &mut self.units[unit] else { continue };
+            let Self { network, units, .. } = self;
+            let Some(Unit { machine, members, deadline }) = &mut units[unit] else { continue };
             *deadline = None;
             for (place, member) in members.iter_mut().enumerate() {
                 if member.retry_at.take_if(|at| *at <= now).is_some() {
                     machine.happen(now, place, Happening::Fault(FaultCause::Addresses, false));
+                }
+                if member.restore_late(now, network) == Done::NotAdded {
+                    machine.happen(now, place, Happening::Fault(FaultCause::Addresses, true));
                 }
             }
             if machine.next_deadline().is_some_and(|at| at <= now) {
@@ -74,15 +78,25 @@ impl<N: Network> Driver<N> {
         }
     }
 
+    /// All that waits.
     pub(super) fn read(&mut self) {
-        for _ in 0..READS {
+        let mut errors = 0;
+        loop {
             let now = now();
             let utc = self.network.utc();
             let Self { network, units, places, .. } = self;
             let (id, input) = match network.next_input() {
                 Ok(None) => return,
                 Ok(Some(input)) => input,
-                Err(error) => return self.note_deafness(Err(error)),
+                Err(error) => {
+                    // Of one socket: the others are to be read all the same.
+                    self.note_deafness(Err(error));
+                    errors += 1;
+                    if errors > ERRORS {
+                        return;
+                    }
+                    continue;
+                }
             };
             let Some(&(at, place)) = places.get(&id) else { continue };
             let Some(Unit { machine, members, .. }) = &mut units[at] else { continue };
@@ -94,12 +108,13 @@ impl<N: Network> Driver<N> {
                 Input::AddressLost(address) => {
                     machine.happen(now, place, Happening::AddressLost(address));
                 }
+                Input::Failed { operation, error } => member.note(operation, Err(error)),
                 Input::Fault { cause, present } => {
                     machine.happen(now, place, Happening::Fault(cause, present));
                 }
                 Input::RoutesLost => {
                     if machine.holds_addresses(place) {
-                        member.add_routes(network);
+                        member.restore_routes(now, network);
                     }
                 }
                 Input::Source(source) => {
@@ -201,11 +216,12 @@ fn hear(
     let heard = datagram.and_then(|datagram| match (machine, voice) {
         (Machine::Carp(carp), Voice::Carp(voice)) => {
             let (source, said) = voice.channel.receive(&datagram)?;
+            counters.releases_received += u64::from(said.gives_up());
             Ok(carp.host.handle_packet(now, source, &said))
         }
         (machine, Voice::Vrrp(channel)) => {
             let received = channel.receive(utc, &datagram)?;
-            counters.addresses_differ += u64::from(received.addresses_differ);
+            counters.receive(&received);
             let (source, said) = (received.source, &received.advertisement);
             Ok(match machine {
                 Machine::Alone(router) => router.handle_packet(now, source, said),

@@ -81,6 +81,19 @@ impl Voice {
         }
     }
 
+    /// Takes another key and other addresses. What it is to speak from, if that was said; else it stays
+    /// where it is.
+    pub(super) fn reconfigure_carp(&mut self, channel: CarpChannel, addresses: AddressList) {
+        if let Self::Carp(voice) = self {
+            let source = voice.channel.source();
+            voice.channel = channel;
+            voice.addresses = addresses;
+            if voice.channel.source().is_unspecified() {
+                voice.channel.set_source(source);
+            }
+        }
+    }
+
     /// Encodes it and gives it to `send`, for each destination. What is of the other protocol is not
     /// said.
     pub(super) fn advertise(

@@ -3,27 +3,66 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::link::{
     InfoData, InfoKind, InfoMacVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
 };
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteNextHop,
+    RouteNextHopFlags, RouteProtocol, RouteScope, RouteType,
 };
-use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use netlink_packet_route::rule::{
+    RuleAction as Action, RuleAttribute, RuleFlags, RuleMessage, RulePortRange, RuleUidRange,
+};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::net::if_::if_nametoindex;
 
-use super::netlink::{EEXIST, ENODEV, Requests, unless};
-use super::{Prefix, Route, Rule, Scope};
+use super::netlink::{EEXIST, ENODEV, OURS, Requests, RouteKey, unless};
+use super::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Scope};
 use crate::addresses::Family;
 use crate::announce::MacAddr;
 
 const ENOENT: i32 = 2;
 const ESRCH: i32 = 3;
-/// Who put a route there, as `ip route` shows it: keepalived's number, since who looks for what
-/// belongs to VRRP looks for that (`/etc/iproute2/rt_protos`).
-const KEEPALIVED: u8 = 18;
+/// How `ip link` shows that an interface is of ours.
+const ALIAS: &str = "lb-vrrp";
+
+/// An interface with a MAC address of its own on top of another one.
+#[derive(Clone, Debug)]
+pub(super) struct Macvlan {
+    pub(super) index: u32,
+    pub(super) name: String,
+    /// The other one.
+    pub(super) on: u32,
+    pub(super) mac: MacAddr,
+    /// Whether we made it, or one before us.
+    pub(super) is_ours: bool,
+}
+
+impl Macvlan {
+    fn of(message: RouteNetlinkMessage) -> Option<Self> {
+        let RouteNetlinkMessage::NewLink(message) = message else { return None };
+        let (mut name, mut on, mut mac) = (None, None, None);
+        let (mut is_ours, mut is_macvlan) = (false, false);
+        for attribute in message.attributes {
+            match attribute {
+                LinkAttribute::IfName(text) => name = Some(text),
+                LinkAttribute::Link(index) => on = Some(index),
+                LinkAttribute::Address(octets) => mac = octets.try_into().ok().map(MacAddr),
+                LinkAttribute::IfAlias(alias) => is_ours = alias == ALIAS,
+                LinkAttribute::LinkInfo(info) => {
+                    is_macvlan = info.contains(&LinkInfo::Kind(InfoKind::MacVlan));
+                }
+                _ => {}
+            }
+        }
+        let index = message.header.index;
+        is_macvlan.then_some(())?;
+        Some(Self { index, name: name?, on: on?, mac: mac?, is_ours })
+    }
+}
 
 impl Requests {
     /// That it is there already is no error. `index` is that of its interface, if it has one.
@@ -65,12 +104,20 @@ impl Requests {
         unless(&[EEXIST], self.request(message, NLM_F_CREATE | NLM_F_EXCL))
     }
 
+    /// Up, and marked as ours for whoever comes after us.
     pub(super) fn set_up(&mut self, index: u32) -> io::Result<()> {
         let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfAlias(ALIAS.to_owned()));
         message.header.index = index;
         message.header.flags = LinkFlags::Up;
         message.header.change_mask = LinkFlags::Up;
         self.request(RouteNetlinkMessage::SetLink(message), 0)
+    }
+
+    /// All interfaces of this kind.
+    pub(super) fn macvlans(&mut self) -> io::Result<Vec<Macvlan>> {
+        let all = self.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), |_| true)?;
+        Ok(all.into_iter().filter_map(Macvlan::of).collect())
     }
 
     /// That it is not there is no error.
@@ -88,24 +135,33 @@ fn family_of(family: Family) -> AddressFamily {
     }
 }
 
-fn route_message(route: &Route, index: Option<u32>) -> RouteMessage {
-    let Route { to, via, dev: _, source, table, metric, scope } = route;
+pub(super) fn route_message(route: &Route, index: Option<u32>) -> RouteMessage {
+    let Route { to, via, source, table, metric, scope, .. } = route;
     let mut message = RouteMessage::default();
     message.header = RouteHeader {
         address_family: family_of(to.family()),
         destination_prefix_length: to.length(),
         // Larger numbers are in the attribute alone.
         table: u8::try_from(*table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC),
-        protocol: RouteProtocol::from(KEEPALIVED),
+        protocol: RouteProtocol::from(OURS),
         scope: match (scope, via) {
             (Some(Scope::Global), _) | (None, Some(_)) => RouteScope::Universe,
             (Some(Scope::Link), _) => RouteScope::Link,
             (Some(Scope::Host), _) => RouteScope::Host,
-            // IPv6 has no scopes of routes.
+            // IPv6 has no scopes of routes, and what leads nowhere has none.
             (None, None) if to.family() == Family::V6 => RouteScope::Universe,
+            (None, None) if route.kind != RouteKind::Unicast => RouteScope::Universe,
+            (None, None) if !route.next_hops.is_empty() => RouteScope::Universe,
             (None, None) => RouteScope::Link,
         },
-        kind: RouteType::Unicast,
+        kind: match route.kind {
+            RouteKind::Unicast => RouteType::Unicast,
+            RouteKind::Blackhole => RouteType::BlackHole,
+            RouteKind::Unreachable => RouteType::Unreachable,
+            RouteKind::Prohibit => RouteType::Prohibit,
+            RouteKind::Throw => RouteType::Throw,
+        },
+        flags: if route.onlink { RouteFlags::Onlink } else { RouteFlags::empty() },
         ..RouteHeader::default()
     };
     let address = |address: IpAddr| RouteAddress::from(address);
@@ -117,17 +173,51 @@ fn route_message(route: &Route, index: Option<u32>) -> RouteMessage {
     message.attributes.extend(index.map(RouteAttribute::Oif));
     message.attributes.extend(metric.map(RouteAttribute::Priority));
     message.attributes.push(RouteAttribute::Table(*table));
+    // The bit of RTAX_MTU.
+    let lock = route.mtu_lock.then_some(RouteMetric::Lock(1 << 2));
+    let metrics = [lock, route.mtu.map(RouteMetric::Mtu), route.advmss.map(RouteMetric::Advmss)];
+    let metrics: Vec<_> = metrics.into_iter().flatten().collect();
+    if !metrics.is_empty() {
+        message.attributes.push(RouteAttribute::Metrics(metrics));
+    }
+    if !route.next_hops.is_empty() {
+        let hops = route.next_hops.iter().map(|hop| next_hop(hop, route.onlink));
+        message.attributes.push(RouteAttribute::MultiPath(hops.collect()));
+    }
     message
 }
 
-fn rule_message(rule: &Rule) -> RuleMessage {
-    let Rule { family, from, to, iif, oif, fwmark, table, priority } = rule;
+/// An interface that is not there has no index, which the kernel refuses.
+fn next_hop(hop: &NextHop, onlink: bool) -> RouteNextHop {
+    let index = hop.dev.as_deref().map(|dev| if_nametoindex(dev).unwrap_or(u32::MAX));
+    let mut message = RouteNextHop::default();
+    message.flags = if onlink { RouteNextHopFlags::Onlink } else { RouteNextHopFlags::empty() };
+    // What is counted from 0 there.
+    message.hops = hop.weight.saturating_sub(1);
+    message.interface_index = index.unwrap_or_default();
+    let gateway = hop.via.map(|via| RouteAttribute::Gateway(RouteAddress::from(via)));
+    message.attributes.extend(gateway);
+    message
+}
+
+pub(super) fn rule_message(rule: &Rule) -> RuleMessage {
+    let Rule { family, from, to, iif, oif, fwmark, table, priority, .. } = rule;
     let mut message = RuleMessage::default();
     message.header.family = family_of(*family);
     message.header.src_len = from.as_ref().map_or(0, Prefix::length);
     message.header.dst_len = to.as_ref().map_or(0, Prefix::length);
-    message.header.table = u8::try_from(*table).unwrap_or_default();
-    message.header.action = RuleAction::ToTable;
+    message.header.tos = rule.tos.unwrap_or_default();
+    message.header.action = match rule.action {
+        RuleAction::Table => Action::ToTable,
+        RuleAction::Goto(_) => Action::Goto,
+        RuleAction::Nop => Action::Nop,
+        RuleAction::Blackhole => Action::Blackhole,
+        RuleAction::Unreachable => Action::Unreachable,
+        RuleAction::Prohibit => Action::Prohibit,
+    };
+    if rule.not {
+        message.header.flags = RuleFlags::Invert;
+    }
     let attributes = &mut message.attributes;
     attributes.extend(from.map(|from| RuleAttribute::Source(from.address())));
     attributes.extend(to.map(|to| RuleAttribute::Destination(to.address())));
@@ -135,6 +225,44 @@ fn rule_message(rule: &Rule) -> RuleMessage {
     attributes.extend(oif.clone().map(RuleAttribute::Oifname));
     attributes.extend(fwmark.map(RuleAttribute::FwMark));
     attributes.extend(priority.map(RuleAttribute::Priority));
-    attributes.push(RuleAttribute::Table(*table));
+    attributes.extend(rule.fwmask.map(RuleAttribute::FwMask));
+    attributes.extend(rule.ip_protocol.map(|number| RuleAttribute::IpProtocol(number.into())));
+    let ports =
+        |range: &RangeInclusive<u16>| RulePortRange { start: *range.start(), end: *range.end() };
+    attributes.extend(rule.sport.as_ref().map(ports).map(RuleAttribute::SourcePortRange));
+    attributes.extend(rule.dport.as_ref().map(ports).map(RuleAttribute::DestinationPortRange));
+    let users = rule.uid_range.as_ref();
+    let users = users.map(|range| RuleUidRange { start: *range.start(), end: *range.end() });
+    attributes.extend(users.map(RuleAttribute::UidRange));
+    attributes.extend(rule.suppress_prefixlength.map(RuleAttribute::SuppressPrefixLen));
+    attributes.extend(rule.suppress_ifgroup.map(RuleAttribute::SuppressIfGroup));
+    match rule.action {
+        RuleAction::Table => {
+            message.header.table = u8::try_from(*table).unwrap_or_default();
+            attributes.push(RuleAttribute::Table(*table));
+        }
+        RuleAction::Goto(priority) => attributes.push(RuleAttribute::Goto(priority)),
+        _ => {}
+    }
+    attributes.push(RuleAttribute::Protocol(RouteProtocol::from(OURS)));
     message
+}
+
+impl RouteKey {
+    /// That of a route of a configuration: without a metric it is the kernel's
+    /// (`IP6_RT_PRIO_USER`).
+    pub(super) fn of_setting(route: &Route) -> Self {
+        let default = if route.to.family() == Family::V6 { 1024 } else { 0 };
+        let metric = route.metric.filter(|metric| *metric > 0).unwrap_or(default);
+        Self { to: route.to, table: route.table, metric }
+    }
+}
+
+/// Whether that is this rule, as the kernel has it: with a priority, and more.
+pub(super) fn is_rule(message: &RuleMessage, rule: &Rule) -> bool {
+    let ours = rule_message(rule);
+    let (theirs, header) = (&message.header, &ours.header);
+    (theirs.family, theirs.src_len, theirs.dst_len)
+        == (header.family, header.src_len, header.dst_len)
+        && ours.attributes.iter().all(|attribute| message.attributes.contains(attribute))
 }

@@ -4,38 +4,47 @@
 //! at in the user namespace that owns the network namespace.
 
 mod companions;
+mod firewall;
+mod fixed;
+mod holders;
+mod leftovers;
 mod link;
 mod netlink;
+mod operations;
 mod port;
 mod receiver;
 mod settings;
 mod socket;
+mod sysctl;
+mod virtual_mac;
 mod watch;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::future::{Future, poll_fn};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::net::IpAddr;
-use std::task::Poll;
-use std::time::SystemTime;
 
 use socket2::Socket;
 use tokio::io::unix::AsyncFd;
 
+use self::companions::Macvlan;
+use self::firewall::{Firewall, Refused};
+pub use self::fixed::{Fixed, FixedSettings};
+use self::holders::Holders;
+use self::leftovers::Sole;
 use self::link::Link;
 pub use self::link::primary_address;
 use self::netlink::{Change, Requests};
 use self::port::Port;
 pub use self::port::Settings;
-use self::receiver::{Ear, Receiver, poll_waiting, watched};
-pub use self::settings::{NotAPrefix, Prefix, Route, Rule, Scope, VirtualAddress};
-use self::socket::Buffer;
+use self::receiver::{Ear, Receiver, watched};
+pub use self::settings::{
+    NextHop, NotAPrefix, Prefix, Route, RouteKind, Rule, RuleAction, Scope, VirtualAddress,
+};
+use self::socket::{Buffer, Received};
+use self::sysctl::Sysctls;
 use crate::channel::ChannelConfig;
-use crate::driver::{Input, Network, RouterId};
-use crate::wire::Datagram;
-
-/// How many datagrams of strangers are passed over before the clock has its turn.
-const STRANGERS: usize = 512;
+use crate::driver::{Input, RouterId};
 
 /// The interfaces of this host, in the network namespace of the thread that opened it.
 ///
@@ -55,6 +64,9 @@ pub struct LinuxNetwork {
     next_id: u32,
     /// Every interface that matters to a router, by name.
     links: BTreeMap<String, Link>,
+    holders: Holders,
+    /// The prefixes of virtual addresses that are there in another way than a router has them.
+    strays: HashMap<(u32, IpAddr), Vec<u8>>,
     receivers: Vec<Receiver>,
     /// Which receiver is read next.
     turn: usize,
@@ -62,6 +74,8 @@ pub struct LinuxNetwork {
     /// spoken from.
     senders: HashMap<(String, IpAddr), Socket>,
     buffer: Buffer,
+    /// Who else is to have what was received last.
+    others: Option<(Received, Vec<RouterId>)>,
     requests: Requests,
     monitor: AsyncFd<Socket>,
     /// Whether the monitor is told of routes.
@@ -71,6 +85,20 @@ pub struct LinuxNetwork {
     inputs: VecDeque<(RouterId, Input<'static>)>,
     /// Something may have been missed.
     is_blind: bool,
+    /// Whether it was listened to what the kernel has to tell, in this round of all sockets.
+    has_watched: bool,
+    /// The interfaces of virtual MAC addresses that we have set up, and their indexes.
+    made: BTreeMap<String, u32>,
+    sysctls: Sysctls,
+    firewall: Firewall,
+    /// Whether other packets may have to be refused.
+    is_unguarded: bool,
+    /// Whether what a crash had left was looked for.
+    is_swept: bool,
+    /// What there was of its kind at the start, until then.
+    left_macvlans: Option<Vec<Macvlan>>,
+    /// Nobody else in this network namespace does what we do.
+    sole: Sole,
 }
 
 impl LinuxNetwork {
@@ -107,14 +135,18 @@ impl LinuxNetwork {
     /// # }
     /// ```
     pub fn new() -> io::Result<Self> {
+        let sole = Sole::claim();
         Ok(Self {
             ports: BTreeMap::new(),
             next_id: 0,
             links: BTreeMap::new(),
+            holders: Holders::default(),
+            strays: HashMap::new(),
             receivers: Vec::new(),
             turn: 0,
             senders: HashMap::new(),
             buffer: Buffer::new(),
+            others: None,
             requests: Requests::open()?,
             monitor: watched(netlink::monitor(false)?)?,
             sees_routes: false,
@@ -122,65 +154,119 @@ impl LinuxNetwork {
             changes: VecDeque::new(),
             inputs: VecDeque::new(),
             is_blind: true,
+            has_watched: false,
+            made: BTreeMap::new(),
+            sysctls: Sysctls::default(),
+            firewall: Firewall::new(sole.is_alone()),
+            is_unguarded: false,
+            is_swept: false,
+            left_macvlans: None,
+            sole,
         })
     }
 
-    /// Has a router speak and hear. The interface need not be there yet.
+    /// Has a router speak and hear. The interface need not be there yet. Another one with the same
+    /// identifier may be there already: both hear what comes, until that one is [closed](Self::close).
     ///
     /// # Errors
-    /// The kernel does not want to; without `CAP_NET_RAW`, [`io::ErrorKind::PermissionDenied`].
+    /// The kernel does not want to; without `CAP_NET_RAW`, [`io::ErrorKind::PermissionDenied`]. Then
+    /// nothing has changed.
     pub fn open(&mut self, channel: &ChannelConfig, settings: Settings) -> io::Result<RouterId> {
         let id = RouterId::new(self.next_id);
         self.next_id += 1;
-        self.introduce(id, Port::new(channel.clone(), settings))?;
+        let opened = self.introduce(id, Port::new(channel.clone(), settings));
+        opened.inspect_err(|_| drop(self.close(id)))?;
         Ok(id)
+    }
+
+    /// Whether a router could become what [`Network::reconfigure`](crate::driver::Network::reconfigure)
+    /// makes of it.
+    ///
+    /// # Errors
+    /// What the kernel does not want to, as [`Self::open`] would find it. Nothing has changed.
+    pub fn can_become(
+        &mut self,
+        id: RouterId,
+        channel: &ChannelConfig,
+        settings: &Settings,
+    ) -> io::Result<()> {
+        let after = Port::new(channel.clone(), settings.clone());
+        let is_as_before = self.ports.get(&id).is_some_and(|before| {
+            Ear::of(before) == Ear::of(&after)
+                && before.settings.virtual_mac == settings.virtual_mac
+                && (before.channel.vrid == channel.vrid || settings.virtual_mac.is_none())
+        });
+        if is_as_before {
+            return Ok(());
+        }
+        let trial = self.open(channel, settings.clone())?;
+        self.close(trial)
     }
 
     /// Forgets a router that has ended, and the interface of its virtual MAC address with it.
     ///
     /// # Errors
-    /// That interface is still there.
+    /// That interface is still there, or something that was lent for it.
     pub fn close(&mut self, id: RouterId) -> io::Result<()> {
         let Some(port) = self.ports.remove(&id) else { return Ok(()) };
+        self.holders.forget(id);
         self.receivers.retain_mut(|receiver| !receiver.dismiss(id));
-        self.drop_virtual_mac(&port)
+        self.is_unguarded = true;
+        let guarded = if self.ports.is_empty() { self.guard() } else { Ok(()) };
+        self.drop_virtual_mac(&port).and(guarded)
+    }
+
+    /// Has the packets refused that are not to be taken.
+    fn guard(&mut self) -> io::Result<()> {
+        self.is_unguarded = false;
+        let mut refused = BTreeSet::new();
+        for port in self.ports.values().filter(|port| !port.settings.accept) {
+            for address in port.addresses() {
+                let setting = port.setting(address);
+                let mut interfaces = Vec::new();
+                if matches!(address, IpAddr::V6(address) if address.is_unicast_link_local()) {
+                    interfaces.push(port.home(&setting).to_owned());
+                    interfaces.push(port.settings.interface.clone());
+                    interfaces.dedup();
+                }
+                refused.insert(Refused { address, interfaces });
+            }
+        }
+        self.firewall.refuse(refused)
     }
 
     fn introduce(&mut self, id: RouterId, port: Port) -> io::Result<()> {
-        for name in port.interfaces() {
-            if !self.links.contains_key(name) {
-                self.links.insert(name.to_owned(), Link::open(name)?);
+        // Whatever happened before must be seen, too.
+        self.is_blind = true;
+        self.is_unguarded = true;
+        let ear = Ear::of(&port);
+        let needs_routes = !(port.settings.routes.is_empty() && port.settings.rules.is_empty());
+        let names: Vec<_> = port.interfaces().map(str::to_owned).collect();
+        self.ports.insert(id, port);
+        for name in names {
+            if let Entry::Vacant(place) = self.links.entry(name) {
+                let link = Link::open(place.key())?;
+                place.insert(link);
             }
         }
-        if !port.settings.routes.is_empty() && !self.sees_routes {
+        if needs_routes && !self.sees_routes {
             self.monitor = watched(netlink::monitor(true)?)?;
             self.sees_routes = true;
         }
-        self.ports.insert(id, port);
-        self.make_virtual_mac(id)?;
-        let port = &self.ports[&id];
-        let ear = Ear::of(port);
+        // Without the interface of its MAC address it still hears, as soon as that is there.
+        let made = self.make_virtual_mac(id);
         let index = self.links[&ear.interface].index();
         let known = self.receivers.iter().position(|receiver| receiver.ear == ear);
         let at = known.unwrap_or_else(|| {
             self.receivers.push(Receiver::new(ear));
             self.receivers.len() - 1
         });
-        self.receivers[at].enlist(id, port, index)?;
+        let receiver = &mut self.receivers[at];
+        receiver.enlist(id, &self.ports[&id], index)?;
         if known.is_none() {
-            self.receivers[at].open(index)?;
+            receiver.open(index)?;
         }
-        // Whatever happened before must be seen, too.
-        self.is_blind = true;
-        Ok(())
-    }
-
-    fn drop_virtual_mac(&mut self, port: &Port) -> io::Result<()> {
-        let Some(name) = &port.settings.virtual_mac else { return Ok(()) };
-        match self.links.remove(name).map(|link| link.index()) {
-            Some(index) if index > 0 => self.requests.remove_link(index),
-            _ => Ok(()),
-        }
+        made
     }
 
     fn index(&self, interface: &str) -> io::Result<u32> {
@@ -195,193 +281,5 @@ impl LinuxNetwork {
     /// The interface that a route leaves by, if it names one.
     fn way(&self, port: &Port, route: &Route) -> io::Result<Option<u32>> {
         port.way(route).map(|name| self.index(name)).transpose()
-    }
-}
-
-impl Network for LinuxNetwork {
-    type Settings = Settings;
-
-    fn ready(&mut self) -> impl Future<Output = io::Result<()>> + Send {
-        poll_fn(|context| {
-            if self.is_blind || !self.inputs.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            if let Poll::Ready(waits) = poll_waiting(&self.monitor, context) {
-                // Looking takes the error away, and it must not be forgotten.
-                self.is_blind |= waits.is_err();
-                return Poll::Ready(Ok(()));
-            }
-            let mut sockets = self.receivers.iter().filter_map(|known| known.socket.as_ref());
-            let waiting = sockets.find_map(|socket| match poll_waiting(socket, context) {
-                Poll::Ready(waits) => Some(waits),
-                Poll::Pending => None,
-            });
-            waiting.map_or(Poll::Pending, Poll::Ready)
-        })
-    }
-
-    fn next_input(&mut self) -> io::Result<Option<(RouterId, Input<'_>)>> {
-        if self.inputs.is_empty() {
-            self.watch()?;
-        }
-        if let Some(input) = self.inputs.pop_front() {
-            return Ok(Some(input));
-        }
-        let mut silent = 0;
-        for _ in 0..STRANGERS {
-            let count = self.receivers.len();
-            if silent >= count {
-                break;
-            }
-            let at = self.turn % count;
-            let Some(socket) = &self.receivers[at].socket else {
-                (self.turn, silent) = (at + 1, silent + 1);
-                continue;
-            };
-            match self.buffer.receive(socket.get_ref(), self.receivers[at].ear.family)? {
-                None => (self.turn, silent) = (at + 1, silent + 1),
-                Some(length) => {
-                    let datagram = self.buffer.datagram(length);
-                    let vrid = datagram.as_ref().ok().map(Datagram::vrid);
-                    if let Some(id) = self.receivers[at].router(vrid.flatten()) {
-                        return Ok(Some((id, Input::Datagram(self.buffer.datagram(length)))));
-                    }
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    fn send(&mut self, id: RouterId, destination: IpAddr, packet: &[u8]) -> io::Result<()> {
-        let port = self.port(id)?;
-        let (name, source) = (port.settings.interface.clone(), port.channel.source);
-        if let Some(mac) = port.voice(destination) {
-            let Some(link) = self.links.get_mut(&name) else {
-                return Err(io::ErrorKind::NotFound.into());
-            };
-            return link.send_as(mac, source, destination, packet);
-        }
-        let index = self.index(&name)?;
-        let sender = match self.senders.entry((name, source)) {
-            std::collections::hash_map::Entry::Occupied(sender) => sender.into_mut(),
-            std::collections::hash_map::Entry::Vacant(place) => {
-                let sender = socket::sender(source, &place.key().0, index)?;
-                place.insert(sender)
-            }
-        };
-        socket::send(sender, index, destination, packet)
-    }
-
-    fn add_address(&mut self, id: RouterId, address: IpAddr) -> io::Result<()> {
-        let port = self.port(id)?;
-        let setting = port.setting(address);
-        let index = self.index(port.home(&setting))?;
-        self.requests.add(index, &setting)
-    }
-
-    fn remove_address(&mut self, id: RouterId, address: IpAddr) -> io::Result<()> {
-        let port = self.port(id)?;
-        let setting = port.setting(address);
-        match self.index(port.home(&setting)) {
-            Ok(index) => self.requests.remove(index, &setting),
-            Err(_gone_with_its_interface) => Ok(()),
-        }
-    }
-
-    fn announce(&mut self, id: RouterId, address: IpAddr) -> io::Result<()> {
-        let port = self.port(id)?;
-        let setting = port.setting(address);
-        let home = port.home(&setting).to_owned();
-        let link = self.links.get_mut(&home);
-        link.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.announce(address)
-    }
-
-    fn reconfigure(
-        &mut self,
-        id: RouterId,
-        channel: &ChannelConfig,
-        settings: Settings,
-    ) -> io::Result<()> {
-        let Some(before) = self.ports.remove(&id) else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        let mut after = Port::new(channel.clone(), settings);
-        after.has_routes = before.has_routes;
-        let mut outcome = Ok(());
-        for rule in &before.rules {
-            if after.settings.rules.contains(rule) {
-                after.rules.push(rule.clone());
-            } else {
-                outcome = outcome.and(self.requests.remove_rule(rule));
-            }
-        }
-        let routes = before.settings.routes.iter().filter(|_| before.has_routes);
-        for route in routes.filter(|route| !after.settings.routes.contains(route)) {
-            if let Ok(way) = self.way(&before, route) {
-                outcome = outcome.and(self.requests.remove_route(route, way));
-            }
-        }
-        let stays = |address: &IpAddr| {
-            let (old, new) = (before.setting(*address), after.setting(*address));
-            after.is_virtual(*address) && old == new && before.home(&old) == after.home(&new)
-        };
-        for gone in before.addresses().filter(|address| !stays(address)) {
-            let setting = before.setting(gone);
-            if let Ok(index) = self.index(before.home(&setting)) {
-                outcome = outcome.and(self.requests.remove(index, &setting));
-            }
-        }
-        if before.settings.virtual_mac != after.settings.virtual_mac {
-            outcome = outcome.and(self.drop_virtual_mac(&before));
-        }
-        if Ear::of(&before) != Ear::of(&after) || before.channel.vrid != after.channel.vrid {
-            self.receivers.retain_mut(|receiver| !receiver.dismiss(id));
-        }
-        outcome.and(self.introduce(id, after))
-    }
-
-    fn excluded(&self, id: RouterId) -> Vec<IpAddr> {
-        self.ports.get(&id).map(|port| port.excluded().collect()).unwrap_or_default()
-    }
-
-    fn add_routes(&mut self, id: RouterId) -> io::Result<()> {
-        let Some(mut port) = self.ports.remove(&id) else { return Ok(()) };
-        port.has_routes = true;
-        let mut outcome = Ok(());
-        for route in &port.settings.routes {
-            let added = self.way(&port, route).and_then(|way| self.requests.add_route(route, way));
-            outcome = outcome.and(added);
-        }
-        for rule in &port.settings.rules {
-            if !port.rules.contains(rule) {
-                // A crash may have left one.
-                let removed = self.requests.remove_rule(rule);
-                outcome = outcome.and(removed).and(self.requests.add_rule(rule));
-                port.rules.push(rule.clone());
-            }
-        }
-        self.ports.insert(id, port);
-        outcome
-    }
-
-    fn remove_routes(&mut self, id: RouterId) -> io::Result<()> {
-        let Some(mut port) = self.ports.remove(&id) else { return Ok(()) };
-        port.has_routes = false;
-        let mut outcome = Ok(());
-        for rule in port.rules.drain(..) {
-            outcome = outcome.and(self.requests.remove_rule(&rule));
-        }
-        for route in port.settings.routes.iter().rev() {
-            if let Ok(way) = self.way(&port, route) {
-                outcome = outcome.and(self.requests.remove_route(route, way));
-            }
-        }
-        self.ports.insert(id, port);
-        outcome
-    }
-
-    #[allow(clippy::disallowed_methods, reason = "this is where the wall clock is read")]
-    fn utc(&self) -> SystemTime {
-        SystemTime::now()
     }
 }

@@ -7,28 +7,38 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
     NetlinkPayload,
 };
 use netlink_packet_route::address::{
-    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope, CacheInfo,
+    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope, CacheInfo,
 };
 use netlink_packet_route::link::LinkAttribute;
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
+use netlink_packet_route::rule::RuleMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::sys::socket::{NetlinkAddr, bind};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{Scope, VirtualAddress};
+use super::socket::make_room;
+use super::{Prefix, Scope, VirtualAddress};
+use crate::addresses::Family;
 
 const AF_NETLINK: i32 = 16;
 const NETLINK_ROUTE: i32 = 0;
 /// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV6_IFADDR`.
 const GROUPS: u32 = 0x1 | 0x10 | 0x100;
-/// `RTMGRP_IPV4_ROUTE`, `RTMGRP_IPV6_ROUTE`.
-const ROUTES: u32 = 0x40 | 0x400;
+/// `RTMGRP_IPV4_ROUTE`, `RTMGRP_IPV4_RULE`, `RTMGRP_IPV6_ROUTE`, and `RTNLGRP_IPV6_RULE` as a bit.
+const ROUTES: u32 = 0x40 | 0x80 | 0x400 | 1 << 18;
+/// Who put an address, a route or a rule there, as `ip` shows it: VRRP's number among the protocols of
+/// IP, which nobody else has (`/etc/iproute2/rt_protos`). keepalived's own is left to it: it may run
+/// beside us, and what has this number is ours to remove.
+pub(super) const OURS: u8 = 112;
 pub(super) const EEXIST: i32 = 17;
 pub(super) const ENODEV: i32 = 19;
 const EADDRNOTAVAIL: i32 = 99;
+/// `ENOENT`, `ESRCH`, `ENODEV`: what was to be removed is not there.
+pub(super) const GONE: [i32; 3] = [2, 3, ENODEV];
 
 fn socket(kind: Type, groups: u32) -> io::Result<Socket> {
     let protocol = Some(Protocol::from(NETLINK_ROUTE));
@@ -50,7 +60,7 @@ impl Requests {
         let socket = socket(Type::RAW, 0)?;
         // An answer that is not there at once will not come.
         socket.set_read_timeout(Some(Duration::from_secs(1)))?;
-        Ok(Self { socket, sequence: 0, buffer: vec![0; 8192] })
+        Ok(Self { socket, sequence: 0, buffer: vec![0; 32 * 1024] })
     }
 
     /// That it is there already is no error.
@@ -70,21 +80,22 @@ impl Requests {
         unless(&[EADDRNOTAVAIL, ENODEV], self.request(message, 0))
     }
 
+    /// Removes what has this prefix, whoever put it there.
+    pub(super) fn remove_stray(
+        &mut self,
+        index: u32,
+        address: IpAddr,
+        prefix: u8,
+    ) -> io::Result<()> {
+        self.remove(index, &VirtualAddress::new(address).prefix(prefix))
+    }
+
     /// Asks for one thing, and waits for the answer.
     pub(super) fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
-        let flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-        self.sequence = self.sequence.wrapping_add(1);
-        let mut header = NetlinkHeader::default();
-        header.flags = flags;
-        header.sequence_number = self.sequence;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
-        message.finalize();
-        let mut request = vec![0; message.buffer_len()];
-        message.serialize(&mut request);
-        self.socket.send(&request)?;
+        self.ask(message, NLM_F_ACK | flags)?;
         loop {
             let length = (&self.socket).read(&mut self.buffer)?;
-            for answer in messages(&self.buffer[..length]) {
+            for answer in raw_messages(&self.buffer[..length]).filter_map(parse) {
                 // Of a request before, that was given up.
                 if answer.header.sequence_number != self.sequence {
                     continue;
@@ -95,6 +106,44 @@ impl Requests {
             }
         }
     }
+
+    /// Asks for everything of a kind; `is_wanted` says of each, as the kernel wrote it, whether it is
+    /// worth reading.
+    pub(super) fn dump(
+        &mut self,
+        message: RouteNetlinkMessage,
+        is_wanted: impl Fn(&[u8]) -> bool,
+    ) -> io::Result<Vec<RouteNetlinkMessage>> {
+        self.ask(message, NLM_F_DUMP)?;
+        let mut all = Vec::new();
+        loop {
+            let length = (&self.socket).read(&mut self.buffer)?;
+            let wanted = |raw: &&[u8]| is_control(raw) || is_wanted(raw);
+            let messages = raw_messages(&self.buffer[..length]).filter(wanted).filter_map(parse);
+            for answer in messages.filter(|one| one.header.sequence_number == self.sequence) {
+                match answer.payload {
+                    NetlinkPayload::InnerMessage(message) => all.push(message),
+                    NetlinkPayload::Done(_) => return Ok(all),
+                    NetlinkPayload::Error(error) if error.code.is_some() => {
+                        return Err(error.to_io());
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        header.sequence_number = self.sequence;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
+        message.finalize();
+        let mut request = vec![0; message.buffer_len()];
+        message.serialize(&mut request);
+        self.socket.send(&request).map(|_| ())
+    }
 }
 
 pub(super) fn unless(harmless: &[i32], result: io::Result<()>) -> io::Result<()> {
@@ -104,7 +153,7 @@ pub(super) fn unless(harmless: &[i32], result: io::Result<()>) -> io::Result<()>
     }
 }
 
-fn message(index: u32, virtual_address: &VirtualAddress) -> AddressMessage {
+pub(super) fn message(index: u32, virtual_address: &VirtualAddress) -> AddressMessage {
     let VirtualAddress { address, prefix, label, scope, dev: _ } = virtual_address;
     let mut message = AddressMessage::default();
     message.header.index = index;
@@ -116,6 +165,7 @@ fn message(index: u32, virtual_address: &VirtualAddress) -> AddressMessage {
     };
     message.attributes.push(AddressAttribute::Local(*address));
     message.attributes.push(AddressAttribute::Address(*address));
+    message.attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(OURS)));
     if let Some(label) = label {
         message.attributes.push(AddressAttribute::Label(label.clone()));
     }
@@ -137,51 +187,116 @@ fn message(index: u32, virtual_address: &VirtualAddress) -> AddressMessage {
     message
 }
 
-/// Each message of one datagram; what cannot be read ends it.
-fn messages(datagram: &[u8]) -> impl Iterator<Item = NetlinkMessage<RouteNetlinkMessage>> + '_ {
+/// Each message of one datagram (`struct nlmsghdr`, the length first); what cannot be read ends it.
+fn raw_messages(datagram: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = datagram;
     std::iter::from_fn(move || {
-        let message = NetlinkMessage::deserialize(rest).ok()?;
-        let length = (message.header.length as usize).next_multiple_of(4);
-        rest = rest.get(length..).unwrap_or_default();
+        let length = u32::from_ne_bytes(*rest.first_chunk()?) as usize;
+        let message = rest.get(..length).filter(|_| length >= HEADER)?;
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some(message)
     })
 }
 
+/// The length of `struct nlmsghdr`.
+const HEADER: usize = 16;
+
+fn kind(raw: &[u8]) -> u16 {
+    u16::from_ne_bytes([raw[4], raw[5]])
+}
+
+/// The end of a dump, or an error.
+fn is_control(raw: &[u8]) -> bool {
+    const NLMSG_MIN_TYPE: u16 = 16;
+    kind(raw) < NLMSG_MIN_TYPE
+}
+
+fn parse(raw: &[u8]) -> Option<NetlinkMessage<RouteNetlinkMessage>> {
+    NetlinkMessage::deserialize(raw).ok()
+}
+
+/// Whether a route is of ours (`rtm_protocol`): there may be a million others, which come and go.
+pub(super) fn is_our_route(raw: &[u8]) -> bool {
+    raw.get(HEADER + 5) == Some(&OURS)
+}
+
 /// What changed on this host.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Change {
     /// An address appeared on the interface of this index, or changed there.
-    Added(u32, IpAddr),
+    Added(u32, IpAddr, u8),
     /// An interface of this name appeared, changed, or went away.
     Link(String),
-    /// An address went away.
-    Removed(u32, IpAddr),
-    /// A route with a prefix of this length went away, of IPv6 or not.
-    RouteGone(u8, bool),
+    /// An address with this prefix went away.
+    Removed(u32, IpAddr, u8),
+    /// A route of ours went away.
+    RouteGone(RouteKey),
+    /// A rule went away.
+    RuleGone(RuleMessage),
+}
+
+/// What tells routes apart: there is one of each.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct RouteKey {
+    pub(super) to: Prefix,
+    pub(super) table: u32,
+    pub(super) metric: u32,
+}
+
+impl RouteKey {
+    pub(super) fn of(message: &RouteMessage) -> Option<Self> {
+        let header = &message.header;
+        let is_v6 = header.address_family == AddressFamily::Inet6;
+        let mut to = Prefix::all(if is_v6 { Family::V6 } else { Family::V4 });
+        let (mut table, mut metric) = (u32::from(header.table), 0);
+        for attribute in &message.attributes {
+            match attribute {
+                RouteAttribute::Destination(RouteAddress::Inet(address)) => {
+                    to = Prefix::new((*address).into(), header.destination_prefix_length)?;
+                }
+                RouteAttribute::Destination(RouteAddress::Inet6(address)) => {
+                    to = Prefix::new((*address).into(), header.destination_prefix_length)?;
+                }
+                RouteAttribute::Table(number) => table = *number,
+                RouteAttribute::Priority(number) => metric = *number,
+                _ => {}
+            }
+        }
+        Some(Self { to, table, metric })
+    }
 }
 
 /// A socket that is told of every change; of routes, of which there may be many, only if they are
 /// asked for.
 pub(super) fn monitor(routes: bool) -> io::Result<Socket> {
-    socket(Type::RAW.nonblocking(), if routes { GROUPS | ROUTES } else { GROUPS })
+    const ROOM: usize = 1 << 20;
+    let socket = socket(Type::RAW.nonblocking(), if routes { GROUPS | ROUTES } else { GROUPS })?;
+    make_room(&socket, ROOM)?;
+    Ok(socket)
 }
 
 /// Appends what one datagram of the monitor says.
 pub(super) fn changes(datagram: &[u8], out: &mut impl Extend<Change>) {
-    out.extend(messages(datagram).filter_map(|message| {
+    const RTM_NEWROUTE: u16 = 24;
+    const RTM_DELROUTE: u16 = 25;
+    let messages = raw_messages(datagram).filter(|raw| match kind(raw) {
+        RTM_NEWROUTE => false,
+        RTM_DELROUTE => is_our_route(raw),
+        _ => true,
+    });
+    out.extend(messages.filter_map(parse).filter_map(|message| {
         let NetlinkPayload::InnerMessage(message) = message.payload else { return None };
         match message {
             RouteNetlinkMessage::NewAddress(message) => {
-                Some(Change::Added(message.header.index, address_in(&message)?))
+                let header = &message.header;
+                Some(Change::Added(header.index, address_in(&message)?, header.prefix_len))
             }
             RouteNetlinkMessage::DelAddress(message) => {
-                Some(Change::Removed(message.header.index, address_in(&message)?))
+                let header = &message.header;
+                Some(Change::Removed(header.index, address_in(&message)?, header.prefix_len))
             }
-            RouteNetlinkMessage::DelRoute(message) => Some(Change::RouteGone(
-                message.header.destination_prefix_length,
-                message.header.address_family == AddressFamily::Inet6,
-            )),
+            RouteNetlinkMessage::DelRoute(message) => RouteKey::of(&message).map(Change::RouteGone),
+            RouteNetlinkMessage::DelRule(message) => Some(Change::RuleGone(message)),
             RouteNetlinkMessage::NewLink(message) | RouteNetlinkMessage::DelLink(message) => {
                 message.attributes.into_iter().find_map(|attribute| match attribute {
                     LinkAttribute::IfName(name) => Some(Change::Link(name)),
@@ -194,7 +309,7 @@ pub(super) fn changes(datagram: &[u8], out: &mut impl Extend<Change>) {
 }
 
 /// The local one, or for IPv6 the only one.
-fn address_in(message: &AddressMessage) -> Option<IpAddr> {
+pub(super) fn address_in(message: &AddressMessage) -> Option<IpAddr> {
     let local = message.attributes.iter().find_map(|attribute| match attribute {
         AddressAttribute::Local(address) => Some(*address),
         _ => None,

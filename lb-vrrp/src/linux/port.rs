@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::{Route, Rule, VirtualAddress};
+use super::netlink::RouteKey;
+use super::{Route, RouteKind, Rule, VirtualAddress};
 use crate::addresses::Family;
 use crate::announce::MacAddr;
 use crate::channel::{ChannelConfig, Reach};
@@ -27,6 +28,12 @@ pub struct Settings {
     /// ([`MacAddr::of_virtual_router`]), which is made on top of the other one and has the
     /// addresses. Default: none, they are on the interface itself.
     pub virtual_mac: Option<String>,
+    /// Whether packets for the addresses are taken when they are here: [`Config::accepts`], which a
+    /// driver does not act on. Default: they are. If not, they are dropped by rules of `nft`, a program
+    /// that must be there.
+    ///
+    /// [`Config::accepts`]: crate::Config::accepts
+    pub accept: bool,
     /// Other interfaces that it tracks: up as long as they have a carrier.
     pub tracked: Vec<(String, TrackerId)>,
 }
@@ -40,6 +47,7 @@ impl Settings {
             routes: Vec::new(),
             rules: Vec::new(),
             virtual_mac: None,
+            accept: true,
             tracked: Vec::new(),
         }
     }
@@ -119,6 +127,7 @@ impl Port {
     /// The interface that a route leaves by: its own, unless it says so or has a router to go to.
     pub(super) fn way<'a>(&'a self, route: &'a Route) -> Option<&'a str> {
         match (&route.dev, route.via) {
+            _ if route.kind != RouteKind::Unicast || !route.next_hops.is_empty() => None,
             (Some(dev), _) => Some(dev),
             (None, Some(_)) => None,
             (None, None) => Some(self.own_home()),
@@ -129,7 +138,23 @@ impl Port {
     /// switches learn from that where it is (RFC 9568 7.3).
     pub(super) fn voice(&self, destination: IpAddr) -> Option<MacAddr> {
         let is_virtual = self.settings.virtual_mac.is_some() && destination.is_multicast();
-        is_virtual.then(|| MacAddr::of_virtual_router(self.family(), self.channel.vrid))
+        is_virtual.then(|| self.mac())
+    }
+
+    /// The MAC address of its virtual router.
+    pub(super) fn mac(&self) -> MacAddr {
+        MacAddr::of_virtual_router(self.family(), self.channel.vrid)
+    }
+
+    /// Whether it has that on this interface.
+    pub(super) fn has_mac(&self, interface: &str) -> bool {
+        self.settings.virtual_mac.as_deref() == Some(interface)
+    }
+
+    /// Whether it has such a route on this host now.
+    pub(super) fn holds_route(&self, key: RouteKey) -> bool {
+        let mut routes = self.settings.routes.iter();
+        self.has_routes && routes.any(|route| RouteKey::of_setting(route) == key)
     }
 
     /// The interfaces that matter to it.

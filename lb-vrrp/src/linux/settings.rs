@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use crate::addresses::Family;
@@ -148,12 +149,56 @@ impl FromStr for Prefix {
     }
 }
 
+/// What becomes of packets that a route is for (`rtm_type`).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum RouteKind {
+    /// They go there. The default.
+    #[default]
+    Unicast,
+    /// They are dropped without a word.
+    Blackhole,
+    /// Who sent them is told that nobody is there.
+    Unreachable,
+    /// Who sent them is told that it is forbidden.
+    Prohibit,
+    /// The next table is asked.
+    Throw,
+}
+
+/// One of several ways of a route.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct NextHop {
+    /// Through which router. Default: none.
+    pub via: Option<IpAddr>,
+    /// Through which interface. Default: the kernel finds it.
+    pub dev: Option<String>,
+    /// Its share of the flows, 1 to 255. Default: 1.
+    pub weight: u8,
+}
+
+impl NextHop {
+    /// One with a share like any other.
+    pub const fn new(via: Option<IpAddr>, dev: Option<String>) -> Self {
+        Self { via, dev, weight: 1 }
+    }
+
+    /// With another share; 0 is taken for 1.
+    #[must_use]
+    pub fn weight(self, weight: u8) -> Self {
+        Self { weight: if weight == 0 { 1 } else { weight }, ..self }
+    }
+}
+
 /// A route that is there as long as the addresses are.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub struct Route {
     /// Where it leads to.
     pub to: Prefix,
+    /// What becomes of packets. Default: they go there.
+    pub kind: RouteKind,
     /// Through which router. Default: none, what it leads to is on the link.
     pub via: Option<IpAddr>,
     /// Through which interface. Default: that of the virtual router unless there is a `via`, which
@@ -167,6 +212,16 @@ pub struct Route {
     pub metric: Option<u32>,
     /// Default: the link without a `via`, else anywhere.
     pub scope: Option<Scope>,
+    /// Several ways in the place of `via` and `dev`. Default: none.
+    pub next_hops: Vec<NextHop>,
+    /// Whether routers are taken to be on the link though no address says so. Default: no.
+    pub onlink: bool,
+    /// The largest packet, in octets. Default: that of the interface.
+    pub mtu: Option<u32>,
+    /// Whether that is not to be found out to be smaller. Default: it is.
+    pub mtu_lock: bool,
+    /// The largest TCP segment that is asked for, in octets. Default: as the MTU has it.
+    pub advmss: Option<u32>,
 }
 
 impl Route {
@@ -175,9 +230,41 @@ impl Route {
 
     /// One on the link.
     pub const fn new(to: Prefix) -> Self {
-        let (via, dev, source, metric, scope) = (None, None, None, None, None);
-        Self { to, via, dev, source, table: Self::MAIN, metric, scope }
+        Self {
+            to,
+            kind: RouteKind::Unicast,
+            via: None,
+            dev: None,
+            source: None,
+            table: Self::MAIN,
+            metric: None,
+            scope: None,
+            next_hops: Vec::new(),
+            onlink: false,
+            mtu: None,
+            mtu_lock: false,
+            advmss: None,
+        }
     }
+}
+
+/// What becomes of packets that a rule is for (`FR_ACT_…`).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum RuleAction {
+    /// A table is looked into. The default.
+    #[default]
+    Table,
+    /// The rule of this priority is the next.
+    Goto(u32),
+    /// The next rule is the next.
+    Nop,
+    /// They are dropped without a word.
+    Blackhole,
+    /// Who sent them is told that nobody is there.
+    Unreachable,
+    /// Who sent them is told that it is forbidden.
+    Prohibit,
 }
 
 /// A policy rule that is there as long as the addresses are: who looks into which table.
@@ -196,6 +283,27 @@ pub struct Rule {
     pub oif: Option<String>,
     /// Packets with this mark. Default: any.
     pub fwmark: Option<u32>,
+    /// The bits of the mark that count. Default: all.
+    pub fwmask: Option<u32>,
+    /// Packets with this type of service. Default: any.
+    pub tos: Option<u8>,
+    /// Packets of this protocol of IP. Default: any.
+    pub ip_protocol: Option<u8>,
+    /// Packets from these ports. Default: any.
+    pub sport: Option<RangeInclusive<u16>>,
+    /// Packets to these ports. Default: any.
+    pub dport: Option<RangeInclusive<u16>>,
+    /// Packets of these users of this host. Default: any.
+    pub uid_range: Option<RangeInclusive<u32>>,
+    /// Whether it is for all packets but those. Default: no.
+    pub not: bool,
+    /// What becomes of them. Default: a table is looked into.
+    pub action: RuleAction,
+    /// What the table says does not count if the prefix is as long as this, or shorter. Default: it
+    /// counts.
+    pub suppress_prefixlength: Option<u32>,
+    /// Nor if it leads to an interface of this group. Default: it counts.
+    pub suppress_ifgroup: Option<u32>,
     /// The table to look into. Default: [`Route::MAIN`].
     pub table: u32,
     /// Lower ones come first. Default: the kernel's.
@@ -205,8 +313,26 @@ pub struct Rule {
 impl Rule {
     /// One for all packets.
     pub const fn new(family: Family) -> Self {
-        let (from, to, iif, oif, fwmark, priority) = (None, None, None, None, None, None);
-        Self { family, from, to, iif, oif, fwmark, table: Route::MAIN, priority }
+        Self {
+            family,
+            from: None,
+            to: None,
+            iif: None,
+            oif: None,
+            fwmark: None,
+            fwmask: None,
+            tos: None,
+            ip_protocol: None,
+            sport: None,
+            dport: None,
+            uid_range: None,
+            not: false,
+            action: RuleAction::Table,
+            suppress_prefixlength: None,
+            suppress_ifgroup: None,
+            table: Route::MAIN,
+            priority: None,
+        }
     }
 }
 

@@ -30,6 +30,17 @@ pub(super) fn receiver(family: Family, protocol: u8, interface: &str) -> io::Res
     Ok(socket)
 }
 
+/// Has room for so many octets: what waits while this process is stopped must not be lost. Without
+/// `CAP_NET_ADMIN` it is as much as the system allows anybody.
+pub(super) fn make_room(socket: &Socket, octets: usize) -> io::Result<()> {
+    // The kernel doubles it.
+    let half = octets / 2;
+    match setsockopt(socket, sockopt::RcvBufForce, &half) {
+        Ok(()) => Ok(()),
+        Err(_not_allowed) => socket.set_recv_buffer_size(half),
+    }
+}
+
 pub(super) fn join(socket: &Socket, group: IpAddr, index: u32) -> io::Result<()> {
     match group {
         IpAddr::V4(group) => {

@@ -5,19 +5,23 @@ use std::io::{self, Read};
 use std::net::IpAddr;
 
 use super::LinuxNetwork;
-use super::link::{Snapshot, can_be_source};
+use super::companions::is_rule;
+use super::link::{Link, Snapshot, can_be_source};
 use super::netlink::{self, Change};
 use super::port::Port;
 use crate::addresses::Family;
-use crate::announce::MacAddr;
 use crate::channel::Reach;
-use crate::driver::{Input, RouterId};
+use crate::driver::{Input, Operation, RouterId};
 use crate::tracking::{FaultCause, Signal};
+
+/// How much of what the kernel tells is read before others have their turn.
+const CHANGES: usize = 1024;
 
 impl LinuxNetwork {
     /// What the kernel has told.
     pub(super) fn watch(&mut self) -> io::Result<()> {
-        loop {
+        // Whoever changes routes without end must not keep us from everything else.
+        for _ in 0..CHANGES {
             match self.monitor.get_ref().read(&mut self.datagram) {
                 Ok(length) => netlink::changes(&self.datagram[..length], &mut self.changes),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -35,6 +39,16 @@ impl LinuxNetwork {
         while let Some(change) = self.changes.pop_front() {
             self.handle(change)?;
         }
+        if self.is_unguarded
+            && let Err(error) = self.guard()
+        {
+            let open = self.ports.iter().filter(|(_, port)| !port.settings.accept);
+            let ids: Vec<_> = open.map(|(id, _)| *id).collect();
+            for id in ids {
+                let error = io::Error::new(error.kind(), error.to_string());
+                self.inputs.push_back((id, Input::Failed { operation: Operation::Refuse, error }));
+            }
+        }
         Ok(())
     }
 
@@ -44,19 +58,20 @@ impl LinuxNetwork {
         for name in names {
             self.look_at_link(&name)?;
         }
-        let snapshot = Snapshot::take()?;
+        let there = self.look_at_addresses()?;
         for id in self.ids(|_| true) {
-            let port = &self.ports[&id];
-            for address in port.addresses() {
-                let setting = port.setting(address);
-                let is_there = snapshot.on(port.home(&setting)).any(|there| there == address);
-                let input = match is_there {
-                    true => Input::AddressFound(address),
-                    false => Input::AddressLost(address),
-                };
-                self.inputs.push_back((id, input));
+            for address in self.ports[&id].addresses().collect::<Vec<_>>() {
+                let setting = self.ports[&id].setting(address);
+                let home = self.ports[&id].home(&setting).to_owned();
+                let index = self.links.get(&home).map_or(0, Link::index);
+                let is_there = there.get(&(index, address));
+                self.tell(id, address, &home, is_there.is_some());
             }
         }
+        self.sweep();
+        let losers = self.ids(|port| port.has_routes && !port.settings.routes.is_empty());
+        self.inputs.extend(losers.into_iter().map(|id| (id, Input::RoutesLost)));
+        let snapshot = Snapshot::take()?;
         self.look_for_sources(&self.ids(|_| true), &snapshot);
         Ok(())
     }
@@ -74,10 +89,13 @@ impl LinuxNetwork {
                 receiver.open(index)?;
             }
         }
-        for id in self.ids(|port| port.settings.interface == name) {
-            if index > 0 {
-                self.make_virtual_mac(id)?;
+        for id in self.ids(|port| port.settings.interface == name || port.has_mac(name)) {
+            if let Err(error) = self.make_virtual_mac(id) {
+                let operation = Operation::SetUp;
+                self.inputs.push_back((id, Input::Failed { operation, error }));
             }
+        }
+        for id in self.ids(|port| port.settings.interface == name) {
             let fault = Input::Fault { cause: FaultCause::Interface, present: !is_up };
             self.inputs.push_back((id, fault));
         }
@@ -85,55 +103,6 @@ impl LinuxNetwork {
         for (id, port) in &self.ports {
             let trackers = port.settings.tracked.iter().filter(|(tracked, _)| tracked == name);
             self.inputs.extend(trackers.map(|(_, at)| (*id, Input::Tracked(*at, signal))));
-        }
-        Ok(())
-    }
-
-    /// Makes the interface of the virtual MAC address if it should be there and is not.
-    pub(super) fn make_virtual_mac(&mut self, id: RouterId) -> io::Result<()> {
-        let Some(port) = self.ports.get(&id) else { return Ok(()) };
-        let Some(name) = &port.settings.virtual_mac else { return Ok(()) };
-        let (Some(home), Some(base)) =
-            (self.links.get(name), self.links.get(&port.settings.interface))
-        else {
-            return Ok(());
-        };
-        if home.index() > 0 || base.index() == 0 {
-            return Ok(());
-        }
-        let mac = MacAddr::of_virtual_router(port.family(), port.channel.vrid);
-        self.requests.add_macvlan(name, base.index(), mac)?;
-        // Whoever asks for the address on the other interface must not get that one's MAC address; a
-        // packet that comes in by one and leaves by the other is no forgery; and nothing but a master
-        // may speak from this one, not even to say which groups it listens to, or switches take it
-        // for the master (those of 224.0.0.0/24 are flooded anyway, RFC 4541 2.1.2).
-        let base = &port.settings.interface;
-        let settings = [
-            (format!("ipv4/conf/{base}/arp_ignore"), "1"),
-            (format!("ipv4/conf/{name}/arp_ignore"), "1"),
-            (format!("ipv4/conf/{name}/accept_local"), "1"),
-            (format!("ipv4/conf/{name}/rp_filter"), "0"),
-            ("ipv4/igmp_link_local_mcast_reports".to_owned(), "0"),
-            (format!("ipv6/conf/{name}/accept_ra"), "0"),
-            (format!("ipv6/conf/{name}/addr_gen_mode"), "1"),
-            (
-                format!("ipv6/conf/{name}/disable_ipv6"),
-                if port.family() == Family::V4 { "1" } else { "0" },
-            ),
-        ];
-        for (key, value) in settings {
-            // A host without IPv6 has no such file; nor has one that does not let us.
-            let _ = std::fs::write(format!("/proc/sys/net/{key}"), value);
-        }
-        let name = name.clone();
-        if let Some(home) = self.links.get_mut(&name) {
-            home.refresh()?;
-            let index = home.index();
-            self.requests.set_up(index)?;
-            home.refresh()?;
-            for receiver in self.receivers.iter_mut().filter(|one| one.ear.interface == name) {
-                receiver.open(index)?;
-            }
         }
         Ok(())
     }
@@ -171,8 +140,8 @@ impl LinuxNetwork {
 
     fn handle(&mut self, change: Change) -> io::Result<()> {
         match change {
-            Change::Added(at, address) => self.tell_address(at, address, true),
-            Change::Removed(at, address) => self.tell_address(at, address, false),
+            Change::Added(at, address, prefix) => self.tell_address(at, address, prefix, true),
+            Change::Removed(at, address, prefix) => self.tell_address(at, address, prefix, false),
             Change::Link(name) => {
                 if !self.links.contains_key(&name) {
                     return Ok(());
@@ -187,14 +156,18 @@ impl LinuxNetwork {
                 self.look_for_sources(&speakers, &snapshot);
                 Ok(())
             }
-            Change::RouteGone(length, is_v6) => {
-                for id in self.ids(|port| {
-                    let mut routes = port.settings.routes.iter().map(|route| route.to);
-                    port.has_routes
-                        && routes
-                            .any(|to| to.length() == length && (to.family() == Family::V6) == is_v6)
-                }) {
-                    self.inputs.push_back((id, Input::RoutesLost));
+            Change::RouteGone(key) => {
+                let losers = self.ids(|port| port.holds_route(key));
+                self.inputs.extend(losers.into_iter().map(|id| (id, Input::RoutesLost)));
+                Ok(())
+            }
+            Change::RuleGone(rule) => {
+                for (id, port) in &mut self.ports {
+                    let before = port.rules.len();
+                    port.rules.retain(|known| !is_rule(&rule, known));
+                    if port.rules.len() < before {
+                        self.inputs.push_back((*id, Input::RoutesLost));
+                    }
                 }
                 Ok(())
             }
@@ -202,20 +175,40 @@ impl LinuxNetwork {
     }
 
     /// An address came to an interface, or went from there.
-    fn tell_address(&mut self, index: u32, address: IpAddr, came: bool) -> io::Result<()> {
+    fn tell_address(
+        &mut self,
+        index: u32,
+        address: IpAddr,
+        prefix: u8,
+        came: bool,
+    ) -> io::Result<()> {
         let Some(name) = self.links.iter().find(|(_, link)| link.index() == index) else {
             return Ok(());
         };
         let name = name.0.clone();
-        let holders =
-            self.ids(|port| port.is_virtual(address) && port.home(&port.setting(address)) == name);
+        let is_there =
+            |port: &Port| port.is_virtual(address) && port.home(&port.setting(address)) == name;
+        let holders = self.ids(is_there);
         if !holders.is_empty() {
+            let is_stray =
+                !holders.iter().any(|id| self.ports[id].setting(address).prefix == prefix);
+            let place = (index, address);
+            match (is_stray, came) {
+                (true, true) => {
+                    let strays = self.strays.entry(place).or_default();
+                    strays.retain(|known| *known != prefix);
+                    strays.push(prefix);
+                }
+                (true, false) => {
+                    if let Some(strays) = self.strays.get_mut(&place) {
+                        strays.retain(|known| *known != prefix);
+                    }
+                    return Ok(());
+                }
+                (false, _) => {}
+            }
             for id in holders {
-                let input = match came {
-                    true => Input::AddressFound(address),
-                    false => Input::AddressLost(address),
-                };
-                self.inputs.push_back((id, input));
+                self.tell(id, address, &name, came);
             }
             return Ok(());
         }
@@ -229,6 +222,18 @@ impl LinuxNetwork {
             self.look_for_sources(&speakers, &snapshot);
         }
         Ok(())
+    }
+
+    /// A router's address is there, or is not. What another router holds is no surprise to this one.
+    fn tell(&mut self, id: RouterId, address: IpAddr, home: &str, is_there: bool) {
+        let mut holders = self.holders.of(address, home);
+        let input = match is_there {
+            true if holders.any(|holder| holder != id) => return,
+            true => Input::AddressFound(address),
+            false => Input::AddressLost(address),
+        };
+        drop(holders);
+        self.inputs.push_back((id, input));
     }
 
     fn ids(&self, is_meant: impl Fn(&Port) -> bool) -> Vec<RouterId> {

@@ -4,7 +4,9 @@
 //! values (bounds, uniqueness, what must be there) is said by [`validate`](crate::config::validate), so
 //! that every front end has the same rules.
 
+pub(in crate::config) mod announcement;
 pub(in crate::config) mod check;
+pub(in crate::config) mod claim;
 pub(in crate::config) mod vrrp;
 
 use std::net::SocketAddr;
@@ -112,6 +114,10 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) vrrp_checks: Field<List<vrrp::VrrpCheck>>,
     pub(in crate::config) vrrp_track_files: Field<List<vrrp::VrrpTrackFile>>,
     pub(in crate::config) vrrp_track_processes: Field<List<vrrp::VrrpTrackProcess>>,
+    pub(in crate::config) static_addresses: Field<List<vrrp::VirtualAddress>>,
+    pub(in crate::config) static_routes: Field<List<vrrp::Route>>,
+    pub(in crate::config) static_rules: Field<List<vrrp::Rule>>,
+    pub(in crate::config) bgp_announcements: Field<List<announcement::BgpAnnouncement>>,
 }
 
 #[derive(Debug, Default)]
@@ -129,6 +135,7 @@ pub(in crate::config) struct VirtualServer {
     pub(in crate::config) forwarding: Field<Forwarding>,
     pub(in crate::config) scheduler: Field<String>,
     pub(in crate::config) hash_key: Field<HashKey>,
+    pub(in crate::config) hash_seed: Field<String>,
     pub(in crate::config) bounded: Field<Hundredths>,
     pub(in crate::config) zone: Field<String>,
     pub(in crate::config) spill_below: Field<i64>,

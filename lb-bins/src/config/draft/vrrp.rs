@@ -3,12 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use lb_vrrp::linux::Scope;
-use lb_vrrp::{ChecksumPolicy, Migration, Start};
+use lb_vrrp::linux::{RouteKind, Scope};
+use lb_vrrp::{ChecksumPolicy, Family, Migration, Start};
 
+use super::claim::Claim;
 use super::{Checks, Field, List};
-use crate::config::model::Account;
 use crate::config::model::check::Initial;
+use crate::config::model::{Account, ParameterMatch};
 
 /// A `vrrp_instance`.
 #[derive(Debug, Default)]
@@ -94,15 +95,68 @@ pub(in crate::config) struct Route {
     pub(in crate::config) table: Field<i64>,
     pub(in crate::config) metric: Field<i64>,
     pub(in crate::config) scope: Field<Scope>,
+    pub(in crate::config) kind: Field<RouteKind>,
+    pub(in crate::config) next_hops: Field<List<NextHop>>,
+    pub(in crate::config) onlink: Field<bool>,
+    pub(in crate::config) mtu: Field<i64>,
+    pub(in crate::config) mtu_lock: Field<bool>,
+    pub(in crate::config) advmss: Field<i64>,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::config) struct NextHop {
+    pub(in crate::config) via: Field<IpAddr>,
+    pub(in crate::config) dev: Field<String>,
+    pub(in crate::config) weight: Field<i64>,
+}
+
+/// One number, or all from one to another.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) struct Numbers {
+    pub(in crate::config) first: i64,
+    pub(in crate::config) last: i64,
+}
+
+impl Numbers {
+    /// Reads `80` or `80-90`.
+    pub(in crate::config) fn parse(text: &str) -> Option<Self> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        Some(Self { first: first.parse().ok()?, last: last.parse().ok()? })
+    }
+}
+
+/// What a rule does, where it needs no more than a word.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(in crate::config) enum RuleAction {
+    Blackhole,
+    Goto,
+    Nop,
+    Prohibit,
+    #[default]
+    Table,
+    Unreachable,
 }
 
 #[derive(Debug, Default)]
 pub(in crate::config) struct Rule {
+    /// Without addresses nothing else says it.
+    pub(in crate::config) family: Field<Family>,
     pub(in crate::config) from: Field<Network>,
     pub(in crate::config) to: Field<Network>,
     pub(in crate::config) iif: Field<String>,
     pub(in crate::config) oif: Field<String>,
     pub(in crate::config) fwmark: Field<i64>,
+    pub(in crate::config) fwmask: Field<i64>,
+    pub(in crate::config) tos: Field<i64>,
+    pub(in crate::config) ip_protocol: Field<i64>,
+    pub(in crate::config) sport: Field<Numbers>,
+    pub(in crate::config) dport: Field<Numbers>,
+    pub(in crate::config) uid_range: Field<Numbers>,
+    pub(in crate::config) not: Field<bool>,
+    pub(in crate::config) action: Field<RuleAction>,
+    pub(in crate::config) goto: Field<i64>,
+    pub(in crate::config) suppress_prefixlength: Field<i64>,
+    pub(in crate::config) suppress_ifgroup: Field<i64>,
     pub(in crate::config) table: Field<i64>,
     pub(in crate::config) priority: Field<i64>,
 }
@@ -155,13 +209,6 @@ pub(in crate::config) struct Track {
     pub(in crate::config) name: Field<String>,
     pub(in crate::config) weight: Field<i64>,
     pub(in crate::config) reverse: Field<bool>,
-}
-
-#[derive(Debug, Default)]
-pub(in crate::config) struct Claim {
-    pub(in crate::config) command: Field<List<String>>,
-    pub(in crate::config) interval: Field<Duration>,
-    pub(in crate::config) timeout: Field<Duration>,
 }
 
 /// What instances and groups have in common.
@@ -217,7 +264,10 @@ pub(in crate::config) struct VrrpTrackFile {
 pub(in crate::config) struct VrrpTrackProcess {
     pub(in crate::config) name: Field<String>,
     pub(in crate::config) process: Field<String>,
+    pub(in crate::config) parameters: Field<List<String>>,
+    pub(in crate::config) parameter_match: Field<ParameterMatch>,
     pub(in crate::config) quorum: Field<i64>,
+    pub(in crate::config) quorum_max: Field<i64>,
     pub(in crate::config) delay: Field<Duration>,
     pub(in crate::config) weight: Field<i64>,
 }

@@ -46,6 +46,11 @@ impl<'a> Definitions<'a> {
         Self { by_name: by_name.into(), environment, chance: SplitMix(seed) }
     }
 
+    /// What follows is the same each time.
+    pub(super) const fn reseed(&mut self, seed: u64) {
+        self.chance = SplitMix(seed);
+    }
+
     /// Gives a variable a value, or another one.
     pub(super) fn set(&mut self, name: String, value: Vec<Text>) {
         self.by_name.insert(name, value);

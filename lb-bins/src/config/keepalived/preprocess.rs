@@ -373,8 +373,14 @@ impl Preprocessor<'_> {
             }
             let words = words(&before);
             // It holds from where it stands, so it cannot wait for the blocks.
-            if words.first().is_some_and(|first| first.text == "include_check") {
-                self.strictness.set(&words[1..]);
+            match words.first().map(|first| first.text.as_str()) {
+                Some("include_check") => self.strictness.set(&words[1..]),
+                Some("random_seed") => {
+                    if let Some(Ok(seed)) = words.get(1).map(|seed| seed.text.parse()) {
+                        self.definitions.reseed(seed);
+                    }
+                }
+                _ => {}
             }
             self.lines.push(Line::Words(words, before));
         }

@@ -91,7 +91,11 @@ pub(in crate::config) enum Problem {
     UnknownOption { block: &'static str, option: String },
     #[error("the option {} of `{block}` has no effect here", Quoted(.option))]
     UnusedOption { block: &'static str, option: String },
-    #[error("the command runs as the user that the daemon runs as, not as {}", Quoted(.user))]
+    #[error("{} is no user, or no user with a group", Quoted(.text))]
+    NotAnAccount { text: String },
+    #[error("the command runs as {}, as the others of this block, and not as {}", Quoted(.user), Quoted(.named))]
+    OtherUser { named: String, user: String },
+    #[error("the command runs as `script_user`, and not as {}", Quoted(.user))]
     User { user: String },
     #[error("`{word}` needs a value")]
     WithoutValue { word: &'static str },
@@ -157,6 +161,8 @@ pub(in crate::config) enum Problem {
     OtherFamily { address: IpAddr, family: Family },
     #[error("the state {} is taken for BACKUP, as in keepalived", Quoted(.text))]
     OtherState { text: String },
+    #[error("the rule does nothing, and is left out, as in keepalived")]
+    RuleWithoutAction,
     #[error("there are both `authentication` and `auth_hmac`")]
     TwoAuthentications,
     #[error("the weight {value} is left out, as in keepalived: it must be from -{most} to {most}")]
@@ -266,7 +272,9 @@ impl Problem {
             Self::Twice { .. } => "remove one of them",
             Self::UnknownOption { .. } => "remove it, or write what follows on a line of its own",
             Self::UnusedOption { .. } => return None,
-            Self::User { .. } => "start the daemon as that user, or let the command change to it",
+            Self::NotAnAccount { .. } => "write: USER or USER GROUP",
+            Self::OtherUser { .. } => "name one user, or let the command change to it",
+            Self::User { .. } => "name that user in `script_user`, or let the command change to it",
             Self::WithoutValue { .. } => "add it on the same line",
             Self::ZeroTime { .. } => "write a time above zero",
 
@@ -300,6 +308,7 @@ impl Problem {
             Self::NotStrict { .. } => "remove it, or strict mode",
             Self::OtherFamily { .. } => "IPv4 and IPv6 need an instance each",
             Self::OtherState { .. } => "write MASTER or BACKUP",
+            Self::RuleWithoutAction => "add for example: table 100",
             Self::TwoAuthentications => "remove one of them",
             Self::WeightInGroup { .. } => "remove the weight",
             Self::WeightLeftOut { .. } => "write a smaller one, or none",

@@ -2,7 +2,9 @@
 
 mod account;
 mod address;
+mod announcement;
 pub mod check;
+mod claim;
 mod command;
 mod door;
 mod vrrp;
@@ -15,15 +17,18 @@ use std::time::Duration;
 
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
+use lb_vrrp::linux::{Route, Rule, VirtualAddress};
 
 pub use self::account::Account;
 pub(in crate::config) use self::address::is_host_name;
 pub use self::address::{Address, ParseAddressError};
+pub use self::announcement::{BgpAnnouncement, Speaker};
 use self::check::{Check, CheckKind};
+pub use self::claim::{Call, Claim, ClaimBy, Holder, HttpClaim};
 pub use self::command::Command;
 pub use self::door::{Door, NotADoor};
 pub use self::vrrp::{
-    Authentication, CarpInstance, Claim, HmacKey, KeySecret, Notify, Track, VrrpCheck,
+    Authentication, CarpInstance, HmacKey, KeySecret, Notify, ParameterMatch, Track, VrrpCheck,
     VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
@@ -71,6 +76,15 @@ pub struct Config {
     pub vrrp_track_files: Vec<VrrpTrackFile>,
     /// Processes that virtual routers may depend on.
     pub vrrp_track_processes: Vec<VrrpTrackProcess>,
+    /// Addresses that are there as long as `vip-keeper` runs, whoever is master; each with its
+    /// interface.
+    pub static_addresses: Vec<VirtualAddress>,
+    /// Routes that are there as long.
+    pub static_routes: Vec<Route>,
+    /// Rules that are there as long.
+    pub static_rules: Vec<Rule>,
+    /// What is announced by BGP.
+    pub bgp_announcements: Vec<BgpAnnouncement>,
     /// What is allowed but probably not meant, in the order of the file.
     pub warnings: Vec<Mistake>,
 }
@@ -117,6 +131,10 @@ impl PartialEq for Config {
             vrrp_checks,
             vrrp_track_files,
             vrrp_track_processes,
+            bgp_announcements,
+            static_addresses,
+            static_routes,
+            static_rules,
             warnings: _,
         } = self;
         *admin == other.admin
@@ -137,6 +155,10 @@ impl PartialEq for Config {
             && *vrrp_checks == other.vrrp_checks
             && *vrrp_track_files == other.vrrp_track_files
             && *vrrp_track_processes == other.vrrp_track_processes
+            && *static_addresses == other.static_addresses
+            && *static_routes == other.static_routes
+            && *static_rules == other.static_rules
+            && *bgp_announcements == other.bgp_announcements
     }
 }
 
@@ -166,6 +188,9 @@ pub struct VirtualServer {
     pub scheduler: Algorithm,
     /// What schedulers that hash the source look at; default: [`HashKey::Source`].
     pub hash_key: HashKey,
+    /// What the hashes of schedulers that hash are keyed with, so that nobody outside knows which
+    /// clients share a backend; not empty, default: they are those that everybody knows.
+    pub hash_seed: Option<String>,
     /// How far above its share a backend may be loaded, in hundredths; above 100, and only with
     /// schedulers that hash. Default: as it comes.
     pub bounded: Option<u32>,

@@ -12,7 +12,7 @@ use lb_vrrp::{
 };
 
 use super::check::{Check, Initial};
-use super::{Account, Command};
+use super::{Account, Claim, Command};
 
 /// A virtual router: addresses that one of several hosts has.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,17 +81,6 @@ pub struct VrrpInstance {
     pub claim: Option<Claim>,
     /// What runs when something happens.
     pub notify: Notify,
-}
-
-/// How addresses are claimed of somebody who gives them to whoever asks.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Claim {
-    /// What is run: exit code 0 has claimed them. Run again, it must do no harm.
-    pub command: Command,
-    /// How often they are claimed again; above zero, default: 30 s.
-    pub interval: Duration,
-    /// How long a run may take; above zero, default: 10 s.
-    pub timeout: Duration,
 }
 
 impl VrrpInstance {
@@ -264,6 +253,19 @@ pub struct VrrpTrackFile {
     pub weight: i16,
 }
 
+/// How the parameters of a command line are compared.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ParameterMatch {
+    /// There are those and no others.
+    #[default]
+    Exact,
+    /// They come first; of the last one only the beginning.
+    Initial,
+    /// They come first.
+    Partial,
+}
+
 /// Processes that instances depend on.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct VrrpTrackProcess {
@@ -271,8 +273,14 @@ pub struct VrrpTrackProcess {
     pub name: String,
     /// The name of the program, or with a slash in it the whole path.
     pub process: String,
-    /// How many of them there must be; at least 1, default: 1.
+    /// What must be behind it on the command line; default: anything.
+    pub parameters: Option<Vec<String>>,
+    /// How the parameters are compared; default: all of them, and exactly.
+    pub parameter_match: ParameterMatch,
+    /// How many of them there must be; default: 1.
     pub quorum: u32,
+    /// How many of them there may be, not below `quorum` unless it is 0; default: any number.
+    pub quorum_max: Option<u32>,
     /// How long a change must last before it counts; default: 0.
     pub delay: Duration,
     /// What it weighs where that is not said; default: 0.

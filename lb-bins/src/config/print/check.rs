@@ -19,6 +19,8 @@ pub(super) fn print_checks(f: &mut Formatter<'_>, parent: &str, checks: &[Check]
         port,
         address,
         source,
+        interface,
+        mark,
         interval,
         timeout,
         rise,
@@ -38,6 +40,8 @@ pub(super) fn print_checks(f: &mut Formatter<'_>, parent: &str, checks: &[Check]
         optional(f, "port", port.map(|port| port.to_string()))?;
         optional(f, "address", address.as_ref().map(|address| text(&address.to_string())))?;
         optional(f, "source", source.map(|source| text(&source.to_string())))?;
+        optional(f, "interface", interface.as_deref().map(text))?;
+        optional(f, "mark", mark.map(|mark| mark.to_string()))?;
         writeln!(f, "interval = {}", text(&duration(*interval)))?;
         writeln!(f, "timeout = {}", text(&duration(*timeout)))?;
         writeln!(f, "rise = {rise}")?;
@@ -193,7 +197,7 @@ fn one_text([is, matches]: [&'static str; 2], rule: &Text) -> (&'static str, Opt
     }
 }
 
-fn inline_headers(headers: &Headers) -> String {
+pub(super) fn inline_headers(headers: &Headers) -> String {
     let headers: Vec<_> =
         headers.iter().map(|(name, value)| format!("{} = {}", text(name), text(value))).collect();
     format!("{{ {} }}", headers.join(", "))

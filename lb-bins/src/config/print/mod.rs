@@ -1,6 +1,9 @@
 //! Prints a configuration as TOML with every default spelled out. Reading it gives it back.
 
+mod addresses;
+mod announcement;
 mod check;
+mod claim;
 mod vrrp;
 
 use std::fmt;
@@ -40,6 +43,7 @@ impl fmt::Display for Config {
             optional(f, "max_scripts", max_scripts.map(|count| count.to_string()))?;
         }
         virtual_servers.iter().try_for_each(|server| virtual_server(f, server))?;
+        addresses::statics(f, self)?;
         vrrp::virtual_routers(f, self)
     }
 }
@@ -51,6 +55,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
         forwarding,
         scheduler,
         hash_key,
+        hash_seed,
         bounded,
         zone,
         spill_below,
@@ -79,6 +84,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
     if hashes_the_source(*scheduler) || *hash_key != defaults::HASH_KEY {
         writeln!(f, "hash_key = {}", text(hash_key.word()))?;
     }
+    optional(f, "hash_seed", hash_seed.as_deref().map(text))?;
     optional(f, "bounded", bounded.map(Factor).map(|factor| factor.to_string()))?;
     optional(f, "zone", zone.as_deref().map(text))?;
     writeln!(f, "spill_below = {spill_below}")?;

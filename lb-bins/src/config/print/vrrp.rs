@@ -3,14 +3,16 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use lb_vrrp::linux::{Prefix, Route, Rule, Scope, VirtualAddress};
 use lb_vrrp::{Announcements, Freshness, Peer, Preempt, Reach};
 
+use super::addresses::{inline_address, inline_route, inline_rule};
+use super::announcement::announcement;
 use super::check::print_checks;
+use super::claim::inline_claim;
 use super::{account, array, command, duration, optional, text};
 use crate::config::model::check::Nibbles;
 use crate::config::model::{
-    Authentication, CarpInstance, Claim, Config, HmacKey, KeySecret, Notify, Track, VrrpCheck,
+    Authentication, CarpInstance, Config, HmacKey, KeySecret, Notify, Track, VrrpCheck,
     VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::words::Word;
@@ -22,7 +24,8 @@ pub(super) fn virtual_routers(f: &mut fmt::Formatter<'_>, config: &Config) -> fm
     config.vrrp_track_processes.iter().try_for_each(|one| process(f, one))?;
     config.vrrp_instances.iter().try_for_each(|one| instance(f, one))?;
     config.vrrp_sync_groups.iter().try_for_each(|one| group(f, one))?;
-    config.carp_instances.iter().try_for_each(|one| carp_instance(f, one))
+    config.carp_instances.iter().try_for_each(|one| carp_instance(f, one))?;
+    config.bgp_announcements.iter().try_for_each(|one| announcement(f, one))
 }
 
 fn carp_instance(f: &mut fmt::Formatter<'_>, instance: &CarpInstance) -> fmt::Result {
@@ -129,7 +132,7 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
 }
 
 /// One element a line: routes and addresses may be many.
-fn list<T>(
+pub(super) fn list<T>(
     f: &mut fmt::Formatter<'_>,
     key: &str,
     elements: &[T],
@@ -147,7 +150,7 @@ fn list<T>(
 }
 
 /// The pairs that have a value, as an inline table.
-fn table(pairs: &[(&str, Option<String>)]) -> String {
+pub(super) fn table(pairs: &[(&str, Option<String>)]) -> String {
     let given =
         pairs.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?)));
     format!("{{ {} }}", given.collect::<Vec<_>>().join(", "))
@@ -225,51 +228,6 @@ fn inline_key(HmacKey { id, secret }: &HmacKey) -> String {
     format!("{{ id = {id}, {key} = {secret} }}")
 }
 
-fn inline_address(address: &VirtualAddress) -> String {
-    let VirtualAddress { address, prefix, dev, label, scope, .. } = address;
-    let network = text(&format!("{address}/{prefix}"));
-    if dev.is_none() && label.is_none() && *scope == Scope::Global {
-        return network;
-    }
-    table(&[
-        ("address", Some(network)),
-        ("dev", dev.as_deref().map(text)),
-        ("label", label.as_deref().map(text)),
-        ("scope", Some(text(scope.word()))),
-    ])
-}
-
-fn inline_route(route: &Route) -> String {
-    let Route { to, via, dev, source, table: number, metric, scope, .. } = route;
-    // A default route says of itself whose it is only by its router.
-    let is_default = *to == Prefix::all(to.family()) && via.is_some();
-    let to = if is_default { text("default") } else { text(&to.to_string()) };
-    let address = |address: IpAddr| text(&address.to_string());
-    table(&[
-        ("to", Some(to)),
-        ("via", via.map(address)),
-        ("dev", dev.as_deref().map(text)),
-        ("source", source.map(address)),
-        ("table", Some(number.to_string())),
-        ("metric", metric.map(|metric| metric.to_string())),
-        ("scope", scope.map(|scope| text(scope.word()))),
-    ])
-}
-
-fn inline_rule(rule: &Rule) -> String {
-    let Rule { from, to, iif, oif, fwmark, table: number, priority, .. } = rule;
-    let prefix = |prefix: Prefix| text(&prefix.to_string());
-    table(&[
-        ("from", from.map(prefix)),
-        ("to", to.map(prefix)),
-        ("iif", iif.as_deref().map(text)),
-        ("oif", oif.as_deref().map(text)),
-        ("fwmark", fwmark.map(|mark| mark.to_string())),
-        ("table", Some(number.to_string())),
-        ("priority", priority.map(|priority| priority.to_string())),
-    ])
-}
-
 fn inline_garp(garp: Announcements) -> String {
     let Announcements { first, second_after, reaction, refresh, .. } = garp;
     let [delay, refresh] = [second_after, refresh].map(|time| text(&duration(time)));
@@ -279,12 +237,7 @@ fn inline_garp(garp: Announcements) -> String {
     )
 }
 
-fn inline_claim(Claim { command: run, interval, timeout }: &Claim) -> String {
-    let [interval, timeout] = [*interval, *timeout].map(|time| text(&duration(time)));
-    format!("{{ command = {}, interval = {interval}, timeout = {timeout} }}", command(run))
-}
-
-fn inline_track(Track { name, weight, reverse }: &Track) -> String {
+pub(super) fn inline_track(Track { name, weight, reverse }: &Track) -> String {
     format!("{{ name = {}, weight = {weight}, reverse = {reverse} }}", text(name))
 }
 
@@ -356,11 +309,25 @@ fn file(f: &mut fmt::Formatter<'_>, file: &VrrpTrackFile) -> fmt::Result {
 }
 
 fn process(f: &mut fmt::Formatter<'_>, process: &VrrpTrackProcess) -> fmt::Result {
-    let VrrpTrackProcess { name, process, quorum, delay, weight } = process;
+    let VrrpTrackProcess {
+        name,
+        process,
+        parameters,
+        parameter_match,
+        quorum,
+        quorum_max,
+        delay,
+        weight,
+    } = process;
     writeln!(f, "\n[[vrrp_track_process]]")?;
     writeln!(f, "name = {}", text(name))?;
     writeln!(f, "process = {}", text(process))?;
+    optional(f, "parameters", parameters.as_ref().map(|all| array(all.iter())))?;
+    if parameters.is_some() {
+        writeln!(f, "parameter_match = {}", text(parameter_match.word()))?;
+    }
     writeln!(f, "quorum = {quorum}")?;
+    optional(f, "quorum_max", quorum_max.map(|most| most.to_string()))?;
     writeln!(f, "delay = {}", text(&duration(*delay)))?;
     writeln!(f, "weight = {weight}")
 }

@@ -192,11 +192,12 @@ impl Problem {
             }
 
             Self::AllDrained => "give a backend a weight above 0 when it is to serve again",
-            Self::HashKeyUnused { known, .. } => {
+            Self::HashKeyUnused { known, .. } | Self::HashSeedUnused { known, .. } => {
                 return Some(format!("remove it, or use one of {}", known.join(", ")));
             }
             Self::MinAgeBeyondTimeout => "write at most `timeout`",
             Self::DeviationsOutOfRange { .. } => "write for example 1.9, or 0 for never",
+            Self::LongInterface { .. } => "write the name as `ip link` shows it",
             Self::NobodyEjected => "set one of them, or remove `passive`",
             Self::OtherScheme { meant, .. } => {
                 return Some(format!("set type = \"{meant}\", unless it is meant"));

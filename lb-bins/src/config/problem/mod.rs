@@ -58,6 +58,8 @@ pub(super) enum Problem {
     NotAServer { key: &'static str, text: String, only_port_missing: bool },
     #[error("`{key}` is {}, which is not an address with a port", Quoted(.text))]
     NotAnAddress { key: &'static str, text: String, only_port_missing: bool },
+    #[error("`{key}` is {}, which is too long for an interface", Quoted(.text))]
+    LongInterface { key: &'static str, text: String },
     #[error("unknown key {}", Quoted(.key))]
     UnknownKey { key: String, known: Vec<&'static str> },
     #[error("`{key}` is {}, which is not known", Quoted(.word))]
@@ -200,6 +202,8 @@ pub(super) enum Problem {
         if *.by_destination { "hashes the destination" } else { "does not hash" }
     )]
     HashKeyUnused { scheduler: &'static str, by_destination: bool, known: Vec<&'static str> },
+    #[error("`hash_seed` has no effect: the scheduler is \"{scheduler}\", which does not hash")]
+    HashSeedUnused { scheduler: &'static str, known: Vec<&'static str> },
     #[error("`min_age` has no effect beyond `timeout`: who was unseen for that long is forgotten")]
     MinAgeBeyondTimeout,
     #[error("`draining_clients` has no effect without `persistence`")]

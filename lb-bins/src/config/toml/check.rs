@@ -42,6 +42,8 @@ impl Read for Check {
             port: table.take("port", "port = 8080"),
             address: table.take("address", r#"address = "192.0.2.1:80""#),
             source: table.take("source", r#"source = "192.0.2.9""#),
+            interface: table.take("interface", r#"interface = "eth1""#),
+            mark: table.take("mark", "mark = 7"),
             interval: table.take("interval", r#"interval = "2s""#),
             timeout: table.take("timeout", r#"timeout = "1s""#),
             rise: table.take("rise", "rise = 2"),

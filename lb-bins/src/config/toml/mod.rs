@@ -1,6 +1,9 @@
 //! The TOML front end: which keys there are in which table.
 
+mod addresses;
+mod announcement;
 mod check;
+mod claim;
 mod reader;
 mod values;
 mod vrrp;
@@ -52,6 +55,10 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
         vrrp_checks: table.take("vrrp_check", "[[vrrp_check]]"),
         vrrp_track_files: table.take("vrrp_track_file", "[[vrrp_track_file]]"),
         vrrp_track_processes: table.take("vrrp_track_process", "[[vrrp_track_process]]"),
+        static_addresses: table.take("static_address", "[[static_address]]"),
+        static_routes: table.take("static_route", "[[static_route]]"),
+        static_rules: table.take("static_rule", "[[static_rule]]"),
+        bgp_announcements: table.take("bgp_announcement", "[[bgp_announcement]]"),
     };
     table.finish();
     Some(draft)
@@ -66,6 +73,7 @@ impl Read for VirtualServer {
             forwarding: table.take("forwarding", r#"forwarding = "proxy""#),
             scheduler: table.take("scheduler", r#"scheduler = "wlc""#),
             hash_key: table.take("hash_key", r#"hash_key = "source-port""#),
+            hash_seed: table.take("hash_seed", r#"hash_seed = "7f3a…""#),
             bounded: table.take("bounded", "bounded = 1.25"),
             zone: table.take("zone", r#"zone = "a""#),
             spill_below: table.take("spill_below", "spill_below = 70"),

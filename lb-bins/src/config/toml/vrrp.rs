@@ -5,12 +5,10 @@ use ::toml::de::DeValue;
 use super::reader::{Entry, Read, Table};
 use crate::config::draft::Field;
 use crate::config::draft::vrrp::{
-    Authentication, CarpInstance, Claim, Destination, Garp, HmacKey, Network, Notify, Peer, Route,
-    Rule, Track, VirtualAddress, VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
-    VrrpTrackProcess,
+    Authentication, CarpInstance, Garp, HmacKey, Notify, Peer, Track, VrrpCheck, VrrpInstance,
+    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::mistakes::Mistakes;
-use crate::config::problem::{Problem, VrrpProblem};
 use crate::config::source::Spanned;
 
 impl Read for VrrpInstance {
@@ -67,7 +65,6 @@ impl Read for VrrpInstance {
     }
 }
 
-const CLAIM: &str = r#"command = ["/usr/local/bin/claim", "argument"]"#;
 const CHECK: &str = r#"check = { type = "mysql", writable = true }"#;
 const ADDRESSES: &str = r#"addresses = ["10.0.0.200/24"]"#;
 
@@ -82,24 +79,6 @@ fn notify(table: &mut Table<'_, '_>) -> Notify {
         priority_changes: table.take("notify_priority_changes", "notify_priority_changes = true"),
         smtp_alert: table.take("smtp_alert", "smtp_alert = true"),
         user: table.take("notify_user", r#"notify_user = "nobody""#),
-    }
-}
-
-/// `"10.0.0.200/24"`, or a table.
-impl Read for VirtualAddress {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        if let DeValue::String(_) = entry.value {
-            return Some(Self { address: alone(entry, mistakes)?, ..Self::default() });
-        }
-        let mut table = Table::open(entry, mistakes)?;
-        let address = Self {
-            address: table.take("address", r#"address = "10.0.0.200/24""#),
-            dev: table.take("dev", r#"dev = "eth1""#),
-            label: table.take("label", r#"label = "eth0:vip""#),
-            scope: table.take("scope", r#"scope = "global""#),
-        };
-        table.finish();
-        Some(address)
     }
 }
 
@@ -138,43 +117,9 @@ impl Read for Track {
 }
 
 /// The one field that a string stands for.
-fn alone<T: Read>(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Field<T>> {
+pub(super) fn alone<T: Read>(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Field<T>> {
     let value = entry.read(mistakes)?;
     Some(Field::Given(Spanned { value, span: entry.span }))
-}
-
-impl Read for Route {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let mut table = Table::open(entry, mistakes)?;
-        let route = Self {
-            to: table.take("to", r#"to = "default""#),
-            via: table.take("via", r#"via = "10.0.0.1""#),
-            dev: table.take("dev", r#"dev = "eth0""#),
-            source: table.take("source", r#"source = "10.0.0.200""#),
-            table: table.take("table", "table = 100"),
-            metric: table.take("metric", "metric = 10"),
-            scope: table.take("scope", r#"scope = "link""#),
-        };
-        table.finish();
-        Some(route)
-    }
-}
-
-impl Read for Rule {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let mut table = Table::open(entry, mistakes)?;
-        let rule = Self {
-            from: table.take("from", r#"from = "10.0.0.0/8""#),
-            to: table.take("to", r#"to = "10.0.0.0/8""#),
-            iif: table.take("iif", r#"iif = "eth0""#),
-            oif: table.take("oif", r#"oif = "eth0""#),
-            fwmark: table.take("fwmark", "fwmark = 1"),
-            table: table.take("table", "table = 100"),
-            priority: table.take("priority", "priority = 1000"),
-        };
-        table.finish();
-        Some(rule)
-    }
 }
 
 impl Read for Authentication {
@@ -204,19 +149,6 @@ impl Read for HmacKey {
         };
         table.finish();
         Some(key)
-    }
-}
-
-impl Read for Claim {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let mut table = Table::open(entry, mistakes)?;
-        let claim = Self {
-            command: table.take("command", CLAIM),
-            interval: table.take("interval", r#"interval = "30s""#),
-            timeout: table.take("timeout", r#"timeout = "10s""#),
-        };
-        table.finish();
-        Some(claim)
     }
 }
 
@@ -321,32 +253,14 @@ impl Read for VrrpTrackProcess {
         let process = Self {
             name: table.take("name", r#"name = "proxy""#),
             process: table.take("process", r#"process = "haproxy""#),
+            parameters: table.take("parameters", r#"parameters = ["-f", "/etc/haproxy.cfg"]"#),
+            parameter_match: table.take("parameter_match", r#"parameter_match = "partial""#),
             quorum: table.take("quorum", "quorum = 1"),
+            quorum_max: table.take("quorum_max", "quorum_max = 1"),
             delay: table.take("delay", r#"delay = "1s""#),
             weight: table.take("weight", "weight = -20"),
         };
         table.finish();
         Some(process)
-    }
-}
-
-impl Read for Network {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let text: String = entry.read(mistakes)?;
-        let network = Self::parse(&text);
-        if network.is_none() {
-            let problem = VrrpProblem::NotANetwork { key: entry.key, text };
-            mistakes.error(entry.span, Problem::Vrrp(problem));
-        }
-        network
-    }
-}
-
-impl Read for Destination {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        match entry.value {
-            DeValue::String(word) if word == "default" => Some(Self::Default),
-            _ => entry.read(mistakes).map(Self::Network),
-        }
     }
 }

@@ -34,7 +34,9 @@ const LONGEST_SOCKET: usize = 107;
 /// The configuration that `draft` describes; of no use if `mistakes` has errors afterwards.
 pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
     let servers = elements(&draft.virtual_servers);
-    let has_instances = !is_empty(&draft.vrrp_instances) || !is_empty(&draft.carp_instances);
+    let has_instances = !is_empty(&draft.vrrp_instances)
+        || !is_empty(&draft.carp_instances)
+        || !is_empty(&draft.bgp_announcements);
     if is_empty(&draft.virtual_servers) && !has_instances {
         mistakes.error(Span::default(), Problem::NoVirtualServers);
     }
@@ -170,6 +172,7 @@ fn virtual_server(
         forwarding: balancing::forwarding(&draft.forwarding, mistakes),
         scheduler: scheduler.unwrap_or(defaults::SCHEDULER),
         hash_key: balancing::hash_key(&draft.hash_key, scheduler, mistakes),
+        hash_seed: balancing::hash_seed(&draft.hash_seed, scheduler, mistakes),
         bounded: balancing::bounded(&draft.bounded, scheduler, mistakes),
         zone: balancing::zone(&draft.zone, mistakes),
         spill_below: balancing::percent("spill_below", &draft.spill_below, mistakes),

@@ -47,7 +47,7 @@ pub(super) fn tls(options: &check::Tls) -> Result<Tls, CheckConfigError> {
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, CheckConfigError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, CheckConfigError> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))

@@ -1,19 +1,14 @@
 //! The checkers that ask for pages.
 
-use std::net::IpAddr;
-
 use lb_health::StatusRanges;
-use lb_health::checkers::{Http, HttpVersion, Page, Pattern};
+use lb_health::checkers::{Http, HttpVersion, Origin, Page, Pattern};
 
 use super::CheckConfigError;
 use super::files::tls;
 use crate::config::check::{self, Text};
 
-/// The checker for `http`, connecting from `source` if there is one.
-pub(super) fn checker(
-    http: &check::Http,
-    source: Option<IpAddr>,
-) -> Result<Http, CheckConfigError> {
+/// The checker for `http`, connecting from `origin`.
+pub(super) fn checker(http: &check::Http, origin: Origin) -> Result<Http, CheckConfigError> {
     let pages: Result<Vec<Page>, _> = http.pages.iter().map(|answer| page(http, answer)).collect();
     let mut checker = Http::asking(pages?).with_version(match http.version {
         check::HttpVersion::Http10 => HttpVersion::Http10,
@@ -23,9 +18,7 @@ pub(super) fn checker(
     if let Some(options) = &http.tls {
         checker = checker.with_tls(tls(options)?);
     }
-    if let Some(source) = source {
-        checker = checker.with_source(source);
-    }
+    checker = checker.with_origin(origin);
     Ok(if http.keep_alive { checker.keeping_alive() } else { checker })
 }
 

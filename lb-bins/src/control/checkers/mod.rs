@@ -2,22 +2,23 @@
 
 mod files;
 mod http;
+mod stamps;
 
 use std::io;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use lb_core::Weight;
 use lb_health::checkers::{
     Agent, Dns, DnsError, Expect, ExpectError, File, Grpc, Handshake, HttpError, Ldap, Mysql,
-    Nibbles, PatternError, Ping, Postgres, Redis, RedisRole, Script, ScriptSlots, SendExpect, Smtp,
-    SmtpNameError, Tcp, TlsError, Udp, Worker,
+    Nibbles, Origin, PatternError, Ping, Postgres, Redis, RedisRole, Script, ScriptSlots,
+    SendExpect, Smtp, SmtpNameError, Tcp, TlsError, Udp, Workers,
 };
 use lb_health::{Failure, ParseStatusError, Report, SpecError, Target};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
 use self::files::{password, tls};
+pub(super) use self::stamps::Stamps;
 use crate::config::check::{self, CheckKind, Database, Role, SmtpSecurity, Step};
 use crate::config::{Check, Command};
 
@@ -71,8 +72,16 @@ pub enum CheckConfigError {
 /// A checker of any kind.
 pub(crate) type AnyChecker = BoxCloneSyncService<Target, Report, Failure>;
 
-/// The checker for `check` of a backend with this configured weight; scripts share `slots`. Reads
-/// the files that it needs.
+/// What checks share that are built one by one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shared {
+    /// How many scripts run at once.
+    pub(crate) slots: ScriptSlots,
+    /// One process for all checks that are made by the same worker.
+    pub(crate) workers: Workers,
+}
+
+/// The checker for `check` of a backend with this configured weight. Reads the files that it needs.
 ///
 /// # Errors
 /// [`CheckConfigError`], if a file is not as it should be, or the checker refuses what the
@@ -80,11 +89,12 @@ pub(crate) type AnyChecker = BoxCloneSyncService<Target, Report, Failure>;
 pub(crate) fn checker(
     check: &Check,
     weight: Weight,
-    slots: &ScriptSlots,
+    shared: &Shared,
 ) -> Result<AnyChecker, CheckConfigError> {
-    let connector = check.source.map_or_else(Tcp::new, |source| Tcp::new().with_source(source));
+    let origin = origin(check);
+    let connector = Tcp::new().with_origin(origin.clone());
     Ok(match &check.kind {
-        CheckKind::Http(page) => AnyChecker::new(http::checker(page, check.source)?),
+        CheckKind::Http(page) => AnyChecker::new(http::checker(page, origin)?),
         CheckKind::Mysql(database) => AnyChecker::new(mysql(database)?.with_connector(connector)),
         CheckKind::Postgres(database) => {
             AnyChecker::new(postgres(database)?.with_connector(connector))
@@ -92,7 +102,7 @@ pub(crate) fn checker(
         CheckKind::Redis(server) => AnyChecker::new(redis(server)?.with_connector(connector)),
         CheckKind::Script(script) => {
             let Command { program, arguments, .. } = &script.command;
-            let checker = Script::new(program, arguments, slots.clone());
+            let checker = Script::new(program, arguments, shared.slots.clone());
             let checker = match script.dynamic_weight {
                 true => checker.with_dynamic_weight(),
                 false => checker,
@@ -113,25 +123,38 @@ pub(crate) fn checker(
             AnyChecker::new(Handshake::new(tls(options)?).with_connector(connector))
         }
         CheckKind::Agent(agent) => AnyChecker::new(self::agent(agent)?.with_connector(connector)),
-        CheckKind::Dns(question) => AnyChecker::new(dns(question, check.source)?),
+        CheckKind::Dns(question) => AnyChecker::new(dns(question, origin)?),
         CheckKind::File(file) => {
             let checker = File::new(&file.path).with_weight(file.weight, weight);
             AnyChecker::new(if file.reverse { checker.reversed() } else { checker })
         }
-        CheckKind::Grpc(service) => AnyChecker::new(grpc(service, check.source)?),
+        CheckKind::Grpc(service) => AnyChecker::new(grpc(service, origin)?),
         CheckKind::Ldap(directory) => AnyChecker::new(ldap(directory)?.with_connector(connector)),
         CheckKind::Ping(ping) => {
             let checker = Ping::new().with_size(ping.size);
-            AnyChecker::new(
-                check.source.map_or(checker.clone(), |source| checker.with_source(source)),
-            )
+            AnyChecker::new(checker.with_origin(origin))
         }
-        CheckKind::Udp(datagram) => AnyChecker::new(udp(datagram, check.source)),
+        CheckKind::Udp(datagram) => AnyChecker::new(udp(datagram, origin)),
         CheckKind::Worker(worker) => {
             let Command { program, arguments, .. } = &worker.command;
-            AnyChecker::new(Worker::new(program, arguments).map_err(Failure::from))
+            AnyChecker::new(shared.workers.worker(program, arguments).map_err(Failure::from))
         }
     })
+}
+
+/// Where a check comes from.
+fn origin(check: &Check) -> Origin {
+    let mut origin = Origin::new();
+    if let Some(source) = check.source {
+        origin = origin.with_address(source);
+    }
+    if let Some(interface) = &check.interface {
+        origin = origin.with_interface(interface);
+    }
+    match check.mark {
+        Some(mark) => origin.with_mark(mark.get()),
+        None => origin,
+    }
 }
 
 fn agent(agent: &check::Agent) -> Result<Agent, CheckConfigError> {
@@ -145,7 +168,7 @@ fn agent(agent: &check::Agent) -> Result<Agent, CheckConfigError> {
     })
 }
 
-fn dns(question: &check::Dns, source: Option<IpAddr>) -> Result<Dns, CheckConfigError> {
+fn dns(question: &check::Dns, origin: Origin) -> Result<Dns, CheckConfigError> {
     let mut checker = Dns::new(&question.name, question.record.name())?;
     for answer in &question.answer {
         checker = checker.expecting(answer)?;
@@ -153,10 +176,10 @@ fn dns(question: &check::Dns, source: Option<IpAddr>) -> Result<Dns, CheckConfig
     if question.require_answer {
         checker = checker.requiring_answer();
     }
-    Ok(source.map_or(checker.clone(), |source| checker.with_source(source)))
+    Ok(checker.with_origin(origin))
 }
 
-fn grpc(service: &check::Grpc, source: Option<IpAddr>) -> Result<Grpc, CheckConfigError> {
+fn grpc(service: &check::Grpc, origin: Origin) -> Result<Grpc, CheckConfigError> {
     let mut checker = Grpc::new().with_service(&service.service);
     if let Some(host) = &service.host {
         checker = checker.with_host(host)?;
@@ -167,10 +190,7 @@ fn grpc(service: &check::Grpc, source: Option<IpAddr>) -> Result<Grpc, CheckConf
     if let Some(options) = &service.tls {
         checker = checker.with_tls(tls(options)?);
     }
-    Ok(match source {
-        Some(source) => checker.with_source(source),
-        None => checker,
-    })
+    Ok(checker.with_origin(origin))
 }
 
 fn ldap(directory: &check::Ldap) -> Result<Ldap, CheckConfigError> {
@@ -190,7 +210,7 @@ fn ldap(directory: &check::Ldap) -> Result<Ldap, CheckConfigError> {
     })
 }
 
-fn udp(datagram: &check::Udp, source: Option<IpAddr>) -> Udp {
+fn udp(datagram: &check::Udp, origin: Origin) -> Udp {
     let check::Udp { send, expect, require_reply, min_reply, max_reply } = datagram;
     let length = usize::from(*min_reply)..=usize::from(*max_reply);
     let mut checker = Udp::new().with_payload(send).with_reply_length(length);
@@ -200,10 +220,7 @@ fn udp(datagram: &check::Udp, source: Option<IpAddr>) -> Udp {
     if !require_reply {
         checker = checker.tolerating_silence();
     }
-    match source {
-        Some(source) => checker.with_source(source),
-        None => checker,
-    }
+    checker.with_origin(origin)
 }
 
 fn send_expect(talk: &check::Tcp) -> Result<SendExpect, CheckConfigError> {

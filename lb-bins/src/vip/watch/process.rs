@@ -16,7 +16,7 @@ use tracing::{debug, info};
 
 use super::Reporter;
 use super::births::Births;
-use crate::config::VrrpTrackProcess;
+use crate::config::{ParameterMatch, VrrpTrackProcess};
 
 /// How often new ones are looked for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -56,7 +56,7 @@ pub(super) async fn watch(watched: VrrpTrackProcess, reporter: Reporter) {
         };
         let begun = async {
             match &births {
-                Ok(births) => birth(births, &watched.process).await,
+                Ok(births) => birth(births, &watched).await,
                 Err(_) => pending().await,
             }
         };
@@ -71,13 +71,13 @@ pub(super) async fn watch(watched: VrrpTrackProcess, reporter: Reporter) {
 }
 
 /// Resolves when a process that may be wanted has begun.
-async fn birth(births: &Births, wanted: &str) {
+async fn birth(births: &Births, wanted: &VrrpTrackProcess) {
     loop {
         let Ok(pid) = births.next().await else {
             // Some were lost; if it is worse than that, this is as good as looking every second.
             return sleep(LOOK).await;
         };
-        let wanted = wanted.to_owned();
+        let wanted = wanted.clone();
         // A process that exits may hold up whoever looks at it.
         if tokio::task::spawn_blocking(move || runs(pid, &wanted)).await.unwrap_or(true) {
             return;
@@ -86,42 +86,60 @@ async fn birth(births: &Births, wanted: &str) {
 }
 
 async fn look(watched: &VrrpTrackProcess) -> (Signal, Vec<Pid>) {
-    let wanted = watched.process.clone();
+    let wanted = watched.clone();
     let found = tokio::task::spawn_blocking(move || find(&wanted)).await.unwrap_or_default();
     (judge(watched, found.len()), found)
 }
 
 /// What there is now.
 pub(super) fn signal(watched: &VrrpTrackProcess) -> Signal {
-    judge(watched, find(&watched.process).len())
+    judge(watched, find(watched).len())
 }
 
 fn judge(watched: &VrrpTrackProcess, count: usize) -> Signal {
-    let is_enough = u32::try_from(count).unwrap_or(u32::MAX) >= watched.quorum;
-    if is_enough { Signal::Up } else { Signal::Down }
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    let is_right = count >= watched.quorum && watched.quorum_max.is_none_or(|most| count <= most);
+    if is_right { Signal::Up } else { Signal::Down }
 }
 
 /// All processes that run this program, but not those that have ended and wait to be reaped.
-fn find(wanted: &str) -> Vec<Pid> {
+fn find(wanted: &VrrpTrackProcess) -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|pid: &i32| runs(*pid, wanted)).filter_map(Pid::from_raw).collect()
 }
 
-fn runs(pid: i32, wanted: &str) -> bool {
+fn runs(pid: i32, wanted: &VrrpTrackProcess) -> bool {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     // Threads of the kernel and zombies have none.
-    let Some(first) = line.split(|octet| *octet == 0).next().filter(|first| !first.is_empty())
-    else {
-        return false;
-    };
+    let mut words = line.strip_suffix(b"\0").unwrap_or(&line).split(|octet| *octet == 0);
+    let Some(first) = words.next().filter(|first| !first.is_empty()) else { return false };
+    let program = wanted.process.as_str();
     let first = String::from_utf8_lossy(first);
-    if wanted.contains('/') {
-        return first == wanted;
+    if !has_parameters(&words.collect::<Vec<_>>(), wanted) {
+        return false;
+    }
+    if program.contains('/') {
+        return first == program;
     }
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    let short = wanted.get(..COMM).unwrap_or(wanted);
-    first.rsplit('/').next() == Some(wanted) || name.trim_end() == short
+    let short = program.get(..COMM).unwrap_or(program);
+    first.rsplit('/').next() == Some(program) || name.trim_end() == short
+}
+
+/// Whether the words behind a program are those that are wanted.
+fn has_parameters(found: &[&[u8]], wanted: &VrrpTrackProcess) -> bool {
+    let Some(parameters) = &wanted.parameters else { return true };
+    let wanted_ones: Vec<&[u8]> = parameters.iter().map(String::as_bytes).collect();
+    match (wanted.parameter_match, wanted_ones.split_last()) {
+        (ParameterMatch::Partial, _) => found.starts_with(&wanted_ones),
+        (ParameterMatch::Initial, Some((last, others))) => {
+            let at = found.get(others.len());
+            found.starts_with(others) && at.is_some_and(|found| found.starts_with(last))
+        }
+        // Nothing is what is wanted, whichever way it is compared.
+        _ => found == wanted_ones,
+    }
 }
 
 /// Readable when the process has ended (`pidfd_open(2)`).
@@ -148,7 +166,10 @@ mod tests {
         let watched = VrrpTrackProcess {
             name: "it".into(),
             process: program.display().to_string(),
+            parameters: None,
+            parameter_match: ParameterMatch::Exact,
             quorum: 1,
+            quorum_max: None,
             delay: Duration::ZERO,
             weight: 0,
         };
@@ -170,5 +191,37 @@ mod tests {
         assert_eq!(next(&mut seen).await, Signal::Down);
         watch.abort();
         std::fs::remove_file(&program).unwrap();
+    }
+
+    #[test]
+    fn parameters_are_compared_as_keepalived_does() {
+        use ParameterMatch::{Exact, Initial, Partial};
+        let found: [&[u8]; 2] = [b"-f", b"/etc/proxy.cfg"];
+        for (parameters, how, fits) in [
+            (None, Exact, true),
+            (Some(vec!["-f", "/etc/proxy.cfg"]), Exact, true),
+            (Some(vec!["-f"]), Exact, false),
+            (Some(vec![]), Exact, false),
+            (Some(vec!["-f"]), Partial, true),
+            (Some(vec!["-"]), Partial, false),
+            (Some(vec!["-f", "/etc"]), Partial, false),
+            (Some(vec!["-f", "/etc"]), Initial, true),
+            (Some(vec!["-f", "/usr"]), Initial, false),
+            (Some(vec!["-f", "/etc/proxy.cfg", ""]), Initial, false),
+            (Some(vec![]), Initial, false),
+        ] {
+            let to_owned = |all: Vec<&str>| all.into_iter().map(str::to_owned).collect();
+            let watched = VrrpTrackProcess {
+                name: "proxy".into(),
+                process: "proxy".into(),
+                parameters: parameters.clone().map(to_owned),
+                parameter_match: how,
+                quorum: 1,
+                quorum_max: None,
+                delay: Duration::ZERO,
+                weight: 0,
+            };
+            assert_eq!(has_parameters(&found, &watched), fits, "{parameters:?} {how:?}");
+        }
     }
 }

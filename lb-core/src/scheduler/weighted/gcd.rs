@@ -11,6 +11,7 @@ use crate::flow::Flow;
 use crate::health::Weight;
 use crate::pool::Member;
 use crate::scheduler::Scheduler;
+use crate::scheduler::hash::stir;
 
 /// `wrr-ipvs`: the weighted round robin of IPVS (`ip_vs_wrr.c`), pick by pick.
 ///
@@ -39,7 +40,7 @@ use crate::scheduler::Scheduler;
 /// The kernel looks at the list at every pick, so that one that is overloaded or refuses leaves its
 /// turns to those after it. Drawing is of this library. A pool that is published anew with nothing
 /// changed goes on where it was.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct GcdWeighted {
     period: Period,
     /// What the period was laid out for.
@@ -48,29 +49,38 @@ pub struct GcdWeighted {
     head: u64,
     /// Where the first pick of all is to be; 0 if there was one before the last change.
     phase: u64,
-    /// How many members go to the end of the list before it begins, if there are more.
-    turned: u32,
+    /// How many members go to the end of the list before it begins, if there are more. `None` until
+    /// that follows from where the first pick began.
+    turned: Option<u32>,
 }
 
 impl GcdWeighted {
     /// A rotation that starts at the head of the list, with the greatest weight.
     pub fn new() -> Self {
-        Self::default()
+        Self::starting_at(0)
     }
 
     /// A rotation that starts as many picks later as the lower 31 bits of `phase` say, in a list that
     /// begins with another member for another upper half: from there on it is that of the kernel,
     /// as it would be over a list in that order.
     pub fn starting_at(phase: u64) -> Self {
-        let period = Period::starting_at(phase);
-        let turned = (phase >> 32) as u32;
+        Self::over_nobody(Period::starting_at(phase), Some((phase >> 32) as u32))
+    }
+
+    /// A rotation that starts where the first pick draws, in a list that begins with another member
+    /// for another draw.
+    pub fn starting_anywhere() -> Self {
+        Self::over_nobody(Period::starting_anywhere(), None)
+    }
+
+    fn over_nobody(period: Period, turned: Option<u32>) -> Self {
         let phase = period.cursor.position();
         Self { period, list: Box::default(), head: phase, phase, turned }
     }
 
     /// With which of so many members the list begins.
     fn first(&self, members: usize) -> usize {
-        self.turned as usize % members.max(1)
+        self.turned.unwrap_or(0) as usize % members.max(1)
     }
 
     /// How many levels there are below the one of the last pick, of how many; `None` if there are
@@ -128,6 +138,12 @@ fn lay_out(shares: &[i64]) -> Box<[u32]> {
     sequence.into()
 }
 
+impl Default for GcdWeighted {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Scheduler for GcdWeighted {
     fn rebuild(&self, members: &[Member]) -> Arc<dyn Scheduler> {
         let list: Box<[_]> = members.iter().map(|member| (member.id, member.weight)).collect();
@@ -137,10 +153,12 @@ impl Scheduler for GcdWeighted {
             let Self { head, phase, turned, .. } = *self;
             return Arc::new(Self { period, list, head, phase, turned });
         }
-        let mut shares = shares(members);
-        let first = self.first(members.len());
-        shares.rotate_left(first);
         let untouched = position == self.head;
+        // Where it is by now is as good as drawn: it was, once.
+        let turned = self.turned.or((!untouched).then_some(stir(position) as u32));
+        let mut shares = shares(members);
+        let first = turned.unwrap_or(0) as usize % members.len().max(1);
+        shares.rotate_left(first);
         // An instance whose backends come up one by one still has a rotation of its own.
         let phase = if untouched { self.phase } else { 0 };
         let head = if phase > 0 {
@@ -152,7 +170,7 @@ impl Scheduler for GcdWeighted {
         let turn_back = |place: &u32| (*place as usize + first) as u32 % members.len() as u32;
         let sequence = lay_out(&shares).iter().map(turn_back).collect();
         let period = Period::at(head, sequence);
-        Arc::new(Self { period, list, head, phase, turned: self.turned })
+        Arc::new(Self { period, list, head, phase, turned })
     }
 
     fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {

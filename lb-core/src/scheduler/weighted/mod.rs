@@ -30,6 +30,11 @@ impl Period {
         Self { sequence: Box::default(), cursor: Cursor::starting_at(phase) }
     }
 
+    /// The same, which begins where the first pick draws.
+    fn starting_anywhere() -> Self {
+        Self { sequence: Box::default(), cursor: Cursor::anywhere() }
+    }
+
     fn at(position: u64, sequence: Box<[u32]>) -> Self {
         Self { sequence, cursor: Cursor::at(position) }
     }
@@ -40,7 +45,7 @@ impl Period {
         if self.sequence.is_empty() {
             return None;
         }
-        let index = self.sequence[self.cursor.advance(self.sequence.len())] as usize;
+        let index = self.sequence[self.cursor.advance(self.sequence.len(), rng)] as usize;
         if flow.any_will_do() || members.get(index).is_some_and(|member| flow.may_use(member)) {
             return Some(index);
         }

@@ -44,6 +44,11 @@ impl SmoothWeighted {
         Self { period: Period::starting_at(phase) }
     }
 
+    /// A rotation that starts where the first pick draws.
+    pub fn starting_anywhere() -> Self {
+        Self { period: Period::starting_anywhere() }
+    }
+
     /// The same fraction of a period of `length` as the cursor is through this one.
     fn resume(&self, length: u64) -> u64 {
         let position = self.period.cursor.position();

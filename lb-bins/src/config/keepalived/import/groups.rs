@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::router::notify;
+use super::notify::notify;
 use super::tracking::{Reversed, if_any, name};
 use super::values::{Values, given};
 use crate::config::draft::vrrp::{Track, VrrpInstance, VrrpSyncGroup};
@@ -14,13 +14,17 @@ use crate::config::source::Spanned;
 /// What instances can track, in the order of [`lists`].
 const WORDS: [&str; 4] = ["track_interface", "track_script", "track_file", "track_process"];
 
-pub(super) fn draft(statement: &Statement, values: &mut Values<'_>) -> VrrpSyncGroup {
+pub(super) fn draft(
+    statement: &Statement,
+    globals: &[&Statement],
+    values: &mut Values<'_>,
+) -> VrrpSyncGroup {
     let members = statement.each("group").flat_map(Statement::rows).flatten();
     let members = members.map(|word| Spanned { value: word.text.clone(), span: word.span });
     VrrpSyncGroup {
         name: name(statement, values),
         members: if_any(members.collect()),
-        notify: notify(statement, None, values),
+        notify: notify(statement, globals, values),
     }
 }
 

@@ -8,11 +8,14 @@ mod garp;
 mod group;
 mod groups;
 mod mail;
+mod notify;
 mod pages;
 mod protocols;
 mod reach;
 mod real_server;
 mod router;
+mod routes;
+mod statics;
 mod tracking;
 mod values;
 mod virtual_server;
@@ -49,12 +52,15 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
     let mut instances: Vec<Spanned<VrrpInstance>> = all(each("vrrp_instance"), |statement| {
         Router { statement, globals: &globals }.draft(&tracked, &mut values)
     });
-    let groups = all(each("vrrp_sync_group"), |block| groups::draft(block, &mut values));
+    let groups = all(each("vrrp_sync_group"), |block| groups::draft(block, &globals, &mut values));
     let with_drafts: Vec<_> =
         each("vrrp_sync_group").zip(groups.iter().map(|group| &group.value)).collect();
     groups::apply(&with_drafts, &mut instances, &tracked, &mut values);
 
+    let last = |word| globals.iter().rev().find_map(|block| block.last(word));
     Draft {
+        script_user: notify::account_of(last("script_user"), &mut values),
+        script_security: values.switch(last("enable_script_security")),
         notify_fifo: fifo(&globals, &mut values),
         smtp: mail::draft(&globals, &mut values),
         virtual_servers: if_any(virtual_server::virtual_servers(statements, &mut values)),
@@ -63,6 +69,9 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
         vrrp_scripts: scripts,
         vrrp_track_files: files,
         vrrp_track_processes: processes,
+        static_addresses: statics::addresses(statements, &globals, &mut values),
+        static_routes: statics::routes(statements, &mut values),
+        static_rules: statics::rules(statements, &mut values),
         ..Draft::default()
     }
 }
@@ -94,9 +103,12 @@ fn all<'s, T>(
 /// `FIFO [USER [GROUP]]`: one for everything, or else the one for virtual routers.
 fn fifo(globals: &[&Statement], values: &mut Values<'_>) -> Field<String> {
     let find = |word| globals.iter().rev().find_map(|block| block.last(word));
-    let Some(fifo) = find("notify_fifo").or_else(|| find("vrrp_notify_fifo")) else {
-        return Field::Absent;
-    };
+    let (both, routers) = (find("notify_fifo"), find("vrrp_notify_fifo"));
+    if let (Some(_), Some(routers)) = (both, routers) {
+        let why = "`notify_fifo` tells of virtual routers as well";
+        values.unused(routers.span, "vrrp_notify_fifo", why);
+    }
+    let Some(fifo) = both.or(routers) else { return Field::Absent };
     let Some(path) = fifo.arguments.first() else { return values.text(Some(fifo)) };
     if let Some(user) = fifo.arguments.get(1) {
         values.unused(

@@ -6,8 +6,8 @@ use lb_vrrp::Family;
 
 use super::addresses::Row;
 use super::family::{fits, fitting};
-use super::router::{Router, rows};
-use super::tracking::if_any;
+use super::router::Router;
+use super::tracking::{if_any, rows};
 use super::values::Values;
 use crate::config::draft::vrrp::Peer;
 use crate::config::draft::{Field, List};

@@ -8,11 +8,12 @@ use super::addresses::{self, Row};
 use super::authentication::authentication;
 use super::family::{family, fitting, network_fits};
 use super::garp::garp;
-use super::reach;
-use super::tracking::{Reversed, each_once, if_any, name};
+use super::notify::notify;
+use super::tracking::{Reversed, each_once, if_any, name, rows};
 use super::values::{Values, given, list};
 use super::vmac::vmac;
-use crate::config::draft::vrrp::{Notify, VirtualAddress, VrrpInstance};
+use super::{reach, routes};
+use crate::config::draft::vrrp::{VirtualAddress, VrrpInstance};
 use crate::config::draft::{Field, List};
 use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
@@ -49,7 +50,7 @@ impl Router<'_> {
         let source = fitting(values.ip_of(source), family, values);
         let (multicast_source, unicast_source) =
             if has_peers { (Field::Absent, source) } else { (source, Field::Absent) };
-        let (use_vmac, vmac_interface) = vmac(statement, values);
+        let (use_vmac, vmac_interface) = vmac(statement, self.global("vmac_prefix"), values);
         let state = self.state(values);
         let priority = self.priority(&state, values);
         let state = if strict { strict_state(state, &priority, statement, values) } else { state };
@@ -92,8 +93,8 @@ impl Router<'_> {
                 None,
                 values,
             )),
-            routes: if_any(rows(statement, "virtual_routes", addresses::route, values)),
-            rules: if_any(rows(statement, "virtual_rules", addresses::rule, values)),
+            routes: if_any(rows(statement, "virtual_routes", routes::route, values)),
+            rules: if_any(rows(statement, "virtual_rules", routes::rule, values)),
             use_vmac,
             vmac_interface,
             garp: garp(self, strict, values),
@@ -101,7 +102,7 @@ impl Router<'_> {
             track_scripts: if_any(tracked.tracks(statement, "track_script", values)),
             track_files: if_any(tracked.tracks(statement, "track_file", values)),
             track_processes: if_any(tracked.tracks(statement, "track_process", values)),
-            notify: notify(statement, self.global("vrrp_notify_priority_changes"), values),
+            notify: notify(statement, self.globals, values),
             notify_master_rx_lower_pri: values
                 .command(statement.last("notify_master_rx_lower_pri")),
             // What keepalived has no word for.
@@ -281,24 +282,6 @@ fn virtual_addresses(
     each_once(addresses, |address| Some(address.address.given()?.value.address), values)
 }
 
-/// What is read from each line of each block `word`.
-pub(super) fn rows<T>(
-    statement: &Statement,
-    word: &str,
-    read: impl Fn(Row<'_>, &mut Values<'_>) -> Option<T>,
-    values: &mut Values<'_>,
-) -> Vec<Spanned<T>> {
-    let mut found = Vec::new();
-    for block in statement.each(word) {
-        for words in block.rows() {
-            let span = words.first().map_or(block.span, |first| first.span);
-            let value = read(Row::new(block, words), values);
-            found.extend(value.map(|value| Spanned { value, span }));
-        }
-    }
-    found
-}
-
 /// Who is strict is a master from the start if and only if the addresses are its own.
 fn strict_state(
     state: Field<Start>,
@@ -336,23 +319,5 @@ fn accept(
         Some(word) => given(word.word() == "accept", word.span),
         None if strict => given(owned, statement.span),
         None => Field::Absent,
-    }
-}
-
-/// The commands that an instance or a group runs.
-pub(super) fn notify(
-    statement: &Statement,
-    priority_changes: Option<&Statement>,
-    values: &mut Values<'_>,
-) -> Notify {
-    let changes = statement.last("notify_priority_changes").or(priority_changes);
-    Notify {
-        any: values.command(statement.last("notify")),
-        master: values.command(statement.last("notify_master")),
-        backup: values.command(statement.last("notify_backup")),
-        fault: values.command(statement.last("notify_fault")),
-        stop: values.command(statement.last("notify_stop")),
-        priority_changes: values.switch(changes),
-        ..Notify::default()
     }
 }

@@ -5,11 +5,14 @@ use std::fmt::Display;
 use std::hash::Hash;
 
 use super::addresses::Row;
+use super::notify::account_of;
 use super::values::{Values, given, list};
 use crate::config::draft::vrrp::{Track, VrrpScript, VrrpTrackFile, VrrpTrackProcess};
 use crate::config::draft::{Field, List};
+use crate::config::keepalived::lexer::Word;
 use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
+use crate::config::model::ParameterMatch;
 use crate::config::model::check::Initial;
 use crate::config::source::Spanned;
 
@@ -51,9 +54,15 @@ impl<'s> Reversed<'s> {
         statement: &'s Statement,
         values: &mut Values<'_>,
     ) -> VrrpScript {
+        let (command, behind_it) = values.command_of(statement.last("script"));
+        let user = match account_of(statement.last("user"), values) {
+            Field::Absent => behind_it,
+            user => user,
+        };
         VrrpScript {
             name: name(statement, values),
-            command: values.command(statement.last("script")),
+            command,
+            user,
             interval: values.timer(statement.last("interval")),
             timeout: values.timer(statement.last("timeout")),
             rise: values.number(statement.last("rise"), 1..=MOST),
@@ -63,7 +72,6 @@ impl<'s> Reversed<'s> {
                 Some(word) => given(Initial::Down, word.span),
                 None => Field::Absent,
             },
-            ..VrrpScript::default()
         }
     }
 
@@ -84,18 +92,36 @@ impl<'s> Reversed<'s> {
         statement: &'s Statement,
         values: &mut Values<'_>,
     ) -> VrrpTrackProcess {
-        let process = match statement.last("process") {
-            None => Field::Absent,
-            Some(process) => match process.escaped_arguments().split_first() {
-                None => values.text(Some(process)),
-                Some((program, parameters)) => {
-                    if let Some(parameter) = parameters.first() {
-                        let why = "processes are known by the name of their program alone";
-                        values.unused(parameter.span, "process", why);
-                    }
-                    given(program.text.clone(), program.span)
+        let (process, parameters) = match statement.last("process") {
+            None => (Field::Absent, Field::Absent),
+            Some(process) => {
+                let words = process.escaped_arguments();
+                let parameters = parameters(statement, words.get(1..).unwrap_or_default(), process);
+                match words.first() {
+                    None => (values.text(Some(process)), Field::Absent),
+                    Some(program) => (given(program.text.clone(), program.span), parameters),
                 }
-            },
+            }
+        };
+        let parameter_match = match statement.last("param_match") {
+            None => Field::Absent,
+            Some(statement) => {
+                const MATCHES: &[(&str, ParameterMatch)] =
+                    &[("initial", ParameterMatch::Initial), ("partial", ParameterMatch::Partial)];
+                let word = values.argument(statement);
+                let chosen = word.and_then(|word| {
+                    Some(given(values.choice("param_match", word, MATCHES)?, word.span))
+                });
+                chosen.unwrap_or(Field::Refused)
+            }
+        };
+        let quorum_max = values.number(statement.last("quorum_max"), 0..=MOST);
+        // None at all may run, and none need to.
+        let quorum = match values.number(statement.last("quorum"), 1..=MOST) {
+            Field::Absent if quorum_max.given().is_some_and(|most| most.value == 0) => {
+                given(0, statement.span)
+            }
+            quorum => quorum,
         };
         // A change counts when it has lasted: the longer of both times is on the safe side.
         let delays = ["delay", "fork_delay", "terminate_delay"]
@@ -112,7 +138,10 @@ impl<'s> Reversed<'s> {
         VrrpTrackProcess {
             name: name(statement, values),
             process,
-            quorum: values.number(statement.last("quorum"), 1..=MOST),
+            parameters,
+            parameter_match,
+            quorum,
+            quorum_max,
             delay: longest.unwrap_or_default(),
             weight,
         }
@@ -160,6 +189,18 @@ impl<'s> Reversed<'s> {
     }
 }
 
+/// What must be behind the program: what is behind it here, or with `param_match` and nothing behind it,
+/// nothing. `full_command` alone asks for the program as it was started, without anything behind it.
+fn parameters(statement: &Statement, words: &[Word], process: &Statement) -> Field<List<String>> {
+    let asks = ["full_command", "param_match"].iter().any(|word| statement.last(word).is_some());
+    if words.is_empty() && !asks {
+        return Field::Absent;
+    }
+    let words = words.iter();
+    let words = words.map(|word| Spanned { value: word.text.clone(), span: word.span });
+    list(words.collect(), process.span)
+}
+
 /// The first of those that are listed twice. keepalived leaves out the others as well.
 pub(super) fn each_once<T, K: Display + Eq + Hash>(
     elements: Vec<Spanned<T>>,
@@ -185,4 +226,22 @@ pub(super) fn if_any<T>(elements: Vec<Spanned<T>>) -> Field<List<T>> {
         Some(span) => list(elements, span),
         None => Field::Absent,
     }
+}
+
+/// What is read from each line of each block `word`.
+pub(super) fn rows<T>(
+    statement: &Statement,
+    word: &str,
+    read: impl Fn(Row<'_>, &mut Values<'_>) -> Option<T>,
+    values: &mut Values<'_>,
+) -> Vec<Spanned<T>> {
+    let mut found = Vec::new();
+    for block in statement.each(word) {
+        for words in block.rows() {
+            let span = words.first().map_or(block.span, |first| first.span);
+            let value = read(Row::new(block, words), values);
+            found.extend(value.map(|value| Spanned { value, span }));
+        }
+    }
+    found
 }

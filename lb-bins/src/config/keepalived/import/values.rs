@@ -10,6 +10,7 @@ use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::text::Text;
 use crate::config::keepalived::tree::Statement;
 use crate::config::mistakes::Mistakes;
+use crate::config::model::Account;
 use crate::config::source::{Span, Spanned};
 
 /// A value that was written at `span`.
@@ -218,24 +219,34 @@ impl Values<'_> {
         given(SocketAddr::new(address.value, port), first.span)
     }
 
-    /// A script with its arguments, and perhaps the user that runs it.
+    /// A script with its arguments. Whom it runs as cannot be said of this one.
     pub(super) fn command(&mut self, statement: Option<&Statement>) -> Field<List<String>> {
-        let Some(statement) = statement else { return Field::Absent };
+        let (command, account) = self.command_of(statement);
+        if let Some(Spanned { value, span }) = account.given() {
+            self.warning(*span, Problem::User { user: value.to_string() });
+        }
+        command
+    }
+
+    /// A script with its arguments, and perhaps the user that runs it.
+    pub(super) fn command_of(
+        &mut self,
+        statement: Option<&Statement>,
+    ) -> (Field<List<String>>, Field<Account>) {
+        let Some(statement) = statement else { return (Field::Absent, Field::Absent) };
         let arguments = statement.escaped_arguments();
         let Some((script, user)) = arguments.split_first() else {
             let word = statement.keyword.name;
             self.error(statement.span, Problem::WithoutValue { word });
-            return Field::Refused;
+            return (Field::Refused, Field::Absent);
         };
-        if let Some(user) = user.first() {
-            self.warning(user.span, Problem::User { user: user.text.clone() });
-        }
+        let account = super::notify::account(user, self);
         let script_words = command_words(script);
         if script_words.is_empty() {
             self.error(script.span, Problem::WithoutValue { word: statement.keyword.name });
-            return Field::Refused;
+            return (Field::Refused, account);
         }
-        list(script_words, script.span)
+        (list(script_words, script.span), account)
     }
 }
 

@@ -1,5 +1,8 @@
 //! The interface of a virtual MAC address.
 
+use lb_vrrp::Family;
+
+use super::family::family;
 use super::values::{Values, given};
 use crate::config::draft::Field;
 use crate::config::keepalived::problem::Problem;
@@ -7,7 +10,11 @@ use crate::config::keepalived::tree::Statement;
 
 /// `use_vmac [[name] INTERFACE] [MAC] [netlink_notify_msg] [group GROUP]`: whether there is one, and
 /// what it is called.
-pub(super) fn vmac(instance: &Statement, values: &mut Values<'_>) -> (Field<bool>, Field<String>) {
+pub(super) fn vmac(
+    instance: &Statement,
+    prefix: Option<&Statement>,
+    values: &mut Values<'_>,
+) -> (Field<bool>, Field<String>) {
     const WORD: &str = "use_vmac";
     let Some(vmac) = instance.last(WORD) else { return (Field::Absent, Field::Absent) };
     let mut name = Field::Absent;
@@ -39,6 +46,14 @@ pub(super) fn vmac(instance: &Statement, values: &mut Values<'_>) -> (Field<bool
             _ if name.is_absent() => name = given(word.text.clone(), word.span),
             _ => values.nothing_more(WORD, Some(word)),
         }
+    }
+    // Its own name is made of the prefix, as in keepalived.
+    if name.is_absent()
+        && let Field::Given(prefix) = values.text(prefix)
+        && let Some(vrid) = instance.last("virtual_router_id").and_then(|it| it.arguments.first())
+    {
+        let family = if family(instance) == Family::V6 { "6" } else { "" };
+        name = given(format!("{}{family}.{}", prefix.value, vrid.text), prefix.span);
     }
     (given(true, vmac.span), name)
 }

@@ -95,14 +95,15 @@ const BFD: &str = "BFD is not spoken";
 const DBUS: &str = "there is no D-Bus interface";
 const FIREWALL: &str = "the firewall is not touched";
 const KERNEL: &str = "nothing is balanced in the kernel yet";
+const LATE: &str = "who is late hears first what it has missed, and then decides";
 const MAIL: &str = "mail is sent of all changes of servers, or of none";
 const NETLINK: &str = "the system's defaults hold";
 const PROCESS: &str = "that is for the service manager, such as systemd";
 const RELOAD: &str = "a configuration with mistakes never replaces a good one, and SIGHUP reads it";
 const SNMP: &str = "SNMP is not spoken";
-const STATIC: &str = "what is always there is for the system's network configuration";
+const STATIC: &str = "what is static and goes away is put back, and no fault of an instance";
 const STATUS: &str = "what there is to know is on the admin address, which TOML has a key for";
-const USER: &str = "commands run as the user that the daemon runs as";
+const USER: &str = "it runs as `script_user`, as all scripts of checkers";
 
 /// The word `name` of a block.
 pub(super) fn find(words: Words, name: &str) -> Option<&'static Keyword> {
@@ -128,7 +129,10 @@ pub(super) fn blocks_with(name: &str) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ROOT, Shape, Words, blocks_with};
+    use std::path::Path;
+    use std::{fs, iter};
+
+    use super::{ROOT, Role, Shape, Words, blocks_with};
 
     fn each_block(words: Words, see: &mut impl FnMut(Words)) {
         see(words);
@@ -145,6 +149,32 @@ mod tests {
             let mut names: Vec<_> = words.iter().map(|word| word.name).collect();
             names.sort_unstable();
             assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+        });
+    }
+
+    /// Whoever comes from keepalived is told beforehand what to do without.
+    #[test]
+    fn what_has_no_effect_is_in_the_manual() {
+        const MANUAL: &str = include_str!("../../../../KEEPALIVED.md");
+        each_block(ROOT, &mut |words| {
+            for word in words.iter().filter(|word| matches!(word.role, Role::Unused(_))) {
+                assert!(MANUAL.contains(&format!("`{}`", word.name)), "{} is missing", word.name);
+            }
+        });
+    }
+
+    /// What is imported is asked for by name somewhere.
+    #[test]
+    fn no_word_is_accepted_and_then_forgotten() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/keepalived");
+        let files = fs::read_dir(folder.join("import")).unwrap();
+        let files = files.map(|file| file.unwrap().path());
+        let files = files.chain(iter::once(folder.join("preprocess.rs")));
+        let code: String = files.map(|file| fs::read_to_string(file).unwrap()).collect();
+        each_block(ROOT, &mut |words| {
+            for word in words.iter().filter(|word| !matches!(word.role, Role::Unused(_))) {
+                assert!(code.contains(&format!("\"{}\"", word.means)), "{} is lost", word.name);
+            }
         });
     }
 

@@ -1,8 +1,6 @@
 //! The words of virtual routers and of what they track.
 
-use super::{
-    BFD, KERNEL, MAIL, NETLINK, USER, Words, block, each, once, rows, unused, unused_rows,
-};
+use super::{BFD, KERNEL, LATE, NETLINK, Words, block, each, once, rows, unused, unused_rows};
 
 pub(super) const VRRP_INSTANCE: Words = &[
     once("accept"),
@@ -37,29 +35,29 @@ pub(super) const VRRP_INSTANCE: Words = &[
     once("nopreempt"),
     once("notify"),
     once("notify_backup"),
-    unused("notify_deleted", "an instance that a reload removes is stopped"),
+    once("notify_deleted"),
     once("notify_fault"),
     once("notify_master"),
     once("notify_master_rx_lower_pri"),
     once("notify_priority_changes"),
     once("notify_stop"),
     unused("old_unicast_checksum", "that is a mistake of keepalived before 1.3.6"),
-    unused("owner_ignore_adverts", "there is no such setting"),
+    unused("owner_ignore_adverts", "of two owners the one with the lower address gives way"),
     once("preempt"),
     once("preempt_delay"),
     once("priority"),
     unused("promote_secondaries", "addresses that go with others are put back"),
     unused("skip_check_adv_addr", "the addresses of an advertisement are not compared"),
-    unused("smtp_alert", MAIL),
+    once("smtp_alert"),
     once("state"),
     once("strict_mode"),
-    unused("timer_expired_backup", "there is no such setting"),
+    unused("timer_expired_backup", LATE),
     unused_rows("track_bfd", BFD),
     rows("track_file"),
     rows("track_interface"),
     rows("track_process"),
     rows("track_script"),
-    unused("track_src_ip", "an address that is missing is told when packets are sent"),
+    unused("track_src_ip", "with peers a source that is missing is a fault in any case"),
     once("unicast_fault_no_peer"),
     rows("unicast_peer"),
     once("unicast_src_ip"),
@@ -89,12 +87,12 @@ pub(super) const VRRP_SYNC_GROUP: Words = &[
     rows("group"),
     once("notify"),
     once("notify_backup"),
-    unused("notify_deleted", "an instance that a reload removes is stopped"),
+    once("notify_deleted"),
     once("notify_fault"),
     once("notify_master"),
     once("notify_priority_changes"),
     once("notify_stop"),
-    unused("smtp_alert", MAIL),
+    once("smtp_alert"),
     unused(
         "sync_group_tracking_weight",
         "members of a group move together, so that none has a weight of its own",
@@ -113,7 +111,7 @@ pub(super) const VRRP_SCRIPT: Words = &[
     once("rise"),
     once("script"),
     once("timeout"),
-    unused("user", USER),
+    once("user"),
     once("weight"),
 ];
 
@@ -121,10 +119,10 @@ pub(super) const VRRP_TRACK_PROCESS: Words = &[
     once("delay"),
     once("fork_delay"),
     once("full_command"),
-    unused("param_match", "processes are known by the name of their program alone"),
+    once("param_match"),
     once("process"),
     once("quorum"),
-    unused("quorum_max", "there is no upper bound of processes"),
+    once("quorum_max"),
     once("terminate_delay"),
     once("weight"),
 ];

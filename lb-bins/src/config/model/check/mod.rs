@@ -30,6 +30,11 @@ pub struct Check {
     pub address: Option<Address>,
     /// The address to connect from, as keepalived's `bindto`; default: as the system chooses.
     pub source: Option<IpAddr>,
+    /// The interface to connect through, whatever the routes say; default: as the system chooses.
+    pub interface: Option<String>,
+    /// The mark of its packets, by which rules of routing may know them, as keepalived's `fwmark`;
+    /// default: none.
+    pub mark: Option<NonZeroU32>,
     /// From the start of one run to the start of the next; above zero, default: 2 s.
     pub interval: Duration,
     /// How long a whole run may take; above zero, default: 1 s.

@@ -6,9 +6,11 @@ mod reports;
 mod services;
 mod tls;
 
+pub(super) use self::http::{headers, method, status};
+
 use std::num::NonZeroU32;
 
-use super::values::{duration, duration_or_zero, integer, server};
+use super::values::{characters, duration, duration_or_zero, integer, server};
 use crate::config::defaults;
 use crate::config::draft::check::Kind;
 use crate::config::draft::{self, Checks, Field};
@@ -50,6 +52,11 @@ fn check(draft: &draft::check::Check, span: Span, mistakes: &mut Mistakes) -> Ch
         port: draft.port.given().map(|_| integer("port", &draft.port, 1..=u16::MAX, 1, mistakes)),
         address: server("address", &draft.address, mistakes),
         source: draft.source.given().map(|source| source.value),
+        interface: draft.interface.given().map(|interface| interface_name(interface, mistakes)),
+        mark: draft
+            .mark
+            .given()
+            .and_then(|_| NonZeroU32::new(integer("mark", &draft.mark, 1..=u32::MAX, 1, mistakes))),
         interval,
         timeout: duration("timeout", &draft.timeout, defaults::TIMEOUT, mistakes),
         rise: integer("rise", &draft.rise, 1..=MOST_RUNS, defaults::RISE, mistakes),
@@ -94,6 +101,19 @@ fn kind(kind: &Kind, span: Span, mistakes: &mut Mistakes) -> CheckKind {
     }
 }
 
+/// What Linux takes for the name of an interface: `dev_valid_name`.
+fn interface_name(name: &Spanned<String>, mistakes: &mut Mistakes) -> String {
+    let allowed = |character: char| character.is_ascii_graphic() && !"/:".contains(character);
+    if name.value.is_empty() {
+        mistakes.error(name.span, Problem::Empty { key: "interface" });
+    } else if name.value.len() > 15 {
+        let (key, text) = ("interface", name.value.clone());
+        mistakes.error(name.span, Problem::LongInterface { key, text });
+    }
+    characters("interface", name, allowed, mistakes);
+    name.value.clone()
+}
+
 /// Whether there is, or was meant to be, a port other than that of the traffic.
 const fn has_port(draft: &draft::check::Check) -> bool {
     !matches!((&draft.port, &draft.address), (Field::Absent, Field::Absent))
@@ -109,10 +129,12 @@ fn report_unused(draft: &draft::check::Check, kind: &CheckKind, mistakes: &mut M
     let port = ("port", draft.port.span());
     let address = ("address", draft.address.span());
     let source = ("source", draft.source.span());
+    let interface = ("interface", draft.interface.span());
+    let mark = ("mark", draft.mark.span());
     let unused = match kind {
-        CheckKind::File(_) => vec![port, address, source],
+        CheckKind::File(_) => vec![port, address, source, interface, mark],
         CheckKind::Ping(_) => vec![port],
-        kind if !connects(kind) => vec![source],
+        kind if !connects(kind) => vec![source, interface, mark],
         _ => Vec::new(),
     };
     for (key, span) in unused {

@@ -352,10 +352,31 @@ fn process(
         }
         Field::Refused => String::new(),
     };
+    let quorum = integer("quorum", &draft.quorum, 0..=65_535, defaults::PROCESS_QUORUM, mistakes);
+    let quorum_max = draft.quorum_max.given();
+    let quorum_max = quorum_max
+        .map(|_| integer("quorum_max", &draft.quorum_max, 0..=65_535, u32::MAX, mistakes));
+    if let (Some(most), Some(span)) = (quorum_max, draft.quorum_max.span())
+        && most < quorum
+    {
+        let (key, other) = ("quorum", "quorum_max");
+        let (least, most) = (quorum.to_string(), most.to_string());
+        mistakes.error(span, Problem::LeastAboveMost { key, least, other, most });
+    }
+    if let (Some(span), Field::Absent) = (draft.parameter_match.span(), &draft.parameters) {
+        let (key, without) = ("parameter_match", "parameters");
+        mistakes.warning(span, VrrpProblem::NoEffectWithout { key, without }.into());
+    }
+    let parameters = draft.parameters.given().map(|_| elements(&draft.parameters));
+    let parameters =
+        parameters.map(|all| all.iter().map(|parameter| parameter.value.clone()).collect());
     VrrpTrackProcess {
         name: name(&draft.name, *span, r#"name = "proxy""#, mistakes),
         process,
-        quorum: integer("quorum", &draft.quorum, 1..=65_535, defaults::PROCESS_QUORUM, mistakes),
+        parameters,
+        parameter_match: draft.parameter_match.or(defaults::PARAMETER_MATCH),
+        quorum,
+        quorum_max,
         delay: duration_or_zero("delay", &draft.delay, defaults::PROCESS_DELAY, mistakes),
         weight: weight(&draft.weight, defaults::TRACK_WEIGHT, mistakes),
     }

@@ -1,0 +1,79 @@
+//! What is in the files that checks need, so that a reload notices when it has changed.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+use super::files::read;
+use crate::config::check::{Identity, Secret, SmtpSecurity, Tls};
+use crate::config::{Check, CheckKind, VirtualServer};
+
+/// The contents of files, in short; each is read once. Two that are the same have the same stamp.
+#[derive(Debug, Default)]
+pub(crate) struct Stamps(HashMap<PathBuf, u64>);
+
+impl Stamps {
+    /// Of every file that the checks of this virtual server need; 0 if they need none.
+    pub(crate) fn of_server(&mut self, server: &VirtualServer) -> u64 {
+        let checks = server.backends.iter().flat_map(|backend| &backend.checks);
+        checks.fold(0, |all, check| all.rotate_left(5) ^ self.of(check))
+    }
+
+    /// Of every file that this check needs; 0 if it needs none.
+    pub(crate) fn of(&mut self, check: &Check) -> u64 {
+        let files = files(check);
+        files.into_iter().fold(0, |all, file| all.rotate_left(5) ^ self.of_file(file))
+    }
+
+    fn of_file(&mut self, path: &Path) -> u64 {
+        if let Some(&known) = self.0.get(path) {
+            return known;
+        }
+        let mut hasher = DefaultHasher::new();
+        // One that cannot be read is told when the check is built.
+        read(path).unwrap_or_default().hash(&mut hasher);
+        let stamp = hasher.finish();
+        self.0.insert(path.to_owned(), stamp);
+        stamp
+    }
+}
+
+/// The files that a check reads when it is built.
+fn files(check: &Check) -> Vec<&Path> {
+    let (tls, secret) = match &check.kind {
+        CheckKind::Agent(agent) => (agent.tls.as_ref(), None),
+        CheckKind::Grpc(grpc) => (grpc.tls.as_ref(), None),
+        CheckKind::Http(http) => (http.tls.as_ref(), None),
+        CheckKind::Ldap(ldap) => (ldap.tls.as_ref(), ldap.password.as_ref()),
+        CheckKind::Mysql(database) | CheckKind::Postgres(database) => {
+            (database.tls.as_ref(), database.password.as_ref())
+        }
+        CheckKind::Redis(redis) => (redis.tls.as_ref(), redis.password.as_ref()),
+        CheckKind::Smtp(smtp) => {
+            let tls = smtp.security.as_ref().map(|security| match security {
+                SmtpSecurity::Implicit(tls) | SmtpSecurity::Starttls(tls) => tls,
+            });
+            (tls, None)
+        }
+        CheckKind::Tcp(tcp) => (tcp.tls.as_ref(), None),
+        CheckKind::Tls(tls) => (Some(tls), None),
+        CheckKind::Dns(_)
+        | CheckKind::File(_)
+        | CheckKind::Ping(_)
+        | CheckKind::Script(_)
+        | CheckKind::Udp(_)
+        | CheckKind::Worker(_) => (None, None),
+    };
+    let mut files = Vec::new();
+    if let Some(Secret::File(path)) = secret {
+        files.push(&**path);
+    }
+    if let Some(Tls { ca, identity, .. }) = tls {
+        files.extend(ca.as_deref());
+        if let Some(Identity { certificate, key }) = identity {
+            files.extend([&**certificate, &**key]);
+        }
+    }
+    files
+}

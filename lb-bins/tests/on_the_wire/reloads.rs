@@ -1,0 +1,257 @@
+//! What a reload, a crash and other programs do to what a host has.
+
+use std::fs::File;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use crate::daemon::run_ours;
+use crate::lab::{Host, Lab, MS, ip, is_possible};
+
+const SECOND: Duration = Duration::from_secs(1);
+const VIP: &str = "10.99.0.200";
+
+fn instance(name: &str, vrid: u8, priority: u8, more: &str) -> String {
+    format!(
+        "[[vrrp_instance]]\nname = \"{name}\"\ninterface = \"eth0\"\nvirtual_router_id = {vrid}\n\
+         priority = {priority}\nadvert_interval = \"100ms\"\n{more}\n"
+    )
+}
+
+fn with_vip(name: &str, vrid: u8, priority: u8) -> String {
+    instance(name, vrid, priority, &format!("addresses = [\"{VIP}/24\"]"))
+}
+
+fn log(lab: &Lab, letter: &str) -> String {
+    std::fs::read_to_string(lab.files.join(format!("{letter}.log"))).unwrap_or_default()
+}
+
+/// What `ip monitor` has seen of a kind.
+struct Monitor {
+    child: Child,
+    file: std::path::PathBuf,
+}
+
+impl Monitor {
+    fn start(lab: &Lab, host: Host, what: &str) -> Self {
+        let file = lab.files.join(format!("monitor.{what}"));
+        let out = File::create(&file).unwrap();
+        let child = Command::new("ip")
+            .args(["-n", &lab.space(host), "monitor", what])
+            .stdout(out)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        thread::sleep(100 * MS);
+        Self { child, file }
+    }
+
+    fn lines_with(mut self, text: &str) -> usize {
+        thread::sleep(100 * MS);
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let seen = std::fs::read_to_string(&self.file).unwrap();
+        seen.lines().filter(|line| line.contains(text)).count()
+    }
+}
+
+/// A backup whose new configuration the kernel refuses goes on hearing its master.
+#[test]
+#[ignore = "needs root"]
+fn a_refused_reload_leaves_everything_as_it_was() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let b_space = lab.space(Host::B);
+    let _a = run_ours(&lab, Host::A, &with_vip("one", 51, 200));
+    lab.until(5 * SECOND, "a master", || lab.holds(Host::A, VIP));
+    let b = run_ours(&lab, Host::B, &with_vip("one", 51, 100));
+    thread::sleep(500 * MS);
+    // Somebody else's, with our MAC address: there can be only one.
+    ip(&format!(
+        "-n {b_space} link add other link eth0 address 00:00:5e:00:01:33 type macvlan mode private"
+    ));
+    ip(&format!("-n {b_space} link set other up"));
+    let more = format!("use_vmac = true\naddresses = [\"{VIP}/24\"]");
+    b.reload_text(&instance("two", 51, 100, &more));
+    lab.until(2 * SECOND, "it is refused", || log(&lab, "b").contains("stays as it was"));
+    thread::sleep(SECOND);
+    assert!(!lab.holds(Host::B, VIP), "it is deaf");
+    assert!(lab.holds(Host::A, VIP));
+    let left = ip(&format!("-n {b_space} -o link show"));
+    assert!(!left.contains("vrrp.51"), "{left}");
+    // And the next one is taken.
+    b.reload_text(&with_vip("three", 51, 250));
+    lab.until(SECOND, "it takes over", || lab.holds(Host::B, VIP) && !lab.holds(Host::A, VIP));
+}
+
+/// Another name, a new skew, two identifiers exchanged: the address is never gone.
+#[test]
+#[ignore = "needs root"]
+fn an_address_stays_through_a_reload() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let second = "addresses = [\"10.99.0.201/24\"]";
+    let carp = |skew: u8| {
+        format!(
+            "[[carp_instance]]\nname = \"carp\"\ninterface = \"eth0\"\nvhid = 60\n\
+             advskew = {skew}\npassphrase = \"secret\"\naddresses = [\"10.99.0.202/24\"]\n"
+        )
+    };
+    let told = lab.files.join("told");
+    let notify = format!(
+        "notify = [\"/bin/sh\", \"-c\", \"echo $@ >> {}\", \"told\"]\n\
+         addresses = [\"{VIP}/24\"]",
+        told.display()
+    );
+    let text = with_vip("one", 51, 100) + &instance("two", 52, 100, second) + &carp(0);
+    let a = run_ours(&lab, Host::A, &text);
+    lab.until(10 * SECOND, "masters", || {
+        [VIP, "10.99.0.201", "10.99.0.202"].iter().all(|address| lab.holds(Host::A, address))
+    });
+    let monitor = Monitor::start(&lab, Host::A, "address");
+    a.reload_text(&(with_vip("uno", 51, 100) + &instance("two", 52, 100, second) + &carp(0)));
+    thread::sleep(SECOND);
+    a.reload_text(&(with_vip("uno", 51, 100) + &instance("two", 52, 100, second) + &carp(7)));
+    thread::sleep(SECOND);
+    // Who was 51 is 52 now, and has its address, and the reverse.
+    a.reload_text(
+        &(instance("two", 51, 100, &notify) + &instance("uno", 52, 90, second) + &carp(7)),
+    );
+    thread::sleep(SECOND);
+    let seen = monitor.lines_with("10.99.0.20");
+    assert_eq!(seen, 0, "addresses were touched");
+    let log = log(&lab, "a");
+    assert_eq!(log.matches("changed").count(), 4, "{log}");
+    let told = std::fs::read_to_string(told).unwrap();
+    assert_eq!(told, "INSTANCE two MASTER 100\n", "under its new name");
+    a.tell_to_stop();
+    a.wait();
+    assert!(!lab.holds(Host::A, VIP));
+
+    // Another virtual router takes the address over from the one that it was.
+    let a = run_ours(&lab, Host::A, &with_vip("one", 51, 100));
+    lab.until(5 * SECOND, "a master", || lab.holds(Host::A, VIP));
+    let monitor = Monitor::start(&lab, Host::A, "address");
+    a.reload_text(&with_vip("one", 53, 100));
+    thread::sleep(2 * SECOND);
+    assert!(lab.holds(Host::A, VIP));
+    assert_eq!(monitor.lines_with(VIP), 0, "it was gone for a moment");
+}
+
+/// With other prefixes, other names, and what is in no configuration any more.
+#[test]
+#[ignore = "needs root"]
+fn what_a_crash_leaves_is_gone_within_a_second() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let space = lab.space(Host::A);
+    let more = format!(
+        "use_vmac = true\nvmac_interface = \"vip1\"\naddresses = [\"{VIP}/24\"]\n\
+         routes = [{{ to = \"10.77.0.0/16\", via = \"10.99.0.2\" }}, {{ to = \"10.78.0.0/16\", \
+         via = \"10.99.0.2\", table = 100 }}]\n\
+         rules = [{{ from = \"{VIP}\", table = 100, priority = 1000 }}]"
+    );
+    let other = "addresses = [\"10.99.0.201/24\", \"10.99.0.204/24\"]\n\
+         routes = [{ to = \"10.79.0.0/16\", via = \"10.99.0.2\" }]";
+    let text = instance("one", 51, 255, &more) + &instance("two", 52, 255, other);
+    let everything = || {
+        ["address show", "route show table all", "rule show", "link show"]
+            .map(|what| ip(&format!("-n {space} {what}")))
+            .concat()
+    };
+    let a = run_ours(&lab, Host::A, &text);
+    lab.until(5 * SECOND, "masters", || lab.holds(Host::A, VIP) && everything().contains("10.79."));
+    ip(&format!("-n {space} route add 10.80.0.0/16 via 10.99.0.2 proto bgp"));
+    a.kill();
+    assert!(everything().contains("10.77.0.0/16") && everything().contains("vip1"));
+
+    // The same routers, as backups, and one address less, and in another prefix.
+    let more = more.replace("vip1", "vip2").replace("/24", "/32").replace("10.78.", "10.81.");
+    let other = "addresses = [\"10.99.0.201/28\"]";
+    let text = instance("one", 51, 100, &more) + &instance("two", 52, 100, other);
+    let text = text.replace("100ms", "5s");
+    let _a = run_ours(&lab, Host::A, &text);
+    let took = lab.until(SECOND, "nothing is left", || {
+        let all = everything();
+        let left = [VIP, "10.99.0.201", "10.99.0.204", "10.77.", "10.78.", "10.79.", "vip1"];
+        left.iter().all(|what| !all.contains(what))
+    });
+    eprintln!("what was left was gone after {took:?}");
+    let all = everything();
+    assert!(all.contains("vip2") && all.contains("10.80."), "{all}");
+}
+
+/// A daemon beside it, in the same network namespace, has marks of its own on what it has.
+#[test]
+#[ignore = "needs root"]
+fn what_the_living_have_is_not_left_over() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let more = format!(
+        "addresses = [\"{VIP}/24\"]\nroutes = [{{ to = \"10.77.0.0/16\", via = \"10.99.0.2\" }}]"
+    );
+    let _first = run_ours(&lab, Host::A, &instance("one", 51, 255, &more));
+    lab.until(5 * SECOND, "a master", || lab.holds(Host::A, VIP));
+    let addresses = Monitor::start(&lab, Host::A, "address");
+    let routes = Monitor::start(&lab, Host::A, "route");
+    let second = "addresses = [\"10.99.0.201/24\"]";
+    let _second = run_ours(&lab, Host::A, &instance("two", 52, 100, second));
+    thread::sleep(SECOND);
+    assert_eq!(addresses.lines_with(VIP), 0);
+    assert_eq!(routes.lines_with("10.77."), 0);
+}
+
+/// Thousands of routes come and go that have nothing to do with ours but the length of their prefixes.
+#[test]
+#[ignore = "needs root"]
+fn other_routes_may_come_and_go() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let space = lab.space(Host::A);
+    let more = format!(
+        "addresses = [\"{VIP}/24\"]\nroutes = [{{ to = \"10.77.0.0/24\", via = \"10.99.0.2\" }}]"
+    );
+    let a = run_ours(&lab, Host::A, &instance("one", 51, 255, &more));
+    lab.until(5 * SECOND, "a master", || lab.holds(Host::A, VIP));
+    let mut batch = String::new();
+    for what in ["add", "delete"] {
+        for number in 0..20_000_u32 {
+            let (high, low) = (number / 200, number % 200);
+            batch += &format!("route {what} 172.{high}.{low}.0/24 via 10.99.0.2 proto bgp\n");
+        }
+    }
+    let file = lab.files.join("batch");
+    std::fs::write(&file, batch).unwrap();
+    let monitor = Monitor::start(&lab, Host::A, "route");
+    let before = a.cpu();
+    ip(&format!("-n {space} -batch {}", file.display()));
+    thread::sleep(500 * MS);
+    let spent = a.cpu() - before;
+    eprintln!("20000 routes came and went: {spent:?} of a processor");
+    // Who misses something, because it is too much, looks after its own: four times a second at most.
+    let seen = monitor.lines_with("10.77.0.0/24");
+    assert!(seen < 50, "ours was added again {seen} times");
+    // Ours is another matter, but not a thousand times a second.
+    let monitor = Monitor::start(&lab, Host::A, "route");
+    for _ in 0..200 {
+        let _ = Command::new("ip")
+            .args(["-n", &space, "route", "delete", "10.77.0.0/24"])
+            .stderr(Stdio::null())
+            .status();
+    }
+    lab.until(SECOND, "it is back", || {
+        ip(&format!("-n {space} route show 10.77.0.0/24")).contains("10.99.0.2")
+    });
+    let seen = monitor.lines_with("10.77.0.0/24");
+    assert!(seen < 100, "{seen}");
+}

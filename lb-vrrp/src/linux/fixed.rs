@@ -1,0 +1,114 @@
+//! What belongs to the host and to no router: addresses, routes and rules that are always there.
+
+use std::io;
+
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::AddressAttribute;
+use netlink_packet_route::route::{RouteMessage, RouteProtocol};
+use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
+use nix::net::if_::if_nametoindex;
+
+use super::companions::{route_message, rule_message};
+use super::netlink::{self, EEXIST, Requests};
+use super::{Route, RouteKind, Rule, VirtualAddress};
+
+/// One thing that is there whoever is master.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Fixed {
+    /// An address, on the interface that it names.
+    Address(VirtualAddress),
+    /// A route; it leads where it says, as there is no virtual router to say it.
+    Route(Route),
+    /// A policy rule.
+    Rule(Rule),
+}
+
+/// Puts things on this host that are not to move, and takes them away again.
+///
+/// What was there before is not touched: it belongs to somebody else.
+#[derive(Debug)]
+pub struct FixedSettings {
+    requests: Requests,
+}
+
+impl FixedSettings {
+    /// # Errors
+    /// The kernel does not want to.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { requests: Requests::open()? })
+    }
+
+    /// Puts it there; `false` if it is there already.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] if there is no such interface, or what the kernel says.
+    pub fn add(&mut self, fixed: &Fixed) -> io::Result<bool> {
+        let message = match fixed {
+            Fixed::Address(address) => {
+                let mut message = netlink::message(index_of(address.dev.as_deref())?, address);
+                // Who looks for what routers have left finds them by that.
+                let keeps =
+                    |known: &AddressAttribute| !matches!(known, AddressAttribute::Protocol(_));
+                message.attributes.retain(keeps);
+                RouteNetlinkMessage::NewAddress(message)
+            }
+            Fixed::Route(route) => RouteNetlinkMessage::NewRoute(route_of(route)?),
+            Fixed::Rule(rule) => RouteNetlinkMessage::NewRule(rule_of(rule)),
+        };
+        match self.requests.request(message, NLM_F_CREATE | NLM_F_EXCL) {
+            Ok(()) => Ok(true),
+            Err(error) if error.raw_os_error() == Some(EEXIST) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes it away. That it is not there is no error.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn remove(&mut self, fixed: &Fixed) -> io::Result<()> {
+        match fixed {
+            Fixed::Address(address) => match index_of(address.dev.as_deref()) {
+                Ok(index) => self.requests.remove(index, address),
+                Err(_gone_with_its_interface) => Ok(()),
+            },
+            Fixed::Route(route) => match route_of(route) {
+                Ok(message) => {
+                    let message = RouteNetlinkMessage::DelRoute(message);
+                    netlink::unless(&netlink::GONE, self.requests.request(message, 0))
+                }
+                Err(_gone_with_its_interface) => Ok(()),
+            },
+            Fixed::Rule(rule) => {
+                let message = RouteNetlinkMessage::DelRule(rule_of(rule));
+                netlink::unless(&netlink::GONE, self.requests.request(message, 0))
+            }
+        }
+    }
+}
+
+fn index_of(interface: Option<&str>) -> io::Result<u32> {
+    let interface = interface.ok_or(io::ErrorKind::NotFound)?;
+    if_nametoindex(interface).map_err(|_| io::ErrorKind::NotFound.into())
+}
+
+/// As who is in charge of the host would put it there (`RTPROT_STATIC`).
+fn route_of(route: &Route) -> io::Result<RouteMessage> {
+    let leads = route.kind == RouteKind::Unicast && route.next_hops.is_empty();
+    let index = match route.dev.as_deref().filter(|_| leads) {
+        Some(dev) => Some(index_of(Some(dev))?),
+        None => None,
+    };
+    let mut message = route_message(route, index);
+    message.header.protocol = RouteProtocol::Static;
+    Ok(message)
+}
+
+fn rule_of(rule: &Rule) -> RuleMessage {
+    let mut message = rule_message(rule);
+    message.attributes.retain(|known| !matches!(known, RuleAttribute::Protocol(_)));
+    message.attributes.push(RuleAttribute::Protocol(RouteProtocol::Static));
+    message
+}

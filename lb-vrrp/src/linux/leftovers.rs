@@ -1,0 +1,213 @@
+//! What a process that was killed has left behind: whoever is to have it takes it over, and all else
+//! goes, once, at the start.
+//!
+//! Everything of ours is marked: addresses, routes and rules by a number ([`OURS`]), interfaces by an
+//! alias. So what goes may be in no configuration any more.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol};
+use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::LinuxNetwork;
+use super::companions::is_rule;
+use super::firewall::Firewall;
+use super::netlink::{OURS, Requests, RouteKey, address_in, is_our_route};
+use crate::driver::{Input, Operation};
+
+/// A name that only one process in a network namespace can have, and that goes with it.
+#[derive(Debug)]
+pub(super) struct Sole(Option<Socket>);
+
+impl Sole {
+    /// Takes the name, unless somebody has it.
+    pub(super) fn claim() -> Self {
+        Self(Self::bind().ok())
+    }
+
+    fn bind() -> io::Result<Socket> {
+        let socket = Socket::new(Domain::UNIX, Type::DGRAM.cloexec(), None)?;
+        socket.bind(&SockAddr::unix("\0lb-vrrp")?)?;
+        Ok(socket)
+    }
+
+    /// Whether all that is marked was left by the dead.
+    pub(super) const fn is_alone(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// One address of this host.
+struct Address {
+    index: u32,
+    address: IpAddr,
+    prefix: u8,
+    is_ours: bool,
+}
+
+impl LinuxNetwork {
+    /// Which virtual addresses are there, and how; once, what nobody is to have is removed.
+    pub(super) fn look_at_addresses(&mut self) -> io::Result<HashMap<(u32, IpAddr), Vec<u8>>> {
+        let all = self.requests.addresses()?;
+        let mut expected = HashMap::<_, Vec<_>>::new();
+        for port in self.ports.values() {
+            for address in port.addresses() {
+                let setting = port.setting(address);
+                if let Ok(index) = self.index(port.home(&setting)) {
+                    expected.entry((index, address)).or_default().push(setting.prefix);
+                }
+            }
+        }
+        let mut there = HashMap::<_, Vec<_>>::new();
+        self.strays.clear();
+        let is_to_go = |one: &Address| one.is_ours && !self.is_swept && self.sole.is_alone();
+        for one in all {
+            let place = (one.index, one.address);
+            match expected.get(&place) {
+                Some(prefixes) => {
+                    if !prefixes.contains(&one.prefix) {
+                        self.strays.entry(place).or_default().push(one.prefix);
+                    }
+                    there.entry(place).or_default().push(one.prefix);
+                }
+                None if is_to_go(&one) => {
+                    self.requests.remove_stray(one.index, one.address, one.prefix)?;
+                }
+                None => {}
+            }
+        }
+        Ok(there)
+    }
+
+    /// Removes what else nobody has: rules, routes, interfaces.
+    pub(super) fn sweep(&mut self) {
+        if std::mem::replace(&mut self.is_swept, true) {
+            return;
+        }
+        self.left_macvlans = None;
+        let tables = if self.sole.is_alone() { Firewall::sweep() } else { Ok(()) };
+        let companions = self.sweep_rules().and(self.sweep_routes());
+        let outcome = companions.and(self.sweep_interfaces()).and(tables);
+        if let (Err(error), Some(id)) = (outcome, self.ports.keys().next()) {
+            self.inputs.push_back((*id, Input::Failed { operation: Operation::Sweep, error }));
+        }
+    }
+
+    fn sweep_rules(&mut self) -> io::Result<()> {
+        let mut outcome = Ok(());
+        for rule in self.requests.rules()? {
+            let has = |known: &super::Rule| is_rule(&rule, known);
+            let mut ports = self.ports.values();
+            let mut configured = self.ports.values().flat_map(|port| &port.settings.rules);
+            let is_to_go = self.sole.is_alone() || configured.any(has);
+            if is_to_go && !ports.any(|port| port.rules.iter().any(has)) {
+                outcome = outcome.and(self.requests.remove_rule_message(rule));
+            }
+        }
+        outcome
+    }
+
+    fn sweep_routes(&mut self) -> io::Result<()> {
+        let mut outcome = Ok(());
+        for route in self.requests.routes()? {
+            let Some(key) = RouteKey::of(&route) else { continue };
+            let mut configured = self.ports.values().flat_map(|port| &port.settings.routes);
+            let is_to_go =
+                self.sole.is_alone() || configured.any(|route| RouteKey::of_setting(route) == key);
+            if is_to_go && !self.ports.values().any(|port| port.holds_route(key)) {
+                outcome = outcome.and(self.requests.remove_route_message(route));
+            }
+        }
+        outcome
+    }
+
+    fn sweep_interfaces(&mut self) -> io::Result<()> {
+        let mut outcome = Ok(());
+        for left in self.requests.macvlans()? {
+            let index = |name: &str| self.links.get(name).map(super::Link::index);
+            let is_configured = self.ports.values().any(|port| {
+                port.mac() == left.mac && index(&port.settings.interface) == Some(left.on)
+            });
+            let is_to_go = left.is_ours && (is_configured || self.sole.is_alone());
+            if is_to_go && !self.has_mac(&left.name) {
+                outcome = outcome.and(self.requests.remove_link(left.index));
+            }
+        }
+        outcome
+    }
+}
+
+impl Requests {
+    fn addresses(&mut self) -> io::Result<Vec<Address>> {
+        let all =
+            self.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), |_| true)?;
+        let read = |message| {
+            let RouteNetlinkMessage::NewAddress(message) = message else { return None };
+            let mark = AddressAttribute::Protocol(AddressProtocol::Other(OURS));
+            Some(Address {
+                index: message.header.index,
+                address: address_in(&message)?,
+                prefix: message.header.prefix_len,
+                is_ours: message.attributes.contains(&mark),
+            })
+        };
+        Ok(all.into_iter().filter_map(read).collect())
+    }
+
+    /// Those of ours.
+    fn routes(&mut self) -> io::Result<Vec<RouteMessage>> {
+        let all =
+            self.dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()), is_our_route)?;
+        let routes = all.into_iter().filter_map(|message| match message {
+            RouteNetlinkMessage::NewRoute(route) => Some(route),
+            _ => None,
+        });
+        Ok(routes.collect())
+    }
+
+    fn rules(&mut self) -> io::Result<Vec<RuleMessage>> {
+        let mark = RuleAttribute::Protocol(RouteProtocol::from(OURS));
+        let all = self.dump(RouteNetlinkMessage::GetRule(RuleMessage::default()), |_| true)?;
+        let rules = all.into_iter().filter_map(|message| match message {
+            RouteNetlinkMessage::NewRule(rule) => Some(rule),
+            _ => None,
+        });
+        Ok(rules.filter(|rule| rule.attributes.contains(&mark)).collect())
+    }
+
+    /// Only what says which one it is.
+    fn remove_route_message(&mut self, mut route: RouteMessage) -> io::Result<()> {
+        route.attributes.retain(|attribute| {
+            matches!(
+                attribute,
+                RouteAttribute::Destination(_)
+                    | RouteAttribute::Oif(_)
+                    | RouteAttribute::Priority(_)
+                    | RouteAttribute::Table(_)
+            )
+        });
+        self.request(RouteNetlinkMessage::DelRoute(route), 0)
+    }
+
+    fn remove_rule_message(&mut self, mut rule: RuleMessage) -> io::Result<()> {
+        rule.attributes.retain(|attribute| {
+            matches!(
+                attribute,
+                RuleAttribute::Source(_)
+                    | RuleAttribute::Destination(_)
+                    | RuleAttribute::Iifname(_)
+                    | RuleAttribute::Oifname(_)
+                    | RuleAttribute::FwMark(_)
+                    | RuleAttribute::Priority(_)
+                    | RuleAttribute::Protocol(_)
+                    | RuleAttribute::Table(_)
+            )
+        });
+        self.request(RouteNetlinkMessage::DelRule(rule), 0)
+    }
+}

@@ -1,0 +1,258 @@
+//! What a driver asks of this host.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::IpAddr;
+use std::task::Poll;
+use std::time::SystemTime;
+
+use super::netlink::RouteKey;
+use super::port::Port;
+use super::receiver::{Ear, Receiver, poll_waiting};
+use super::{LinuxNetwork, Route, Rule, Settings, VirtualAddress, socket};
+use crate::channel::ChannelConfig;
+use crate::driver::{Input, Network, RouterId};
+
+impl Network for LinuxNetwork {
+    type Settings = Settings;
+
+    fn ready(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        poll_fn(|context| {
+            if self.is_blind || !self.inputs.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if let Poll::Ready(waits) = poll_waiting(&self.monitor, context) {
+                // Looking takes the error away, and it must not be forgotten.
+                self.is_blind |= waits.is_err();
+                return Poll::Ready(Ok(()));
+            }
+            let mut sockets = self.receivers.iter().filter_map(|known| known.socket.as_ref());
+            let waiting = sockets.find_map(|socket| match poll_waiting(socket, context) {
+                Poll::Ready(waits) => Some(waits),
+                Poll::Pending => None,
+            });
+            waiting.map_or(Poll::Pending, Poll::Ready)
+        })
+    }
+
+    fn next_input(&mut self) -> io::Result<Option<(RouterId, Input<'_>)>> {
+        if self.inputs.is_empty() && !std::mem::replace(&mut self.has_watched, true) {
+            self.watch()?;
+        }
+        if let Some(input) = self.inputs.pop_front() {
+            return Ok(Some(input));
+        }
+        if let Some((received, mut others)) = self.others.take()
+            && let Some(id) = others.pop()
+        {
+            self.others = Some((received, others)).filter(|(_, others)| !others.is_empty());
+            return Ok(Some((id, Input::Datagram(self.buffer.datagram(received)))));
+        }
+        while let Some(at) = self.next_receiver() {
+            let receiver = &mut self.receivers[at];
+            let Some(received) = receiver.receive(&mut self.buffer)? else { continue };
+            let datagram = self.buffer.datagram(received);
+            let Some((id, others)) = receiver.routers(datagram.as_ref().ok()) else { continue };
+            if !others.is_empty() {
+                self.others = Some((received, others));
+            }
+            return Ok(Some((id, Input::Datagram(self.buffer.datagram(received)))));
+        }
+        self.has_watched = false;
+        self.receivers.iter_mut().for_each(Receiver::begin);
+        Ok(None)
+    }
+
+    fn send(&mut self, id: RouterId, destination: IpAddr, packet: &[u8]) -> io::Result<()> {
+        let port = self.port(id)?;
+        let (name, source) = (port.settings.interface.clone(), port.channel.source);
+        if let Some(mac) = port.voice(destination) {
+            let Some(link) = self.links.get_mut(&name) else {
+                return Err(io::ErrorKind::NotFound.into());
+            };
+            return link.send_as(mac, source, destination, packet);
+        }
+        let index = self.index(&name)?;
+        let sender = match self.senders.entry((name, source)) {
+            std::collections::hash_map::Entry::Occupied(sender) => sender.into_mut(),
+            std::collections::hash_map::Entry::Vacant(place) => {
+                let sender = socket::sender(source, &place.key().0, index)?;
+                place.insert(sender)
+            }
+        };
+        socket::send(sender, index, destination, packet)
+    }
+
+    fn add_address(&mut self, id: RouterId, address: IpAddr) -> io::Result<()> {
+        let port = self.port(id)?;
+        let setting = port.setting(address);
+        let home = port.home(&setting).to_owned();
+        self.holders.hold(id, address, &home);
+        let index = self.index(&home)?;
+        self.requests.add(index, &setting)?;
+        if self.strays.contains_key(&(index, address)) {
+            self.remove_strays(index, address, &home)?;
+            // IPv6 has an address once: the other one was in the way.
+            self.requests.add(index, &setting)?;
+        }
+        Ok(())
+    }
+
+    fn remove_address(&mut self, id: RouterId, address: IpAddr) -> io::Result<()> {
+        let port = self.port(id)?;
+        let setting = port.setting(address);
+        let home = port.home(&setting).to_owned();
+        self.give_up(id, &setting, &home)
+    }
+
+    fn announce(&mut self, id: RouterId, address: IpAddr) -> io::Result<()> {
+        let port = self.port(id)?;
+        let setting = port.setting(address);
+        let home = port.home(&setting).to_owned();
+        let link = self.links.get_mut(&home);
+        link.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.announce(address)
+    }
+
+    fn reconfigure(
+        &mut self,
+        id: RouterId,
+        channel: &ChannelConfig,
+        settings: Settings,
+    ) -> io::Result<()> {
+        let Some(before) = self.ports.remove(&id) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let mut after = Port::new(channel.clone(), settings);
+        after.has_routes = before.has_routes;
+        let mut outcome = Ok(());
+        for rule in &before.rules {
+            if after.settings.rules.contains(rule) {
+                after.rules.push(rule.clone());
+            } else {
+                outcome = outcome.and(self.drop_rule(rule));
+            }
+        }
+        let routes = before.settings.routes.iter().filter(|_| before.has_routes);
+        for route in routes.filter(|route| !after.settings.routes.contains(route)) {
+            outcome = outcome.and(self.drop_route(&before, route));
+        }
+        let stays = |address: &IpAddr| {
+            let (old, new) = (before.setting(*address), after.setting(*address));
+            after.is_virtual(*address) && old == new && before.home(&old) == after.home(&new)
+        };
+        for gone in before.addresses().filter(|address| !stays(address)) {
+            let setting = before.setting(gone);
+            outcome = outcome.and(self.give_up(id, &setting, before.home(&setting)));
+        }
+        if before.settings.virtual_mac != after.settings.virtual_mac {
+            outcome = outcome.and(self.drop_virtual_mac(&before));
+        }
+        if Ear::of(&before) != Ear::of(&after) || before.channel.vrid != after.channel.vrid {
+            self.receivers.retain_mut(|receiver| !receiver.dismiss(id));
+        }
+        outcome.and(self.introduce(id, after))
+    }
+
+    fn excluded(&self, id: RouterId) -> Vec<IpAddr> {
+        self.ports.get(&id).map(|port| port.excluded().collect()).unwrap_or_default()
+    }
+
+    fn add_routes(&mut self, id: RouterId) -> io::Result<()> {
+        let Some(mut port) = self.ports.remove(&id) else { return Ok(()) };
+        port.has_routes = true;
+        let mut outcome = Ok(());
+        for route in &port.settings.routes {
+            let added = self.way(&port, route).and_then(|way| self.requests.add_route(route, way));
+            outcome = outcome.and(added);
+        }
+        for rule in &port.settings.rules {
+            if !port.rules.contains(rule) {
+                outcome = outcome.and(self.requests.add_rule(rule));
+                port.rules.push(rule.clone());
+            }
+        }
+        self.ports.insert(id, port);
+        outcome
+    }
+
+    fn remove_routes(&mut self, id: RouterId) -> io::Result<()> {
+        let Some(mut port) = self.ports.remove(&id) else { return Ok(()) };
+        port.has_routes = false;
+        let mut outcome = Ok(());
+        for rule in port.rules.drain(..) {
+            outcome = outcome.and(self.drop_rule(&rule));
+        }
+        for route in port.settings.routes.iter().rev() {
+            outcome = outcome.and(self.drop_route(&port, route));
+        }
+        self.ports.insert(id, port);
+        outcome
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "this is where the wall clock is read")]
+    fn utc(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}
+
+impl LinuxNetwork {
+    /// The next socket in which something may wait; none when each is empty or had its share.
+    fn next_receiver(&mut self) -> Option<usize> {
+        let count = self.receivers.len();
+        let mut turns = (0..count).map(|step| (self.turn + step) % count);
+        let at = turns.find(|at| self.receivers[*at].is_pending())?;
+        self.turn = at + 1;
+        Some(at)
+    }
+
+    /// A router does not hold an address, or no more: it goes, unless another one holds it.
+    fn give_up(&mut self, id: RouterId, setting: &VirtualAddress, home: &str) -> io::Result<()> {
+        let address = setting.address;
+        self.holders.release(id, address, home);
+        let Ok(index) = self.index(home) else {
+            // Gone with its interface.
+            return Ok(());
+        };
+        if self.is_needed(address, setting.prefix, home) {
+            return Ok(());
+        }
+        let outcome = self.requests.remove(index, setting);
+        outcome.and(self.remove_strays(index, address, home))
+    }
+
+    /// Removes an address in the ways that nobody has it.
+    fn remove_strays(&mut self, index: u32, address: IpAddr, home: &str) -> io::Result<()> {
+        let mut outcome = Ok(());
+        for prefix in self.strays.remove(&(index, address)).unwrap_or_default() {
+            if !self.is_needed(address, prefix, home) {
+                outcome = outcome.and(self.requests.remove_stray(index, address, prefix));
+            }
+        }
+        outcome
+    }
+
+    /// Whether a router holds an address in this way. IPv6 has only one.
+    fn is_needed(&self, address: IpAddr, prefix: u8, home: &str) -> bool {
+        let mut holders = self.holders.of(address, home).filter_map(|id| self.ports.get(&id));
+        holders.any(|port| address.is_ipv6() || port.setting(address).prefix == prefix)
+    }
+
+    /// A router has a route no more: it goes, unless another one has it.
+    fn drop_route(&mut self, port: &Port, route: &Route) -> io::Result<()> {
+        let key = RouteKey::of_setting(route);
+        match self.way(port, route) {
+            Ok(way) if !self.ports.values().any(|other| other.holds_route(key)) => {
+                self.requests.remove_route(route, way)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same of a rule.
+    fn drop_rule(&mut self, rule: &Rule) -> io::Result<()> {
+        if self.ports.values().any(|other| other.rules.contains(rule)) {
+            return Ok(());
+        }
+        self.requests.remove_rule(rule)
+    }
+}

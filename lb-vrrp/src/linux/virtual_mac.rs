@@ -1,0 +1,139 @@
+//! The interface of a virtual MAC address: made, set up, and taken away again.
+
+use std::io;
+
+use super::LinuxNetwork;
+use super::companions::Macvlan;
+use super::port::Port;
+use crate::addresses::Family;
+use crate::announce::MacAddr;
+use crate::driver::{Input, Operation, RouterId};
+
+impl LinuxNetwork {
+    /// Makes the interface of the virtual MAC address if it should be there and is not. What a crash
+    /// has left under another name goes first: the kernel has no two with one MAC address.
+    pub(super) fn make_virtual_mac(&mut self, id: RouterId) -> io::Result<()> {
+        let Some(port) = self.ports.get(&id) else { return Ok(()) };
+        let Some(name) = port.settings.virtual_mac.clone() else { return Ok(()) };
+        let (base, family) = (port.settings.interface.clone(), port.family());
+        let mac = port.mac();
+        let Some((home, on)) = self.links.get(&name).zip(self.links.get(&base)) else {
+            return Ok(());
+        };
+        let (index, on) = (home.index(), on.index());
+        if on == 0 || (index > 0 && self.made.get(&name) == Some(&index)) {
+            return Ok(());
+        }
+        for left in self.macvlans()? {
+            let is_it = left.is_ours && left.on == on && left.mac == mac && left.name != name;
+            if is_it && !self.has_mac(&left.name) {
+                self.requests.remove_link(left.index)?;
+            }
+        }
+        if index > 0 && !self.may_have(id, &name, on, mac)? {
+            let text = format!("there is another interface {name}, or another router's");
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
+        self.requests.add_macvlan(&name, on, mac)?;
+        self.refresh(&name)?;
+        let index = self.index(&name)?;
+        self.made.insert(name.clone(), index);
+        self.set_up_virtual_mac(id, &base, &name, family);
+        self.requests.set_up(index)?;
+        self.refresh(&name)?;
+        for receiver in self.receivers.iter_mut().filter(|one| one.ear.interface == name) {
+            receiver.open(index)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an interface that is there already may be taken for ours. One that a virtual router had
+    /// that is gone makes room.
+    fn may_have(&mut self, id: RouterId, name: &str, on: u32, mac: MacAddr) -> io::Result<bool> {
+        let Some(there) = self.macvlans()?.into_iter().find(|one| one.name == name) else {
+            return Ok(false);
+        };
+        if there.on == on && there.mac == mac {
+            return Ok(true);
+        }
+        let is_taken = self.ports.iter().any(|(other, port)| *other != id && port.has_mac(name));
+        if is_taken || !there.is_ours {
+            return Ok(false);
+        }
+        self.requests.remove_link(there.index)?;
+        self.refresh(name)?;
+        Ok(true)
+    }
+
+    /// Whoever asks for the address on the other interface must not get that one's MAC address; a
+    /// packet that comes in by one and leaves by the other is no forgery; and nothing but a master may
+    /// speak from this one, not even to say which groups it listens to, or switches take it for the
+    /// master (those of 224.0.0.0/24 are flooded anyway, RFC 4541 2.1.2).
+    fn set_up_virtual_mac(&mut self, id: RouterId, base: &str, name: &str, family: Family) {
+        let own = [
+            (format!("ipv4/conf/{name}/arp_ignore"), "1"),
+            (format!("ipv4/conf/{name}/accept_local"), "1"),
+            (format!("ipv4/conf/{name}/rp_filter"), "0"),
+            (format!("ipv6/conf/{name}/accept_ra"), "0"),
+            (format!("ipv6/conf/{name}/addr_gen_mode"), "1"),
+            (
+                format!("ipv6/conf/{name}/disable_ipv6"),
+                if family == Family::V4 { "1" } else { "0" },
+            ),
+        ];
+        let mut outcome = Ok(());
+        for (key, value) in own {
+            outcome = outcome.and(self.sysctls.set(&key, value));
+        }
+        outcome = outcome.and(self.sysctls.lend(&format!("ipv4/conf/{base}/arp_ignore"), "1"));
+        outcome = outcome.and(self.sysctls.lend("ipv4/igmp_link_local_mcast_reports", "0"));
+        let made = &self.made;
+        outcome = outcome.and(self.sysctls.each_filters_for_itself(|name| made.contains_key(name)));
+        if let Err(error) = outcome {
+            let operation = Operation::SetUp;
+            self.inputs.push_back((id, Input::Failed { operation, error }));
+        }
+    }
+
+    /// Takes it away, unless another router has it, and gives back what was lent for it.
+    pub(super) fn drop_virtual_mac(&mut self, port: &Port) -> io::Result<()> {
+        let Some(name) = &port.settings.virtual_mac else { return Ok(()) };
+        if self.has_mac(name) {
+            return Ok(());
+        }
+        let is_ours = self.made.remove(name).is_some();
+        let mut outcome = match self.links.remove(name).map(|link| link.index()) {
+            Some(index) if index > 0 && is_ours => self.requests.remove_link(index),
+            _ => Ok(()),
+        };
+        let base = &port.settings.interface;
+        let has_any = |port: &Port| port.settings.virtual_mac.is_some();
+        if !self.ports.values().any(|port| has_any(port) && port.settings.interface == *base) {
+            outcome = outcome.and(self.sysctls.give_back(&format!("ipv4/conf/{base}/arp_ignore")));
+        }
+        if !self.ports.values().any(has_any) {
+            outcome = outcome.and(self.sysctls.give_all_back());
+        }
+        outcome
+    }
+
+    fn refresh(&mut self, name: &str) -> io::Result<()> {
+        self.links.get_mut(name).map_or(Ok(()), super::Link::refresh)
+    }
+
+    /// Whether a router has its MAC address on this interface.
+    pub(super) fn has_mac(&self, name: &str) -> bool {
+        self.ports.values().any(|port| port.has_mac(name))
+    }
+
+    /// Those that are there; at the start, when many are made, those that were.
+    pub(super) fn macvlans(&mut self) -> io::Result<Vec<Macvlan>> {
+        if self.is_swept {
+            return self.requests.macvlans();
+        }
+        if self.left_macvlans.is_none() {
+            self.left_macvlans = Some(self.requests.macvlans()?);
+        }
+        Ok(self.left_macvlans.clone().unwrap_or_default())
+    }
+}
