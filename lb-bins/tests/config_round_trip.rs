@@ -427,6 +427,7 @@ fn quorum(backends: &[Backend]) -> impl Strategy<Value = Quorum> + use<> {
 struct Around {
     forwarding: Forwarding,
     hash_key: HashKey,
+    hash_seed: Option<String>,
     bounded: Option<u32>,
     zone: Option<String>,
     spill_below: u8,
@@ -447,16 +448,17 @@ fn around() -> impl Strategy<Value = Around> {
             Just(Forwarding::Tunnel)
         ],
     );
-    let numbers = (option::of(101..=10_000_u32), 0..=100_u8, 0..=100_u8);
+    let numbers = (option::of(101..=10_000_u32), 0..=100_u8, 0..=100_u8, option::of(".{1,9}"));
     let queue =
         (1..=1_000_000_u32, duration()).prop_map(|(length, timeout)| Queue { length, timeout });
     (words, numbers, zone(), option::of(duration()), option::of(queue)).prop_map(
         |(words, numbers, zone, slow_start, queue)| {
-            let ((hash_key, draining_clients, forwarding), (bounded, spill_below, panic_below)) =
-                (words, numbers);
+            let (hash_key, draining_clients, forwarding) = words;
+            let (bounded, spill_below, panic_below, hash_seed) = numbers;
             Around {
                 forwarding,
                 hash_key,
+                hash_seed,
                 bounded,
                 zone,
                 spill_below,
@@ -496,6 +498,7 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
             forwarding: around.forwarding,
             scheduler,
             hash_key: around.hash_key,
+            hash_seed: around.hash_seed,
             bounded: around.bounded.filter(|_| scheduler.bounded(Default::default()).is_some()),
             zone: around.zone,
             spill_below: around.spill_below,
@@ -786,8 +789,8 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
             Just(ChecksumPolicy::Rfc9568)
         ];
         let wire = (reach(v6), authentication(v2), checksum, any::<bool>());
-        let own = prop_oneof![4 => virtual_addresses(v6, 0), 1 => Just(vec![])];
-        let held = (own, virtual_addresses(!v6, 100));
+        let own = prop_oneof![4 => virtual_addresses(v6, 10 * index), 1 => Just(vec![])];
+        let held = (own, virtual_addresses(!v6, 100 + 10 * index));
         let ways = (vec(route(v6), 0..3), vec(rule(v6), 0..3));
         let tracks = vec((-254..=254_i16, any::<bool>()), 0..3);
         let told = (notify(), option::of(command()), garp(), option::of(claim().boxed()));
@@ -856,7 +859,7 @@ fn carp_instance() -> impl Strategy<Value = CarpInstance> {
     any::<bool>().prop_flat_map(|v6| {
         let period = (1..=254_u8, 0..=254_u8, 1..=100_u8);
         let told = (garp(), notify());
-        (period, any::<bool>(), "[ -~]{1,30}", virtual_addresses(v6, 0), told).prop_map(
+        (period, any::<bool>(), "[ -~]{1,30}", virtual_addresses(v6, 150), told).prop_map(
             move |((advbase, advskew, dead_ratio), flag, passphrase, addresses, (garp, notify))| {
                 CarpInstance {
                     name: "carp".into(),
@@ -914,6 +917,9 @@ fn config() -> impl Strategy<Value = Config> {
             Config {
                 admin: admin.clone(),
                 admin_allow_remote: matches!(&admin, Some(Door::Address(a)) if !a.ip().is_loopback()),
+                notify_fifo_script: notify_fifo.as_ref().map(|path| {
+                    Command::new(path.to_string_lossy().into_owned(), vec!["first".into()])
+                }),
                 notify_fifo,
                 smtp,
                 resolvers,

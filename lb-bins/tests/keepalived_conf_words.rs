@@ -87,9 +87,9 @@ const CONNECTION: &[(&str, Becomes)] = &[
     ("connect_ip 192.0.2.77", Imported("address = \"192.0.2.77:")),
     ("connect_port 8080", Imported("port = 8080")),
     ("bindto 192.0.2.78", Imported("source = \"192.0.2.78\"")),
-    ("bind_if eth9", Named),
+    ("bind_if eth9", Imported("interface = \"eth9\"")),
     ("bind_port 999", Named),
-    ("fwmark 3", Named),
+    ("fwmark 3", Imported("mark = 3")),
     ("connect_timeout 7", Imported("timeout = \"7s\"")),
 ];
 

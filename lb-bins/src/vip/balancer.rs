@@ -79,7 +79,8 @@ impl Balancer {
             None => self.start().await?,
         };
         // The pipe, the mail and the admin address are the keeper's.
-        let config = Config { admin: None, notify_fifo: None, smtp: None, ..config.clone() };
+        let mut config = Config { admin: None, notify_fifo: None, smtp: None, ..config.clone() };
+        config.notify_fifo_script = None;
         Ok(Some(control.prepare(config).await?))
     }
 

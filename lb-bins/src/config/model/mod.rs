@@ -50,6 +50,8 @@ pub struct Config {
     /// A named pipe that gets a line for every change of a state, as keepalived's `notify_fifo`: an
     /// absolute path; default: none.
     pub notify_fifo: Option<PathBuf>,
+    /// What is started to read it, with its path as the last argument; default: nothing.
+    pub notify_fifo_script: Option<Command>,
     /// How mail about changes is sent; default: not at all.
     pub smtp: Option<Mail>,
     /// The name servers that are asked what names stand for; default: those of the system.
@@ -115,6 +117,7 @@ impl PartialEq for Config {
             script_user,
             script_security,
             notify_fifo,
+            notify_fifo_script,
             smtp,
             resolvers,
             max_scripts,
@@ -138,6 +141,7 @@ impl PartialEq for Config {
             && *script_user == other.script_user
             && *script_security == other.script_security
             && *notify_fifo == other.notify_fifo
+            && *notify_fifo_script == other.notify_fifo_script
             && *smtp == other.smtp
             && *resolvers == other.resolvers
             && *max_scripts == other.max_scripts
@@ -192,6 +196,9 @@ pub struct VirtualServer {
     pub scheduler: Algorithm,
     /// What schedulers that hash the source look at; default: [`HashKey::Source`].
     pub hash_key: HashKey,
+    /// What the hashes of schedulers that hash are keyed with, so that nobody outside knows which
+    /// clients share a backend; not empty, default: they are those that everybody knows.
+    pub hash_seed: Option<String>,
     /// How far above its share a backend may be loaded, in hundredths; above 100, and only with
     /// schedulers that hash. Default: as it comes.
     pub bounded: Option<u32>,

@@ -28,7 +28,14 @@ impl Config {
         let hosts = self.carp_instances.iter().map(|one| &one.notify);
         let groups = self.vrrp_sync_groups.iter().map(|one| &one.notify);
         let notify = instances.chain(hosts).chain(groups).flat_map(Notify::commands);
-        checks.chain(servers).chain(backends).chain(scripts).chain(claims).chain(notify)
+        let readers = self.notify_fifo_script.iter();
+        readers
+            .chain(checks)
+            .chain(servers)
+            .chain(backends)
+            .chain(scripts)
+            .chain(claims)
+            .chain(notify)
     }
 
     /// Has everything that is run for events run as `user`, unless it is said of itself whose it is.

@@ -192,7 +192,7 @@ impl Problem {
             }
 
             Self::AllDrained => "give a backend a weight above 0 when it is to serve again",
-            Self::HashKeyUnused { known, .. } => {
+            Self::HashKeyUnused { known, .. } | Self::HashSeedUnused { known, .. } => {
                 return Some(format!("remove it, or use one of {}", known.join(", ")));
             }
             Self::MinAgeBeyondTimeout => "write at most `timeout`",

@@ -66,6 +66,7 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
         script_user: account(&draft.script_user),
         script_security: draft.script_security.or(false),
         notify_fifo: notify::fifo(draft, mistakes),
+        notify_fifo_script: notify::fifo_script(draft, mistakes),
         smtp: notify::mail(draft, mistakes),
         resolvers: resolvers(draft, mistakes),
         max_scripts: draft.max_scripts.given().and_then(|_| {
@@ -171,6 +172,7 @@ fn virtual_server(
         forwarding: balancing::forwarding(&draft.forwarding, mistakes),
         scheduler: scheduler.unwrap_or(defaults::SCHEDULER),
         hash_key: balancing::hash_key(&draft.hash_key, scheduler, mistakes),
+        hash_seed: balancing::hash_seed(&draft.hash_seed, scheduler, mistakes),
         bounded: balancing::bounded(&draft.bounded, scheduler, mistakes),
         zone: balancing::zone(&draft.zone, mistakes),
         spill_below: balancing::percent("spill_below", &draft.spill_below, mistakes),

@@ -201,7 +201,12 @@ impl<'s> Checker<'s> {
             },
             bind => values.ip_of(bind),
         };
-        let mut check = Check { source, ..Check::default() };
+        let mut check = Check {
+            source,
+            interface: values.text(self.statement.last("bind_if")),
+            mark: values.number(self.statement.last("fwmark"), 0..=i64::from(u32::MAX)),
+            ..Check::default()
+        };
         match values.ip_of(self.statement.last("connect_ip")) {
             Field::Absent => check.port = port,
             Field::Refused => {}

@@ -2,7 +2,7 @@
 
 use super::{USER, Words, block, once, same, unused, unused_block};
 
-const ORIGIN: &str = "the system chooses where checks leave from";
+const ORIGIN: &str = "the system chooses the port that checks leave from";
 const SNI: &str = "the server is asked for `virtualhost` in any case";
 
 /// The blocks that are checkers.
@@ -22,7 +22,7 @@ pub(super) const BFD_CHECK: Words = &[once("alpha"), once("name")];
 
 pub(super) const DNS_CHECK: Words = &[
     once("alpha"),
-    unused("bind_if", ORIGIN),
+    once("bind_if"),
     unused("bind_port", ORIGIN),
     once("bindto"),
     once("connect_ip"),
@@ -30,7 +30,7 @@ pub(super) const DNS_CHECK: Words = &[
     once("connect_timeout"),
     once("delay_before_retry"),
     once("delay_loop"),
-    unused("fwmark", ORIGIN),
+    once("fwmark"),
     unused("log_all_failures", "/status shows the last result of each check"),
     once("name"),
     once("retry"),
@@ -46,7 +46,7 @@ pub(super) const FILE_CHECK: Words = &[
 
 pub(super) const HTTP_GET: Words = &[
     once("alpha"),
-    unused("bind_if", ORIGIN),
+    once("bind_if"),
     unused("bind_port", ORIGIN),
     once("bindto"),
     once("connect_ip"),
@@ -56,7 +56,7 @@ pub(super) const HTTP_GET: Words = &[
     once("delay_loop"),
     unused("enable_sni", SNI),
     unused("fast_recovery", "a server is up again when all pages are"),
-    unused("fwmark", ORIGIN),
+    once("fwmark"),
     once("http_protocol"),
     unused("log_all_failures", "/status shows the last result of each check"),
     same("nb_get_retry", "retry"),
@@ -83,7 +83,7 @@ pub(super) const MISC_CHECK: Words = &[
 
 pub(super) const PING_CHECK: Words = &[
     once("alpha"),
-    unused("bind_if", ORIGIN),
+    once("bind_if"),
     unused("bind_port", ORIGIN),
     once("bindto"),
     once("connect_ip"),
@@ -91,7 +91,7 @@ pub(super) const PING_CHECK: Words = &[
     once("connect_timeout"),
     once("delay_before_retry"),
     once("delay_loop"),
-    unused("fwmark", ORIGIN),
+    once("fwmark"),
     unused("log_all_failures", "/status shows the last result of each check"),
     once("retry"),
     once("warmup"),
@@ -99,7 +99,7 @@ pub(super) const PING_CHECK: Words = &[
 
 pub(super) const SMTP_CHECK: Words = &[
     once("alpha"),
-    unused("bind_if", ORIGIN),
+    once("bind_if"),
     unused("bind_port", ORIGIN),
     once("bindto"),
     once("connect_ip"),
@@ -107,7 +107,7 @@ pub(super) const SMTP_CHECK: Words = &[
     once("connect_timeout"),
     once("delay_before_retry"),
     once("delay_loop"),
-    unused("fwmark", ORIGIN),
+    once("fwmark"),
     once("helo_name"),
     unused_block("host", HOST, "a server is checked once for each SMTP_CHECK"),
     unused("log_all_failures", "/status shows the last result of each check"),
@@ -117,7 +117,7 @@ pub(super) const SMTP_CHECK: Words = &[
 
 pub(super) const SSL_GET: Words = &[
     once("alpha"),
-    unused("bind_if", ORIGIN),
+    once("bind_if"),
     unused("bind_port", ORIGIN),
     once("bindto"),
     once("connect_ip"),
@@ -127,7 +127,7 @@ pub(super) const SSL_GET: Words = &[
     once("delay_loop"),
     unused("enable_sni", SNI),
     unused("fast_recovery", "a server is up again when all pages are"),
-    unused("fwmark", ORIGIN),
+    once("fwmark"),
     once("http_protocol"),
     unused("log_all_failures", "/status shows the last result of each check"),
     same("nb_get_retry", "retry"),
@@ -141,7 +141,7 @@ pub(super) const SSL_GET: Words = &[
 
 pub(super) const TCP_CHECK: Words = &[
     once("alpha"),
-    unused("bind_if", ORIGIN),
+    once("bind_if"),
     unused("bind_port", ORIGIN),
     once("bindto"),
     once("connect_ip"),
@@ -149,7 +149,7 @@ pub(super) const TCP_CHECK: Words = &[
     once("connect_timeout"),
     once("delay_before_retry"),
     once("delay_loop"),
-    unused("fwmark", ORIGIN),
+    once("fwmark"),
     unused("log_all_failures", "/status shows the last result of each check"),
     once("retry"),
     once("warmup"),
@@ -157,7 +157,7 @@ pub(super) const TCP_CHECK: Words = &[
 
 pub(super) const UDP_CHECK: Words = &[
     once("alpha"),
-    unused("bind_if", ORIGIN),
+    once("bind_if"),
     unused("bind_port", ORIGIN),
     once("bindto"),
     once("connect_ip"),
@@ -165,7 +165,7 @@ pub(super) const UDP_CHECK: Words = &[
     once("connect_timeout"),
     once("delay_before_retry"),
     once("delay_loop"),
-    unused("fwmark", ORIGIN),
+    once("fwmark"),
     unused("log_all_failures", "/status shows the last result of each check"),
     once("max_reply_length"),
     once("min_reply_length"),
@@ -191,7 +191,7 @@ const URL: Words = &[
 
 const HOST: Words = &[
     once("alpha"),
-    unused("bind_if", ORIGIN),
+    once("bind_if"),
     unused("bind_port", ORIGIN),
     once("bindto"),
     once("connect_ip"),
@@ -199,7 +199,7 @@ const HOST: Words = &[
     once("connect_timeout"),
     once("delay_before_retry"),
     once("delay_loop"),
-    unused("fwmark", ORIGIN),
+    once("fwmark"),
     unused("log_all_failures", "/status shows the last result of each check"),
     once("retry"),
     once("warmup"),

@@ -128,7 +128,6 @@ pub(super) fn blocks_with(name: &str) -> Vec<&'static str> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use std::path::Path;
     use std::{fs, iter};
