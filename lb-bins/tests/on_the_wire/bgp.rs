@@ -13,7 +13,7 @@ use crate::lab::{Host, Lab, MS, ip};
 use crate::probe::Sniffer;
 
 const ADDRESS: &str = "192.0.2.200";
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const ROUTER: &str = "
     router id 10.99.0.3;

@@ -93,6 +93,13 @@ impl Daemon {
         Duration::from_millis(10 * fields.map(|field| field.parse::<u64>().unwrap()).sum::<u64>())
     }
 
+    /// For how long its main thread would have run but was not let (`Documentation/scheduler/sched-stats`):
+    /// whatever its niceness is, other sessions and control groups have their share.
+    pub(crate) fn starved(&self) -> Duration {
+        let waited = self.proc("schedstat").split(' ').nth(1).map(|field| field.parse().unwrap());
+        Duration::from_nanos(waited.unwrap_or_default())
+    }
+
     pub(crate) fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(self.path(file)).unwrap()
     }

@@ -4,7 +4,8 @@
 //! Needs root, `ip` and `keepalived`: `cargo test -p lb-bins --test on_the_wire -- --ignored`. Namespaces
 //! are made and removed by each test, and only processes that it started are ended, by their ids.
 //!
-//! Which host has the address, and in which order, is asserted; how fast is measured:
+//! Which host has the address, and in which order, is asserted, and how long clients go without it as
+//! far as a busy machine does not decide that. How much better it is than that is measured:
 //! `WIRE_RUNS=10 VIP_KEEPER=target/release/vip-keeper cargo test … -- --ignored --nocapture` prints what
 //! `benches/RESULTS.md` has.
 

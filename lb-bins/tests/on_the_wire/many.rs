@@ -67,22 +67,29 @@ fn a_reload_of_many_is_no_flap() {
     thread::sleep(1500 * MS);
 
     // Whoever had the machine meanwhile has it no more at the third time.
+    let mut some_tell = false;
     let is_unnoticed = [190, 180, 170].into_iter().any(|priority| {
-        let reload = Instant::now();
+        let (reload, starved) = (Instant::now(), daemon.starved());
         daemon.reload_text(&configuration(COUNT, priority, interval));
         thread::sleep(2000 * MS);
+        let is_starved = daemon.starved() - starved > reload.elapsed() / 10;
         let said = sniffer.said(Host::A, reload);
         let routers = by_router(&said);
-        assert_eq!(routers.len(), COUNT);
         assert!(said.iter().all(|advert| advert.priority > 0), "a reload released");
+        let longest = gaps(&routers).into_iter().max().unwrap_or(Duration::MAX);
+        eprintln!("{COUNT} instances reloaded: the longest gap is {longest:.1?}");
+        if is_starved {
+            eprintln!("this host has too much else to do to tell");
+            return false;
+        }
+        some_tell = true;
+        assert_eq!(routers.len(), COUNT);
         let changed =
             |adverts: &&Vec<Advert>| adverts.last().is_some_and(|last| last.priority == priority);
         assert_eq!(routers.values().filter(changed).count(), COUNT);
-        let longest = gaps(&routers).into_iter().max().unwrap();
-        eprintln!("{COUNT} instances reloaded: the longest gap is {longest:.1?}");
         longest <= limit
     });
-    assert!(is_unnoticed);
+    assert!(is_unnoticed || !some_tell);
 }
 
 /// `WIRE_RUNS` makes it measure for longer; `--release` makes the figures worth something.
@@ -105,28 +112,35 @@ fn a_thousand_advertise_in_time() {
     thread::sleep(Duration::from_secs(seconds)); // for all to be announced
     // However late some are: none is left out, and no backup would take over. If somebody else has the
     // machine, it is tried again.
+    let mut some_tell = false;
     let is_in_time = (0..3).any(|_| {
-        let (start, cpu) = (Instant::now(), daemon.cpu());
+        let (start, cpu, starved) = (Instant::now(), daemon.cpu(), daemon.starved());
         thread::sleep(Duration::from_secs(seconds));
         let spent = daemon.cpu() - cpu;
+        let is_starved = daemon.starved() - starved > start.elapsed() / 10;
         let said = sniffer.said(Host::A, start);
         assert!(said.iter().all(|advert| advert.priority == 200), "somebody gave up");
         let routers = by_router(&said);
         let gaps = gaps(&routers);
         let in_time = gaps.iter().filter(|gap| gap.abs_diff(100 * MS) <= 5 * MS).count();
         let share = 100.0 * in_time as f64 / gaps.len() as f64;
-        let longest = *gaps.iter().max().unwrap();
+        let longest = gaps.iter().max().copied().unwrap_or(Duration::MAX);
         eprintln!(
             "{COUNT} instances: {} adverts in {seconds} s, {share:.2} % of the gaps within 5 ms, \
              longest {longest:.1?}; {:.1} % of a core",
             said.len(),
             spent.as_secs_f64() * 100.0 / seconds as f64,
         );
+        if is_starved {
+            eprintln!("this host has too much else to do to tell");
+            return false;
+        }
+        some_tell = true;
         let expected = COUNT * 10 * usize::try_from(seconds).unwrap();
         let is_complete = said.len().abs_diff(expected) <= expected / 20;
         routers.len() == COUNT && is_complete && longest < 350 * MS
     });
-    assert!(is_in_time);
+    assert!(is_in_time || !some_tell);
     let resident = daemon.resident() as f64 / 1e6;
     eprintln!("{COUNT} instances: {resident:.1} MB");
     assert!(resident < 60.0, "{resident}");
