@@ -622,7 +622,9 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
             Just(ChecksumPolicy::Rfc9568)
         ];
         let wire = (reach(v6), authentication(v2), checksum, any::<bool>());
-        let held = (virtual_addresses(v6, 0), virtual_addresses(!v6, 100));
+        // No two instances have one address.
+        let first = index * 10;
+        let held = (virtual_addresses(v6, first), virtual_addresses(!v6, 100 + first));
         let ways = (vec(route(v6), 0..3), vec(rule(v6), 0..3));
         let tracks = vec((-254..=254_i16, any::<bool>()), 0..3);
         let told = (notify(), option::of(command()), garp());
@@ -650,8 +652,8 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     preempt,
                     accept: flags.1,
                     startup_delay,
-                    interface_down_delay: startup_delay * 2,
-                    interface_up_delay: startup_delay * 3,
+                    interface_down_delay: startup_delay,
+                    interface_up_delay: Duration::from_millis(u64::from(priority)),
                     parting_advert: flags.2,
                     checksum,
                     source: has_source.then(|| virtual_ip(v6, 239)),
