@@ -152,7 +152,7 @@ fn what_a_crash_leaves_is_gone_within_a_second() {
     let lab = Lab::new();
     let space = lab.space(Host::A);
     let more = format!(
-        "use_vmac = true\nvmac_interface = \"vip1\"\naddresses = [\"{VIP}/24\"]\n\
+        "use_vmac = true\nvmac_interface = \"macold\"\naddresses = [\"{VIP}/24\"]\n\
          routes = [{{ to = \"10.77.0.0/16\", via = \"10.99.0.2\" }}, {{ to = \"10.78.0.0/16\", \
          via = \"10.99.0.2\", table = 100 }}]\n\
          rules = [{{ from = \"{VIP}\", table = 100, priority = 1000 }}]"
@@ -169,22 +169,29 @@ fn what_a_crash_leaves_is_gone_within_a_second() {
     lab.until(5 * SECOND, "masters", || lab.holds(Host::A, VIP) && everything().contains("10.79."));
     ip(&format!("-n {space} route add 10.80.0.0/16 via 10.99.0.2 proto bgp"));
     a.kill();
-    assert!(everything().contains("10.77.0.0/16") && everything().contains("vip1"));
+    assert!(everything().contains("10.77.0.0/16") && everything().contains("macold"));
 
     // The same routers, as backups, and one address less, and in another prefix.
-    let more = more.replace("vip1", "vip2").replace("/24", "/32").replace("10.78.", "10.81.");
+    let more = more.replace("macold", "macnew").replace("/24", "/32").replace("10.78.", "10.81.");
     let other = "addresses = [\"10.99.0.201/28\"]";
     let text = instance("one", 51, 100, &more) + &instance("two", 52, 100, other);
     let text = text.replace("100ms", "5s");
     let _a = run_ours(&lab, Host::A, &text);
-    let took = lab.until(5 * SECOND, "nothing is left", || {
+    let start = Instant::now();
+    let gone = [VIP, "10.99.0.201", "10.99.0.204", "10.77.", "10.78.", "10.79.", "macold"];
+    loop {
         let all = everything();
-        let left = [VIP, "10.99.0.201", "10.99.0.204", "10.77.", "10.78.", "10.79.", "vip1"];
-        left.iter().all(|what| !all.contains(what))
-    });
-    eprintln!("what was left was gone after {took:?}");
+        let left: Vec<_> = gone.iter().filter(|what| all.contains(*what)).collect();
+        if left.is_empty() {
+            break;
+        }
+        // A second is promised; a busy machine takes longer for anything.
+        assert!(start.elapsed() < 5 * SECOND, "{left:?} is left in {all}");
+        thread::sleep(10 * MS);
+    }
+    eprintln!("what was left was gone after {:?}", start.elapsed());
     let all = everything();
-    assert!(all.contains("vip2") && all.contains("10.80."), "{all}");
+    assert!(all.contains("macnew") && all.contains("10.80."), "{all}");
 }
 
 /// A daemon beside it, in the same network namespace, has marks of its own on what it has.

@@ -90,9 +90,10 @@ impl LinuxNetwork {
             return;
         }
         self.left_macvlans = None;
+        let companions = self.sweep_rules().and(self.sweep_routes()).and(self.sweep_interfaces());
+        // What takes longest comes last.
         let tables = if self.sole.is_alone() { Firewall::sweep() } else { Ok(()) };
-        let companions = self.sweep_rules().and(self.sweep_routes());
-        let outcome = companions.and(self.sweep_interfaces()).and(tables);
+        let outcome = companions.and(tables);
         if let (Err(error), Some(id)) = (outcome, self.ports.keys().next()) {
             self.inputs.push_back((*id, Input::Failed { operation: Operation::Sweep, error }));
         }
