@@ -162,7 +162,8 @@ mod tests {
     #[tokio::test]
     async fn what_begins_and_what_ends_is_seen() {
         let program = std::env::temp_dir().join(format!("tracked-{}", std::process::id()));
-        std::fs::copy("/bin/sleep", &program).unwrap();
+        // No copy: another test that forks meanwhile would keep it open for writing (`ETXTBSY`).
+        std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
         let watched = VrrpTrackProcess {
             name: "it".into(),
             process: program.display().to_string(),
