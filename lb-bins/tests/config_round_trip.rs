@@ -482,13 +482,14 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
         option::of((duration(), 1..=32_u8, 1..=1_u32 << 24, duration())),
     );
     let limits = (duration(), prop_oneof![Just(Duration::ZERO), duration()], any::<u8>());
-    let hooks = (option::of(command()), option::of(command()), option::of(passive()));
+    let sorry_checks = vec(check().boxed(), 0..2);
+    let hooks = (option::of(command()), option::of(command()), option::of(passive()), sorry_checks);
     let backends = backends().prop_flat_map(|backends| (quorum(&backends), Just(backends)));
     let all = (balancing.boxed(), around().boxed(), limits, hooks.boxed(), backends.boxed());
     all.prop_map(move |(balancing, around, limits, hooks, backends)| {
         let (name, listen, scheduler, sorry_server, sorry_mode, persistence) = balancing;
         let (connect_timeout, drain_timeout, retries) = limits;
-        let (on_quorum_up, on_quorum_down, passive) = hooks;
+        let (on_quorum_up, on_quorum_down, passive, sorry_checks) = hooks;
         let (quorum, backends) = backends;
         let scheduler = Algorithm::ALL[scheduler];
         VirtualServer {
@@ -506,6 +507,7 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
             slow_start: around.slow_start,
             queue: around.queue,
             quorum,
+            sorry_checks: if sorry_server.is_some() { sorry_checks } else { Vec::new() },
             sorry_server,
             sorry_mode,
             persistence: persistence.map(|(timeout, granularity, capacity, min_age)| Persistence {
@@ -824,6 +826,8 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     accept: flags.1,
                     startup_delay,
                     delay_after_boot: startup_delay,
+                    interface_down_delay: startup_delay,
+                    interface_up_delay: startup_delay,
                     parting_advert: flags.2,
                     checksum,
                     source: has_source.then(|| virtual_ip(v6, 239)),
@@ -872,7 +876,16 @@ fn carp_instance() -> impl Strategy<Value = CarpInstance> {
                     passphrase,
                     source: flag.then(|| virtual_ip(v6, 239)),
                     addresses,
+                    virtual_mac: flag.then(|| "carp.255".into()),
                     garp,
+                    track_interfaces: vec![Track {
+                        name: "eth1".into(),
+                        weight: i16::from(advskew),
+                        reverse: flag,
+                    }],
+                    track_scripts: Vec::new(),
+                    track_files: Vec::new(),
+                    track_processes: Vec::new(),
                     notify,
                 }
             },

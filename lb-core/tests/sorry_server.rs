@@ -98,9 +98,9 @@ fn it_never_counts() {
     drain(&mut server);
     assert_eq!((server.strength().weight, server.strength().configured), (0, 3));
     assert!(!server.quorum().is_up());
-    // Nor does anybody say how it is.
+    // Nor has anybody to say how it is, and nobody says what it weighs.
     let sorry = server.sorry().unwrap().id();
-    server.handle_health(support::start(), sorry, Health::Down);
+    server.handle_health(support::start(), sorry, Health::UP);
     assert!(!server.set_weight(support::start(), sorry, Weight::MAX));
     assert!(drain(&mut server).is_empty());
     assert_eq!(names(server.published()), ["sorry"]);
@@ -258,4 +258,35 @@ proptest! {
             }
         }
     }
+}
+
+/// A sorry server that is down is as good as none; of another one nothing is known.
+#[test]
+fn a_sorry_server_that_is_down_takes_nobody() {
+    let config = |sorry: &'static str| {
+        let sorry = SorryServer::new(BackendConfig::named(sorry), SorryMode::QuorumLost);
+        VirtualServerConfig::of(["a", "b"].map(BackendConfig::named))
+            .with_quorum(QuorumRule::new(2, 0).unwrap())
+            .with_sorry(sorry)
+    };
+    let mut server = VirtualServer::new(config("s"), Algorithm::Rr.scheduler()).unwrap();
+    let now = support::start();
+    let serving = |server: &mut VirtualServer<&'static str>| -> Vec<&'static str> {
+        while server.poll_action().is_some() {}
+        server.published().backends().iter().map(|backend| *backend.endpoint()).collect()
+    };
+    let (first, sorry) = (server.backends().next().unwrap().id, server.sorry().unwrap().id());
+    server.handle_health(now, first, Health::UP);
+    assert_eq!(serving(&mut server), ["s"]);
+    server.handle_health(now, sorry, Health::Down);
+    assert!(server.sorry_is_down());
+    assert_eq!(serving(&mut server), ["a"]);
+    // What is known of it outlives a reload, if it is the same.
+    server.reconfigure(now, config("s")).unwrap();
+    assert_eq!(serving(&mut server), ["a"]);
+    server.reconfigure(now, config("t")).unwrap();
+    assert_eq!((serving(&mut server), server.sorry_is_down()), (vec!["t"], false));
+    server.handle_health(now, server.sorry().unwrap().id(), Health::Down);
+    server.handle_health(now, server.sorry().unwrap().id(), Health::UP);
+    assert_eq!(serving(&mut server), ["t"]);
 }

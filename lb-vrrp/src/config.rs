@@ -82,6 +82,7 @@ pub struct Config {
     pub(crate) down_after: u8,
     pub(crate) interval: Interval,
     pub(crate) parting_advertisement: bool,
+    pub(crate) phase: u16,
     pub(crate) preempt: Preempt,
     pub(crate) priority: Priority,
     pub(crate) release_limit: Option<Duration>,
@@ -102,6 +103,7 @@ impl Config {
             down_after: 3,
             interval: Interval::default(),
             parting_advertisement: true,
+            phase: 0,
             preempt: Preempt::default(),
             priority: Priority::default(),
             release_limit: None,
@@ -157,6 +159,14 @@ impl Config {
     /// for whoever adds the addresses to act on. Default: it does.
     pub const fn accept(&mut self, accept: bool) -> &mut Self {
         self.accept = accept;
+        self
+    }
+
+    /// By how many 65536ths of an interval the second advertisement of a master comes early. Routers of
+    /// one host that become master together would otherwise speak at the same moment for ever, and wait
+    /// for each other each time: give each its own. Default: 0.
+    pub const fn phase(&mut self, fraction: u16) -> &mut Self {
+        self.phase = fraction;
         self
     }
 
@@ -235,6 +245,12 @@ impl Config {
     /// Whether packets for the addresses are taken: always by the owner.
     pub fn accepts(&self) -> bool {
         self.accept || self.priority == Priority::OWNER
+    }
+
+    /// How long after the first advertisement the second one comes.
+    pub(crate) fn first_interval(&self) -> Duration {
+        let interval = self.interval.as_duration();
+        interval - interval * u32::from(self.phase) / (1 << 16)
     }
 
     /// `Skew_Time` (RFC 9568 6.1, RFC 3768 6.1): less for higher priorities. At full precision, as

@@ -95,8 +95,8 @@
 //!
 //! # Not supported
 //!
-//! **No daemon**: that is for whoever uses this. **On Linux: Ethernet alone, CARP
-//! without a virtual MAC address; elsewhere no sockets at all.** **No speaking of
+//! **No daemon**: that is for whoever uses this. **On Linux: Ethernet alone;
+//! elsewhere no sockets at all.** **No speaking of
 //! both versions at once** (RFC 5798 8.4); **no authentication in version 3 but the trailer; no intervals
 //! below a second in version 2; no version 2 over IPv6; no VRRPE, HSRP or GLBP. No CARP without a
 //! passphrase, no protection against replays in CARP** (nobody has it), **no balancing by CARP.**

@@ -81,9 +81,14 @@ pub enum Signal {
     /// It is as it should be.
     #[default]
     Up,
-    /// It has a number: a file's content, say. For a vital one, 0 is up and all else is down.
+    /// It has a number: a file's content, say. For a vital one, 0 is up and all else is down; for one
+    /// that weighs, less than -253 in all is a fault.
     Value(i32),
 }
+
+/// A number that weighs less is a fault, as the manual page of keepalived 2.2.7 has it for
+/// `track_file`.
+const LEAST_WEIGHT: i64 = -253;
 
 /// All that a router depends on, and what it comes to.
 #[derive(Clone, Debug, Default)]
@@ -113,9 +118,26 @@ impl Tracking {
     }
 
     pub(crate) fn is_faulty(&self) -> bool {
-        self.0.iter().any(|(tracker, signal)| {
-            tracker.effect == Effect::Fault && signal.is_up() == tracker.reverse
+        self.0.iter().any(|(tracker, signal)| match (tracker.effect, signal) {
+            (Effect::Fault, _) => signal.is_up() == tracker.reverse,
+            (Effect::Weight(_), Signal::Value(_)) => tracker.weight(*signal) < LEAST_WEIGHT,
+            (Effect::Weight(_), _) => false,
         })
+    }
+
+    /// How far what is down demotes a CARP host. Numbers count as they do for priorities, and demote as
+    /// far as they would lower one.
+    pub(crate) fn demotion(&self) -> u8 {
+        let each = self.0.iter().map(|(tracker, signal)| match (tracker.effect, signal) {
+            (Effect::Fault, _) => 0,
+            (Effect::Weight(_), Signal::Value(_)) => -tracker.weight(*signal).min(0),
+            (Effect::Weight(weight), _) if signal.is_up() == tracker.reverse => {
+                i64::from(weight.get()).abs()
+            }
+            (Effect::Weight(_), _) => 0,
+        });
+        let sum = each.fold(0_i64, i64::saturating_add);
+        u8::try_from(sum).unwrap_or(u8::MAX)
     }
 
     /// The effective priority: from 1 to 254, unless it is the owner's, which nothing moves.
@@ -257,6 +279,29 @@ mod tests {
         assert_eq!(priority(20, &[(Tracker::weighing(i16::MIN), Signal::Down)]), 1);
         assert_eq!(priority(20, &[(Tracker::weighing(i16::MIN), Signal::Value(i32::MAX))]), 1);
         assert_eq!(priority(255, &[(Tracker::weighing(-100), Signal::Down)]), 255);
+    }
+
+    #[test]
+    fn a_number_may_be_a_fault() {
+        let is_faulty = |weight, value| {
+            Tracking(vec![(Tracker::weighing(weight), Signal::Value(value))]).is_faulty()
+        };
+        assert!(!is_faulty(1, -253) && is_faulty(1, -254));
+        assert!(!is_faulty(-2, 126) && is_faulty(-2, 127));
+        assert!(!is_faulty(254, 254));
+    }
+
+    #[test]
+    fn what_is_down_demotes_by_its_weight() {
+        let demotion = |tracked: &[(Tracker, Signal)]| Tracking(tracked.to_vec()).demotion();
+        assert_eq!(demotion(&[(Tracker::weighing(20), Signal::Up)]), 0);
+        assert_eq!(demotion(&[(Tracker::weighing(20), Signal::Down)]), 20);
+        assert_eq!(demotion(&[(Tracker::weighing(-20), Signal::Down)]), 20);
+        assert_eq!(demotion(&[(Tracker::weighing(-20).reversed(), Signal::Up)]), 20);
+        assert_eq!(demotion(&[(Tracker::vital(), Signal::Down)]), 0, "a fault");
+        assert_eq!(demotion(&[(Tracker::weighing(2), Signal::Value(-7))]), 14);
+        assert_eq!(demotion(&[(Tracker::weighing(2), Signal::Value(7))]), 0);
+        assert_eq!(demotion(&[(Tracker::weighing(200), Signal::Down); 2]), 255);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lb_vrrp::carp::{CarpAction, CarpChannel, CarpConfig, CarpHost, Demotion};
 use lb_vrrp::wire::{CarpAdvertisement, CarpKey, Datagram};
-use lb_vrrp::{AddressList, Role, Vrid};
+use lb_vrrp::{AddressList, Role, Signal, Tracker, Vrid};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
@@ -337,4 +337,43 @@ fn a_flood_of_lower_masters_makes_little_noise() {
     let actions: Vec<_> = std::iter::from_fn(|| master.poll_action()).collect();
     let announced = actions.iter().filter(|a| matches!(a, CarpAction::Announce { .. })).count();
     assert_eq!((actions.len() - announced, announced), (8, 1));
+}
+
+/// What is tracked adds to what is said of it.
+#[test]
+fn what_is_down_demotes_and_what_is_vital_is_a_fault() {
+    #[allow(clippy::disallowed_methods)] // any instant will do
+    let now = Instant::now();
+    let mut config = CarpConfig::new([10, 0, 0, 1].into());
+    config.period(1, 10).unwrap();
+    let heavy = config.track(Tracker::weighing(-30));
+    let vital = config.track(Tracker::vital());
+    let mut host = CarpHost::new(config.clone());
+    let skews = |host: &mut CarpHost| {
+        let actions = std::iter::from_fn(|| host.poll_action());
+        let said = actions.filter_map(|action| match action {
+            CarpAction::Advertise(said) => Some(said.skew),
+            _ => None,
+        });
+        said.collect::<Vec<_>>()
+    };
+    host.startup(now);
+    let deadline = host.next_deadline().unwrap();
+    host.handle_timeout(deadline);
+    assert_eq!(skews(&mut host), [10]);
+    host.handle_tracking(deadline, heavy, Signal::Down);
+    assert_eq!(skews(&mut host), [40], "at once");
+    host.handle_demotion(deadline, 5);
+    assert_eq!((skews(&mut host), host.demotion()), (vec![45], 35));
+    // Another configuration: what is known of the thing stays.
+    config.period(1, 20).unwrap();
+    host.reconfigure(deadline, config);
+    assert_eq!(skews(&mut host), [55]);
+    host.handle_tracking(deadline, vital, Signal::Down);
+    assert_eq!(host.role(), Role::Fault);
+    host.handle_fault(deadline, true);
+    host.handle_tracking(deadline, vital, Signal::Up);
+    assert_eq!(host.role(), Role::Fault, "for another reason");
+    host.handle_fault(deadline, false);
+    assert_eq!(host.role(), Role::Backup);
 }

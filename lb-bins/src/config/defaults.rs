@@ -109,6 +109,8 @@ pub const ACCEPT: bool = true;
 pub const STARTUP_DELAY: Duration = Duration::ZERO;
 /// `delay_after_boot`: none.
 pub const DELAY_AFTER_BOOT: Duration = Duration::ZERO;
+/// `interface_down_delay`, `interface_up_delay`: none.
+pub const INTERFACE_DELAY: Duration = Duration::ZERO;
 /// `parting_advert`: a master that gives way says so, so that the winner announces itself.
 pub const PARTING_ADVERT: bool = true;
 /// `checksum`: with a pseudo-header, as keepalived and FRR send it.

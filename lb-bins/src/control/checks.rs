@@ -16,7 +16,7 @@ use super::changes::Changes;
 use super::checkers::{AnyChecker, CheckConfigError, Shared, Stamps, checker};
 use super::instance::instance;
 use crate::config::check::Initial;
-use crate::config::{Address, Backend, Check};
+use crate::config::{Address, Check};
 use crate::names::{Names, nominal};
 use crate::status::{CheckReport, ChecksStatus, LastCheck, PastRun, RunReport};
 
@@ -124,23 +124,24 @@ impl Checks {
         self.driver.passive(place, outcome);
     }
 
-    /// Builds what the configuration asks for of one backend; of all backends it asks for `total`
-    /// checks.
+    /// Builds these checks of the server at this address; there are `total` in all.
     ///
     /// # Errors
     /// [`CheckConfigError`], if the checkers refuse what the configuration allowed.
     pub(super) fn prepare(
         &self,
-        backend: &Backend,
+        address: &Address,
+        weight: Weight,
+        checks: &[Check],
         total: u32,
         names: &mut Names,
         stamps: &mut Stamps,
     ) -> Result<Vec<Prepared>, CheckConfigError> {
         let prepare = |check: &Check| {
-            let checker = checker(check, backend.weight, &self.shared)?;
-            let target = check.target(&backend.address);
+            let checker = checker(check, weight, &self.shared)?;
+            let target = check.target(address);
             let checker = names.checker(&target, checker);
-            let weight = check.kind.changes_weight().then_some(backend.weight);
+            let weight = check.kind.changes_weight().then_some(weight);
             Ok(Prepared {
                 check: Arc::new(check.clone()),
                 weight,
@@ -150,7 +151,7 @@ impl Checks {
                 target,
             })
         };
-        backend.checks.iter().map(prepare).collect()
+        checks.iter().map(prepare).collect()
     }
 
     /// Begins, replaces and ends checks so that exactly these run. Those that are the same keep

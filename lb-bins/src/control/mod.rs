@@ -282,7 +282,7 @@ impl Control {
             return;
         };
         let virtual_server = &*service.config.name;
-        let backend = service.machine.backend(place.backend).map_or("", |status| status.name);
+        let backend = service.name_of(place.backend);
         match event {
             Event::Obstructed(Obstruction { check, errors, error, .. }) => {
                 let check = self.checks.name(place, *check);

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lb_core::Backend;
 use lb_core::backend::BackendId;
 use lb_core::health::Admin;
+use lb_core::{Backend, Weight};
 use tracing::info;
 
 use super::administration::Opened;
@@ -183,6 +183,7 @@ impl Control {
             let attempts = self.attempts.clone();
             let former = key.and_then(|key| former.remove(&key));
             let before = former.as_ref().map(Service::backends).unwrap_or_default();
+            let checked = former.as_ref().map(Service::checked).unwrap_or_default();
             let service = match former {
                 Some(service) => plan.take_over(service, attempts, socket),
                 None => {
@@ -193,7 +194,7 @@ impl Control {
             };
             let mut service = service.expect("the plan was validated when it was made");
             service.stamp = stamp;
-            self.set_checks(&service, &before, checks);
+            self.set_checks(&service, &checked, checks);
             let stay = service.endpoints();
             let gone =
                 |backend: &Backend<Endpoint>| !stay.contains_key(backend.endpoint().address());
@@ -211,7 +212,7 @@ impl Control {
         }
         for gone in former.into_values() {
             info!(virtual_server = gone.config.name, "removed");
-            for backend in gone.backends().into_keys() {
+            for backend in gone.checked() {
                 self.checks.forget(Place { server: gone.key, backend });
             }
             self.retire(&gone, gone.backends().into_iter());
@@ -247,20 +248,17 @@ impl Control {
         }
     }
 
-    /// Runs these checks for a service's backends, and no others; `before` it had these.
-    fn set_checks(
-        &mut self,
-        service: &Service,
-        before: &HashMap<BackendId, Arc<Backend<Endpoint>>>,
-        checks: PreparedChecks,
-    ) {
+    /// Runs these checks for a service's backends, and no others; it had some for those `before`.
+    fn set_checks(&mut self, service: &Service, before: &[BackendId], checks: PreparedChecks) {
         let server = service.key;
-        for &backend in before.keys() {
-            if service.machine.backend(backend).is_none() {
-                self.checks.forget(Place { server, backend });
-            }
+        let mut identities = service.identities();
+        if let Some(sorry) = service.machine.sorry() {
+            identities.entry(sorry.endpoint().address().clone()).or_insert(sorry.id());
         }
-        let identities = service.identities();
+        let stay: HashSet<BackendId> = identities.values().copied().collect();
+        for &backend in before.iter().filter(|id| !stay.contains(id)) {
+            self.checks.forget(Place { server, backend });
+        }
         for (address, checks) in checks {
             if let Some(&backend) = identities.get(&address) {
                 self.checks.set(Place { server, backend }, &address, checks);
@@ -301,18 +299,29 @@ fn prepare(
     names: &mut Names,
     stamps: &mut Stamps,
 ) -> Result<PreparedChecks, ReloadError> {
-    let each = server.backends.iter().map(|backend| {
-        let prepared = checks.prepare(backend, total, names, stamps).map_err(|source| {
+    let backends = server.backends.iter();
+    let all = backends.map(|backend| (&backend.address, backend.weight, &*backend.checks));
+    let sorry = server.sorry_server.iter();
+    // Who is a backend as well is checked as that.
+    let sorry = sorry.filter(|sorry| server.backends.iter().all(|one| one.address != **sorry));
+    let sorry = sorry.map(|sorry| (sorry, Weight::ONE, &*server.sorry_checks));
+    let each = all.chain(sorry).map(|(address, weight, own)| {
+        let prepared = checks.prepare(address, weight, own, total, names, stamps);
+        let prepared = prepared.map_err(|source| {
             let virtual_server = server.name.clone();
-            ReloadError::Check { virtual_server, backend: backend.address.clone(), source }
+            ReloadError::Check { virtual_server, backend: address.clone(), source }
         });
-        Ok((backend.address.clone(), prepared?))
+        Ok((address.clone(), prepared?))
     });
     each.collect()
 }
 
 /// How many checks there are.
 pub(super) fn number_of_checks(config: &Config) -> u32 {
-    let backends = config.virtual_servers.iter().flat_map(|server| &server.backends);
-    backends.map(|backend| backend.checks.len() as u32).sum()
+    let servers = config.virtual_servers.iter();
+    let each = servers.map(|server| {
+        let backends = server.backends.iter().map(|backend| backend.checks.len() as u32);
+        backends.sum::<u32>() + server.sorry_checks.len() as u32
+    });
+    each.sum()
 }

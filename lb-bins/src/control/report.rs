@@ -11,7 +11,7 @@ use super::command::Refusal;
 use super::service::Service;
 use crate::config::Address;
 use crate::status::{
-    BackendReport, Explanation, QueueStatus, QuorumStatus, Status, VirtualServerStatus,
+    BackendReport, Explanation, QueueStatus, QuorumStatus, SorryReport, Status, VirtualServerStatus,
 };
 use crate::tcp::RefusalReason;
 
@@ -97,6 +97,14 @@ impl Control {
                 required: if quorum.is_up() { rule.down_at() } else { rule.up_at() },
             },
             sorry: !machine.published().records_affinity(),
+            sorry_server: machine.sorry().map(|sorry| {
+                let place = Place { server: service.key, backend: sorry.id() };
+                SorryReport {
+                    address: sorry.endpoint().address().clone(),
+                    down: machine.sorry_is_down(),
+                    checks: self.checks.describe(now, place, runs),
+                }
+            }),
             panic: service.panics(),
             queue: service.config.queue.map(|queue| QueueStatus {
                 length: service.director.queued(),

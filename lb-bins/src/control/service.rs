@@ -121,6 +121,19 @@ impl Service {
         self.machine.backends().map(|status| (status.id, Arc::clone(status.backend))).collect()
     }
 
+    /// Who may be checked: the backends and the sorry server.
+    pub(super) fn checked(&self) -> Vec<BackendId> {
+        let backends = self.machine.backends().map(|status| status.id);
+        backends.chain(self.machine.sorry().map(|sorry| sorry.id())).collect()
+    }
+
+    /// How somebody is called who is checked.
+    pub(super) fn name_of(&self, backend: BackendId) -> &str {
+        let sorry = self.machine.sorry().filter(|sorry| sorry.id() == backend);
+        let backend = self.machine.backend(backend).map(|status| status.name);
+        backend.or(sorry.map(|sorry| sorry.name())).unwrap_or_default()
+    }
+
     /// The identities of the backends, by address.
     pub(super) fn identities(&self) -> HashMap<Address, BackendId> {
         let all = self.machine.backends();
@@ -142,7 +155,15 @@ impl Service {
         change: impl FnOnce(&mut VirtualServer<Endpoint>),
     ) {
         let before = self.state(backend);
+        let sorry_was_down = self.machine.sorry_is_down();
         change(&mut self.machine);
+        if self.machine.sorry_is_down() != sorry_was_down {
+            let (virtual_server, sorry_server) = (&*self.config.name, self.name_of(backend));
+            match sorry_was_down {
+                true => info!(virtual_server, sorry_server, "can take clients again: {why}"),
+                false => warn!(virtual_server, sorry_server, "cannot take any clients: {why}"),
+            }
+        }
         self.reasons.insert(backend, why.to_owned());
         if let (Some((before, old_weight)), Some((after, weight))) = (before, self.state(backend)) {
             let backend = self.machine.backend(backend).map_or("", |status| status.name);

@@ -52,6 +52,8 @@ pub struct VirtualServerStatus {
     pub quorum: QuorumStatus,
     /// Whether clients are sent to the sorry server.
     pub sorry: bool,
+    /// The sorry server, if there is one.
+    pub sorry_server: Option<SorryReport>,
     /// Whether so few backends live that their checks are not believed, and all get connections.
     pub panic: bool,
     /// Clients that wait because every backend is full. Absent if they are not to wait.
@@ -84,6 +86,17 @@ pub struct QuorumStatus {
     /// What is required to change that: to gain it when lost, to keep it when gained. In weight,
     /// or in percent of the backends where the quorum is configured so.
     pub required: u64,
+}
+
+/// The sorry server of a virtual server.
+#[derive(Clone, Debug, Serialize)]
+pub struct SorryReport {
+    /// Where it is, as configured.
+    pub address: Address,
+    /// Whether its checks fail; without any, it is taken to be up.
+    pub down: bool,
+    /// Each of its checks.
+    pub checks: Vec<CheckReport>,
 }
 
 /// The queue of a virtual server.

@@ -78,6 +78,8 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
     let instances = || status.carp_instances.iter();
     let holds = instances().map(|one| (carp_labels(one), one.holds_addresses.into()));
     gauge(hosts, "holds_addresses", "Whether this host has the addresses", holds);
+    let demotion = instances().map(|one| (carp_labels(one), one.demotion.into()));
+    gauge(hosts, "demotion", "How far what it tracks demotes it", demotion);
     let lonely = instances().map(|one| (carp_labels(one), one.lonely.into()));
     gauge(hosts, "lonely", "Whether nobody else was ever heard", lonely);
     let heard = instances().filter_map(|one| Some((carp_labels(one), one.last_heard_seconds?)));

@@ -6,10 +6,12 @@ use std::time::Duration;
 use std::{fs, io};
 
 use lb_vrrp::carp::{CarpChannel, CarpConfig};
+use lb_vrrp::driver::Debounce;
 use lb_vrrp::linux::Settings;
 use lb_vrrp::wire::CarpKey;
 use lb_vrrp::{
     AddressList, ChannelConfig, Config, ConfigError, Family, HmacKeys, Signal, Tracker, TrackerId,
+    Vrid,
 };
 
 use super::spec::Spec;
@@ -24,6 +26,8 @@ pub(super) struct Plan {
     /// Who it is on the wire.
     pub(super) channel: ChannelConfig,
     pub(super) settings: Settings,
+    /// How long a change of an interface must last.
+    pub(super) debounce: Debounce,
     /// What it depends on, beside interfaces.
     pub(super) things: Vec<(Thing, TrackerId)>,
 }
@@ -59,12 +63,15 @@ impl Plan {
     /// A secret that cannot be read, and what validation should have found.
     pub(super) fn of(spec: &Spec, seen: impl Fn(&Thing) -> Signal) -> Result<Self, PlanError> {
         match spec {
-            Spec::Carp(instance) => Ok(Self::of_carp(instance)?),
+            Spec::Carp(instance) => Ok(Self::of_carp(instance, seen)?),
             Spec::Vrrp(instance) => Self::of_vrrp(instance, seen),
         }
     }
 
-    fn of_carp(instance: &CarpInstance) -> Result<Self, ConfigError> {
+    fn of_carp(
+        instance: &CarpInstance,
+        seen: impl Fn(&Thing) -> Signal,
+    ) -> Result<Self, ConfigError> {
         let addresses = AddressList::new(instance.addresses.iter().map(|one| one.address))?;
         let source = source(instance.source, instance.family());
         let mut host = CarpConfig::new(source);
@@ -78,11 +85,22 @@ impl Plan {
         let key = CarpKey::new(passphrase, instance.vhid, addresses.as_addresses());
         let mut settings = Settings::new(&instance.interface);
         settings.addresses.clone_from(&instance.addresses);
+        settings.virtual_mac.clone_from(&instance.virtual_mac);
+        for track in &instance.track_interfaces {
+            settings.tracked.push((track.name.clone(), host.track(tracker(track))));
+        }
+        let lists = [
+            (&instance.track_scripts, Thing::Script as fn(String) -> Thing),
+            (&instance.track_files, Thing::File),
+            (&instance.track_processes, Thing::Process),
+        ];
+        let things = things(&lists, seen, |tracker| host.track(tracker));
         Ok(Self {
             machine: Machine::Carp(host, CarpChannel::new(source, key)),
             channel: ChannelConfig::new(instance.vhid, source, addresses)?,
             settings,
-            things: Vec::new(),
+            debounce: Debounce::default(),
+            things,
         })
     }
 
@@ -110,6 +128,7 @@ impl Plan {
             .accept(instance.accept)
             .announcements(instance.garp)
             .parting_advertisement(instance.parting_advert)
+            .phase(phase(&instance.interface, instance.virtual_router_id))
             .start(instance.state)
             .startup_delay(startup_delay(instance));
 
@@ -122,22 +141,26 @@ impl Plan {
         for track in &instance.track_interfaces {
             settings.tracked.push((track.name.clone(), router.track(tracker(track))));
         }
-        let mut things = Vec::new();
-        for (tracks, thing) in [
+        let lists = [
             (&instance.track_scripts, Thing::Script as fn(String) -> Thing),
             (&instance.track_files, Thing::File),
             (&instance.track_processes, Thing::Process),
             (&instance.track_checks, Thing::Check),
             (&instance.track_quorums, Thing::Quorum),
-        ] {
-            for track in tracks {
-                let thing = thing(track.name.clone());
-                let tracker = tracker(track).initially(seen(&thing));
-                things.push((thing, router.track(tracker)));
-            }
-        }
-        Ok(Self { machine: Machine::Vrrp(router), channel, settings, things })
+        ];
+        let things = things(&lists, seen, |tracker| router.track(tracker));
+        let (down, up) = (instance.interface_down_delay, instance.interface_up_delay);
+        let debounce = Debounce::new(down, up);
+        Ok(Self { machine: Machine::Vrrp(router), channel, settings, debounce, things })
     }
+}
+
+/// Anything that is another one for another router (FNV-1a).
+fn phase(interface: &str, vrid: Vrid) -> u16 {
+    let octets = interface.bytes().chain([vrid.get()]);
+    let hash = octets
+        .fold(0x811c_9dc5_u32, |hash, octet| (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193));
+    (hash ^ hash >> 16) as u16
 }
 
 /// Unspecified, it is the interface's own.
@@ -153,6 +176,23 @@ fn startup_delay(instance: &VrrpInstance) -> Duration {
     let up = u64::try_from(rustix::system::sysinfo().uptime).unwrap_or_default();
     let rest = instance.delay_after_boot.saturating_sub(Duration::from_secs(up));
     instance.startup_delay.max(rest)
+}
+
+/// What an instance depends on, beside interfaces.
+fn things(
+    lists: &[(&Vec<Track>, fn(String) -> Thing)],
+    seen: impl Fn(&Thing) -> Signal,
+    mut add: impl FnMut(Tracker) -> TrackerId,
+) -> Vec<(Thing, TrackerId)> {
+    let mut things = Vec::new();
+    for (tracks, thing) in lists {
+        for track in *tracks {
+            let thing = thing(track.name.clone());
+            let tracker = tracker(track).initially(seen(&thing));
+            things.push((thing, add(tracker)));
+        }
+    }
+    things
 }
 
 fn tracker(track: &Track) -> Tracker {

@@ -243,7 +243,8 @@ impl Keeper {
 
     fn change(&mut self, spec: Spec, plan: Plan) {
         let Some(instance) = self.instances.get_mut(spec.name()) else { return };
-        let Plan { machine, channel, settings, things } = plan;
+        let Plan { machine, channel, settings, debounce, things } = plan;
+        self.driver.debounce(instance.id, debounce);
         info!(instance = spec.name(), "changed");
         match machine {
             Machine::Vrrp(router) => {
@@ -265,7 +266,7 @@ impl Keeper {
     }
 
     fn add(&mut self, id: RouterId, spec: Spec, plan: Plan) {
-        let Plan { machine, channel, settings: _, things } = plan;
+        let Plan { machine, channel, settings: _, debounce, things } = plan;
         match machine {
             Machine::Carp(host, voice) => {
                 self.driver.add_carp(id, host, voice, channel.addresses().clone());
@@ -278,6 +279,7 @@ impl Keeper {
                 self.driver.add(id, router, Channel::new(channel));
             }
         }
+        self.driver.debounce(id, debounce);
         let name = spec.name().to_owned();
         let (since, teller) = (now(), Teller::default());
         let instance = Instance { id, spec, things, since, teller, claim: None };

@@ -121,6 +121,8 @@ pub struct CarpInstanceStatus {
     pub state_seconds: u64,
     /// Whether it gave its addresses up and waits for the successor.
     pub releasing: bool,
+    /// How far what it tracks demotes it.
+    pub demotion: u8,
     /// Where it speaks from.
     pub source: IpAddr,
     /// Whether nobody else was ever heard: it is alone, or cut off.
@@ -150,6 +152,7 @@ impl CarpInstanceStatus {
             state: host.role().name(),
             state_seconds: instance.since.elapsed().as_secs(),
             releasing: host.is_releasing(),
+            demotion: host.demotion(),
             source: host.config().source(),
             lonely: host.is_lonely(),
             last_heard_seconds: host.last_heard().map(|at| at.elapsed().as_secs()),

@@ -41,6 +41,7 @@ mod reload_harms_nobody;
 mod scripts_hear_of_backends;
 mod shares_follow_the_scheduler;
 mod shutdown_finishes_what_began;
+mod sorry_servers_may_be_checked;
 mod states_are_explained;
 mod streams_are_exact;
 mod the_demo_runs;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::daemon::run_ours;
 use crate::lab::{Host, Lab, MS, ip, is_possible};
@@ -177,7 +177,7 @@ fn what_a_crash_leaves_is_gone_within_a_second() {
     let text = instance("one", 51, 100, &more) + &instance("two", 52, 100, other);
     let text = text.replace("100ms", "5s");
     let _a = run_ours(&lab, Host::A, &text);
-    let took = lab.until(SECOND, "nothing is left", || {
+    let took = lab.until(5 * SECOND, "nothing is left", || {
         let all = everything();
         let left = [VIP, "10.99.0.201", "10.99.0.204", "10.77.", "10.78.", "10.79.", "vip1"];
         left.iter().all(|what| !all.contains(what))
@@ -243,6 +243,7 @@ fn other_routes_may_come_and_go() {
     assert!(seen < 50, "ours was added again {seen} times");
     // Ours is another matter, but not a thousand times a second.
     let monitor = Monitor::start(&lab, Host::A, "route");
+    let start = Instant::now();
     for _ in 0..200 {
         let _ = Command::new("ip")
             .args(["-n", &space, "route", "delete", "10.77.0.0/24"])
@@ -252,6 +253,8 @@ fn other_routes_may_come_and_go() {
     lab.until(SECOND, "it is back", || {
         ip(&format!("-n {space} route show 10.77.0.0/24")).contains("10.99.0.2")
     });
+    // Sixteen at once and four a second, each with its end.
+    let most = 2 * (16 + 4 * (start.elapsed().as_secs() as usize + 2));
     let seen = monitor.lines_with("10.77.0.0/24");
-    assert!(seen < 100, "{seen}");
+    assert!(seen <= most, "{seen}, more than {most}");
 }

@@ -111,8 +111,8 @@ impl<E> Lease<E> {
     /// How the flow fared, known at `now`: the first byte or the whole of the answer, or what went
     /// wrong. The first call tells, and any other nothing: a flow has one outcome. O(1).
     ///
-    /// To a holder that has the lease from [`Balance`](crate::service::Balance), the outcome is its
-    /// to tell only if the [judge](crate::service::Judge) left it open.
+    /// Whoever has the lease from `service::Balance` tells only what the judge there left open: that
+    /// tells by itself, and both would count.
     pub fn report(&self, now: Instant, outcome: Outcome) {
         if !self.is_reported.swap(true, Ordering::Relaxed) {
             self.backend.load().report(outcome, took(self.since, || now));

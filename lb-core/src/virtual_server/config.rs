@@ -120,8 +120,8 @@ pub enum SorryMode {
     QuorumLost,
 }
 
-/// Where flows go when there are not enough backends. It is never checked, never counts for the
-/// quorum, and never keeps a client.
+/// Where flows go when there are not enough backends. It never counts for the quorum and never keeps a
+/// client; it is taken to live, unless [checks](crate::VirtualServer::handle_health) of it say otherwise.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SorryServer<E = SocketAddr> {

@@ -121,6 +121,8 @@ pub enum Event {
 pub struct VirtualServer<E = SocketAddr> {
     slots: Vec<Slot<E>>,
     sorry: Option<(Arc<Backend<E>>, SorryMode)>,
+    /// Whether the checks of the sorry server fail, if it has any.
+    sorry_is_down: bool,
     /// Who was removed while flows were there: whoever comes back under the name is the same, with
     /// the same limits to keep.
     departed: Vec<Arc<Backend<E>>>,
@@ -166,6 +168,7 @@ impl<E> VirtualServer<E> {
         let mut server = Self {
             slots: Vec::new(),
             sorry: None,
+            sorry_is_down: false,
             departed: Vec::new(),
             places: HashMap::new(),
             census: Census::default(),
@@ -214,8 +217,15 @@ impl<E> VirtualServer<E> {
 
     /// The verdict of a backend's checks. Ignored for a backend that is not configured any more.
     /// O(1); what follows from it is worked out when it is drained.
+    ///
+    /// A sorry server need not be checked; one that was found to be down is as good as none.
     pub fn handle_health(&mut self, now: Instant, backend: BackendId, health: Health) {
         let Some(slot) = self.slot(backend) else {
+            if self.sorry().is_some_and(|sorry| sorry.id() == backend) {
+                self.sorry_is_down = !health.is_up();
+                self.now = Some(now);
+                self.unsettled = true;
+            }
             return;
         };
         let before = slot.health();
@@ -303,6 +313,11 @@ impl<E> VirtualServer<E> {
     /// The sorry server.
     pub fn sorry(&self) -> Option<&Arc<Backend<E>>> {
         self.sorry.as_ref().map(|(backend, _)| backend)
+    }
+
+    /// Whether the sorry server is checked, and its checks fail.
+    pub const fn sorry_is_down(&self) -> bool {
+        self.sorry_is_down
     }
 
     /// The pool published last. Whether it is the sorry server is whether it

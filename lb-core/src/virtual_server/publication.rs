@@ -57,7 +57,8 @@ impl<E> VirtualServer<E> {
 
     /// Whether the sorry server takes over.
     fn is_sorry(&self, strength: Strength) -> bool {
-        self.sorry.as_ref().is_some_and(|(_, mode)| match mode {
+        let sorry = self.sorry.as_ref().filter(|_| !self.sorry_is_down);
+        sorry.is_some_and(|(_, mode)| match mode {
             SorryMode::NoneAlive => strength.weight == 0,
             SorryMode::QuorumLost => !self.quorum.is_up(),
         })

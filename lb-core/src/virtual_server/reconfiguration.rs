@@ -50,6 +50,9 @@ impl<E> VirtualServer<E> {
                     Arc::new(sorry)
                 }
             };
+            // Of whoever was not the sorry server before nothing is known.
+            let stays = former_sorry.as_ref().is_some_and(|former| former.id() == sorry.id());
+            self.sorry_is_down &= stays;
             self.sorry = Some((sorry, mode));
         }
         let removed = known.into_values().map(|slot| slot.backend);

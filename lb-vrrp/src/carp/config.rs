@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::Announcements;
 use crate::error::ConfigError;
+use crate::tracking::{Tracker, TrackerId};
 
 /// What unfitness does.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -28,6 +29,7 @@ pub struct CarpConfig {
     pub(super) preempt: bool,
     pub(super) skew: u8,
     pub(super) source: IpAddr,
+    pub(super) trackers: Vec<Tracker>,
 }
 
 impl CarpConfig {
@@ -43,7 +45,15 @@ impl CarpConfig {
             preempt: false,
             skew: 0,
             source,
+            trackers: Vec::new(),
         }
+    }
+
+    /// Makes it depend on something: while that is down, a vital one is a fault, and one that weighs
+    /// demotes by its weight, whichever its sign: there is nothing to be promoted to.
+    pub fn track(&mut self, tracker: Tracker) -> TrackerId {
+        self.trackers.push(tracker);
+        TrackerId(self.trackers.len() - 1)
     }
 
     /// It advertises every `base` seconds and `skew` 256ths: who does so most often wins.

@@ -24,6 +24,7 @@ pub use config::{CarpConfig, Demotion};
 
 use crate::router::{Discard, NotMaster, Releasing, Role};
 use crate::timers::{Timer, TimerTable};
+use crate::tracking::{Signal, TrackerId, Tracking};
 use crate::wire::CarpAdvertisement;
 
 /// Where a host is.
@@ -76,7 +77,10 @@ pub struct CarpHost {
     config: CarpConfig,
     state: State,
     timers: TimerTable,
+    /// What was said of it.
     demotion: u8,
+    /// What it depends on, which demotes it as well.
+    tracking: Tracking,
     faulty: bool,
     holds: bool,
     /// An administrator moved the addresses away: no preemption until it is master again.
@@ -91,6 +95,7 @@ impl CarpHost {
     pub fn new(config: CarpConfig) -> Self {
         Self {
             counter: config.first_counter,
+            tracking: Tracking::new(&config.trackers),
             config,
             state: State::Initialize,
             timers: TimerTable::default(),
@@ -180,20 +185,39 @@ impl CarpHost {
 
     /// How unfit this host is now; 0 is fit.
     pub fn handle_demotion(&mut self, now: Instant, demotion: u8) {
-        if demotion != self.demotion {
-            let before = self.master_down();
-            self.demotion = demotion;
-            self.reconsider(now, before);
+        self.change_demotion(now, |host| host.demotion = demotion);
+    }
+
+    /// Something that is tracked was seen. Names that are not known are ignored.
+    pub fn handle_tracking(&mut self, now: Instant, id: TrackerId, signal: Signal) {
+        self.change_demotion(now, |host| {
+            host.tracking.observe(id, signal);
+        });
+        self.heed_faults(now);
+    }
+
+    fn change_demotion(&mut self, now: Instant, change: impl FnOnce(&mut Self)) {
+        let (before, whole) = (self.demotion(), self.master_down());
+        change(self);
+        if self.demotion() != before {
+            self.reconsider(now, whole);
         }
+    }
+
+    /// How unfit it is now.
+    pub fn demotion(&self) -> u8 {
+        self.demotion.saturating_add(self.tracking.demotion())
     }
 
     /// Takes another configuration without leaving its state: a master advertises at once, a backup's
     /// remaining time moves by as much as the whole did. Its counter goes on.
     pub fn reconfigure(&mut self, now: Instant, config: CarpConfig) {
         let before = self.master_down();
+        self.tracking.reconfigure(&config.trackers);
         self.config = config;
         self.reconsider(now, before);
         self.react(now);
+        self.heed_faults(now);
     }
 
     /// It is another one now for others; `before` is the whole time that a backup waited.
@@ -212,9 +236,17 @@ impl CarpHost {
 
     /// This host cannot be a master, or can again.
     pub fn handle_fault(&mut self, now: Instant, faulty: bool) {
-        if std::mem::replace(&mut self.faulty, faulty) == faulty {
-            return;
-        }
+        self.faulty = faulty;
+        self.heed_faults(now);
+    }
+
+    /// Whether it cannot be a master, for whatever reason.
+    pub fn is_faulty(&self) -> bool {
+        self.faulty || self.tracking.is_faulty()
+    }
+
+    fn heed_faults(&mut self, now: Instant) {
+        let faulty = self.is_faulty();
         match self.state {
             State::Fault if !faulty => self.begin(now),
             State::Backup if faulty => self.enter(State::Fault),

@@ -12,7 +12,7 @@ impl CarpHost {
     fn demotions(&self, said: &CarpAdvertisement) -> (u8, u8) {
         match self.config.demotion {
             Demotion::AddedToSkew => (0, 0),
-            Demotion::Said => (said.demotion, self.demotion),
+            Demotion::Said => (said.demotion, self.demotion()),
         }
     }
 

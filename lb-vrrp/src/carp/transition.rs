@@ -13,7 +13,7 @@ const ANSWERS: u8 = 8;
 
 impl CarpHost {
     pub(super) fn begin(&mut self, now: Instant) {
-        if self.faulty {
+        if self.is_faulty() {
             self.enter(State::Fault);
         } else {
             self.become_backup(now);
@@ -104,9 +104,9 @@ impl CarpHost {
     pub(super) fn advertise(&mut self) {
         let demotion = match self.config.demotion {
             Demotion::AddedToSkew => 0,
-            Demotion::Said => self.demotion,
+            Demotion::Said => self.demotion(),
         };
-        self.say(self.config.base, self.config.skew(self.demotion), demotion);
+        self.say(self.config.base, self.config.skew(self.demotion()), demotion);
     }
 
     /// Both at their most.
@@ -150,11 +150,11 @@ impl CarpHost {
     }
 
     pub(super) fn period(&self) -> Duration {
-        config::period(self.config.base.into(), self.config.skew(self.demotion))
+        config::period(self.config.base.into(), self.config.skew(self.demotion()))
     }
 
     pub(super) fn master_down(&self) -> Duration {
-        config::period(self.dead_base(), self.config.skew(self.demotion))
+        config::period(self.dead_base(), self.config.skew(self.demotion()))
     }
 
     /// In seconds.

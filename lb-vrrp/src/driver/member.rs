@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::announcer::Announcer;
+use super::debounce::Debouncer;
 use super::restorer::Restorer;
 use super::voice::{Said, Voice};
 use super::{Counters, Network, Operation, Pacing, Report, RouterId};
@@ -21,6 +22,7 @@ pub(super) struct Member {
     pub(super) counters: Counters,
     pub(super) announcer: Announcer,
     pub(super) reports: Vec<Report>,
+    pub(super) debouncer: Debouncer,
     /// What somebody takes away again and again; `None` for the routes.
     restorer: Restorer<Option<IpAddr>>,
     /// When addresses that could not be added are tried again.
@@ -50,6 +52,7 @@ impl Member {
             counters: Counters::new(),
             announcer: Announcer::new(pacing),
             reports: Vec::new(),
+            debouncer: Debouncer::default(),
             restorer: Restorer::default(),
             retry_at: None,
             is_leaving: false,
@@ -59,8 +62,12 @@ impl Member {
     }
 
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
-        let deadlines =
-            [self.announcer.next_deadline(now), self.retry_at, self.restorer.next_deadline()];
+        let deadlines = [
+            self.announcer.next_deadline(now),
+            self.retry_at,
+            self.restorer.next_deadline(),
+            self.debouncer.next_deadline(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 

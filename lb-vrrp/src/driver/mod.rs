@@ -2,6 +2,7 @@
 
 mod announcer;
 mod counters;
+mod debounce;
 mod member;
 mod network;
 mod reconfigure;
@@ -19,6 +20,7 @@ use tokio::time;
 
 pub use self::announcer::Pacing;
 pub use self::counters::Counters;
+pub use self::debounce::Debounce;
 use self::member::Member;
 pub use self::network::{Input, Network, RouterId};
 pub use self::report::{Operation, Report};
@@ -170,6 +172,15 @@ impl<N: Network> Driver<N> {
         let at = self.place(Unit::new(machine, members));
         self.change(at, now, 0, |_| ());
         Ok(())
+    }
+
+    /// Has a router mind only changes of interfaces that last.
+    pub fn debounce(&mut self, id: RouterId, limits: Debounce) {
+        if let Some((unit, place)) = self.find(id)
+            && let Some(unit) = &mut self.units[unit]
+        {
+            unit.members[place].debouncer.limits = limits;
+        }
     }
 
     /// Begins to take part: see [`VirtualRouter::startup`]. A member of a group begins with it. What

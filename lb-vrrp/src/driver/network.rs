@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
+
+use tokio::time;
 
 use super::Operation;
 use crate::channel::ChannelConfig;
@@ -58,7 +60,7 @@ pub enum Input<'a> {
     /// The address to speak from is another one, or there is none any more. One of the other family
     /// is ignored.
     Source(Option<IpAddr>),
-    /// Something that the router tracks was seen.
+    /// An interface that the router tracks was seen.
     Tracked(TrackerId, Signal),
 }
 
@@ -76,6 +78,16 @@ pub trait Network {
     /// # Errors
     /// Nothing can be heard any more, or for now.
     fn ready(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// The same, but not for longer than until then. By default the timers of tokio end it, which count
+    /// whole milliseconds.
+    ///
+    /// # Errors
+    /// As of [`Self::ready`].
+    fn ready_until(&mut self, at: Instant) -> impl Future<Output = io::Result<()>> + Send {
+        let ready = time::timeout_at(at.into(), self.ready());
+        async move { ready.await.unwrap_or(Ok(())) }
+    }
 
     /// What has happened and was not asked for yet, and to whom; `None` if nothing has, or if all that
     /// waited when this was first called has been handed over: somebody who floods one socket must

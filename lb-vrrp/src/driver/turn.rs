@@ -2,15 +2,14 @@
 
 use std::time::{Instant, SystemTime};
 
-use tokio::time;
-
+use super::debounce::Which;
 use super::member::{Done, Member};
 use super::unit::{Deed, Happening, Machine, Unit};
 use super::voice::{Said, Voice};
 use super::{Driver, Input, Network, Operation, Report, RouterId, now};
 use crate::refusal::Refusal;
 use crate::router::{Discard, VirtualRouter};
-use crate::tracking::FaultCause;
+use crate::tracking::{FaultCause, Signal};
 use crate::wire::Datagram;
 
 /// How often in a turn something may be wrong with what is read, before the clock is looked at all the
@@ -31,9 +30,7 @@ impl<N: Network> Driver<N> {
                 return None;
             }
             let heard = match self.deadlines.first() {
-                Some((at, _)) => {
-                    time::timeout_at((*at).into(), self.network.ready()).await.unwrap_or(Ok(()))
-                }
+                Some((at, _)) => self.network.ready_until(*at).await,
                 None => self.network.ready().await,
             };
             self.note_deafness(heard);
@@ -66,6 +63,9 @@ impl<N: Network> Driver<N> {
             for (place, member) in members.iter_mut().enumerate() {
                 if member.retry_at.take_if(|at| *at <= now).is_some() {
                     machine.happen(now, place, Happening::Fault(FaultCause::Addresses, false));
+                }
+                while let Some((which, is_up)) = member.debouncer.pop(now) {
+                    machine.happen(now, place, which.happening(is_up));
                 }
                 if member.restore_late(now, network) == Done::NotAdded {
                     machine.happen(now, place, Happening::Fault(FaultCause::Addresses, true));
@@ -109,6 +109,11 @@ impl<N: Network> Driver<N> {
                     machine.happen(now, place, Happening::AddressLost(address));
                 }
                 Input::Failed { operation, error } => member.note(operation, Err(error)),
+                Input::Fault { cause: FaultCause::Interface, present } => {
+                    if let Some(is_up) = member.debouncer.see(now, Which::Own, !present) {
+                        machine.happen(now, place, Which::Own.happening(is_up));
+                    }
+                }
                 Input::Fault { cause, present } => {
                     machine.happen(now, place, Happening::Fault(cause, present));
                 }
@@ -124,7 +129,10 @@ impl<N: Network> Driver<N> {
                     }
                 }
                 Input::Tracked(id, signal) => {
-                    machine.happen(now, place, Happening::Tracked(id, signal));
+                    let which = Which::Tracked(id);
+                    if let Some(is_up) = member.debouncer.see(now, which, signal == Signal::Up) {
+                        machine.happen(now, place, which.happening(is_up));
+                    }
                 }
                 Input::Datagram(datagram) => hear(now, utc, datagram, machine, place, member),
             }
@@ -199,6 +207,17 @@ impl<N: Network> Driver<N> {
             }
             unit.deadline = next;
             deadlines.extend(next.map(|next| (next, at)));
+        }
+    }
+}
+
+impl Which {
+    fn happening(self, is_up: bool) -> Happening {
+        match self {
+            Self::Own => Happening::Fault(FaultCause::Interface, !is_up),
+            Self::Tracked(id) => {
+                Happening::Tracked(id, if is_up { Signal::Up } else { Signal::Down })
+            }
         }
     }
 }

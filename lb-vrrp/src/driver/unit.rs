@@ -95,7 +95,6 @@ pub(super) enum Happening {
     AddressLost(IpAddr),
     Fault(FaultCause, bool),
     Source(Option<IpAddr>),
-    /// CARP hosts track nothing.
     Tracked(TrackerId, Signal),
 }
 
@@ -121,7 +120,9 @@ impl Machine {
                 }
                 carp.fault(now, FaultCause::NoSource, source.is_none());
             }
-            Happening::Tracked(..) => {}
+            Happening::Tracked(id, signal) => {
+                carp.host.handle_tracking(now, id, signal);
+            }
         }
     }
 

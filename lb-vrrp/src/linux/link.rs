@@ -21,6 +21,8 @@ pub(super) struct Link {
     /// Of protocol 0, so that nothing is ever received.
     frames: Socket,
     frame: Vec<u8>,
+    /// Whether it forwards IPv6. Hosts drop their default route to who says that it does not.
+    forwards: bool,
 }
 
 /// An Ethernet interface that is there.
@@ -36,7 +38,10 @@ impl Link {
     /// It need not be there yet.
     pub(super) fn open(name: &str) -> io::Result<Self> {
         let frames = Socket::new(Domain::PACKET, Type::RAW.nonblocking().cloexec(), None)?;
-        Ok(Self { name: name.to_owned(), device: device(name)?, frames, frame: Vec::new() })
+        let (name, device) = (name.to_owned(), device(name)?);
+        let mut link = Self { name, device, frames, frame: Vec::new(), forwards: false };
+        link.look_at_forwarding();
+        Ok(link)
     }
 
     /// 0 if it is not there.
@@ -53,7 +58,14 @@ impl Link {
     /// It may have another address now, be another one of the same name, or be gone.
     pub(super) fn refresh(&mut self) -> io::Result<()> {
         self.device = device(&self.name)?;
+        self.look_at_forwarding();
         Ok(())
+    }
+
+    /// It may forward now, or no more.
+    pub(super) fn look_at_forwarding(&mut self) {
+        let path = format!("/proc/sys/net/ipv6/conf/{}/forwarding", self.name);
+        self.forwards = std::fs::read_to_string(path).is_ok_and(|value| value.trim() != "0");
     }
 
     /// Tells everybody that `address` is here.
@@ -63,7 +75,7 @@ impl Link {
         match address {
             IpAddr::V4(address) => GratuitousArp::new(mac, address).emit(&mut self.frame),
             IpAddr::V6(address) => {
-                let router = self.forwards();
+                let router = self.forwards;
                 UnsolicitedNa { mac, address, router }.emit(&mut self.frame);
             }
         }
@@ -110,12 +122,6 @@ impl Link {
 
     fn device(&self) -> io::Result<Device> {
         self.device.ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    /// Hosts drop their default route to who says that it does not forward.
-    fn forwards(&self) -> bool {
-        let path = format!("/proc/sys/net/ipv6/conf/{}/forwarding", self.name);
-        std::fs::read_to_string(path).is_ok_and(|value| value.trim() != "0")
     }
 }
 

@@ -3,6 +3,7 @@
 //! Opening needs `CAP_NET_RAW`; adding and removing addresses needs `CAP_NET_ADMIN`. Both are looked
 //! at in the user namespace that owns the network namespace.
 
+mod alarm;
 mod companions;
 mod firewall;
 mod fixed;
@@ -27,6 +28,7 @@ use std::net::IpAddr;
 use socket2::Socket;
 use tokio::io::unix::AsyncFd;
 
+use self::alarm::Alarm;
 use self::companions::Macvlan;
 use self::firewall::{Firewall, Refused};
 pub use self::fixed::{Fixed, FixedSettings};
@@ -70,9 +72,10 @@ pub struct LinuxNetwork {
     receivers: Vec<Receiver>,
     /// Which receiver is read next.
     turn: usize,
-    /// By interface and source; made when they are needed, as an address of IPv6 may be too new to be
+    /// A few, of all routers; made when they are needed, as an address of IPv6 may be too new to be
     /// spoken from.
-    senders: HashMap<(String, IpAddr), Socket>,
+    senders: Vec<Sender>,
+    alarm: Alarm,
     buffer: Buffer,
     /// Who else is to have what was received last.
     others: Option<(Received, Vec<RouterId>)>,
@@ -99,6 +102,14 @@ pub struct LinuxNetwork {
     left_macvlans: Option<Vec<Macvlan>>,
     /// Nobody else in this network namespace does what we do.
     sole: Sole,
+}
+
+/// What speaks on an interface, from one address.
+#[derive(Debug)]
+struct Sender {
+    interface: String,
+    source: IpAddr,
+    socket: Socket,
 }
 
 impl LinuxNetwork {
@@ -144,7 +155,8 @@ impl LinuxNetwork {
             strays: HashMap::new(),
             receivers: Vec::new(),
             turn: 0,
-            senders: HashMap::new(),
+            senders: Vec::new(),
+            alarm: Alarm::new()?,
             buffer: Buffer::new(),
             others: None,
             requests: Requests::open()?,

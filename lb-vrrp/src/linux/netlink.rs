@@ -26,8 +26,8 @@ use crate::addresses::Family;
 
 const AF_NETLINK: i32 = 16;
 const NETLINK_ROUTE: i32 = 0;
-/// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV6_IFADDR`.
-const GROUPS: u32 = 0x1 | 0x10 | 0x100;
+/// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV6_IFADDR`, and `RTNLGRP_IPV6_NETCONF` as a bit.
+const GROUPS: u32 = 0x1 | 0x10 | 0x100 | 1 << 24;
 /// `RTMGRP_IPV4_ROUTE`, `RTMGRP_IPV4_RULE`, `RTMGRP_IPV6_ROUTE`, and `RTNLGRP_IPV6_RULE` as a bit.
 const ROUTES: u32 = 0x40 | 0x80 | 0x400 | 1 << 18;
 /// Who put an address, a route or a rule there, as `ip` shows it: VRRP's number among the protocols of
@@ -225,6 +225,8 @@ pub(super) fn is_our_route(raw: &[u8]) -> bool {
 pub(super) enum Change {
     /// An address appeared on the interface of this index, or changed there.
     Added(u32, IpAddr, u8),
+    /// Somewhere IPv6 is forwarded now, or no more.
+    Forwarding,
     /// An interface of this name appeared, changed, or went away.
     Link(String),
     /// An address with this prefix went away.
@@ -279,9 +281,15 @@ pub(super) fn monitor(routes: bool) -> io::Result<Socket> {
 pub(super) fn changes(datagram: &[u8], out: &mut impl Extend<Change>) {
     const RTM_NEWROUTE: u16 = 24;
     const RTM_DELROUTE: u16 = 25;
+    const RTM_NEWNETCONF: u16 = 80;
+    let mut forwarding = false;
     let messages = raw_messages(datagram).filter(|raw| match kind(raw) {
         RTM_NEWROUTE => false,
         RTM_DELROUTE => is_our_route(raw),
+        RTM_NEWNETCONF => {
+            forwarding = true;
+            false
+        }
         _ => true,
     });
     out.extend(messages.filter_map(parse).filter_map(|message| {
@@ -306,6 +314,7 @@ pub(super) fn changes(datagram: &[u8], out: &mut impl Extend<Change>) {
             _ => None,
         }
     }));
+    out.extend(forwarding.then_some(Change::Forwarding));
 }
 
 /// The local one, or for IPv6 the only one.

@@ -3,13 +3,13 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::IpAddr;
-use std::task::Poll;
-use std::time::SystemTime;
+use std::task::{Context, Poll};
+use std::time::{Instant, SystemTime};
 
 use super::netlink::RouteKey;
 use super::port::Port;
 use super::receiver::{Ear, Receiver, poll_waiting};
-use super::{LinuxNetwork, Route, Rule, Settings, VirtualAddress, socket};
+use super::{LinuxNetwork, Route, Rule, Sender, Settings, VirtualAddress, socket};
 use crate::channel::ChannelConfig;
 use crate::driver::{Input, Network, RouterId};
 
@@ -17,21 +17,19 @@ impl Network for LinuxNetwork {
     type Settings = Settings;
 
     fn ready(&mut self) -> impl Future<Output = io::Result<()>> + Send {
-        poll_fn(|context| {
-            if self.is_blind || !self.inputs.is_empty() {
-                return Poll::Ready(Ok(()));
+        poll_fn(|context| self.poll_ready(context))
+    }
+
+    fn ready_until(&mut self, at: Instant) -> impl Future<Output = io::Result<()>> + Send {
+        let mut set = Some(self.alarm.set(at));
+        poll_fn(move |context| {
+            if let Some(Err(error)) = set.take() {
+                return Poll::Ready(Err(error));
             }
-            if let Poll::Ready(waits) = poll_waiting(&self.monitor, context) {
-                // Looking takes the error away, and it must not be forgotten.
-                self.is_blind |= waits.is_err();
-                return Poll::Ready(Ok(()));
+            match self.poll_ready(context) {
+                Poll::Pending => self.alarm.poll(context),
+                ready => ready,
             }
-            let mut sockets = self.receivers.iter().filter_map(|known| known.socket.as_ref());
-            let waiting = sockets.find_map(|socket| match poll_waiting(socket, context) {
-                Poll::Ready(waits) => Some(waits),
-                Poll::Pending => None,
-            });
-            waiting.map_or(Poll::Pending, Poll::Ready)
         })
     }
 
@@ -64,23 +62,25 @@ impl Network for LinuxNetwork {
     }
 
     fn send(&mut self, id: RouterId, destination: IpAddr, packet: &[u8]) -> io::Result<()> {
-        let port = self.port(id)?;
-        let (name, source) = (port.settings.interface.clone(), port.channel.source);
+        let Self { ports, links, senders, .. } = self;
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let port = ports.get(&id).ok_or_else(gone)?;
+        let (name, source) = (port.settings.interface.as_str(), port.channel.source);
+        let link = links.get_mut(name).filter(|link| link.index() > 0).ok_or_else(gone)?;
         if let Some(mac) = port.voice(destination) {
-            let Some(link) = self.links.get_mut(&name) else {
-                return Err(io::ErrorKind::NotFound.into());
-            };
             return link.send_as(mac, source, destination, packet);
         }
-        let index = self.index(&name)?;
-        let sender = match self.senders.entry((name, source)) {
-            std::collections::hash_map::Entry::Occupied(sender) => sender.into_mut(),
-            std::collections::hash_map::Entry::Vacant(place) => {
-                let sender = socket::sender(source, &place.key().0, index)?;
-                place.insert(sender)
+        let index = link.index();
+        let known = senders.iter().position(|one| one.source == source && one.interface == name);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                let socket = socket::sender(source, name, index)?;
+                senders.push(Sender { interface: name.to_owned(), source, socket });
+                senders.len() - 1
             }
         };
-        socket::send(sender, index, destination, packet)
+        socket::send(&senders[at].socket, index, destination, packet)
     }
 
     fn add_address(&mut self, id: RouterId, address: IpAddr) -> io::Result<()> {
@@ -196,6 +196,23 @@ impl Network for LinuxNetwork {
 }
 
 impl LinuxNetwork {
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_blind || !self.inputs.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Poll::Ready(waits) = poll_waiting(&self.monitor, context) {
+            // Looking takes the error away, and it must not be forgotten.
+            self.is_blind |= waits.is_err();
+            return Poll::Ready(Ok(()));
+        }
+        let mut sockets = self.receivers.iter().filter_map(|known| known.socket.as_ref());
+        let waiting = sockets.find_map(|socket| match poll_waiting(socket, context) {
+            Poll::Ready(waits) => Some(waits),
+            Poll::Pending => None,
+        });
+        waiting.map_or(Poll::Pending, Poll::Ready)
+    }
+
     /// The next socket in which something may wait; none when each is empty or had its share.
     fn next_receiver(&mut self) -> Option<usize> {
         let count = self.receivers.len();

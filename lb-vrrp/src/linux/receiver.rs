@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
 use socket2::Socket;
@@ -149,10 +150,10 @@ fn hears(reach: &Reach, datagram: &Datagram<'_>) -> bool {
 }
 
 /// What tokio wakes us for. Its successor is unsafe, for descriptors that are closed or exchanged while
-/// they are watched: a [`Socket`] owns its own, and is not changed in there.
-#[allow(deprecated, reason = "the successor is unsafe, for what cannot happen to a `Socket`")]
-pub(super) fn watched(socket: Socket) -> io::Result<AsyncFd<Socket>> {
-    AsyncFd::with_interest(socket, Interest::READABLE)
+/// they are watched: these own theirs, and are not changed in there.
+#[allow(deprecated, reason = "the successor is unsafe, for what cannot happen to an owner")]
+pub(super) fn watched<T: AsRawFd + Into<OwnedFd>>(descriptor: T) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(descriptor, Interest::READABLE)
 }
 
 /// Whether something waits at this socket.

@@ -84,7 +84,7 @@ impl LinuxNetwork {
         let index = link.index();
         let is_up = link.is_up();
         if index != before {
-            self.senders.retain(|(known, _), _| known != name);
+            self.senders.retain(|known| known.interface != name);
             for receiver in self.receivers.iter_mut().filter(|known| known.ear.interface == name) {
                 receiver.open(index)?;
             }
@@ -142,6 +142,10 @@ impl LinuxNetwork {
         match change {
             Change::Added(at, address, prefix) => self.tell_address(at, address, prefix, true),
             Change::Removed(at, address, prefix) => self.tell_address(at, address, prefix, false),
+            Change::Forwarding => {
+                self.links.values_mut().for_each(Link::look_at_forwarding);
+                Ok(())
+            }
             Change::Link(name) => {
                 if !self.links.contains_key(&name) {
                     return Ok(());

@@ -48,7 +48,7 @@ impl VirtualRouter {
     fn start_master_timers(&mut self, now: Instant) {
         let announcements = self.config.announcements;
         self.announce(announcements.first);
-        self.timers.set(Timer::Advertise, now + self.config.interval.as_duration());
+        self.timers.set(Timer::Advertise, now + self.config.first_interval());
         if !announcements.second_after.is_zero() {
             self.timers.set_in(Timer::Announce, now, announcements.second_after);
         }

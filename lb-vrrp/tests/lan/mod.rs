@@ -12,8 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use lb_vrrp::wire::{Advertisement, Datagram};
 use lb_vrrp::{
-    Action, AddressList, Authentication, Channel, ChannelConfig, Config, Event, Interval, Priority,
-    Reason, Role, State, Version, VirtualRouter, Vrid,
+    Action, AddressList, Authentication, Channel, ChannelConfig, Config, Event, Interval, Peer,
+    Priority, Reach, Reason, Role, State, Version, VirtualRouter, Vrid,
 };
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
@@ -34,13 +34,34 @@ pub(crate) fn config(place: usize, priority: u8) -> Config {
     config
 }
 
+/// The same over IPv6: higher places have higher addresses there, too.
+pub(crate) fn host_v6(place: usize) -> IpAddr {
+    IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, place as u16 + 1])
+}
+
+/// How hosts speak, if packets are as they are on the wire.
+#[derive(Clone, Debug)]
+pub(crate) struct Speech {
+    pub(crate) authentication: Authentication,
+    /// To each other one instead of to the group.
+    pub(crate) unicast: bool,
+}
+
 /// A channel for such a router.
-fn channel(config: &Config, authentication: Authentication) -> Channel {
-    let addresses = AddressList::new([IpAddr::from([10, 9, 9, 9])]).unwrap();
-    let mut channel =
-        ChannelConfig::new(Vrid::new(51).unwrap(), config.source(), addresses).unwrap();
+fn channel(config: &Config, speech: &Speech, hosts: usize) -> Channel {
+    let source = config.source();
+    let (addresses, host): (IpAddr, fn(usize) -> IpAddr) = match source {
+        IpAddr::V4(_) => ([10, 9, 9, 9].into(), host),
+        IpAddr::V6(_) => ([0xfe80, 0, 0, 0, 0, 0, 9, 9].into(), host_v6),
+    };
+    let addresses = AddressList::new([addresses]).unwrap();
+    let mut channel = ChannelConfig::new(Vrid::new(51).unwrap(), source, addresses).unwrap();
     channel.version(config.protocol(), config.interval()).unwrap();
-    channel.authentication(authentication).unwrap();
+    channel.authentication(speech.authentication.clone()).unwrap();
+    if speech.unicast {
+        let peers = (0..hosts).map(host).filter(|peer| *peer != source).map(Peer::new);
+        channel.reach(Reach::unicast(peers.collect())).unwrap();
+    }
     Channel::new(channel)
 }
 
@@ -99,8 +120,8 @@ struct Said {
     priority: Priority,
     interval: Interval,
     version: bool,
-    /// As it is on the wire, if hosts speak through channels.
-    packet: Vec<u8>,
+    /// As it is on the wire, and where to, if hosts speak through channels.
+    packet: Option<(IpAddr, Vec<u8>)>,
 }
 
 /// One host.
@@ -143,7 +164,7 @@ pub(crate) struct Lan {
     weather: Weather,
     dice: Dice,
     /// How hosts speak through channels, if they do.
-    authentication: Option<Authentication>,
+    speech: Option<Speech>,
     /// Since when two hosts are both master and hear each other, for `a < b`.
     both_since: Vec<Vec<Option<Duration>>>,
     pub(crate) longest_both: Duration,
@@ -182,16 +203,21 @@ impl Lan {
             cut: vec![vec![false; count]; count],
             weather: Weather::FINE,
             dice: Dice(seed),
-            authentication: None,
+            speech: None,
             both_since: vec![vec![None; count]; count],
             longest_both: Duration::ZERO,
         }
     }
 
     /// With packets as they are on the wire. Before anybody is started.
-    pub(crate) fn speaking(mut self, authentication: Authentication) -> Self {
-        self.authentication = Some(authentication);
+    pub(crate) fn speaking(mut self, speech: Speech) -> Self {
+        self.speech = Some(speech);
         self
+    }
+
+    /// The address that a host speaks from.
+    fn address(&self, place: usize) -> IpAddr {
+        self.hosts[place].config.source()
     }
 
     /// With all hosts started.
@@ -246,12 +272,42 @@ impl Lan {
         host.paused_until = None;
         host.inbox.clear();
         host.router = VirtualRouter::new(host.config.clone());
-        host.channel = self.authentication.clone().map(|with| channel(&host.config, with));
+        self.hosts[place].channel = self.new_channel(place);
         self.with(place, VirtualRouter::startup);
         if self.hosts[place].orphaned {
             self.with(place, |router, _| router.handle_address_found([10, 9, 9, 9].into()));
             self.hosts[place].orphaned = false;
         }
+    }
+
+    fn new_channel(&self, place: usize) -> Option<Channel> {
+        let speech = self.speech.as_ref()?;
+        Some(channel(&self.hosts[place].config, speech, self.hosts.len()))
+    }
+
+    /// What the host is configured with.
+    pub(crate) fn config(&self, place: usize) -> &Config {
+        &self.hosts[place].config
+    }
+
+    /// Takes another configuration, now if it runs, with the same version and interval.
+    pub(crate) fn reload(&mut self, place: usize, config: Config) {
+        self.hosts[place].config = config.clone();
+        if self.hosts[place].running {
+            self.with(place, |router, now| router.reconfigure(now, config));
+        }
+    }
+
+    /// From now on the network is quiet, and everybody awake: what was under way is lost.
+    pub(crate) fn calm_down(&mut self) {
+        self.heal();
+        self.set_weather(Weather::FINE);
+        self.in_flight.clear();
+        for host in &mut self.hosts {
+            host.paused_until = None;
+        }
+        // What waits is heard, and who overslept acts.
+        self.step();
     }
 
     /// The host dies, and its addresses with it.
@@ -388,8 +444,16 @@ impl Lan {
 
     fn deliver(&mut self, to: usize, said: Said) {
         let utc = self.utc();
-        if let Some(channel) = &mut self.hosts[to].channel {
-            let datagram = Datagram::ipv4(&said.packet).unwrap();
+        let source = self.address(said.from);
+        if let (Some(channel), Some((destination, packet))) =
+            (&mut self.hosts[to].channel, &said.packet)
+        {
+            let datagram = match (source, destination) {
+                (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                    Datagram::ipv6(source, *destination, 255, packet)
+                }
+                _ => Datagram::ipv4(packet).unwrap(),
+            };
             match channel.receive(utc, &datagram) {
                 Ok(received) => assert_eq!(received.advertisement.priority(), said.priority),
                 Err(refusal) => {
@@ -412,8 +476,7 @@ impl Lan {
         );
         let advertisement = advertisement.unwrap();
         let deadline = self.hosts[to].router.next_deadline();
-        let heard =
-            self.with(to, |router, now| router.handle_packet(now, host(said.from), &advertisement));
+        let heard = self.with(to, |router, now| router.handle_packet(now, source, &advertisement));
         if heard.is_err() {
             let host = &mut self.hosts[to];
             host.discarded += 1;
@@ -461,20 +524,25 @@ impl Lan {
     fn send(&mut self, from: usize, priority: Priority) {
         let utc = self.utc();
         let config = self.hosts[from].router.config();
-        let mut said = Said {
+        let said = Said {
             from,
             priority,
             interval: config.interval(),
             version: config.protocol() == Version::V3,
-            packet: Vec::new(),
+            packet: None,
         };
+        let mut packets = Vec::new();
         if let Some(channel) = &mut self.hosts[from].channel {
-            channel.advertise(utc, priority, |_, packet| said.packet.extend_from_slice(packet));
+            channel.advertise(utc, priority, |to, packet| packets.push((to, packet.to_vec())));
         }
         for to in 0..self.hosts.len() {
             if to == from || self.cut[from][to] {
                 continue;
             }
+            let mut said = said.clone();
+            let address = self.address(to);
+            let is_for_it = |(to, _): &&(IpAddr, _)| to.is_multicast() || *to == address;
+            said.packet = packets.iter().find(is_for_it).cloned();
             if self.dice.percent(self.weather.loss) {
                 self.did_not_hear(from, to);
                 continue;
@@ -488,12 +556,21 @@ impl Lan {
         }
     }
 
-    /// One could not take what the other said: they do not hear each other just now.
+    /// One could not take what the other said. If that one is better, it has another interval to be
+    /// heard; what it did not hear itself ends no quarrel.
     fn did_not_hear(&mut self, from: usize, to: usize) {
         let (low, high) = (from.min(to), from.max(to));
-        if let Some(since) = &mut self.both_since[low][high] {
+        if self.outranks(from, to)
+            && let Some(since) = &mut self.both_since[low][high]
+        {
             *since = self.now;
         }
+    }
+
+    /// Whether `a` stays master when both are.
+    fn outranks(&self, a: usize, b: usize) -> bool {
+        let rank = |place: usize| (self.hosts[place].router.priority(), self.address(place));
+        rank(a) > rank(b)
     }
 
     /// Whether two hosts are awake and can talk.
@@ -521,9 +598,9 @@ impl Lan {
                 }
                 let since = *self.both_since[a][b].get_or_insert(self.now);
                 let both = self.now - since;
-                let [of_a, of_b] =
-                    [a, b].map(|place| self.hosts[place].router.config().interval().as_duration());
-                let bound = of_a.max(of_b) + self.weather.delay + self.weather.lateness + MS * 5;
+                let winner = if self.outranks(a, b) { a } else { b };
+                let interval = self.hosts[winner].router.config().interval().as_duration();
+                let bound = interval + self.weather.delay + self.weather.lateness + MS * 5;
                 self.longest_both = self.longest_both.max(both);
                 assert!(both <= bound, "{a} and {b} are both master for {both:?} of {bound:?}");
             }

@@ -146,6 +146,7 @@ pub(in crate::config) struct VirtualServer {
     pub(in crate::config) hysteresis: Field<i64>,
     pub(in crate::config) sorry_server: Field<Address>,
     pub(in crate::config) sorry_mode: Field<SorryMode>,
+    pub(in crate::config) sorry_checks: Field<Checks>,
     pub(in crate::config) persistence: Field<Persistence>,
     pub(in crate::config) draining_clients: Field<DrainingClients>,
     pub(in crate::config) on_quorum_up: Field<List<String>>,

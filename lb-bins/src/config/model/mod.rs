@@ -5,11 +5,12 @@ mod address;
 mod announcement;
 pub mod check;
 mod claim;
+mod command;
 mod door;
 mod vrrp;
 mod walk;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub use self::address::{Address, ParseAddressError};
 pub use self::announcement::{BgpAnnouncement, Speaker};
 use self::check::{Check, CheckKind};
 pub use self::claim::{Call, Claim, ClaimBy, Holder, HttpClaim};
+pub use self::command::Command;
 pub use self::door::{Door, NotADoor};
 pub use self::vrrp::{
     Authentication, CarpInstance, HmacKey, KeySecret, Notify, ParameterMatch, Track, VrrpCheck,
@@ -160,16 +162,6 @@ impl PartialEq for Config {
     }
 }
 
-impl Config {
-    /// Whether a virtual router brings this address to this host, and takes it away.
-    pub fn is_virtual(&self, address: IpAddr) -> bool {
-        let routers = self.vrrp_instances.iter();
-        let routers = routers.flat_map(|one| one.addresses.iter().chain(&one.excluded_addresses));
-        let hosts = self.carp_instances.iter().flat_map(|one| &one.addresses);
-        routers.chain(hosts).any(|one| one.address == address)
-    }
-}
-
 /// Where mail about changes goes, and through which server.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Mail {
@@ -219,6 +211,8 @@ pub struct VirtualServer {
     pub quorum: Quorum,
     /// Who serves when the backends cannot; default: nobody.
     pub sorry_server: Option<Address>,
+    /// What decides whether the sorry server is alive: all must pass. Empty, the default: it is.
+    pub sorry_checks: Vec<Check>,
     /// When the sorry server takes over; default: [`SorryMode::Quorum`].
     pub sorry_mode: SorryMode,
     /// Whether a client returns to its backend; default: no.
@@ -372,24 +366,6 @@ pub struct Persistence {
     /// When that many are remembered, new ones do not push out who was seen within this time;
     /// default: 0.
     pub min_age: Duration,
-}
-
-/// A program to run, without a shell in between.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Command {
-    /// An absolute path.
-    pub program: String,
-    /// What it is given.
-    pub arguments: Vec<String>,
-    /// Whom it runs as; default: as the daemon does.
-    pub user: Option<Account>,
-}
-
-impl Command {
-    /// A program, run as the daemon is.
-    pub fn new(program: impl Into<String>, arguments: Vec<String>) -> Self {
-        Self { program: program.into(), arguments, user: None }
-    }
 }
 
 /// A server behind a virtual server.

@@ -41,6 +41,11 @@ pub struct VrrpInstance {
     pub startup_delay: Duration,
     /// For how long after the host has started it says nothing; default: 0. The longer one counts.
     pub delay_after_boot: Duration,
+    /// For how long an interface must be down before it counts, its own and those that it tracks;
+    /// default: 0.
+    pub interface_down_delay: Duration,
+    /// And up again; default: 0.
+    pub interface_up_delay: Duration,
     /// Whether a master says a last word when it hears a better one; default: yes.
     pub parting_advert: bool,
     /// How IPv4 is summed up in version 3; default: as keepalived does.
@@ -311,8 +316,18 @@ pub struct CarpInstance {
     pub source: Option<IpAddr>,
     /// At least one, all of one family.
     pub addresses: Vec<VirtualAddress>,
+    /// The interface with the virtual MAC address; default: none.
+    pub virtual_mac: Option<String>,
     /// How the link is told where the addresses are.
     pub garp: Announcements,
+    /// Interfaces, which demote it while they are down, or are a fault.
+    pub track_interfaces: Vec<Track>,
+    /// Scripts, by their names.
+    pub track_scripts: Vec<Track>,
+    /// Files, by their names.
+    pub track_files: Vec<Track>,
+    /// Processes, by their names.
+    pub track_processes: Vec<Track>,
     /// What runs when something happens.
     pub notify: Notify,
 }

@@ -1,9 +1,19 @@
-//! All that a configuration runs.
+//! All that a configuration has, wherever it is.
+
+use std::net::IpAddr;
 
 use super::check::{Check, CheckKind};
 use super::{Account, Command, Config, Notify};
 
 impl Config {
+    /// Whether a virtual router brings this address to this host, and takes it away.
+    pub fn is_virtual(&self, address: IpAddr) -> bool {
+        let routers = self.vrrp_instances.iter();
+        let routers = routers.flat_map(|one| one.addresses.iter().chain(&one.excluded_addresses));
+        let hosts = self.carp_instances.iter().flat_map(|one| &one.addresses);
+        routers.chain(hosts).any(|one| one.address == address)
+    }
+
     /// Every check, of backends and of what virtual routers depend on.
     pub fn checks(&self) -> impl Iterator<Item = &Check> {
         let backends = self.virtual_servers.iter().flat_map(|server| &server.backends);

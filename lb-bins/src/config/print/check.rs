@@ -14,6 +14,11 @@ pub(super) fn print_checks(f: &mut Formatter<'_>, parent: &str, checks: &[Check]
     if checks.is_empty() {
         writeln!(f, "check = \"none\" # always up")?;
     }
+    print_tables(f, &format!("{parent}.check"), checks)
+}
+
+/// Checks as tables of that name.
+pub(super) fn print_tables(f: &mut Formatter<'_>, name: &str, checks: &[Check]) -> Result {
     for Check {
         kind,
         port,
@@ -34,7 +39,7 @@ pub(super) fn print_checks(f: &mut Formatter<'_>, parent: &str, checks: &[Check]
         local_limit,
     } in checks
     {
-        writeln!(f, "\n[[{parent}.check]]")?;
+        writeln!(f, "\n[[{name}]]")?;
         writeln!(f, "type = {}", text(kind.name()))?;
         print_kind(f, kind)?;
         optional(f, "port", port.map(|port| port.to_string()))?;

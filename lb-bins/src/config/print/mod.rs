@@ -10,7 +10,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use self::check::print_checks;
+use self::check::{print_checks, print_tables};
 use crate::config::defaults;
 use crate::config::duration::format as duration;
 use crate::config::model::check::Check;
@@ -64,6 +64,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
         queue,
         quorum,
         sorry_server,
+        sorry_checks,
         sorry_mode,
         persistence,
         draining_clients,
@@ -111,6 +112,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
     if let Some(shared) = shared {
         print_checks(f, "virtual_server", shared)?;
     }
+    print_tables(f, "virtual_server.sorry_check", sorry_checks)?;
     for one in backends {
         backend(f, one, shared.is_some())?;
     }

@@ -40,7 +40,12 @@ fn carp_instance(f: &mut fmt::Formatter<'_>, instance: &CarpInstance) -> fmt::Re
         passphrase,
         source,
         addresses,
+        virtual_mac,
         garp,
+        track_interfaces,
+        track_scripts,
+        track_files,
+        track_processes,
         notify,
     } = instance;
     writeln!(f, "\n[[carp_instance]]")?;
@@ -54,7 +59,13 @@ fn carp_instance(f: &mut fmt::Formatter<'_>, instance: &CarpInstance) -> fmt::Re
     writeln!(f, "passphrase = {}", text(passphrase))?;
     optional(f, "source", source.map(|source| text(&source.to_string())))?;
     list(f, "addresses", addresses, inline_address)?;
+    writeln!(f, "use_vmac = {}", virtual_mac.is_some())?;
+    optional(f, "vmac_interface", virtual_mac.as_deref().map(text))?;
     writeln!(f, "garp = {}", inline_garp(*garp))?;
+    list(f, "track_interfaces", track_interfaces, inline_track)?;
+    list(f, "track_scripts", track_scripts, inline_track)?;
+    list(f, "track_files", track_files, inline_track)?;
+    list(f, "track_processes", track_processes, inline_track)?;
     print_notify(f, notify)
 }
 
@@ -72,6 +83,8 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
         accept,
         startup_delay,
         delay_after_boot,
+        interface_down_delay,
+        interface_up_delay,
         parting_advert,
         checksum,
         source,
@@ -105,6 +118,8 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
     writeln!(f, "accept = {accept}")?;
     writeln!(f, "startup_delay = {}", text(&duration(*startup_delay)))?;
     writeln!(f, "delay_after_boot = {}", text(&duration(*delay_after_boot)))?;
+    writeln!(f, "interface_down_delay = {}", text(&duration(*interface_down_delay)))?;
+    writeln!(f, "interface_up_delay = {}", text(&duration(*interface_up_delay)))?;
     writeln!(f, "parting_advert = {parting_advert}")?;
     writeln!(f, "checksum = {}", text(checksum.word()))?;
     print_reach(f, *source, reach)?;

@@ -1,6 +1,7 @@
 //! What can be wrong with virtual routers.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use lb_vrrp::{Family, Interval, Version, Vrid};
 use thiserror::Error;
@@ -109,6 +110,8 @@ pub(in crate::config) enum VrrpProblem {
     NoEffectWithout { key: &'static str, without: &'static str },
     #[error("`{key}` has no effect with `{with}`")]
     NoEffectWith { key: &'static str, with: &'static str },
+    #[error("`{key}` is not less than {} ms: others take over first", .silence.as_millis())]
+    DelayBeyondSilence { key: &'static str, silence: Duration },
     #[error("{} is described, but nothing tracks it", Quoted(.name))]
     Unused { name: String },
     #[error("`timeout` is longer than `interval`: the script is not started again while it runs")]
@@ -198,6 +201,9 @@ impl VrrpProblem {
                 return format!("add `{without}`, or remove `{key}`");
             }
             Self::NoEffectWith { key, .. } => return format!("remove `{key}`"),
+            Self::DelayBeyondSilence { .. } => {
+                "write less than `advert_interval` times `down_timer_adverts` less one"
+            }
             Self::Unused { .. } => "name it in an instance, or remove it",
             Self::TimeoutBeyondInterval => "write at most `interval`",
         };

@@ -84,6 +84,7 @@ impl Read for VirtualServer {
             hysteresis: table.take("hysteresis", "hysteresis = 1"),
             sorry_server: table.take("sorry_server", r#"sorry_server = "127.0.0.1:9009""#),
             sorry_mode: table.take("sorry_mode", r#"sorry_mode = "quorum""#),
+            sorry_checks: table.take("sorry_check", "[virtual_server.sorry_check]"),
             persistence: table.take("persistence", r#"persistence = { timeout = "6m" }"#),
             draining_clients: table.take("draining_clients", r#"draining_clients = "move""#),
             on_quorum_up: table.take("on_quorum_up", r#"on_quorum_up = ["/usr/bin/notify", "up"]"#),

@@ -28,6 +28,9 @@ impl Read for VrrpInstance {
             accept: table.take("accept", "accept = true"),
             startup_delay: table.take("startup_delay", r#"startup_delay = "10s""#),
             delay_after_boot: table.take("delay_after_boot", r#"delay_after_boot = "30s""#),
+            interface_down_delay: table
+                .take("interface_down_delay", r#"interface_down_delay = "1s""#),
+            interface_up_delay: table.take("interface_up_delay", r#"interface_up_delay = "1s""#),
             parting_advert: table.take("parting_advert", "parting_advert = true"),
             checksum: table.take("checksum", r#"checksum = "pseudo""#),
             multicast_source: table.take("multicast_source", r#"multicast_source = "10.0.0.11""#),
@@ -180,7 +183,13 @@ impl Read for CarpInstance {
             passphrase: table.take("passphrase", r#"passphrase = "secret""#),
             source: table.take("source", r#"source = "10.0.0.11""#),
             addresses: table.take("addresses", ADDRESSES),
+            use_vmac: table.take("use_vmac", "use_vmac = true"),
+            vmac_interface: table.take("vmac_interface", r#"vmac_interface = "carp.51""#),
             garp: table.take("garp", r#"garp = { repeat = 5, delay = "5s" }"#),
+            track_interfaces: table.take("track_interfaces", r#"track_interfaces = ["eth1"]"#),
+            track_scripts: table.take("track_scripts", r#"track_scripts = ["check"]"#),
+            track_files: table.take("track_files", r#"track_files = ["file"]"#),
+            track_processes: table.take("track_processes", r#"track_processes = ["proxy"]"#),
             notify: notify(&mut table),
         };
         table.finish();

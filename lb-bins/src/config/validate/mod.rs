@@ -142,6 +142,14 @@ fn virtual_server(
         mistakes.warning(mode.span, Problem::SorryModeWithoutServer);
     }
 
+    if let (Field::Absent, Some(checks)) = (&draft.sorry_server, draft.sorry_checks.span()) {
+        let (key, needs) = ("sorry_check", "`sorry_server`");
+        mistakes.error(checks, Problem::Without { key, needs });
+    }
+    let sorry_checks = check::checks(&draft.sorry_checks, mistakes);
+    if let Some(sorry) = draft.sorry_server.given() {
+        check::suit(sorry, &sorry_checks, mistakes);
+    }
     let shared_checks = check::checks(&draft.checks, mistakes);
     let hooks = notify::hooks(&draft.on_failure, &draft.on_up, &draft.on_down, mistakes);
     let backends = backends(draft, *span, listen, &shared_checks, &hooks, mistakes);
@@ -184,6 +192,7 @@ fn virtual_server(
         queue: balancing::queue(&draft.queue, mistakes),
         quorum: quorum::quorum(draft, total, mistakes),
         sorry_server,
+        sorry_checks,
         sorry_mode: draft.sorry_mode.or(defaults::SORRY_MODE),
         persistence: draft
             .persistence

@@ -1,5 +1,6 @@
 //! What virtual routers depend on, beside interfaces: scripts, files, processes, checks and quorums.
 
+mod births;
 mod check;
 mod file;
 mod process;

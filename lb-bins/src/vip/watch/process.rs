@@ -1,6 +1,8 @@
-//! Processes: that one has ended is known at once, that one has started within a second.
+//! Processes: that one has ended is known at once; that one has started as well, or within a second where
+//! the kernel does not tell.
 
 use std::fs;
+use std::future::pending;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -9,20 +11,28 @@ use lb_vrrp::Signal;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::time::{sleep, timeout};
-use tracing::info;
+use tokio::time::sleep;
+use tracing::{debug, info};
 
 use super::Reporter;
+use super::births::Births;
 use crate::config::{ParameterMatch, VrrpTrackProcess};
 
 /// How often new ones are looked for.
 const LOOK: Duration = Duration::from_secs(1);
+/// The same where the kernel tells of them.
+const SELDOM: Duration = Duration::from_secs(60);
 /// The kernel keeps no more of a program's name (`TASK_COMM_LEN`).
 const COMM: usize = 15;
 
 /// Watches the processes until this is dropped, and reports when there are enough, or not any more.
 pub(super) async fn watch(watched: VrrpTrackProcess, reporter: Reporter) {
     let mut known = None;
+    // Before the first look, so that nothing happens in between.
+    let births = Births::listen();
+    if let Err(error) = &births {
+        debug!(process = watched.name, %error, "tracked process is looked for every second");
+    }
     loop {
         let (signal, found) = look(&watched).await;
         if known != Some(signal) {
@@ -38,12 +48,39 @@ pub(super) async fn watch(watched: VrrpTrackProcess, reporter: Reporter) {
         }
         let ends = found.into_iter().filter_map(|pid| end_of(pid).ok());
         let ends: Vec<_> = ends.collect();
-        if ends.is_empty() {
-            sleep(LOOK).await;
-        } else {
-            let any = select_all(ends.iter().map(|end| Box::pin(end.readable())));
-            // Whichever it is, all are looked for again.
-            let _ = timeout(LOOK, any).await.map(drop);
+        let ended = async {
+            match ends.is_empty() {
+                true => pending().await,
+                false => drop(select_all(ends.iter().map(|end| Box::pin(end.readable()))).await),
+            }
+        };
+        let begun = async {
+            match &births {
+                Ok(births) => birth(births, &watched).await,
+                Err(_) => pending().await,
+            }
+        };
+        let longest = if births.is_ok() { SELDOM } else { LOOK };
+        // Whatever it is, all are looked for again.
+        tokio::select! {
+            () = ended => {}
+            () = begun => {}
+            () = sleep(longest) => {}
+        }
+    }
+}
+
+/// Resolves when a process that may be wanted has begun.
+async fn birth(births: &Births, wanted: &VrrpTrackProcess) {
+    loop {
+        let Ok(pid) = births.next().await else {
+            // Some were lost; if it is worse than that, this is as good as looking every second.
+            return sleep(LOOK).await;
+        };
+        let wanted = wanted.clone();
+        // A process that exits may hold up whoever looks at it.
+        if tokio::task::spawn_blocking(move || runs(pid, &wanted)).await.unwrap_or(true) {
+            return;
         }
     }
 }
@@ -113,10 +150,48 @@ fn end_of(pid: Pid) -> std::io::Result<AsyncFd<OwnedFd>> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::process::Command;
 
-    use super::has_parameters;
-    use crate::config::{ParameterMatch, VrrpTrackProcess};
+    use tokio::sync::mpsc;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::vip::watch::Thing;
+
+    /// Within a second where the kernel tells nothing, and at once where it does.
+    #[tokio::test]
+    async fn what_begins_and_what_ends_is_seen() {
+        let program = std::env::temp_dir().join(format!("tracked-{}", std::process::id()));
+        std::fs::copy("/bin/sleep", &program).unwrap();
+        let watched = VrrpTrackProcess {
+            name: "it".into(),
+            process: program.display().to_string(),
+            parameters: None,
+            parameter_match: ParameterMatch::Exact,
+            quorum: 1,
+            quorum_max: None,
+            delay: Duration::ZERO,
+            weight: 0,
+        };
+        let (sender, mut seen) = mpsc::channel(1);
+        let reporter = Reporter { thing: Thing::Process("it".into()), sender };
+        let is_told = Births::listen().is_ok();
+        let watch = tokio::spawn(watch(watched, reporter));
+        let limit = Duration::from_secs(10);
+        let next = async |seen: &mut mpsc::Receiver<(Thing, Signal)>| {
+            timeout(limit, seen.recv()).await.unwrap().unwrap().1
+        };
+        assert_eq!(next(&mut seen).await, Signal::Down);
+        let mut child = Command::new(&program).arg("99").spawn().unwrap();
+        // Less than `SELDOM` proves that it was told.
+        assert!(!is_told || limit < SELDOM);
+        assert_eq!(next(&mut seen).await, Signal::Up);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(next(&mut seen).await, Signal::Down);
+        watch.abort();
+        std::fs::remove_file(&program).unwrap();
+    }
 
     #[test]
     fn parameters_are_compared_as_keepalived_does() {

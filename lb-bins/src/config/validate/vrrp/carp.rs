@@ -3,7 +3,8 @@
 use lb_vrrp::Family;
 
 use super::addresses;
-use super::instance::{garp, own_interface, same_family, vrid};
+use super::instance::{garp, own_interface, same_family, virtual_mac, vrid};
+use super::tracking::{Described, tracks};
 use super::{name, notify};
 use crate::config::defaults;
 use crate::config::draft::Field;
@@ -17,6 +18,7 @@ use crate::config::validate::{elements, is_empty};
 
 pub(super) fn instance(
     Spanned { value: draft, span }: &Spanned<draft::CarpInstance>,
+    described: &Described,
     mistakes: &mut Mistakes,
 ) -> CarpInstance {
     let interface = own_interface(&draft.interface, *span, mistakes);
@@ -40,10 +42,15 @@ pub(super) fn instance(
         integer(key, field, least..=254_u8, default, mistakes)
     };
     let ratio = &draft.dead_ratio;
+    let vhid = vrid("vhid", "vhid = 51", &draft.vhid, *span, mistakes);
+    let default_mac = match family {
+        Family::V4 => format!("carp.{vhid}"),
+        Family::V6 => format!("carp6.{vhid}"),
+    };
     CarpInstance {
         name: name(&draft.name, *span, r#"name = "web""#, mistakes),
         interface,
-        vhid: vrid("vhid", "vhid = 51", &draft.vhid, *span, mistakes),
+        vhid,
         advbase: period("advbase", &draft.advbase, 1, defaults::ADVBASE, mistakes),
         advskew: period("advskew", &draft.advskew, 0, defaults::ADVSKEW, mistakes),
         dead_ratio: integer("dead_ratio", ratio, 1..=100, defaults::DEAD_RATIO, mistakes),
@@ -51,6 +58,16 @@ pub(super) fn instance(
         passphrase: passphrase(&draft.passphrase, *span, mistakes),
         source: draft.source.given().map(|source| source.value),
         addresses,
+        virtual_mac: virtual_mac(&draft.use_vmac, &draft.vmac_interface, default_mac, mistakes),
+        track_interfaces: tracks(
+            "track_interfaces",
+            &draft.track_interfaces,
+            &mut |_, _| defaults::TRACK_WEIGHT,
+            mistakes,
+        ),
+        track_scripts: described.scripts("track_scripts", &draft.track_scripts, mistakes),
+        track_files: described.files("track_files", &draft.track_files, mistakes),
+        track_processes: described.processes("track_processes", &draft.track_processes, mistakes),
         garp: garp(&draft.garp, mistakes),
         notify: notify(&draft.notify, None, mistakes),
     }

@@ -49,9 +49,25 @@ pub(super) fn instance(
     let given = &draft.virtual_router_id;
     let virtual_router_id =
         vrid("virtual_router_id", "virtual_router_id = 51", given, *span, mistakes);
-    let virtual_mac = virtual_mac(draft, virtual_router_id, family, mistakes);
+    let default_mac = match family {
+        Family::V4 => format!("vrrp.{virtual_router_id}"),
+        Family::V6 => format!("vrrp6.{virtual_router_id}"),
+    };
+    let virtual_mac = virtual_mac(&draft.use_vmac, &draft.vmac_interface, default_mac, mistakes);
     let home = Home { family, interface: &interface };
     let (source, reach) = reach(draft, family, mistakes);
+    let advert_interval = interval(&draft.advert_interval, version, mistakes);
+    let down_timer_adverts = integer(
+        "down_timer_adverts",
+        &draft.down_timer_adverts,
+        1..=100,
+        defaults::DOWN_TIMER_ADVERTS,
+        mistakes,
+    );
+    let silence = advert_interval.as_duration() * u32::from(down_timer_adverts.saturating_sub(1));
+    let mut debounce = |key, field| interface_delay(key, field, silence, mistakes);
+    let interface_down_delay = debounce("interface_down_delay", &draft.interface_down_delay);
+    let interface_up_delay = debounce("interface_up_delay", &draft.interface_up_delay);
     VrrpInstance {
         name: name(&draft.name, *span, r#"name = "web""#, mistakes),
         virtual_router_id,
@@ -64,14 +80,10 @@ pub(super) fn instance(
             defaults::VRRP_PRIORITY.get(),
             mistakes,
         )),
-        advert_interval: interval(&draft.advert_interval, version, mistakes),
-        down_timer_adverts: integer(
-            "down_timer_adverts",
-            &draft.down_timer_adverts,
-            1..=100,
-            defaults::DOWN_TIMER_ADVERTS,
-            mistakes,
-        ),
+        advert_interval,
+        down_timer_adverts,
+        interface_down_delay,
+        interface_up_delay,
         preempt: preempt(draft, mistakes),
         accept: draft.accept.or(defaults::ACCEPT),
         startup_delay: duration_or_zero(
@@ -201,6 +213,20 @@ fn preempt(draft: &draft::VrrpInstance, mistakes: &mut Mistakes) -> Preempt {
     Preempt::Never
 }
 
+/// Who is cut off for longer than others are patient finds another master in any case.
+fn interface_delay(
+    key: &'static str,
+    field: &Field<Duration>,
+    silence: Duration,
+    mistakes: &mut Mistakes,
+) -> Duration {
+    let delay = duration_or_zero(key, field, defaults::INTERFACE_DELAY, mistakes);
+    if let Some(given) = field.given().filter(|_| !delay.is_zero() && delay >= silence) {
+        mistakes.warning(given.span, VrrpProblem::DelayBeyondSilence { key, silence }.into());
+    }
+    delay
+}
+
 /// Where it speaks from, and to whom.
 fn reach(
     draft: &draft::VrrpInstance,
@@ -304,25 +330,22 @@ pub(super) fn same_family(
     }
 }
 
-/// The interface of the virtual MAC address: called as keepalived calls it unless it has a name.
-fn virtual_mac(
-    draft: &draft::VrrpInstance,
-    vrid: Vrid,
-    family: Family,
+/// The interface of the virtual MAC address: by default called as keepalived calls it.
+pub(super) fn virtual_mac(
+    use_vmac: &Field<bool>,
+    vmac_interface: &Field<String>,
+    default: String,
     mistakes: &mut Mistakes,
 ) -> Option<String> {
-    let name = optional_interface("vmac_interface", &draft.vmac_interface, mistakes);
-    if !draft.use_vmac.or(false) {
-        if let Some(span) = draft.vmac_interface.span().filter(|_| !draft.use_vmac.is_refused()) {
+    let name = optional_interface("vmac_interface", vmac_interface, mistakes);
+    if !use_vmac.or(false) {
+        if let Some(span) = vmac_interface.span().filter(|_| !use_vmac.is_refused()) {
             let (key, without) = ("vmac_interface", "use_vmac");
             mistakes.warning(span, VrrpProblem::NoEffectWithout { key, without }.into());
         }
         return None;
     }
-    Some(name.unwrap_or_else(|| match family {
-        Family::V4 => format!("vrrp.{vrid}"),
-        Family::V6 => format!("vrrp6.{vrid}"),
-    }))
+    Some(name.unwrap_or(default))
 }
 
 pub(super) fn garp(field: &Field<draft::Garp>, mistakes: &mut Mistakes) -> Announcements {

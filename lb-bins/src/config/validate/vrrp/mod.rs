@@ -37,7 +37,7 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
         drafts.iter().map(|draft| instance(draft, &described, mistakes)).collect();
     let carp_drafts = elements(&draft.carp_instances);
     let carp_instances: Vec<_> =
-        carp_drafts.iter().map(|draft| carp::instance(draft, mistakes)).collect();
+        carp_drafts.iter().map(|draft| carp::instance(draft, &described, mistakes)).collect();
     let names = drafts.iter().map(|draft| &draft.value.name);
     let carp_names = carp_drafts.iter().map(|draft| &draft.value.name);
     repeated_names("instances", names.chain(carp_names), mistakes);
@@ -55,8 +55,9 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
         addresses::places(&[own, excluded], home)
     });
     let of_hosts = carp_drafts.iter().zip(&carp_instances).flat_map(|(draft, instance)| {
+        let home = instance.virtual_mac.as_ref().unwrap_or(&instance.interface);
         let own = (&draft.value.addresses, &instance.addresses[..]);
-        addresses::places(&[own], &instance.interface)
+        addresses::places(&[own], home)
     });
     report_repeated(
         of_routers.chain(of_hosts),
@@ -67,6 +68,11 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
         let value = instance.virtual_mac.clone()?;
         Some(Spanned { value, span: draft.span })
     });
+    let macs =
+        macs.chain(carp_drafts.iter().zip(&carp_instances).filter_map(|(draft, instance)| {
+            let value = instance.virtual_mac.clone()?;
+            Some(Spanned { value, span: draft.span })
+        }));
     report_repeated(macs, |interface| VrrpProblem::MacTwice { interface }.into(), mistakes);
     let vrrp_sync_groups = groups(draft, &config_of(drafts, &vrrp_instances), mistakes);
     let bgp_announcements = announcement::announcements(
