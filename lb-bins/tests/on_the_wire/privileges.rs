@@ -28,11 +28,10 @@ addresses = ["10.99.0.200/24"]
 
 /// A line of a `status` of proc(5), of each of these threads.
 fn lines(task: &Path, key: &str) -> Vec<String> {
-    let statuses = std::fs::read_dir(task).unwrap().flatten().map(|thread| {
-        let status = std::fs::read_to_string(thread.path().join("status")).unwrap();
-        line(&status, key)
-    });
-    statuses.collect()
+    // Some are there for a moment only.
+    let all = std::fs::read_dir(task).unwrap().flatten();
+    let statuses = all.filter_map(|one| std::fs::read_to_string(one.path().join("status")).ok());
+    statuses.map(|status| line(&status, key)).collect()
 }
 
 fn line(status: &str, key: &str) -> String {

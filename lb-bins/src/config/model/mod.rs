@@ -3,6 +3,7 @@
 mod account;
 mod address;
 mod announcement;
+mod backend;
 pub mod check;
 mod claim;
 mod command;
@@ -15,14 +16,15 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lb_core::Algorithm;
 use lb_core::virtual_server::DrainingClients;
-use lb_core::{Algorithm, Weight};
 use lb_vrrp::linux::{Route, Rule, VirtualAddress};
 
 pub use self::account::Account;
 pub(in crate::config) use self::address::is_host_name;
 pub use self::address::{Address, ParseAddressError};
 pub use self::announcement::{BgpAnnouncement, Speaker};
+pub use self::backend::{Backend, OnFailure};
 use self::check::{Check, CheckKind};
 pub use self::claim::{Call, Claim, ClaimBy, Holder, HttpClaim};
 pub use self::command::Command;
@@ -366,46 +368,4 @@ pub struct Persistence {
     /// When that many are remembered, new ones do not push out who was seen within this time;
     /// default: 0.
     pub min_age: Duration,
-}
-
-/// A server behind a virtual server.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Backend {
-    /// Where flows are sent.
-    pub address: Address,
-    /// Its share of new flows; default: 1. Zero drains it.
-    pub weight: Weight,
-    /// The group that it is in: 0, the default, is tried first.
-    pub priority: u8,
-    /// Where it is; default: nowhere.
-    pub zone: Option<String>,
-    /// How many connections it takes at once; default: as many as come.
-    pub max_connections: Option<NonZeroU32>,
-    /// With how many connections it counts as full until it has fewer than
-    /// [`l_threshold`](Self::l_threshold); default: never.
-    pub u_threshold: Option<NonZeroU32>,
-    /// At most `u_threshold`, which is there; default: three quarters of it.
-    pub l_threshold: Option<NonZeroU32>,
-    /// What becomes of it when its checks fail; default: [`OnFailure::Remove`].
-    pub on_failure: OnFailure,
-    /// What runs when it comes up; default: nothing.
-    pub on_up: Option<Command>,
-    /// What runs when it goes down; default: nothing.
-    pub on_down: Option<Command>,
-    /// What decides whether it is alive: all must pass. Empty: always alive.
-    ///
-    /// Its own checks, or else those of the virtual server.
-    pub checks: Vec<Check>,
-}
-
-/// What becomes of a backend whose checks fail.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum OnFailure {
-    /// It is taken out.
-    #[default]
-    Remove,
-    /// It is drained, so that those who are persisted there stay: keepalived's
-    /// `inhibit_on_failure`.
-    WeightZero,
 }
