@@ -718,8 +718,8 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
             Just(ChecksumPolicy::Rfc9568)
         ];
         let wire = (reach(v6), authentication(v2), checksum, any::<bool>());
-        let own = prop_oneof![4 => virtual_addresses(v6, 0), 1 => Just(vec![])];
-        let held = (own, virtual_addresses(!v6, 100));
+        let own = prop_oneof![4 => virtual_addresses(v6, 10 * index), 1 => Just(vec![])];
+        let held = (own, virtual_addresses(!v6, 100 + 10 * index));
         let ways = (vec(route(v6), 0..3), vec(rule(v6), 0..3));
         let tracks = vec((-254..=254_i16, any::<bool>()), 0..3);
         let told = (notify(), option::of(command()), garp());
@@ -764,6 +764,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     rules: ways.1,
                     virtual_mac: flags.3.then(|| format!("vrrp.{index}")),
                     garp,
+                    track_primary: flags.2,
                     track_interfaces: tracks.into_iter().enumerate().map(track).collect(),
                     track_scripts: vec![],
                     track_files: vec![],
@@ -792,7 +793,7 @@ fn carp_instance() -> impl Strategy<Value = CarpInstance> {
     any::<bool>().prop_flat_map(|v6| {
         let period = (1..=254_u8, 0..=254_u8, 1..=100_u8);
         let told = (garp(), notify());
-        (period, any::<bool>(), "[ -~]{1,30}", virtual_addresses(v6, 0), told).prop_map(
+        (period, any::<bool>(), "[ -~]{1,30}", virtual_addresses(v6, 150), told).prop_map(
             move |((advbase, advskew, dead_ratio), flag, passphrase, addresses, (garp, notify))| {
                 CarpInstance {
                     name: "carp".into(),
