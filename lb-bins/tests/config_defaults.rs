@@ -31,7 +31,7 @@ fn the_least_configuration() {
         address = "[::1]:9001"
         "#,
     );
-    assert_eq!((config.admin, config.admin_allow_remote), (None, false));
+    assert_eq!((&config.admin, config.admin_allow_remote), (&None, false));
     assert!(config.warnings.is_empty());
     assert_eq!((&config.notify_fifo, &config.smtp), (&None, &None));
     let [server] = config.virtual_servers.as_slice() else { panic!("{config}") };
@@ -39,6 +39,7 @@ fn the_least_configuration() {
     assert_eq!(server.forwarding, Forwarding::Proxy);
     assert_eq!(server.scheduler.name(), "wlc");
     assert_eq!((server.hash_key, server.bounded, &server.zone), (HashKey::Source, None, &None));
+    assert_eq!(server.hash_seed, None);
     assert_eq!((server.spill_below, server.panic_below, server.slow_start), (0, 0, None));
     assert_eq!((server.queue, server.draining_clients), (None, DrainingClients::Keep));
     assert_eq!(server.quorum, Quorum::Weight { quorum: 1, hysteresis: 0 });

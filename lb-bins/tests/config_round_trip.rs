@@ -13,9 +13,10 @@ use lb_bins::config::check::{
     Smtp, SmtpSecurity, StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
-    Address, Authentication, Backend, CarpInstance, Check, CheckKind, Claim, Command, Config,
-    Forwarding, HashKey, HmacKey, KeySecret, Mail, Notify, OnFailure, Passive, Persistence, Queue,
-    Quorum, SorryMode, Track, VirtualServer, VrrpCheck, VrrpInstance,
+    Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim,
+    ClaimBy, Command, Config, Door, Forwarding, HashKey, HmacKey, Holder, HttpClaim, KeySecret,
+    Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Speaker, Track,
+    VirtualServer, VrrpCheck, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
@@ -426,6 +427,7 @@ fn quorum(backends: &[Backend]) -> impl Strategy<Value = Quorum> + use<> {
 struct Around {
     forwarding: Forwarding,
     hash_key: HashKey,
+    hash_seed: Option<String>,
     bounded: Option<u32>,
     zone: Option<String>,
     spill_below: u8,
@@ -446,16 +448,17 @@ fn around() -> impl Strategy<Value = Around> {
             Just(Forwarding::Tunnel)
         ],
     );
-    let numbers = (option::of(101..=10_000_u32), 0..=100_u8, 0..=100_u8);
+    let numbers = (option::of(101..=10_000_u32), 0..=100_u8, 0..=100_u8, option::of(".{1,9}"));
     let queue =
         (1..=1_000_000_u32, duration()).prop_map(|(length, timeout)| Queue { length, timeout });
     (words, numbers, zone(), option::of(duration()), option::of(queue)).prop_map(
         |(words, numbers, zone, slow_start, queue)| {
-            let ((hash_key, draining_clients, forwarding), (bounded, spill_below, panic_below)) =
-                (words, numbers);
+            let (hash_key, draining_clients, forwarding) = words;
+            let (bounded, spill_below, panic_below, hash_seed) = numbers;
             Around {
                 forwarding,
                 hash_key,
+                hash_seed,
                 bounded,
                 zone,
                 spill_below,
@@ -495,6 +498,7 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
             forwarding: around.forwarding,
             scheduler,
             hash_key: around.hash_key,
+            hash_seed: around.hash_seed,
             bounded: around.bounded.filter(|_| scheduler.bounded(Default::default()).is_some()),
             zone: around.zone,
             spill_below: around.spill_below,
@@ -701,6 +705,73 @@ fn reach(v6: bool) -> impl Strategy<Value = Reach> {
     ]
 }
 
+fn call() -> impl Strategy<Value = Call> {
+    let url = select(vec!["https://api.example.org/{address}", "http://[2001:db8::1]:8080/?a=b"]);
+    let status =
+        vec((100..=599_u16).prop_map(|code| StatusRange { first: code, last: code }), 1..3);
+    ("[A-Z]{1,9}", url, option::of(text()), status).prop_map(|(method, url, body, status)| Call {
+        method,
+        url: url.to_owned(),
+        body,
+        status,
+    })
+}
+
+fn claim() -> impl Strategy<Value = Claim> {
+    let headers = btree_map("X-[A-Za-z]{1,9}", "[ -~]{0,9}", 0..3);
+    let holder = (call(), text()).prop_map(|(call, value)| Holder {
+        url: call.url,
+        pointer: format!("/{value}"),
+        value,
+    });
+    let calls = (call(), option::of(holder), option::of(call()));
+    let rest = (headers, option::of(path()), option::of(path()), any::<bool>());
+    let http = (calls, rest).prop_map(|((assign, holder, release), rest)| {
+        let (headers, token_file, ca, verify) = rest;
+        let claim = HttpClaim { assign, holder, release, headers, token_file, ca, verify };
+        ClaimBy::Http(Box::new(claim))
+    });
+    (prop_oneof![command().prop_map(ClaimBy::Command), http], duration(), duration())
+        .prop_map(|(by, interval, timeout)| Claim { by, interval, timeout })
+}
+
+fn bgp_announcement() -> impl Strategy<Value = BgpAnnouncement> {
+    let bird = (path(), "[a-zB-Z_][A-Za-z0-9_]{0,9}_");
+    let bird = bird.prop_map(|(socket, protocol)| Speaker::Bird { socket, protocol });
+    let community = (any::<u16>(), any::<u16>()).prop_map(|(high, low)| format!("{high}:{low}"));
+    let attributes = (option::of(any::<u32>()), vec(community, 0..3));
+    let to = (1..4_u8, any::<bool>(), option::of(any::<bool>()));
+    let exabgp = (text(), to, attributes).prop_map(|(pipe, to, (med, communities))| {
+        let (count, v6, next_hop) = to;
+        let addresses = (0..count).map(|last| {
+            let address = virtual_ip(v6, last);
+            Prefix::new(address, if v6 { 128 } else { 32 }).unwrap()
+        });
+        Speaker::ExaBgp {
+            pipe: format!("/{pipe}.in").into(),
+            addresses: addresses.collect(),
+            next_hop: next_hop.map(|v6| virtual_ip(v6, 1)),
+            med,
+            communities,
+        }
+    });
+    let times = (duration(), duration());
+    (prop_oneof![bird, exabgp], times).prop_map(|(speaker, (withdraw_delay, interval))| {
+        BgpAnnouncement {
+            name: "a".into(),
+            speaker,
+            instance: None,
+            track_scripts: vec![],
+            track_files: vec![],
+            track_processes: vec![],
+            track_checks: vec![],
+            track_quorums: vec![],
+            withdraw_delay,
+            interval,
+        }
+    })
+}
+
 fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
     let kinds = (any::<bool>(), any::<bool>());
     kinds.prop_flat_map(move |(v6, v2)| {
@@ -722,12 +793,12 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
         let held = (own, virtual_addresses(!v6, 100 + 10 * index));
         let ways = (vec(route(v6), 0..3), vec(rule(v6), 0..3));
         let tracks = vec((-254..=254_i16, any::<bool>()), 0..3);
-        let told = (notify(), option::of(command()), garp());
+        let told = (notify(), option::of(command()), garp(), option::of(claim().boxed()));
         (timers, flags, preempt, wire, held, ways, tracks, told).prop_map(
             move |(timers, flags, preempt, wire, held, ways, tracks, told)| {
                 let (centis, down_timer_adverts, startup_delay, priority) = timers;
                 let (reach, authentication, checksum, has_source) = wire;
-                let (mut notify, lower, garp) = told;
+                let (mut notify, lower, garp, claim) = told;
                 notify.master_rx_lower_pri = lower;
                 let track = |(number, (weight, reverse)): (usize, (i16, bool))| Track {
                     name: format!("eth{number}"),
@@ -771,11 +842,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     track_processes: vec![],
                     track_checks: flags.1.then(|| by_name("checked")).into_iter().collect(),
                     track_quorums: flags.2.then(|| by_name("")).into_iter().collect(),
-                    claim: flags.0.then(|| Claim {
-                        command: Command::new("/claim", vec![]),
-                        interval: startup_delay,
-                        timeout: startup_delay,
-                    }),
+                    claim,
                     notify,
                 }
             },
@@ -815,11 +882,14 @@ fn carp_instance() -> impl Strategy<Value = CarpInstance> {
 }
 
 fn config() -> impl Strategy<Value = Config> {
-    let servers =
-        (1..4_usize).prop_flat_map(|count| (0..count).map(virtual_server).collect::<Vec<_>>());
-    let routers =
-        (0..3_u8).prop_flat_map(|count| (1..=count).map(vrrp_instance).collect::<Vec<_>>());
-    let hosts = vec(carp_instance(), 0..2);
+    let servers = (1..4_usize).prop_flat_map(|count| {
+        (0..count).map(|index| virtual_server(index).boxed()).collect::<Vec<_>>()
+    });
+    let routers = (0..3_u8).prop_flat_map(|count| {
+        (1..=count).map(|index| vrrp_instance(index).boxed()).collect::<Vec<_>>()
+    });
+    let hosts =
+        (vec(carp_instance().boxed(), 0..2).boxed(), vec(bgp_announcement().boxed(), 0..2).boxed());
     let told = (option::of(path()), option::of(mail()), vec(address(53), 0..3), number());
     let fixed = "[a-z]{1,15}".prop_map(|dev| VirtualAddress::new(virtual_ip(true, 1)).dev(dev));
     // A route on the link says on which.
@@ -832,28 +902,37 @@ fn config() -> impl Strategy<Value = Config> {
     let rules = vec(any::<bool>().prop_flat_map(rule), 0..2);
     let statics = (vec(fixed, 0..2), vec(route, 0..2), rules);
     let hosts = (hosts, vrrp_check().prop_map(|check| vec![check]));
+    let socket = text().prop_map(|name| Door::Socket(format!("/{name}").into()));
+    let short = |door: &Door| door.to_string().len() <= 107;
+    let socket = socket.prop_filter("length", short);
+    let admin = prop_oneof![address(7000).prop_map(Door::Address), socket];
     let routers = (routers, hosts, statics);
-    (option::of(address(7000)), told, servers, routers).prop_map(
+    (option::of(admin), told, servers, routers).prop_map(
         |(admin, told, virtual_servers, routers)| {
             let (notify_fifo, smtp, resolvers, max_scripts) = told;
             let (mut vrrp_instances, hosts, statics) = routers;
             let (static_addresses, static_routes, static_rules) = statics;
             let quorums = vrrp_instances.iter_mut().flat_map(|one| &mut one.track_quorums);
             quorums.for_each(|track| track.name.clone_from(&virtual_servers[0].name));
+            let ((carp_instances, bgp_announcements), vrrp_checks) = hosts;
             Config {
-                admin,
-                admin_allow_remote: admin.is_some_and(|admin| !admin.ip().is_loopback()),
+                admin: admin.clone(),
+                admin_allow_remote: matches!(&admin, Some(Door::Address(a)) if !a.ip().is_loopback()),
+                notify_fifo_script: notify_fifo.as_ref().map(|path| {
+                    Command::new(path.to_string_lossy().into_owned(), vec!["first".into()])
+                }),
                 notify_fifo,
                 smtp,
                 resolvers,
                 max_scripts,
                 virtual_servers,
                 vrrp_instances,
-                carp_instances: hosts.0,
-                vrrp_checks: hosts.1,
+                carp_instances,
+                vrrp_checks,
                 static_addresses,
                 static_routes,
                 static_rules,
+                bgp_announcements,
                 ..Config::default()
             }
         },

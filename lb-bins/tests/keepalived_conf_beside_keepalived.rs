@@ -66,7 +66,7 @@ fn judged(command: &mut Command, path: &Path) -> (bool, String) {
 }
 
 fn ours(path: &Path) -> Result<Config, ConfigErrors> {
-    ConfigFile { path: path.to_owned(), config_id: Some("main".to_owned()) }.load()
+    ConfigFile { config_id: Some("main".to_owned()), ..ConfigFile::new(path) }.load()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

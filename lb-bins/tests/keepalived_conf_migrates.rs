@@ -20,7 +20,8 @@ fn folder() -> PathBuf {
 }
 
 fn load(name: &str) -> Config {
-    let file = ConfigFile { path: folder().join(name), config_id: Some("main".to_owned()) };
+    let file =
+        ConfigFile { config_id: Some("main".to_owned()), ..ConfigFile::new(folder().join(name)) };
     match file.load() {
         Ok(config) => config,
         Err(errors) => panic!("{errors}"),
@@ -174,7 +175,9 @@ fn groups_variables_and_sequences_are_expanded() {
 #[test]
 fn another_host_reads_other_lines() {
     let path = folder().join("many_includes.conf");
-    let other = ConfigFile { path, config_id: Some("backup".to_owned()) }.load().unwrap();
+    let other = ConfigFile { config_id: Some("backup".to_owned()), ..ConfigFile::new(path) }
+        .load()
+        .unwrap();
     assert_eq!(other.virtual_servers[1].backends[0].checks[0].interval.as_secs(), 50);
 }
 

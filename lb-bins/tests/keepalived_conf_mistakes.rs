@@ -17,7 +17,7 @@ fn folder() -> PathBuf {
 
 /// What a daemon would print for the file, which goes by its bare name.
 fn said_about(path: &Path) -> String {
-    let file = ConfigFile { path: path.to_owned(), config_id: Some("main".to_owned()) };
+    let file = ConfigFile { config_id: Some("main".to_owned()), ..ConfigFile::new(path) };
     let said = match file.load() {
         Ok(config) => config.warnings.iter().fold(String::new(), |mut said, warning| {
             assert_eq!(warning.severity(), Severity::Warning);

@@ -1,4 +1,5 @@
 //! Backends that real traffic finds wanting: out of the pool, but never the last one (R3, R5).
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

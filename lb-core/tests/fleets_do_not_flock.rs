@@ -190,6 +190,7 @@ fn the_share_of_a_dead_backend_goes_to_all_others() {
 /// Nobody has to know of phases for that: what is not told where to begin begins anywhere.
 #[test]
 fn who_is_told_nothing_begins_anywhere() {
+    type News<'a> = &'a dyn Fn(&mut Pool<()>);
     for algorithm in [Algorithm::Rr, Algorithm::Wrr, Algorithm::WrrIpvs] {
         let begin = |_: &mut Pool<()>| {};
         let change = |pool: &mut Pool<()>| {
@@ -197,7 +198,7 @@ fn who_is_told_nothing_begins_anywhere() {
             rest.remove(3);
             *pool = Pool::new(rest, &**pool.scheduler());
         };
-        let news: [&dyn Fn(&mut Pool<()>); 2] = [&begin, &change];
+        let news: [News<'_>; 2] = [&begin, &change];
         for (news, earlier) in news.into_iter().zip([0, 40]) {
             let mut picks = vec![0; BACKENDS];
             for instance in 0..INSTANCES * FLEETS {

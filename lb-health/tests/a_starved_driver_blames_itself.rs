@@ -100,6 +100,49 @@ async fn a_stall_that_others_notice_excuses_as_well() {
     assert_eq!(run(&driver), Some((1, "timeout-connect")), "a run without a stall in it");
 }
 
+/// E16 in small: many targets, and a stall each minute that is longer than a run may take. At the worst
+/// no answer is read before the clock; one failure takes a target down.
+#[tokio::test(start_paused = true)]
+async fn stalls_take_no_healthy_target_down() {
+    for limit in [300, 450] {
+        let healthy = service_fn(|target: Target| async move {
+            let deadline = Instant::now() + target.timeout;
+            sleep(millis(50)).await;
+            if Instant::now() > deadline {
+                return Err(CheckError::Timeout { phase: Phase::Connect });
+            }
+            Ok(Report::ALIVE)
+        });
+        let mut driver = driver();
+        let spec = CheckSpec::default().with_timeout(millis(limit)).unwrap().with_fall(1).unwrap();
+        let spec = spec.with_warmup(millis(2000)).unwrap();
+        for number in 0..200 {
+            let address = ([192, 0, 2, 1], 80).into();
+            driver.watch(BackendId::new(number), address, healthy, spec.clone());
+        }
+        let (mut verdicts, mut excused) = (0, 0);
+        for _ in 0..20 {
+            for time in [60_000, 100] {
+                let telling = async {
+                    loop {
+                        driver.next().await;
+                        verdicts += 1;
+                    }
+                };
+                let _ = timeout(millis(time), telling).await;
+                if time > 100 {
+                    advance(millis(500)).await;
+                }
+            }
+            let failures = driver.monitor().checks().filter_map(|(_, check)| check.last());
+            let failures = failures.filter_map(|last| last.result.as_ref().err());
+            excused += failures.filter(|failure| failure.cause() == "overloaded").count();
+        }
+        assert_eq!(verdicts, 200, "the first of each");
+        assert!(excused > 20, "{excused} runs that a stall made late");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_watchdog_sees_a_driver_that_nobody_polls() {
     let mut driver = driver();

@@ -3,12 +3,12 @@
 mod check_metrics;
 mod explain;
 pub(crate) mod guard;
+mod listener;
 pub(crate) mod metrics;
 mod orders;
 mod server;
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{Method, Request, Response, StatusCode};
@@ -16,26 +16,27 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use serde::Serialize;
 
+pub use self::listener::{DoorError, Listener};
+pub(crate) use self::listener::{SocketFile, Via};
 pub(crate) use self::server::{Answer, Answering, REQUEST_TIMEOUT, serve};
 use crate::control::Handle;
 use crate::process::aside;
-use crate::tcp::Bound;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// Answers for a balancer on these sockets until the task is aborted.
-pub async fn run(bound: Bound, control: Handle) {
-    serve(bound, control).await;
+/// Answers for a balancer there until the task is aborted.
+pub async fn run(listener: Listener, control: Handle) {
+    serve(listener, control).await;
 }
 
 impl Answering for Handle {
-    async fn answer(self, request: Request<Incoming>, address: SocketAddr) -> Answer {
-        let request = match answer_about_backends(Some(&self), request, address).await {
+    async fn answer(self, request: Request<Incoming>, via: Via) -> Answer {
+        let request = match answer_about_backends(Some(&self), request, via).await {
             Ok(answer) => return answer,
             Err(request) => request,
         };
-        let page = match Page::asked_for(&request, address) {
+        let page = match Page::asked_for(&request, via) {
             Ok(page) => page,
             Err(answer) => return *answer,
         };
@@ -54,19 +55,19 @@ impl Answering for Handle {
 pub(crate) async fn answer_about_backends(
     control: Option<&Handle>,
     request: Request<Incoming>,
-    address: SocketAddr,
+    via: Via,
 ) -> Result<Answer, Request<Incoming>> {
     let path = request.uri().path();
     if let Some(order) = path.strip_prefix("/virtual_servers/") {
         let order = order.to_owned();
         return Ok(match (request.method(), control) {
-            (&Method::POST, Some(control)) => orders::post(&order, request, control).await,
+            (&Method::POST, Some(control)) => orders::post(&order, request, via, control).await,
             (&Method::POST, None) => no_virtual_server(),
             _ => method_not_allowed("POST"),
         });
     }
     let Some(backend) = path.strip_prefix("/explain/") else { return Err(request) };
-    let admitted = Page::admit(&request, address).and_then(|()| Page::is_read(&request));
+    let admitted = Page::admit(&request, via).and_then(|()| Page::is_read(&request));
     Ok(match (admitted, control) {
         (Err(answer), _) => *answer,
         (Ok(()), Some(control)) => explain::get(backend, request.headers(), control).await,
@@ -89,11 +90,8 @@ pub(crate) enum Page {
 
 impl Page {
     /// The page that a request is for, if it may see one.
-    pub(crate) fn asked_for<B>(
-        request: &Request<B>,
-        address: SocketAddr,
-    ) -> Result<Self, Box<Answer>> {
-        Self::admit(request, address)?;
+    pub(crate) fn asked_for<B>(request: &Request<B>, via: Via) -> Result<Self, Box<Answer>> {
+        Self::admit(request, via)?;
         let page = match request.uri().path() {
             "/" => Self::Index,
             "/healthz" => Self::Health,
@@ -108,9 +106,10 @@ impl Page {
     }
 
     /// Whether a request may see anything.
-    fn admit<B>(request: &Request<B>, address: SocketAddr) -> Result<(), Box<Answer>> {
+    fn admit<B>(request: &Request<B>, via: Via) -> Result<(), Box<Answer>> {
         // From other hosts one may well be asked by a name.
-        if address.ip().is_loopback()
+        if let Via::Address(address) = via
+            && address.ip().is_loopback()
             && let Err(suspicion) = guard::check_name(request.uri(), request.headers())
         {
             return Err(text(StatusCode::FORBIDDEN, format!("{suspicion}\n")).into());

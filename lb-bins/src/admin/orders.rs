@@ -7,7 +7,7 @@ use lb_core::Weight;
 use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
-use super::{Answer, REQUEST_TIMEOUT, guard, text};
+use super::{Answer, REQUEST_TIMEOUT, Via, guard, text};
 use crate::config::Address;
 use crate::control::{Handle, Order, Refusal};
 
@@ -28,8 +28,13 @@ enum Misunderstanding {
 }
 
 /// Carries out the order that `path`, behind `/virtual_servers/`, asks for.
-pub(super) async fn post(path: &str, request: Request<Incoming>, control: &Handle) -> Answer {
-    if let Err(suspicion) = guard::check(request.uri(), request.headers()) {
+pub(super) async fn post(
+    path: &str,
+    request: Request<Incoming>,
+    via: Via,
+    control: &Handle,
+) -> Answer {
+    if let Err(suspicion) = guard::check(via, request.uri(), request.headers()) {
         return text(StatusCode::FORBIDDEN, format!("{suspicion}\n"));
     }
     let body = Limited::new(request.into_body(), LONGEST_BODY).collect();

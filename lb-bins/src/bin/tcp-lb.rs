@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, ArgGroup, Parser};
 use lb_bins::admin;
-use lb_bins::config::{Config, ConfigFile, Daemon};
+use lb_bins::config::{Config, ConfigFile, Daemon, Door};
 use lb_bins::control::Control;
 use lb_bins::demo;
 use lb_bins::privileges::drop_privileges;
@@ -39,6 +39,11 @@ struct Arguments {
     /// by default
     #[arg(short = 'i', long, value_name = "NAME", requires = "config", conflicts_with = "demo")]
     config_id: Option<String>,
+
+    /// Answer at this address and port, or at the socket with this absolute path, whatever the file
+    /// says: a keepalived.conf says nothing
+    #[arg(long, value_name = "ADDRESS", requires = "config", conflicts_with = "demo")]
+    admin: Option<Door>,
 
     /// Only check the configuration and print all of it, defaults included; exit status 2 if it has
     /// mistakes
@@ -76,7 +81,8 @@ struct Arguments {
 impl Arguments {
     fn file(&self) -> Option<ConfigFile> {
         let path = self.config.clone()?;
-        Some(ConfigFile { path, config_id: self.config_id.clone() })
+        let (config_id, admin) = (self.config_id.clone(), self.admin.clone());
+        Some(ConfigFile { path, config_id, admin })
     }
 }
 
@@ -121,8 +127,8 @@ fn balance(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<()
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         let signals = Signals::catch().map_err(explain)?;
-        let control = Control::start(config, workers(arguments)?, |bound, control| {
-            Box::pin(admin::run(bound, control))
+        let control = Control::start(config, workers(arguments)?, |listener, control| {
+            Box::pin(admin::run(listener, control))
         })
         .map_err(explain)?;
         tokio::spawn(signals.obey(control.handle(), Some(file)));

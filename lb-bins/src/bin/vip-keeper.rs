@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 
 use clap::{ArgAction, ArgGroup, Parser};
-use lb_bins::config::{Config, ConfigFile, Daemon};
+use lb_bins::config::{Config, ConfigFile, Daemon, Door};
 use lb_bins::control::Control;
 use lb_bins::privileges::drop_privileges;
 use lb_bins::probe;
@@ -39,6 +39,11 @@ struct Arguments {
     #[arg(short = 'i', long, value_name = "NAME", requires = "config")]
     config_id: Option<String>,
 
+    /// Answer at this address and port, or at the socket with this absolute path, whatever the file
+    /// says: a keepalived.conf says nothing
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<Door>,
+
     /// Only check the configuration and print all of it, defaults included; exit status 2 if it has
     /// mistakes
     #[arg(long, requires = "config")]
@@ -65,8 +70,8 @@ const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let config_id = arguments.config_id.clone();
-    let file = arguments.config.clone().map(|path| ConfigFile { path, config_id });
+    let (config_id, admin) = (arguments.config_id.clone(), arguments.admin.clone());
+    let file = arguments.config.clone().map(|path| ConfigFile { path, config_id, admin });
     if arguments.probe.is_asked() {
         return probe(&arguments, file).unwrap_or_else(|code| code);
     }
@@ -112,7 +117,7 @@ fn keep(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), E
     let runtime = runtime.enable_all().max_blocking_threads(4).build().map_err(explain)?;
     runtime.block_on(async {
         let signals = Signals::catch().map_err(explain)?;
-        let serve = |bound, keeper| Box::pin(serve_admin(bound, keeper)) as _;
+        let serve = |listener, keeper| Box::pin(serve_admin(listener, keeper)) as _;
         let keeper = Keeper::start(config, beside, workers, serve).await.map_err(explain)?;
         tokio::spawn(signals.obey(keeper.handle(), Some(file)));
         keeper.run().await;

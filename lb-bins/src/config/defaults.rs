@@ -211,3 +211,14 @@ pub const ADVSKEW: u8 = 0;
 pub const DEAD_RATIO: u8 = 3;
 /// `preempt` of a CARP instance: no, as with ucarp.
 pub const CARP_PREEMPT: bool = false;
+/// `claim.http.method`: to ask for something to be done.
+pub const CLAIM_METHOD: &str = "POST";
+/// `bgp_announcement.withdraw_delay`: 1 s, in which BGP withdraws a route from a fabric and routers
+/// take it out of their hardware.
+pub const WITHDRAW_DELAY: Duration = Duration::from_secs(1);
+/// `bgp_announcement.interval`: 10 s, since each time is a line in the log of ExaBGP.
+pub const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(10);
+/// `speaker.socket`, as Debian has it.
+pub const BIRD_SOCKET: &str = "/run/bird/bird.ctl";
+/// `speaker.pipe`, as Debian has it.
+pub const EXABGP_PIPE: &str = "/run/exabgp/exabgp.in";

@@ -1,12 +1,13 @@
 //! A configuration file: which syntax it has, and what it does not say itself.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::keepalived::Surroundings;
 use super::mistakes::{ConfigErrors, Mistakes};
 use super::problem::Problem;
 use super::source::Source;
-use super::{Config, Daemon, surroundings};
+use super::{Config, Daemon, Door, surroundings};
 
 /// A file to read a configuration from, now or again.
 #[derive(Clone, Debug)]
@@ -16,12 +17,14 @@ pub struct ConfigFile {
     /// The name by which lines that start with `@` know this host; by default what stands before
     /// the first dot of its name.
     pub config_id: Option<String>,
+    /// Where it is administered, whatever the file says.
+    pub admin: Option<Door>,
 }
 
 impl ConfigFile {
     /// The file at `path`, for the host by its name.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), config_id: None }
+        Self { path: path.into(), config_id: None, admin: None }
     }
 
     /// Whether it is in keepalived's syntax.
@@ -61,13 +64,20 @@ impl ConfigFile {
         let mut config = self.load()?;
         let servers = (config.virtual_servers.len(), "tcp-lb", "virtual server", "virtual_server");
         let routers = config.vrrp_instances.len() + config.carp_instances.len();
+        let routers = routers + config.bgp_announcements.len();
         let routers = (routers, "vip-keeper", "VRRP instance", "vrrp_instance");
         let (ours, others) = match daemon {
             Daemon::TcpLb => (servers, Some(routers)),
             // It serves them as well.
             Daemon::VipKeeper => (routers, None),
         };
+        if self.admin.is_some() {
+            config.admin.clone_from(&self.admin);
+        }
         let mut mistakes = Mistakes::default();
+        if let Some(Door::Address(address)) = config.admin {
+            judge_admin(address, &config, &mut mistakes);
+        }
         let source = Source::new(self.path.display().to_string(), String::new());
         let (count, daemon, what, block) = ours;
         if count == 0 {
@@ -86,6 +96,16 @@ impl ConfigFile {
         }
         config.warnings.extend(mistakes.locate(&[source]));
         Ok(config)
+    }
+}
+
+/// What validation says of an address in a file, of one that is in none.
+fn judge_admin(address: SocketAddr, config: &Config, mistakes: &mut Mistakes) {
+    if !address.ip().to_canonical().is_loopback() && !config.admin_allow_remote {
+        mistakes.error(None, Problem::AdminIsRemote { address });
+    }
+    if config.virtual_servers.iter().any(|server| server.listen == address) {
+        mistakes.error(None, Problem::AdminIsVirtualServer { address });
     }
 }
 

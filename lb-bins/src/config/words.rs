@@ -4,6 +4,7 @@ use lb_core::virtual_server::DrainingClients;
 use lb_vrrp::linux::{RouteKind, Scope};
 use lb_vrrp::{ChecksumPolicy, Family, Migration, Start};
 
+use super::draft::announcement::SpeakerType;
 use super::draft::check::CheckType;
 use super::draft::vrrp::{AuthenticationType, RuleAction};
 use super::model::check::{HttpVersion, Initial, Record, Role};
@@ -157,6 +158,11 @@ impl Word for ParameterMatch {
 impl Word for Scope {
     const WORDS: &'static [(&'static str, Self)] =
         &[("global", Self::Global), ("link", Self::Link), ("host", Self::Host)];
+}
+
+impl Word for SpeakerType {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("bird", Self::Bird), ("exabgp", Self::ExaBgp)];
 }
 
 impl Word for Start {

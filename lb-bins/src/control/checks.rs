@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use lb_core::Weight;
 use lb_core::backend::BackendId;
-use lb_health::checkers::ScriptSlots;
+use lb_health::checkers::{FileWatch, ScriptSlots};
 use lb_health::{CheckError, CheckId, CheckSpec, CheckState, Driver, Event, Outcome, SpecError};
 use rand::rngs::SmallRng;
 use tracing::warn;
 
-use super::checkers::{AnyChecker, CheckConfigError, Stamps, checker};
+use super::changes::Changes;
+use super::checkers::{AnyChecker, CheckConfigError, Shared, Stamps, checker};
+use super::instance::instance;
 use crate::config::check::Initial;
 use crate::config::{Address, Backend, Check};
 use crate::names::{Names, nominal};
@@ -33,7 +35,8 @@ pub(super) struct Place {
 /// All checks of all virtual servers.
 pub(super) struct Checks {
     driver: Driver<Place>,
-    slots: ScriptSlots,
+    shared: Shared,
+    changes: Changes,
     /// What each running check was made from.
     watched: HashMap<Place, Vec<Watched>>,
     /// The same checks by what they are aimed at: whoever is to be checked just so shares them.
@@ -54,6 +57,9 @@ struct Watched {
     id: CheckId,
     /// What it is begun by, if its target has a name: anew whenever that stands for something else.
     by_name: Option<(AnyChecker, CheckSpec)>,
+    /// Kept, so that it is told of changes to the file that it looks at.
+    #[expect(dead_code, reason = "it does something until it is dropped")]
+    file: Option<Arc<FileWatch>>,
 }
 
 /// A check that only has to be started.
@@ -98,9 +104,11 @@ impl Checks {
 
     fn driven_by(driver: Driver<Place>, max_scripts: Option<NonZeroU32>) -> Self {
         let most = max_scripts.and_then(|most| NonZeroUsize::new(most.get() as usize));
+        let slots = most.map_or_else(ScriptSlots::default, ScriptSlots::new);
         Self {
             driver,
-            slots: most.map_or_else(ScriptSlots::default, ScriptSlots::new),
+            shared: Shared { slots, ..Shared::default() },
+            changes: Changes::default(),
             watched: HashMap::new(),
             running: HashMap::new(),
         }
@@ -129,7 +137,7 @@ impl Checks {
         stamps: &mut Stamps,
     ) -> Result<Vec<Prepared>, CheckConfigError> {
         let prepare = |check: &Check| {
-            let checker = checker(check, backend.weight, &self.slots)?;
+            let checker = checker(check, backend.weight, &self.shared)?;
             let target = check.target(&backend.address);
             let checker = names.checker(&target, checker);
             let weight = check.kind.changes_weight().then_some(backend.weight);
@@ -204,7 +212,8 @@ impl Checks {
             },
         };
         let (address, key) = (address.clone(), target.clone());
-        let watched = Watched { check, weight, stamp, address, target, id, by_name };
+        let file = self.changes.watch(&check.kind, self.driver.hurry(id));
+        let watched = Watched { check, weight, stamp, address, target, id, by_name, file };
         self.running.entry(key).or_default().push(watched.clone());
         watched
     }
@@ -348,7 +357,11 @@ const fn is_down(state: CheckState) -> bool {
 }
 
 fn driver() -> Driver<Place> {
-    Driver::new(rand::make_rng::<SmallRng>())
+    let driver = Driver::new(rand::make_rng::<SmallRng>());
+    match instance() {
+        Some(instance) => driver.with_instance(instance),
+        None => driver,
+    }
 }
 
 fn past(now: Instant, outcome: &Outcome) -> PastRun {

@@ -8,9 +8,11 @@
 
 mod administer;
 mod administration;
+mod changes;
 mod checkers;
 mod checks;
 mod command;
+mod instance;
 mod observer;
 mod passive;
 mod plan;
@@ -34,7 +36,7 @@ use tracing::{info, warn};
 
 pub use administration::Serve;
 pub use checkers::CheckConfigError;
-pub(crate) use checkers::{AnyChecker, checker};
+pub(crate) use checkers::{AnyChecker, Shared, checker};
 pub use checks::ServerKey;
 pub(crate) use checks::spec;
 pub use command::{Decision, Handle, Order, Refusal};

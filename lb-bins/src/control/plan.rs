@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use lb_core::backend::{Limits, LimitsError};
 use lb_core::director::QueueConfig;
-use lb_core::flow::Granularity;
+use lb_core::flow::{Granularity, stable_hash};
 use lb_core::persistence::{HashSeed, PersistenceConfig};
 use lb_core::quorum::{QuorumError, QuorumRule};
 use lb_core::scheduler::{LoadFactor, Priorities, Zones};
@@ -170,7 +170,9 @@ impl Plan {
         if alive > 0 && service.machine.strength().alive == 0 {
             service.close_gate();
         }
-        if config.persistence != service.config.persistence {
+        let assigning =
+            |config: &config::VirtualServer| (config.persistence, config.hash_seed.clone());
+        if assigning(&config) != assigning(&service.config) {
             let director = director(&config, &service.machine).sharing_queue(&service.director);
             service.assign_by(Arc::new(director));
         }
@@ -239,6 +241,9 @@ fn director(
     machine: &VirtualServer<Endpoint>,
 ) -> Director<Client, Endpoint> {
     let mut director = Director::new(Arc::clone(machine.published()));
+    if let Some(seed) = &config.hash_seed {
+        director = director.with_hash_seed(stable_hash(seed.as_bytes()));
+    }
     if let Some(persistence) = config.persistence {
         let capacity = NonZeroUsize::new(persistence.capacity as usize);
         let capacity = capacity.unwrap_or(NonZeroUsize::MIN);

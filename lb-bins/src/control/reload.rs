@@ -10,11 +10,13 @@ use lb_core::backend::BackendId;
 use lb_core::health::Admin;
 use tracing::info;
 
+use super::administration::Opened;
 use super::checkers::{CheckConfigError, Stamps};
 use super::checks::{Checks, Place, Prepared, ServerKey};
 use super::plan::{Plan, PlanError, Socket};
 use super::service::Service;
 use super::{Control, Cut, Removed};
+use crate::admin::DoorError;
 use crate::config::{Address, Config, VirtualServer};
 use crate::names::Names;
 use crate::notify::{self, Notifier, NotifyError};
@@ -24,6 +26,9 @@ use crate::tcp::{BindError, Bound, Endpoint, Listener};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReloadError {
+    /// The admin address or socket.
+    #[error(transparent)]
+    Admin(#[from] DoorError),
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -71,7 +76,7 @@ pub(super) struct Preparation {
     config: Config,
     steps: Vec<Step>,
     bound: HashMap<SocketAddr, Bound>,
-    admin: Option<Bound>,
+    admin: Option<Opened>,
     telling: notify::Preparation,
 }
 
@@ -128,7 +133,7 @@ impl Control {
                 bound.insert(listen, sockets);
             }
         }
-        let admin = self.administration.bind(config.admin)?;
+        let admin = self.administration.open(config.admin.as_ref())?;
         let telling = self.notifier.prepare(&config)?;
         Ok(Preparation { config, steps, bound, admin, telling })
     }
@@ -157,7 +162,8 @@ impl Control {
         self.names.resolve_by(&config.resolvers);
         // Everything that could fail has not: the plans were validated by the machines' own rules.
         self.notifier.take_over(&config, telling);
-        self.administration.move_to(config.admin, admin, self.serve_admin, &self.handle);
+        let wanted = config.admin.as_ref();
+        self.administration.move_to(wanted, admin, self.serve_admin, &self.handle);
         let mut former: HashMap<ServerKey, Service> =
             self.services.drain(..).map(|service| (service.key, service)).collect();
         for step in steps {

@@ -5,12 +5,15 @@
 
 mod fifo;
 mod mail;
+mod reader;
 mod scripts;
 
 pub use fifo::{Fifo, FifoError, FifoStatus};
 pub use mail::{Letter, MailError, MailStatus, Mailer};
 pub(crate) use scripts::execute;
 pub use scripts::{Job, Scripts};
+
+use reader::Reader;
 
 use serde::Serialize;
 
@@ -34,6 +37,8 @@ pub struct News {
 #[derive(Debug, Default)]
 pub struct Notifier {
     fifo: Option<Fifo>,
+    /// Of the pipe, if one is started.
+    reader: Option<Reader>,
     mailer: Option<Mailer>,
     /// Somebody in this process who has them.
     relay: Option<Observer>,
@@ -99,8 +104,15 @@ impl Notifier {
     /// Must be called within a runtime.
     pub fn take_over(&mut self, config: &Config, preparation: Preparation) {
         let Preparation { fifo, letter } = preparation;
+        let script = config.notify_fifo_script.as_ref();
+        if fifo.is_some() || self.reader.as_ref().map(Reader::command) != script {
+            self.reader = None;
+        }
         if fifo.is_some() || config.notify_fifo.is_none() {
             self.fifo = fifo;
+        }
+        if let (None, Some(path), Some(script)) = (&self.reader, &config.notify_fifo, script) {
+            self.reader = Some(Reader::start(script, path));
         }
         if self.mailer.as_ref().map(Mailer::letter) != letter.as_ref() {
             self.mailer = letter.map(Mailer::start);
@@ -129,8 +141,13 @@ impl Notifier {
         }
     }
 
-    /// Resolves when the last mail has been sent or given up.
+    /// Resolves when the reader of the pipe has ended and the last mail has been sent or given up.
     pub async fn finish(self) {
+        // It reads what there is, and then the end.
+        drop(self.fifo);
+        if let Some(reader) = self.reader {
+            reader.finish().await;
+        }
         if let Some(mailer) = self.mailer {
             mailer.finish().await;
         }

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use lb_core::Weight;
-use lb_health::checkers::ScriptSlots;
 use lb_health::{CheckError, Digest, Failure, Phase, Report, Target, Trace};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
@@ -19,7 +18,7 @@ use tower::ServiceExt;
 use self::genhash::Genhash;
 use crate::config::check::{Md5, Page};
 use crate::config::{Address, Check, CheckKind, Config, ConfigErrors};
-use crate::control::{CheckConfigError, checker};
+use crate::control::{CheckConfigError, Shared, checker};
 use crate::names::{Names, nominal};
 use crate::status::RunReport;
 
@@ -196,7 +195,7 @@ impl Probe {
         names: &mut Names,
     ) -> Result<(Duration, Result<Report, Failure>), CheckConfigError> {
         let Self { check, backend, weight, .. } = self;
-        let checker = checker(check, *weight, &ScriptSlots::default())?;
+        let checker = checker(check, *weight, &Shared::default())?;
         let address = check.target(backend);
         let checker = names.checker(&address, checker);
         let target = Target::new(nominal(&address), check.timeout);

@@ -1,7 +1,5 @@
 //! The admin address of vip-keeper: status, metrics, and orders, over HTTP.
 
-use std::net::SocketAddr;
-
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -9,32 +7,32 @@ use percent_encoding::percent_decode_str;
 use super::command::{Handle, Refusal};
 use super::metrics;
 use crate::admin::{
-    Answer, Answering, Page, answer_about_backends, guard, method_not_allowed, serve, text,
+    Answer, Answering, Listener, Page, Via, answer_about_backends, guard, method_not_allowed,
+    serve, text,
 };
-use crate::tcp::Bound;
 
-/// Answers on these sockets until the task is aborted.
-pub async fn run(bound: Bound, keeper: Handle) {
-    serve(bound, keeper).await;
+/// Answers there until the task is aborted.
+pub async fn run(listener: Listener, keeper: Handle) {
+    serve(listener, keeper).await;
 }
 
 impl Answering for Handle {
-    async fn answer(self, request: Request<Incoming>, address: SocketAddr) -> Answer {
+    async fn answer(self, request: Request<Incoming>, via: Via) -> Answer {
         if let Some(order) = request.uri().path().strip_prefix("/vrrp_instances/") {
             if request.method() != Method::POST {
                 return method_not_allowed("POST");
             }
-            if let Err(suspicion) = guard::check(request.uri(), request.headers()) {
+            if let Err(suspicion) = guard::check(via, request.uri(), request.headers()) {
                 return text(StatusCode::FORBIDDEN, format!("{suspicion}\n"));
             }
             return carry_out(&self, order).await;
         }
         let control = self.balancer().control();
-        let request = match answer_about_backends(control.as_ref(), request, address).await {
+        let request = match answer_about_backends(control.as_ref(), request, via).await {
             Ok(answer) => return answer,
             Err(request) => request,
         };
-        let page = match Page::asked_for(&request, address) {
+        let page = match Page::asked_for(&request, via) {
             Ok(page) => page,
             Err(answer) => return *answer,
         };

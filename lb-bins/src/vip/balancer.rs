@@ -3,6 +3,7 @@
 //! They have threads of their own, which start when the first virtual server does: whatever they do, no
 //! advertisement is late for it.
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -78,7 +79,8 @@ impl Balancer {
             None => self.start().await?,
         };
         // The pipe, the mail and the admin address are the keeper's.
-        let config = Config { admin: None, notify_fifo: None, smtp: None, ..config.clone() };
+        let mut config = Config { admin: None, notify_fifo: None, smtp: None, ..config.clone() };
+        config.notify_fifo_script = None;
         Ok(Some(control.prepare(config).await?))
     }
 
@@ -91,10 +93,11 @@ impl Balancer {
             let control = Control::observed(workers, observer);
             let handle = control.handle();
             let task = tokio::spawn(control.run());
-            Ok(Running { control: handle, task: Some(task) })
+            Ok::<_, io::Error>(Running { control: handle, task: Some(task) })
         });
-        let running = started.await.map_err(std::io::Error::other).flatten();
-        let running = running.map_err(StartError::Threads)?;
+        let failed = StartError::Threads;
+        let running = started.await.map_err(|error| failed(io::Error::other(error)))?;
+        let running = running.map_err(failed)?;
         let control = running.control.clone();
         self.with(|there| *there = Some(running));
         Ok(control)

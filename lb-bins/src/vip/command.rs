@@ -8,7 +8,7 @@ use super::reload::StartError;
 use super::status::Status;
 use super::watch::Looked;
 use crate::config::{Config, Daemon};
-use crate::control::Decision;
+use crate::control::{self, Decision};
 use crate::process::Governed;
 
 /// One request, with the way back for its answer.
@@ -94,7 +94,7 @@ impl Handle {
     pub async fn decides(&self) -> bool {
         let keeper = self.ask(|reply| Command::Ping { reply }).await.is_some();
         let control = self.balancer.control();
-        keeper && join_all(control.iter().map(|control| control.decides())).await != [false]
+        keeper && join_all(control.iter().map(control::Handle::decides)).await != [false]
     }
 
     /// What everything is like now; `None` once the keeper has ended.

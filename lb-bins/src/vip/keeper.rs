@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 use lb_vrrp::carp::CarpHost;
 use lb_vrrp::driver::{Driver, Report, RouterId};
 use lb_vrrp::linux::LinuxNetwork;
-use lb_vrrp::{Because, Event, Role, Signal};
+use lb_vrrp::{Because, Event, Role, Signal, State};
 use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::announce::Announcers;
 use super::balancer::Balancer;
 use super::claim::Claim;
 use super::command::{Command, Handle, Order, Refusal};
+use super::departure::{Departure, Departures};
 use super::instance::{Group, Instance};
 use super::notices::{Notice, Subject};
 use super::reload::StartError;
@@ -42,6 +44,8 @@ pub struct Keeper {
     pub(super) groups: Vec<Group>,
     pub(super) statics: Statics,
     pub(super) watches: Watches,
+    pub(super) announcers: Announcers,
+    pub(super) departures: Departures,
     seen: mpsc::Receiver<(Thing, Signal)>,
     pub(super) notifier: Notifier,
     /// Of the balancer in this process.
@@ -52,7 +56,7 @@ pub struct Keeper {
     pub(super) serve_admin: Serve<Handle>,
     pub(super) handle: Handle,
     commands: mpsc::Receiver<Command>,
-    is_stopping: bool,
+    pub(super) is_stopping: bool,
 }
 
 impl Keeper {
@@ -79,6 +83,8 @@ impl Keeper {
             groups: Vec::new(),
             statics: Statics::new().map_err(StartError::Network)?,
             watches,
+            announcers: Announcers::default(),
+            departures: Departures::default(),
             seen,
             notifier: Notifier::default(),
             news,
@@ -107,6 +113,7 @@ impl Keeper {
         let mut draining = std::pin::pin!(balancer.finish());
         let mut is_released = false;
         loop {
+            self.announce();
             tokio::select! {
                 report = self.driver.next(), if !is_released => match report {
                     Some((id, report)) => self.heed(id, report),
@@ -116,6 +123,7 @@ impl Keeper {
                 Some(command) = self.commands.recv() => self.obey(command),
                 Some((thing, signal)) = self.seen.recv() => self.see(thing, signal),
                 () = self.statics.due() => self.statics.look(),
+                (departure, held) = self.departures.next() => self.leave(departure, held),
                 Some(news) = self.news.recv() => self.notifier.tell(news),
             }
         }
@@ -123,7 +131,8 @@ impl Keeper {
     }
 
     async fn end(self) {
-        let Self { mut driver, instances, leaving, groups, notifier, mut statics, .. } = self;
+        let Self { mut driver, instances, leaving, groups, notifier, .. } = self;
+        let (announcers, mut statics) = (self.announcers, self.statics);
         statics.clear();
         let instances = instances.into_values().chain(leaving);
         let mut tellers: Vec<_> = groups.into_iter().map(|group| group.teller).collect();
@@ -133,6 +142,8 @@ impl Keeper {
             }
             tellers.push(instance.teller);
         }
+        // Nothing is left of it, unless nobody had the time to wait.
+        announcers.finish().await;
         let all = async {
             for teller in tellers {
                 teller.finish().await;
@@ -147,6 +158,11 @@ impl Keeper {
 
     fn obey(&mut self, command: Command) {
         match command {
+            Command::Order { instance, order: Order::Switchover, reply }
+                if self.is_master(&instance) && !self.is_stopping =>
+            {
+                self.depart(Departure::Switchover { instance, reply });
+            }
             Command::Order { instance, order, reply } => {
                 let _ = reply.send(self.order(instance, order));
             }
@@ -157,7 +173,7 @@ impl Keeper {
                 let _ = reply.send(Err(StartError::Stopping));
             }
             Command::Reconfigure { config, looked, reply } => {
-                let _ = reply.send(self.reconfigure(*config, looked));
+                self.depart(Departure::Reconfigure { config, looked, reply });
             }
             Command::Status { reply } => {
                 let _ = reply.send(self.status());
@@ -170,13 +186,29 @@ impl Keeper {
                         true => "stopping at once",
                     }
                 );
-                self.is_stopping = true;
-                self.driver.shutdown();
+                match std::mem::replace(&mut self.is_stopping, true) {
+                    false => self.depart(Departure::Stop),
+                    true => self.stop_at_once(),
+                }
             }
         }
     }
 
-    fn order(&mut self, name: String, order: Order) -> Result<(), Refusal> {
+    /// Whether an instance is master, and not about to be none.
+    pub(super) fn is_master(&self, name: &str) -> bool {
+        let Some(instance) = self.instances.get(name) else { return false };
+        let router = self.driver.router(instance.id);
+        let host = self.driver.carp(instance.id);
+        router.is_some_and(|router| matches!(router.state(), State::Master(_)))
+            || host.is_some_and(|host| host.role() == Role::Master && !host.is_releasing())
+    }
+
+    /// Announces and withdraws what should be by now.
+    fn announce(&self) {
+        self.announcers.decide(|instance| self.is_master(instance));
+    }
+
+    pub(super) fn order(&mut self, name: String, order: Order) -> Result<(), Refusal> {
         let Some(instance) = self.instances.get(&name) else {
             let known: Vec<_> = self.instances.keys().map(String::as_str).collect();
             return Err(Refusal::UnknownInstance { name, known: known.join(", ") });
@@ -199,6 +231,7 @@ impl Keeper {
                 self.driver.track(instance.id, *tracker, signal);
             }
         }
+        self.announcers.see(&thing, signal);
         self.watches.see(thing, signal);
     }
 
@@ -224,6 +257,7 @@ impl Keeper {
             vrrp_instances: instances.collect(),
             carp_instances: hosts.collect(),
             vrrp_sync_groups: groups.collect(),
+            bgp_announcements: self.announcers.status(),
             tracked: self.watches.status(),
             virtual_servers: Vec::new(),
             notify: self.notifier.status(),
@@ -291,7 +325,8 @@ impl Keeper {
                     return warn!(instance = name, %source, yielded, "two owners of the addresses");
                 }
                 Event::SwitchoverFailed => {
-                    return warn!(instance = name, "nobody took the addresses over");
+                    warn!(instance = name, "nobody took the addresses over");
+                    return self.claim_again();
                 }
                 other => return info!(instance = name, "{other:?}"),
             },

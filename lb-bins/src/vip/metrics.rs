@@ -6,10 +6,12 @@ use lb_vrrp::Role;
 use prometheus_client::encoding::text::encode as encode_text;
 use prometheus_client::registry::Registry;
 
+use super::announce::AnnouncementStatus;
 use super::status::{CarpInstanceStatus, CountersReport, InstanceStatus, Status};
 use crate::admin::metrics::{Labels, counter, gauge, register};
 
 type Gauge = (&'static str, &'static str, fn(&InstanceStatus) -> u64);
+type OfAnnouncement = (&'static str, &'static str, fn(&AnnouncementStatus) -> u64);
 type Count = (&'static str, &'static str, fn(&CountersReport) -> u64);
 
 const GAUGES: [Gauge; 6] = [
@@ -19,6 +21,16 @@ const GAUGES: [Gauge; 6] = [
     ("lonely", "Whether nobody else was ever heard", |one| one.lonely.into()),
     ("priority", "The priority that it has now", |one| one.priority.into()),
     ("state_seconds", "For how long it has been what it is", |one| one.state_seconds),
+];
+
+const OF_ANNOUNCEMENTS: [OfAnnouncement; 3] = [
+    ("announced", "Whether the speaker says that it announces it", |one| {
+        (one.state == "ANNOUNCED").into()
+    }),
+    ("unknown", "Whether the speaker does not do what it is told", |one| {
+        (one.state == "UNKNOWN").into()
+    }),
+    ("wanted", "Whether it should be announced", |one| one.wanted.into()),
 ];
 
 const COUNTERS: [Count; 11] = [
@@ -72,6 +84,25 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
     gauge(hosts, LAST_HEARD.0, LAST_HEARD.1, heard);
     count(hosts, || instances().map(|one| (carp_labels(one), &one.counters)));
     states(hosts, instances().map(|one| (carp_labels(one), one.state)));
+
+    let announcements = registry.sub_registry_with_prefix("bgp_announcement");
+    for (name, help, value) in OF_ANNOUNCEMENTS {
+        let each = status.bgp_announcements.iter();
+        gauge(
+            announcements,
+            name,
+            help,
+            each.map(|one| (vec![("announcement", one.name.clone())], value(one))),
+        );
+    }
+    let each = status.bgp_announcements.iter();
+    let failures = each.map(|one| (vec![("announcement", one.name.clone())], one.failures_total));
+    counter(
+        announcements,
+        "failures",
+        "How often the speaker did not do what it was told",
+        failures,
+    );
 
     let (virtual_servers, notify) = (status.virtual_servers.clone(), status.notify.clone());
     let balancer = crate::status::Status { virtual_servers, checks: status.checks, notify };

@@ -3,6 +3,7 @@
 //! ```text
 //!   configuration ──▶ plan ──▶ Driver over the interfaces of this host ──▶ addresses, routes
 //!   scripts, files, processes ──▶ watch ──▶ keeper ──▶ notices: scripts, FIFO
+//!                                           keeper ──▶ claim, announce: clouds, routers
 //!   signals, HTTP ──▶ command ────────────────┘ └──▶ status, metrics, log
 //!   virtual servers ──▶ balancer: a Control beside, which tells its quorums and its news
 //! ```
@@ -11,10 +12,12 @@
 //! the admin address, the balancer) is done on a thread [beside](fn@beside) it.
 
 mod admin;
+mod announce;
 mod balancer;
 mod beside;
 mod claim;
 mod command;
+mod departure;
 mod instance;
 mod keeper;
 mod metrics;
@@ -27,6 +30,7 @@ mod status;
 mod watch;
 
 pub use admin::run as serve_admin;
+pub use announce::AnnouncementStatus;
 pub use beside::beside;
 pub use command::{Handle, Refusal};
 pub use keeper::Keeper;

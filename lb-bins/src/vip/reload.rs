@@ -15,18 +15,18 @@ use super::notices::Teller;
 use super::plan::{Machine, Plan, PlanError};
 use super::spec::Spec;
 use super::watch::{Looked, Thing};
+use crate::admin::DoorError;
 use crate::config::{Config, VrrpSyncGroup};
 use crate::control::{CheckConfigError, ReloadError};
 use crate::notify::NotifyError;
-use crate::tcp::BindError;
 
 /// Why a configuration cannot be taken over.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The admin address.
+    /// The admin address or socket.
     #[error(transparent)]
-    Admin(#[from] BindError),
+    Admin(#[from] DoorError),
     /// The virtual servers.
     #[error(transparent)]
     Balancer(#[from] ReloadError),
@@ -89,7 +89,7 @@ impl Keeper {
     pub(super) fn reconfigure(&mut self, config: Config, looked: Looked) -> Result<(), StartError> {
         let beside = self.beside.clone();
         let _beside = beside.enter();
-        let admin = self.administration.bind(config.admin)?;
+        let admin = self.administration.open(config.admin.as_ref())?;
         let telling = self.notifier.prepare(&config)?;
         let (signals, checkers) = self.watches.signals(looked);
         let mut opened = Vec::new();
@@ -101,6 +101,7 @@ impl Keeper {
         // From here on nothing fails.
         self.statics.set(&config);
         self.notifier.take_over(&config, telling);
+        self.announcers.reconfigure(&config, &signals);
         self.watches.watch(&config, checkers);
         self.dismiss(&config, &steps)?;
         let fresh = self.install(&config, steps);
@@ -109,7 +110,7 @@ impl Keeper {
         for id in fresh {
             self.driver.startup(id);
         }
-        let (wanted, serve) = (config.admin, self.serve_admin);
+        let (wanted, serve) = (config.admin.as_ref(), self.serve_admin);
         self.administration.move_to(wanted, admin, serve, &self.handle);
         Ok(())
     }
@@ -325,7 +326,7 @@ impl Keeper {
 
 /// Which instance becomes which: one of the same identity, and of the same name if several share that
 /// (virtual routers with the same identifier may speak to other peers). By the names to be.
-fn predecessors<'a>(
+pub(super) fn predecessors<'a>(
     instances: &'a BTreeMap<String, Instance>,
     specs: &[Spec],
 ) -> HashMap<String, &'a Instance> {

@@ -9,6 +9,7 @@ use lb_vrrp::wire::ChecksumForm;
 use lb_vrrp::{FaultCause, Reason, Role, State, VirtualRouter};
 use serde::Serialize;
 
+use super::announce::AnnouncementStatus;
 use super::claim::Claim;
 use super::instance::Instance;
 use crate::config::{CarpInstance, VrrpInstance};
@@ -24,6 +25,8 @@ pub struct Status {
     pub carp_instances: Vec<CarpInstanceStatus>,
     /// In the order of the configuration.
     pub vrrp_sync_groups: Vec<SyncGroupStatus>,
+    /// In the order of their names.
+    pub bgp_announcements: Vec<AnnouncementStatus>,
     /// What instances depend on, beside interfaces.
     pub tracked: Vec<TrackedStatus>,
     /// Those of the balancer in this process, if there is one; in the order of the configuration.

@@ -140,3 +140,34 @@ fn what_is_no_pipe_is_refused_by_a_start_and_by_check() {
         assert!(String::from_utf8_lossy(&output.stderr).contains(why), "{output:?}");
     }
 }
+
+/// As keepalived's `notify_fifo_script`.
+#[test]
+fn a_reader_is_started_and_started_again() {
+    let (folder, web, mut only) = (Folder::new(), Port::free(), Backend::greeter());
+    let pipe = folder.file("changes");
+    let script = folder.script(
+        "reader",
+        r#"folder=$(dirname "$0")
+        echo "$1" >> "$folder/started"
+        while read -r line; do
+            echo "$line" >> "$folder/read"
+            [ -e "$folder/fail" ] && rm "$folder/fail" && exit 1
+        done < "$2"
+        echo "the end" >> "$folder/read""#,
+    );
+    let reader = format!("notify_fifo_script = [\"{}\", \"first\"]\n", script.display());
+    let rest = [QUICK_CHECK, &backends([(&only, 1)])];
+    let config = keys(&pipe) + &reader + &server("web", &web, &rest);
+    let mut balancer = Balancer::start(&config);
+    let vs = trio(&web);
+    until("it reads", || folder.read("read").contains(&format!("VS {vs} UP")));
+    folder.write("fail", "");
+    only.kill();
+    balancer.until_logged(&["the reader of the pipe has ended"]);
+    until("it reads again", || folder.read("read").contains(&format!("VS {vs} DOWN")));
+    assert_eq!(folder.read("started"), "first\nfirst\n");
+    balancer.signal(Signal::TERM);
+    assert!(balancer.ended().success());
+    assert!(folder.read("read").ends_with("the end\n"), "{}", folder.read("read"));
+}

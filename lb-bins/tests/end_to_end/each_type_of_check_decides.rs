@@ -273,5 +273,5 @@ fn grpc() {
     let backend = grpc_server(&mood);
     let check =
         r#"type = "grpc", service = "shop.Cart", host = "shop.example.org", keep_alive = true"#;
-    decides(&backend, check, &mood, "rejected");
+    decides(&backend, check, &mood, "grpc-not-serving");
 }

@@ -76,6 +76,27 @@ fn a_bound_keeps_one_client_from_having_a_backend_to_itself() {
     drop(four);
 }
 
+/// Who does not know the seed cannot know who shares a backend.
+#[test]
+fn a_seed_deals_clients_out_anew() {
+    let (web, three) = (Port::free(), [(); 3].map(|()| Backend::greeter()));
+    let list = backends(three.iter().map(|backend| (backend, 1)));
+    let config = |seed: &str| server("web", &web, &[r#"scheduler = "sh""#, seed, UNCHECKED, &list]);
+    let balancer = Balancer::start(&config(""));
+    balancer.until_all_up();
+    let homes = |seed: &str| -> Vec<String> {
+        balancer.reload(&config(seed));
+        (2..60).map(|last| ask_from(local(last), web.address()).unwrap()).collect()
+    };
+    let plain = homes("");
+    let seeded = homes(r#"hash_seed = "one""#);
+    let moved = plain.iter().zip(&seeded).filter(|(one, other)| one != other).count();
+    assert!((20..58).contains(&moved), "{moved} of 58 moved: two thirds are expected");
+    assert_eq!(homes(r#"hash_seed = "one""#), seeded);
+    assert_ne!(homes(r#"hash_seed = "two""#), seeded);
+    assert_eq!(homes(""), plain);
+}
+
 #[test]
 fn some_hash_where_clients_connect_to() {
     for scheduler in ["dh", "lblc", "lblcr"] {

@@ -10,6 +10,7 @@ mod a_bad_start_starts_nothing;
 mod a_black_hole_attracts_nobody;
 mod a_keepalived_conf_is_served;
 mod a_log_that_fails_harms_nothing;
+mod a_socket_answers_its_owner;
 mod backends_fail;
 mod backends_start_slowly;
 mod changed_checks_decide_anew;

@@ -14,8 +14,16 @@ use crate::lab::{Host, Lab};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
     Keepalived,
+    /// Ours, from the file that keepalived would have.
+    Migrated,
     Ours,
     Ucarp,
+}
+
+impl Kind {
+    pub(crate) const fn is_ours(self) -> bool {
+        matches!(self, Self::Migrated | Self::Ours)
+    }
 }
 
 /// A running daemon.
@@ -34,11 +42,7 @@ pub(crate) fn run_ours(lab: &Lab, host: Host, text: &str) -> Daemon {
 
 impl Daemon {
     pub(crate) fn start(lab: &Lab, kind: Kind, dialect: Dialect, wish: &Wish) -> Self {
-        let text = match kind {
-            Kind::Ours => dialect.toml(wish),
-            _ => dialect.conf(wish),
-        };
-        Self::run(lab, kind, wish.host, &text)
+        Self::run(lab, kind, wish.host, &dialect.text(kind, wish))
     }
 
     fn run(lab: &Lab, kind: Kind, host: Host, text: &str) -> Self {
@@ -51,7 +55,7 @@ impl Daemon {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &lab.space(host)]);
         match kind {
-            Kind::Ours => {
+            Kind::Migrated | Kind::Ours => {
                 // Another build of it, where figures are wanted.
                 let ours = std::env::var("VIP_KEEPER");
                 let ours = ours.unwrap_or_else(|_| env!("CARGO_BIN_EXE_vip-keeper").to_owned());
@@ -103,10 +107,12 @@ impl Daemon {
 
     /// Takes another configuration.
     pub(crate) fn reload(&self, dialect: Dialect, wish: &Wish) {
-        self.reload_text(&match self.kind {
-            Kind::Ours => dialect.toml(wish),
-            _ => dialect.conf(wish),
-        });
+        self.reload_text(&dialect.text(self.kind, wish));
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     pub(crate) fn tell_to_stop(&self) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::daemon::Kind;
 use crate::lab::{Host, MS};
 
 /// What is spoken.
@@ -35,11 +36,12 @@ impl Wish {
 }
 
 impl Dialect {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::V2,
         Self::V2Password,
         Self::V2Ah,
         Self::V4,
+        Self::V4Second,
         Self::V6,
         Self::UnicastV4,
         Self::UnicastV6,
@@ -62,7 +64,7 @@ impl Dialect {
         matches!(self, Self::UnicastV4 | Self::UnicastV6)
     }
 
-    const fn has_virtual_mac(self) -> bool {
+    pub(crate) const fn has_virtual_mac(self) -> bool {
         matches!(self, Self::VirtualMacV4 | Self::VirtualMacV6)
     }
 
@@ -74,6 +76,11 @@ impl Dialect {
     pub(crate) fn master_down(self, priority: u8) -> Duration {
         let unit = if self.version() == 2 { Duration::from_secs(1) } else { self.interval() };
         self.interval() * 3 + unit * (256 - u32::from(priority)) / 256
+    }
+
+    /// How long a backup waits after a release.
+    pub(crate) fn skew(self, priority: u8) -> Duration {
+        self.master_down(priority) - self.interval() * 3
     }
 
     pub(crate) const fn address(self) -> &'static str {
@@ -99,8 +106,20 @@ impl Dialect {
         all.map(|address| format!("{address}/{}", self.prefix())).collect()
     }
 
+    /// The configuration of either daemon. A file of keepalived's means what it means there, so that
+    /// what makes us gentle has to be asked for.
+    pub(crate) fn text(self, kind: Kind, wish: &Wish) -> String {
+        match kind {
+            Kind::Ours => self.toml(wish),
+            Kind::Migrated => {
+                self.conf(wish, "higher_prio_send_advert true\n garp_master_refresh 1\n")
+            }
+            _ => self.conf(wish, ""),
+        }
+    }
+
     /// The configuration of vip-keeper.
-    pub(crate) fn toml(self, wish: &Wish) -> String {
+    fn toml(self, wish: &Wish) -> String {
         let mut text = format!(
             "admin = \"127.0.0.1:9900\"\n[[vrrp_instance]]\nname = \"v\"\ninterface = \"eth0\"\n\
              virtual_router_id = 51\nversion = {}\npriority = {}\nadvert_interval = \"{}ms\"\n\
@@ -128,8 +147,8 @@ impl Dialect {
     }
 
     /// The configuration of keepalived.
-    pub(crate) fn conf(self, wish: &Wish) -> String {
-        let mut extra = String::new();
+    fn conf(self, wish: &Wish, extra: &str) -> String {
+        let mut extra = extra.to_owned();
         match self {
             Self::V2Password => {
                 extra += "authentication {\n auth_type PASS\n auth_pass secret\n }\n";

@@ -216,3 +216,43 @@ fn one_reload_is_for_both_halves(lab: &Lab, a: &Daemon, space: &str) {
     lab.until(2 * SECOND, "it is gone", || ask(space, "127.0.0.1:82").is_none());
     assert!(answers(lab, "a"));
 }
+
+/// A reload brings virtual servers to a process that had none, and takes them away again.
+#[test]
+#[ignore = "needs root"]
+fn virtual_servers_come_and_go_with_reloads() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let space = lab.space(Host::A);
+    let _in_a = Server::start(&space, "a");
+    let both = config(255, "");
+    let alone = both.split("[[virtual_server]]").next().unwrap().replace("track_quorums", "#");
+    let a = run_ours(&lab, Host::A, &alone);
+    lab.until(5 * SECOND, "an owner", || lab.holds(Host::A, "10.99.0.200"));
+    let order = "http://127.0.0.1:9900/virtual_servers/web/backends/127.0.0.1:9001/drain";
+    assert_eq!(fetch(&space, &["-X", "POST", order]), "there is no virtual server\n");
+    let count = || status(&space)["virtual_servers"].as_array().map(Vec::len);
+    assert_eq!(count(), Some(0));
+    let became = || status(&space)["vrrp_instances"][0]["counters"]["became_master"].clone();
+
+    // Without the quorum it has no address, and with it the address again.
+    a.reload_text(&both.replace(":80\"", ":8080\"").replace(":81\"", ":8081\""));
+    lab.until(2 * SECOND, "they are there", || count() == Some(2));
+    let at = |port: u16| ask(&lab.client(), &format!("10.99.0.200:{port}")).is_some();
+    lab.until(5 * SECOND, "the address serves", || at(8080));
+    // It was started without the right to a low port.
+    let log = || std::fs::read_to_string(lab.files.join("a.log")).unwrap();
+    a.reload_text(&both);
+    let why = "ports below 1024 need root or CAP_NET_BIND_SERVICE";
+    lab.until(2 * SECOND, "it says why not", || log().contains(why));
+    assert!(at(8080));
+    let before = became();
+    a.reload_text(&alone);
+    lab.until(2 * SECOND, "they are gone", || count() == Some(0) && !at(8080));
+    assert_eq!(became(), before);
+    assert!(lab.holds(Host::A, "10.99.0.200"));
+    a.tell_to_stop();
+    a.wait();
+}

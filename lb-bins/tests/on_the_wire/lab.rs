@@ -1,6 +1,7 @@
 //! Two hosts, a client and a switch, each in a network namespace of its own.
 
 use std::fs::File;
+use std::net::IpAddr;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -8,7 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use nix::ifaddrs::getifaddrs;
+use rustix::thread::{LinkNameSpaceType, gettid, move_into_link_name_space};
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
 
@@ -135,7 +137,13 @@ impl Lab {
     }
 
     pub(crate) fn holds(&self, host: Host, address: &str) -> bool {
-        ip(&format!("-n {} -o address show", self.space(host))).contains(&format!(" {address}/"))
+        let address: IpAddr = address.parse().unwrap();
+        let all = Self::inside(&self.space(host), || getifaddrs().unwrap().collect::<Vec<_>>());
+        all.iter().filter_map(|one| one.address.as_ref()).any(|one| {
+            let v4 = one.as_sockaddr_in().map(|one| IpAddr::from(one.ip()));
+            let v6 = one.as_sockaddr_in6().map(|one| IpAddr::from(one.ip()));
+            v4.or(v6) == Some(address)
+        })
     }
 
     /// Waits until `what` is so.
@@ -149,9 +157,12 @@ impl Lab {
     }
 }
 
-/// Whoever measures goes before what else runs here.
+/// Whoever measures goes before what else runs here: this thread, in real time if that may be.
 pub(crate) fn hurry() {
     let _ = rustix::process::setpriority_process(None, -20);
+    let mut chrt = Command::new("chrt");
+    chrt.args(["--fifo", "--pid", "10", &gettid().as_raw_nonzero().to_string()]);
+    let _ = chrt.output();
 }
 
 pub(crate) fn enter(space: &str) {

@@ -13,7 +13,9 @@
 
 mod accept;
 mod alerts;
+mod bgp;
 mod carp;
+mod cloud;
 mod daemon;
 mod databases;
 mod dialect;
@@ -27,19 +29,23 @@ mod probe;
 mod reloads;
 mod story;
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::thread;
 
 use daemon::Kind;
 use dialect::Dialect;
 use lab::is_possible;
 
-/// Who is better, and who is beside it.
+/// Who is better, and who is beside it: with a file of its own, or that of its peer.
 const PAIRS: [(Kind, Kind); 3] =
-    [(Kind::Ours, Kind::Keepalived), (Kind::Keepalived, Kind::Ours), (Kind::Ours, Kind::Ours)];
+    [(Kind::Ours, Kind::Keepalived), (Kind::Keepalived, Kind::Migrated), (Kind::Ours, Kind::Ours)];
+
+/// Whoever needs the machine for itself writes, whoever only waits reads: tests of one binary must not
+/// be each other's load.
+static ALONE: RwLock<()> = RwLock::new(());
 
 /// How many are played at once: they mostly wait.
-const AT_ONCE: usize = 6;
+const AT_ONCE: usize = 12;
 
 #[test]
 #[ignore = "needs root and keepalived"]
@@ -47,6 +53,7 @@ fn every_dialect_beside_every_peer() {
     if !is_possible() {
         return;
     }
+    let _alone = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     let cells = PAIRS.iter().flat_map(|pair| Dialect::ALL.map(|dialect| (dialect, *pair)));
     // The slow ones first, so that nobody waits for them in the end.
     // While something is looked for: `WIRE_ONLY=UnicastV6`.
@@ -69,6 +76,15 @@ fn every_dialect_beside_every_peer() {
             });
         }
     });
-    let failed = failed.into_inner().unwrap();
+    // Timing is part of it, and the machine may have been too busy: who fails does so again alone.
+    let mut failed = failed.into_inner().unwrap();
+    failed.retain(|&(dialect, pair)| {
+        eprintln!("{dialect:?}, {pair:?}: once more, alone");
+        match thread::spawn(move || story::play(dialect, pair)).join() {
+            Ok(story) => eprintln!("{story}"),
+            Err(_) => return true,
+        }
+        false
+    });
     assert!(failed.is_empty(), "{failed:?}");
 }

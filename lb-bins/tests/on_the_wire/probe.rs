@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use rustix::event::{PollFd, PollFlags, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::lab::{Host, Lab, MS, enter, hurry};
@@ -89,23 +90,27 @@ fn answer(address: IpAddr, number: u8, over: &AtomicBool) {
     }
 }
 
+/// Every [`EVERY`], as exactly as a timer of the kernel is: what else there is to wait by (timeouts of
+/// sockets) is counted in jiffies.
 fn ask(address: IpAddr, over: &AtomicBool, answers: &Mutex<Vec<(Instant, u8)>>) {
     let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any).unwrap();
+    socket.set_nonblocking(true).unwrap();
     let target = SocketAddr::from((address, PORT));
     let mut next = Instant::now();
     let mut buffer = [0; 64];
     while !over.load(Ordering::Relaxed) {
         let _ = socket.send_to(&[0], target);
-        next += EVERY;
+        next = (next + EVERY).max(Instant::now());
         loop {
             let left = next.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            socket.set_read_timeout(Some(left)).unwrap();
+            let timeout = left.try_into().unwrap();
+            let _ = poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&timeout));
             // Errors are what ICMP says of an earlier question.
-            if let Ok((1, _)) = socket.recv_from(&mut buffer) {
+            while let Ok((1, _)) = socket.recv_from(&mut buffer) {
                 answers.lock().unwrap().push((Instant::now(), buffer[0]));
             }
         }
@@ -161,6 +166,14 @@ impl Sniffer {
         let said = adverts.iter().filter(|one| one.from == host.number() && one.at >= since);
         said.copied().collect()
     }
+}
+
+/// How often both speak as masters although one is to give way: what the loser says after the winner's
+/// first word.
+pub(crate) fn words_after(winner: &[Advert], loser: &[Advert]) -> usize {
+    let speaks = |one: &&Advert| one.priority > 0;
+    let Some(first) = winner.iter().find(speaks) else { return 0 };
+    loser.iter().filter(speaks).filter(|one| one.at > first.at).count()
 }
 
 impl Drop for Sniffer {

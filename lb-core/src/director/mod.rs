@@ -161,13 +161,16 @@ impl<K: ClientKey, E> Director<K, E> {
         Self { queue: Arc::clone(&other.queue), ..self }
     }
 
-    /// Replaces the pool: every assignment from now on sees the new one. Wait-free for readers.
+    /// Replaces the pool: every assignment that begins from now on sees the new one, those that have
+    /// begun go on with the old one, and flows stay where they are. O(1) and wait-free for whoever
+    /// assigns; the old pool is freed when nobody uses it any more. One that waits in the queue is
+    /// called.
     pub fn publish(&self, pool: Arc<Pool<E>>) {
         self.pool.store(pool);
         self.queue.call();
     }
 
-    /// The pool that is published now.
+    /// The pool that is published now. O(1): one atomic load and one count of references.
     pub fn pool(&self) -> Arc<Pool<E>> {
         self.pool.load_full()
     }
@@ -293,7 +296,7 @@ impl<K: ClientKey, E> Director<K, E> {
         &self.queue
     }
 
-    /// How many flows wait in the queue.
+    /// How many flows wait in the queue. O(1).
     pub fn queued(&self) -> usize {
         self.queue.len()
     }

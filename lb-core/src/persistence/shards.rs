@@ -20,7 +20,6 @@ const SMALLEST: usize = 1024;
 const MOST: usize = 64;
 
 /// A part of the table, with a change feed or without.
-#[expect(clippy::large_enum_variant, reason = "there are at most 64, and each is looked into")]
 pub(crate) enum Table<K> {
     Alone(PersistenceTable<K>),
     Replicated(Replicated<K>, SharedClock),

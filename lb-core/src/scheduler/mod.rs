@@ -76,7 +76,8 @@ pub use weighted::{GcdWeighted, SmoothWeighted};
 /// ```
 pub trait Scheduler: fmt::Debug + Send + Sync {
     /// This scheduler over a new membership. Cursors carry over, so that a change of membership
-    /// does not start the rotation again at the first backend.
+    /// does not start the rotation again at the first backend. Off the hot path: it may allocate, and
+    /// commonly is O(n log n).
     fn rebuild(&self, members: &[Member]) -> Arc<dyn Scheduler>;
 
     /// The index of the chosen one among the members given to [`rebuild`](Self::rebuild): one
@@ -100,6 +101,20 @@ pub trait Scheduler: fmt::Debug + Send + Sync {
 }
 
 /// The schedulers by the names that LVS, HAProxy, nginx and Envoy gave them.
+///
+/// | | a pick, over n backends | whose semantics |
+/// |---|---|---|
+/// | `rr`, `wrr`, `wrr-ipvs` | O(1), one atomic exchange | IPVS `ip_vs_rr.c`; nginx `ngx_http_upstream_round_robin.c`; IPVS `ip_vs_wrr.c` |
+/// | `random`, `p2c`, `peak_ewma` | O(1) | Walker and Vose; Mitzenmacher 2001; Finagle |
+/// | `lc`, `wlc`, `sed`, `nq` | O(n), O(1) where most are idle | IPVS `ip_vs_lc.c`, `ip_vs_wlc.c`, `ip_vs_sed.c`, `ip_vs_nq.c` |
+/// | `least_time` | O(n) | nginx `ngx_http_upstream_least_time_module.c` |
+/// | `fo`, `first`, `ovf` | O(n), O(1) where the first will do | IPVS `ip_vs_fo.c`; HAProxy `balance first`; IPVS `ip_vs_ovf.c` |
+/// | `sh`, `dh`, `ring`, `ketama` | O(log n), in practice constant | Karger et al. 1997; nginx `ngx_http_upstream_hash_module.c` |
+/// | `mh` | O(1) | Eisenbud et al. 2016, section 3.4 |
+/// | `rendezvous` | O(n) | Thaler and Ravishankar 1998 |
+/// | `lblc`, `lblcr` | O(1) for a destination whose server has no more flows than weight, else as `wlc` | IPVS `ip_vs_lblc.c`, `ip_vs_lblcr.c` |
+///
+/// None allocates, and none takes a lock. What each does differently is said with its type.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Algorithm {

@@ -8,6 +8,8 @@ mod error;
 mod future;
 mod judge;
 mod layer;
+#[cfg(all(test, lb_loom))]
+mod model;
 
 pub use balance::Balance;
 pub use discover::{Discovery, DiscoveryError};

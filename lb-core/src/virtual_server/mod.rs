@@ -154,7 +154,8 @@ struct Policy {
 }
 
 impl<E> VirtualServer<E> {
-    /// A virtual server none of whose backends was checked yet. Its first drain publishes.
+    /// A virtual server none of whose backends was checked yet (keepalived's `alpha` mode, unless a
+    /// backend is [initially up](BackendConfig::initially_up)). Its first drain publishes. O(n).
     ///
     /// # Errors
     /// [`ConfigError`], if the configuration contradicts itself.
@@ -203,7 +204,8 @@ impl<E> VirtualServer<E> {
         Ok(())
     }
 
-    /// Schedules by another algorithm from the next drain on.
+    /// Schedules by another algorithm from the next drain on. O(1); the drain costs what the
+    /// scheduler's `rebuild` does.
     pub fn set_scheduler(&mut self, scheduler: Arc<dyn Scheduler>) {
         self.scheduler = scheduler;
         self.unsettled = true;
@@ -230,15 +232,17 @@ impl<E> VirtualServer<E> {
     }
 
     /// The administrator's weight, in place of the configured one: what checks [report] counts on
-    /// from there. 0 drains, whatever they report. Whether the backend is configured.
+    /// from there. 0 drains, whatever they report, as IPVS' quiescing does. It holds until it is set
+    /// again, or the configured one changes. Whether the backend is configured. O(1).
     ///
     /// [report]: crate::health::ReportedWeight
     pub fn set_weight(&mut self, now: Instant, backend: BackendId, weight: Weight) -> bool {
         self.administer(now, backend, |slot| slot.ordered = Some(weight))
     }
 
-    /// The administrator's word: in service, draining or in maintenance. Whether the backend is
-    /// configured.
+    /// The administrator's word: in service, draining or in maintenance (HAProxy's `set server …
+    /// state`). It stands above every check and survives reconfigurations. Whether the backend is
+    /// configured. O(1).
     pub fn set_admin(&mut self, now: Instant, backend: BackendId, admin: Admin) -> bool {
         self.administer(now, backend, |slot| slot.admin = admin)
     }
@@ -270,7 +274,9 @@ impl<E> VirtualServer<E> {
         self.now = self.now.max(Some(now));
     }
 
-    /// The next thing to do; `None` when there is nothing more until the next input.
+    /// The next thing to do; `None` when there is nothing more until the next input. The first call
+    /// after an input settles what all inputs since the last drain come to, in O(n) and the cost of
+    /// the scheduler's `rebuild` if a pool is to be published; every other one is O(1).
     pub fn poll_action(&mut self) -> Option<Action<E>> {
         if self.unsettled {
             self.settle();
@@ -278,7 +284,7 @@ impl<E> VirtualServer<E> {
         self.actions.pop_front()
     }
 
-    /// Every configured backend, in order.
+    /// Every configured backend, in order, as of the last input. O(1) for each.
     pub fn backends(&self) -> impl ExactSizeIterator<Item = BackendStatus<'_, E>> {
         self.slots.iter().map(|slot| slot.status(self.now, self.policy.drain_timeout))
     }
@@ -305,7 +311,7 @@ impl<E> VirtualServer<E> {
         &self.published
     }
 
-    /// What lives now.
+    /// What lives now, as of the last input. O(n).
     pub fn strength(&self) -> Strength {
         let weights = || self.slots.iter().filter_map(Slot::live_weight).map(u64::from);
         Strength {

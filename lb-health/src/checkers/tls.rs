@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -137,6 +138,20 @@ impl Tls {
         };
         config.resumption = rustls::client::Resumption::disabled();
         Ok(Self { config: Arc::new(config), verifier, name: None })
+    }
+
+    /// Makes a session over `stream`, for whoever has something to say to a server beside checking
+    /// it. Without a [name](Self::with_name) the certificate must be for the server's address.
+    ///
+    /// # Errors
+    /// The server is not to be trusted, does not speak TLS, or is gone.
+    pub async fn connect(
+        &self,
+        stream: TcpStream,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>> {
+        let address = stream.peer_addr()?.ip();
+        let name = self.name.clone().unwrap_or_else(|| address.into());
+        TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await
     }
 
     /// Makes the session, and keeps what certificate was presented whether it is trusted or not.

@@ -43,6 +43,7 @@ impl Runner {
     /// Lets one run go on; `None` if there is none that can.
     pub(super) fn poll_next(&mut self) -> Option<Poll<Finished>> {
         let polled = self.runs.poll_next(now)?;
+        // What ended was going until now, so that there was a beat.
         Some(polled.map(|finished| self.judged(now(), finished)))
     }
 
@@ -64,9 +65,13 @@ impl Runner {
         Some(self.judged(now, finished))
     }
 
-    fn judged(&self, now: Instant, mut finished: Finished) -> Finished {
+    fn judged(&mut self, now: Instant, mut finished: Finished) -> Finished {
         let Finished { called, limits, result, .. } = &mut finished;
         if let Err(Failure { error: error @ CheckError::Timeout { .. }, .. }) = result {
+            // Runs are polled before the clock is looked at: this may be the first to know of a stall.
+            if let Some(beat) = self.beat {
+                self.stalls.woken(beat, now);
+            }
             let local = match *called {
                 // It takes no turn while the next ones come up: one that does not take place.
                 None => Some(limits.patience),

@@ -4,7 +4,9 @@
 //! values (bounds, uniqueness, what must be there) is said by [`validate`](crate::config::validate), so
 //! that every front end has the same rules.
 
+pub(in crate::config) mod announcement;
 pub(in crate::config) mod check;
+pub(in crate::config) mod claim;
 pub(in crate::config) mod vrrp;
 
 use std::net::SocketAddr;
@@ -13,7 +15,7 @@ use std::time::Duration;
 use lb_core::virtual_server::DrainingClients;
 
 use self::check::Check;
-use crate::config::model::{Account, Address, Forwarding, HashKey, OnFailure, SorryMode};
+use crate::config::model::{Account, Address, Door, Forwarding, HashKey, OnFailure, SorryMode};
 use crate::config::source::{Span, Spanned};
 
 /// A value that may be missing.
@@ -94,12 +96,13 @@ impl<T> List<T> {
 /// A whole configuration.
 #[derive(Debug, Default)]
 pub(in crate::config) struct Draft {
-    pub(in crate::config) admin: Field<SocketAddr>,
+    pub(in crate::config) admin: Field<Door>,
     pub(in crate::config) admin_allow_remote: Field<bool>,
     pub(in crate::config) user: Field<Account>,
     pub(in crate::config) script_user: Field<Account>,
     pub(in crate::config) script_security: Field<bool>,
     pub(in crate::config) notify_fifo: Field<String>,
+    pub(in crate::config) notify_fifo_script: Field<List<String>>,
     pub(in crate::config) smtp: Field<Mail>,
     pub(in crate::config) resolvers: Field<List<SocketAddr>>,
     pub(in crate::config) max_scripts: Field<i64>,
@@ -114,6 +117,7 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) static_addresses: Field<List<vrrp::VirtualAddress>>,
     pub(in crate::config) static_routes: Field<List<vrrp::Route>>,
     pub(in crate::config) static_rules: Field<List<vrrp::Rule>>,
+    pub(in crate::config) bgp_announcements: Field<List<announcement::BgpAnnouncement>>,
 }
 
 #[derive(Debug, Default)]
@@ -131,6 +135,7 @@ pub(in crate::config) struct VirtualServer {
     pub(in crate::config) forwarding: Field<Forwarding>,
     pub(in crate::config) scheduler: Field<String>,
     pub(in crate::config) hash_key: Field<HashKey>,
+    pub(in crate::config) hash_seed: Field<String>,
     pub(in crate::config) bounded: Field<Hundredths>,
     pub(in crate::config) zone: Field<String>,
     pub(in crate::config) spill_below: Field<i64>,

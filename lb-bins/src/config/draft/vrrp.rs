@@ -6,6 +6,7 @@ use std::time::Duration;
 use lb_vrrp::linux::{RouteKind, Scope};
 use lb_vrrp::{ChecksumPolicy, Family, Migration, Start};
 
+use super::claim::Claim;
 use super::{Checks, Field, List};
 use crate::config::model::check::Initial;
 use crate::config::model::{Account, ParameterMatch};
@@ -209,13 +210,6 @@ pub(in crate::config) struct Track {
     pub(in crate::config) name: Field<String>,
     pub(in crate::config) weight: Field<i64>,
     pub(in crate::config) reverse: Field<bool>,
-}
-
-#[derive(Debug, Default)]
-pub(in crate::config) struct Claim {
-    pub(in crate::config) command: Field<List<String>>,
-    pub(in crate::config) interval: Field<Duration>,
-    pub(in crate::config) timeout: Field<Duration>,
 }
 
 /// What instances and groups have in common.

@@ -2,7 +2,10 @@
 
 mod account;
 mod address;
+mod announcement;
 pub mod check;
+mod claim;
+mod door;
 mod vrrp;
 mod walk;
 
@@ -18,10 +21,13 @@ use lb_vrrp::linux::{Route, Rule, VirtualAddress};
 pub use self::account::Account;
 pub(in crate::config) use self::address::is_host_name;
 pub use self::address::{Address, ParseAddressError};
+pub use self::announcement::{BgpAnnouncement, Speaker};
 use self::check::{Check, CheckKind};
+pub use self::claim::{Call, Claim, ClaimBy, Holder, HttpClaim};
+pub use self::door::{Door, NotADoor};
 pub use self::vrrp::{
-    Authentication, CarpInstance, Claim, HmacKey, KeySecret, Notify, ParameterMatch, Track,
-    VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, HmacKey, KeySecret, Notify, ParameterMatch, Track, VrrpCheck,
+    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 
@@ -32,7 +38,7 @@ use super::mistakes::Mistake;
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Where `/status`, `/metrics` and `/healthz` are served; default: nowhere.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<Door>,
     /// Whether [`admin`](Self::admin) may be an address that other hosts reach; default: no.
     pub admin_allow_remote: bool,
     /// Whom the daemon becomes when it has started as root; default: nobody else.
@@ -44,6 +50,8 @@ pub struct Config {
     /// A named pipe that gets a line for every change of a state, as keepalived's `notify_fifo`: an
     /// absolute path; default: none.
     pub notify_fifo: Option<PathBuf>,
+    /// What is started to read it, with its path as the last argument; default: nothing.
+    pub notify_fifo_script: Option<Command>,
     /// How mail about changes is sent; default: not at all.
     pub smtp: Option<Mail>,
     /// The name servers that are asked what names stand for; default: those of the system.
@@ -73,6 +81,8 @@ pub struct Config {
     pub static_routes: Vec<Route>,
     /// Rules that are there as long.
     pub static_rules: Vec<Rule>,
+    /// What is announced by BGP.
+    pub bgp_announcements: Vec<BgpAnnouncement>,
     /// What is allowed but probably not meant, in the order of the file.
     pub warnings: Vec<Mistake>,
 }
@@ -107,6 +117,7 @@ impl PartialEq for Config {
             script_user,
             script_security,
             notify_fifo,
+            notify_fifo_script,
             smtp,
             resolvers,
             max_scripts,
@@ -118,6 +129,7 @@ impl PartialEq for Config {
             vrrp_checks,
             vrrp_track_files,
             vrrp_track_processes,
+            bgp_announcements,
             static_addresses,
             static_routes,
             static_rules,
@@ -129,6 +141,7 @@ impl PartialEq for Config {
             && *script_user == other.script_user
             && *script_security == other.script_security
             && *notify_fifo == other.notify_fifo
+            && *notify_fifo_script == other.notify_fifo_script
             && *smtp == other.smtp
             && *resolvers == other.resolvers
             && *max_scripts == other.max_scripts
@@ -143,6 +156,7 @@ impl PartialEq for Config {
             && *static_addresses == other.static_addresses
             && *static_routes == other.static_routes
             && *static_rules == other.static_rules
+            && *bgp_announcements == other.bgp_announcements
     }
 }
 
@@ -182,6 +196,9 @@ pub struct VirtualServer {
     pub scheduler: Algorithm,
     /// What schedulers that hash the source look at; default: [`HashKey::Source`].
     pub hash_key: HashKey,
+    /// What the hashes of schedulers that hash are keyed with, so that nobody outside knows which
+    /// clients share a backend; not empty, default: they are those that everybody knows.
+    pub hash_seed: Option<String>,
     /// How far above its share a backend may be loaded, in hundredths; above 100, and only with
     /// schedulers that hash. Default: as it comes.
     pub bounded: Option<u32>,

@@ -12,7 +12,7 @@ use lb_vrrp::{
 };
 
 use super::check::{Check, Initial};
-use super::{Account, Command};
+use super::{Account, Claim, Command};
 
 /// A virtual router: addresses that one of several hosts has.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,17 +83,6 @@ pub struct VrrpInstance {
     pub claim: Option<Claim>,
     /// What runs when something happens.
     pub notify: Notify,
-}
-
-/// How addresses are claimed of somebody who gives them to whoever asks.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Claim {
-    /// What is run: exit code 0 has claimed them. Run again, it must do no harm.
-    pub command: Command,
-    /// How often they are claimed again; above zero, default: 30 s.
-    pub interval: Duration,
-    /// How long a run may take; above zero, default: 10 s.
-    pub timeout: Duration,
 }
 
 impl VrrpInstance {

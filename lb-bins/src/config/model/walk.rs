@@ -23,13 +23,19 @@ impl Config {
         let backends = self.virtual_servers.iter().flat_map(|server| &server.backends);
         let backends = backends.flat_map(|one| [&one.on_up, &one.on_down]).flatten();
         let scripts = self.vrrp_scripts.iter().map(|script| &script.command);
-        let claims =
-            self.vrrp_instances.iter().filter_map(|one| Some(&one.claim.as_ref()?.command));
+        let claims = self.vrrp_instances.iter().filter_map(|one| one.claim.as_ref()?.command());
         let instances = self.vrrp_instances.iter().map(|one| &one.notify);
         let hosts = self.carp_instances.iter().map(|one| &one.notify);
         let groups = self.vrrp_sync_groups.iter().map(|one| &one.notify);
         let notify = instances.chain(hosts).chain(groups).flat_map(Notify::commands);
-        checks.chain(servers).chain(backends).chain(scripts).chain(claims).chain(notify)
+        let readers = self.notify_fifo_script.iter();
+        readers
+            .chain(checks)
+            .chain(servers)
+            .chain(backends)
+            .chain(scripts)
+            .chain(claims)
+            .chain(notify)
     }
 
     /// Has everything that is run for events run as `user`, unless it is said of itself whose it is.
@@ -46,7 +52,7 @@ impl Config {
         }
         self.vrrp_scripts.iter_mut().for_each(|script| set(&mut script.command));
         self.vrrp_instances.iter_mut().filter_map(|one| one.claim.as_mut()).for_each(|claim| {
-            set(&mut claim.command);
+            claim.command_mut().into_iter().for_each(set);
         });
         let instances = self.vrrp_instances.iter_mut().map(|one| &mut one.notify);
         let hosts = self.carp_instances.iter_mut().map(|one| &mut one.notify);

@@ -197,7 +197,7 @@ fn one_text([is, matches]: [&'static str; 2], rule: &Text) -> (&'static str, Opt
     }
 }
 
-fn inline_headers(headers: &Headers) -> String {
+pub(super) fn inline_headers(headers: &Headers) -> String {
     let headers: Vec<_> =
         headers.iter().map(|(name, value)| format!("{} = {}", text(name), text(value))).collect();
     format!("{{ {} }}", headers.join(", "))

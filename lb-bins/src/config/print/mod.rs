@@ -1,7 +1,9 @@
 //! Prints a configuration as TOML with every default spelled out. Reading it gives it back.
 
 mod addresses;
+mod announcement;
 mod check;
+mod claim;
 mod vrrp;
 
 use std::fmt;
@@ -23,12 +25,13 @@ impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { admin, admin_allow_remote, user, script_user, script_security, .. } = self;
         let Self { notify_fifo, smtp, resolvers, max_scripts, virtual_servers, .. } = self;
-        optional(f, "admin", admin.map(|address| text(&address.to_string())))?;
+        optional(f, "admin", admin.as_ref().map(|door| text(&door.to_string())))?;
         writeln!(f, "admin_allow_remote = {admin_allow_remote}")?;
         optional(f, "user", user.as_ref().map(account))?;
         optional(f, "script_user", script_user.as_ref().map(account))?;
         writeln!(f, "script_security = {script_security}")?;
         optional(f, "notify_fifo", notify_fifo.as_deref().map(path))?;
+        optional(f, "notify_fifo_script", self.notify_fifo_script.as_ref().map(command))?;
         optional(f, "smtp", smtp.as_ref().map(mail))?;
         // Without names there is nothing to ask for.
         if self.has_names() || !resolvers.is_empty() {
@@ -52,6 +55,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
         forwarding,
         scheduler,
         hash_key,
+        hash_seed,
         bounded,
         zone,
         spill_below,
@@ -80,6 +84,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
     if hashes_the_source(*scheduler) || *hash_key != defaults::HASH_KEY {
         writeln!(f, "hash_key = {}", text(hash_key.word()))?;
     }
+    optional(f, "hash_seed", hash_seed.as_deref().map(text))?;
     optional(f, "bounded", bounded.map(Factor).map(|factor| factor.to_string()))?;
     optional(f, "zone", zone.as_deref().map(text))?;
     writeln!(f, "spill_below = {spill_below}")?;

@@ -6,11 +6,13 @@ use std::net::IpAddr;
 use lb_vrrp::{Announcements, Freshness, Peer, Preempt, Reach};
 
 use super::addresses::{inline_address, inline_route, inline_rule};
+use super::announcement::announcement;
 use super::check::print_checks;
+use super::claim::inline_claim;
 use super::{account, array, command, duration, optional, text};
 use crate::config::model::check::Nibbles;
 use crate::config::model::{
-    Authentication, CarpInstance, Claim, Config, HmacKey, KeySecret, Notify, Track, VrrpCheck,
+    Authentication, CarpInstance, Config, HmacKey, KeySecret, Notify, Track, VrrpCheck,
     VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::words::Word;
@@ -22,7 +24,8 @@ pub(super) fn virtual_routers(f: &mut fmt::Formatter<'_>, config: &Config) -> fm
     config.vrrp_track_processes.iter().try_for_each(|one| process(f, one))?;
     config.vrrp_instances.iter().try_for_each(|one| instance(f, one))?;
     config.vrrp_sync_groups.iter().try_for_each(|one| group(f, one))?;
-    config.carp_instances.iter().try_for_each(|one| carp_instance(f, one))
+    config.carp_instances.iter().try_for_each(|one| carp_instance(f, one))?;
+    config.bgp_announcements.iter().try_for_each(|one| announcement(f, one))
 }
 
 fn carp_instance(f: &mut fmt::Formatter<'_>, instance: &CarpInstance) -> fmt::Result {
@@ -236,12 +239,7 @@ fn inline_garp(garp: Announcements) -> String {
     )
 }
 
-fn inline_claim(Claim { command: run, interval, timeout }: &Claim) -> String {
-    let [interval, timeout] = [*interval, *timeout].map(|time| text(&duration(time)));
-    format!("{{ command = {}, interval = {interval}, timeout = {timeout} }}", command(run))
-}
-
-fn inline_track(Track { name, weight, reverse }: &Track) -> String {
+pub(super) fn inline_track(Track { name, weight, reverse }: &Track) -> String {
     format!("{{ name = {}, weight = {weight}, reverse = {reverse} }}", text(name))
 }
 

@@ -126,6 +126,7 @@ impl Problem {
             Self::AdminIsRemote { .. } => {
                 "use an address of 127.0.0.0/8 or [::1], or set admin_allow_remote = true"
             }
+            Self::LongSocket { .. } => "write a shorter one, such as \"/run/lb.sock\"",
             Self::AdminIsVirtualServer { .. } => "use another port for one of them",
             Self::BackendTwice { .. } => "remove one, and add its weight to the other",
             Self::BoundedWithoutHash { known, .. } => {
@@ -191,7 +192,7 @@ impl Problem {
             }
 
             Self::AllDrained => "give a backend a weight above 0 when it is to serve again",
-            Self::HashKeyUnused { known, .. } => {
+            Self::HashKeyUnused { known, .. } | Self::HashSeedUnused { known, .. } => {
                 return Some(format!("remove it, or use one of {}", known.join(", ")));
             }
             Self::MinAgeBeyondTimeout => "write at most `timeout`",

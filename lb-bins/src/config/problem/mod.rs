@@ -131,6 +131,8 @@ pub(super) enum Problem {
     // Values that do not go together.
     #[error("`admin` is {address}, which every host that reaches it may read")]
     AdminIsRemote { address: SocketAddr },
+    #[error("the path of the socket has {length} octets, of which the system takes {most}")]
+    LongSocket { length: usize, most: usize },
     #[error("`admin` is {address}, which a virtual server listens on")]
     AdminIsVirtualServer { address: SocketAddr },
     #[error("the backend {address} is listed twice in one virtual server")]
@@ -200,6 +202,8 @@ pub(super) enum Problem {
         if *.by_destination { "hashes the destination" } else { "does not hash" }
     )]
     HashKeyUnused { scheduler: &'static str, by_destination: bool, known: Vec<&'static str> },
+    #[error("`hash_seed` has no effect: the scheduler is \"{scheduler}\", which does not hash")]
+    HashSeedUnused { scheduler: &'static str, known: Vec<&'static str> },
     #[error("`min_age` has no effect beyond `timeout`: who was unseen for that long is forgotten")]
     MinAgeBeyondTimeout,
     #[error("`draining_clients` has no effect without `persistence`")]

@@ -37,6 +37,18 @@ pub(in crate::config) enum VrrpProblem {
     NotMulticast { group: IpAddr },
     #[error("`{key}` is {path:?}, which is not an absolute path")]
     RelativePath { key: &'static str, path: String },
+    #[error("`communities` has {}, which is not a community", Quoted(.text))]
+    NotACommunity { text: String },
+    #[error("`next_hop` is {}, which is neither \"self\" nor an IP address", Quoted(.text))]
+    NotANextHop { text: String },
+    #[error("`pipe` is {path:?}, which does not end in \".in\"")]
+    NotAnInputPipe { path: String },
+    #[error("`pointer` is {}, which does not point into JSON", Quoted(.text))]
+    NotAPointer { text: String },
+    #[error("`protocol` is {}, which cannot be the name of one of BIRD's protocols", Quoted(.name))]
+    NotAProtocol { name: String },
+    #[error("`{key}` is {}, which is not a URL of HTTP", Quoted(.text))]
+    NotAUrl { key: &'static str, text: String },
     #[error("the secret has {length} octets, but must have 32 to 64")]
     SecretLength { length: usize },
 
@@ -45,6 +57,12 @@ pub(in crate::config) enum VrrpProblem {
     AddressTwice { address: IpAddr },
     #[error("two instances have the address {address} on {interface}")]
     AddressOfTwo { address: IpAddr, interface: String },
+    #[error("{} is announced twice", Quoted(.what))]
+    AnnouncedTwice { what: String },
+    #[error("`{key}` is for a speaker of type \"{belongs_to}\", but the type is \"{kind}\"")]
+    SpeakerKey { key: &'static str, belongs_to: &'static str, kind: &'static str },
+    #[error("{} is tracked with a weight, but an announcement has no priority", Quoted(.name))]
+    WeightedAnnouncement { name: String },
     #[error("`{key}` is for authentication of type \"{belongs_to}\", but the type is \"{kind}\"")]
     AuthenticationKey { key: &'static str, belongs_to: &'static str, kind: &'static str },
     #[error("authentication of type \"{kind}\" ended with version 2")]
@@ -119,11 +137,33 @@ impl VrrpProblem {
             Self::LabelOfIpv6 { .. } => "remove it",
             Self::NotMulticast { .. } => "remove it for 224.0.0.18 or ff02::12",
             Self::RelativePath { .. } => "write the whole path",
+            Self::NotACommunity { .. } => "write two numbers up to 65535, such as \"65000:1\"",
+            Self::NotANextHop { .. } => "write \"self\", or the address of this host",
+            Self::NotAnInputPipe { .. } => {
+                "write the pipe that ExaBGP reads; its answers are in the one that ends in .out"
+            }
+            Self::NotAPointer { .. } => "write for example \"/server/id\" (RFC 6901)",
+            Self::NotAProtocol { .. } => {
+                "write the name after `protocol static` in bird.conf: letters, digits and `_`"
+            }
+            Self::NotAUrl { .. } => "write for example \"https://api.example.org/ips/{address}\"",
             Self::SecretLength { .. } => "make one with `head -c 24 /dev/urandom | base64`",
 
             Self::AddressTwice { .. } | Self::TrackedTwice { .. } => "remove one of them",
             Self::AddressOfTwo { .. } => {
                 "list it in one of them: neither would let the other one take it away"
+            }
+            Self::AnnouncedTwice { .. } => {
+                "two announcements would undo each other: remove one of them"
+            }
+            Self::SpeakerKey { key: "addresses", .. } => {
+                "remove it: the routes of `protocol` in bird.conf are what is announced"
+            }
+            Self::SpeakerKey { key, belongs_to, .. } => {
+                return format!("remove `{key}`, or set type = \"{belongs_to}\"");
+            }
+            Self::WeightedAnnouncement { name } => {
+                return format!("write {{ name = {}, weight = 0 }}", Quoted(name));
             }
             Self::AuthenticationKey { key, belongs_to, .. } => {
                 return format!("remove `{key}`, or set type = \"{belongs_to}\"");

@@ -1,7 +1,9 @@
 //! The TOML front end: which keys there are in which table.
 
 mod addresses;
+mod announcement;
 mod check;
+mod claim;
 mod reader;
 mod values;
 mod vrrp;
@@ -40,6 +42,8 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
         script_user: table.take("script_user", r#"script_user = "nobody:nogroup""#),
         script_security: table.take("script_security", "script_security = true"),
         notify_fifo: table.take("notify_fifo", r#"notify_fifo = "/run/lb.fifo""#),
+        notify_fifo_script: table
+            .take("notify_fifo_script", r#"notify_fifo_script = ["/usr/local/bin/listen"]"#),
         smtp: table.take("smtp", r#"smtp = { server = "127.0.0.1:25", from = "lb@example.org", to = ["ops@example.org"] }"#),
         resolvers: table.take("resolvers", r#"resolvers = ["192.0.2.53:53"]"#),
         max_scripts: table.take("max_scripts", "max_scripts = 8"),
@@ -54,6 +58,7 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
         static_addresses: table.take("static_address", "[[static_address]]"),
         static_routes: table.take("static_route", "[[static_route]]"),
         static_rules: table.take("static_rule", "[[static_rule]]"),
+        bgp_announcements: table.take("bgp_announcement", "[[bgp_announcement]]"),
     };
     table.finish();
     Some(draft)
@@ -68,6 +73,7 @@ impl Read for VirtualServer {
             forwarding: table.take("forwarding", r#"forwarding = "proxy""#),
             scheduler: table.take("scheduler", r#"scheduler = "wlc""#),
             hash_key: table.take("hash_key", r#"hash_key = "source-port""#),
+            hash_seed: table.take("hash_seed", r#"hash_seed = "7f3a…""#),
             bounded: table.take("bounded", "bounded = 1.25"),
             zone: table.take("zone", r#"zone = "a""#),
             spill_below: table.take("spill_below", "spill_below = 70"),

@@ -10,7 +10,7 @@ use crate::config::draft::check::Status;
 use crate::config::draft::{Hundredths, Threshold};
 use crate::config::duration;
 use crate::config::mistakes::Mistakes;
-use crate::config::model::{Account, Address, is_host_name};
+use crate::config::model::{Account, Address, Door, is_host_name};
 use crate::config::problem::Problem;
 use crate::config::words::Word;
 
@@ -40,6 +40,16 @@ impl Read for i64 {
 impl Read for String {
     fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
         text(entry, mistakes).map(str::to_owned)
+    }
+}
+
+/// The path of a socket, or an address.
+impl Read for Door {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        match entry.value {
+            DeValue::String(path) if path.starts_with('/') => Some(Self::Socket(path[..].into())),
+            _ => SocketAddr::read(entry, mistakes).map(Self::Address),
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use ::toml::de::DeValue;
 use super::reader::{Entry, Read, Table};
 use crate::config::draft::Field;
 use crate::config::draft::vrrp::{
-    Authentication, CarpInstance, Claim, Garp, HmacKey, Notify, Peer, Track, VrrpCheck,
-    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Garp, HmacKey, Notify, Peer, Track, VrrpCheck, VrrpInstance,
+    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::mistakes::Mistakes;
 use crate::config::source::Spanned;
@@ -66,7 +66,6 @@ impl Read for VrrpInstance {
     }
 }
 
-const CLAIM: &str = r#"command = ["/usr/local/bin/claim", "argument"]"#;
 const CHECK: &str = r#"check = { type = "mysql", writable = true }"#;
 const ADDRESSES: &str = r#"addresses = ["10.0.0.200/24"]"#;
 
@@ -151,19 +150,6 @@ impl Read for HmacKey {
         };
         table.finish();
         Some(key)
-    }
-}
-
-impl Read for Claim {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let mut table = Table::open(entry, mistakes)?;
-        let claim = Self {
-            command: table.take("command", CLAIM),
-            interval: table.take("interval", r#"interval = "30s""#),
-            timeout: table.take("timeout", r#"timeout = "10s""#),
-        };
-        table.finish();
-        Some(claim)
     }
 }
 

@@ -63,6 +63,25 @@ pub(super) fn hash_key(
     field.or(defaults::HASH_KEY)
 }
 
+/// What hashes are keyed with.
+pub(super) fn hash_seed(
+    field: &Field<String>,
+    scheduler: Option<Algorithm>,
+    mistakes: &mut Mistakes,
+) -> Option<String> {
+    let seed = field.given()?;
+    if seed.value.is_empty() {
+        mistakes.error(seed.span, Problem::Empty { key: "hash_seed" });
+    }
+    if let Some(algorithm) = scheduler
+        && !can_be_bounded(algorithm)
+    {
+        let (scheduler, known) = (algorithm.name(), names(can_be_bounded));
+        mistakes.warning(seed.span, Problem::HashSeedUnused { scheduler, known });
+    }
+    Some(seed.value.clone())
+}
+
 /// The bound on loads, in hundredths.
 pub(super) fn bounded(
     field: &Field<Hundredths>,
@@ -85,6 +104,7 @@ pub(super) fn bounded(
     factor
 }
 
+/// Whether it hashes, and keeps to that.
 fn can_be_bounded(algorithm: Algorithm) -> bool {
     algorithm.bounded(Default::default()).is_some()
 }

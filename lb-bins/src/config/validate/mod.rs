@@ -17,20 +17,26 @@ use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::Path;
 
 use self::backends::{backends, total_weight};
 use self::values::{command, destination, duration, integer, port};
 use super::defaults;
 use super::draft::{self, Draft, Field, List};
 use super::mistakes::Mistakes;
-use super::model::{Account, Config, VirtualServer};
+use super::model::{Account, Config, Door, VirtualServer};
 use super::problem::Problem;
 use super::source::{Span, Spanned};
+
+/// `sun_path` has 108 octets, of which the last is 0.
+const LONGEST_SOCKET: usize = 107;
 
 /// The configuration that `draft` describes; of no use if `mistakes` has errors afterwards.
 pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
     let servers = elements(&draft.virtual_servers);
-    let has_instances = !is_empty(&draft.vrrp_instances) || !is_empty(&draft.carp_instances);
+    let has_instances = !is_empty(&draft.vrrp_instances)
+        || !is_empty(&draft.carp_instances)
+        || !is_empty(&draft.bgp_announcements);
     if is_empty(&draft.virtual_servers) && !has_instances {
         mistakes.error(Span::default(), Problem::NoVirtualServers);
     }
@@ -54,12 +60,13 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
     );
     admin(draft, servers, mistakes);
     let config = Config {
-        admin: draft.admin.given().map(|admin| admin.value),
+        admin: draft.admin.given().map(|admin| admin.value.clone()),
         admin_allow_remote: draft.admin_allow_remote.or(false),
         user: account(&draft.user),
         script_user: account(&draft.script_user),
         script_security: draft.script_security.or(false),
         notify_fifo: notify::fifo(draft, mistakes),
+        notify_fifo_script: notify::fifo_script(draft, mistakes),
         smtp: notify::mail(draft, mistakes),
         resolvers: resolvers(draft, mistakes),
         max_scripts: draft.max_scripts.given().and_then(|_| {
@@ -92,7 +99,11 @@ fn resolvers(draft: &Draft, mistakes: &mut Mistakes) -> Vec<SocketAddr> {
 }
 
 fn admin(draft: &Draft, servers: &[Spanned<draft::VirtualServer>], mistakes: &mut Mistakes) {
-    let Some(&Spanned { value: address, span }) = draft.admin.given() else { return };
+    let Some(&Spanned { value: ref door, span }) = draft.admin.given() else { return };
+    let address = match door {
+        Door::Address(address) => *address,
+        Door::Socket(path) => return socket(path, span, mistakes),
+    };
     port("admin", address, span, mistakes);
     let remote_allowed =
         draft.admin_allow_remote.is_refused() || draft.admin_allow_remote.or(false);
@@ -103,6 +114,16 @@ fn admin(draft: &Draft, servers: &[Spanned<draft::VirtualServer>], mistakes: &mu
     if listens.any(|listen| listen.value == address) {
         mistakes.error(span, Problem::AdminIsVirtualServer { address });
     }
+}
+
+/// The path of a socket, as `unix(7)` allows it.
+fn socket(path: &Path, span: Span, mistakes: &mut Mistakes) {
+    let length = path.as_os_str().len();
+    if length > LONGEST_SOCKET {
+        mistakes.error(span, Problem::LongSocket { length, most: LONGEST_SOCKET });
+    }
+    let path = Spanned { value: path.to_string_lossy().into_owned(), span };
+    values::characters("admin", &path, |character| character != '\0', mistakes);
 }
 
 fn virtual_server(
@@ -151,6 +172,7 @@ fn virtual_server(
         forwarding: balancing::forwarding(&draft.forwarding, mistakes),
         scheduler: scheduler.unwrap_or(defaults::SCHEDULER),
         hash_key: balancing::hash_key(&draft.hash_key, scheduler, mistakes),
+        hash_seed: balancing::hash_seed(&draft.hash_seed, scheduler, mistakes),
         bounded: balancing::bounded(&draft.bounded, scheduler, mistakes),
         zone: balancing::zone(&draft.zone, mistakes),
         spill_below: balancing::percent("spill_below", &draft.spill_below, mistakes),

@@ -36,6 +36,16 @@ pub(super) fn fifo(draft: &draft::Draft, mistakes: &mut Mistakes) -> Option<Path
     file("notify_fifo", &draft.notify_fifo, mistakes)
 }
 
+/// What reads it.
+pub(super) fn fifo_script(draft: &draft::Draft, mistakes: &mut Mistakes) -> Option<Command> {
+    let span = draft.notify_fifo_script.span()?;
+    if draft.notify_fifo.is_absent() {
+        let (key, without) = ("notify_fifo_script", "notify_fifo");
+        mistakes.error(span, VrrpProblem::NoEffectWithout { key, without }.into());
+    }
+    command("notify_fifo_script", &draft.notify_fifo_script, mistakes)
+}
+
 /// Mail about changes: those of virtual servers, and of those virtual routers that want it.
 pub(super) fn mail(draft: &draft::Draft, mistakes: &mut Mistakes) -> Option<Mail> {
     let notify = elements(&draft.vrrp_instances).iter().map(|one| &one.value.notify);

@@ -11,7 +11,7 @@ use lb_core::Weight;
 use lb_health::checkers::{
     Agent, Dns, DnsError, Expect, ExpectError, File, Grpc, Handshake, HttpError, Ldap, Mysql,
     Nibbles, Origin, PatternError, Ping, Postgres, Redis, RedisRole, Script, ScriptSlots,
-    SendExpect, Smtp, SmtpNameError, Tcp, TlsError, Udp, Worker,
+    SendExpect, Smtp, SmtpNameError, Tcp, TlsError, Udp, Workers,
 };
 use lb_health::{Failure, ParseStatusError, Report, SpecError, Target};
 use tower::ServiceExt;
@@ -72,8 +72,16 @@ pub enum CheckConfigError {
 /// A checker of any kind.
 pub(crate) type AnyChecker = BoxCloneSyncService<Target, Report, Failure>;
 
-/// The checker for `check` of a backend with this configured weight; scripts share `slots`. Reads
-/// the files that it needs.
+/// What checks share that are built one by one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shared {
+    /// How many scripts run at once.
+    pub(crate) slots: ScriptSlots,
+    /// One process for all checks that are made by the same worker.
+    pub(crate) workers: Workers,
+}
+
+/// The checker for `check` of a backend with this configured weight. Reads the files that it needs.
 ///
 /// # Errors
 /// [`CheckConfigError`], if a file is not as it should be, or the checker refuses what the
@@ -81,7 +89,7 @@ pub(crate) type AnyChecker = BoxCloneSyncService<Target, Report, Failure>;
 pub(crate) fn checker(
     check: &Check,
     weight: Weight,
-    slots: &ScriptSlots,
+    shared: &Shared,
 ) -> Result<AnyChecker, CheckConfigError> {
     let origin = origin(check);
     let connector = Tcp::new().with_origin(origin.clone());
@@ -94,7 +102,7 @@ pub(crate) fn checker(
         CheckKind::Redis(server) => AnyChecker::new(redis(server)?.with_connector(connector)),
         CheckKind::Script(script) => {
             let Command { program, arguments, .. } = &script.command;
-            let checker = Script::new(program, arguments, slots.clone());
+            let checker = Script::new(program, arguments, shared.slots.clone());
             let checker = match script.dynamic_weight {
                 true => checker.with_dynamic_weight(),
                 false => checker,
@@ -129,7 +137,7 @@ pub(crate) fn checker(
         CheckKind::Udp(datagram) => AnyChecker::new(udp(datagram, origin)),
         CheckKind::Worker(worker) => {
             let Command { program, arguments, .. } = &worker.command;
-            AnyChecker::new(Worker::new(program, arguments).map_err(Failure::from))
+            AnyChecker::new(shared.workers.worker(program, arguments).map_err(Failure::from))
         }
     })
 }

@@ -5,7 +5,6 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use lb_core::{Health, Weight};
-use lb_health::checkers::ScriptSlots;
 use lb_health::{Because, CheckSpec, Driver, Event, Obstruction};
 use lb_vrrp::Signal;
 use rand::rngs::SmallRng;
@@ -13,7 +12,7 @@ use tracing::{info, warn};
 
 use super::Reporter;
 use crate::config::{Address, VrrpCheck};
-use crate::control::{AnyChecker, checker, spec};
+use crate::control::{AnyChecker, Shared, checker, spec};
 use crate::names::{Names, nominal};
 use crate::vip::StartError;
 
@@ -45,11 +44,11 @@ pub(super) fn checkers<'a>(
     all: impl Iterator<Item = &'a VrrpCheck>,
     resolvers: &[SocketAddr],
 ) -> Result<Checkers, StartError> {
-    let (slots, mut names) = (ScriptSlots::default(), Names::new(resolvers));
+    let (shared, mut names) = (Shared::default(), Names::new(resolvers));
     let each = all.map(|check| {
         let target = Address::from(check.target.unwrap_or(NOWHERE));
         let prepared = check.checks.iter().map(|one| {
-            let checker = checker(one, Weight::ONE, &slots)?;
+            let checker = checker(one, Weight::ONE, &shared)?;
             let address = one.target(&target);
             let checker = names.checker(&address, checker);
             Ok(Prepared { target: nominal(&address), checker, spec: spec(one, 1)? })
@@ -74,7 +73,7 @@ pub(super) async fn watch(watched: VrrpCheck, checkers: Vec<Prepared>, reporter:
                 let is_up = matches!(verdict.health, Health::Up { .. });
                 match verdict.because {
                     Because::Failed { error, .. } => {
-                        warn!(check, up = is_up, %error, "tracked check")
+                        warn!(check, up = is_up, %error, "tracked check");
                     }
                     _ => info!(check, up = is_up, "tracked check"),
                 }

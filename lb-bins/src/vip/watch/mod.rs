@@ -206,6 +206,8 @@ impl Watched {
         let processes = config.vrrp_track_processes.iter().cloned().map(Self::Process);
         let checks = config.vrrp_checks.iter().cloned().map(Self::Check);
         let tracks = config.vrrp_instances.iter().flat_map(|one| &one.track_quorums);
+        let announced = config.bgp_announcements.iter().flat_map(|one| &one.track_quorums);
+        let tracks = tracks.chain(announced);
         let quorums: BTreeSet<_> = tracks.map(|track| track.name.clone()).collect();
         let quorums = quorums.into_iter().map(Self::Quorum);
         scripts.chain(files).chain(processes).chain(checks).chain(quorums)

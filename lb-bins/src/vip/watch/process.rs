@@ -93,7 +93,7 @@ fn runs(pid: i32, wanted: &VrrpTrackProcess) -> bool {
 /// Whether the words behind a program are those that are wanted.
 fn has_parameters(found: &[&[u8]], wanted: &VrrpTrackProcess) -> bool {
     let Some(parameters) = &wanted.parameters else { return true };
-    let wanted_ones: Vec<&[u8]> = parameters.iter().map(|one| one.as_bytes()).collect();
+    let wanted_ones: Vec<&[u8]> = parameters.iter().map(String::as_bytes).collect();
     match (wanted.parameter_match, wanted_ones.split_last()) {
         (ParameterMatch::Partial, _) => found.starts_with(&wanted_ones),
         (ParameterMatch::Initial, Some((last, others))) => {

@@ -40,7 +40,6 @@ pub(super) fn garp(router: &Router<'_>, strict: bool, values: &mut Values<'_>) -
             Field::Absent if strict => given(Duration::ZERO, span),
             field => field,
         },
-        ..Garp::default()
     };
     given(garp, span)
 }

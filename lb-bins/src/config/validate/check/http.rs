@@ -22,7 +22,7 @@ pub(super) fn http(draft: &draft::check::Http, span: Span, mistakes: &mut Mistak
     Http {
         tls: draft.tls.as_ref().map(|draft| tls(draft, host.as_deref(), span, mistakes)),
         pages: pages(draft, mistakes),
-        method: method(&draft.method, mistakes),
+        method: method(&draft.method, defaults::HTTP_METHOD, mistakes),
         host,
         headers: headers(&draft.headers, mistakes),
         request_body: content("request_body", &draft.request_body, mistakes),
@@ -116,7 +116,10 @@ fn path(field: &Field<String>, mistakes: &mut Mistakes) -> Option<String> {
     Some(path.value.clone())
 }
 
-fn status(field: &Field<List<Status>>, mistakes: &mut Mistakes) -> Option<Vec<StatusRange>> {
+pub(in crate::config::validate) fn status(
+    field: &Field<List<Status>>,
+    mistakes: &mut Mistakes,
+) -> Option<Vec<StatusRange>> {
     let Spanned { value: ranges, span } = field.given()?;
     if ranges.is_empty() {
         mistakes.error(*span, Problem::Empty { key: "status" });
@@ -196,8 +199,12 @@ fn header_rule(
     Some(HeaderRule { name, value, absent: draft.not.or(defaults::HEADER_NOT) })
 }
 
-fn method(field: &Field<String>, mistakes: &mut Mistakes) -> String {
-    let Some(method) = field.given() else { return defaults::HTTP_METHOD.to_owned() };
+pub(in crate::config::validate) fn method(
+    field: &Field<String>,
+    default: &str,
+    mistakes: &mut Mistakes,
+) -> String {
+    let Some(method) = field.given() else { return default.to_owned() };
     if method.value.is_empty() {
         mistakes.error(method.span, Problem::Empty { key: "method" });
     }
@@ -216,7 +223,10 @@ pub(super) fn host(field: &Field<String>, mistakes: &mut Mistakes) -> Option<Str
     Some(host.value.clone())
 }
 
-fn headers(field: &Field<DraftHeaders>, mistakes: &mut Mistakes) -> Headers {
+pub(in crate::config::validate) fn headers(
+    field: &Field<DraftHeaders>,
+    mistakes: &mut Mistakes,
+) -> Headers {
     /// What the checker writes itself, so that requests stay well-formed.
     const OWN: [&str; 4] = ["connection", "content-length", "host", "transfer-encoding"];
     let Some(headers) = field.given() else { return Headers::new() };

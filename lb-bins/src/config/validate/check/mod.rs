@@ -6,6 +6,8 @@ mod reports;
 mod services;
 mod tls;
 
+pub(super) use self::http::{headers, method, status};
+
 use std::num::NonZeroU32;
 
 use super::values::{characters, duration, duration_or_zero, integer, server};

@@ -7,6 +7,7 @@ use lb_vrrp::{Announcements, Family, Interval, Peer, Preempt, Priority, Reach, V
 
 use super::addresses::{self, Home};
 use super::authentication::authentication;
+use super::claim::claim;
 use super::routes;
 use super::tracking::{Described, tracks};
 use super::{interface, name, notify, optional_interface};
@@ -14,10 +15,10 @@ use crate::config::defaults;
 use crate::config::draft::vrrp as draft;
 use crate::config::draft::{Field, List};
 use crate::config::mistakes::Mistakes;
-use crate::config::model::{Claim, VrrpInstance};
+use crate::config::model::VrrpInstance;
 use crate::config::problem::{Problem, VrrpProblem};
 use crate::config::source::{Span, Spanned};
-use crate::config::validate::values::{command, duration, duration_or_zero, integer};
+use crate::config::validate::values::{duration_or_zero, integer};
 use crate::config::validate::{elements, is_empty};
 
 pub(super) fn instance(
@@ -323,18 +324,6 @@ fn virtual_mac(
         Family::V4 => format!("vrrp.{vrid}"),
         Family::V6 => format!("vrrp6.{vrid}"),
     }))
-}
-
-fn claim(field: &Field<draft::Claim>, mistakes: &mut Mistakes) -> Option<Claim> {
-    let Spanned { value: draft, span } = field.given()?;
-    if matches!(draft.command, Field::Absent) {
-        let sample = r#"command = ["/usr/local/bin/claim"]"#;
-        mistakes.error(*span, Problem::Missing { key: "command", sample });
-    }
-    let interval = duration("interval", &draft.interval, defaults::CLAIM_INTERVAL, mistakes);
-    let timeout = duration("timeout", &draft.timeout, defaults::CLAIM_TIMEOUT, mistakes);
-    let command = command("command", &draft.command, mistakes)?;
-    Some(Claim { command, interval, timeout })
 }
 
 pub(super) fn garp(field: &Field<draft::Garp>, mistakes: &mut Mistakes) -> Announcements {

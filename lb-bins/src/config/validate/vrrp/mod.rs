@@ -1,8 +1,10 @@
 //! Rules for virtual routers.
 
 mod addresses;
+mod announcement;
 mod authentication;
 mod carp;
+mod claim;
 mod identity;
 mod instance;
 mod routes;
@@ -13,6 +15,7 @@ use std::path::PathBuf;
 
 use lb_vrrp::linux::VirtualAddress;
 
+use self::announcement::Instances;
 use self::identity::Claimant;
 use self::instance::instance;
 use self::tracking::Described;
@@ -66,9 +69,16 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
     });
     report_repeated(macs, |interface| VrrpProblem::MacTwice { interface }.into(), mistakes);
     let vrrp_sync_groups = groups(draft, &config_of(drafts, &vrrp_instances), mistakes);
+    let bgp_announcements = announcement::announcements(
+        &draft.bgp_announcements,
+        &described,
+        &instances(draft),
+        mistakes,
+    );
     described.warn_of_unused(mistakes);
     let (static_addresses, static_routes, static_rules) = routes::statics(draft, mistakes);
     Config {
+        bgp_announcements,
         static_addresses,
         static_routes,
         static_rules,
@@ -81,6 +91,22 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
         vrrp_track_processes: described.processes,
         ..config
     }
+}
+
+/// The instances of either protocol, by name.
+fn instances(draft: &Draft) -> Instances {
+    let routers = elements(&draft.vrrp_instances).iter().map(|draft| &draft.value.name);
+    let hosts = elements(&draft.carp_instances).iter().map(|draft| &draft.value.name);
+    let given = || routers.clone().chain(hosts.clone());
+    let mut names: Vec<_> = given().filter_map(|name| Some(name.given()?.value.clone())).collect();
+    names.sort();
+    fn is_complete<T>(field: &Field<List<T>>) -> bool {
+        !field.is_refused() && field.given().is_none_or(|list| list.value.complete)
+    }
+    let complete = is_complete(&draft.vrrp_instances)
+        && is_complete(&draft.carp_instances)
+        && given().all(|name| !name.is_refused());
+    Instances { names, complete }
 }
 
 /// What groups want to know of an instance: its name, and whether something moves its priority.

@@ -1,0 +1,59 @@
+//! Prints announcements by BGP.
+
+use std::fmt;
+
+use super::vrrp::{inline_track, list, table};
+use super::{array, duration, optional, path, text};
+use crate::config::model::{BgpAnnouncement, Speaker};
+
+pub(super) fn announcement(
+    f: &mut fmt::Formatter<'_>,
+    announcement: &BgpAnnouncement,
+) -> fmt::Result {
+    let BgpAnnouncement {
+        name,
+        speaker,
+        instance,
+        track_scripts,
+        track_files,
+        track_processes,
+        track_checks,
+        track_quorums,
+        withdraw_delay,
+        interval,
+    } = announcement;
+    writeln!(f, "\n[[bgp_announcement]]")?;
+    writeln!(f, "name = {}", text(name))?;
+    if let Speaker::ExaBgp { addresses, .. } = speaker {
+        list(f, "addresses", addresses, |address| text(&address.to_string()))?;
+    }
+    writeln!(f, "speaker = {}", inline_speaker(speaker))?;
+    optional(f, "instance", instance.as_deref().map(text))?;
+    list(f, "track_scripts", track_scripts, inline_track)?;
+    list(f, "track_files", track_files, inline_track)?;
+    list(f, "track_processes", track_processes, inline_track)?;
+    list(f, "track_checks", track_checks, inline_track)?;
+    list(f, "track_quorums", track_quorums, inline_track)?;
+    writeln!(f, "withdraw_delay = {}", text(&duration(*withdraw_delay)))?;
+    writeln!(f, "interval = {}", text(&duration(*interval)))
+}
+
+fn inline_speaker(speaker: &Speaker) -> String {
+    let kind = ("type", Some(text(speaker.name())));
+    match speaker {
+        Speaker::Bird { socket, protocol } => {
+            table(&[kind, ("socket", Some(path(socket))), ("protocol", Some(text(protocol)))])
+        }
+        Speaker::ExaBgp { pipe, addresses: _, next_hop, med, communities } => {
+            let next_hop = next_hop.map_or("self".to_owned(), |address| address.to_string());
+            let communities = (!communities.is_empty()).then(|| array(communities.iter()));
+            table(&[
+                kind,
+                ("pipe", Some(path(pipe))),
+                ("next_hop", Some(text(&next_hop))),
+                ("med", med.map(|med| med.to_string())),
+                ("communities", communities),
+            ])
+        }
+    }
+}
