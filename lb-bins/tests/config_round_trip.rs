@@ -839,6 +839,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     rules: ways.1,
                     virtual_mac: flags.3.then(|| format!("vrrp.{index}")),
                     garp,
+                    track_primary: flags.2,
                     track_interfaces: tracks.into_iter().enumerate().map(track).collect(),
                     track_scripts: vec![],
                     track_files: vec![],

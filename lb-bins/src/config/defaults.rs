@@ -119,6 +119,8 @@ pub const CHECKSUM: ChecksumPolicy = ChecksumPolicy::Pseudo;
 pub const CHECK_UNICAST_SOURCE: bool = true;
 /// `authentication.mode`: what is not signed is refused.
 pub const MIGRATION: Migration = Migration::Enforce;
+/// `track_primary`: who cannot speak is at fault.
+pub const TRACK_PRIMARY: bool = true;
 /// `weight` of what is tracked: without it the instance is at fault.
 pub const TRACK_WEIGHT: i16 = 0;
 /// `weight` of a virtual server's quorum: without it the instance is at fault.

@@ -34,6 +34,8 @@ pub struct Settings {
     ///
     /// [`Config::accepts`]: crate::Config::accepts
     pub accept: bool,
+    /// Whether its own interface without a carrier is a fault. Default: yes.
+    pub tracks_interface: bool,
     /// Other interfaces that it tracks: up as long as they have a carrier.
     pub tracked: Vec<(String, TrackerId)>,
 }
@@ -47,6 +49,7 @@ impl Settings {
             routes: Vec::new(),
             rules: Vec::new(),
             virtual_mac: None,
+            tracks_interface: true,
             accept: true,
             tracked: Vec::new(),
         }

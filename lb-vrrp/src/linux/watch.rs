@@ -96,7 +96,8 @@ impl LinuxNetwork {
             }
         }
         for id in self.ids(|port| port.settings.interface == name) {
-            let fault = Input::Fault { cause: FaultCause::Interface, present: !is_up };
+            let present = !is_up && self.ports[&id].settings.tracks_interface;
+            let fault = Input::Fault { cause: FaultCause::Interface, present };
             self.inputs.push_back((id, fault));
         }
         let signal = if is_up { Signal::Up } else { Signal::Down };

@@ -70,6 +70,8 @@ pub struct VrrpInstance {
     pub virtual_mac: Option<String>,
     /// How the link is told where the addresses are.
     pub garp: Announcements,
+    /// Whether its own interface without a carrier is a fault; default: yes.
+    pub track_primary: bool,
     /// Interfaces that it depends on, beside its own.
     pub track_interfaces: Vec<Track>,
     /// Scripts that it depends on, by name.

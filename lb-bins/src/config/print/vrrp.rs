@@ -96,6 +96,7 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
         rules,
         virtual_mac,
         garp,
+        track_primary,
         track_interfaces,
         track_scripts,
         track_files,
@@ -134,6 +135,7 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
     writeln!(f, "use_vmac = {}", virtual_mac.is_some())?;
     optional(f, "vmac_interface", virtual_mac.as_deref().map(text))?;
     writeln!(f, "garp = {}", inline_garp(*garp))?;
+    writeln!(f, "track_primary = {track_primary}")?;
     list(f, "track_interfaces", track_interfaces, inline_track)?;
     list(f, "track_scripts", track_scripts, inline_track)?;
     list(f, "track_files", track_files, inline_track)?;

@@ -50,6 +50,7 @@ impl Read for VrrpInstance {
             use_vmac: table.take("use_vmac", "use_vmac = true"),
             vmac_interface: table.take("vmac_interface", r#"vmac_interface = "vrrp.51""#),
             garp: table.take("garp", r#"garp = { repeat = 5, delay = "5s" }"#),
+            track_primary: table.take("track_primary", "track_primary = false"),
             track_interfaces: table.take("track_interfaces", r#"track_interfaces = ["eth1"]"#),
             track_scripts: table.take("track_scripts", r#"track_scripts = ["check"]"#),
             track_files: table.take("track_files", r#"track_files = ["file"]"#),

@@ -28,7 +28,7 @@ use self::tracking::{Reversed, if_any};
 use self::values::Values;
 use super::tree::Statement;
 use crate::config::draft::vrrp::VrrpInstance;
-use crate::config::draft::{Draft, Field};
+use crate::config::draft::{Draft, Field, List};
 use crate::config::mistakes::Mistakes;
 use crate::config::source::Spanned;
 
@@ -61,6 +61,7 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
     Draft {
         script_user: notify::account_of(last("script_user"), &mut values),
         script_security: values.switch(last("enable_script_security")),
+        notify_fifo_script: fifo_script(&globals, &mut values),
         notify_fifo: fifo(&globals, &mut values),
         smtp: mail::draft(&globals, &mut values),
         virtual_servers: if_any(virtual_server::virtual_servers(statements, &mut values)),
@@ -118,4 +119,18 @@ fn fifo(globals: &[&Statement], values: &mut Values<'_>) -> Field<String> {
         );
     }
     values::given(path.text.clone(), path.span)
+}
+
+/// What reads that FIFO.
+fn fifo_script(globals: &[&Statement], values: &mut Values<'_>) -> Field<List<String>> {
+    let find = |word| globals.iter().rev().find_map(|block| block.last(word));
+    let routers = find("vrrp_notify_fifo_script");
+    if find("notify_fifo").is_none() {
+        return values.command(routers);
+    }
+    if let Some(routers) = routers {
+        let why = "`notify_fifo_script` is told of virtual routers as well";
+        values.unused(routers.span, "vrrp_notify_fifo_script", why);
+    }
+    values.command(find("notify_fifo_script"))
 }

@@ -98,6 +98,10 @@ impl Router<'_> {
             use_vmac,
             vmac_interface,
             garp: garp(self, strict, values),
+            track_primary: match statement.last("dont_track_primary") {
+                Some(word) => given(false, word.span),
+                None => Field::Absent,
+            },
             track_interfaces: if_any(tracked.tracks(statement, "track_interface", values)),
             track_scripts: if_any(tracked.tracks(statement, "track_script", values)),
             track_files: if_any(tracked.tracks(statement, "track_file", values)),

@@ -9,7 +9,7 @@ pub(super) const VRRP_INSTANCE: Words = &[
     block("authentication", AUTHENTICATION),
     once("check_unicast_src"),
     unused("debug", "RUST_LOG sets what is logged"),
-    unused("dont_track_primary", "the interface is always tracked"),
+    once("dont_track_primary"),
     once("down_timer_adverts"),
     unused("garp_extra_if", "announcements have no such setting"),
     unused("garp_lower_prio_delay", "announcements have no such setting"),

@@ -114,6 +114,7 @@ pub(super) fn instance(
         rules: routes::rules(&draft.rules, home, mistakes),
         virtual_mac,
         garp: garp(&draft.garp, mistakes),
+        track_primary: draft.track_primary.or(defaults::TRACK_PRIMARY),
         track_interfaces: tracks(
             "track_interfaces",
             &draft.track_interfaces,
