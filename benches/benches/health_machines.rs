@@ -187,8 +187,8 @@ fn stalls(bars: &mut Bars) {
         }
         Ok(Report::ALIVE)
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true);
-    let runtime = runtime.build().expect("a runtime");
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime");
     let meter = Meter::start();
     let (verdicts, excused, runs) = runtime.block_on(async {
         let mut driver = Driver::new(rng());
