@@ -8,6 +8,7 @@ pub mod check;
 mod claim;
 mod command;
 mod door;
+mod hashing;
 mod vrrp;
 mod walk;
 
@@ -29,6 +30,8 @@ use self::check::{Check, CheckKind};
 pub use self::claim::{Call, Claim, ClaimBy, Holder, HttpClaim};
 pub use self::command::Command;
 pub use self::door::{Door, NotADoor};
+pub(in crate::config) use self::hashing::hashes_the_source;
+pub use self::hashing::{HashKey, is_keyed_by_destination};
 pub use self::vrrp::{
     Authentication, CarpInstance, HmacKey, KeySecret, Notify, ParameterMatch, Track, VrrpCheck,
     VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
@@ -238,28 +241,6 @@ pub struct VirtualServer {
     pub retries: u8,
     /// The backends in the order of the file: at least one, no address twice.
     pub backends: Vec<Backend>,
-}
-
-/// What a scheduler that hashes the source looks at.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum HashKey {
-    /// The client's address, or of IPv6 its network of 64 bits; or the network that
-    /// [persistence](Persistence::granularity) says.
-    #[default]
-    Source,
-    /// The same and the client's port: the connections of one client spread.
-    SourcePort,
-}
-
-/// Whether `scheduler` looks at where a client connects to, instead of where it comes from.
-pub const fn is_keyed_by_destination(scheduler: Algorithm) -> bool {
-    matches!(scheduler, Algorithm::Dh | Algorithm::Lblc | Algorithm::Lblcr)
-}
-
-/// Whether `scheduler` looks at where a client comes from, so that a [`HashKey`] matters.
-pub(in crate::config) fn hashes_the_source(scheduler: Algorithm) -> bool {
-    !is_keyed_by_destination(scheduler) && scheduler.scheduler().is_keyed()
 }
 
 /// The line of clients for which every backend is full.
