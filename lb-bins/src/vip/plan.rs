@@ -89,8 +89,8 @@ impl Plan {
         for track in &instance.track_interfaces {
             settings.tracked.push((track.name.clone(), host.track(tracker(track))));
         }
-        let lists = [
-            (&instance.track_scripts, Thing::Script as fn(String) -> Thing),
+        let lists: [Tracked<'_>; 3] = [
+            (&instance.track_scripts, Thing::Script),
             (&instance.track_files, Thing::File),
             (&instance.track_processes, Thing::Process),
         ];
@@ -142,8 +142,8 @@ impl Plan {
         for track in &instance.track_interfaces {
             settings.tracked.push((track.name.clone(), router.track(tracker(track))));
         }
-        let lists = [
-            (&instance.track_scripts, Thing::Script as fn(String) -> Thing),
+        let lists: [Tracked<'_>; 5] = [
+            (&instance.track_scripts, Thing::Script),
             (&instance.track_files, Thing::File),
             (&instance.track_processes, Thing::Process),
             (&instance.track_checks, Thing::Check),
@@ -179,9 +179,12 @@ fn startup_delay(instance: &VrrpInstance) -> Duration {
     instance.startup_delay.max(rest)
 }
 
+/// What is tracked of one kind, and how such a thing is named.
+type Tracked<'a> = (&'a Vec<Track>, fn(String) -> Thing);
+
 /// What an instance depends on, beside interfaces.
 fn things(
-    lists: &[(&Vec<Track>, fn(String) -> Thing)],
+    lists: &[Tracked<'_>],
     seen: impl Fn(&Thing) -> Signal,
     mut add: impl FnMut(Tracker) -> TrackerId,
 ) -> Vec<(Thing, TrackerId)> {
