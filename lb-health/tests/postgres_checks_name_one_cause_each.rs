@@ -183,7 +183,7 @@ async fn a_long_proof_holds_up_nobody() {
                 let count = stream.read(&mut heard).await.unwrap();
                 let text = String::from_utf8_lossy(&heard[..count]).into_owned();
                 let challenge =
-                    format!("r={}x,s=c2FsdA==,i=8192", text.rsplit("r=").next().unwrap());
+                    format!("r={}x,s=c2FsdA==,i=2048", text.rsplit("r=").next().unwrap());
                 let before = turns.load(Ordering::Relaxed);
                 let _ = stream.write_all(&authentication(11, challenge.as_bytes())).await;
                 let _ = stream.read(&mut heard).await;

@@ -137,7 +137,7 @@ pub(crate) async fn misbehaving<C: Checker>(checker: C) -> [&'static str; 7] {
     });
     let closing = playing(vec![], Then::Close);
     let resetting = server(|stream| async move { stream.set_zero_linger().unwrap() });
-    let dripping = repeating(b"2", Duration::from_millis(100));
+    let dripping = repeating(b"2", Duration::from_millis(20));
     let endless = repeating(&[b'2'; 4096], Duration::ZERO);
     let garbage = playing(lines(&[("", &[b"\xff\x00\x80\r\n".repeat(40)].concat())]), Then::Close);
     [
