@@ -18,6 +18,7 @@ use super::instance::instance;
 use crate::config::check::Initial;
 use crate::config::{Address, Check};
 use crate::names::{Names, nominal};
+use crate::privileges::hand_on_nothing;
 use crate::status::{CheckReport, ChecksStatus, LastCheck, PastRun, RunReport};
 
 /// Tells the virtual servers of this process apart, over every rename; never issued twice.
@@ -94,7 +95,7 @@ impl Checks {
     /// None yet; they will run on a thread of their own, so that what computes for long, as a TLS
     /// handshake does, holds up neither orders nor pools. Where there is no thread, beside the caller.
     pub(super) fn aside(max_scripts: Option<NonZeroU32>) -> Self {
-        let aside = driver().with_threads(NonZeroUsize::MIN, || {});
+        let aside = driver().with_threads(NonZeroUsize::MIN, hand_on_nothing);
         let aside = aside.unwrap_or_else(|error| {
             warn!(%error, "checks have no thread of their own");
             driver()

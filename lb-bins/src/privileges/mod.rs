@@ -188,3 +188,12 @@ pub(crate) fn without_ambient<T>(start: impl FnOnce() -> T) -> T {
     }
     started
 }
+
+/// Has the calling thread, and all that it starts, hand on nothing: programs of the system that need
+/// more than others are started elsewhere.
+pub(crate) fn hand_on_nothing() {
+    if let Some(capability) = AMBIENT.get() {
+        // Nobody is refused to give up what is handed on.
+        let _ = configure_capability_in_ambient_set(*capability, false);
+    }
+}

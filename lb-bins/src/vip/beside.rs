@@ -5,6 +5,7 @@ use std::thread;
 
 use tokio::runtime::{Builder, Handle};
 
+use crate::privileges::hand_on_nothing;
 use crate::process::spare;
 
 /// Blocking work is to read files, each of which holds a thread while its file system hangs. Threads are
@@ -21,6 +22,7 @@ pub fn beside() -> io::Result<Handle> {
     let handle = runtime.handle().clone();
     thread::Builder::new().name("beside".to_owned()).spawn(move || {
         spare();
+        hand_on_nothing();
         runtime.block_on(std::future::pending::<()>());
     })?;
     Ok(handle)

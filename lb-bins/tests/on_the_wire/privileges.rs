@@ -129,7 +129,14 @@ fn root_becomes_somebody_else() {
     let notify = format!(
         "notify = [\"/bin/sh\", \"-c\", \"grep -E 'Uid|CapEff' /proc/self/status > {open}/notify\"]"
     );
-    let config = format!("user = \"nobody\"\n{INSTANCE}\n{notify}\n");
+    let check = format!(
+        "[\"/bin/sh\", \"-c\", \"grep -E 'CapEff|CapAmb' /proc/self/status > {open}/check\"]"
+    );
+    let config = format!(
+        "user = \"nobody\"\n{INSTANCE}\n{notify}\n\
+         track_checks = [{{ name = \"script\", weight = 1 }}]\n[[vrrp_check]]\nname = \"script\"\n\
+         check = {{ type = \"script\", command = {check} }}\n"
+    );
     let daemon = run_ours(&lab, Host::A, &config);
     lab.until(5 * SECOND, "an owner", || lab.holds(Host::A, "10.99.0.200"));
     let task = daemon.path("task");
@@ -143,6 +150,11 @@ fn root_becomes_somebody_else() {
     lab.until(2 * SECOND, "a script ran", || told().lines().count() == 2);
     assert_eq!(line(&told(), "CapEff"), format!("{:016x}", 0));
     assert!(line(&told(), "Uid").starts_with(NOBODY));
+    let checked = || std::fs::read_to_string(format!("{open}/check")).unwrap_or_default();
+    lab.until(5 * SECOND, "a check ran", || checked().lines().count() == 2);
+    for key in ["CapEff", "CapAmb"] {
+        assert_eq!(line(&checked(), key), format!("{:016x}", 0));
+    }
 
     // Nobody else can be become any more.
     daemon.reload_text(&config.replace("notify = ", "notify_user = \"root\"\nnotify = "));

@@ -56,6 +56,8 @@ pub(in crate::config) enum VrrpProblem {
     // Values that do not go together.
     #[error("the address {address} is listed twice")]
     AddressTwice { address: IpAddr },
+    #[error("nobody reaches a virtual server on {address}: `{instance}` has `accept = false`")]
+    NotAccepted { address: IpAddr, instance: String },
     #[error("two instances have the address {address} on {interface}")]
     AddressOfTwo { address: IpAddr, interface: String },
     #[error("{} is announced twice", Quoted(.what))]
@@ -153,6 +155,10 @@ impl VrrpProblem {
             Self::SecretLength { .. } => "make one with `head -c 24 /dev/urandom | base64`",
 
             Self::AddressTwice { .. } | Self::TrackedTwice { .. } => "remove one of them",
+            Self::NotAccepted { .. } => {
+                "set `accept = true`: else packets for the address are dropped (in a keepalived.conf, \
+                 `vrrp_strict` and `no_accept` say so)"
+            }
             Self::AddressOfTwo { .. } => {
                 "list it in one of them: neither would let the other one take it away"
             }

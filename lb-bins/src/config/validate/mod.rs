@@ -78,6 +78,7 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
         ..Config::default()
     };
     let mut config = vrrp::virtual_routers(draft, config, mistakes);
+    vrrp::warn_of_unreachable(&config, servers, mistakes);
     if let Some(user) = config.script_user.clone() {
         config.run_as(&user);
     }

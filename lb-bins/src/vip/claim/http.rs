@@ -62,8 +62,13 @@ impl Api {
         addresses: &[String],
         generation: u64,
     ) -> Outcome {
+        let each = self.each(addresses);
+        if each.is_empty() {
+            let why = "the instance has no addresses, for which `{address}` could stand".to_owned();
+            return Outcome::Failed { why, patience: None };
+        }
         let mut whole = Outcome::Held;
-        for address in self.each(addresses) {
+        for address in each {
             let about = About { instance, address, generation };
             match self.claim_one(about).await {
                 Ok(true) => {}
@@ -106,10 +111,13 @@ impl Api {
         Ok(())
     }
 
-    /// Each address that there is a call for; the first stands for all if that is one.
-    fn each<'a>(&self, addresses: &'a [String]) -> impl Iterator<Item = &'a str> {
-        let count = if self.config.is_for_each_address() { addresses.len() } else { 1 };
-        addresses.iter().take(count).map(String::as_str)
+    /// Each address that there is a call for. If that is one, the first stands for all: an API may know
+    /// what it is about by another name, so that there need not even be one.
+    fn each<'a>(&self, addresses: &'a [String]) -> Vec<&'a str> {
+        match self.config.is_for_each_address() {
+            true => addresses.iter().map(String::as_str).collect(),
+            false => vec![addresses.first().map_or("", String::as_str)],
+        }
     }
 
     /// Whether it is ours now.

@@ -13,6 +13,7 @@ mod tracking;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use lb_vrrp::Priority;
 use lb_vrrp::linux::VirtualAddress;
 
 use self::announcement::Instances;
@@ -23,7 +24,7 @@ use super::values::command;
 use super::{elements, report_bad_name, report_repeated};
 use crate::config::defaults;
 use crate::config::draft::vrrp as draft;
-use crate::config::draft::{Draft, Field, List};
+use crate::config::draft::{Draft, Field, List, VirtualServer};
 use crate::config::mistakes::Mistakes;
 use crate::config::model::{Config, Notify, VrrpSyncGroup};
 use crate::config::problem::{Problem, VrrpProblem};
@@ -275,4 +276,24 @@ fn optional_interface(
 /// Nothing, in the place of what was refused.
 const fn no_address() -> VirtualAddress {
     VirtualAddress::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
+}
+
+/// Virtual servers whose address is there, and dropped.
+pub(super) fn warn_of_unreachable(
+    config: &Config,
+    drafts: &[Spanned<VirtualServer>],
+    mistakes: &mut Mistakes,
+) {
+    for (draft, server) in drafts.iter().zip(&config.virtual_servers) {
+        let address = server.listen.ip();
+        let deaf = config.vrrp_instances.iter().find(|one| {
+            let mut all = one.addresses.iter().chain(&one.excluded_addresses);
+            !one.accept && one.priority != Priority::OWNER && all.any(|one| one.address == address)
+        });
+        if let (Some(instance), Some(given)) = (deaf, draft.value.listen.given()) {
+            let instance = instance.name.clone();
+            let problem = VrrpProblem::NotAccepted { address, instance };
+            mistakes.warning(given.span, problem.into());
+        }
+    }
 }
