@@ -100,6 +100,8 @@ struct Run {
     quorum_up: bool,
     /// The sorry server's name and identity.
     sorry: Option<(u8, BackendId)>,
+    /// Whether its checks have failed: then it is as good as none.
+    sorry_is_down: bool,
     /// Who was given an identity, and by which configuration.
     issued: HashMap<BackendId, (u8, usize)>,
     reloads: usize,
@@ -119,6 +121,7 @@ impl Script {
             rule,
             quorum_up: false,
             sorry: None,
+            sorry_is_down: false,
             issued: HashMap::new(),
             reloads: 0,
             generation: 0,
@@ -174,7 +177,10 @@ impl Run {
                 let weight = percent.map_or(weight, |percent| weight.and_percent(percent.into()));
                 let health = if up { Health::Up { weight } } else { Health::Down };
                 let id = self.target(backend);
-                self.change(id, |known| known.health = Some(health));
+                let known = self.change(id, |known| known.health = Some(health));
+                if !known && self.sorry.is_some_and(|(_, sorry)| sorry == id) {
+                    self.sorry_is_down = !up;
+                }
                 self.server.handle_health(self.now, id, health);
             }
             Step::Reconfigure(configuration) => {
@@ -245,6 +251,10 @@ impl Run {
             };
             self.known.push(known);
         }
+        if let Some((_, new)) = sorry {
+            // Of whoever was not the sorry server before nothing is known.
+            self.sorry_is_down &= self.sorry.is_some_and(|(_, old)| old == new);
+        }
         self.sorry = sorry;
         self.reloads += 1;
         (self.config, self.rule) = (configuration, rule);
@@ -277,7 +287,8 @@ impl Run {
         assert_eq!(quorum_events, expected, "one event per change of quorum");
         self.quorum_up = up;
 
-        let sorry = self.config.sorry.filter(|(_, waits)| if *waits { total == 0 } else { !up });
+        let sorry = self.config.sorry.filter(|_| !self.sorry_is_down);
+        let sorry = sorry.filter(|(_, waits)| if *waits { total == 0 } else { !up });
         let published = self.server.published();
         assert_eq!(published.records_affinity(), sorry.is_none());
         match sorry {
