@@ -282,8 +282,10 @@ fn a_floating_address_is_claimed_until_it_is_had_and_by_nobody_else() {
     let claimed = || fetch(&space, &["http://127.0.0.1:9900/status"]).contains("\"claimed\":true");
     lab.until(Duration::from_secs(10), "it is claimed at the third attempt", claimed);
     let count = || asked.lock().unwrap().len();
-    assert_eq!(count(), 3);
-    lab.until(Duration::from_secs(4), "it is claimed again and again", || count() > 3);
+    // More, if it took long to see.
+    let first = count();
+    assert!(first >= 3, "{first}");
+    lab.until(Duration::from_secs(10), "it is claimed again and again", || count() > first);
 
     let b = run_ours(&lab, Host::B, &config(Host::B, 100));
     thread::sleep(1000 * MS);
