@@ -86,16 +86,29 @@ fn a_run_that_can_always_go_on_is_ended() {
     assert!(others > 1, "{others} runs of the other");
 }
 
+/// When a server begins to talk without end.
+#[cfg(feature = "tcp")]
+#[derive(Clone, Copy, PartialEq)]
+enum Flood {
+    AtOnce,
+    /// As long as it was asked nothing, what it says is no answer.
+    #[cfg(feature = "http")]
+    OnceAsked,
+}
+
 /// Accepts every connection and sends `bytes` for ever, on a thread of its own for each.
 #[cfg(feature = "tcp")]
-fn flooding(bytes: &'static [u8]) -> SocketAddr {
-    use std::io::Write;
+fn flooding(flood: Flood, bytes: &'static [u8]) -> SocketAddr {
+    use std::io::{Read, Write};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             thread::spawn(move || {
+                if flood != Flood::AtOnce {
+                    let _ = stream.read(&mut [0; 1024]);
+                }
                 let much = bytes.repeat(65_536 / bytes.len());
                 while stream.write_all(&much).is_ok() {}
             });
@@ -108,7 +121,7 @@ fn flooding(bytes: &'static [u8]) -> SocketAddr {
 #[test]
 fn interim_answers_without_end_are_cut() {
     let checker = lb_health::checkers::Http::new("/").unwrap();
-    let (cause, _) = cause(flooding(b"HTTP/1.1 100\r\n\r\n"), checker);
+    let (cause, _) = cause(flooding(Flood::OnceAsked, b"HTTP/1.1 100\r\n\r\n"), checker);
     assert_eq!(cause, "header-too-large");
 }
 
@@ -123,7 +136,7 @@ fn a_checker_that_reads_all_there_is_is_ended() {
         while stream.read(&mut buffer).await.map_err(CheckError::protocol)? > 0 {}
         Ok::<_, CheckError>(Report::ALIVE)
     });
-    let (cause, others) = cause(flooding(b"whatever"), reading);
+    let (cause, others) = cause(flooding(Flood::AtOnce, b"whatever"), reading);
     assert_eq!(cause, "timeout");
     assert!(others > 1, "{others} runs of the other");
 }
