@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, ConfigFile, Daemon};
 use crate::control::{self, ReloadError};
-use crate::privileges::warn_of_start;
+use crate::privileges::{hand_on_nothing, warn_of_start};
 
 /// With fewer than that there is something to say.
 const FEW_DESCRIPTORS: u64 = 1024;
@@ -61,8 +61,8 @@ pub(crate) fn spare() {
 }
 
 /// Does what blocks on a thread of its own, so that it waits for nobody else: those that the runtime
-/// has for that may all read files for checks, from a file system that hangs. Must be called within a
-/// runtime.
+/// has for that may all read files for checks, from a file system that hangs. What it starts is in no
+/// hurry and gets no privilege. Must be called within a runtime.
 ///
 /// # Errors
 /// There is no thread to be had, or it panicked.
@@ -73,6 +73,7 @@ pub(crate) async fn aside<T: Send + 'static>(
     thread::Builder::new().name("aside".to_owned()).spawn(move || {
         let _entered = runtime.enter();
         spare();
+        hand_on_nothing();
         // Whoever does not wait any more does not need it.
         let _ = done.send(work());
     })?;

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::config::Command;
-use crate::privileges::{Identity, without_ambient};
+use crate::privileges::Identity;
 use crate::process::aside;
 
 /// A script that takes longer than this is killed: the next one must not wait forever.
@@ -102,7 +102,7 @@ pub(crate) async fn execute(
                 process.uid(uid).gid(gid);
             }
         }
-        without_ambient(|| process.spawn())
+        process.spawn()
     });
     let mut child = spawned.await??;
     let mut group = Group::of(&child);

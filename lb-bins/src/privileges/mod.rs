@@ -177,18 +177,6 @@ fn is_ambient(capability: CapabilitySet) -> bool {
     rustix::thread::capability_is_in_ambient_set(capability).unwrap_or(false)
 }
 
-/// Starts something on the calling thread with nothing that only programs of the system should have.
-pub(crate) fn without_ambient<T>(start: impl FnOnce() -> T) -> T {
-    let Some(capability) = AMBIENT.get() else { return start() };
-    let lowered = configure_capability_in_ambient_set(*capability, false);
-    let started = start();
-    if lowered.is_ok() {
-        // It is permitted and inheritable, as it was before.
-        let _ = configure_capability_in_ambient_set(*capability, true);
-    }
-    started
-}
-
 /// Has the calling thread, and all that it starts, hand on nothing: programs of the system that need
 /// more than others are started elsewhere.
 pub(crate) fn hand_on_nothing() {
