@@ -159,7 +159,8 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
         self.insert_slot(now, key, backend).is_some()
     }
 
-    /// Forgets every client of `backend`: they are scheduled anew. O(1).
+    /// Forgets every client of `backend`: they are scheduled anew. O(1), amortised: in
+    /// between it may go through the whole table, if very many different backends were forgotten.
     ///
     /// Their entries are never returned again. Their room is taken back bit by bit by later
     /// insertions and by [`handle_timeout`](Self::handle_timeout); until then they count in

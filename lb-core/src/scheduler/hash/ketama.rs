@@ -7,7 +7,8 @@ use super::ring::in_order;
 use super::{Consistent, PROBES, rendezvous};
 use crate::pool::Member;
 
-/// `ketama`: the ring of nginx' `hash … consistent`, and of libmemcached's clients.
+/// `ketama`: the ring of nginx' `hash … consistent`, and so of Cache::Memcached::Fast. (libmemcached's
+/// takes MD5 where this takes CRC-32.)
 ///
 /// For every key it chooses whom nginx chooses (`ngx_http_upstream_hash_module.c`), so that either
 /// can stand in for the other in front of the same caches. For that,

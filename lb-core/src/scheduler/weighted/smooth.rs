@@ -23,6 +23,13 @@ use crate::scheduler::Scheduler;
 /// A change of membership continues at the same fraction of the period. A redispatched flow is
 /// drawn by weight among the rest, so that the share of a backend that refuses is spread over all.
 ///
+/// # Where it differs
+/// - nginx lowers the weight of a server that failed by `weight / max_fails` and raises it by one with
+///   each pick after that; here weights are what they are said to be, and failures are for
+///   checks, passive ones too, and for schedulers that look at outcomes.
+/// - While a server is not to be used, nginx goes on smoothly over the rest; here a down backend has no
+///   place in the sequence either, but the turns of a full or refusing one are drawn by weight.
+///
 /// # Limits
 /// Weights whose period is longer than 65 536 entries (or than one per backend, where there are
 /// more backends than that) are scaled to that length and rounded, equals alike and none below one
