@@ -204,6 +204,10 @@ pub(super) enum Problem {
     HashKeyUnused { scheduler: &'static str, by_destination: bool, known: Vec<&'static str> },
     #[error("`hash_seed` has no effect: the scheduler is \"{scheduler}\", which does not hash")]
     HashSeedUnused { scheduler: &'static str, known: Vec<&'static str> },
+    #[error(
+        "`slow_start` has no effect: the scheduler is \"{scheduler}\", which sends everything to one"
+    )]
+    SlowStartUnused { scheduler: &'static str },
     #[error("`min_age` has no effect beyond `timeout`: who was unseen for that long is forgotten")]
     MinAgeBeyondTimeout,
     #[error("`draining_clients` has no effect without `persistence`")]

@@ -1,6 +1,7 @@
 //! Rules for who gets a connection: schedulers and what goes around them, limits, the queue.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use lb_core::Algorithm;
 use lb_core::virtual_server::DrainingClients;
@@ -126,6 +127,20 @@ pub(super) fn zone(field: &Field<String>, mistakes: &mut Mistakes) -> Option<Str
 /// A share in percent.
 pub(super) fn percent(key: &'static str, field: &Field<i64>, mistakes: &mut Mistakes) -> u8 {
     integer(key, field, 0..=100, defaults::NEVER, mistakes)
+}
+
+/// How long it takes to take on a share. One that has everything, or nothing, has no parts of it.
+pub(super) fn slow_start(
+    field: &Field<Duration>,
+    scheduler: Option<Algorithm>,
+    mistakes: &mut Mistakes,
+) -> Option<Duration> {
+    let given = field.given()?;
+    if let Some(algorithm @ (Algorithm::First | Algorithm::Fo)) = scheduler {
+        let scheduler = algorithm.name();
+        mistakes.warning(given.span, Problem::SlowStartUnused { scheduler });
+    }
+    Some(duration("slow_start", field, given.value, mistakes))
 }
 
 /// The line of those who wait.

@@ -186,10 +186,7 @@ fn virtual_server(
         zone: balancing::zone(&draft.zone, mistakes),
         spill_below: balancing::percent("spill_below", &draft.spill_below, mistakes),
         panic_below: balancing::percent("panic_below", &draft.panic_below, mistakes),
-        slow_start: draft
-            .slow_start
-            .given()
-            .map(|given| duration("slow_start", &draft.slow_start, given.value, mistakes)),
+        slow_start: balancing::slow_start(&draft.slow_start, scheduler, mistakes),
         queue: balancing::queue(&draft.queue, mistakes),
         quorum: quorum::quorum(draft, total, mistakes),
         sorry_server,
