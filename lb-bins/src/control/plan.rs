@@ -280,6 +280,8 @@ fn route(
             granularity: Granularity::new(bits, bits),
             hashed: match config.hash_key {
                 _ if is_keyed_by_destination(config.scheduler) => Hashed::Destination,
+                // Its ring is nginx', and so are its keys.
+                HashKey::Source if config.scheduler == Algorithm::Ketama => Hashed::SourceText,
                 HashKey::Source => Hashed::Source,
                 HashKey::SourcePort => Hashed::SourcePort,
             },
