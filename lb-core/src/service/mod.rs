@@ -2,6 +2,7 @@
 
 mod admission;
 mod balance;
+mod clock;
 mod discover;
 mod each;
 mod error;

@@ -1,21 +1,27 @@
 //! [`Discovery`]: backends that come and go as a [`Discover`] says.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod members;
+
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use pin_project_lite::pin_project;
 use tower::discover::{Change, Discover};
 
+use super::clock::{Alarm, Clock};
 use crate::director::Director;
+use crate::env::Env;
 use crate::flow::ClientKey;
 use crate::virtual_server::{
     Action, BackendConfig, ConfigError, Event, VirtualServer, VirtualServerConfig,
 };
+use members::Members;
 
 /// How many changes one round takes up at most, so that a discovery which is always ready neither
 /// keeps its thread to itself nor delays the publication for ever.
@@ -37,6 +43,10 @@ pin_project! {
     /// | `Remove`, then `Insert` before that was published | as if it had never gone |
     /// | an error | all stay, and the discovery is asked again |
     /// | the end | all stay |
+    ///
+    /// One backend that lives is enough, and nothing takes time, unless a [configuration of
+    /// yours](Self::with_config) says otherwise: quorum, sorry server, slow start, panic and draining are
+    /// those of a [`VirtualServer`].
     ///
     /// Schedulers see the backends in the order of their names, so that instances which heard of
     /// them in different orders agree. Nothing is published before the discovery said something: a
@@ -85,11 +95,20 @@ pin_project! {
         discover: D,
         config: F,
         director: Arc<Director<K, E>>,
+        // Everything but the backends.
+        template: VirtualServerConfig<E>,
         server: VirtualServer<E>,
         members: Members<D::Key, E>,
         told: VecDeque<Result<Event, DiscoveryError<D::Error>>>,
         ended: bool,
+        time: Option<Time>,
     }
+}
+
+/// The time, and what wakes when it has come.
+struct Time {
+    clock: Clock,
+    alarm: Option<Alarm>,
 }
 
 /// How the backends of a plain [`Discovery`] are configured.
@@ -152,15 +171,73 @@ where
             discover,
             config,
             director,
+            template: VirtualServerConfig::of([]),
             server,
             members: Members::default(),
             told: VecDeque::new(),
             ended: false,
+            time: None,
         }
     }
 
+    /// The same with the quorum, the sorry server, the slow start and all else that `template` says: its
+    /// own backends are not looked at, whatever is found is in their place. To be called before the
+    /// first backend is found.
+    ///
+    /// A quorum that cannot be reached by the backends that were found so far is not reached. Who is
+    /// found first has all of its share at once, and who is found beside others begins slowly, if that is
+    /// configured. Time and alarms are those of `env`. **One that cannot wake anybody, such as
+    /// [`SystemEnv`](crate::env::SystemEnv), is for templates in which nothing takes time**: it leaves
+    /// those on their way where they are until something else happens.
+    ///
+    /// ```
+    /// use std::{convert::Infallible, sync::Arc};
+    /// use lb_core::env::SystemEnv;
+    /// use lb_core::quorum::QuorumRule;
+    /// use lb_core::service::Discovery;
+    /// use lb_core::virtual_server::{BackendConfig, SorryMode, SorryServer, VirtualServerConfig};
+    /// use lb_core::{Algorithm, Director, Pool};
+    /// use tower::discover::Change;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let sorry = BackendConfig::new("sorry", "10.0.0.99:80");
+    /// let template = VirtualServerConfig::of([])
+    ///     .with_quorum(QuorumRule::new(2, 0)?)
+    ///     .with_sorry(SorryServer::new(sorry, SorryMode::QuorumLost));
+    /// let director = Arc::new(Director::<(), _>::new(Pool::empty(&*Algorithm::Wlc.scheduler())));
+    /// let discover = futures::stream::iter([Ok::<_, Infallible>(Change::Insert("a", "10.0.0.1:80"))]);
+    /// let mut discovery = Discovery::new(discover, Arc::clone(&director))
+    ///     .with_config(template, SystemEnv)?; // `TokioEnv` for a slow start or a drain timeout
+    /// while discovery.next().await.is_some() {}
+    /// // One is not enough.
+    /// assert_eq!(director.pool().backends()[0].name(), "sorry");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError`], if the template contradicts itself.
+    pub fn with_config<V>(
+        self,
+        template: VirtualServerConfig<E>,
+        env: V,
+    ) -> Result<Self, ConfigError>
+    where
+        V: Env + Send + Sync + 'static,
+        V::Sleep: Send + 'static,
+        E: Clone,
+    {
+        let template = VirtualServerConfig { backends: Vec::new(), ..template };
+        template.validate()?;
+        let mut this = Self { time: Some(Time { clock: Clock::of(env), alarm: None }), ..self };
+        this.template = template;
+        this.server.take_over(this.members.config(&this.template));
+        // Still nobody was found.
+        while this.server.poll_action().is_some() {}
+        Ok(this)
+    }
+
     /// Waits for the next thing to tell, and meanwhile publishes what is found; `None` once the
-    /// discovery has ended.
+    /// discovery has ended, and nobody is on the way to anything.
     ///
     /// Dropping the future at any point loses nothing: it can stand in a `select`. What is not
     /// [`Unpin`] has to be boxed ([`Box::pin`]).
@@ -192,7 +269,11 @@ where
         let this = self.project();
         match this.told.pop_front() {
             Some(told) => Poll::Ready(Some(told)),
-            None if *this.ended => Poll::Ready(None),
+            None if *this.ended
+                && (this.time.is_none() || this.server.next_deadline().is_none()) =>
+            {
+                Poll::Ready(None)
+            }
             None => Poll::Pending,
         }
     }
@@ -228,14 +309,34 @@ where
                 }
             }
         }
-        if changed && let Err(error) = this.server.take_over(this.members.config()) {
-            this.told.push_back(Err(error.into()));
+        if changed {
+            this.server.take_over(this.members.config(this.template));
+        }
+        if let Some(time) = this.time.as_ref() {
+            this.server.handle_timeout(time.clock.now());
         }
         while let Some(action) = this.server.poll_action() {
             match action {
                 Action::Notify(event) => this.told.push_back(Ok(event)),
                 Action::Publish(pool) => this.director.publish(pool),
             }
+        }
+        if let Some(time) = this.time {
+            time.sleep(this.server.next_deadline(), cx);
+        }
+    }
+}
+
+impl Time {
+    /// Has `cx` woken at the deadline, if there is one.
+    fn sleep(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) {
+        if self.alarm.as_ref().map(Alarm::at) != deadline {
+            self.alarm = deadline.map(|at| self.clock.alarm(at));
+        }
+        // What has come meanwhile is the next round's.
+        if self.alarm.as_mut().is_some_and(|alarm| alarm.poll(cx).is_ready()) {
+            self.alarm = None;
+            cx.waker().wake_by_ref();
         }
     }
 }
@@ -252,8 +353,8 @@ where
     /// The same, to be told verdicts of checks and the administrator's word. What follows from it
     /// is published when the discovery is polled next, even after its end.
     ///
-    /// The discovery reconfigures the server with every change; a configuration of yours does not
-    /// outlast it.
+    /// The discovery reconfigures the server with every change: what is to outlast that is said
+    /// [beforehand](Self::with_config).
     pub const fn server_mut(&mut self) -> &mut VirtualServer<E> {
         &mut self.server
     }
@@ -286,47 +387,4 @@ pub enum DiscoveryError<E> {
     /// The discovery itself failed.
     #[error("the discovery failed: {0}")]
     Discover(E),
-}
-
-/// Who is there: keys are the discovery's identities, names are ours.
-struct Members<Key, E> {
-    names: HashMap<Key, Arc<str>>,
-    /// By name, so that the order does not depend on who was found first.
-    backends: BTreeMap<Arc<str>, BackendConfig<E>>,
-}
-
-impl<Key: Eq + Hash, E> Members<Key, E> {
-    /// Adds a backend, or replaces what was found under the same key.
-    fn insert(&mut self, key: Key, backend: BackendConfig<E>) -> Result<(), ConfigError> {
-        let name = Arc::clone(&backend.name);
-        if self.names.get(&key) != Some(&name) {
-            if self.backends.contains_key(&name) {
-                return Err(ConfigError::DuplicateBackend { name: name.to_string() });
-            }
-            if let Some(former) = self.names.insert(key, Arc::clone(&name)) {
-                self.backends.remove(&former);
-            }
-        }
-        self.backends.insert(name, backend);
-        Ok(())
-    }
-
-    /// Whether there was one.
-    fn remove(&mut self, key: &Key) -> bool {
-        self.names.remove(key).and_then(|name| self.backends.remove(&name)).is_some()
-    }
-
-    fn config(&self) -> VirtualServerConfig<E>
-    where
-        E: Clone,
-    {
-        VirtualServerConfig::of(self.backends.values().cloned())
-    }
-}
-
-// Derived, it would ask both parameters for defaults.
-impl<Key, E> Default for Members<Key, E> {
-    fn default() -> Self {
-        Self { names: HashMap::new(), backends: BTreeMap::new() }
-    }
 }
