@@ -39,7 +39,7 @@ fn the_least_configuration() {
     assert_eq!(server.forwarding, Forwarding::Proxy);
     assert_eq!(server.scheduler.name(), "wlc");
     assert_eq!((server.hash_key, server.bounded, &server.zone), (HashKey::Source, None, &None));
-    assert_eq!(server.hash_seed, None);
+    assert_eq!((server.hash_granularity, &server.hash_seed), (None, &None));
     assert_eq!((server.spill_below, server.panic_below, server.slow_start), (0, 0, None));
     assert_eq!((server.queue, server.draining_clients), (None, DrainingClients::Keep));
     assert_eq!(server.quorum, Quorum::Weight { quorum: 1, hysteresis: 0 });

@@ -427,6 +427,7 @@ fn quorum(backends: &[Backend]) -> impl Strategy<Value = Quorum> + use<> {
 struct Around {
     forwarding: Forwarding,
     hash_key: HashKey,
+    hash_granularity: Option<u8>,
     hash_seed: Option<String>,
     bounded: Option<u32>,
     zone: Option<String>,
@@ -448,16 +449,18 @@ fn around() -> impl Strategy<Value = Around> {
             Just(Forwarding::Tunnel)
         ],
     );
-    let numbers = (option::of(101..=10_000_u32), 0..=100_u8, 0..=100_u8, option::of(".{1,9}"));
+    let hashing = (option::of(1..=32_u8), option::of(".{1,9}"));
+    let numbers = (option::of(101..=10_000_u32), 0..=100_u8, 0..=100_u8, hashing);
     let queue =
         (1..=1_000_000_u32, duration()).prop_map(|(length, timeout)| Queue { length, timeout });
     (words, numbers, zone(), option::of(duration()), option::of(queue)).prop_map(
         |(words, numbers, zone, slow_start, queue)| {
             let (hash_key, draining_clients, forwarding) = words;
-            let (bounded, spill_below, panic_below, hash_seed) = numbers;
+            let (bounded, spill_below, panic_below, (hash_granularity, hash_seed)) = numbers;
             Around {
                 forwarding,
                 hash_key,
+                hash_granularity,
                 hash_seed,
                 bounded,
                 zone,
@@ -499,6 +502,7 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
             forwarding: around.forwarding,
             scheduler,
             hash_key: around.hash_key,
+            hash_granularity: around.hash_granularity,
             hash_seed: around.hash_seed,
             bounded: around.bounded.filter(|_| scheduler.bounded(Default::default()).is_some()),
             zone: around.zone,

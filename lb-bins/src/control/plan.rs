@@ -273,11 +273,13 @@ fn route(
     // Whether clients are remembered changes nothing about who is hashed alike. A listener is of one
     // family.
     let bits = persisted.unwrap_or(config::defaults::granularity(config.listen.ip()));
+    let hashed_bits = config.hash_granularity.unwrap_or(bits);
     let settings = RouteSettings {
         server: key,
         name: config.name.clone(),
         recognition: Recognition {
             granularity: Granularity::new(bits, bits),
+            hash_granularity: Granularity::new(hashed_bits, hashed_bits),
             hashed: match config.hash_key {
                 _ if is_keyed_by_destination(config.scheduler) => Hashed::Destination,
                 // Its ring is nginx', and so are its keys.

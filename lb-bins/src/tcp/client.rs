@@ -28,6 +28,8 @@ pub enum Hashed {
 pub struct Recognition {
     /// What makes one client.
     pub granularity: Granularity,
+    /// What of it is hashed, if a hash decides.
+    pub hash_granularity: Granularity,
     /// What decides where it goes, if a hash does.
     pub hashed: Hashed,
 }
@@ -46,11 +48,12 @@ impl Recognition {
     /// What the system says if it does not know any more where the client connected to.
     pub(super) fn recognise(self, stream: &TcpStream, peer: SocketAddr) -> io::Result<Client> {
         let network = self.granularity.network(peer.ip());
+        let source = self.hash_granularity.network(peer.ip());
         let hash = match self.hashed {
             Hashed::Destination => stream.local_addr()?.ip().flow_hash(),
-            Hashed::Source => network.flow_hash(),
-            Hashed::SourcePort => SocketAddr::new(network, peer.port()).flow_hash(),
-            Hashed::SourceText => text_hash(network),
+            Hashed::Source => source.flow_hash(),
+            Hashed::SourcePort => SocketAddr::new(source, peer.port()).flow_hash(),
+            Hashed::SourceText => text_hash(source),
         };
         Ok(Client { network, hash })
     }

@@ -181,6 +181,12 @@ fn virtual_server(
         forwarding: balancing::forwarding(&draft.forwarding, mistakes),
         scheduler: scheduler.unwrap_or(defaults::SCHEDULER),
         hash_key: balancing::hash_key(&draft.hash_key, scheduler, mistakes),
+        hash_granularity: balancing::hash_granularity(
+            &draft.hash_granularity,
+            scheduler,
+            listen,
+            mistakes,
+        ),
         hash_seed: balancing::hash_seed(&draft.hash_seed, scheduler, mistakes),
         bounded: balancing::bounded(&draft.bounded, scheduler, mistakes),
         zone: balancing::zone(&draft.zone, mistakes),
