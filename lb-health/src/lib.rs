@@ -94,29 +94,20 @@ mod check;
     feature = "worker"
 ))]
 pub mod checkers;
-mod chunks;
-mod deadlines;
 mod digest;
 #[cfg(feature = "driver")]
 mod driver;
 mod error;
-mod few;
-mod history;
-mod hold;
 mod md5;
 mod monitor;
 mod outliers;
 mod sha256;
 pub mod simulate;
 mod spec;
-mod specs;
 mod splitmix;
 mod state;
 mod status;
-mod timetable;
 mod trace;
-mod verdict;
-mod watched;
 
 pub use advice::Advice;
 pub use check::{Checker, Failure, Report, Target};
@@ -124,14 +115,13 @@ pub use digest::Digest;
 #[cfg(feature = "driver")]
 pub use driver::{Driver, Hurry, Watchdog};
 pub use error::CheckError;
-pub use history::Outcome;
 pub use md5::{Md5, ParseMd5Error};
-pub use monitor::{Action, Monitor};
+pub use monitor::{
+    Action, Because, Check, CheckId, Event, Monitor, Obstruction, Outcome, Run, Verdict,
+};
 pub use outliers::{Ejection, OutlierRules, Outliers};
 pub use sha256::{ParseSha256Error, Sha256};
 pub use spec::{CheckSpec, SpecError};
 pub use state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};
 pub use status::{ParseStatusError, StatusRanges};
 pub use trace::{Certificate, Evidence, Excerpt, Phase, Trace};
-pub use verdict::{Because, Event, Obstruction, Verdict};
-pub use watched::{Check, CheckId, Run};

@@ -23,7 +23,7 @@ use std::time::Instant;
 use lb_core::backend::BackendId;
 use rand::Rng;
 
-use crate::chunks::Chunks;
+use crate::monitor::chunks::Chunks;
 use crate::{Action, CheckError, CheckId, CheckSpec, Checker, Event, Monitor, Run, Target};
 use crew::Crew;
 use hurry::Nudges;

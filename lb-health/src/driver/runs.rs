@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::mailbox::Mailbox;
 use super::stage::Going;
-use crate::deadlines::Deadlines;
+use crate::monitor::deadlines::Deadlines;
 use crate::{CheckError, Failure, Phase, Report, Run};
 
 /// How much longer than its timeout a run may take before it is ended. A checker keeps its own

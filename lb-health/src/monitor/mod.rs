@@ -1,8 +1,17 @@
 //! When to run which check, and what the results mean for a backend.
 
 mod backends;
-mod hurry;
+mod check;
+pub(crate) mod chunks;
+pub(crate) mod deadlines;
+mod event;
+mod few;
+mod history;
+mod hold;
 mod sharing;
+mod specs;
+mod timetable;
+mod traffic;
 
 use std::collections::VecDeque;
 use std::hash::Hash;
@@ -14,18 +23,19 @@ use lb_core::Health;
 use lb_core::backend::BackendId;
 use rand::Rng;
 
-use crate::deadlines::Deadlines;
-use crate::few::Few;
-use crate::history::History;
-use crate::specs::Specs;
-use crate::timetable::Timetable;
-use crate::verdict::Combined;
-use crate::watched::{Checks, Seat};
-use crate::{
-    Because, Check, CheckError, CheckId, CheckInput, CheckSpec, CheckState, Event, Failure,
-    Obstruction, Report, Run, Verdict,
-};
+use crate::{CheckError, CheckInput, CheckSpec, CheckState, Failure, Report};
 use backends::Backends;
+use check::{Checks, Seat};
+use deadlines::Deadlines;
+use event::Combined;
+use few::Few;
+use history::History;
+use specs::Specs;
+use timetable::Timetable;
+
+pub use check::{Check, CheckId, Run};
+pub use event::{Because, Event, Obstruction, Verdict};
+pub use history::Outcome;
 
 /// What the owner of a [`Monitor`] is to do.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use rand::Rng;
 
 use super::Monitor;
-use crate::watched::Seat;
+use super::check::Seat;
 use crate::{Because, Check, CheckId, CheckInput, CheckSpec, CheckState, Event, Obstruction};
 
 impl<K: Copy + Eq + Hash> Monitor<K> {

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use lb_core::Weight;
 use lb_core::backend::BackendId;
 
-use crate::chunks::Chunks;
-use crate::few::Few;
-use crate::history::History;
-use crate::hold::Hold;
-use crate::timetable::Timetable;
+use super::chunks::Chunks;
+use super::few::Few;
+use super::history::History;
+use super::hold::Hold;
+use super::timetable::Timetable;
 use crate::{CheckError, CheckInput, CheckSpec, CheckState, Failure, Obstruction, Outcome, Report};
 
 /// The identity of a check: issued by [`Monitor::watch`](crate::Monitor::watch), never reused.
