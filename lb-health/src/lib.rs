@@ -84,7 +84,7 @@
 #![forbid(unsafe_code)]
 
 mod advice;
-mod check;
+mod checker;
 #[cfg(any(
     feature = "file",
     feature = "ping",
@@ -106,11 +106,11 @@ pub mod simulate;
 mod spec;
 mod splitmix;
 mod state;
-mod status;
+mod status_ranges;
 mod trace;
 
 pub use advice::Advice;
-pub use check::{Checker, Failure, Report, Target};
+pub use checker::{Checker, Failure, Report, Target};
 pub use digest::Digest;
 #[cfg(feature = "driver")]
 pub use driver::{Driver, Hurry, Watchdog};
@@ -123,5 +123,5 @@ pub use outliers::{Ejection, OutlierRules, Outliers};
 pub use sha256::{ParseSha256Error, Sha256};
 pub use spec::{CheckSpec, SpecError};
 pub use state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};
-pub use status::{ParseStatusError, StatusRanges};
+pub use status_ranges::{ParseStatusError, StatusRanges};
 pub use trace::{Certificate, Evidence, Excerpt, Phase, Trace};

@@ -5,11 +5,11 @@ mod hurry;
 mod lag;
 mod mailbox;
 mod pace;
+mod run;
 mod runner;
 mod runs;
 mod seed;
 mod sharing;
-mod stage;
 mod threads;
 
 use std::fmt;
@@ -29,8 +29,8 @@ use crew::Crew;
 use hurry::Nudges;
 use lag::Due;
 use pace::{Pace, Work};
+use run::Start;
 use runs::{Finished, Job, Limits, Spot, guarded};
-use stage::Start;
 use threads::Threads;
 
 pub use hurry::Hurry;

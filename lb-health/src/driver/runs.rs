@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use super::mailbox::Mailbox;
-use super::stage::Going;
+use super::run::Going;
 use crate::monitor::deadlines::Deadlines;
 use crate::{CheckError, Failure, Phase, Report, Run};
 
