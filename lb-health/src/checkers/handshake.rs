@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-use super::conversation::Conversation;
+use super::connection::conversation::Conversation;
 use super::{Tcp, Tls};
 use crate::{Failure, Report, Target};
 

@@ -12,8 +12,8 @@ use socket2::{Protocol, Type};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::attempt::Attempt;
-use super::origin::{Origin, local, refused_at_once};
+use super::connection::attempt::Attempt;
+use super::connection::origin::{Origin, local, refused_at_once};
 use crate::{CheckError, Failure, Phase, Report, Target};
 
 /// Passes when a TCP connection can be made; sends nothing.

@@ -10,8 +10,9 @@ use std::task::{Context, Poll};
 
 use tower_service::Service;
 
-use super::attempt::Attempt;
-use super::{Origin, datagram};
+use super::Origin;
+use super::connection::attempt::Attempt;
+use super::connection::datagram;
 use crate::{CheckError, Failure, Phase, Report, Target};
 
 /// Passes when a datagram is answered, by a reply that is as expected.

@@ -12,8 +12,9 @@ use tower_service::Service;
 
 pub use self::message::DnsReply;
 use self::message::Question;
-use super::attempt::Attempt;
-use super::{Origin, Tcp, datagram};
+use super::connection::attempt::Attempt;
+use super::connection::datagram;
+use super::{Origin, Tcp};
 use crate::{CheckError, Failure, Phase, Report, Target};
 
 /// Passes when a name server answers a question without an error and, if asked for, as expected.

@@ -19,7 +19,7 @@ use super::HttpError;
 use super::HttpVersion;
 #[cfg(feature = "tls")]
 use super::Tls;
-use super::attempt::Attempt;
+use super::connection::attempt::Attempt;
 use super::http::{Kept, Route};
 use super::{Origin, Tcp};
 use crate::{CheckError, Excerpt, Failure, Report, StatusRanges, Target};

@@ -70,7 +70,7 @@ impl Broken {
             Self::Http2(error) => error.get_io()?,
         };
         #[cfg(feature = "tls")]
-        if let Some(cause) = crate::checkers::tls::cause(error) {
+        if let Some(cause) = crate::checkers::connection::tls::cause(error) {
             return Some(cause);
         }
         Some(CheckError::from_io(

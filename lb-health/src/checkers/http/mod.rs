@@ -22,7 +22,7 @@ pub use self::page::Page;
 pub(super) use self::session::{Route, Session};
 #[cfg(feature = "tls")]
 use super::Tls;
-use super::attempt::Attempt;
+use super::connection::attempt::Attempt;
 use super::{Origin, Tcp};
 use crate::{CheckError, Digest, Excerpt, Failure, Report, StatusRanges, Target};
 

@@ -20,8 +20,8 @@ use super::observed::{Observed, Progress};
 use crate::checkers::Tcp;
 #[cfg(feature = "tls")]
 use crate::checkers::Tls;
-use crate::checkers::attempt::Attempt;
-use crate::checkers::stream::Stream;
+use crate::checkers::connection::attempt::Attempt;
+use crate::checkers::connection::stream::Stream;
 use crate::{Certificate, CheckError, Phase, Target};
 
 /// The longest header of an answer, in bytes. keepalived stops at 4 KiB, which real servers pass.

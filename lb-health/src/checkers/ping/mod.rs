@@ -11,8 +11,8 @@ use tokio::net::UdpSocket;
 use tower_service::Service;
 
 pub use self::echo::{Echo, EchoError, EchoFamily};
-use super::attempt::Attempt;
-use super::origin::{Origin, local, open, refused_at_once};
+use super::connection::attempt::Attempt;
+use super::connection::origin::{Origin, local, open, refused_at_once};
 use crate::{CheckError, Failure, Phase, Report, Target};
 
 /// Passes when an ICMP or ICMPv6 echo request is answered: keepalived's `PING_CHECK`.

@@ -70,7 +70,7 @@ impl Origin {
     }
 
     /// A socket to reach `address` by, which does not block, bound to all this.
-    pub(super) fn socket(
+    pub(in crate::checkers) fn socket(
         &self,
         address: SocketAddr,
         kind: Type,
@@ -82,7 +82,11 @@ impl Origin {
     }
 
     /// Binds a socket to all this that is to reach `address`.
-    pub(super) fn bind(&self, socket: &Socket, address: SocketAddr) -> Result<(), CheckError> {
+    pub(in crate::checkers) fn bind(
+        &self,
+        socket: &Socket,
+        address: SocketAddr,
+    ) -> Result<(), CheckError> {
         let Some(settings) = &self.0 else { return Ok(()) };
         let Settings { address: source, port, interface, mark } = &**settings;
         if let Some(mark) = mark {
@@ -114,7 +118,11 @@ impl From<IpAddr> for Origin {
 }
 
 /// A socket that does not block.
-pub(super) fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+pub(in crate::checkers) fn open(
+    address: SocketAddr,
+    kind: Type,
+    protocol: Protocol,
+) -> io::Result<Socket> {
     let domain = Domain::for_address(address);
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     return Socket::new(domain, kind.nonblocking(), Some(protocol));
@@ -131,7 +139,7 @@ pub(super) fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::R
 /// A network that this host has no way to is this host's trouble: when its uplink is down, all
 /// backends are beyond it, and to take them all down helps nobody. What a router says of a network
 /// comes later, and is the target's (keepalived counts both: `tcp_socket_state`).
-pub(super) fn refused_at_once(error: io::Error) -> CheckError {
+pub(in crate::checkers) fn refused_at_once(error: io::Error) -> CheckError {
     CheckError::from_io(Phase::Connect, error)
 }
 
@@ -155,6 +163,6 @@ fn bind_to_interface(_: &Socket, _: &str) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-pub(super) fn local(operation: &'static str) -> impl FnOnce(io::Error) -> CheckError {
+pub(in crate::checkers) fn local(operation: &'static str) -> impl FnOnce(io::Error) -> CheckError {
     move |error| CheckError::Local { operation, source: Arc::new(error) }
 }

@@ -1,12 +1,14 @@
 //! Passes when a server says what it should, step by step.
 
+mod expect;
+
 use std::sync::Arc;
 
+pub use self::expect::{Expect, ExpectError};
 #[cfg(feature = "tls")]
 use super::Tls;
-use super::conversation::Conversation;
-use super::expect::Expect;
-use super::transport::{Transport, conversing};
+use super::connection::conversation::Conversation;
+use super::connection::transport::{Transport, conversing};
 use crate::{CheckError, Excerpt, Target};
 
 /// Passes when a server says what it should: sends and expects, one after the other. HAProxy's

@@ -13,9 +13,9 @@ use postgres_protocol::message::backend::{AuthenticationSaslContinueBody, ErrorF
 use postgres_protocol::message::frontend;
 use tokio::task::spawn_blocking;
 
-use super::conversation::Conversation;
-use super::secret::Secret;
-use super::transport::{Transport, conversing};
+use super::connection::conversation::Conversation;
+use super::connection::secret::Secret;
+use super::connection::transport::{Transport, conversing};
 use crate::{CheckError, Excerpt, Phase, Target};
 
 /// Passes when a PostgreSQL server lets a user in, and answers: a [query](Self::with_query), or that

@@ -111,7 +111,7 @@ impl Tls {
 
     /// This, offering `protocols` in that order (ALPN, RFC 7301).
     #[allow(dead_code, reason = "only HTTP negotiates")]
-    pub(super) fn offering(mut self, protocols: &[&[u8]]) -> Self {
+    pub(in crate::checkers) fn offering(mut self, protocols: &[&[u8]]) -> Self {
         let offered = protocols.iter().map(|&protocol| protocol.to_owned()).collect();
         Arc::make_mut(&mut self.config).alpn_protocols = offered;
         self
@@ -155,7 +155,7 @@ impl Tls {
     }
 
     /// Makes the session, and keeps what certificate was presented whether it is trusted or not.
-    pub(super) async fn handshake(
+    pub(in crate::checkers) async fn handshake(
         &self,
         attempt: &mut Attempt,
         stream: TcpStream,
@@ -180,7 +180,7 @@ impl Tls {
 }
 
 /// The cause that an error of the TLS library stands for; `None` for any other error.
-pub(super) fn cause(error: &io::Error) -> Option<CheckError> {
+pub(in crate::checkers) fn cause(error: &io::Error) -> Option<CheckError> {
     let tls = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     let source = Arc::new(tls.clone());
     Some(match tls {

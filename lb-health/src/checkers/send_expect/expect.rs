@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::pattern::{self, Search};
+use crate::checkers::pattern::{self, Search};
 
 /// What is looked for in a stream of bytes.
 ///

@@ -5,8 +5,8 @@ mod line;
 use std::sync::Arc;
 
 use self::line::Line;
-use super::conversation::Conversation;
-use super::transport::{Transport, conversing};
+use super::connection::conversation::Conversation;
+use super::connection::transport::{Transport, conversing};
 use crate::{Advice, CheckError, Excerpt, Failure, Report, Target};
 
 /// Asks an agent beside a backend what is to be done with it: HAProxy's `agent-check`, so that its

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 /// A password. It prints as that it is one.
 #[derive(Clone, Eq, PartialEq)]
-pub(super) struct Secret(Arc<str>);
+pub(in crate::checkers) struct Secret(Arc<str>);
 
 impl Secret {
     /// The password itself.
-    pub(super) fn expose(&self) -> &str {
+    pub(in crate::checkers) fn expose(&self) -> &str {
         &self.0
     }
 }

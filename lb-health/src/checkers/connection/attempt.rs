@@ -4,27 +4,27 @@ use std::io;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::deadline_after;
+use crate::checkers::deadline_after;
 use crate::{CheckError, Failure, Phase, Report, Target, Trace};
 
 /// A run that is going. Every wait of a checker goes through [`step`](Self::step), so that none is
 /// longer than the run may take and each is accounted for.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub(in crate::checkers) struct Attempt {
     deadline: Instant,
     /// The end of the last step.
     at: Instant,
-    pub(super) trace: Trace,
+    pub(in crate::checkers) trace: Trace,
 }
 
 impl Attempt {
     /// A run that begins now.
-    pub(super) fn begin(target: Target) -> Self {
+    pub(in crate::checkers) fn begin(target: Target) -> Self {
         Self { deadline: deadline_after(target.timeout), at: clock(), trace: Trace::EMPTY }
     }
 
     /// Waits for `step` until the deadline. The time since the step before is what `phase` took.
-    pub(super) async fn step<T, E>(
+    pub(in crate::checkers) async fn step<T, E>(
         &mut self,
         phase: Phase,
         step: impl Future<Output = Result<T, E>>,
@@ -41,14 +41,17 @@ impl Attempt {
     }
 
     /// Accounts the time since the step before to `phase`.
-    pub(super) fn passed(&mut self, phase: Phase) {
+    pub(in crate::checkers) fn passed(&mut self, phase: Phase) {
         let now = clock();
         self.trace.spend(phase, now - self.at);
         self.at = now;
     }
 
     /// The end of the run.
-    pub(super) fn finish(self, result: Result<(), CheckError>) -> Result<Report, Failure> {
+    pub(in crate::checkers) fn finish(
+        self,
+        result: Result<(), CheckError>,
+    ) -> Result<Report, Failure> {
         match result {
             Ok(()) => Ok(Report { trace: self.trace, ..Report::ALIVE }),
             Err(error) => Err(Failure::new(error, self.trace)),
@@ -57,7 +60,7 @@ impl Attempt {
 }
 
 /// What can go wrong in a step.
-pub(super) trait IntoCause {
+pub(in crate::checkers) trait IntoCause {
     /// The cause of a failure in `phase`.
     fn into_cause(self, phase: Phase) -> CheckError;
 }

@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Tcp;
 use super::attempt::Attempt;
 use super::stream::Stream;
+use crate::checkers::Tcp;
 use crate::{CheckError, Excerpt, Failure, Phase, Report, Target};
 
 /// A talk with a target that has one deadline and bounded answers, and keeps the evidence.
@@ -20,7 +20,7 @@ use crate::{CheckError, Excerpt, Failure, Phase, Report, Target};
 /// The connection is reset when this is dropped; a protocol whose servers hold that against a
 /// client says its farewell and calls [`close`](Self::close).
 #[derive(Debug)]
-pub(super) struct Conversation {
+pub(in crate::checkers) struct Conversation {
     attempt: Attempt,
     stream: Stream,
     /// What was received and not yet used.
@@ -31,14 +31,18 @@ pub(super) struct Conversation {
 
 impl Conversation {
     /// The most bytes of one answer: more than any healthy server says to a check.
-    pub(super) const LIMIT: usize = 64 * 1024;
+    pub(in crate::checkers) const LIMIT: usize = 64 * 1024;
     /// How long a target may take to hang up that was told farewell.
     const FAREWELL: Duration = Duration::from_millis(100);
     /// How often it may say something more before that.
     const LAST_WORDS: u32 = 64;
 
     /// Connects, has the talk, and tells how it went.
-    pub(super) async fn hold<F>(connector: &Tcp, target: Target, talk: F) -> Result<Report, Failure>
+    pub(in crate::checkers) async fn hold<F>(
+        connector: &Tcp,
+        target: Target,
+        talk: F,
+    ) -> Result<Report, Failure>
     where
         F: AsyncFnOnce(&mut Self) -> Result<(), CheckError>,
     {
@@ -58,12 +62,12 @@ impl Conversation {
     }
 
     /// What the run is known by.
-    pub(super) fn attempt(&mut self) -> &mut Attempt {
+    pub(in crate::checkers) fn attempt(&mut self) -> &mut Attempt {
         &mut self.attempt
     }
 
     /// The address that this host has in the connection.
-    pub(super) fn source(&self) -> Result<IpAddr, CheckError> {
+    pub(in crate::checkers) fn source(&self) -> Result<IpAddr, CheckError> {
         let source = self.stream.tcp().and_then(TcpStream::local_addr);
         source.map(|source| source.ip()).map_err(|error| CheckError::from_io(Phase::Write, error))
     }
@@ -73,9 +77,9 @@ impl Conversation {
     /// What the target sent in clear after that would be taken for its secured words, so there must
     /// be nothing (the attack of CVE-2011-0411).
     #[cfg(feature = "tls")]
-    pub(super) async fn encrypt(
+    pub(in crate::checkers) async fn encrypt(
         &mut self,
-        tls: &super::Tls,
+        tls: &super::tls::Tls,
         target: Target,
     ) -> Result<(), CheckError> {
         if !self.buffer.is_empty() {
@@ -89,7 +93,7 @@ impl Conversation {
     }
 
     /// Sends all of `bytes`. What is received from now on is the answer to it.
-    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), CheckError> {
+    pub(in crate::checkers) async fn send(&mut self, bytes: &[u8]) -> Result<(), CheckError> {
         let Self { attempt, stream, heard, .. } = self;
         heard.clear();
         let sending = async {
@@ -104,7 +108,7 @@ impl Conversation {
     /// # Errors
     /// [`CheckError::Closed`] at the end of the stream, [`CheckError::Truncated`] if something is
     /// not used yet; [`CheckError::Protocol`] above [`Self::LIMIT`].
-    pub(super) async fn receive(&mut self) -> Result<&[u8], CheckError> {
+    pub(in crate::checkers) async fn receive(&mut self) -> Result<&[u8], CheckError> {
         if self.buffer.len() >= Self::LIMIT {
             let text = format!("the answer is longer than {} bytes", Self::LIMIT);
             return Err(CheckError::protocol(text));
@@ -123,13 +127,13 @@ impl Conversation {
     }
 
     /// What was received and not used yet.
-    pub(super) fn received(&self) -> &[u8] {
+    pub(in crate::checkers) fn received(&self) -> &[u8] {
         &self.buffer
     }
 
     /// Takes the next message: `parse` answers it with its length in bytes, or `None` as long as it
     /// has not all arrived.
-    pub(super) async fn message<T, E>(
+    pub(in crate::checkers) async fn message<T, E>(
         &mut self,
         mut parse: impl FnMut(&[u8]) -> Result<Option<(T, usize)>, E>,
     ) -> Result<T, CheckError>
@@ -146,7 +150,7 @@ impl Conversation {
     }
 
     /// Takes the next line, without its end.
-    pub(super) async fn line(&mut self) -> Result<Vec<u8>, CheckError> {
+    pub(in crate::checkers) async fn line(&mut self) -> Result<Vec<u8>, CheckError> {
         let mut searched = 0;
         loop {
             if let Some(end) = self.buffer[searched..].iter().position(|&byte| byte == b'\n') {
@@ -161,7 +165,7 @@ impl Conversation {
     }
 
     /// Takes the next `count` bytes of what was received; all of it if that is less.
-    pub(super) fn take(&mut self, count: usize) -> Vec<u8> {
+    pub(in crate::checkers) fn take(&mut self, count: usize) -> Vec<u8> {
         self.buffer.drain(..count.min(self.buffer.len())).collect()
     }
 
@@ -169,7 +173,7 @@ impl Conversation {
     ///
     /// Whoever hangs up first holds the connection in `TIME_WAIT` for a minute (RFC 9293, 3.6), so that
     /// must not be who checks ten thousand targets. Once the target has, it is reset out of that state.
-    pub(super) async fn close(&mut self, farewell: &[u8]) {
+    pub(in crate::checkers) async fn close(&mut self, farewell: &[u8]) {
         let Self { attempt, stream, .. } = self;
         let ending = async {
             stream.write_all(farewell).await?;

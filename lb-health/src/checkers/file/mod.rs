@@ -18,7 +18,7 @@ use tower_service::Service;
 
 #[cfg(target_os = "linux")]
 pub use self::changes::{FileChanges, FileWatch};
-use super::attempt::Attempt;
+use super::connection::attempt::Attempt;
 use crate::{CheckError, Failure, Phase, Report, Target};
 
 /// Passes by the number in a file on this host, whatever the target: keepalived's `FILE_CHECK`.

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 /// A connection to a target.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(in crate::checkers) enum Stream {
     Plain(TcpStream),
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
@@ -20,7 +20,7 @@ pub(super) enum Stream {
 
 impl Stream {
     /// The connection under whatever is spoken over it.
-    pub(super) fn tcp(&self) -> io::Result<&TcpStream> {
+    pub(in crate::checkers) fn tcp(&self) -> io::Result<&TcpStream> {
         match self {
             Self::Plain(stream) => Ok(stream),
             #[cfg(feature = "tls")]
@@ -32,7 +32,7 @@ impl Stream {
 
     /// Lets the next flush say that nothing more will be sent, if what is spoken has a word for that
     /// which the target can hear before the connection ends.
-    pub(super) fn end_session(&mut self) {
+    pub(in crate::checkers) fn end_session(&mut self) {
         #[cfg(feature = "tls")]
         if let Self::Tls(stream) = self {
             stream.get_mut().1.send_close_notify();

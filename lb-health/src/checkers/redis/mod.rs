@@ -5,9 +5,9 @@ mod resp;
 use std::sync::Arc;
 
 use self::resp::{Value, command};
-use super::conversation::Conversation;
-use super::secret::Secret;
-use super::transport::{Transport, conversing};
+use super::connection::conversation::Conversation;
+use super::connection::secret::Secret;
+use super::connection::transport::{Transport, conversing};
 use crate::{CheckError, Excerpt, Target};
 
 /// Passes when a Redis server answers `PING`, and has the [role](Self::with_role) that it should

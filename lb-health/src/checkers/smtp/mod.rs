@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use self::reply::Reply;
-use super::conversation::Conversation;
-use super::transport::{Transport, conversing};
+use super::connection::conversation::Conversation;
+use super::connection::transport::{Transport, conversing};
 use crate::{CheckError, Excerpt, Target};
 
 /// Passes when a mail server greets and says hello: `220`, `EHLO`, `250` (RFC 5321). It then takes

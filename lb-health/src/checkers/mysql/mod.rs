@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use self::packet::{Greeting, Login, Malformed, Packet, Reply, capability, command};
 use self::password::Plugin;
-use super::conversation::Conversation;
-use super::secret::Secret;
-use super::transport::{Transport, conversing};
+use super::connection::conversation::Conversation;
+use super::connection::secret::Secret;
+use super::connection::transport::{Transport, conversing};
 use crate::{CheckError, Excerpt, Target};
 
 /// Passes when a MySQL or MariaDB server lets a user in, and answers: to a ping, to a

@@ -10,7 +10,10 @@ use crate::CheckError;
 
 /// A UDP socket that hears `address` only: datagrams of others are dropped by the system, and its
 /// ICMP errors are those of this target.
-pub(super) fn connected(address: SocketAddr, origin: &Origin) -> Result<UdpSocket, CheckError> {
+pub(in crate::checkers) fn connected(
+    address: SocketAddr,
+    origin: &Origin,
+) -> Result<UdpSocket, CheckError> {
     let socket = origin.socket(address, Type::DGRAM, Protocol::UDP)?;
     // Without a way to the target this fails, and only then.
     socket.connect(&address.into()).map_err(refused_at_once)?;

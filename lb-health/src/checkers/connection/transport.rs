@@ -1,22 +1,22 @@
 //! How a conversation is come to: from where, and over TLS or in clear.
 
-use super::Tcp;
-#[cfg(feature = "tls")]
-use super::Tls;
 use super::conversation::Conversation;
+#[cfg(feature = "tls")]
+use super::tls::Tls;
+use crate::checkers::Tcp;
 use crate::{CheckError, Target};
 
 /// What the checkers that converse have in common.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Transport {
-    pub(super) connector: Tcp,
+pub(in crate::checkers) struct Transport {
+    pub(in crate::checkers) connector: Tcp,
     #[cfg(feature = "tls")]
-    pub(super) tls: Option<Tls>,
+    pub(in crate::checkers) tls: Option<Tls>,
 }
 
 impl Transport {
     /// Whether the conversation has to go over TLS.
-    pub(super) const fn is_secured(&self) -> bool {
+    pub(in crate::checkers) const fn is_secured(&self) -> bool {
         #[cfg(feature = "tls")]
         return self.tls.is_some();
         #[cfg(not(feature = "tls"))]
@@ -24,7 +24,7 @@ impl Transport {
     }
 
     /// Goes on over TLS, if it has to.
-    pub(super) async fn secure(
+    pub(in crate::checkers) async fn secure(
         &self,
         talk: &mut Conversation,
         target: Target,
@@ -47,7 +47,10 @@ macro_rules! conversing {
             async fn run(self, target: $crate::Target) -> Result<$crate::Report, $crate::Failure> {
                 let connector = &self.transport.connector;
                 let talk = async |talk: &mut _| self.talk(talk, target).await;
-                $crate::checkers::conversation::Conversation::hold(connector, target, talk).await
+                $crate::checkers::connection::conversation::Conversation::hold(
+                    connector, target, talk,
+                )
+                .await
             }
         }
 
@@ -84,4 +87,4 @@ macro_rules! conversing {
     };
 }
 
-pub(super) use conversing;
+pub(in crate::checkers) use conversing;

@@ -5,9 +5,9 @@ mod message;
 use std::sync::Arc;
 
 use self::message::{Message, Outcome, tag};
-use super::conversation::Conversation;
-use super::secret::Secret;
-use super::transport::{Transport, conversing};
+use super::connection::conversation::Conversation;
+use super::connection::secret::Secret;
+use super::connection::transport::{Transport, conversing};
 use crate::{CheckError, Excerpt, Target};
 
 /// Passes when an LDAP directory lets a user in, or nobody in particular, and has the
