@@ -8,6 +8,7 @@ mod event;
 mod few;
 mod history;
 mod hold;
+mod maintenance;
 mod sharing;
 mod specs;
 mod timetable;
@@ -211,6 +212,19 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             self.deadlines.set(check.slot, known.timetable.restart(now, &known.spec));
         }
         self.publish_all(check, || Because::Initial { check });
+    }
+
+    /// Brings the next run of `check` forward, because there is reason to think that it will say
+    /// something new: to now, or as soon after the last start as the shortest interval allows. If a
+    /// run is going it may have looked already, and there is another one after it.
+    pub fn hurry(&mut self, now: Instant, check: CheckId) {
+        let Some(known) = self.checks.get_mut(check) else { return };
+        if known.running.is_some() {
+            known.hurried = true;
+        } else if let Some(due) = self.deadlines.of(check.slot) {
+            let soonest = known.timetable.soonest(now, &known.spec);
+            self.deadlines.set(check.slot, due.min(soonest));
+        }
     }
 
     /// Time has come: asks for every run that is due.

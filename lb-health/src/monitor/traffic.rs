@@ -1,4 +1,4 @@
-//! What others than the checks themselves know: that something has happened to a backend.
+//! What real traffic saw of a backend.
 
 use std::hash::Hash;
 use std::time::Instant;
@@ -6,22 +6,9 @@ use std::time::Instant;
 use lb_core::Health;
 
 use super::Monitor;
-use crate::{Because, CheckError, CheckId, CheckInput, CheckState, Transition};
+use crate::{Because, CheckError, CheckInput, CheckState, Transition};
 
 impl<K: Copy + Eq + Hash> Monitor<K> {
-    /// Brings the next run of `check` forward, because there is reason to think that it will say
-    /// something new: to now, or as soon after the last start as the shortest interval allows. If a
-    /// run is going it may have looked already, and there is another one after it.
-    pub fn hurry(&mut self, now: Instant, check: CheckId) {
-        let Some(known) = self.checks.get_mut(check) else { return };
-        if known.running.is_some() {
-            known.hurried = true;
-        } else if let Some(due) = self.deadlines.of(check.slot) {
-            let soonest = known.timetable.soonest(now, &known.spec);
-            self.deadlines.set(check.slot, due.min(soonest));
-        }
-    }
-
     /// Takes what real traffic saw of `backend`: whether a connection to it could be made.
     ///
     /// A failure counts as one of every check that is up, and brings forward their next runs. A
