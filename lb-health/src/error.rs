@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Digest, Excerpt, Phase, StatusRanges};
+use crate::digest::Digest;
+use crate::{Excerpt, Phase, StatusRanges};
 
 /// Why a run of a check did not pass.
 ///

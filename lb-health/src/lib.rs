@@ -94,14 +94,12 @@ mod checker;
     feature = "worker"
 ))]
 pub mod checkers;
-mod digest;
+pub mod digest;
 #[cfg(feature = "driver")]
 mod driver;
 mod error;
-mod md5;
 mod monitor;
 mod outliers;
-mod sha256;
 pub mod simulate;
 mod spec;
 mod splitmix;
@@ -111,16 +109,13 @@ mod trace;
 
 pub use advice::Advice;
 pub use checker::{Checker, Failure, Report, Target};
-pub use digest::Digest;
 #[cfg(feature = "driver")]
 pub use driver::{Driver, Hurry, Watchdog};
 pub use error::CheckError;
-pub use md5::{Md5, ParseMd5Error};
 pub use monitor::{
     Action, Because, Check, CheckId, Event, Monitor, Obstruction, Outcome, Run, Verdict,
 };
 pub use outliers::{Ejection, OutlierRules, Outliers};
-pub use sha256::{ParseSha256Error, Sha256};
 pub use spec::{CheckSpec, SpecError};
 pub use state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};
 pub use status_ranges::{ParseStatusError, StatusRanges};

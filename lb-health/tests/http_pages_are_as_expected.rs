@@ -7,8 +7,9 @@ mod servers;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use lb_health::Phase;
 use lb_health::checkers::{Http, HttpVersion, Page, Pattern};
-use lb_health::{Md5, Phase, Sha256};
+use lb_health::digest::Digest;
 use tokio::io::AsyncWriteExt;
 
 use self::servers::{accepting, answering, cause, check, page, request, server};
@@ -167,16 +168,16 @@ async fn bodies_are_searched_as_they_arrive() {
 
 #[tokio::test]
 async fn digests_of_either_kind_tell_bodies_apart() {
-    use sha2::Digest;
+    use sha2::Digest as _;
     let address = answering(page("alive")).await;
     let http = || Http::new("/").unwrap();
-    let md5 = Md5(md5::Md5::digest("alive").into());
-    let sha256 = Sha256(sha2::Sha256::digest("alive").into());
+    let md5 = Digest::Md5(md5::Md5::digest("alive").into());
+    let sha256 = Digest::Sha256(sha2::Sha256::digest("alive").into());
     assert_eq!(cause(http().with_digest(md5), address).await, "ok");
     assert_eq!(cause(http().with_digest(sha256), address).await, "ok");
-    let failure = check(http().with_digest(Sha256([0; 32])), address).await.unwrap_err();
+    let failure = check(http().with_digest(Digest::Sha256([0; 32])), address).await.unwrap_err();
     assert_eq!(failure.cause(), "digest");
-    assert!(failure.to_string().contains(&sha256.to_string()), "{failure}");
+    assert!(failure.to_string().contains(&sha256.digits()), "{failure}");
 }
 
 #[tokio::test]

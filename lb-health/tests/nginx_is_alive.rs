@@ -11,9 +11,10 @@ mod tls;
 use std::net::SocketAddr;
 use std::process::Command;
 
+use lb_health::Phase;
 use lb_health::checkers::{Http, HttpVersion, Page, Pattern, Tls};
-use lb_health::{Phase, Sha256};
-use sha2::Digest;
+use lb_health::digest::Digest;
+use sha2::Digest as _;
 
 use self::daemon::{Daemon, Folder, free_address, is_installed};
 use self::servers::{cause, check};
@@ -115,7 +116,7 @@ async fn nginx_is_checked_in_every_version() {
     let nginx = Nginx::start();
     let page = |path| Page::new(path).unwrap().with_host("www.example.org").unwrap();
     let long = "a long page\n".repeat(20_000);
-    let long = Sha256(sha2::Sha256::digest(&long).into());
+    let long = Digest::Sha256(sha2::Sha256::digest(&long).into());
     let alive = Pattern::exactly("alive\n").unwrap();
     let server = Pattern::regex("^nginx").unwrap();
     let posted = page("/posted").with_method("POST").unwrap().with_body("x".repeat(5000));

@@ -24,7 +24,8 @@ pub(super) use self::session::{Route, Session};
 use super::Tls;
 use super::connection::attempt::Attempt;
 use super::{Origin, Tcp};
-use crate::{CheckError, Digest, Excerpt, Failure, Report, StatusRanges, Target};
+use crate::digest::Digest;
+use crate::{CheckError, Excerpt, Failure, Report, StatusRanges, Target};
 
 /// Passes when every [`Page`] that is asked for comes, whole, as it is expected.
 ///
@@ -106,8 +107,7 @@ impl Http {
 
     /// [`Page::with_digest`] for every page.
     #[must_use]
-    pub fn with_digest(mut self, digest: impl Into<Digest>) -> Self {
-        let digest = digest.into();
+    pub fn with_digest(mut self, digest: Digest) -> Self {
         self.pages = self.pages.iter().map(|page| page.clone().with_digest(digest)).collect();
         self
     }
