@@ -1,9 +1,9 @@
 //! What is read prints as what reads as the same, and decides as the text says.
 #![cfg_attr(fuzzing, no_main)]
 
-use lb_health::StatusRanges;
 use lb_health::checkers::Nibbles;
 use lb_health::digest::Digest;
+use lb_health::status_ranges::StatusRanges;
 
 fuzz::target!(|text: String| check(&text));
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use lb_core::Weight;
 use tower_service::Service;
 
-use crate::{Advice, CheckError, Trace};
+use crate::CheckError;
+use crate::advice::Advice;
+use crate::trace::Trace;
 
 /// What one run of a check is aimed at.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -8,23 +8,23 @@
 //!     └─────────────────────────handle_result───────────────────────────┘
 //! ```
 //!
-//! | type | what it is |
+//! | module | what it answers |
 //! |---|---|
-//! | [`CheckSpec`] | how often a check runs, how long it may take, how many results decide |
-//! | [`CheckState`] | rise and fall of one check, as a table; knows no time |
-//! | [`Monitor`] | when to run which check, and what the results mean for a backend |
-//! | [`Event`] | what it tells: verdicts on backends, and checks that cannot be run |
-//! | [`Checker`] | any `tower` service from [`Target`] to [`Report`] |
-//! | [`Outcome`] | how a run of a check ended; each [remembers](Check::recent) the last ones |
-//! | [`CheckError`] | why a run did not pass: exactly one cause, and whether it is our own fault |
-//! | [`Report`], [`Failure`] | how a run ended, with a [`Trace`]: time by phase, and evidence |
-//! | [`Outliers`] | who fails more than the others under real traffic |
-//! | [`simulate`] | what would happen if: a script through the real machines |
-//! | `Driver` | the tokio loop around a monitor (feature `driver`) |
-//! | `Hurry` | a check is to run soon, told from any thread |
-//! | `Watchdog` | whether that loop still runs, to be asked from any thread |
-//! | [`Advice`] | what an agent beside a backend wants, but for its health |
-//! | `checkers` | one for each protocol, under a feature of its name |
+//! | [`monitor`] | When is which check to run, and what do results mean for a backend? |
+//! | [`state`] | Rise and fall of one check: how many results in a row decide? |
+//! | [`spec`] | How often does a check run, and how long may it take? |
+//! | [`trace`] | What did a run see on its way, whatever came of it? |
+//! | [`advice`] | What does an agent beside a backend want, but for its health? |
+//! | [`outliers`] | Who fails more than the others under real traffic? |
+//! | [`simulate`] | What would happen if: a script through the real machines |
+//! | [`status_ranges`], [`digest`] | Which answer is the expected one? |
+//! | `driver` | The tokio loop around a monitor (feature `driver`) |
+//! | `checkers` | One for each protocol, each under a feature of its name |
+//!
+//! Of those, whoever embeds it meets the same few again and again, which are here: a [`Monitor`]
+//! (or a `Driver`, which has one) runs each [`Check`] as its [`CheckSpec`] says and tells an
+//! [`Event`], most of them a [`Verdict`]; a [`Checker`] is asked about a [`Target`], and answers by a
+//! [`Report`] or a [`Failure`], whose one [`CheckError`] says whether the fault is our own.
 //!
 //! # Driving a machine
 //!
@@ -42,7 +42,8 @@
 //!
 //! ```
 //! # #[cfg(feature = "driver")] {
-//! use lb_health::{CheckError, Phase, Report, Target};
+//! use lb_health::trace::Phase;
+//! use lb_health::{CheckError, Report, Target};
 //! use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 //!
 //! /// Passes when an SSH server presents itself.
@@ -83,7 +84,7 @@
 
 #![forbid(unsafe_code)]
 
-mod advice;
+pub mod advice;
 mod checker;
 #[cfg(any(
     feature = "file",
@@ -96,27 +97,20 @@ mod checker;
 pub mod checkers;
 pub mod digest;
 #[cfg(feature = "driver")]
-mod driver;
+pub mod driver;
 mod error;
-mod monitor;
-mod outliers;
+pub mod monitor;
+pub mod outliers;
 pub mod simulate;
-mod spec;
+pub mod spec;
 mod splitmix;
-mod state;
-mod status_ranges;
-mod trace;
+pub mod state;
+pub mod status_ranges;
+pub mod trace;
 
-pub use advice::Advice;
 pub use checker::{Checker, Failure, Report, Target};
 #[cfg(feature = "driver")]
-pub use driver::{Driver, Hurry, Watchdog};
+pub use driver::Driver;
 pub use error::CheckError;
-pub use monitor::{
-    Action, Because, Check, CheckId, Event, Monitor, Obstruction, Outcome, Run, Verdict,
-};
-pub use outliers::{Ejection, OutlierRules, Outliers};
-pub use spec::{CheckSpec, SpecError};
-pub use state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};
-pub use status_ranges::{ParseStatusError, StatusRanges};
-pub use trace::{Certificate, Evidence, Excerpt, Phase, Trace};
+pub use monitor::{Check, CheckId, Event, Monitor, Verdict};
+pub use spec::CheckSpec;

@@ -10,13 +10,13 @@ use std::sync::Arc;
 /// The default is 200 to 299, keepalived's (`check_http.c`).
 ///
 /// ```
-/// use lb_health::StatusRanges;
+/// use lb_health::status_ranges::StatusRanges;
 ///
 /// let ranges: StatusRanges = "200-204, 301".parse()?;
 /// assert!(ranges.contains(204) && ranges.contains(301) && !ranges.contains(302));
 /// assert_eq!(ranges.to_string(), "200-204,301");
 /// assert!("204-200".parse::<StatusRanges>().is_err());
-/// # Ok::<(), lb_health::ParseStatusError>(())
+/// # Ok::<(), lb_health::status_ranges::ParseStatusError>(())
 /// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct StatusRanges(Arc<[RangeInclusive<u16>]>);

@@ -4,8 +4,9 @@
 
 use lb_core::Weight;
 use lb_core::health::Admin;
+use lb_health::advice::Advice;
 use lb_health::checkers::Agent;
-use lb_health::{Advice, CheckError, Failure, Report};
+use lb_health::{CheckError, Failure, Report};
 
 use crate::server::{Then, check, lines, misbehaving, playing};
 

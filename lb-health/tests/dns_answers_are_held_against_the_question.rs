@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lb_health::checkers::Dns;
-use lb_health::{Evidence, Phase};
+use lb_health::trace::{Evidence, Phase};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 

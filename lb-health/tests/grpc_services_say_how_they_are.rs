@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use lb_health::Phase;
 use lb_health::checkers::{Grpc, ServingStatus};
+use lb_health::trace::Phase;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;

@@ -7,9 +7,9 @@ mod servers;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use lb_health::Phase;
 use lb_health::checkers::{Http, HttpVersion, Page, Pattern};
 use lb_health::digest::Digest;
+use lb_health::trace::Phase;
 use tokio::io::AsyncWriteExt;
 
 use self::servers::{accepting, answering, cause, check, page, request, server};

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use lb_health::checkers::{Http, HttpVersion, Page, Pattern, Tls};
-use lb_health::{Evidence, Phase};
+use lb_health::trace::{Evidence, Phase};
 use tokio::io::AsyncWriteExt;
 
 use self::servers::{TIMEOUT, accepting, cause, check, page, request};

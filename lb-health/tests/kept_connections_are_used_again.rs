@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use lb_health::Phase;
 use lb_health::checkers::Http;
+use lb_health::trace::Phase;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 

@@ -11,9 +11,9 @@ mod tls;
 use std::net::SocketAddr;
 use std::process::Command;
 
-use lb_health::Phase;
 use lb_health::checkers::{Http, HttpVersion, Page, Pattern, Tls};
 use lb_health::digest::Digest;
+use lb_health::trace::Phase;
 use sha2::Digest as _;
 
 use self::daemon::{Daemon, Folder, free_address, is_installed};

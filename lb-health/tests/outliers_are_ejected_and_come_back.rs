@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use lb_health::{Ejection, OutlierRules, Outliers};
+use lb_health::outliers::{Ejection, OutlierRules, Outliers};
 use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
-use lb_health::Phase;
 use lb_health::checkers::Ping;
+use lb_health::trace::Phase;
 
 use self::servers::{cause, check};
 

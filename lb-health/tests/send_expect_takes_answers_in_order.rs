@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
+use lb_health::CheckError;
 use lb_health::checkers::{Expect, SendExpect};
-use lb_health::{CheckError, Phase};
+use lb_health::trace::Phase;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 

@@ -8,8 +8,8 @@ mod servers;
 
 use std::process::Command;
 
-use lb_health::Phase;
 use lb_health::checkers::Dns;
+use lb_health::trace::Phase;
 
 use self::daemon::{Daemon, Folder, free_address, is_installed};
 use self::servers::{cause, check};

@@ -8,7 +8,8 @@ use std::time::Instant;
 use lb_core::Backend;
 use lb_core::backend::BackendId;
 use lb_core::virtual_server::BackendState;
-use lb_health::{CheckError, Ejection, OutlierRules, Outliers};
+use lb_health::CheckError;
+use lb_health::outliers::{Ejection, OutlierRules, Outliers};
 use tracing::warn;
 
 use super::service::Service;

@@ -14,7 +14,8 @@ use tower_service::Service;
 
 use super::connection::attempt::Attempt;
 use super::connection::origin::{Origin, local, refused_at_once};
-use crate::{CheckError, Failure, Phase, Report, Target};
+use crate::trace::Phase;
+use crate::{CheckError, Failure, Report, Target};
 
 /// Passes when a TCP connection can be made; sends nothing.
 ///
@@ -23,7 +24,8 @@ use crate::{CheckError, Failure, Phase, Report, Target};
 ///
 /// ```
 /// use std::time::Duration;
-/// use lb_health::{Phase, Target, checkers::Tcp};
+/// use lb_health::trace::Phase;
+/// use lb_health::{Target, checkers::Tcp};
 /// use tower::ServiceExt;
 ///
 /// # #[tokio::main(flavor = "current_thread")]

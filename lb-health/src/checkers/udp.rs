@@ -13,7 +13,8 @@ use tower_service::Service;
 use super::Origin;
 use super::connection::attempt::Attempt;
 use super::connection::datagram;
-use crate::{CheckError, Failure, Phase, Report, Target};
+use crate::trace::Phase;
+use crate::{CheckError, Failure, Report, Target};
 
 /// Passes when a datagram is answered, by a reply that is as expected.
 ///

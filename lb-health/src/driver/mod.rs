@@ -24,7 +24,8 @@ use lb_core::backend::BackendId;
 use rand::Rng;
 
 use crate::monitor::chunks::Chunks;
-use crate::{Action, CheckError, CheckId, CheckSpec, Checker, Event, Monitor, Run, Target};
+use crate::monitor::{Action, Run};
+use crate::{CheckError, CheckId, CheckSpec, Checker, Event, Monitor, Target};
 use crew::Crew;
 use hurry::Nudges;
 use lag::Due;

@@ -13,7 +13,9 @@ use super::few::Few;
 use super::history::History;
 use super::hold::Hold;
 use super::timetable::Timetable;
-use crate::{CheckError, CheckInput, CheckSpec, CheckState, Failure, Obstruction, Outcome, Report};
+use super::{Obstruction, PastRun};
+use crate::state::{CheckInput, CheckState};
+use crate::{CheckError, CheckSpec, Failure, Report};
 
 /// The identity of a check: issued by [`Monitor::watch`](crate::Monitor::watch), never reused.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -92,13 +94,13 @@ impl<K: Copy + Eq> Check<K> {
     }
 
     /// How its last run ended, if one has.
-    pub const fn last(&self) -> Option<&Outcome> {
+    pub const fn last(&self) -> Option<&PastRun> {
         self.history.last()
     }
 
     /// How its last runs ended, the latest first; runs in a row that ended alike are one entry. As
     /// many as [`Monitor::with_history`](crate::Monitor::with_history) says.
-    pub fn recent(&self) -> impl Iterator<Item = &Outcome> {
+    pub fn recent(&self) -> impl Iterator<Item = &PastRun> {
         self.history.iter()
     }
 

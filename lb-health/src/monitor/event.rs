@@ -6,7 +6,8 @@ use lb_core::Health;
 use lb_core::backend::BackendId;
 use lb_core::health::ReportedWeight;
 
-use crate::{Check, CheckError, CheckId, CheckState};
+use crate::state::CheckState;
+use crate::{Check, CheckError, CheckId};
 
 /// What happened to a backend or one of its checks.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use crate::{Failure, Report};
 /// How a run ended, and how often in a row it ended like that.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Outcome {
+pub struct PastRun {
     /// When the result came in.
     pub at: Instant,
     /// How long the run took, the wait for its turn included.
@@ -21,7 +21,7 @@ pub struct Outcome {
     pub repeated: u32,
 }
 
-impl Outcome {
+impl PastRun {
     fn is_like(&self, result: &Result<Report, Failure>) -> bool {
         match (&self.result, result) {
             (Ok(_), Ok(_)) => true,
@@ -41,13 +41,13 @@ impl Outcome {
 /// its one entry in place.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    last: Option<Outcome>,
+    last: Option<PastRun>,
     former: Option<Box<Former>>,
 }
 
 /// The oldest first.
 #[derive(Debug, Default)]
-struct Former(VecDeque<Outcome>);
+struct Former(VecDeque<PastRun>);
 
 impl History {
     /// Adds how a run ended; beyond `limit` entries the oldest is forgotten.
@@ -61,10 +61,10 @@ impl History {
         match &mut self.last {
             Some(last) if last.is_like(&result) => {
                 let repeated = last.repeated.saturating_add(1);
-                *last = Outcome { at, took, result, repeated };
+                *last = PastRun { at, took, result, repeated };
             }
             last => {
-                let before = last.replace(Outcome { at, took, result, repeated: 1 });
+                let before = last.replace(PastRun { at, took, result, repeated: 1 });
                 let Some(before) = before.filter(|_| limit > 1) else { return };
                 let Former(former) = &mut **self.former.get_or_insert_default();
                 former.drain(..former.len().saturating_sub(limit - 2));
@@ -73,12 +73,12 @@ impl History {
         }
     }
 
-    pub(crate) const fn last(&self) -> Option<&Outcome> {
+    pub(crate) const fn last(&self) -> Option<&PastRun> {
         self.last.as_ref()
     }
 
     /// The latest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Outcome> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &PastRun> {
         let former = self.former.iter().flat_map(|former| former.0.iter().rev());
         self.last.iter().chain(former)
     }

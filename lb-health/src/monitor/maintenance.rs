@@ -3,8 +3,9 @@
 use std::hash::Hash;
 use std::time::Instant;
 
-use super::Monitor;
-use crate::{Because, CheckId, CheckInput, CheckState};
+use super::{Because, Monitor};
+use crate::CheckId;
+use crate::state::{CheckInput, CheckState};
 
 impl<K: Copy + Eq + Hash> Monitor<K> {
     /// Stops checking `backend`, for maintenance. Its health stays as it is; runs that are going

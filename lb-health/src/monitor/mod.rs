@@ -24,7 +24,8 @@ use lb_core::Health;
 use lb_core::backend::BackendId;
 use rand::Rng;
 
-use crate::{CheckError, CheckInput, CheckSpec, CheckState, Failure, Report};
+use crate::state::{CheckInput, CheckState};
+use crate::{CheckError, CheckSpec, Failure, Report};
 use backends::Backends;
 use check::{Checks, Seat};
 use deadlines::Deadlines;
@@ -36,7 +37,7 @@ use timetable::Timetable;
 
 pub use check::{Check, CheckId, Run};
 pub use event::{Because, Event, Obstruction, Verdict};
-pub use history::Outcome;
+pub use history::PastRun;
 
 /// What the owner of a [`Monitor`] is to do.
 #[derive(Clone, Debug)]
@@ -86,7 +87,8 @@ pub enum Action<K = BackendId> {
 /// use std::time::Instant;
 /// use lb_core::backend::BackendId;
 /// use lb_core::Health;
-/// use lb_health::{Action, CheckSpec, Event, Monitor, Report};
+/// use lb_health::monitor::Action;
+/// use lb_health::{CheckSpec, Event, Monitor, Report};
 /// use rand::{SeedableRng, rngs::SmallRng};
 ///
 /// let now = Instant::now();

@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use rand::Rng;
 
-use super::Monitor;
 use super::check::Seat;
-use crate::{Because, Check, CheckId, CheckSpec, CheckState, Event, Obstruction};
+use super::{Because, Monitor, Obstruction};
+use crate::state::CheckState;
+use crate::{Check, CheckId, CheckSpec, Event};
 
 impl<K: Copy + Eq + Hash> Monitor<K> {
     /// Lets `check` speak for `backend` as well, from now on.

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 
+use crate::CheckSpec;
 use crate::splitmix::SplitMix64;
-use crate::{CheckSpec, CheckState};
+use crate::state::CheckState;
 
 /// The start times of one check.
 ///

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use lb_core::Health;
 
-use super::Monitor;
-use crate::{Because, CheckError, CheckInput, CheckState, Transition};
+use super::{Because, Monitor};
+use crate::CheckError;
+use crate::state::{CheckInput, CheckState, Transition};
 
 impl<K: Copy + Eq + Hash> Monitor<K> {
     /// Takes what real traffic saw of `backend`: whether a connection to it could be made.

@@ -32,7 +32,7 @@ use crate::splitmix::SplitMix64;
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use lb_health::{Ejection, OutlierRules, Outliers};
+/// use lb_health::outliers::{Ejection, OutlierRules, Outliers};
 ///
 /// let now = Instant::now();
 /// let mut outliers = Outliers::new(OutlierRules::default());

@@ -16,10 +16,10 @@ use lb_core::virtual_server::{self, ConfigError, VirtualServerConfig};
 use lb_core::{Scheduler, VirtualServer};
 use rand::Rng;
 
-use crate::{
-    Action, Because, CheckError, CheckId, CheckSpec, Ejection, Event, Failure, Monitor,
-    OutlierRules, Outliers, Phase, Report, Run, Verdict,
-};
+use crate::monitor::{Action, Because, Run};
+use crate::outliers::{Ejection, OutlierRules, Outliers};
+use crate::trace::Phase;
+use crate::{CheckError, CheckId, CheckSpec, Event, Failure, Monitor, Report, Verdict};
 
 pub use moment::{Moment, What};
 pub use script::{Conduct, Incident, ParseIncidentError, Turn, time};

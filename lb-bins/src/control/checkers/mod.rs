@@ -13,7 +13,9 @@ use lb_health::checkers::{
     Nibbles, Origin, PatternError, Ping, Postgres, Redis, RedisRole, Script, ScriptSlots,
     SendExpect, Smtp, SmtpNameError, Tcp, TlsError, Udp, Workers,
 };
-use lb_health::{Failure, ParseStatusError, Report, SpecError, Target};
+use lb_health::spec::SpecError;
+use lb_health::status_ranges::ParseStatusError;
+use lb_health::{Failure, Report, Target};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use self::line::Line;
 use super::connection::conversation::Conversation;
 use super::connection::transport::{Transport, conversing};
-use crate::{Advice, CheckError, Excerpt, Failure, Report, Target};
+use crate::advice::Advice;
+use crate::trace::Excerpt;
+use crate::{CheckError, Failure, Report, Target};
 
 /// Asks an agent beside a backend what is to be done with it: HAProxy's `agent-check`, so that its
 /// agents can stay.

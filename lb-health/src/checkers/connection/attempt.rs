@@ -5,7 +5,8 @@ use std::io;
 use tokio::time::{Instant, timeout_at};
 
 use crate::checkers::deadline_after;
-use crate::{CheckError, Failure, Phase, Report, Target, Trace};
+use crate::trace::{Phase, Trace};
+use crate::{CheckError, Failure, Report, Target};
 
 /// A run that is going. Every wait of a checker goes through [`step`](Self::step), so that none is
 /// longer than the run may take and each is accounted for.

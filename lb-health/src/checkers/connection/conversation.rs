@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use super::attempt::Attempt;
 use super::stream::Stream;
 use crate::checkers::Tcp;
-use crate::{CheckError, Excerpt, Failure, Phase, Report, Target};
+use crate::trace::{Excerpt, Phase};
+use crate::{CheckError, Failure, Report, Target};
 
 /// A talk with a target that has one deadline and bounded answers, and keeps the evidence.
 ///

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::{CheckError, Phase};
+use crate::CheckError;
+use crate::trace::Phase;
 
 /// Where the packets of a check come from. Default: wherever the system chooses, and unmarked.
 ///

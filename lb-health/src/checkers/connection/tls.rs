@@ -20,7 +20,8 @@ use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::attempt::Attempt;
-use crate::{Certificate, CheckError, Phase, Target};
+use crate::trace::{Certificate, Phase};
+use crate::{CheckError, Target};
 
 /// How checks talk TLS (1.2 and 1.3): whom they trust, which name they ask for, who they are.
 ///

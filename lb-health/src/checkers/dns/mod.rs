@@ -15,7 +15,8 @@ use self::message::Question;
 use super::connection::attempt::Attempt;
 use super::connection::datagram;
 use super::{Origin, Tcp};
-use crate::{CheckError, Failure, Phase, Report, Target};
+use crate::trace::Phase;
+use crate::{CheckError, Failure, Report, Target};
 
 /// Passes when a name server answers a question without an error and, if asked for, as expected.
 ///

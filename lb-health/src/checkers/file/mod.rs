@@ -19,7 +19,8 @@ use tower_service::Service;
 #[cfg(target_os = "linux")]
 pub use self::changes::{FileChanges, FileWatch};
 use super::connection::attempt::Attempt;
-use crate::{CheckError, Failure, Phase, Report, Target};
+use crate::trace::Phase;
+use crate::{CheckError, Failure, Report, Target};
 
 /// Passes by the number in a file on this host, whatever the target: keepalived's `FILE_CHECK`.
 ///

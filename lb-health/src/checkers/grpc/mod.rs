@@ -22,7 +22,9 @@ use super::Tls;
 use super::connection::attempt::Attempt;
 use super::http::{Kept, Route};
 use super::{Origin, Tcp};
-use crate::{CheckError, Excerpt, Failure, Report, StatusRanges, Target};
+use crate::status_ranges::StatusRanges;
+use crate::trace::Excerpt;
+use crate::{CheckError, Failure, Report, Target};
 
 /// Passes when a gRPC server says by the [health checking protocol] that a service is `SERVING`.
 ///

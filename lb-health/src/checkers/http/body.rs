@@ -4,9 +4,10 @@ use bytes::Bytes;
 use md5::Digest as _;
 
 use super::page::Page;
+use crate::CheckError;
 use crate::checkers::pattern::Search;
 use crate::digest::Digest;
-use crate::{CheckError, Excerpt};
+use crate::trace::Excerpt;
 
 /// What is known of a body so far.
 pub(super) struct Judge<'a> {

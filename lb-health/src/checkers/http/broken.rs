@@ -4,7 +4,8 @@ use std::error::Error;
 use std::io;
 
 use super::session::HEADER_LIMIT;
-use crate::{CheckError, Phase};
+use crate::CheckError;
+use crate::trace::Phase;
 
 /// A request or an answer that was cut short.
 #[derive(Debug)]

@@ -25,7 +25,9 @@ use super::Tls;
 use super::connection::attempt::Attempt;
 use super::{Origin, Tcp};
 use crate::digest::Digest;
-use crate::{CheckError, Excerpt, Failure, Report, StatusRanges, Target};
+use crate::status_ranges::StatusRanges;
+use crate::trace::Excerpt;
+use crate::{CheckError, Failure, Report, Target};
 
 /// Passes when every [`Page`] that is asked for comes, whole, as it is expected.
 ///

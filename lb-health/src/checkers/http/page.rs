@@ -10,7 +10,8 @@ use http_body_util::Full;
 use super::HttpError;
 use crate::checkers::Pattern;
 use crate::digest::Digest;
-use crate::{CheckError, StatusRanges, Target};
+use crate::status_ranges::StatusRanges;
+use crate::{CheckError, Target};
 
 /// One request, and what holds of a good answer to it: everything that is named, all at once.
 ///

@@ -22,7 +22,8 @@ use crate::checkers::Tcp;
 use crate::checkers::Tls;
 use crate::checkers::connection::attempt::Attempt;
 use crate::checkers::connection::stream::Stream;
-use crate::{Certificate, CheckError, Phase, Target};
+use crate::trace::{Certificate, Phase};
+use crate::{CheckError, Target};
 
 /// The longest header of an answer, in bytes. keepalived stops at 4 KiB, which real servers pass.
 pub(super) const HEADER_LIMIT: usize = 64 * 1024;

@@ -8,7 +8,8 @@ use self::message::{Message, Outcome, tag};
 use super::connection::conversation::Conversation;
 use super::connection::secret::Secret;
 use super::connection::transport::{Transport, conversing};
-use crate::{CheckError, Excerpt, Target};
+use crate::trace::Excerpt;
+use crate::{CheckError, Target};
 
 /// Passes when an LDAP directory lets a user in, or nobody in particular, and has the
 /// [entry](Self::with_entry) that it should have (RFC 4511, version 3). HAProxy's `ldap-check`.

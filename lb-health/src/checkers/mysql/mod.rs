@@ -10,7 +10,8 @@ use self::password::Plugin;
 use super::connection::conversation::Conversation;
 use super::connection::secret::Secret;
 use super::connection::transport::{Transport, conversing};
-use crate::{CheckError, Excerpt, Target};
+use crate::trace::Excerpt;
+use crate::{CheckError, Target};
 
 /// Passes when a MySQL or MariaDB server lets a user in, and answers: to a ping, to a
 /// [query](Self::with_query), or that it is [writable](Self::with_writable).

@@ -13,7 +13,8 @@ use tower_service::Service;
 pub use self::echo::{Echo, EchoError, EchoFamily};
 use super::connection::attempt::Attempt;
 use super::connection::origin::{Origin, local, open, refused_at_once};
-use crate::{CheckError, Failure, Phase, Report, Target};
+use crate::trace::Phase;
+use crate::{CheckError, Failure, Report, Target};
 
 /// Passes when an ICMP or ICMPv6 echo request is answered: keepalived's `PING_CHECK`.
 ///

@@ -16,7 +16,8 @@ use tokio::task::spawn_blocking;
 use super::connection::conversation::Conversation;
 use super::connection::secret::Secret;
 use super::connection::transport::{Transport, conversing};
-use crate::{CheckError, Excerpt, Phase, Target};
+use crate::trace::{Excerpt, Phase};
+use crate::{CheckError, Target};
 
 /// Passes when a PostgreSQL server lets a user in, and answers: a [query](Self::with_query), or that
 /// it is [writable](Self::with_writable).

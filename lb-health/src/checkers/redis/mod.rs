@@ -8,7 +8,8 @@ use self::resp::{Value, command};
 use super::connection::conversation::Conversation;
 use super::connection::secret::Secret;
 use super::connection::transport::{Transport, conversing};
-use crate::{CheckError, Excerpt, Target};
+use crate::trace::Excerpt;
+use crate::{CheckError, Target};
 
 /// Passes when a Redis server answers `PING`, and has the [role](Self::with_role) that it should
 /// have. So do servers of its kind: Valkey, KeyDB. HAProxy's `redis-check`.

@@ -9,7 +9,8 @@ pub use self::expect::{Expect, ExpectError};
 use super::Tls;
 use super::connection::conversation::Conversation;
 use super::connection::transport::{Transport, conversing};
-use crate::{CheckError, Excerpt, Target};
+use crate::trace::Excerpt;
+use crate::{CheckError, Target};
 
 /// Passes when a server says what it should: sends and expects, one after the other. HAProxy's
 /// `tcp-check`, nginx's `match`.
@@ -19,7 +20,7 @@ use crate::{CheckError, Excerpt, Target};
 /// is then reset; only if the sequence ends with a send, which may be a farewell, the server gets a
 /// tenth of a second to hang up before that. An answer is at most 64 KiB long.
 ///
-/// What failed is in the [`Evidence`](crate::Evidence): what was received, and what was wanted.
+/// What failed is in the [`Evidence`](crate::trace::Evidence): what was received, and what was wanted.
 ///
 /// ```
 /// use std::time::Duration;

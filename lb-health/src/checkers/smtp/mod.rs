@@ -8,7 +8,8 @@ use std::sync::Arc;
 use self::reply::Reply;
 use super::connection::conversation::Conversation;
 use super::connection::transport::{Transport, conversing};
-use crate::{CheckError, Excerpt, Target};
+use crate::trace::Excerpt;
+use crate::{CheckError, Target};
 
 /// Passes when a mail server greets and says hello: `220`, `EHLO`, `250` (RFC 5321). It then takes
 /// its leave by `QUIT`, whose answer is not awaited. keepalived's `SMTP_CHECK`, HAProxy's `smtpchk`.

@@ -19,7 +19,8 @@ use self::answer::{Answer, order};
 pub use self::pool::Workers;
 use self::supervisor::{Desk, Program};
 use super::deadline_after;
-use crate::{CheckError, Excerpt, Phase, Report, Target};
+use crate::trace::{Excerpt, Phase};
+use crate::{CheckError, Report, Target};
 
 /// Passes when a long-lived program says so: what [`Script`](super::Script) is to a thousand checks
 /// an hour, this is to a thousand a second. Clones share one process; so do all that [`Workers`] gives
