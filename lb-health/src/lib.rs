@@ -8,6 +8,11 @@
 //!     └─────────────────────────handle_result───────────────────────────┘
 //! ```
 //!
+//! What is met every day is here. A [`Monitor`] (or a `Driver`, which has one) runs each [`Check`] as
+//! its [`CheckSpec`] says and tells [`Event`]s, most of them a [`Verdict`]. A [`Checker`] is asked about
+//! a [`Target`], and answers by a [`Report`], or by a [`Failure`] with its one [`CheckError`]. All else
+//! has a room by its name:
+//!
 //! | module | what it answers |
 //! |---|---|
 //! | [`monitor`] | When is which check to run, and what do results mean for a backend? |
@@ -21,14 +26,10 @@
 //! | `driver` | The tokio loop around a monitor (feature `driver`) |
 //! | `checkers` | One for each protocol, each under a feature of its name |
 //!
-//! Of those, whoever embeds it meets the same few again and again, which are here: a [`Monitor`]
-//! (or a `Driver`, which has one) runs each [`Check`] as its [`CheckSpec`] says and tells an
-//! [`Event`], most of them a [`Verdict`]; a [`Checker`] is asked about a [`Target`], and answers by a
-//! [`Report`] or a [`Failure`], whose one [`CheckError`] says whether the fault is our own.
-//!
 //! # Driving a machine
 //!
-//! [`Monitor`] never reads a clock, draws a random number, logs, blocks or touches a socket.
+//! Neither [`Monitor`] nor [`outliers::Outliers`] ever reads a clock, draws a random number, logs,
+//! blocks or touches a socket.
 //!
 //! 1. Feed one input: `handle_*(now, …)`, or a change such as [`Monitor::watch`].
 //! 2. Drain [`Monitor::poll_action`] until `None`, doing what each action says.

@@ -203,7 +203,7 @@ async fn traffic_reaches_the_machine() {
     driver.watch(BACKEND, address(), alive, CheckSpec::default());
     driver.next().await;
     for _ in 0..3 {
-        driver.passive(BACKEND, Err(CheckError::Refused));
+        driver.handle_passive(BACKEND, Err(CheckError::Refused));
     }
     assert_eq!(cause(&next_verdict(&mut driver).await.because), "refused");
     assert_eq!(next_verdict(&mut driver).await.health, Health::UP);

@@ -124,7 +124,7 @@ impl Checks {
 
     /// What real traffic saw of a backend.
     pub(super) fn passive(&mut self, place: Place, outcome: Result<(), CheckError>) {
-        self.driver.passive(place, outcome);
+        self.driver.handle_passive(place, outcome);
     }
 
     /// Builds these checks of the server at this address; there are `total` in all.

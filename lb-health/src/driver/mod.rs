@@ -228,7 +228,7 @@ impl<K: Copy + Eq + Hash> Driver<K> {
     }
 
     /// Takes what real traffic saw of `backend`: see [`Monitor::handle_passive`].
-    pub fn passive(&mut self, backend: K, result: Result<(), CheckError>) {
+    pub fn handle_passive(&mut self, backend: K, result: Result<(), CheckError>) {
         self.monitor.handle_passive(now(), backend, result);
     }
 
