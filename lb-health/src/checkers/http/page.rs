@@ -127,8 +127,8 @@ impl Page {
 
     /// Sends this body. Default: none.
     #[must_use]
-    pub fn with_body(self, body: impl Into<Bytes>) -> Self {
-        Self { body: body.into(), ..self }
+    pub fn with_body(self, body: impl Into<Vec<u8>>) -> Self {
+        Self { body: body.into().into(), ..self }
     }
 
     /// The statuses that pass. Default: 200 to 299.
