@@ -4,7 +4,7 @@
 
 mod servers;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -53,7 +53,7 @@ async fn all_runs_use_one_connection() {
     assert_eq!(count.load(Ordering::Relaxed), 1);
     check(Http::new("/").unwrap(), address).await.unwrap();
     assert_eq!(count.load(Ordering::Relaxed), 2, "who does not keep makes another");
-    let elsewhere = checker.with_source([127, 0, 0, 1].into());
+    let elsewhere = checker.with_origin(IpAddr::from([127, 0, 0, 1]));
     check(elsewhere, address).await.unwrap();
     assert_eq!(count.load(Ordering::Relaxed), 3, "who connects otherwise makes another");
 }

@@ -40,7 +40,7 @@ async fn ping_loopback() {
             IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
         };
         println!("nobody: {}", cause(Ping::new(), SocketAddr::new(nobody, 0)).await);
-        let elsewhere = Ping::new().with_source(nobody);
+        let elsewhere = Ping::new().with_origin(nobody);
         println!("elsewhere: {}", cause(elsewhere, SocketAddr::new(ip, 0)).await);
     }
 }

@@ -57,6 +57,14 @@ mod redis;
 mod script;
 #[cfg(feature = "send-expect")]
 mod send_expect;
+#[cfg(any(
+    feature = "file",
+    feature = "ping",
+    feature = "tcp",
+    feature = "udp",
+    feature = "worker"
+))]
+mod service;
 #[cfg(feature = "smtp")]
 mod smtp;
 #[cfg(feature = "tcp")]

@@ -6,19 +6,17 @@ mod changes;
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 
 use lb_core::Weight;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tower_service::Service;
 
 #[cfg(target_os = "linux")]
 pub use self::changes::{FileChanges, FileWatch};
 use super::connection::attempt::Attempt;
+use super::service::checker;
 use crate::trace::Phase;
 use crate::{CheckError, Failure, Report, Target};
 
@@ -91,6 +89,23 @@ impl File {
         Self { is_reversed: true, ..self }
     }
 
+    async fn run(self, target: Target) -> Result<Report, Failure> {
+        let mut attempt = Attempt::begin(target);
+        let number = match attempt.step(Phase::Response, self.read()).await {
+            Ok(number) => number,
+            // It says nothing of the target that our own disk is slow.
+            Err(CheckError::Timeout { .. }) => {
+                return attempt.finish(Err(local(io::ErrorKind::TimedOut.into())));
+            }
+            Err(error) => return attempt.finish(Err(error)),
+        };
+        attempt.trace.evidence_mut().received(number.to_string());
+        match self.judge(number) {
+            Ok(weight) => attempt.finish(Ok(())).map(|report| Report { weight, ..report }),
+            Err(error) => attempt.finish(Err(error)),
+        }
+    }
+
     async fn read(&self) -> Result<i64, CheckError> {
         // A file system that hangs holds one thread, not one more for each run.
         if self.busy.swap(true, Ordering::Acquire) {
@@ -126,35 +141,7 @@ impl File {
     }
 }
 
-impl Service<Target> for File {
-    type Response = Report;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Report, Failure>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, target: Target) -> Self::Future {
-        let checker = self.clone();
-        Box::pin(async move {
-            let mut attempt = Attempt::begin(target);
-            let number = match attempt.step(Phase::Response, checker.read()).await {
-                Ok(number) => number,
-                // It says nothing of the target that our own disk is slow.
-                Err(CheckError::Timeout { .. }) => {
-                    return attempt.finish(Err(local(io::ErrorKind::TimedOut.into())));
-                }
-                Err(error) => return attempt.finish(Err(error)),
-            };
-            attempt.trace.evidence_mut().received(number.to_string());
-            match checker.judge(number) {
-                Ok(weight) => attempt.finish(Ok(())).map(|report| Report { weight, ..report }),
-                Err(error) => attempt.finish(Err(error)),
-            }
-        })
-    }
-}
+checker!(File);
 
 /// Lets the next run read.
 struct Release(Arc<AtomicBool>);

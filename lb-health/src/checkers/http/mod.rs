@@ -8,13 +8,9 @@ mod observed;
 mod page;
 mod session;
 
-use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use http::Version;
-use tower_service::Service;
 
 use self::body::Judge;
 pub(super) use self::kept::Kept;
@@ -23,6 +19,7 @@ pub(super) use self::session::{Route, Session};
 #[cfg(feature = "tls")]
 use super::Tls;
 use super::connection::attempt::Attempt;
+use super::service::checker;
 use super::{Origin, Tcp};
 use crate::digest::Digest;
 use crate::status_ranges::StatusRanges;
@@ -135,15 +132,9 @@ impl Http {
         self.rerouted(|route| route.tls = Some(tls))
     }
 
-    /// The address to connect from: see [`Tcp::with_source`](super::Tcp::with_source).
+    /// Where to connect from; an address of this host may stand for an [`Origin`].
     #[must_use]
-    pub fn with_source(self, source: IpAddr) -> Self {
-        self.rerouted(|route| route.connector = route.connector.clone().with_source(source))
-    }
-
-    /// Where to connect from.
-    #[must_use]
-    pub fn with_origin(self, origin: Origin) -> Self {
+    pub fn with_origin(self, origin: impl Into<Origin>) -> Self {
         self.rerouted(|route| route.connector = Tcp::new().with_origin(origin))
     }
 
@@ -243,19 +234,7 @@ impl Http {
     }
 }
 
-impl Service<Target> for Http {
-    type Response = Report;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Report, Failure>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, target: Target) -> Self::Future {
-        Box::pin(self.clone().run(target))
-    }
-}
+checker!(Http);
 
 /// The versions of HTTP that can be spoken.
 ///

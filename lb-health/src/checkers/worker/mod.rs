@@ -7,20 +7,18 @@ mod supervisor;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
-use tower_service::Service;
 
 use self::answer::{Answer, order};
 pub use self::pool::Workers;
 use self::supervisor::{Desk, Program};
 use super::deadline_after;
+use super::service::checker;
 use crate::trace::{Excerpt, Phase};
-use crate::{CheckError, Report, Target};
+use crate::{CheckError, Failure, Report, Target};
 
 /// Passes when a long-lived program says so: what [`Script`](super::Script) is to a thousand checks
 /// an hour, this is to a thousand a second. Clones share one process; so do all that [`Workers`] gives
@@ -100,7 +98,7 @@ impl Worker {
         Self(Arc::new(Inner { program, desk: Arc::default(), orders: OnceLock::new() }))
     }
 
-    async fn run(self, target: Target) -> Result<Report, CheckError> {
+    async fn run(self, target: Target) -> Result<Report, Failure> {
         let Inner { program, desk, orders } = &*self.0;
         let orders = orders.get_or_init(|| {
             let (sender, receiver) = mpsc::channel(Self::QUEUE);
@@ -118,27 +116,15 @@ impl Worker {
             Ok(Ok(Answer::Up(weight))) => Ok(Report { weight, ..Report::ALIVE }),
             Ok(Ok(Answer::Down(reason))) => {
                 let said = Excerpt::new(reason.as_bytes());
-                Err(CheckError::rejected(format!("the worker says that it is down{said}")))
+                Err(CheckError::rejected(format!("the worker says that it is down{said}")).into())
             }
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(ticket.overdue()),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(ticket.overdue().into()),
         }
     }
 }
 
-impl Service<Target> for Worker {
-    type Response = Report;
-    type Error = CheckError;
-    type Future = Pin<Box<dyn Future<Output = Result<Report, CheckError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CheckError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, target: Target) -> Self::Future {
-        Box::pin(self.clone().run(target))
-    }
-}
+checker!(Worker);
 
 /// The fault is the program's.
 fn faulty(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CheckError {
