@@ -2,7 +2,7 @@
 #![cfg(feature = "dns")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod servers;
+mod support;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use lb_health::trace::{Evidence, Phase};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
-use self::servers::{TIMEOUT, cause, check};
+use self::support::{TIMEOUT, cause, check};
 
 const ADDRESS: [u8; 4] = [192, 0, 2, 1];
 

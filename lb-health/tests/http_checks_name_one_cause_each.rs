@@ -2,9 +2,9 @@
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod servers;
+mod support;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use lb_health::checkers::Http;
@@ -12,10 +12,11 @@ use lb_health::digest::Digest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use self::servers::{answering, check, page, repeating, server, server_at};
+use self::support::check;
+use self::support::http::{answering, page, repeating, server, server_at};
 
 async fn cause(address: SocketAddr) -> &'static str {
-    servers::cause(Http::new("/").unwrap(), address).await
+    support::cause(Http::new("/").unwrap(), address).await
 }
 
 #[tokio::test]
@@ -149,7 +150,7 @@ async fn endless_interim_answers_are_cut() {
 async fn endless_control_frames_are_cut() {
     const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
     const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0whatever";
-    let address = servers::accepting([127, 0, 0, 1], |stream| async move {
+    let address = support::accepting(|stream| async move {
         let (mut reader, mut writer) = stream.into_split();
         // Who never reads is not answered for long.
         tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
@@ -158,7 +159,7 @@ async fn endless_control_frames_are_cut() {
         while writer.write_all(&pings).await.is_ok() {}
     });
     let checker = Http::new("/").unwrap().with_version(lb_health::checkers::HttpVersion::Http2);
-    assert_eq!(servers::cause(checker, address.await).await, "header-too-large");
+    assert_eq!(support::cause(checker, address.await).await, "header-too-large");
 }
 
 #[tokio::test]
@@ -214,7 +215,7 @@ async fn a_closed_port_refuses() {
 #[cfg(target_os = "linux")]
 async fn nothing_is_left_in_time_wait() {
     // Not where everybody on this host leaves something behind.
-    const ELSEWHERE: [u8; 4] = [127, 83, 0, 1];
+    const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 83, 0, 1);
     let address = server_at(ELSEWHERE, |mut stream, _| async move {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
         let _ = stream.read_u8().await;
@@ -224,7 +225,7 @@ async fn nothing_is_left_in_time_wait() {
         assert_eq!(cause(address).await, "ok");
     }
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let end = format!(" {:08X}:{:04X} ", u32::from_ne_bytes(ELSEWHERE), address.port());
+    let end = format!(" {:08X}:{:04X} ", u32::from_ne_bytes(ELSEWHERE.octets()), address.port());
     assert!(table.contains(&end), "the server still listens");
     let waiting = table.lines().filter(|line| line.contains(&end) && line.contains(" 06 "));
     assert_eq!(waiting.count(), 0);

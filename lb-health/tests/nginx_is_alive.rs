@@ -2,11 +2,7 @@
 #![cfg(all(feature = "http", feature = "tls"))]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-#[path = "servers/daemon.rs"]
-mod daemon;
-mod servers;
-#[path = "servers/tls.rs"]
-mod tls;
+mod support;
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -16,9 +12,9 @@ use lb_health::digest::Digest;
 use lb_health::trace::Phase;
 use sha2::Digest as _;
 
-use self::daemon::{Daemon, Folder, free_address, is_installed};
-use self::servers::{cause, check};
-use self::tls::Authority;
+use self::support::daemon::{Daemon, Folder, free_address, is_installed};
+use self::support::tls::Authority;
+use self::support::{cause, check};
 
 const PROGRAM: &str = "/usr/sbin/nginx";
 

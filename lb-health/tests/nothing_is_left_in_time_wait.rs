@@ -11,6 +11,8 @@
 ))]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
+mod support;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,9 +20,8 @@ use lb_health::checkers::{Expect, Ldap, Mysql, Postgres, SendExpect, Smtp, Tcp};
 use lb_health::{Checker, Target};
 use tower::ServiceExt;
 
-use crate::server::{Lines, Then, cause, lines, playing, securing};
-
-mod server;
+use self::support::cause;
+use self::support::talk::{Lines, Then, lines, playing, securing};
 
 const RUNS: usize = 20;
 

@@ -2,7 +2,7 @@
 #![cfg(feature = "ping")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod servers;
+mod support;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::process::Command;
 use lb_health::checkers::Ping;
 use lb_health::trace::Phase;
 
-use self::servers::{cause, check};
+use self::support::{cause, check};
 
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 

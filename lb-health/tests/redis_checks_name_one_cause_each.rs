@@ -2,20 +2,13 @@
 #![cfg(feature = "redis")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
+mod support;
+
 use lb_health::checkers::{Redis, RedisRole};
 
-use crate::server::{Then, cause, check, dripping, lines, misbehaving, playing};
-
-mod server;
+use self::support::talk::{at, misbehaving};
 
 const PONG: (&str, &str) = ("PING\r\n", "+PONG\r\n");
-
-async fn at(checker: Redis, talk: &[(&str, &str)]) -> String {
-    match check(checker, playing(lines(talk), Then::Close).await).await {
-        Ok(report) => report.trace.evidence().received.as_str().to_owned(),
-        Err(failure) => format!("{}: {failure}", failure.cause()),
-    }
-}
 
 #[tokio::test]
 async fn who_answers_passes() {
@@ -64,14 +57,15 @@ async fn refusals_are_told_in_the_servers_words() {
 }
 
 #[tokio::test]
-async fn an_answer_that_drips_is_none() {
-    let address = dripping(b"+PONG and so on\r\n".to_vec()).await;
-    assert_eq!(cause(Redis::new(), address).await, "timeout-response");
-}
-
-#[tokio::test]
 async fn misbehaviour_has_a_cause_each() {
-    let causes =
-        ["refused", "timeout-response", "closed", "reset", "protocol", "protocol", "protocol"];
-    assert_eq!(misbehaving(Redis::new()).await, causes);
+    let causes = [
+        "refused",
+        "timeout-response",
+        "closed",
+        "reset",
+        "timeout-response",
+        "protocol",
+        "protocol",
+    ];
+    assert_eq!(misbehaving(Redis::new(), "+PONG and so on\r\n").await, causes);
 }

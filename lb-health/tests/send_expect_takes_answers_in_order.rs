@@ -2,6 +2,8 @@
 #![cfg(feature = "send-expect")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
+mod support;
+
 use std::time::Duration;
 
 use lb_health::CheckError;
@@ -10,9 +12,8 @@ use lb_health::trace::Phase;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-use crate::server::{Then, cause, check, lines, misbehaving, playing, server};
-
-mod server;
+use self::support::talk::{Then, lines, misbehaving, playing};
+use self::support::{accepting, cause, check};
 
 fn greeted() -> SendExpect {
     SendExpect::new().with_expect(Expect::regex(r"^220 .*\r\n").unwrap())
@@ -50,7 +51,7 @@ async fn answers_are_taken_in_order() {
 
 #[tokio::test]
 async fn an_answer_may_come_byte_by_byte() {
-    let address = server(|mut stream| async move {
+    let address = accepting(|mut stream| async move {
         for byte in b"noise 220 hello" {
             stream.write_all(&[*byte]).await.unwrap();
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -87,7 +88,7 @@ async fn what_was_received_and_what_was_wanted_is_told() {
 #[tokio::test]
 async fn a_farewell_arrives_before_the_end() {
     let (heard, mut told) = mpsc::unbounded_channel();
-    let address = server(move |mut stream| {
+    let address = accepting(move |mut stream| {
         let heard = heard.clone();
         async move {
             stream.write_all(b"220 hello\r\n").await.unwrap();
@@ -116,5 +117,5 @@ async fn misbehaviour_has_a_cause_each() {
         "protocol",
         "rejected",
     ];
-    assert_eq!(misbehaving(greeted()).await, causes);
+    assert_eq!(misbehaving(greeted(), "220 hello\r\n").await, causes);
 }

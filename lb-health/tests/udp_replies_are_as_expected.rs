@@ -2,14 +2,14 @@
 #![cfg(feature = "udp")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod servers;
+mod support;
 
 use std::net::{IpAddr, SocketAddr};
 
 use lb_health::checkers::{Nibbles, Udp};
 use tokio::net::UdpSocket;
 
-use self::servers::{cause, check};
+use self::support::{cause, check};
 
 /// A server that answers each datagram with what this makes of it, unless that is nothing.
 async fn server(answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + 'static) -> SocketAddr {

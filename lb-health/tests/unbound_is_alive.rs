@@ -2,17 +2,15 @@
 #![cfg(feature = "dns")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-#[path = "servers/daemon.rs"]
-mod daemon;
-mod servers;
+mod support;
 
 use std::process::Command;
 
 use lb_health::checkers::Dns;
 use lb_health::trace::Phase;
 
-use self::daemon::{Daemon, Folder, free_address, is_installed};
-use self::servers::{cause, check};
+use self::support::daemon::{Daemon, Folder, free_address, is_installed};
+use self::support::{cause, check};
 
 const PROGRAM: &str = "/usr/sbin/unbound";
 

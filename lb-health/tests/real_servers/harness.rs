@@ -1,7 +1,7 @@
 //! Servers that live as long as the test that started them.
 #![allow(dead_code, reason = "each feature uses its own part")]
 
-#[path = "../servers/port.rs"]
+#[path = "../support/port.rs"]
 mod port;
 
 use std::fs::Permissions;

@@ -1,14 +1,12 @@
 //! Real servers, which must be installed.
-#![allow(dead_code, reason = "each test uses its own part")]
-
-#[path = "port.rs"]
-mod port;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+use super::port;
 
 /// Whether it is there. Where everything is expected to be, it must be.
 pub(crate) fn is_installed(program: &str) -> bool {

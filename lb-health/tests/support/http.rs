@@ -1,31 +1,12 @@
-//! Servers on loopback that do as they are told, well or badly.
-#![allow(dead_code, reason = "each test uses its own part")]
+//! Servers of HTTP that do as they are told, well or badly.
 
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
-use lb_health::{Checker, Failure, Report, Target};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tower::ServiceExt;
+use tokio::net::TcpStream;
 
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
-
-/// A server that does this with every connection.
-pub(crate) async fn accepting<F, R>(ip: [u8; 4], behave: F) -> SocketAddr
-where
-    F: Fn(TcpStream) -> R + Send + 'static,
-    R: Future<Output = ()> + Send + 'static,
-{
-    let listener = TcpListener::bind(SocketAddr::from((ip, 0))).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(behave(stream));
-        }
-    });
-    address
-}
+use super::accepting_at;
 
 /// A server that reads one HTTP/1 request and then does as it is told.
 pub(crate) async fn server<F, R>(behave: F) -> SocketAddr
@@ -33,15 +14,15 @@ where
     F: Fn(TcpStream, String) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = ()> + Send + 'static,
 {
-    server_at([127, 0, 0, 1], behave).await
+    server_at(Ipv4Addr::LOCALHOST, behave).await
 }
 
-pub(crate) async fn server_at<F, R>(ip: [u8; 4], behave: F) -> SocketAddr
+pub(crate) async fn server_at<F, R>(ip: Ipv4Addr, behave: F) -> SocketAddr
 where
     F: Fn(TcpStream, String) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = ()> + Send + 'static,
 {
-    accepting(ip, move |mut stream| {
+    accepting_at(ip, move |mut stream| {
         let behave = behave.clone();
         async move {
             let request = request(&mut stream).await.unwrap_or_default();
@@ -98,24 +79,4 @@ pub(crate) async fn repeating(
 /// A whole answer with this body.
 pub(crate) fn page(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-}
-
-/// One run, which must keep to its deadline.
-#[expect(clippy::disallowed_methods, reason = "measures real sockets")]
-pub(crate) async fn check<C>(checker: C, address: SocketAddr) -> Result<Report, Failure>
-where
-    C: Checker<Error = Failure>,
-{
-    let begin = Instant::now();
-    let result = checker.oneshot(Target::new(address, TIMEOUT)).await;
-    assert!(begin.elapsed() < TIMEOUT * 2, "one deadline over the whole run");
-    result
-}
-
-/// One run's cause of failure, or "ok".
-pub(crate) async fn cause<C>(checker: C, address: SocketAddr) -> &'static str
-where
-    C: Checker<Error = Failure>,
-{
-    check(checker, address).await.map_or_else(|failure| failure.cause(), |_| "ok")
 }

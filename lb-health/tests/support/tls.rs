@@ -1,5 +1,4 @@
 //! Certificates made on the spot, and servers that present them.
-#![allow(dead_code, reason = "each test uses its own part")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::servers::accepting;
+use super::accepting;
 
 /// An authority of the test's own.
 pub(crate) struct Authority {
@@ -54,6 +53,19 @@ impl Authority {
     }
 }
 
+/// Presents this, and agrees on one of `protocols` (ALPN).
+pub(crate) fn acceptor(presented: Presented, protocols: &[&[u8]]) -> TlsAcceptor {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(presented.chain, presented.key)
+        .unwrap();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    TlsAcceptor::from(Arc::new(config))
+}
+
 /// A server that does this over every TLS session.
 pub(crate) async fn securing<F, R>(
     presented: Presented,
@@ -64,16 +76,8 @@ where
     F: Fn(TlsStream<TcpStream>) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = ()> + Send + 'static,
 {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(presented.chain, presented.key)
-        .unwrap();
-    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    accepting([127, 0, 0, 1], move |stream| {
+    let acceptor = acceptor(presented, protocols);
+    accepting(move |stream| {
         let (acceptor, behave) = (acceptor.clone(), behave.clone());
         async move {
             if let Ok(stream) = acceptor.accept(stream).await {
