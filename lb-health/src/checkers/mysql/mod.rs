@@ -1,14 +1,14 @@
 //! Passes when a MySQL or MariaDB server lets a user in, and answers.
 
+mod login;
 mod packet;
 mod password;
 
 use std::sync::Arc;
 
-use self::packet::{Greeting, Login, Malformed, Packet, Reply, capability, command};
-use self::password::Plugin;
+use self::login::User;
+use self::packet::{Greeting, Malformed, Packet, Reply, command};
 use super::connection::conversation::Conversation;
-use super::connection::secret::Secret;
 use super::connection::transport::{Transport, conversing};
 use crate::trace::Excerpt;
 use crate::{CheckError, Target};
@@ -42,7 +42,7 @@ use crate::{CheckError, Target};
 #[derive(Clone, Debug, Default)]
 pub struct Mysql {
     transport: Transport,
-    user: Option<(Arc<str>, Secret)>,
+    user: Option<User>,
     database: Option<Arc<str>>,
     query: Option<Arc<str>>,
     writable: bool,
@@ -64,7 +64,7 @@ impl Mysql {
     /// This checker, logging in; a user without a password has an empty one.
     #[must_use]
     pub fn with_user(mut self, user: &str, password: &str) -> Self {
-        self.user = Some((user.into(), password.into()));
+        self.user = Some(User { name: user.into(), password: password.into() });
         self
     }
 
@@ -110,78 +110,12 @@ impl Mysql {
         // MariaDB says that it is 5.5.5, because replicas of MySQL once knew no version 10.
         let version = greeting.version.strip_prefix("5.5.5-").unwrap_or(&greeting.version);
         session.talk.attempt().trace.evidence_mut().received(version);
-        let Some((user, password)) = &self.user else { return Ok(()) };
-        self.log_in(&mut session, target, &greeting, user, password).await?;
+        let Some(user) = &self.user else { return Ok(()) };
+        self.log_in(&mut session, target, &greeting, user).await?;
         let result = self.ask(&mut session).await;
         let quit = Packet { sequence: 0, payload: vec![command::QUIT] };
         session.talk.close(&quit.emit()).await;
         result
-    }
-
-    async fn log_in(
-        &self,
-        session: &mut Session<'_>,
-        target: Target,
-        greeting: &Greeting,
-        user: &str,
-        password: &Secret,
-    ) -> Result<(), CheckError> {
-        let needed =
-            capability::PROTOCOL_41 | capability::SECURE_CONNECTION | capability::PLUGIN_AUTH;
-        let mut capabilities = needed;
-        if greeting.capabilities & needed != needed {
-            return Err(CheckError::rejected(format!(
-                "version {:?} is too old to log in to",
-                greeting.version
-            )));
-        }
-        if self.database.is_some() {
-            capabilities |= capability::CONNECT_WITH_DB;
-        }
-        if self.transport.is_secured() {
-            if greeting.capabilities & capability::SSL == 0 {
-                return Err(CheckError::rejected("the server offers no TLS"));
-            }
-            capabilities |= capability::SSL;
-            session.send(Login::tls_request(capabilities)).await?;
-            self.transport.secure(session.talk, target).await?;
-        }
-        // A server whose default is not known here may have another for the user.
-        let mut plugin = Plugin::named(&greeting.plugin).unwrap_or(Plugin::Native);
-        let login = Login {
-            capabilities,
-            user,
-            response: &plugin.response(password.expose(), &greeting.salt),
-            database: self.database.as_deref(),
-            plugin: plugin.name(),
-        };
-        session.send(login.emit()).await?;
-        // To switch, to hear of a cached password and to send it are four replies.
-        for _ in 0..4 {
-            match session.reply().await? {
-                Reply::Ok => return Ok(()),
-                Reply::Error { code, message } => return Err(session.refused(code, &message)),
-                Reply::Switch { plugin: name, salt } => {
-                    plugin = Plugin::named(&name).ok_or_else(|| {
-                        CheckError::rejected(format!("the user is to authenticate by {name:?}"))
-                    })?;
-                    session.send(plugin.response(password.expose(), &salt)).await?;
-                }
-                // The server remembers the password; an OK follows.
-                Reply::More(step) if plugin == Plugin::CachingSha2 && step == [3] => {}
-                // It does not: it wants to see it.
-                Reply::More(step) if plugin == Plugin::CachingSha2 && step == [4] => {
-                    if !self.transport.is_secured() {
-                        return Err(CheckError::rejected(
-                            "the server wants the password in clear, which takes TLS",
-                        ));
-                    }
-                    session.send([password.expose().as_bytes(), &[0]].concat()).await?;
-                }
-                reply @ (Reply::Eof | Reply::More(_)) => return Err(unexpected(&reply)),
-            }
-        }
-        Err(CheckError::protocol("the authentication has no end"))
     }
 
     async fn ask(&self, session: &mut Session<'_>) -> Result<(), CheckError> {

@@ -1,22 +1,20 @@
 //! Passes when a PostgreSQL server lets a user in, and answers.
 
+mod login;
 mod message;
 
 use std::io;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use fallible_iterator::FallibleIterator;
-use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
-use postgres_protocol::message::backend::{AuthenticationSaslContinueBody, ErrorFields, Message};
+use postgres_protocol::message::backend::{ErrorFields, Message};
 use postgres_protocol::message::frontend;
-use tokio::task::spawn_blocking;
 
+use self::login::Login;
 use super::connection::conversation::Conversation;
 use super::connection::secret::Secret;
 use super::connection::transport::{Transport, conversing};
-use crate::trace::{Excerpt, Phase};
+use crate::trace::Excerpt;
 use crate::{CheckError, Target};
 
 /// Passes when a PostgreSQL server lets a user in, and answers: a [query](Self::with_query), or that
@@ -125,90 +123,12 @@ impl Postgres {
                 }
             }
         }
-        self.log_in(talk).await?;
+        Login::new(self, talk).run().await?;
         let result = self.ask(talk).await;
         let mut farewell = BytesMut::new();
         frontend::terminate(&mut farewell);
         talk.close(&farewell).await;
         result
-    }
-
-    async fn log_in(&self, talk: &mut Conversation) -> Result<(), CheckError> {
-        let database = self.database.as_deref().unwrap_or(&self.user);
-        let parameters =
-            [("user", &*self.user), ("database", database), ("application_name", "lb-health")];
-        send(talk, |buffer| frontend::startup_message(parameters, buffer)).await?;
-        let mut scram = None;
-        // The proof by SCRAM is three messages of the server, and it has some twenty settings to tell.
-        for _ in 0..100 {
-            match talk.message(message::parse).await? {
-                Message::AuthenticationCleartextPassword => {
-                    if !self.transport.is_secured() {
-                        return Err(CheckError::rejected(
-                            "the server wants the password in clear, which takes TLS",
-                        ));
-                    }
-                    let password = self.password()?.expose().as_bytes();
-                    send(talk, |buffer| frontend::password_message(password, buffer)).await?;
-                }
-                Message::AuthenticationMd5Password(body) => {
-                    let password = self.password()?.expose().as_bytes();
-                    let proof = md5_hash(self.user.as_bytes(), password, body.salt());
-                    send(talk, |buffer| frontend::password_message(proof.as_bytes(), buffer))
-                        .await?;
-                }
-                Message::AuthenticationSasl(body) => {
-                    let known = body.mechanisms().any(|name| Ok(name == SCRAM_SHA_256));
-                    if !known.map_err(CheckError::protocol)? {
-                        return Err(CheckError::rejected("the server knows no SCRAM-SHA-256"));
-                    }
-                    let password = self.password()?.expose().as_bytes();
-                    let begun = ScramSha256::new(password, ChannelBinding::unsupported());
-                    let first = begun.message();
-                    send(talk, |buffer| {
-                        frontend::sasl_initial_response(SCRAM_SHA_256, first, buffer)
-                    })
-                    .await?;
-                    scram = Some(begun);
-                }
-                Message::AuthenticationSaslContinue(body) => {
-                    let begun = scram.take().ok_or_else(unexpected)?;
-                    let proven = talk.attempt().step(Phase::Response, prove(begun, body)).await?;
-                    let proof = scram.insert(proven).message();
-                    send(talk, |buffer| frontend::sasl_response(proof, buffer)).await?;
-                }
-                // The server proves that it knows the password, too.
-                Message::AuthenticationSaslFinal(body) => {
-                    let scram = scram.as_mut().ok_or_else(unexpected)?;
-                    scram.finish(body.data()).map_err(CheckError::protocol)?;
-                }
-                Message::ParameterStatus(body) => {
-                    if let (Ok("server_version"), Ok(version)) = (body.name(), body.value()) {
-                        let text = format!("PostgreSQL {version}");
-                        talk.attempt().trace.evidence_mut().received(text);
-                    }
-                }
-                Message::AuthenticationOk
-                | Message::BackendKeyData(_)
-                | Message::NoticeResponse(_) => {}
-                Message::ReadyForQuery(_) => return Ok(()),
-                Message::ErrorResponse(body) => return Err(refused(talk, body.fields())),
-                Message::AuthenticationGss
-                | Message::AuthenticationKerberosV5
-                | Message::AuthenticationScmCredential
-                | Message::AuthenticationSspi => {
-                    let text = "the server wants to authenticate the user in a way unknown here";
-                    return Err(CheckError::rejected(text));
-                }
-                _ => return Err(unexpected()),
-            }
-        }
-        Err(CheckError::protocol("the login has no end"))
-    }
-
-    fn password(&self) -> Result<&Secret, CheckError> {
-        let missing = || CheckError::rejected("the server wants a password, and none is set");
-        self.password.as_ref().ok_or_else(missing)
     }
 
     async fn ask(&self, talk: &mut Conversation) -> Result<(), CheckError> {
@@ -235,19 +155,6 @@ impl Postgres {
 }
 
 conversing!(Postgres);
-
-/// Goes on with SCRAM after the server's challenge, elsewhere: it is meant to take long.
-async fn prove(
-    mut scram: ScramSha256,
-    challenge: AuthenticationSaslContinueBody,
-) -> Result<ScramSha256, CheckError> {
-    let proving = spawn_blocking(move || scram.update(challenge.data()).map(|()| scram));
-    let proven = proving.await.map_err(|error| CheckError::Local {
-        operation: "prove to know the password",
-        source: Arc::new(error.into()),
-    })?;
-    proven.map_err(CheckError::protocol)
-}
 
 /// Runs a query by the simple protocol; answers the rows.
 async fn run(talk: &mut Conversation, query: &str) -> Result<Vec<Vec<String>>, CheckError> {
