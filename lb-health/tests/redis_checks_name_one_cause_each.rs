@@ -40,7 +40,7 @@ async fn the_role_must_be_the_right_one() {
     let told = r#"rejected: the link to the master: "connect""#;
     assert_eq!(at(a_replica, &unlinked).await, told);
     let nonsense = at(a_master, &[PONG, ("ROLE", ":1\r\n")]).await;
-    assert!(nonsense.starts_with("protocol: "), "{nonsense}");
+    assert_eq!(nonsense, "protocol: not a valid answer: ROLE was answered by the number 1");
 }
 
 #[tokio::test]
@@ -51,7 +51,10 @@ async fn refusals_are_told_in_the_servers_words() {
     let denied = [("AUTH", "-WRONGPASS invalid username-password pair\r\n")];
     let told = at(Redis::new().with_password("x"), &denied).await;
     assert!(told.starts_with("rejected: AUTH was refused"), "{told}");
-    assert!(at(Redis::new(), &[("PING", "+PONK\r\n")]).await.starts_with("protocol: "));
+    let other = at(Redis::new(), &[("PING", "+PONK\r\n")]).await;
+    assert_eq!(other, r#"protocol: not a valid answer: PING was answered by "PONK""#);
+    let list = at(Redis::new(), &[("PING", "*2\r\n$-1\r\n:7\r\n")]).await;
+    assert_eq!(list, "protocol: not a valid answer: PING was answered by a list of 2");
     assert!(at(Redis::new(), &[("PING", "+PO")]).await.starts_with("truncated: "));
     assert!(at(Redis::new(), &[("PING", "")]).await.starts_with("closed: "));
 }

@@ -237,5 +237,5 @@ impl Session<'_> {
 }
 
 fn unexpected(reply: &Reply) -> CheckError {
-    CheckError::protocol(format!("{reply:?} where it has no place"))
+    CheckError::protocol(format!("{reply} where it has no place"))
 }

@@ -105,7 +105,7 @@ conversing!(Redis);
 impl RedisRole {
     /// Whether the answer to `ROLE` says this.
     fn judge(self, answer: &Value) -> Result<(), CheckError> {
-        let Value::Array(parts) = answer else { return Err(unexpected(answer)) };
+        let Value::Array(parts) = answer else { return Err(unexpected("ROLE", answer)) };
         let text = |index: usize| parts.get(index).map(Value::text).unwrap_or_default();
         match (self, text(0).as_str()) {
             (Self::Master, "master") => Ok(()),
@@ -137,9 +137,9 @@ async fn ask(talk: &mut Conversation, words: &[&str]) -> Result<Value, CheckErro
 
 async fn expect(talk: &mut Conversation, words: &[&str], wanted: &str) -> Result<(), CheckError> {
     let answer = ask(talk, words).await?;
-    if answer.text() == wanted { Ok(()) } else { Err(unexpected(&answer)) }
+    if answer.text() == wanted { Ok(()) } else { Err(unexpected(words[0], &answer)) }
 }
 
-fn unexpected(answer: &Value) -> CheckError {
-    CheckError::protocol(format!("{answer:?} is no answer to that"))
+fn unexpected(command: &str, answer: &Value) -> CheckError {
+    CheckError::protocol(format!("{command} was answered by {answer}"))
 }
