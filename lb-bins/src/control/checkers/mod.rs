@@ -139,7 +139,7 @@ pub(crate) fn checker(
         CheckKind::Udp(datagram) => AnyChecker::new(udp(datagram, origin)),
         CheckKind::Worker(worker) => {
             let Command { program, arguments, .. } = &worker.command;
-            AnyChecker::new(shared.workers.worker(program, arguments).map_err(Failure::from))
+            AnyChecker::new(shared.workers.worker(program, arguments))
         }
     })
 }
