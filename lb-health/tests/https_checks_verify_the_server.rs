@@ -81,6 +81,24 @@ async fn certificates_out_of_order_fail_each_with_its_cause() {
 }
 
 #[tokio::test]
+async fn why_a_certificate_is_not_trusted_is_told_in_words() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    for (presented, why) in [
+        (
+            Presented::by_itself(SITE),
+            "nobody who is trusted has issued it, or the server leaves out what is in between",
+        ),
+        // It has the same name, as two that were made in the same way.
+        (other.vouch(SITE, 2090), "its signature is not that of the authority that it names"),
+        (authority.itself(), "it is an authority's (CA:TRUE) and so no server's"),
+    ] {
+        let failure = check(trusting(&authority), site(presented).await).await.unwrap_err();
+        assert_eq!(failure.cause(), "tls-untrusted");
+        assert_eq!(failure.to_string(), format!("the certificate is not trusted: {why}"));
+    }
+}
+
+#[tokio::test]
 async fn the_name_is_that_of_tls_else_the_host_else_the_address() {
     let authority = Authority::new();
     let said = |text: &str| Page::new("/").unwrap().expecting_body(Pattern::text(text).unwrap());

@@ -17,6 +17,7 @@ pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// Its certificate.
     pub(crate) pem: String,
+    own: CertificateDer<'static>,
 }
 
 /// What a server presents.
@@ -33,8 +34,19 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "our authority");
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
+        let own = params.self_signed(&key).unwrap();
+        let (pem, own) = (own.pem(), own.der().clone());
+        Self { issuer: Issuer::new(params, key), pem, own }
+    }
+
+    /// Its own certificate, for a server.
+    pub(crate) fn itself(&self) -> Presented {
+        let key = self.issuer.key();
+        Presented {
+            pem: (self.pem.clone(), key.serialize_pem()),
+            chain: vec![self.own.clone()],
+            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        }
     }
 
     /// A certificate for `name` that ends with the year.
@@ -49,6 +61,18 @@ impl Authority {
             pem: (certificate.pem(), key.serialize_pem()),
             chain: vec![certificate.der().clone()],
             key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        }
+    }
+}
+
+impl Presented {
+    /// A certificate for `name` that no authority has issued.
+    pub(crate) fn by_itself(name: &str) -> Self {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        Self {
+            pem: (made.cert.pem(), made.signing_key.serialize_pem()),
+            chain: vec![made.cert.der().clone()],
+            key: PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap(),
         }
     }
 }

@@ -3,6 +3,8 @@
 
 #[cfg(any(feature = "file", feature = "ping", feature = "tcp", feature = "udp"))]
 pub(super) mod attempt;
+#[cfg(feature = "tls")]
+mod certificate;
 #[cfg(feature = "tcp")]
 #[allow(dead_code, reason = "each checker uses its own part")]
 pub(super) mod conversation;

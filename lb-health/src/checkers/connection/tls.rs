@@ -3,24 +3,21 @@
 use std::error::Error;
 use std::io;
 use std::sync::{Arc, LazyLock, OnceLock};
-use std::time::{Duration, SystemTime};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::attempt::Attempt;
-use crate::trace::{Certificate, Phase};
+use super::certificate;
+use crate::trace::Phase;
 use crate::{CheckError, Target};
 
 /// How checks talk TLS (1.2 and 1.3): whom they trust, which name they ask for, who they are.
@@ -168,7 +165,7 @@ impl Tls {
         let name = self.name.clone().unwrap_or_else(|| target.address.ip().into());
         let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
         let result = attempt.step(Phase::Tls, connecting).await;
-        let presented = witness.presented.get().and_then(describe);
+        let presented = witness.presented.get().and_then(certificate::describe);
         if presented.is_some() {
             attempt.trace.evidence_mut().certificate = presented;
         }
@@ -183,20 +180,9 @@ impl Tls {
 /// The cause that an error of the TLS library stands for; `None` for any other error.
 pub(in crate::checkers) fn cause(error: &io::Error) -> Option<CheckError> {
     let tls = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-    let source = Arc::new(tls.clone());
     Some(match tls {
-        rustls::Error::InvalidCertificate(certificate) => match certificate {
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => CheckError::CertificateExpired,
-            CertificateError::NotValidForName => CheckError::CertificateName { name: "it".into() },
-            CertificateError::NotValidForNameContext { expected, .. } => {
-                CheckError::CertificateName { name: expected.to_str().into() }
-            }
-            _ => CheckError::CertificateUntrusted { source },
-        },
-        _ => CheckError::TlsHandshake { source },
+        rustls::Error::InvalidCertificate(objection) => certificate::cause(objection),
+        _ => CheckError::TlsHandshake { source: Arc::new(tls.clone()) },
     })
 }
 
@@ -302,41 +288,4 @@ fn provider() -> Arc<CryptoProvider> {
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     parsed.ok().filter(|found| !found.is_empty()).ok_or(TlsError::NoCertificate)
-}
-
-/// What matters of a certificate, if it can be read at all.
-fn describe(certificate: &CertificateDer<'_>) -> Option<Certificate> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let names = parsed.subject_alternative_name().ok().flatten();
-    let names = names.into_iter().flat_map(|names| &names.value.general_names);
-    let expires = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
-    Some(Certificate {
-        subject: bounded(parsed.subject().to_string()),
-        issuer: bounded(parsed.issuer().to_string()),
-        names: names.take(MOST_NAMES).map(|name| bounded(name_of(name))).collect(),
-        expires: SystemTime::UNIX_EPOCH + Duration::from_secs(expires),
-    })
-}
-
-/// A certificate may hold thousands of names; nobody reads them all.
-const MOST_NAMES: usize = 20;
-
-fn name_of(name: &x509_parser::prelude::GeneralName<'_>) -> String {
-    use x509_parser::prelude::GeneralName;
-    match name {
-        GeneralName::DNSName(name) => (*name).to_owned(),
-        GeneralName::IPAddress(bytes) => match **bytes {
-            [a, b, c, d] => std::net::Ipv4Addr::new(a, b, c, d).to_string(),
-            _ => <[u8; 16]>::try_from(*bytes).map_or_else(
-                |_| name.to_string(),
-                |bytes| std::net::Ipv6Addr::from(bytes).to_string(),
-            ),
-        },
-        name => name.to_string(),
-    }
-}
-
-/// At most 200 characters: it comes from the network and ends up in logs.
-fn bounded(text: String) -> String {
-    text.chars().take(200).collect()
 }
