@@ -1,7 +1,6 @@
 //! What tests of checkers have in common: servers that behave well or badly, and how a run is made.
 #![allow(dead_code, reason = "each test uses its own part")]
 
-pub(crate) mod daemon;
 pub(crate) mod http;
 pub(crate) mod port;
 pub(crate) mod talk;

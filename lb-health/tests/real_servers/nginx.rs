@@ -1,20 +1,15 @@
-//! The HTTP checker against a real web server. Ignored, because it must be installed.
-#![cfg(all(feature = "http", feature = "tls"))]
-#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
-
-mod support;
+//! nginx: every version of HTTP, in clear and over TLS.
 
 use std::net::SocketAddr;
-use std::process::Command;
 
 use lb_health::checkers::{Http, HttpVersion, Page, Pattern, Tls};
 use lb_health::digest::Digest;
 use lb_health::trace::Phase;
 use sha2::Digest as _;
 
-use self::support::daemon::{Daemon, Folder, free_address, is_installed};
-use self::support::tls::Authority;
-use self::support::{cause, check};
+use crate::harness::{Server, are_installed, free_address};
+use crate::support::tls::Authority;
+use crate::support::{cause, check};
 
 const PROGRAM: &str = "/usr/sbin/nginx";
 
@@ -27,19 +22,18 @@ struct Nginx {
     secured: SocketAddr,
     http2: SocketAddr,
     authority: Authority,
-    _daemon: Daemon,
-    _folder: Folder,
+    _server: Server,
 }
 
 impl Nginx {
     fn start() -> Self {
-        let (folder, authority) = (Folder::new("nginx"), Authority::new());
-        let [clear, secured, http2] = [free_address(), free_address(), free_address()];
+        let (mut server, authority) = (Server::prepare("nginx", "www-data"), Authority::new());
+        let (clear, secured, http2) = (server.address, free_address(), free_address());
         let presented = authority.vouch("www.example.org", 2090);
         let (certificate, key) = &presented.pem;
-        let certificate = folder.write("certificate.pem", certificate);
-        let key = folder.write("key.pem", key);
-        folder.write("page", &"a long page\n".repeat(20_000));
+        let certificate = server.write("certificate.pem", certificate);
+        let key = server.write("key.pem", key);
+        server.write("page", &"a long page\n".repeat(20_000));
         let pages = r#"
             location = /alive { return 200 "alive\n"; }
             location = /sick { return 503 "no database\n"; }
@@ -47,23 +41,23 @@ impl Nginx {
             location = /posted { limit_except POST { deny all; } return 201; }
             location = /page { gzip off; }
         "#;
-        let folder_path = folder.path().display();
+        let folder = server.file("");
         let config = format!(
             r#"
             daemon off;
             master_process off;
-            pid {folder_path}/nginx.pid;
-            error_log {folder_path}/error.log;
+            pid {folder}nginx.pid;
+            error_log {folder}error.log;
             events {{ worker_connections 64; }}
             http {{
                 access_log off;
-                root {folder_path};
+                root {folder};
                 keepalive_requests 3;
-                client_body_temp_path {folder_path};
-                proxy_temp_path {folder_path};
-                fastcgi_temp_path {folder_path};
-                uwsgi_temp_path {folder_path};
-                scgi_temp_path {folder_path};
+                client_body_temp_path {folder};
+                proxy_temp_path {folder};
+                fastcgi_temp_path {folder};
+                uwsgi_temp_path {folder};
+                scgi_temp_path {folder};
                 server {{ listen {clear}; {pages} }}
                 server {{ listen {http2} http2; {pages} }}
                 server {{
@@ -73,15 +67,11 @@ impl Nginx {
                     {pages}
                 }}
             }}
-            "#,
-            certificate = certificate.display(),
-            key = key.display(),
+            "#
         );
-        let config = folder.write("nginx.conf", &config);
-        let mut command = Command::new(PROGRAM);
-        command.arg("-c").arg(config).arg("-e").arg(folder.path().join("error.log"));
-        let daemon = Daemon::start(&mut command, clear);
-        Self { clear, secured, http2, authority, _daemon: daemon, _folder: folder }
+        let config = server.write("nginx.conf", &config);
+        server.start(PROGRAM, &["-c", &config, "-e", &server.file("error.log")]);
+        Self { clear, secured, http2, authority, _server: server }
     }
 
     /// Each way to speak to it.
@@ -106,7 +96,7 @@ impl Nginx {
 #[tokio::test]
 #[ignore = "needs nginx"]
 async fn nginx_is_checked_in_every_version() {
-    if !is_installed(PROGRAM) {
+    if !are_installed(&[PROGRAM]) {
         return;
     }
     let nginx = Nginx::start();
@@ -144,7 +134,7 @@ async fn nginx_is_checked_in_every_version() {
 #[tokio::test]
 #[ignore = "needs nginx"]
 async fn nginx_takes_three_requests_over_each_connection() {
-    if !is_installed(PROGRAM) {
+    if !are_installed(&[PROGRAM]) {
         return;
     }
     let nginx = Nginx::start();
@@ -163,7 +153,7 @@ async fn nginx_takes_three_requests_over_each_connection() {
 #[tokio::test]
 #[ignore = "needs nginx"]
 async fn nginx_does_not_pass_for_what_it_is_not() {
-    if !is_installed(PROGRAM) {
+    if !are_installed(&[PROGRAM]) {
         return;
     }
     let nginx = Nginx::start();

@@ -1,27 +1,22 @@
-//! The DNS checker against a real name server. Ignored, because it must be installed.
-#![cfg(feature = "dns")]
-#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
-
-mod support;
-
-use std::process::Command;
+//! unbound: every kind of record, and more of them than a datagram holds.
 
 use lb_health::checkers::Dns;
 use lb_health::trace::Phase;
 
-use self::support::daemon::{Daemon, Folder, free_address, is_installed};
-use self::support::{cause, check};
+use crate::harness::{Server, are_installed};
+use crate::support::{cause, check};
 
 const PROGRAM: &str = "/usr/sbin/unbound";
 
 #[tokio::test]
 #[ignore = "needs unbound"]
 async fn unbound_is_asked_for_every_kind_of_record() {
-    if !is_installed(PROGRAM) {
+    if !are_installed(&[PROGRAM]) {
         return;
     }
-    let (folder, address) = (Folder::new("unbound"), free_address());
-    let (path, ip, port) = (folder.path().display(), address.ip(), address.port());
+    let mut server = Server::prepare("unbound", "unbound");
+    let (path, address) = (server.file(""), server.address);
+    let (ip, port) = (address.ip(), address.port());
     // More than a datagram without EDNS holds.
     let many: String = (0..100)
         .map(|host| format!("local-data: \"many.example.org. 60 IN A 192.0.2.{host}\"\n"))
@@ -35,9 +30,9 @@ async fn unbound_is_asked_for_every_kind_of_record() {
             chroot: ""
             username: ""
             directory: "{path}"
-            pidfile: "{path}/unbound.pid"
+            pidfile: "{path}unbound.pid"
             use-syslog: no
-            logfile: "{path}/unbound.log"
+            logfile: "{path}unbound.log"
             access-control: 127.0.0.0/8 allow
             local-zone: "example.org." static
             local-data: "example.org. 60 IN SOA ns.example.org. root.example.org. 1 2 3 4 5"
@@ -53,8 +48,8 @@ async fn unbound_is_asked_for_every_kind_of_record() {
             control-enable: no
         "#
     );
-    let config = folder.write("unbound.conf", &config);
-    let _unbound = Daemon::start(Command::new(PROGRAM).arg("-d").arg("-c").arg(config), address);
+    let config = server.write("unbound.conf", &config);
+    server.start(PROGRAM, &["-d", "-c", &config]);
 
     for (name, record, expected) in [
         ("example.org", "SOA", &["ns.example.org root.example.org 1 2 3 4 5"][..]),
