@@ -26,6 +26,23 @@
 //! | `driver` | The tokio loop around a monitor (feature `driver`) |
 //! | `checkers` | One for each protocol, each under a feature of its name |
 //!
+//! ```
+//! # #[cfg(all(feature = "driver", feature = "tcp"))]
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use lb_core::backend::BackendId;
+//! use lb_health::checkers::Tcp;
+//! use lb_health::{CheckSpec, Driver, Event};
+//! use rand::{SeedableRng, rngs::SmallRng};
+//!
+//! let backend = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let mut driver = Driver::new(SmallRng::seed_from_u64(1)); // a real one is seeded by the system
+//! driver.watch(BackendId::new(0), backend.local_addr()?, Tcp::new(), CheckSpec::default());
+//! let Event::Verdict(verdict) = driver.next().await else { panic!("no verdict") };
+//! assert!(verdict.health.is_up());
+//! # Ok::<(), std::io::Error>(())
+//! # }).unwrap();
+//! ```
+//!
 //! # Driving a machine
 //!
 //! Neither [`Monitor`] nor [`outliers::Outliers`] ever reads a clock, draws a random number, logs,
