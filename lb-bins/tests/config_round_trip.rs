@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use lb_bins::config::check::{
     Agent, BodyRule, Database, Digest, Dns, File, Grpc, HeaderRule, Http, HttpVersion, Identity,
-    Initial, Ldap, Md5, Nibbles, Page, Pattern, Ping, Record, Redis, Role, Script, Secret, Sha256,
-    Smtp, SmtpSecurity, StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
+    Initial, Ldap, Nibbles, Page, Pattern, Ping, Record, Redis, Role, Script, Secret, Smtp,
+    SmtpSecurity, StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
     Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim,
@@ -90,8 +90,8 @@ fn page() -> impl Strategy<Value = Page> {
     let status = (100..=599_u16, 100..=599_u16)
         .prop_map(|(a, b)| StatusRange { first: a.min(b), last: a.max(b) });
     let digest = prop_oneof![
-        any::<[u8; 16]>().prop_map(|md5| Digest::Md5(Md5(md5))),
-        any::<[u8; 32]>().prop_map(|sha256| Digest::Sha256(Sha256(sha256))),
+        any::<[u8; 16]>().prop_map(Digest::Md5),
+        any::<[u8; 32]>().prop_map(Digest::Sha256),
     ];
     let is_or_matches = |is: BoxedStrategy<String>| {
         prop_oneof![is.prop_map(Text::Is), pattern().prop_map(Text::Matches)]

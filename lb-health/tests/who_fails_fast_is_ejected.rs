@@ -11,7 +11,8 @@ use std::time::Duration;
 use lb_core::backend::{BackendId, Outcome};
 use lb_core::virtual_server::{Action, BackendConfig, VirtualServerConfig};
 use lb_core::{Algorithm, Director, Health, Lease, VirtualServer};
-use lb_health::{CheckError, CheckSpec, Ejection, OutlierRules, Outliers, Report};
+use lb_health::outliers::{Ejection, OutlierRules, Outliers};
+use lb_health::{CheckError, CheckSpec, Report};
 use world::{World, millis};
 
 const BACKENDS: u32 = 10;
@@ -129,7 +130,7 @@ fn where_clients_decide_its_share_is_none_from_the_fifth_failure_on() {
                 to_broken += 1;
                 world.now += millis(1);
                 lease.report(world.now, Outcome::Failure);
-                outliers.handle_outcome(world.now, BROKEN, false);
+                outliers.handle_outcome(world.now, BROKEN, Outcome::Failure);
             } else {
                 open.push_back(lease);
             }
@@ -137,12 +138,12 @@ fn where_clients_decide_its_share_is_none_from_the_fifth_failure_on() {
             if open.len() > 5 {
                 let lease = open.pop_front().unwrap();
                 lease.report(world.now, Outcome::Success);
-                outliers.handle_outcome(world.now, lease.id(), true);
+                outliers.handle_outcome(world.now, lease.id(), Outcome::Success);
             }
             outliers.handle_timeout(world.now);
-            while let Some(event) = outliers.poll_event() {
+            while let Some(action) = outliers.poll_action() {
                 // For longer than this goes on.
-                let Ejection::Out { host, .. } = event else { panic!("{algorithm}: {event:?}") };
+                let Ejection::Out { host, .. } = action else { panic!("{algorithm}: {action:?}") };
                 assert_eq!(host, BROKEN, "{algorithm}");
                 out_after = Some(flow);
                 assert!(service.server.set_ejected(world.now, host, true));

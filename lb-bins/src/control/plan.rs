@@ -13,7 +13,7 @@ use lb_core::quorum::{QuorumError, QuorumRule};
 use lb_core::scheduler::{LoadFactor, Priorities, Zones};
 use lb_core::virtual_server::{BackendConfig, ConfigError, SorryServer, VirtualServerConfig};
 use lb_core::{Algorithm, Director, Scheduler, VirtualServer, Weight};
-use lb_health::SpecError;
+use lb_health::spec::SpecError;
 use tokio::sync::mpsc;
 use tracing::info;
 
