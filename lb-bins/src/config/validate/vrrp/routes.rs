@@ -40,7 +40,12 @@ fn route(draft: &draft::Route, span: Span, home: Home<'_>, mistakes: &mut Mistak
         Field::Given(Spanned { value: draft::Destination::Network(network), span }) => {
             prefix(&Spanned { value: *network, span: *span }, mistakes)
         }
-        Field::Given(_) => Prefix::all(via.map_or(home.family, |via| Family::of(&via.value))),
+        Field::Given(_) => {
+            let hops = elements(&draft.next_hops).iter();
+            let first_hop = hops.filter_map(|hop| hop.value.via.given()).next();
+            let hop = via.or(first_hop);
+            Prefix::all(hop.map_or(home.family, |via| Family::of(&via.value)))
+        }
         Field::Absent => {
             mistakes.error(span, Problem::Missing { key: "to", sample: r#"to = "default""# });
             Prefix::all(home.family)
