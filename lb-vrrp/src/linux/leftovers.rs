@@ -171,7 +171,8 @@ impl Requests {
         Ok(routes.collect())
     }
 
-    fn rules(&mut self) -> io::Result<Vec<RuleMessage>> {
+    /// Those of ours.
+    pub(super) fn rules(&mut self) -> io::Result<Vec<RuleMessage>> {
         let mark = RuleAttribute::Protocol(RouteProtocol::from(OURS));
         let all = self.dump(RouteNetlinkMessage::GetRule(RuleMessage::default()), |_| true)?;
         let rules = all.into_iter().filter_map(|message| match message {

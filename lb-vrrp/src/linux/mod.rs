@@ -19,6 +19,7 @@ mod socket;
 mod sysctl;
 mod virtual_mac;
 mod watch;
+mod watcher;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -26,9 +27,8 @@ use std::io;
 use std::net::IpAddr;
 
 use socket2::Socket;
-use tokio::io::unix::AsyncFd;
 
-use self::alarm::Alarm;
+use self::alarm::{Alarm, now};
 use self::companions::Macvlan;
 use self::firewall::{Firewall, Refused};
 pub use self::fixed::{Fixed, FixedSettings};
@@ -36,15 +36,16 @@ use self::holders::Holders;
 use self::leftovers::Sole;
 use self::link::Link;
 pub use self::link::primary_address;
-use self::netlink::{Change, Requests};
+use self::netlink::Requests;
 use self::port::Port;
 pub use self::port::Settings;
-use self::receiver::{Ear, Receiver, watched};
+use self::receiver::{Ear, Receiver};
 pub use self::settings::{
     NextHop, NotAPrefix, Prefix, Route, RouteKind, Rule, RuleAction, Scope, VirtualAddress,
 };
 use self::socket::{Buffer, Received};
 use self::sysctl::Sysctls;
+use self::watcher::Watcher;
 use crate::channel::ChannelConfig;
 use crate::driver::{Input, RouterId};
 
@@ -80,14 +81,8 @@ pub struct LinuxNetwork {
     /// Who else is to have what was received last.
     others: Option<(Received, Vec<RouterId>)>,
     requests: Requests,
-    monitor: AsyncFd<Socket>,
-    /// Whether the monitor is told of routes.
-    sees_routes: bool,
-    datagram: Vec<u8>,
-    changes: VecDeque<Change>,
+    watcher: Watcher,
     inputs: VecDeque<(RouterId, Input<'static>)>,
-    /// Something may have been missed.
-    is_blind: bool,
     /// Whether it was listened to what the kernel has to tell, in this round of all sockets.
     has_watched: bool,
     /// The interfaces of virtual MAC addresses that we have set up, and their indexes.
@@ -160,12 +155,8 @@ impl LinuxNetwork {
             buffer: Buffer::new(),
             others: None,
             requests: Requests::open()?,
-            monitor: watched(netlink::monitor(false)?)?,
-            sees_routes: false,
-            datagram: vec![0; 32 * 1024],
-            changes: VecDeque::new(),
+            watcher: Watcher::open(now())?,
             inputs: VecDeque::new(),
-            is_blind: true,
             has_watched: false,
             made: BTreeMap::new(),
             sysctls: Sysctls::default(),
@@ -249,7 +240,7 @@ impl LinuxNetwork {
 
     fn introduce(&mut self, id: RouterId, port: Port) -> io::Result<()> {
         // Whatever happened before must be seen, too.
-        self.is_blind = true;
+        self.watcher.look(now());
         self.is_unguarded = true;
         let ear = Ear::of(&port);
         let needs_routes = !(port.settings.routes.is_empty() && port.settings.rules.is_empty());
@@ -261,9 +252,8 @@ impl LinuxNetwork {
                 place.insert(link);
             }
         }
-        if needs_routes && !self.sees_routes {
-            self.monitor = watched(netlink::monitor(true)?)?;
-            self.sees_routes = true;
+        if needs_routes {
+            self.watcher.see_routes()?;
         }
         // Without the interface of its MAC address it still hears, as soon as that is there.
         let made = self.make_virtual_mac(id);

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime};
 
+use super::alarm::now;
 use super::netlink::RouteKey;
 use super::port::Port;
 use super::receiver::{Ear, Receiver, poll_waiting};
@@ -17,20 +18,11 @@ impl Network for LinuxNetwork {
     type Settings = Settings;
 
     fn ready(&mut self) -> impl Future<Output = io::Result<()>> + Send {
-        poll_fn(|context| self.poll_ready(context))
+        self.wait(None)
     }
 
     fn ready_until(&mut self, at: Instant) -> impl Future<Output = io::Result<()>> + Send {
-        let mut set = Some(self.alarm.set(at));
-        poll_fn(move |context| {
-            if let Some(Err(error)) = set.take() {
-                return Poll::Ready(Err(error));
-            }
-            match self.poll_ready(context) {
-                Poll::Pending => self.alarm.poll(context),
-                ready => ready,
-            }
-        })
+        self.wait(Some(at))
     }
 
     fn next_input(&mut self) -> io::Result<Option<(RouterId, Input<'_>)>> {
@@ -196,13 +188,25 @@ impl Network for LinuxNetwork {
 }
 
 impl LinuxNetwork {
+    /// Until something may have happened, that time has come, or it has something to do itself.
+    fn wait(&mut self, until: Option<Instant>) -> impl Future<Output = io::Result<()>> + Send {
+        let at = [until, self.watcher.next_deadline()].into_iter().flatten().min();
+        let mut set = at.map(|at| self.alarm.set(at));
+        poll_fn(move |context| {
+            if let Some(Err(error)) = set.take() {
+                return Poll::Ready(Err(error));
+            }
+            match self.poll_ready(context) {
+                Poll::Pending if at.is_some() => self.alarm.poll(context),
+                ready => ready,
+            }
+        })
+    }
+
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.is_blind || !self.inputs.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        if let Poll::Ready(waits) = poll_waiting(&self.monitor, context) {
-            // Looking takes the error away, and it must not be forgotten.
-            self.is_blind |= waits.is_err();
+        let now = now();
+        let is_due = self.watcher.next_deadline().is_some_and(|at| at <= now);
+        if is_due || !self.inputs.is_empty() || self.watcher.poll(context, now).is_ready() {
             return Poll::Ready(Ok(()));
         }
         let mut sockets = self.receivers.iter().filter_map(|known| known.socket.as_ref());
