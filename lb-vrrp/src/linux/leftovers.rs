@@ -16,9 +16,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::LinuxNetwork;
 use super::companions::is_rule;
-use super::firewall::Firewall;
 use super::netlink::{OURS, Requests, RouteKey, address_in, is_our_route};
-use crate::driver::{Input, Operation};
+use crate::driver::Operation;
 
 /// A name that only one process in a network namespace can have, and that goes with it.
 #[derive(Debug)]
@@ -90,12 +89,12 @@ impl LinuxNetwork {
             return;
         }
         self.left_macvlans = None;
-        let companions = self.sweep_rules().and(self.sweep_routes()).and(self.sweep_interfaces());
-        // What takes longest comes last.
-        let tables = if self.sole.is_alone() { Firewall::sweep() } else { Ok(()) };
-        let outcome = companions.and(tables);
-        if let (Err(error), Some(id)) = (outcome, self.ports.keys().next()) {
-            self.inputs.push_back((*id, Input::Failed { operation: Operation::Sweep, error }));
+        if self.sole.is_alone() {
+            self.firewall.sweep();
+        }
+        let outcome = self.sweep_rules().and(self.sweep_routes()).and(self.sweep_interfaces());
+        if let Err(error) = outcome {
+            self.complain(Operation::Sweep, &error);
         }
     }
 

@@ -11,6 +11,7 @@ mod holders;
 mod leftovers;
 mod link;
 mod netlink;
+mod nft;
 mod operations;
 mod port;
 mod receiver;
@@ -215,12 +216,17 @@ impl LinuxNetwork {
         self.holders.forget(id);
         self.receivers.retain_mut(|receiver| !receiver.dismiss(id));
         self.is_unguarded = true;
-        let guarded = if self.ports.is_empty() { self.guard() } else { Ok(()) };
-        self.drop_virtual_mac(&port).and(guarded)
+        let dropped = self.drop_virtual_mac(&port);
+        if !self.ports.is_empty() {
+            return dropped;
+        }
+        // Nobody may come by any more to see to it.
+        self.guard();
+        dropped.and(self.firewall.finish(now()))
     }
 
     /// Has the packets refused that are not to be taken.
-    fn guard(&mut self) -> io::Result<()> {
+    fn guard(&mut self) {
         self.is_unguarded = false;
         let mut refused = BTreeSet::new();
         for port in self.ports.values().filter(|port| !port.settings.accept) {
@@ -235,7 +241,7 @@ impl LinuxNetwork {
                 refused.insert(Refused { address, interfaces });
             }
         }
-        self.firewall.refuse(refused)
+        self.firewall.refuse(refused);
     }
 
     fn introduce(&mut self, id: RouterId, port: Port) -> io::Result<()> {

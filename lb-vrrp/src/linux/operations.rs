@@ -190,7 +190,7 @@ impl Network for LinuxNetwork {
 impl LinuxNetwork {
     /// Until something may have happened, that time has come, or it has something to do itself.
     fn wait(&mut self, until: Option<Instant>) -> impl Future<Output = io::Result<()>> + Send {
-        let at = [until, self.watcher.next_deadline()].into_iter().flatten().min();
+        let at = until.into_iter().chain(self.next_deadline()).min();
         let mut set = at.map(|at| self.alarm.set(at));
         poll_fn(move |context| {
             if let Some(Err(error)) = set.take() {
@@ -203,10 +203,18 @@ impl LinuxNetwork {
         })
     }
 
+    /// When it has something to do itself.
+    fn next_deadline(&self) -> Option<Instant> {
+        let deadlines = [self.watcher.next_deadline(), self.firewall.next_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let now = now();
-        let is_due = self.watcher.next_deadline().is_some_and(|at| at <= now);
-        if is_due || !self.inputs.is_empty() || self.watcher.poll(context, now).is_ready() {
+        let is_due = self.next_deadline().is_some_and(|at| at <= now);
+        let has_news =
+            self.watcher.poll(context, now).is_ready() || self.firewall.poll(context).is_ready();
+        if is_due || !self.inputs.is_empty() || has_news {
             return Poll::Ready(Ok(()));
         }
         let mut sockets = self.receivers.iter().filter_map(|known| known.socket.as_ref());

@@ -24,17 +24,26 @@ impl LinuxNetwork {
         if seen.is_err() {
             self.watcher.fail(now);
         }
-        if self.is_unguarded
-            && let Err(error) = self.guard()
-        {
-            let open = self.ports.iter().filter(|(_, port)| !port.settings.accept);
-            let ids: Vec<_> = open.map(|(id, _)| *id).collect();
-            for id in ids {
-                let error = io::Error::new(error.kind(), error.to_string());
-                self.inputs.push_back((id, Input::Failed { operation: Operation::Refuse, error }));
-            }
+        if self.is_unguarded {
+            self.guard();
+        }
+        for (operation, error) in self.firewall.turn(now) {
+            self.complain(operation, &error);
         }
         seen
+    }
+
+    /// Tells whom it matters to that something is not as it should be.
+    pub(super) fn complain(&mut self, operation: Operation, error: &io::Error) {
+        let ids = match operation {
+            Operation::Refuse => self.ids(|port| !port.settings.accept),
+            // The first one tells it for all.
+            _ => self.ports.keys().take(1).copied().collect(),
+        };
+        for id in ids {
+            let error = io::Error::new(error.kind(), error.to_string());
+            self.inputs.push_back((id, Input::Failed { operation, error }));
+        }
     }
 
     /// Looks at everything, at the start and when something was missed: the kernel had more to tell
