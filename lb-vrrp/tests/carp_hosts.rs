@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lb_vrrp::carp::{CarpAction, CarpChannel, CarpConfig, CarpHost, Demotion};
 use lb_vrrp::wire::{CarpAdvertisement, CarpKey, Datagram};
-use lb_vrrp::{AddressList, Role, Signal, Tracker, Vrid};
+use lb_vrrp::{AddressList, Announcements, Role, Signal, Tracker, Vrid};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
@@ -337,6 +337,24 @@ fn a_flood_of_lower_masters_makes_little_noise() {
     let actions: Vec<_> = std::iter::from_fn(|| master.poll_action()).collect();
     let announced = actions.iter().filter(|a| matches!(a, CarpAction::Announce { .. })).count();
     assert_eq!((actions.len() - announced, announced), (8, 1));
+}
+
+#[test]
+fn a_reload_begins_to_refresh_and_ceases_to() {
+    let with = |refresh| {
+        let mut config = config(0, 0);
+        let mut announcements = Announcements::default();
+        (announcements.refresh, announcements.second_after) = (refresh, Duration::ZERO);
+        config.announcements(announcements);
+        config
+    };
+    let (mut master, now) = alone(with(Duration::ZERO));
+    let now = now + SECOND * 4;
+    master.handle_timeout(now);
+    master.reconfigure(now, with(MS * 200));
+    assert_eq!(master.next_deadline(), Some(now + MS * 200));
+    master.reconfigure(now, with(Duration::ZERO));
+    assert_eq!(master.next_deadline(), Some(now + SECOND), "it only advertises");
 }
 
 /// What is tracked adds to what is said of it.

@@ -212,10 +212,13 @@ impl CarpHost {
     /// Takes another configuration without leaving its state: a master advertises at once, a backup's
     /// remaining time moves by as much as the whole did. Its counter goes on.
     pub fn reconfigure(&mut self, now: Instant, config: CarpConfig) {
-        let before = self.master_down();
+        let whole = self.master_down();
         self.tracking.reconfigure(&config.trackers);
-        self.config = config;
-        self.reconsider(now, before);
+        let before = std::mem::replace(&mut self.config, config).announcements;
+        self.reconsider(now, whole);
+        if let State::Master { .. } = self.state {
+            self.timers.change_announcing(now, &before, &self.config.announcements);
+        }
         self.react(now);
         self.heed_faults(now);
     }

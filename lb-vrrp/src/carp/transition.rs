@@ -37,12 +37,7 @@ impl CarpHost {
         self.announce(announcements.first);
         self.enter(State::Master { reacted: None, answers: 0 });
         self.timers.set(Timer::Advertise, now + self.period());
-        if !announcements.second_after.is_zero() {
-            self.timers.set_in(Timer::Announce, now, announcements.second_after);
-        }
-        if !announcements.refresh.is_zero() {
-            self.timers.set_in(Timer::Refresh, now, announcements.refresh);
-        }
+        self.timers.start_announcing(now, &announcements);
     }
 
     /// Says that it gives up, and waits for who comes.

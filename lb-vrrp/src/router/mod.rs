@@ -244,11 +244,12 @@ impl VirtualRouter {
     pub fn reconfigure(&mut self, now: Instant, config: Config) {
         let whole = self.master_down();
         self.tracking.reconfigure(&config.trackers);
-        self.config = config;
+        let before = std::mem::replace(&mut self.config, config).announcements;
         self.gave_way &= self.config.priority == Priority::OWNER;
         self.move_master_down(now, whole);
         self.reconsider(now);
         if let State::Master(_) = self.state {
+            self.timers.change_announcing(now, &before, &self.config.announcements);
             self.advertise(now);
             self.timers.set(Timer::Advertise, now + self.config.interval.as_duration());
             self.react(now);

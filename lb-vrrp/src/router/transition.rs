@@ -49,12 +49,7 @@ impl VirtualRouter {
         let announcements = self.config.announcements;
         self.announce(announcements.first);
         self.timers.set(Timer::Advertise, now + self.config.first_interval());
-        if !announcements.second_after.is_zero() {
-            self.timers.set_in(Timer::Announce, now, announcements.second_after);
-        }
-        if !announcements.refresh.is_zero() {
-            self.timers.set_in(Timer::Refresh, now, announcements.refresh);
-        }
+        self.timers.start_announcing(now, &announcements);
     }
 
     pub(super) fn become_backup(
