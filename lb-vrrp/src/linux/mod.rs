@@ -217,6 +217,7 @@ impl LinuxNetwork {
         self.receivers.retain_mut(|receiver| !receiver.dismiss(id));
         self.is_unguarded = true;
         let dropped = self.drop_virtual_mac(&port);
+        self.forget_unused();
         if !self.ports.is_empty() {
             return dropped;
         }
@@ -275,6 +276,19 @@ impl LinuxNetwork {
             receiver.open(index)?;
         }
         made
+    }
+
+    /// Closes what was open for a router that is gone, or is another one now.
+    fn forget_unused(&mut self) {
+        let Self { ports, links, senders, .. } = self;
+        let names: BTreeSet<&str> = ports.values().flat_map(Port::interfaces).collect();
+        links.retain(|name, _| names.contains(name.as_str()));
+        senders.retain(|one| {
+            let mut ports = ports.values();
+            ports.any(|port| {
+                port.settings.interface == one.interface && port.channel.source == one.source
+            })
+        });
     }
 
     fn index(&self, interface: &str) -> io::Result<u32> {

@@ -142,7 +142,9 @@ impl Network for LinuxNetwork {
         if Ear::of(&before) != Ear::of(&after) || before.channel.vrid != after.channel.vrid {
             self.receivers.retain_mut(|receiver| !receiver.dismiss(id));
         }
-        outcome.and(self.introduce(id, after))
+        outcome = outcome.and(self.introduce(id, after));
+        self.forget_unused();
+        outcome
     }
 
     fn excluded(&self, id: RouterId) -> Vec<IpAddr> {

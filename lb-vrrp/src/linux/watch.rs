@@ -151,14 +151,16 @@ impl LinuxNetwork {
         // Peers know it by the one that it has.
         let may_be_other =
             matches!(port.channel.reach, Reach::Multicast { .. }) || ours.is_unspecified();
-        let mut there = snapshot.on(&port.settings.interface);
-        let mut others = snapshot
-            .on(&port.settings.interface)
-            .filter(|address| may_be_other && can_be_source(address, family))
-            .filter(|address| !virtual_addresses.contains(address));
-        let found = there.find(|address| *address == ours).or_else(|| others.next());
-        if let Some(source) = found {
+        let there = || snapshot.on(&port.settings.interface);
+        let other = || {
+            there()
+                .filter(|address| may_be_other && can_be_source(address, family))
+                .find(|address| !virtual_addresses.contains(address))
+        };
+        let found = there().find(|address| *address == ours).or_else(other);
+        if let Some(source) = found.filter(|source| *source != ours) {
             port.channel.source = source;
+            self.forget_unused();
         }
         self.inputs.push_back((id, Input::Source(found)));
     }

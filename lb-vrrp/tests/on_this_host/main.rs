@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is about a real kernel, in real time")]
 
 mod namespace;
+mod reloads_leave_nothing_open;
 mod what_was_missed_is_seen_later;
 
 use std::net::IpAddr;
