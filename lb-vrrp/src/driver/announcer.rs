@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::budget::{Budget, Spent};
+
 /// How fast addresses are announced: a burst, and then one frame at a time.
 ///
 /// How *often*, and when again, is [`Announcements`](crate::Announcements)' to say.
@@ -27,9 +29,8 @@ impl Pacing {
         Self { burst, spacing }
     }
 
-    /// How far ahead of its time a frame may be.
-    fn tolerance(self) -> Duration {
-        self.spacing * u32::from(self.burst.saturating_sub(1))
+    const fn budget(self) -> Budget {
+        Budget::new(self.burst, self.spacing)
     }
 }
 
@@ -41,13 +42,12 @@ const APART: Duration = Duration::from_millis(2);
 /// What is still to be announced, and when.
 #[derive(Debug)]
 pub(super) struct Announcer {
-    pacing: Pacing,
+    budget: Budget,
+    spent: Spent,
     /// In the order of the addresses.
     left: Vec<Left>,
     /// Where the round is: everybody has a turn before anybody has a second one.
     place: usize,
-    /// When the whole burst may be used again.
-    full_at: Option<Instant>,
 }
 
 /// How often an address has still to be announced.
@@ -66,8 +66,8 @@ impl Left {
 }
 
 impl Announcer {
-    pub(super) const fn new(pacing: Pacing) -> Self {
-        Self { pacing, left: Vec::new(), place: 0, full_at: None }
+    pub(super) fn new(pacing: Pacing) -> Self {
+        Self { budget: pacing.budget(), spent: Spent::default(), left: Vec::new(), place: 0 }
     }
 
     /// What is asked for twice is not done twice: the larger number counts.
@@ -94,18 +94,12 @@ impl Announcer {
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let waiting = self.left.iter().filter(|left| left.times > 0);
         let first = waiting.map(|left| left.at.unwrap_or(now)).min()?;
-        Some(first.max(self.earliest(now)))
-    }
-
-    fn earliest(&self, now: Instant) -> Instant {
-        // Without the tolerance it is in the past, as far as there is a past.
-        let at = self.full_at.and_then(|full| full.checked_sub(self.pacing.tolerance()));
-        at.unwrap_or(now)
+        Some(first.max(self.spent.earliest(self.budget, now)))
     }
 
     /// The address to announce now, if any is due.
     pub(super) fn pop(&mut self, now: Instant) -> Option<IpAddr> {
-        if self.earliest(now) > now {
+        if self.spent.earliest(self.budget, now) > now {
             return None;
         }
         let count = self.left.len();
@@ -115,7 +109,7 @@ impl Announcer {
         let Left { address, times, at } = &mut self.left[turn];
         *times -= 1;
         *at = Some(now + APART);
-        self.full_at = Some(self.full_at.map_or(now, |full| full.max(now)) + self.pacing.spacing);
+        self.spent.spend(self.budget, now);
         Some(*address)
     }
 }
@@ -186,9 +180,11 @@ mod tests {
     #[test]
     fn no_spacing_is_no_limit_and_no_burst_is_one() {
         let now = beginning();
-        for (pacing, expected) in
-            [(Pacing::new(1, Duration::ZERO), 255), (Pacing::new(0, 10 * MS), 1)]
-        {
+        for (pacing, expected) in [
+            (Pacing::new(1, Duration::ZERO), 255),
+            (Pacing::new(0, 10 * MS), 1),
+            (Pacing::new(3, Duration::MAX), 3),
+        ] {
             let mut announcer = Announcer::new(pacing);
             (0..255).for_each(|last| announcer.ask(address(last), 1));
             assert_eq!(std::iter::from_fn(|| announcer.pop(now)).count(), expected);

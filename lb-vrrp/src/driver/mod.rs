@@ -1,6 +1,7 @@
 //! The loop around [`VirtualRouter`]s and CARP hosts: the only place in this crate that reads the clock for them.
 
 mod announcer;
+mod budget;
 mod counters;
 mod debounce;
 mod member;
