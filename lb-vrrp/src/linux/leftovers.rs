@@ -195,20 +195,9 @@ impl Requests {
         self.request(RouteNetlinkMessage::DelRoute(route), 0)
     }
 
-    fn remove_rule_message(&mut self, mut rule: RuleMessage) -> io::Result<()> {
-        rule.attributes.retain(|attribute| {
-            matches!(
-                attribute,
-                RuleAttribute::Source(_)
-                    | RuleAttribute::Destination(_)
-                    | RuleAttribute::Iifname(_)
-                    | RuleAttribute::Oifname(_)
-                    | RuleAttribute::FwMark(_)
-                    | RuleAttribute::Priority(_)
-                    | RuleAttribute::Protocol(_)
-                    | RuleAttribute::Table(_)
-            )
-        });
+    /// As the kernel has said it: whatever is left out would be any (`rule_find`), and another rule of
+    /// this priority might go.
+    fn remove_rule_message(&mut self, rule: RuleMessage) -> io::Result<()> {
         self.request(RouteNetlinkMessage::DelRule(rule), 0)
     }
 }
