@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use fuzz::arbitrary::{self, Arbitrary};
-use lb_vrrp::carp::{CarpAction, CarpConfig, CarpHost, Demotion};
+use lb_vrrp::carp::{CarpConfig, CarpHost, Demotion};
 use lb_vrrp::wire::CarpAdvertisement;
-use lb_vrrp::{Announcements, Role};
+use lb_vrrp::{Action, Announcements, Event, FaultCause, Role};
 
 fuzz::target!(|script: Script| script.run());
 
@@ -30,7 +30,7 @@ enum Step {
     AddressFound,
     AddressLost,
     Demotion(u8),
-    Fault(bool),
+    Fault { cause: u8, present: bool },
     Hear { host: u8, base: u8, skew: u8, demotion: u8 },
     PreemptAgain,
     Shutdown,
@@ -53,7 +53,11 @@ impl Script {
             let before = host.next_deadline();
             match step {
                 Step::Demotion(demotion) => host.handle_demotion(now, demotion),
-                Step::Fault(faulty) => host.handle_fault(now, faulty),
+                Step::Fault { cause, present } => {
+                    let cause = FaultCause::ALL[usize::from(cause) % FaultCause::ALL.len()];
+                    host.handle_fault(now, cause, present);
+                }
+
                 Step::Hear { host: from, base, skew, demotion } => {
                     let said = CarpAdvertisement { skew, demotion, base, counter: 0 };
                     let source = IpAddr::from([10, 0, 0, from]);
@@ -85,19 +89,21 @@ impl Script {
             while let Some(action) = host.poll_action() {
                 asked += 1;
                 match action {
-                    CarpAction::AddAddresses => assert!(!std::mem::replace(&mut holds, true)),
-                    CarpAction::RemoveAddresses => assert!(std::mem::take(&mut holds)),
-                    CarpAction::RestoreAddress(_) => assert!(holds),
-                    CarpAction::RemoveAddress(_) => assert!(!holds),
-                    CarpAction::Announce { times } => assert!(holds && times > 0),
-                    CarpAction::Advertise(said) => {
+                    Action::AddAddresses => assert!(!std::mem::replace(&mut holds, true)),
+                    Action::RemoveAddresses => assert!(std::mem::take(&mut holds)),
+                    Action::RestoreAddress(_) => assert!(holds),
+                    Action::RemoveAddress(_) => assert!(!holds),
+                    Action::Announce { times } => assert!(holds && times > 0),
+                    Action::Advertise(said) => {
                         assert_eq!(said.counter, counter, "no counter is used twice");
                         counter = counter.wrapping_add(1);
                         assert!(said.base > 0);
                     }
-                    CarpAction::Notify { from, to } => {
+                    Action::Notify(Event::Transition { from, to, .. }) => {
+                        assert_ne!(from, to);
                         assert_eq!(std::mem::replace(&mut role, to), from);
                     }
+                    Action::Notify(_) => {}
                     other => unreachable!("{other:?}"),
                 }
             }

@@ -646,7 +646,7 @@ async fn a_carp_host_is_driven_as_a_router_is() {
     });
     let [a, b] = &mut drivers;
     run_both(a, b, 10_000 * MS).await;
-    let role = |driver: &Alone| driver.0.carp(ID).unwrap().role();
+    let role = |driver: &Alone| driver.0.role(ID);
     assert_eq!((role(a), role(b)), (Role::Master, Role::Backup));
     assert_eq!((link.held(0), link.held(1)), (1, 0));
     // Another skew, and one address more: nobody gives anything up.
@@ -673,10 +673,12 @@ async fn a_carp_host_is_driven_as_a_router_is() {
     link.arrive(0, Waiting::Source(None));
     run_both(a, b, 100 * MS).await;
     assert_eq!((role(a), role(b)), (Role::Fault, Role::Master), "it gave up, and was heard");
+    assert!(!a.0.holds_addresses(ID) && b.0.holds_addresses(ID));
     link.arrive(0, Waiting::Source(Some(host(0))));
     run_both(a, b, 10_000 * MS).await;
     assert_eq!((link.held(0), link.held(1)), (2, 0));
     a.shutdown();
+    assert!(a.0.is_releasing(ID) && a.0.holds_addresses(ID));
     run_both(a, b, 2_000 * MS).await;
     assert_eq!((link.held(0), link.held(1)), (0, 2));
     assert!(a.next().await.is_none());

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 
-use lb_vrrp::carp::CarpHost;
 use lb_vrrp::driver::RouterId;
-use lb_vrrp::{Channel, Role, Signal, Start, VirtualRouter};
+use lb_vrrp::{Channel, Role, Signal, Start};
 use tracing::info;
 
 use super::claim::Claim;
@@ -257,7 +256,7 @@ impl Keeper {
         if let Spec::Vrrp(old) = &instance.spec
             && let Spec::Vrrp(new) = &spec
             && (&old.claim, &old.addresses) != (&new.claim, &new.addresses)
-            && self.driver.router(instance.id).is_some_and(VirtualRouter::holds_addresses)
+            && self.driver.holds_addresses(instance.id)
         {
             instance.claim = Claim::start(&spec);
         }
@@ -291,12 +290,8 @@ impl Keeper {
     fn succeeds(&self, spec: &Spec) -> bool {
         let addresses = spec.addresses();
         self.leaving.iter().any(|old| {
-            let router = self.driver.router(old.id);
-            let host = self.driver.carp(old.id);
-            let holds = router.is_some_and(VirtualRouter::holds_addresses)
-                || host.is_some_and(CarpHost::holds_addresses);
             let mut theirs = old.spec.addresses().into_iter();
-            holds
+            self.driver.holds_addresses(old.id)
                 && old.spec.interface() == spec.interface()
                 && theirs.any(|address| addresses.contains(&address))
         })

@@ -75,7 +75,7 @@ impl Member {
     pub(super) fn perform(
         &mut self,
         now: Instant,
-        action: Action,
+        action: Action<Said>,
         network: &mut impl Network,
     ) -> Done {
         match action {
@@ -95,7 +95,7 @@ impl Member {
                 }
             }
             Action::RemoveAddress(address) => self.remove(address, network),
-            Action::Advertise(priority) => self.advertise(Said::Vrrp(priority), network),
+            Action::Advertise(said) => self.advertise(said, network),
             Action::Announce { times } => {
                 for address in self.addresses(network) {
                     self.announcer.ask(address, times);
@@ -175,7 +175,7 @@ impl Member {
         self.note(Operation::AddRoutes, added);
     }
 
-    pub(super) fn advertise(&mut self, said: Said, network: &mut impl Network) {
+    fn advertise(&mut self, said: Said, network: &mut impl Network) {
         let mut failed = None;
         let Self { voice, counters, id, .. } = self;
         voice.advertise(network.utc(), said, |destination, packet| {

@@ -25,15 +25,15 @@ pub use self::debounce::Debounce;
 use self::member::Member;
 pub use self::network::{Input, Network, RouterId};
 pub use self::report::{Operation, Report};
-use self::unit::{Carp, Happening, Machine, Unit};
+use self::unit::{Happening, Machine, Unit};
 use self::voice::Voice;
 use crate::addresses::AddressList;
 use crate::carp::{CarpChannel, CarpConfig, CarpHost};
 use crate::channel::Channel;
 use crate::config::Config;
-use crate::router::{NotMaster, VirtualRouter};
+use crate::router::{NotMaster, Role, VirtualRouter};
 use crate::sync_group::GroupError;
-use crate::tracking::{FaultCause, FaultCauses, Signal, TrackerId};
+use crate::tracking::{FaultCause, Signal, TrackerId};
 
 /// Drives any number of [`VirtualRouter`]s, alone and in groups, and of [`CarpHost`]s, over one
 /// [`Network`].
@@ -126,10 +126,10 @@ impl<N: Network> Driver<N> {
         channel: CarpChannel,
         addresses: AddressList,
     ) {
-        let carp = Carp { host: CarpHost::new(host), faults: FaultCauses::default() };
+        let machine = Machine::Carp(Box::new(CarpHost::new(host)));
         let voice = Voice::carp(channel, addresses);
         let member = Member::new(id, voice, self.pacing);
-        self.place(Unit::new(Machine::Carp(Box::new(carp)), vec![member]));
+        self.place(Unit::new(machine, vec![member]));
     }
 
     /// Has these move together, and all others alone. Groups that are as they were are not touched;
@@ -240,15 +240,31 @@ impl<N: Network> Driver<N> {
         self.happen(id, Happening::Fault(cause, present));
     }
 
-    /// A CARP host, to look at.
+    /// What a router or host is; nothing that takes part if it is not known. Who is releasing is master
+    /// until it is over.
+    pub fn role(&self, id: RouterId) -> Role {
+        self.ask(id, Machine::role).unwrap_or(Role::Initialize)
+    }
+
+    /// Whether a router or host gave up, and only answers for its addresses until the successor does.
+    pub fn is_releasing(&self, id: RouterId) -> bool {
+        self.ask(id, Machine::is_releasing).unwrap_or(false)
+    }
+
+    /// Whether the addresses of a router or host are on this host, as far as its actions were done.
+    pub fn holds_addresses(&self, id: RouterId) -> bool {
+        self.ask(id, Machine::holds_addresses).unwrap_or(false)
+    }
+
+    /// What only a CARP host has, to look at.
     pub fn carp(&self, id: RouterId) -> Option<&CarpHost> {
         match &self.unit(self.find(id)?.0)?.machine {
-            Machine::Carp(carp) => Some(&carp.host),
+            Machine::Carp(host) => Some(host),
             _ => None,
         }
     }
 
-    /// A router, to look at.
+    /// What only a virtual router has, to look at.
     pub fn router(&self, id: RouterId) -> Option<&VirtualRouter> {
         let (unit, place) = self.find(id)?;
         self.unit(unit)?.machine.routers().get(place)
@@ -268,6 +284,11 @@ impl<N: Network> Driver<N> {
     /// The network, to introduce a router to it, or to have it forget one.
     pub const fn network_mut(&mut self) -> &mut N {
         &mut self.network
+    }
+
+    fn ask<T>(&self, id: RouterId, what: impl FnOnce(&Machine, usize) -> T) -> Option<T> {
+        let (unit, place) = self.find(id)?;
+        Some(what(&self.unit(unit)?.machine, place))
     }
 
     fn find(&self, id: RouterId) -> Option<(usize, usize)> {

@@ -57,10 +57,10 @@ impl<N: Network> Driver<N> {
         let before = member.addresses(&self.network);
         let reconfigured = self.network.reconfigure(id, channel, settings);
         member.voice.reconfigure_carp(carp, channel.addresses().clone());
-        let holds = machine.host.holds_addresses();
+        let holds = machine.holds_addresses();
         let done = member.take_over(now, &before, reconfigured, holds, &mut self.network);
         host.set_source(member.voice.source());
-        machine.host.reconfigure(now, host);
+        machine.reconfigure(now, host);
         if done == Done::NotAdded {
             self.happen(id, Happening::Fault(FaultCause::Addresses, true));
         }

@@ -38,7 +38,7 @@ impl VirtualRouter {
         }
         let from = self.enter_silently(State::Master(Master::new(now)));
         self.push(Action::Advertise(self.priority));
-        self.hold();
+        self.push(Action::AddAddresses);
         self.start_master_timers(now);
         self.tell(from, because);
     }
@@ -155,14 +155,9 @@ impl VirtualRouter {
         self.timers.set(Timer::MasterDown, moved);
     }
 
-    fn hold(&mut self) {
-        if !std::mem::replace(&mut self.holds, true) {
-            self.push(Action::AddAddresses);
-        }
-    }
-
+    /// Before the state is another one.
     fn drop_addresses(&mut self) {
-        if std::mem::take(&mut self.holds) {
+        if self.holds_addresses() {
             self.push(Action::RemoveAddresses);
         }
     }
