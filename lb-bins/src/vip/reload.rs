@@ -103,7 +103,7 @@ impl Keeper {
         self.announcers.reconfigure(&config, &signals);
         self.watches.watch(&config, checkers);
         self.dismiss(&config, &steps)?;
-        let fresh = self.install(&config, steps);
+        let fresh = self.install(&config, steps)?;
         self.driver.set_groups(&self.ids_of_groups(&config.vrrp_sync_groups))?;
         self.regroup(&config);
         for id in fresh {
@@ -200,7 +200,11 @@ impl Keeper {
     }
 
     /// Changes those that stay and adds those that are new; says which have to be started.
-    fn install(&mut self, config: &Config, mut steps: HashMap<String, Step>) -> Vec<RouterId> {
+    fn install(
+        &mut self,
+        config: &Config,
+        mut steps: HashMap<String, Step>,
+    ) -> Result<Vec<RouterId>, StartError> {
         let mut fresh = Vec::new();
         self.rename(&steps);
         for spec in Spec::all(config) {
@@ -208,7 +212,7 @@ impl Keeper {
                 None | Some(Step::Keep) => {}
                 Some(Step::Change(before, plan)) => {
                     let name = spec.name().to_owned();
-                    self.change(spec, *plan);
+                    self.change(spec, *plan)?;
                     if before != name {
                         self.introduce(&name);
                     }
@@ -219,7 +223,7 @@ impl Keeper {
                 }
             }
         }
-        fresh
+        Ok(fresh)
     }
 
     /// All at once, since two may exchange their names.
@@ -240,14 +244,14 @@ impl Keeper {
         }
     }
 
-    fn change(&mut self, spec: Spec, plan: Plan) {
-        let Some(instance) = self.instances.get_mut(spec.name()) else { return };
+    fn change(&mut self, spec: Spec, plan: Plan) -> Result<(), StartError> {
+        let Some(instance) = self.instances.get_mut(spec.name()) else { return Ok(()) };
         let Plan { machine, channel, settings, debounce, things } = plan;
         self.driver.debounce(instance.id, debounce);
         info!(instance = spec.name(), "changed");
         match machine {
             Machine::Vrrp(router) => {
-                self.driver.reconfigure(instance.id, router, channel, settings);
+                self.driver.reconfigure(instance.id, router, channel, settings)?;
             }
             Machine::Carp(host, voice) => {
                 self.driver.reconfigure_carp(instance.id, host, voice, &channel, settings);
@@ -262,6 +266,7 @@ impl Keeper {
         }
         instance.spec = spec;
         instance.things = things;
+        Ok(())
     }
 
     fn add(&mut self, id: RouterId, spec: Spec, plan: Plan) {

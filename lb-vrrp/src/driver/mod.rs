@@ -4,6 +4,7 @@ mod announcer;
 mod budget;
 mod counters;
 mod debounce;
+mod groups;
 mod member;
 mod network;
 mod reconfigure;
@@ -32,7 +33,6 @@ use crate::carp::{CarpChannel, CarpConfig, CarpHost};
 use crate::channel::Channel;
 use crate::config::Config;
 use crate::router::{NotMaster, Role, VirtualRouter};
-use crate::sync_group::GroupError;
 use crate::tracking::{FaultCause, Signal, TrackerId};
 
 /// Drives any number of [`VirtualRouter`]s, alone and in groups, and of [`CarpHost`]s, over one
@@ -130,49 +130,6 @@ impl<N: Network> Driver<N> {
         let voice = Voice::carp(channel, addresses);
         let member = Member::new(id, voice, self.pacing);
         self.place(Unit::new(machine, vec![member]));
-    }
-
-    /// Has these move together, and all others alone. Groups that are as they were are not touched;
-    /// the members of others are taken as they are.
-    ///
-    /// # Errors
-    /// [`GroupError`]; then the groups before that one are formed.
-    pub fn set_groups(&mut self, groups: &[Vec<RouterId>]) -> Result<(), GroupError> {
-        let now = now();
-        let is_wanted = |unit: &Unit| {
-            !matches!(unit.machine, Machine::Group(_)) || groups.contains(&unit.ids())
-        };
-        for at in 0..self.units.len() {
-            let Some(unit) = self.units[at].take_if(|unit| !is_wanted(unit)) else { continue };
-            self.deadlines.retain(|(_, other)| *other != at);
-            for (router, member) in unit.machine.dissolve(now).into_iter().zip(unit.members) {
-                let machine = Machine::Alone(Box::new(router));
-                let at = self.place(Unit::new(machine, vec![member]));
-                self.settle(now, at);
-            }
-        }
-        groups.iter().try_for_each(|group| self.form(now, group))
-    }
-
-    fn form(&mut self, now: Instant, ids: &[RouterId]) -> Result<(), GroupError> {
-        let places: Vec<_> =
-            ids.iter().filter_map(|id| self.places.get(id)).map(|(unit, _)| *unit).collect();
-        if let [first, ..] = places[..]
-            && self.unit(first).is_some_and(|unit| unit.ids() == ids)
-            && ids.len() > 1
-        {
-            return Ok(());
-        }
-        let routers = places.iter().filter_map(|at| self.unit(*at)?.machine.routers().first());
-        let machine = Machine::group(routers.cloned().collect())?;
-        let mut members = Vec::new();
-        for at in places {
-            members.extend(self.units[at].take().map(|unit| unit.members).into_iter().flatten());
-            self.deadlines.retain(|(_, other)| *other != at);
-        }
-        let at = self.place(Unit::new(machine, members));
-        self.change(at, now, 0, |_| ());
-        Ok(())
     }
 
     /// Has a router mind only changes of interfaces that last.
