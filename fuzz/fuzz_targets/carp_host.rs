@@ -7,12 +7,20 @@ use std::time::{Duration, Instant};
 use fuzz::arbitrary::{self, Arbitrary};
 use lb_vrrp::carp::{CarpConfig, CarpHost, Demotion};
 use lb_vrrp::wire::CarpAdvertisement;
-use lb_vrrp::{Action, Announcements, Event, FaultCause, Role};
+use lb_vrrp::{Action, Announcements, Event, FaultCause, Role, Signal, Tracker, TrackerId};
 
 fuzz::target!(|script: Script| script.run());
 
 #[derive(Arbitrary, Debug)]
 struct Script {
+    first: Configuration,
+    first_counter: u64,
+    steps: Vec<Step>,
+}
+
+#[derive(Arbitrary, Debug)]
+struct Configuration {
+    host: u8,
     base: u8,
     skew: u8,
     dead_ratio: u8,
@@ -21,8 +29,7 @@ struct Script {
     bursts: (u8, u8),
     second_after: Option<u32>,
     refresh: Option<u32>,
-    first_counter: u64,
-    steps: Vec<Step>,
+    trackers: Vec<(i16, bool)>,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -33,9 +40,12 @@ enum Step {
     Fault { cause: u8, present: bool },
     Hear { host: u8, base: u8, skew: u8, demotion: u8 },
     PreemptAgain,
+    Reconfigure(Configuration),
     Shutdown,
+    Source(Option<u8>),
     Startup,
     Switchover,
+    Track { tracker: u8, signal: i32 },
     Wait { millis: u16 },
     WaitForDeadline { late: u32 },
 }
@@ -43,7 +53,9 @@ enum Step {
 impl Script {
     #[allow(clippy::disallowed_methods)]
     fn run(self) {
-        let Some(config) = self.build() else { return };
+        let Some((mut config, mut trackers)) = self.first.build() else { return };
+        config.first_counter(self.first_counter);
+        let mut refresh = self.first.refresh();
         let mut host = CarpHost::new(config);
         let mut now = Instant::now();
         let mut counter = self.first_counter;
@@ -51,6 +63,7 @@ impl Script {
         let mut role = Role::Initialize;
         for step in self.steps {
             let before = host.next_deadline();
+            let takes_time = matches!(step, Step::Wait { .. } | Step::WaitForDeadline { .. });
             match step {
                 Step::Demotion(demotion) => host.handle_demotion(now, demotion),
                 Step::Fault { cause, present } => {
@@ -68,6 +81,25 @@ impl Script {
                 Step::AddressFound => host.handle_address_found([10, 0, 0, 200].into()),
                 Step::AddressLost => host.handle_address_lost(now, [10, 0, 0, 200].into()),
                 Step::PreemptAgain => host.preempt_again(),
+                Step::Reconfigure(configuration) => {
+                    let Some((config, named)) = configuration.build() else { continue };
+                    (trackers, refresh) = (named, configuration.refresh());
+                    let was = host.role();
+                    host.reconfigure(now, config);
+                    let stays = host.faults().is_empty() || was == Role::Initialize;
+                    assert!(
+                        !stays || was == Role::Fault || host.role() == was,
+                        "without leaving it"
+                    );
+                }
+                Step::Source(source) => {
+                    host.handle_source(now, source.map(|last| [10, 0, 0, last].into()));
+                }
+                Step::Track { tracker, signal } => {
+                    if let Some(&id) = trackers.get(usize::from(tracker)) {
+                        host.handle_tracking(now, id, signal_of(signal));
+                    }
+                }
                 Step::Switchover => {
                     let may = host.role() == Role::Master && !host.is_releasing();
                     assert_eq!(host.switchover(now).is_ok(), may);
@@ -81,7 +113,7 @@ impl Script {
                     }
                 }
             }
-            if matches!(step, Step::Wait { .. } | Step::WaitForDeadline { .. }) {
+            if takes_time {
                 host.handle_timeout(now);
                 assert!(host.next_deadline().is_none_or(|next| next > now), "all that is due");
             }
@@ -112,24 +144,48 @@ impl Script {
             assert_eq!(holds, role == Role::Master, "who holds is master");
             let waits = matches!(role, Role::Master | Role::Backup);
             assert_eq!(host.next_deadline().is_some(), waits);
+            assert!(!waits || host.faults().is_empty(), "who is not fit does not take part");
+            let repeats = role == Role::Master && !host.is_releasing() && !refresh.is_zero();
+            let latest = now.checked_add(refresh).filter(|_| repeats);
+            assert!(latest.is_none_or(|at| host.next_deadline() <= Some(at)), "it repeats");
         }
     }
+}
 
-    fn build(&self) -> Option<CarpConfig> {
-        let millis = |millis: Option<u32>| {
-            millis.map_or(Duration::MAX, |millis| Duration::from_millis(millis.into()))
-        };
+impl Configuration {
+    fn refresh(&self) -> Duration {
+        millis(self.refresh)
+    }
+
+    /// The configuration, or nothing if it is refused.
+    fn build(&self) -> Option<(CarpConfig, Vec<TrackerId>)> {
         let mut announcements = Announcements::default();
         (announcements.first, announcements.reaction) = self.bursts;
         announcements.second_after = millis(self.second_after);
-        announcements.refresh = millis(self.refresh);
-        let mut config = CarpConfig::new([10, 0, 0, 100].into());
+        announcements.refresh = self.refresh();
+        let mut config = CarpConfig::new([10, 0, 0, self.host].into());
         config.period(self.base, self.skew).ok()?.dead_ratio(self.dead_ratio).ok()?;
         config
             .preempt(self.preempt)
             .demotion(if self.said { Demotion::Said } else { Demotion::AddedToSkew })
-            .announcements(announcements)
-            .first_counter(self.first_counter);
-        Some(config)
+            .announcements(announcements);
+        let trackers = self.trackers.iter().take(4).map(|&(weight, reverse)| {
+            let tracker = Tracker::weighing(weight);
+            config.track(if reverse { tracker.reversed() } else { tracker })
+        });
+        let trackers = trackers.collect();
+        Some((config, trackers))
+    }
+}
+
+fn millis(millis: Option<u32>) -> Duration {
+    millis.map_or(Duration::MAX, |millis| Duration::from_millis(millis.into()))
+}
+
+fn signal_of(number: i32) -> Signal {
+    match number {
+        1 => Signal::Up,
+        2 => Signal::Down,
+        other => Signal::Value(other),
     }
 }

@@ -53,7 +53,6 @@ enum Delay {
 enum Step {
     AddressFound,
     AddressLost,
-    Drain,
     Fault { cause: u8, present: bool },
     Hear { host: u8, priority: u8, centis: u16 },
     PreemptAgain,
@@ -265,8 +264,7 @@ impl Machine {
             (machine, &Step::Hear { host: from, priority, centis }) => {
                 machine.hear(now, member, host(from), priority, centis);
             }
-            (_, Step::Drain | Step::Reconfigure(_) | Step::Wait { .. }) => {}
-            (_, Step::WaitForDeadline { .. }) => {}
+            (_, Step::Reconfigure(_) | Step::Wait { .. } | Step::WaitForDeadline { .. }) => {}
 
             (Self::Alone(router), Step::AddressFound) => router.handle_address_found(address),
             (Self::Alone(router), Step::AddressLost) => router.handle_address_lost(now, address),
