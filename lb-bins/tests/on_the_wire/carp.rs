@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::daemon::{Daemon, Kind, run_ours};
-use crate::lab::{Host, Lab, MS, is_possible};
+use crate::lab::{Host, Lab, MS, has, is_possible};
 use crate::probe::Probe;
 
 const ADDRESS: &str = "10.99.0.200";
@@ -156,7 +156,7 @@ fn play((better, lesser): (Kind, Kind)) -> String {
 #[test]
 #[ignore = "needs root and ucarp"]
 fn carp_beside_every_peer() {
-    if !is_possible() || Command::new("ucarp").arg("--help").output().is_err() {
+    if !is_possible() || !has("ucarp", "--help") {
         eprintln!("skipped: there is no ucarp");
         return;
     }
