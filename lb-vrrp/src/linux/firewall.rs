@@ -26,6 +26,8 @@ pub(super) struct Refused {
 #[derive(Debug)]
 pub(super) struct Firewall {
     table: Table,
+    /// Whether something else may be to be refused.
+    is_outdated: bool,
     /// From the first job on.
     worker: Option<Worker>,
     /// What the worker has answered, and nobody has looked at.
@@ -40,11 +42,23 @@ impl Firewall {
             // With more behind it if there are two processes in a network namespace.
             false => format!("{TABLE}_{}", std::process::id()),
         };
-        Self { table: Table::new(name), worker: None, answers: VecDeque::new() }
+        let (table, answers) = (Table::new(name), VecDeque::new());
+        Self { table, is_outdated: false, worker: None, answers }
+    }
+
+    /// Something else may be to be refused, now or soon.
+    pub(super) const fn outdate(&mut self) {
+        self.is_outdated = true;
+    }
+
+    /// Whether [`Self::refuse`] was not called since.
+    pub(super) const fn is_outdated(&self) -> bool {
+        self.is_outdated
     }
 
     /// Has exactly these refused, sooner or later. What comes of it [`Self::turn`] says.
     pub(super) fn refuse(&mut self, refused: BTreeSet<Refused>) {
+        self.is_outdated = false;
         self.table.want(refused);
     }
 

@@ -9,7 +9,7 @@ use netlink_packet_route::route::{RouteMessage, RouteProtocol};
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 use nix::net::if_::if_nametoindex;
 
-use super::companions::{route_message, rule_message};
+use super::messages::{route_message, rule_message};
 use super::netlink::{self, EEXIST, Requests};
 use super::{Route, RouteKind, Rule, VirtualAddress};
 

@@ -15,30 +15,57 @@ use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::LinuxNetwork;
-use super::companions::is_rule;
+use super::messages::{Macvlan, is_rule};
 use super::netlink::{OURS, Requests, RouteKey, address_in, is_our_route};
 use crate::driver::Operation;
 
-/// A name that only one process in a network namespace can have, and that goes with it.
+/// What may have been left, and whether that is ours to say.
 #[derive(Debug)]
-pub(super) struct Sole(Option<Socket>);
+pub(super) struct Leftovers {
+    /// A name that only one process in a network namespace can have, and that goes with it; none if
+    /// somebody has it.
+    name: Option<Socket>,
+    /// Whether it was looked for.
+    is_swept: bool,
+    /// What there was of its kind at the start, until then.
+    macvlans: Option<Vec<Macvlan>>,
+}
 
-impl Sole {
+impl Leftovers {
     /// Takes the name, unless somebody has it.
     pub(super) fn claim() -> Self {
-        Self(Self::bind().ok())
+        Self { name: bind().ok(), is_swept: false, macvlans: None }
     }
 
-    fn bind() -> io::Result<Socket> {
-        let socket = Socket::new(Domain::UNIX, Type::DGRAM.cloexec(), None)?;
-        socket.bind(&SockAddr::unix("\0lb-vrrp")?)?;
-        Ok(socket)
-    }
-
-    /// Whether all that is marked was left by the dead.
+    /// Whether all that is marked was left by the dead: nobody else in this network namespace does
+    /// what we do.
     pub(super) const fn is_alone(&self) -> bool {
-        self.0.is_some()
+        self.name.is_some()
     }
+
+    /// Whether it is time to look for it, once.
+    fn begin(&mut self) -> bool {
+        self.macvlans = None;
+        !std::mem::replace(&mut self.is_swept, true)
+    }
+
+    /// The interfaces with a MAC address of their own that are there; at the start, when many are made,
+    /// those that were.
+    pub(super) fn macvlans(&mut self, requests: &mut Requests) -> io::Result<Vec<Macvlan>> {
+        if self.is_swept {
+            return requests.macvlans();
+        }
+        if self.macvlans.is_none() {
+            self.macvlans = Some(requests.macvlans()?);
+        }
+        Ok(self.macvlans.clone().unwrap_or_default())
+    }
+}
+
+fn bind() -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::DGRAM.cloexec(), None)?;
+    socket.bind(&SockAddr::unix("\0lb-vrrp")?)?;
+    Ok(socket)
 }
 
 /// One address of this host.
@@ -64,17 +91,17 @@ impl LinuxNetwork {
         }
         let mut there = HashMap::<_, Vec<_>>::new();
         self.strays.clear();
-        let is_to_go = |one: &Address| one.is_ours && !self.is_swept && self.sole.is_alone();
+        let is_time = !self.leftovers.is_swept && self.leftovers.is_alone();
         for one in all {
             let place = (one.index, one.address);
             match expected.get(&place) {
                 Some(prefixes) => {
                     if !prefixes.contains(&one.prefix) {
-                        self.strays.entry(place).or_default().push(one.prefix);
+                        self.strays.add(one.index, one.address, one.prefix);
                     }
                     there.entry(place).or_default().push(one.prefix);
                 }
-                None if is_to_go(&one) => {
+                None if is_time && one.is_ours => {
                     self.requests.remove_stray(one.index, one.address, one.prefix)?;
                 }
                 None => {}
@@ -85,11 +112,10 @@ impl LinuxNetwork {
 
     /// Removes what else nobody has: rules, routes, interfaces.
     pub(super) fn sweep(&mut self) {
-        if std::mem::replace(&mut self.is_swept, true) {
+        if !self.leftovers.begin() {
             return;
         }
-        self.left_macvlans = None;
-        if self.sole.is_alone() {
+        if self.leftovers.is_alone() {
             self.firewall.sweep();
         }
         let outcome = self.sweep_rules().and(self.sweep_routes()).and(self.sweep_interfaces());
@@ -104,7 +130,7 @@ impl LinuxNetwork {
             let has = |known: &super::Rule| is_rule(&rule, known);
             let mut ports = self.ports.values();
             let mut configured = self.ports.values().flat_map(|port| &port.settings.rules);
-            let is_to_go = self.sole.is_alone() || configured.any(has);
+            let is_to_go = self.leftovers.is_alone() || configured.any(has);
             if is_to_go && !ports.any(|port| port.rules.iter().any(has)) {
                 outcome = outcome.and(self.requests.remove_rule_message(rule));
             }
@@ -117,8 +143,8 @@ impl LinuxNetwork {
         for route in self.requests.routes()? {
             let Some(key) = RouteKey::of(&route) else { continue };
             let mut configured = self.ports.values().flat_map(|port| &port.settings.routes);
-            let is_to_go =
-                self.sole.is_alone() || configured.any(|route| RouteKey::of_setting(route) == key);
+            let is_to_go = self.leftovers.is_alone()
+                || configured.any(|route| RouteKey::of_setting(route) == key);
             if is_to_go && !self.ports.values().any(|port| port.holds_route(key)) {
                 outcome = outcome.and(self.requests.remove_route_message(route));
             }
@@ -133,7 +159,7 @@ impl LinuxNetwork {
             let is_configured = self.ports.values().any(|port| {
                 port.mac() == left.mac && index(&port.settings.interface) == Some(left.on)
             });
-            let is_to_go = left.is_ours && (is_configured || self.sole.is_alone());
+            let is_to_go = left.is_ours && (is_configured || self.leftovers.is_alone());
             if is_to_go && !self.has_mac(&left.name) {
                 outcome = outcome.and(self.requests.remove_link(left.index));
             }

@@ -4,48 +4,47 @@
 //! at in the user namespace that owns the network namespace.
 
 mod alarm;
-mod companions;
+mod changes;
 mod firewall;
 mod fixed;
+mod hearing;
 mod holders;
 mod leftovers;
 mod link;
+mod messages;
 mod netlink;
+mod network;
 mod nft;
-mod operations;
 mod port;
 mod receiver;
+mod routing;
 mod settings;
 mod socket;
+mod speaking;
 mod sysctl;
 mod virtual_mac;
-mod watch;
 mod watcher;
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::IpAddr;
 
-use socket2::Socket;
-
 use self::alarm::{Alarm, now};
-use self::companions::Macvlan;
 use self::firewall::{Firewall, Refused};
 pub use self::fixed::{Fixed, FixedSettings};
-use self::holders::Holders;
-use self::leftovers::Sole;
+use self::hearing::Hearing;
+use self::holders::{Holders, Strays};
+use self::leftovers::Leftovers;
 use self::link::Link;
 pub use self::link::primary_address;
 use self::netlink::Requests;
 use self::port::Port;
-pub use self::port::Settings;
-use self::receiver::{Ear, Receiver};
-pub use self::settings::{
-    NextHop, NotAPrefix, Prefix, Route, RouteKind, Rule, RuleAction, Scope, VirtualAddress,
-};
-use self::socket::{Buffer, Received};
-use self::sysctl::Sysctls;
+use self::receiver::Ear;
+pub use self::routing::{NextHop, NotAPrefix, Prefix, Route, RouteKind, Rule, RuleAction};
+pub use self::settings::{Scope, Settings, VirtualAddress};
+use self::speaking::Speaking;
+use self::virtual_mac::VirtualMacs;
 use self::watcher::Watcher;
 use crate::channel::ChannelConfig;
 use crate::driver::{Input, RouterId};
@@ -69,43 +68,17 @@ pub struct LinuxNetwork {
     /// Every interface that matters to a router, by name.
     links: BTreeMap<String, Link>,
     holders: Holders,
-    /// The prefixes of virtual addresses that are there in another way than a router has them.
-    strays: HashMap<(u32, IpAddr), Vec<u8>>,
-    receivers: Vec<Receiver>,
-    /// Which receiver is read next.
-    turn: usize,
-    /// A few, of all routers; made when they are needed, as an address of IPv6 may be too new to be
-    /// spoken from.
-    senders: Vec<Sender>,
+    strays: Strays,
+    hearing: Hearing,
+    speaking: Speaking,
     alarm: Alarm,
-    buffer: Buffer,
-    /// Who else is to have what was received last.
-    others: Option<(Received, Vec<RouterId>)>,
     requests: Requests,
     watcher: Watcher,
+    /// What is to be told.
     inputs: VecDeque<(RouterId, Input<'static>)>,
-    /// Whether it was listened to what the kernel has to tell, in this round of all sockets.
-    has_watched: bool,
-    /// The interfaces of virtual MAC addresses that we have set up, and their indexes.
-    made: BTreeMap<String, u32>,
-    sysctls: Sysctls,
+    virtual_macs: VirtualMacs,
     firewall: Firewall,
-    /// Whether other packets may have to be refused.
-    is_unguarded: bool,
-    /// Whether what a crash had left was looked for.
-    is_swept: bool,
-    /// What there was of its kind at the start, until then.
-    left_macvlans: Option<Vec<Macvlan>>,
-    /// Nobody else in this network namespace does what we do.
-    sole: Sole,
-}
-
-/// What speaks on an interface, from one address.
-#[derive(Debug)]
-struct Sender {
-    interface: String,
-    source: IpAddr,
-    socket: Socket,
+    leftovers: Leftovers,
 }
 
 impl LinuxNetwork {
@@ -142,30 +115,22 @@ impl LinuxNetwork {
     /// # }
     /// ```
     pub fn new() -> io::Result<Self> {
-        let sole = Sole::claim();
+        let leftovers = Leftovers::claim();
         Ok(Self {
             ports: BTreeMap::new(),
             next_id: 0,
             links: BTreeMap::new(),
             holders: Holders::default(),
-            strays: HashMap::new(),
-            receivers: Vec::new(),
-            turn: 0,
-            senders: Vec::new(),
+            strays: Strays::default(),
+            hearing: Hearing::new(),
+            speaking: Speaking::default(),
             alarm: Alarm::new()?,
-            buffer: Buffer::new(),
-            others: None,
             requests: Requests::open()?,
             watcher: Watcher::open(now())?,
             inputs: VecDeque::new(),
-            has_watched: false,
-            made: BTreeMap::new(),
-            sysctls: Sysctls::default(),
-            firewall: Firewall::new(sole.is_alone()),
-            is_unguarded: false,
-            is_swept: false,
-            left_macvlans: None,
-            sole,
+            virtual_macs: VirtualMacs::default(),
+            firewall: Firewall::new(leftovers.is_alone()),
+            leftovers,
         })
     }
 
@@ -214,8 +179,8 @@ impl LinuxNetwork {
     pub fn close(&mut self, id: RouterId) -> io::Result<()> {
         let Some(port) = self.ports.remove(&id) else { return Ok(()) };
         self.holders.forget(id);
-        self.receivers.retain_mut(|receiver| !receiver.dismiss(id));
-        self.is_unguarded = true;
+        self.hearing.dismiss(id);
+        self.firewall.outdate();
         let dropped = self.drop_virtual_mac(&port);
         self.forget_unused();
         if !self.ports.is_empty() {
@@ -228,7 +193,6 @@ impl LinuxNetwork {
 
     /// Has the packets refused that are not to be taken.
     fn guard(&mut self) {
-        self.is_unguarded = false;
         let mut refused = BTreeSet::new();
         for port in self.ports.values().filter(|port| !port.settings.accept) {
             for address in port.addresses() {
@@ -248,8 +212,8 @@ impl LinuxNetwork {
     fn introduce(&mut self, id: RouterId, port: Port) -> io::Result<()> {
         // Whatever happened before must be seen, too.
         self.watcher.look(now());
-        self.is_unguarded = true;
-        let ear = Ear::of(&port);
+        self.firewall.outdate();
+        let ear = Ear::of(&port).interface;
         let needs_routes = !(port.settings.routes.is_empty() && port.settings.rules.is_empty());
         let names: Vec<_> = port.interfaces().map(str::to_owned).collect();
         self.ports.insert(id, port);
@@ -264,30 +228,19 @@ impl LinuxNetwork {
         }
         // Without the interface of its MAC address it still hears, as soon as that is there.
         let made = self.make_virtual_mac(id);
-        let index = self.links[&ear.interface].index();
-        let known = self.receivers.iter().position(|receiver| receiver.ear == ear);
-        let at = known.unwrap_or_else(|| {
-            self.receivers.push(Receiver::new(ear));
-            self.receivers.len() - 1
-        });
-        let receiver = &mut self.receivers[at];
-        receiver.enlist(id, &self.ports[&id], index)?;
-        if known.is_none() {
-            receiver.open(index)?;
-        }
+        let index = self.links[&ear].index();
+        self.hearing.enlist(id, &self.ports[&id], index)?;
         made
     }
 
     /// Closes what was open for a router that is gone, or is another one now.
     fn forget_unused(&mut self) {
-        let Self { ports, links, senders, .. } = self;
+        let Self { ports, links, speaking, .. } = self;
         let names: BTreeSet<&str> = ports.values().flat_map(Port::interfaces).collect();
         links.retain(|name, _| names.contains(name.as_str()));
-        senders.retain(|one| {
+        speaking.keep(|interface, source| {
             let mut ports = ports.values();
-            ports.any(|port| {
-                port.settings.interface == one.interface && port.channel.source == one.source
-            })
+            ports.any(|port| port.settings.interface == interface && port.channel.source == source)
         });
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Watcher {
     datagram: Vec<u8>,
     changes: VecDeque<Change>,
     sight: Sight,
+    /// Whether the kernel had its turn in this round of all sockets.
+    had_turn: bool,
 }
 
 impl Watcher {
@@ -38,7 +40,18 @@ impl Watcher {
             datagram: vec![0; 32 * 1024],
             changes: VecDeque::new(),
             sight: Sight(Some(now)),
+            had_turn: false,
         })
+    }
+
+    /// Whether it is the kernel's turn to be listened to: once in a round of all sockets.
+    pub(super) const fn begin(&mut self) -> bool {
+        !std::mem::replace(&mut self.had_turn, true)
+    }
+
+    /// The round is over.
+    pub(super) const fn end(&mut self) {
+        self.had_turn = false;
     }
 
     /// Is told of routes and rules as well from now on.

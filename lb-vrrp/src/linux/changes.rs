@@ -1,12 +1,12 @@
-//! What happens to interfaces and addresses, and whom it matters to.
+//! What changes on this host, and whom it matters to.
 
 use std::collections::HashSet;
 use std::io;
 use std::net::IpAddr;
 
 use super::alarm::now;
-use super::companions::is_rule;
 use super::link::{Link, Snapshot, can_be_source};
+use super::messages::is_rule;
 use super::netlink::Change;
 use super::port::Port;
 use super::{LinuxNetwork, Rule};
@@ -24,7 +24,7 @@ impl LinuxNetwork {
         if seen.is_err() {
             self.watcher.fail(now);
         }
-        if self.is_unguarded {
+        if self.firewall.is_outdated() {
             self.guard();
         }
         for (operation, error) in self.firewall.turn(now) {
@@ -107,12 +107,9 @@ impl LinuxNetwork {
         let index = link.index();
         let is_up = link.is_up();
         if index != before {
-            self.senders.retain(|known| known.interface != name);
+            self.speaking.leave(name);
         }
-        let mut outcome = Ok(());
-        for receiver in self.receivers.iter_mut().filter(|known| known.ear.interface == name) {
-            outcome = outcome.and(receiver.open(index));
-        }
+        let outcome = self.hearing.follow(name, index);
         for id in self.ids(|port| port.settings.interface == name || port.has_mac(name)) {
             if let Err(error) = self.make_virtual_mac(id) {
                 let operation = Operation::SetUp;
@@ -224,17 +221,10 @@ impl LinuxNetwork {
         if !holders.is_empty() {
             let is_stray =
                 !holders.iter().any(|id| self.ports[id].setting(address).prefix == prefix);
-            let place = (index, address);
             match (is_stray, came) {
-                (true, true) => {
-                    let strays = self.strays.entry(place).or_default();
-                    strays.retain(|known| *known != prefix);
-                    strays.push(prefix);
-                }
+                (true, true) => self.strays.add(index, address, prefix),
                 (true, false) => {
-                    if let Some(strays) = self.strays.get_mut(&place) {
-                        strays.retain(|known| *known != prefix);
-                    }
+                    self.strays.remove(index, address, prefix);
                     return Ok(());
                 }
                 (false, _) => {}
