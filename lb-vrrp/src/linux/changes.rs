@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 use super::alarm::now;
 use super::link::{Link, Snapshot, can_be_source};
-use super::messages::is_rule;
-use super::netlink::Change;
+use super::messages::{is_marked_rule, is_rule};
+use super::netlink::{Change, OURS};
 use super::port::Port;
 use super::{LinuxNetwork, Rule};
 use crate::addresses::Family;
@@ -83,7 +83,7 @@ impl LinuxNetwork {
         if self.ports.values().all(|port| port.rules.is_empty()) {
             return Ok(());
         }
-        let there = self.requests.rules()?;
+        let there = self.requests.rules(OURS)?;
         self.keep_rules(|known| there.iter().any(|rule| is_rule(rule, known)));
         Ok(())
     }
@@ -197,7 +197,9 @@ impl LinuxNetwork {
                 Ok(())
             }
             Change::RuleGone(rule) => {
-                self.keep_rules(|known| !is_rule(&rule, known));
+                if is_marked_rule(&rule, OURS) {
+                    self.keep_rules(|known| !is_rule(&rule, known));
+                }
                 Ok(())
             }
         }

@@ -10,20 +10,19 @@ use std::net::IpAddr;
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
-use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol};
-use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage};
+use netlink_packet_route::rule::RuleMessage;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::LinuxNetwork;
-use super::messages::{Macvlan, is_rule};
-use super::netlink::{OURS, Requests, RouteKey, address_in, is_our_route};
+use super::messages::{Macvlan, is_marked_rule, is_rule};
+use super::netlink::{OURS, Requests, RouteKey, address_in, is_marked_route};
 use crate::driver::Operation;
 
 /// What may have been left, and whether that is ours to say.
 #[derive(Debug)]
 pub(super) struct Leftovers {
-    /// A name that only one process in a network namespace can have, and that goes with it; none if
-    /// somebody has it.
+    /// Only one process in a network namespace has it.
     name: Option<Socket>,
     /// Whether it was looked for.
     is_swept: bool,
@@ -34,7 +33,7 @@ pub(super) struct Leftovers {
 impl Leftovers {
     /// Takes the name, unless somebody has it.
     pub(super) fn claim() -> Self {
-        Self { name: bind().ok(), is_swept: false, macvlans: None }
+        Self { name: claim("lb-vrrp"), is_swept: false, macvlans: None }
     }
 
     /// Whether all that is marked was left by the dead: nobody else in this network namespace does
@@ -62,18 +61,34 @@ impl Leftovers {
     }
 }
 
-fn bind() -> io::Result<Socket> {
-    let socket = Socket::new(Domain::UNIX, Type::DGRAM.cloexec(), None)?;
-    socket.bind(&SockAddr::unix("\0lb-vrrp")?)?;
-    Ok(socket)
+/// A name that only one process in a network namespace can have, and that goes with it; none if somebody
+/// has it.
+pub(super) fn claim(name: &str) -> Option<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::DGRAM.cloexec(), None).ok()?;
+    socket.bind(&SockAddr::unix(format!("\0{name}")).ok()?).ok()?;
+    Some(socket)
 }
 
 /// One address of this host.
-struct Address {
-    index: u32,
-    address: IpAddr,
-    prefix: u8,
-    is_ours: bool,
+pub(super) struct Address {
+    pub(super) index: u32,
+    pub(super) address: IpAddr,
+    pub(super) prefix: u8,
+    message: AddressMessage,
+}
+
+impl Address {
+    fn of(message: RouteNetlinkMessage) -> Option<Self> {
+        let RouteNetlinkMessage::NewAddress(message) = message else { return None };
+        let (index, prefix) = (message.header.index, message.header.prefix_len);
+        Some(Self { index, address: address_in(&message)?, prefix, message })
+    }
+
+    /// Whether it has this mark.
+    pub(super) fn is_marked(&self, mark: u8) -> bool {
+        let mark = AddressAttribute::Protocol(AddressProtocol::Other(mark));
+        self.message.attributes.contains(&mark)
+    }
 }
 
 impl LinuxNetwork {
@@ -101,7 +116,7 @@ impl LinuxNetwork {
                     }
                     there.entry(place).or_default().push(one.prefix);
                 }
-                None if is_time && one.is_ours => {
+                None if is_time && one.is_marked(OURS) => {
                     self.requests.remove_stray(one.index, one.address, one.prefix)?;
                 }
                 None => {}
@@ -126,7 +141,7 @@ impl LinuxNetwork {
 
     fn sweep_rules(&mut self) -> io::Result<()> {
         let mut outcome = Ok(());
-        for rule in self.requests.rules()? {
+        for rule in self.requests.rules(OURS)? {
             let has = |known: &super::Rule| is_rule(&rule, known);
             let mut ports = self.ports.values();
             let mut configured = self.ports.values().flat_map(|port| &port.settings.rules);
@@ -140,7 +155,7 @@ impl LinuxNetwork {
 
     fn sweep_routes(&mut self) -> io::Result<()> {
         let mut outcome = Ok(());
-        for route in self.requests.routes()? {
+        for route in self.requests.routes(OURS)? {
             let Some(key) = RouteKey::of(&route) else { continue };
             let mut configured = self.ports.values().flat_map(|port| &port.settings.routes);
             let is_to_go = self.leftovers.is_alone()
@@ -169,26 +184,16 @@ impl LinuxNetwork {
 }
 
 impl Requests {
-    fn addresses(&mut self) -> io::Result<Vec<Address>> {
+    pub(super) fn addresses(&mut self) -> io::Result<Vec<Address>> {
         let all =
             self.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), |_| true)?;
-        let read = |message| {
-            let RouteNetlinkMessage::NewAddress(message) = message else { return None };
-            let mark = AddressAttribute::Protocol(AddressProtocol::Other(OURS));
-            Some(Address {
-                index: message.header.index,
-                address: address_in(&message)?,
-                prefix: message.header.prefix_len,
-                is_ours: message.attributes.contains(&mark),
-            })
-        };
-        Ok(all.into_iter().filter_map(read).collect())
+        Ok(all.into_iter().filter_map(Address::of).collect())
     }
 
-    /// Those of ours.
-    fn routes(&mut self) -> io::Result<Vec<RouteMessage>> {
-        let all =
-            self.dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()), is_our_route)?;
+    /// Those with this mark.
+    pub(super) fn routes(&mut self, mark: u8) -> io::Result<Vec<RouteMessage>> {
+        let message = RouteNetlinkMessage::GetRoute(RouteMessage::default());
+        let all = self.dump(message, |raw| is_marked_route(raw, mark))?;
         let routes = all.into_iter().filter_map(|message| match message {
             RouteNetlinkMessage::NewRoute(route) => Some(route),
             _ => None,
@@ -196,19 +201,18 @@ impl Requests {
         Ok(routes.collect())
     }
 
-    /// Those of ours.
-    pub(super) fn rules(&mut self) -> io::Result<Vec<RuleMessage>> {
-        let mark = RuleAttribute::Protocol(RouteProtocol::from(OURS));
+    /// Those with this mark.
+    pub(super) fn rules(&mut self, mark: u8) -> io::Result<Vec<RuleMessage>> {
         let all = self.dump(RouteNetlinkMessage::GetRule(RuleMessage::default()), |_| true)?;
         let rules = all.into_iter().filter_map(|message| match message {
             RouteNetlinkMessage::NewRule(rule) => Some(rule),
             _ => None,
         });
-        Ok(rules.filter(|rule| rule.attributes.contains(&mark)).collect())
+        Ok(rules.filter(|rule| is_marked_rule(rule, mark)).collect())
     }
 
     /// Only what says which one it is.
-    fn remove_route_message(&mut self, mut route: RouteMessage) -> io::Result<()> {
+    pub(super) fn remove_route_message(&mut self, mut route: RouteMessage) -> io::Result<()> {
         route.attributes.retain(|attribute| {
             matches!(
                 attribute,
@@ -223,7 +227,7 @@ impl Requests {
 
     /// As the kernel has said it: whatever is left out would be any (`rule_find`), and another rule of
     /// this priority might go.
-    fn remove_rule_message(&mut self, rule: RuleMessage) -> io::Result<()> {
+    pub(super) fn remove_rule_message(&mut self, rule: RuleMessage) -> io::Result<()> {
         self.request(RouteNetlinkMessage::DelRule(rule), 0)
     }
 }

@@ -260,8 +260,13 @@ impl RouteKey {
     }
 }
 
-/// Whether that is this rule, as the kernel has it: with a priority, whether or not it was asked for,
-/// and with what it says of every rule.
+/// Whether it has this mark.
+pub(super) fn is_marked_rule(message: &RuleMessage, mark: u8) -> bool {
+    message.attributes.contains(&RuleAttribute::Protocol(RouteProtocol::from(mark)))
+}
+
+/// Whether that is this rule, whoever put it there, as the kernel has it: with a priority, whether or
+/// not it was asked for, and with what it says of every rule.
 pub(super) fn is_rule(message: &RuleMessage, rule: &Rule) -> bool {
     let ours = rule_message(rule);
     let what = |message: &RuleMessage| {
@@ -289,6 +294,7 @@ const fn distinguishes(attribute: &RuleAttribute) -> bool {
     !matches!(
         attribute,
         RuleAttribute::Priority(_)
+            | RuleAttribute::Protocol(_)
             | RuleAttribute::FwMask(u32::MAX)
             | RuleAttribute::SuppressPrefixLen(u32::MAX)
             | RuleAttribute::SuppressIfGroup(u32::MAX)
