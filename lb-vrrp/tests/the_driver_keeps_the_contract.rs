@@ -185,6 +185,10 @@ impl Network for Port {
         Ok(())
     }
 
+    fn link(&self, _: RouterId) -> Option<u32> {
+        Some(1)
+    }
+
     fn reconfigure(&mut self, _: RouterId, channel: &ChannelConfig, (): ()) -> io::Result<()> {
         self.link.hosts()[self.place]
             .held
@@ -515,6 +519,37 @@ async fn announcements_keep_to_their_budget_and_end_with_the_mastery() {
     run(&mut a, 1_000 * MS).await;
     assert_eq!(link.hosts()[0].announced.len(), count);
     assert_eq!(link.held(0), 0);
+}
+
+/// Whoever has announced on a link keeps the others from it for a while, whichever router they are of.
+#[tokio::test(start_paused = true)]
+async fn routers_of_a_link_share_how_fast_they_announce() {
+    let link = Link::new(1);
+    let mut driver = Driver::new(Port { link: link.clone(), place: 0, buffer: Vec::new() });
+    let mut announcements = Announcements::default();
+    (announcements.first, announcements.spacing) = (2, 40 * MS);
+    for (id, last) in [(ID, 1), (OTHER, 2)] {
+        let addresses = AddressList::new([virtual_address(last)]).unwrap();
+        let vrid = Vrid::new(FIRST - 1 + last).unwrap();
+        let channel = ChannelConfig::new(vrid, host(0), addresses).unwrap();
+        let mut router = config(0, 255);
+        router.announcements(announcements);
+        driver.add(id, router, Channel::new(channel));
+        driver.startup(id);
+    }
+    let start = Instant::now();
+    let mut driver = Alone(driver);
+    run(&mut driver, 500 * MS).await;
+    let hosts = link.hosts();
+    let said = hosts[0].announced.iter().map(|(at, address)| (*at - start, *address));
+    let [one, other] = [1, 2].map(virtual_address);
+    let expected = [(0, one), (40, other), (80, one), (120, other)];
+    for ((at, address), (millis, who)) in said.zip(expected) {
+        // The timers of tokio count whole milliseconds.
+        let exact = MS * millis;
+        assert!(address == who && at >= exact && at <= exact + 2 * MS, "{at:?} {address}");
+    }
+    assert_eq!(hosts[0].announced.len(), 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,6 +51,13 @@ impl Spent {
         self.full_at = from.checked_add(budget.spacing()).or(Some(from));
     }
 
+    /// When one more may be spent, which is spent by that.
+    pub(super) fn reserve(&mut self, budget: Budget, now: Instant) -> Instant {
+        let at = self.earliest(budget, now);
+        self.spend(budget, now);
+        at
+    }
+
     /// Whether nothing of it is missing.
     pub(super) fn is_whole(&self, now: Instant) -> bool {
         self.full_at.is_none_or(|full| full <= now)

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::announcer::Announcer;
 use super::debounce::Debouncer;
+use super::links::Links;
 use super::restorer::Restorer;
 use super::voice::{Said, Voice};
 use super::{Counters, Network, Operation, Pacing, Report, RouterId};
@@ -194,9 +195,18 @@ impl Member {
         }
     }
 
-    /// What is due of the announcements.
-    pub(super) fn announce(&mut self, now: Instant, network: &mut impl Network) {
-        while let Some(address) = self.announcer.pop(now) {
+    /// What is due of the announcements, this far from all others on the link.
+    pub(super) fn announce(
+        &mut self,
+        now: Instant,
+        spacing: Duration,
+        links: &mut Links,
+        network: &mut impl Network,
+    ) {
+        let (id, family) = (self.id, self.voice.addresses().family());
+        loop {
+            let reserve = || links.reserve(network.link(id), family, spacing, now);
+            let Some(address) = self.announcer.pop(now, reserve) else { return };
             if self.restorer.is_waiting(Some(address)) {
                 continue;
             }

@@ -5,6 +5,7 @@ mod budget;
 mod counters;
 mod debounce;
 mod groups;
+mod links;
 mod member;
 mod network;
 mod reconfigure;
@@ -23,6 +24,7 @@ use tokio::time;
 pub use self::announcer::Pacing;
 pub use self::counters::Counters;
 pub use self::debounce::Debounce;
+use self::links::Links;
 use self::member::Member;
 pub use self::network::{Input, Network, RouterId};
 pub use self::report::{Operation, Report};
@@ -71,6 +73,7 @@ pub struct Driver<N> {
     places: HashMap<RouterId, (usize, usize)>,
     /// When which unit is due.
     deadlines: BTreeSet<(Instant, usize)>,
+    links: Links,
     reports: VecDeque<(RouterId, Report)>,
     is_shut_down: bool,
 }
@@ -96,6 +99,7 @@ impl<N: Network> Driver<N> {
             units: Vec::new(),
             places: HashMap::new(),
             deadlines: BTreeSet::new(),
+            links: Links::default(),
             reports: VecDeque::new(),
             is_shut_down: false,
         }

@@ -173,15 +173,15 @@ impl<N: Network> Driver<N> {
 
     /// All that a unit asks for, in its order.
     pub(super) fn settle(&mut self, now: Instant, at: usize) {
-        let Self { network, units, deadlines, reports, places, .. } = self;
+        let Self { network, units, deadlines, reports, places, links, .. } = self;
         let Some(Unit { machine, members, .. }) = &mut units[at] else { return };
         while let Some((place, action)) = machine.poll_action() {
             if members[place].perform(now, action, network) == Done::NotAdded {
                 machine.happen(now, place, Happening::Fault(FaultCause::Addresses, true));
             }
         }
-        for member in members.iter_mut() {
-            member.announce(now, network);
+        for (place, member) in members.iter_mut().enumerate() {
+            member.announce(now, machine.spacing(place), links, network);
             reports.extend(member.reports.drain(..).map(|report| (member.id, report)));
         }
         let has_left = members.iter().all(|member| member.is_leaving) && machine.is_over();

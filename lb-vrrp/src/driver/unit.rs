@@ -1,7 +1,7 @@
 //! What decides as one: a router alone, or a group of them.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::RouterId;
 use super::member::Member;
@@ -94,6 +94,15 @@ impl Machine {
             Self::Carp(host) => host.holds_addresses(),
             _ => self.routers().get(place).is_some_and(VirtualRouter::holds_addresses),
         }
+    }
+
+    /// How far from all others on the link its announcements are.
+    pub(super) fn spacing(&self, place: usize) -> Duration {
+        let announcements = match self {
+            Self::Carp(host) => Some(host.config().announcements),
+            _ => self.routers().get(place).map(|router| router.config().announcements),
+        };
+        announcements.unwrap_or_default().spacing
     }
 
     /// Whether it takes no part, not yet or no more.

@@ -83,6 +83,11 @@ impl Network for LinuxNetwork {
         link.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.announce(address)
     }
 
+    /// The interface that it speaks on, which frames of its virtual MAC address leave by as well.
+    fn link(&self, id: RouterId) -> Option<u32> {
+        self.index(&self.ports.get(&id)?.settings.interface).ok()
+    }
+
     fn reconfigure(
         &mut self,
         id: RouterId,
