@@ -49,8 +49,12 @@ impl LinuxNetwork {
     /// Looks at everything, at the start and when something was missed: the kernel had more to tell
     /// than there was room, say. What cannot be looked at keeps nobody from the rest.
     fn look(&mut self) -> io::Result<()> {
-        let names: Vec<_> = self.links.keys().cloned().collect();
         let mut outcome = Ok(());
+        // What a reload could not open, say.
+        for id in self.ids(|_| true) {
+            outcome = outcome.and(self.open_links(id)).and(self.listen(id));
+        }
+        let names: Vec<_> = self.links.keys().cloned().collect();
         for name in names {
             outcome = outcome.and(self.look_at_link(&name));
         }

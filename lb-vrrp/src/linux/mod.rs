@@ -25,7 +25,6 @@ mod sysctl;
 mod virtual_mac;
 mod watcher;
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::IpAddr;
@@ -213,24 +212,35 @@ impl LinuxNetwork {
         // Whatever happened before must be seen, too.
         self.watcher.look(now());
         self.firewall.outdate();
-        let ear = Ear::of(&port).interface;
-        let needs_routes = !(port.settings.routes.is_empty() && port.settings.rules.is_empty());
-        let names: Vec<_> = port.interfaces().map(str::to_owned).collect();
         self.ports.insert(id, port);
-        for name in names {
-            if let Entry::Vacant(place) = self.links.entry(name) {
-                let link = Link::open(place.key())?;
-                place.insert(link);
-            }
-        }
-        if needs_routes {
-            self.watcher.see_routes()?;
-        }
+        self.open_links(id)?;
         // Without the interface of its MAC address it still hears, as soon as that is there.
         let made = self.make_virtual_mac(id);
-        let index = self.links[&ear].index();
-        self.hearing.enlist(id, &self.ports[&id], index)?;
+        self.listen(id)?;
         made
+    }
+
+    /// Has every interface that matters to a router, and is told of routes if it has any.
+    fn open_links(&mut self, id: RouterId) -> io::Result<()> {
+        let Self { ports, links, watcher, .. } = self;
+        let Some(port) = ports.get(&id) else { return Ok(()) };
+        for name in port.interfaces() {
+            if !links.contains_key(name) {
+                links.insert(name.to_owned(), Link::open(name)?);
+            }
+        }
+        if port.settings.routes.is_empty() && port.settings.rules.is_empty() {
+            return Ok(());
+        }
+        watcher.see_routes()
+    }
+
+    /// Has a router hear, if it does not.
+    fn listen(&mut self, id: RouterId) -> io::Result<()> {
+        let Self { ports, links, hearing, .. } = self;
+        let Some(port) = ports.get(&id) else { return Ok(()) };
+        let index = links.get(&Ear::of(port).interface).map_or(0, Link::index);
+        hearing.enlist(id, port, index)
     }
 
     /// Closes what was open for a router that is gone, or is another one now.
