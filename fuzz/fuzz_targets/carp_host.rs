@@ -5,14 +5,22 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use fuzz::arbitrary::{self, Arbitrary};
-use lb_vrrp::carp::{CarpAction, CarpConfig, CarpHost, Demotion};
+use lb_vrrp::carp::{CarpConfig, CarpHost, Demotion};
 use lb_vrrp::wire::CarpAdvertisement;
-use lb_vrrp::{Announcements, Role};
+use lb_vrrp::{Action, Announcements, Event, FaultCause, Role, Signal, Tracker, TrackerId};
 
 fuzz::target!(|script: Script| script.run());
 
 #[derive(Arbitrary, Debug)]
 struct Script {
+    first: Configuration,
+    first_counter: u64,
+    steps: Vec<Step>,
+}
+
+#[derive(Arbitrary, Debug)]
+struct Configuration {
+    host: u8,
     base: u8,
     skew: u8,
     dead_ratio: u8,
@@ -21,8 +29,7 @@ struct Script {
     bursts: (u8, u8),
     second_after: Option<u32>,
     refresh: Option<u32>,
-    first_counter: u64,
-    steps: Vec<Step>,
+    trackers: Vec<(i16, bool)>,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -30,12 +37,15 @@ enum Step {
     AddressFound,
     AddressLost,
     Demotion(u8),
-    Fault(bool),
+    Fault { cause: u8, present: bool },
     Hear { host: u8, base: u8, skew: u8, demotion: u8 },
     PreemptAgain,
+    Reconfigure(Configuration),
     Shutdown,
+    Source(Option<u8>),
     Startup,
     Switchover,
+    Track { tracker: u8, signal: i32 },
     Wait { millis: u16 },
     WaitForDeadline { late: u32 },
 }
@@ -43,7 +53,9 @@ enum Step {
 impl Script {
     #[allow(clippy::disallowed_methods)]
     fn run(self) {
-        let Some(config) = self.build() else { return };
+        let Some((mut config, mut trackers)) = self.first.build() else { return };
+        config.first_counter(self.first_counter);
+        let mut refresh = self.first.refresh();
         let mut host = CarpHost::new(config);
         let mut now = Instant::now();
         let mut counter = self.first_counter;
@@ -51,9 +63,14 @@ impl Script {
         let mut role = Role::Initialize;
         for step in self.steps {
             let before = host.next_deadline();
+            let takes_time = matches!(step, Step::Wait { .. } | Step::WaitForDeadline { .. });
             match step {
                 Step::Demotion(demotion) => host.handle_demotion(now, demotion),
-                Step::Fault(faulty) => host.handle_fault(now, faulty),
+                Step::Fault { cause, present } => {
+                    let cause = FaultCause::ALL[usize::from(cause) % FaultCause::ALL.len()];
+                    host.handle_fault(now, cause, present);
+                }
+
                 Step::Hear { host: from, base, skew, demotion } => {
                     let said = CarpAdvertisement { skew, demotion, base, counter: 0 };
                     let source = IpAddr::from([10, 0, 0, from]);
@@ -64,6 +81,25 @@ impl Script {
                 Step::AddressFound => host.handle_address_found([10, 0, 0, 200].into()),
                 Step::AddressLost => host.handle_address_lost(now, [10, 0, 0, 200].into()),
                 Step::PreemptAgain => host.preempt_again(),
+                Step::Reconfigure(configuration) => {
+                    let Some((config, named)) = configuration.build() else { continue };
+                    (trackers, refresh) = (named, configuration.refresh());
+                    let was = host.role();
+                    host.reconfigure(now, config);
+                    let stays = host.faults().is_empty() || was == Role::Initialize;
+                    assert!(
+                        !stays || was == Role::Fault || host.role() == was,
+                        "without leaving it"
+                    );
+                }
+                Step::Source(source) => {
+                    host.handle_source(now, source.map(|last| [10, 0, 0, last].into()));
+                }
+                Step::Track { tracker, signal } => {
+                    if let Some(&id) = trackers.get(usize::from(tracker)) {
+                        host.handle_tracking(now, id, signal_of(signal));
+                    }
+                }
                 Step::Switchover => {
                     let may = host.role() == Role::Master && !host.is_releasing();
                     assert_eq!(host.switchover(now).is_ok(), may);
@@ -77,7 +113,7 @@ impl Script {
                     }
                 }
             }
-            if matches!(step, Step::Wait { .. } | Step::WaitForDeadline { .. }) {
+            if takes_time {
                 host.handle_timeout(now);
                 assert!(host.next_deadline().is_none_or(|next| next > now), "all that is due");
             }
@@ -85,19 +121,21 @@ impl Script {
             while let Some(action) = host.poll_action() {
                 asked += 1;
                 match action {
-                    CarpAction::AddAddresses => assert!(!std::mem::replace(&mut holds, true)),
-                    CarpAction::RemoveAddresses => assert!(std::mem::take(&mut holds)),
-                    CarpAction::RestoreAddress(_) => assert!(holds),
-                    CarpAction::RemoveAddress(_) => assert!(!holds),
-                    CarpAction::Announce { times } => assert!(holds && times > 0),
-                    CarpAction::Advertise(said) => {
+                    Action::AddAddresses => assert!(!std::mem::replace(&mut holds, true)),
+                    Action::RemoveAddresses => assert!(std::mem::take(&mut holds)),
+                    Action::RestoreAddress(_) => assert!(holds),
+                    Action::RemoveAddress(_) => assert!(!holds),
+                    Action::Announce { times } => assert!(holds && times > 0),
+                    Action::Advertise(said) => {
                         assert_eq!(said.counter, counter, "no counter is used twice");
                         counter = counter.wrapping_add(1);
                         assert!(said.base > 0);
                     }
-                    CarpAction::Notify { from, to } => {
+                    Action::Notify(Event::Transition { from, to, .. }) => {
+                        assert_ne!(from, to);
                         assert_eq!(std::mem::replace(&mut role, to), from);
                     }
+                    Action::Notify(_) => {}
                     other => unreachable!("{other:?}"),
                 }
             }
@@ -106,24 +144,48 @@ impl Script {
             assert_eq!(holds, role == Role::Master, "who holds is master");
             let waits = matches!(role, Role::Master | Role::Backup);
             assert_eq!(host.next_deadline().is_some(), waits);
+            assert!(!waits || host.faults().is_empty(), "who is not fit does not take part");
+            let repeats = role == Role::Master && !host.is_releasing() && !refresh.is_zero();
+            let latest = now.checked_add(refresh).filter(|_| repeats);
+            assert!(latest.is_none_or(|at| host.next_deadline() <= Some(at)), "it repeats");
         }
     }
+}
 
-    fn build(&self) -> Option<CarpConfig> {
-        let millis = |millis: Option<u32>| {
-            millis.map_or(Duration::MAX, |millis| Duration::from_millis(millis.into()))
-        };
+impl Configuration {
+    fn refresh(&self) -> Duration {
+        millis(self.refresh)
+    }
+
+    /// The configuration, or nothing if it is refused.
+    fn build(&self) -> Option<(CarpConfig, Vec<TrackerId>)> {
         let mut announcements = Announcements::default();
         (announcements.first, announcements.reaction) = self.bursts;
         announcements.second_after = millis(self.second_after);
-        announcements.refresh = millis(self.refresh);
-        let mut config = CarpConfig::new([10, 0, 0, 100].into());
+        announcements.refresh = self.refresh();
+        let mut config = CarpConfig::new([10, 0, 0, self.host].into());
         config.period(self.base, self.skew).ok()?.dead_ratio(self.dead_ratio).ok()?;
         config
             .preempt(self.preempt)
             .demotion(if self.said { Demotion::Said } else { Demotion::AddedToSkew })
-            .announcements(announcements)
-            .first_counter(self.first_counter);
-        Some(config)
+            .announcements(announcements);
+        let trackers = self.trackers.iter().take(4).map(|&(weight, reverse)| {
+            let tracker = Tracker::weighing(weight);
+            config.track(if reverse { tracker.reversed() } else { tracker })
+        });
+        let trackers = trackers.collect();
+        Some((config, trackers))
+    }
+}
+
+fn millis(millis: Option<u32>) -> Duration {
+    millis.map_or(Duration::MAX, |millis| Duration::from_millis(millis.into()))
+}
+
+fn signal_of(number: i32) -> Signal {
+    match number {
+        1 => Signal::Up,
+        2 => Signal::Down,
+        other => Signal::Value(other),
     }
 }

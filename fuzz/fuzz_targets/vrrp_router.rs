@@ -53,7 +53,6 @@ enum Delay {
 enum Step {
     AddressFound,
     AddressLost,
-    Drain,
     Fault { cause: u8, present: bool },
     Hear { host: u8, priority: u8, centis: u16 },
     PreemptAgain,
@@ -179,6 +178,7 @@ impl Script {
         } else {
             Machine::Alone(Box::new(first))
         };
+        let mut refreshes = [self.first.refresh.time(); 2];
         let mut seen = [Seen::default(), Seen::default()];
         let mut now = Instant::now();
         for (number, step) in self.steps.into_iter().enumerate() {
@@ -198,6 +198,7 @@ impl Script {
                 Step::Reconfigure(configuration) => {
                     let Some((config, named)) = configuration.build(weighs) else { continue };
                     trackers = named;
+                    refreshes[if self.grouped { member } else { 0 }] = configuration.refresh.time();
                     machine.reconfigure(now, member, config);
                 }
                 step => machine.feed(now, member, &step, &trackers),
@@ -210,6 +211,11 @@ impl Script {
             assert!(asked <= 64, "{asked} actions for one input");
             for (seen, router) in seen.iter().zip(machine.members()) {
                 seen.check(router);
+            }
+            for (router, refresh) in machine.members().into_iter().zip(refreshes) {
+                let is_to = matches!(router.state(), State::Master(_)) && !refresh.is_zero();
+                let latest = now.checked_add(refresh).filter(|_| is_to);
+                assert!(latest.is_none_or(|at| router.next_deadline() <= Some(at)), "it repeats");
             }
         }
     }
@@ -258,8 +264,7 @@ impl Machine {
             (machine, &Step::Hear { host: from, priority, centis }) => {
                 machine.hear(now, member, host(from), priority, centis);
             }
-            (_, Step::Drain | Step::Reconfigure(_) | Step::Wait { .. }) => {}
-            (_, Step::WaitForDeadline { .. }) => {}
+            (_, Step::Reconfigure(_) | Step::Wait { .. } | Step::WaitForDeadline { .. }) => {}
 
             (Self::Alone(router), Step::AddressFound) => router.handle_address_found(address),
             (Self::Alone(router), Step::AddressLost) => router.handle_address_lost(now, address),

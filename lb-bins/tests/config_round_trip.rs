@@ -658,11 +658,11 @@ fn notify() -> impl Strategy<Value = Notify> {
 
 fn garp() -> impl Strategy<Value = Announcements> {
     let time = || prop_oneof![Just(Duration::ZERO), duration()];
-    (any::<u8>(), time(), any::<u8>(), time()).prop_map(
-        |(first, second_after, reaction, refresh)| {
+    (any::<u8>(), time(), any::<u8>(), time(), time()).prop_map(
+        |(first, second_after, reaction, refresh, spacing)| {
             let mut garp = Announcements::default();
-            (garp.first, garp.second_after, garp.reaction, garp.refresh) =
-                (first, second_after, reaction, refresh);
+            (garp.first, garp.second_after, garp.reaction) = (first, second_after, reaction);
+            (garp.refresh, garp.spacing) = (refresh, spacing);
             garp
         },
     )

@@ -48,6 +48,10 @@ pub struct Announcements {
     /// How often it says so again, once each time, as long as it is master. Default: 1 s; zero for
     /// never. This is what ends a black hole when the other side lost its master without a word.
     pub refresh: Duration,
+    /// The least time from one announcement to the next on its link, with those of all other routers
+    /// there that have one of their own (keepalived's `garp_interval` and `gna_interval`): there are
+    /// switches that learn slowly. A driver sees to that. Default: zero, there is none.
+    pub spacing: Duration,
 }
 
 impl Default for Announcements {
@@ -57,6 +61,7 @@ impl Default for Announcements {
             second_after: Duration::from_secs(5),
             reaction: 2,
             refresh: Duration::from_secs(1),
+            spacing: Duration::ZERO,
         }
     }
 }

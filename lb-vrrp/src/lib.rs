@@ -115,6 +115,7 @@ pub mod driver;
 mod error;
 #[cfg(all(feature = "linux", target_os = "linux"))]
 pub mod linux;
+mod mastery;
 mod refusal;
 mod replay;
 mod router;

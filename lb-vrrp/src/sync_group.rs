@@ -13,9 +13,21 @@ use crate::wire::Advertisement;
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GroupError {
+    /// CARP has no groups here.
+    #[error("member {member} speaks CARP, which has no groups")]
+    Carp {
+        /// Its place.
+        member: usize,
+    },
     /// A group of nobody.
     #[error("a group has at least one member")]
     Empty,
+    /// Nobody can move with two.
+    #[error("member {member} is a member already")]
+    Shared {
+        /// Its place.
+        member: usize,
+    },
     /// A weight would move one member and not the others; a fault moves them all.
     #[error("member {member} tracks something with a weight")]
     Weighted {
@@ -63,7 +75,7 @@ impl SyncGroup {
             return Err(GroupError::Empty);
         }
         for (member, router) in members.iter_mut().enumerate() {
-            check(member, router.config())?;
+            Self::check(member, router.config())?;
             router.couple();
         }
         Ok(Self { members, actions: VecDeque::new() })
@@ -163,8 +175,16 @@ impl SyncGroup {
         member: usize,
         config: Config,
     ) -> Result<(), GroupError> {
-        check(member, &config)?;
+        Self::check(member, &config)?;
         self.change_one(now, member, |router| router.reconfigure(now, config));
+        Ok(())
+    }
+
+    /// Whether a member may become this.
+    pub(crate) fn check(member: usize, config: &Config) -> Result<(), GroupError> {
+        if config.trackers.iter().any(|tracker| tracker.effect() != Effect::Fault) {
+            return Err(GroupError::Weighted { member });
+        }
         Ok(())
     }
 
@@ -242,11 +262,4 @@ impl SyncGroup {
             self.members.iter_mut().for_each(|member| member.promote(now));
         }
     }
-}
-
-fn check(member: usize, config: &Config) -> Result<(), GroupError> {
-    if config.trackers.iter().any(|tracker| tracker.effect() != Effect::Fault) {
-        return Err(GroupError::Weighted { member });
-    }
-    Ok(())
 }

@@ -208,9 +208,10 @@ impl FaultCause {
         }
     }
 
-    /// Whether it can still be said on the link that the router gives up.
+    /// Whether it can still be said on the link that the router gives up: without an address, from the
+    /// one that it had.
     pub(crate) const fn leaves_a_voice(self) -> bool {
-        !matches!(self, Self::Interface | Self::NoSource)
+        !matches!(self, Self::Interface)
     }
 }
 
@@ -234,6 +235,20 @@ impl FaultCauses {
         FaultCause::ALL.into_iter().filter(move |&cause| self.contains(cause))
     }
 
+    /// A cause appeared or went away; `None` if that is known.
+    pub(crate) const fn change(&mut self, cause: FaultCause, present: bool) -> Option<Fitness> {
+        if self.contains(cause) == present {
+            return None;
+        }
+        let was_fit = self.is_empty();
+        self.set(cause, present);
+        Some(match (was_fit, self.is_empty()) {
+            (true, false) => Fitness::Lost,
+            (false, true) => Fitness::Regained,
+            _ => Fitness::Same,
+        })
+    }
+
     pub(crate) const fn set(&mut self, cause: FaultCause, present: bool) {
         if present {
             self.0 |= 1 << cause as u8;
@@ -246,6 +261,17 @@ impl FaultCauses {
         self.set(cause, false);
         self
     }
+}
+
+/// What another cause of fault comes to, or one less.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Fitness {
+    /// That was the first.
+    Lost,
+    /// That was the last.
+    Regained,
+    /// There are others.
+    Same,
 }
 
 impl fmt::Debug for FaultCauses {

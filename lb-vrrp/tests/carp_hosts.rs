@@ -5,9 +5,11 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use lb_vrrp::carp::{CarpAction, CarpChannel, CarpConfig, CarpHost, Demotion};
+use lb_vrrp::carp::{CarpChannel, CarpConfig, CarpHost, Demotion};
 use lb_vrrp::wire::{CarpAdvertisement, CarpKey, Datagram};
-use lb_vrrp::{AddressList, Role, Signal, Tracker, Vrid};
+use lb_vrrp::{
+    Action, AddressList, Announcements, Because, Event, FaultCause, Role, Signal, Tracker, Vrid,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
@@ -18,6 +20,7 @@ struct Lan {
     channels: Vec<CarpChannel>,
     holds: Vec<bool>,
     announced: Vec<u32>,
+    events: Vec<(usize, Event)>,
     alive: Vec<bool>,
     cut: bool,
     in_flight: VecDeque<(Instant, usize, Vec<u8>)>,
@@ -35,6 +38,7 @@ impl Lan {
             channels: (0..count).map(|place| CarpChannel::new(host(place), key.clone())).collect(),
             holds: vec![false; count],
             announced: vec![0; count],
+            events: Vec::new(),
             alive: vec![true; count],
             cut: false,
             in_flight: VecDeque::new(),
@@ -50,13 +54,14 @@ impl Lan {
         while let Some(action) = self.hosts[place].poll_action() {
             let holds = &mut self.holds[place];
             match action {
-                CarpAction::AddAddresses => assert!(!std::mem::replace(holds, true)),
-                CarpAction::RemoveAddresses => assert!(std::mem::take(holds)),
-                CarpAction::Announce { times } => {
+                Action::AddAddresses => assert!(!std::mem::replace(holds, true)),
+                Action::RemoveAddresses => assert!(std::mem::take(holds)),
+                Action::Announce { times } => {
                     assert!(*holds);
                     self.announced[place] += u32::from(times);
                 }
-                CarpAction::Advertise(said) if !self.cut => {
+                Action::Notify(event) => self.events.push((place, event)),
+                Action::Advertise(said) if !self.cut => {
                     let mut packet = Vec::new();
                     self.channels[place].advertise(&said, 1, &mut packet);
                     for to in (0..self.hosts.len()).filter(|&to| to != place) {
@@ -96,6 +101,16 @@ impl Lan {
             }
         }
         self.now = end;
+    }
+
+    /// What one became, and why, since this was last asked.
+    fn reasons(&mut self, place: usize) -> Vec<(Role, Because)> {
+        let events = self.events.extract_if(.., |(at, _)| *at == place);
+        let reasons = events.filter_map(|(_, event)| match event {
+            Event::Transition { to, because, .. } => Some((to, because)),
+            _ => None,
+        });
+        reasons.collect()
     }
 
     fn masters(&self) -> Vec<usize> {
@@ -204,12 +219,12 @@ fn what_is_taken_away_comes_back_at_once() {
     let address = IpAddr::from([10, 9, 9, 9]);
     master.handle_address_found(address);
     let actions = std::iter::from_fn(|| master.poll_action()).collect::<Vec<_>>();
-    assert!(actions.contains(&CarpAction::RemoveAddress(address)));
+    assert!(actions.contains(&Action::RemoveAddress(address)));
     master.handle_timeout(now + SECOND * 4);
     while master.poll_action().is_some() {}
     master.handle_address_lost(now + SECOND * 4, address);
-    assert_eq!(master.poll_action(), Some(CarpAction::RestoreAddress(address)));
-    assert_eq!(master.poll_action(), Some(CarpAction::Announce { times: 2 }));
+    assert_eq!(master.poll_action(), Some(Action::RestoreAddress(address)));
+    assert_eq!(master.poll_action(), Some(Action::Announce { times: 2 }));
 }
 
 #[test]
@@ -271,12 +286,70 @@ fn the_winner_of_a_healed_partition_announces_at_once() {
 fn a_fault_gives_up_and_ends_as_a_backup() {
     let mut lan = Lan::new(vec![config(0, 0), config(1, 100)]);
     lan.run_for(SECOND * 10);
-    lan.with(0, |host, now| host.handle_fault(now, true));
+    lan.with(0, |host, now| host.handle_fault(now, FaultCause::Admin, true));
     lan.run_for(MS);
     assert_eq!(lan.masters(), [1]);
-    lan.with(0, |host, now| host.handle_fault(now, false));
+    lan.with(0, |host, now| host.handle_fault(now, FaultCause::Admin, false));
     assert_eq!(lan.hosts[0].role(), Role::Backup);
     assert!(!lan.hosts[1].is_lonely());
+}
+
+/// Nobody has to guess from the roles.
+#[test]
+fn every_change_says_why() {
+    let mut lan = Lan::new(vec![config(0, 0), config(1, 100)]);
+    lan.run_for(SECOND * 10);
+    let up = [(Role::Backup, Because::Startup), (Role::Master, Because::MasterDown)];
+    assert_eq!(lan.reasons(0), up);
+    assert_eq!(lan.reasons(1), up[..1]);
+
+    lan.with(0, CarpHost::switchover).unwrap();
+    lan.run_for(MS * 10);
+    assert_eq!(lan.reasons(0), [(Role::Backup, Because::Switchover)]);
+    assert_eq!(lan.reasons(1), [(Role::Master, Because::MasterDown)]);
+
+    lan.with(0, |host, now| host.handle_fault(now, FaultCause::Interface, true));
+    lan.with(0, |host, now| host.handle_fault(now, FaultCause::Admin, true));
+    lan.with(0, |host, now| host.handle_fault(now, FaultCause::Interface, false));
+    assert_eq!(lan.hosts[0].faults().iter().collect::<Vec<_>>(), [FaultCause::Admin]);
+    lan.with(0, |host, now| host.handle_fault(now, FaultCause::Admin, false));
+    let told = |causes: usize| {
+        move |(_, event): &(usize, Event)| match event {
+            Event::FaultsChanged { causes: left } => left.iter().count() == causes,
+            _ => false,
+        }
+    };
+    let counts = [1, 2, 0].map(|causes| lan.events.iter().filter(|one| told(causes)(one)).count());
+    assert_eq!(counts, [2, 1, 1]);
+    let through = [(Role::Fault, Because::Fault), (Role::Backup, Because::FaultCleared)];
+    assert_eq!(lan.reasons(0), through);
+
+    // The better one is master again, by the lower skew.
+    lan.cut = true;
+    lan.run_for(SECOND * 5);
+    lan.cut = false;
+    lan.run_for(SECOND * 2);
+    assert_eq!(lan.reasons(1), [(Role::Backup, Because::Outpaced { source: host(0) })]);
+    lan.with(1, CarpHost::shutdown);
+    assert_eq!(lan.reasons(1), [(Role::Initialize, Because::Shutdown)]);
+
+    lan.with(0, CarpHost::switchover).unwrap();
+    lan.run_for(SECOND * 10);
+    assert!(lan.events.contains(&(0, Event::SwitchoverFailed)));
+}
+
+/// Who has no carrier, or no address, says nothing: there is nobody to hear it.
+#[test]
+fn who_has_no_voice_does_not_use_it() {
+    for (cause, count) in [(FaultCause::Admin, 1), (FaultCause::Interface, 0)] {
+        let (mut master, now) = alone(config(0, 0));
+        master.handle_timeout(now + SECOND * 4);
+        while master.poll_action().is_some() {}
+        master.handle_fault(now + SECOND * 4, cause, true);
+        let actions = std::iter::from_fn(|| master.poll_action());
+        let released = actions.filter(|action| matches!(action, Action::Advertise(_)));
+        assert_eq!(released.count(), count, "{cause:?}");
+    }
 }
 
 fn said(base: u8, skew: u8, demotion: u8) -> CarpAdvertisement {
@@ -319,7 +392,7 @@ fn the_most_unfit_is_still_there() {
     master.handle_demotion(now, 255);
     master.handle_timeout(now + SECOND * 5);
     let skews = std::iter::from_fn(|| master.poll_action()).filter_map(|action| match action {
-        CarpAction::Advertise(said) => Some((said.base, said.skew)),
+        Action::Advertise(said) => Some((said.base, said.skew)),
         _ => None,
     });
     assert_eq!(skews.collect::<Vec<_>>(), [(1, 240)]);
@@ -335,8 +408,26 @@ fn a_flood_of_lower_masters_makes_little_noise() {
         master.handle_packet(now, host(1), &said(1, 200, 0)).unwrap();
     }
     let actions: Vec<_> = std::iter::from_fn(|| master.poll_action()).collect();
-    let announced = actions.iter().filter(|a| matches!(a, CarpAction::Announce { .. })).count();
+    let announced = actions.iter().filter(|a| matches!(a, Action::Announce { .. })).count();
     assert_eq!((actions.len() - announced, announced), (8, 1));
+}
+
+#[test]
+fn a_reload_begins_to_refresh_and_ceases_to() {
+    let with = |refresh| {
+        let mut config = config(0, 0);
+        let mut announcements = Announcements::default();
+        (announcements.refresh, announcements.second_after) = (refresh, Duration::ZERO);
+        config.announcements(announcements);
+        config
+    };
+    let (mut master, now) = alone(with(Duration::ZERO));
+    let now = now + SECOND * 4;
+    master.handle_timeout(now);
+    master.reconfigure(now, with(MS * 200));
+    assert_eq!(master.next_deadline(), Some(now + MS * 200));
+    master.reconfigure(now, with(Duration::ZERO));
+    assert_eq!(master.next_deadline(), Some(now + SECOND), "it only advertises");
 }
 
 /// What is tracked adds to what is said of it.
@@ -352,7 +443,7 @@ fn what_is_down_demotes_and_what_is_vital_is_a_fault() {
     let skews = |host: &mut CarpHost| {
         let actions = std::iter::from_fn(|| host.poll_action());
         let said = actions.filter_map(|action| match action {
-            CarpAction::Advertise(said) => Some(said.skew),
+            Action::Advertise(said) => Some(said.skew),
             _ => None,
         });
         said.collect::<Vec<_>>()
@@ -371,9 +462,9 @@ fn what_is_down_demotes_and_what_is_vital_is_a_fault() {
     assert_eq!(skews(&mut host), [55]);
     host.handle_tracking(deadline, vital, Signal::Down);
     assert_eq!(host.role(), Role::Fault);
-    host.handle_fault(deadline, true);
+    host.handle_fault(deadline, FaultCause::Admin, true);
     host.handle_tracking(deadline, vital, Signal::Up);
     assert_eq!(host.role(), Role::Fault, "for another reason");
-    host.handle_fault(deadline, false);
+    host.handle_fault(deadline, FaultCause::Admin, false);
     assert_eq!(host.role(), Role::Backup);
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use lan::{MS, config, host};
 use lb_vrrp::wire::Advertisement;
 use lb_vrrp::{
-    Action, AddressList, Config, Discard, Event, FaultCause, Interval, Preempt, Priority, Role,
-    Start, State, Version, VirtualRouter, Vrid,
+    Action, AddressList, Announcements, Config, Discard, Event, FaultCause, Interval, Preempt,
+    Priority, Role, Start, State, Version, VirtualRouter, Vrid,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -229,6 +229,38 @@ fn a_reload_moves_the_deadline_of_a_backup_by_the_difference() {
     quick.down_after(1).unwrap();
     bench.router.reconfigure(bench.now, quick);
     assert_eq!(bench.router.next_deadline(), Some(bench.now));
+}
+
+#[test]
+fn a_reload_begins_to_refresh_and_ceases_to() {
+    let with = |refresh| {
+        let mut config = config(0, 100);
+        let mut announcements = Announcements::default();
+        (announcements.refresh, announcements.second_after) = (refresh, Duration::ZERO);
+        config.announcements(announcements);
+        config
+    };
+    // Shorter than the interval, so that it shows in the next deadline.
+    let (often, now_and_then) = (MS * 20, MS * 50);
+    let mut bench = Bench::master(with(Duration::ZERO));
+    for refresh in [often, now_and_then, often] {
+        bench.router.reconfigure(bench.now, with(refresh));
+        bench.drain();
+        for _ in 0..10 {
+            assert_eq!(bench.router.next_deadline(), Some(bench.now + refresh));
+            bench.wait(refresh);
+            assert!(bench.drain().contains(&Action::Announce { times: 1 }));
+            // The same again puts nothing off.
+            bench.router.reconfigure(bench.now, with(refresh));
+        }
+    }
+    bench.router.reconfigure(bench.now, with(Duration::ZERO));
+    bench.drain();
+    let announced = (0..100).filter(|_| {
+        bench.wait(MS * 10);
+        bench.drain().contains(&Action::Announce { times: 1 })
+    });
+    assert_eq!(announced.count(), 0);
 }
 
 #[test]

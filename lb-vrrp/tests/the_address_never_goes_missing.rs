@@ -271,6 +271,16 @@ fn a_fault_releases_and_its_end_waits_for_the_master_down_interval() {
     assert_eq!(lan.masters(), [0]);
 }
 
+/// Its successor need not wait for a silence.
+#[test]
+fn who_loses_its_address_gives_up_from_where_it_was() {
+    let mut lan = pair();
+    lan.with(0, |router, now| router.handle_source(now, None));
+    assert_eq!(lan.role(0), Role::Fault);
+    lan.run_for(MS * 70);
+    assert_eq!(lan.masters(), [1]);
+}
+
 #[test]
 fn nothing_is_said_on_an_interface_that_is_gone() {
     let mut lan = pair();

@@ -14,7 +14,8 @@ use lb_vrrp::driver::{Counters, Driver, Input, Network, Operation, Pacing, Repor
 use lb_vrrp::wire::{CarpKey, Datagram};
 use lb_vrrp::{
     AddressList, Announcements, Authentication, Because, Channel, ChannelConfig, Config, Event,
-    FaultCause, HmacKeys, Interval, Priority, Reason, Role, VirtualRouter, Vrid,
+    FaultCause, GroupError, HmacKeys, Interval, Priority, Reason, Role, Tracker, VirtualRouter,
+    Vrid,
 };
 use tokio::sync::Notify;
 use tokio::time::{Instant, advance, timeout};
@@ -182,6 +183,10 @@ impl Network for Port {
         assert!(host.held.contains(&address), "announced what is not here");
         host.announced.push((Instant::now(), address));
         Ok(())
+    }
+
+    fn link(&self, _: RouterId) -> Option<u32> {
+        Some(1)
     }
 
     fn reconfigure(&mut self, _: RouterId, channel: &ChannelConfig, (): ()) -> io::Result<()> {
@@ -516,6 +521,37 @@ async fn announcements_keep_to_their_budget_and_end_with_the_mastery() {
     assert_eq!(link.held(0), 0);
 }
 
+/// Whoever has announced on a link keeps the others from it for a while, whichever router they are of.
+#[tokio::test(start_paused = true)]
+async fn routers_of_a_link_share_how_fast_they_announce() {
+    let link = Link::new(1);
+    let mut driver = Driver::new(Port { link: link.clone(), place: 0, buffer: Vec::new() });
+    let mut announcements = Announcements::default();
+    (announcements.first, announcements.spacing) = (2, 40 * MS);
+    for (id, last) in [(ID, 1), (OTHER, 2)] {
+        let addresses = AddressList::new([virtual_address(last)]).unwrap();
+        let vrid = Vrid::new(FIRST - 1 + last).unwrap();
+        let channel = ChannelConfig::new(vrid, host(0), addresses).unwrap();
+        let mut router = config(0, 255);
+        router.announcements(announcements);
+        driver.add(id, router, Channel::new(channel));
+        driver.startup(id);
+    }
+    let start = Instant::now();
+    let mut driver = Alone(driver);
+    run(&mut driver, 500 * MS).await;
+    let hosts = link.hosts();
+    let said = hosts[0].announced.iter().map(|(at, address)| (*at - start, *address));
+    let [one, other] = [1, 2].map(virtual_address);
+    let expected = [(0, one), (40, other), (80, one), (120, other)];
+    for ((at, address), (millis, who)) in said.zip(expected) {
+        // The timers of tokio count whole milliseconds.
+        let exact = MS * millis;
+        assert!(address == who && at >= exact && at <= exact + 2 * MS, "{at:?} {address}");
+    }
+    assert_eq!(hosts[0].announced.len(), 4);
+}
+
 #[tokio::test(start_paused = true)]
 async fn another_configuration_touches_only_what_changed() {
     let link = Link::new(2);
@@ -523,12 +559,12 @@ async fn another_configuration_touches_only_what_changed() {
     run_both(&mut a, &mut b, 10_000 * MS).await;
     let addresses = AddressList::new([virtual_address(1), virtual_address(2)]).unwrap();
     let channel = ChannelConfig::new(Vrid::new(51).unwrap(), host(0), addresses).unwrap();
-    a.0.reconfigure(ID, config(0, 190), channel, ());
+    a.0.reconfigure(ID, config(0, 190), channel, ()).unwrap();
     assert_eq!(link.held(0), 2);
     run_both(&mut a, &mut b, 10_000 * MS).await;
     assert_eq!((role(&a), role(&b)), (Role::Master, Role::Backup));
     assert!(b.counters().addresses_differ > 5, "heard, and worth an alarm");
-    a.0.reconfigure(ID, config(0, 190), self::channel(0, 1), ());
+    a.0.reconfigure(ID, config(0, 190), self::channel(0, 1), ()).unwrap();
     assert_eq!(link.hosts()[0].held, BTreeSet::from([virtual_address(1)]));
     assert_eq!(a.counters().became_master, 1);
 }
@@ -628,6 +664,47 @@ async fn groups_move_together_and_can_be_dissolved() {
     assert_eq!((link.held(0), link.held(1)), (0, 2));
 }
 
+/// Whatever the way that it comes by.
+#[tokio::test(start_paused = true)]
+async fn a_group_is_of_routers_that_can_move_together() {
+    const CARP: RouterId = RouterId::new(9);
+    let link = Link::new(1);
+    let mut driver = Driver::new(Port { link: link.clone(), place: 0, buffer: Vec::new() });
+    let channel = |last: u8| {
+        let addresses = AddressList::new([virtual_address(last)]).unwrap();
+        ChannelConfig::new(Vrid::new(FIRST - 1 + last).unwrap(), host(0), addresses).unwrap()
+    };
+    for (id, last) in [(ID, 1), (OTHER, 2)] {
+        driver.add(id, config(0, 100), Channel::new(channel(last)));
+    }
+    let addresses = AddressList::new([virtual_address(3)]).unwrap();
+    let key = CarpKey::new(b"secret", Vrid::new(9).unwrap(), addresses.as_addresses());
+    driver.add_carp(CARP, CarpConfig::new(host(0)), CarpChannel::new(host(0), key), addresses);
+
+    let carp = driver.set_groups(&[vec![CARP, ID, OTHER]]);
+    assert_eq!(carp, Err(GroupError::Carp { member: 0 }));
+    let shared = driver.set_groups(&[vec![ID, OTHER], vec![OTHER]]);
+    assert_eq!(shared, Err(GroupError::Shared { member: 0 }));
+    let shared = driver.set_groups(&[vec![ID, ID]]);
+    assert_eq!(shared, Err(GroupError::Shared { member: 1 }));
+    // Who is not known is not minded.
+    driver.set_groups(&[vec![RouterId::new(77), OTHER, ID]]).unwrap();
+    let mut weighty = config(0, 100);
+    weighty.track(Tracker::weighing(-10));
+    let refused = driver.reconfigure(OTHER, weighty.clone(), channel(1), ());
+    assert_eq!(refused, Err(GroupError::Weighted { member: 0 }));
+    assert_eq!(driver.router(OTHER).unwrap().config(), &config(0, 100));
+
+    // Each is still in its place.
+    driver.startup(ID);
+    driver.fault(ID, FaultCause::Admin, true);
+    assert!(driver.router(ID).unwrap().faults().contains(FaultCause::Admin));
+    assert!(driver.router(OTHER).unwrap().faults().contains(FaultCause::Group));
+    assert_eq!(driver.role(CARP), Role::Initialize);
+    driver.set_groups(&[]).unwrap();
+    driver.reconfigure(OTHER, weighty, channel(2), ()).unwrap();
+}
+
 /// CARP is driven in the same loop, beside VRRP.
 #[tokio::test(start_paused = true)]
 async fn a_carp_host_is_driven_as_a_router_is() {
@@ -646,7 +723,7 @@ async fn a_carp_host_is_driven_as_a_router_is() {
     });
     let [a, b] = &mut drivers;
     run_both(a, b, 10_000 * MS).await;
-    let role = |driver: &Alone| driver.0.carp(ID).unwrap().role();
+    let role = |driver: &Alone| driver.0.role(ID);
     assert_eq!((role(a), role(b)), (Role::Master, Role::Backup));
     assert_eq!((link.held(0), link.held(1)), (1, 0));
     // Another skew, and one address more: nobody gives anything up.
@@ -673,10 +750,12 @@ async fn a_carp_host_is_driven_as_a_router_is() {
     link.arrive(0, Waiting::Source(None));
     run_both(a, b, 100 * MS).await;
     assert_eq!((role(a), role(b)), (Role::Fault, Role::Master), "it gave up, and was heard");
+    assert!(!a.0.holds_addresses(ID) && b.0.holds_addresses(ID));
     link.arrive(0, Waiting::Source(Some(host(0))));
     run_both(a, b, 10_000 * MS).await;
     assert_eq!((link.held(0), link.held(1)), (2, 0));
     a.shutdown();
+    assert!(a.0.is_releasing(ID) && a.0.holds_addresses(ID));
     run_both(a, b, 2_000 * MS).await;
     assert_eq!((link.held(0), link.held(1)), (0, 2));
     assert!(a.next().await.is_none());

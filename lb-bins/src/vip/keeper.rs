@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use lb_vrrp::carp::CarpHost;
 use lb_vrrp::driver::{Driver, Report, RouterId};
 use lb_vrrp::linux::LinuxNetwork;
-use lb_vrrp::{Because, Event, Role, Signal, State};
+use lb_vrrp::{Because, Event, Role, Signal};
 use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -197,10 +196,7 @@ impl Keeper {
     /// Whether an instance is master, and not about to be none.
     pub(super) fn is_master(&self, name: &str) -> bool {
         let Some(instance) = self.instances.get(name) else { return false };
-        let router = self.driver.router(instance.id);
-        let host = self.driver.carp(instance.id);
-        router.is_some_and(|router| matches!(router.state(), State::Master(_)))
-            || host.is_some_and(|host| host.role() == Role::Master && !host.is_releasing())
+        self.driver.role(instance.id) == Role::Master && !self.driver.is_releasing(instance.id)
     }
 
     /// Announces and withdraws what should be by now.
@@ -267,8 +263,7 @@ impl Keeper {
 
     fn role_of(&self, group: &Group) -> Role {
         let members = group.config.members.iter().filter_map(|name| self.instances.get(name));
-        let routers = members.filter_map(|member| self.driver.router(member.id));
-        let roles: Vec<_> = routers.map(|router| router.state().role()).collect();
+        let roles: Vec<_> = members.map(|member| self.driver.role(member.id)).collect();
         role_of_group(&roles)
     }
 
@@ -341,11 +336,8 @@ impl Keeper {
     pub(super) fn introduce(&mut self, name: &str) {
         let Self { driver, instances, notifier, .. } = self;
         let Some(instance) = instances.get_mut(name) else { return };
-        let router = driver.router(instance.id);
-        let priority = router.map_or(0, |router| router.priority().get());
-        let host = driver.carp(instance.id).map(CarpHost::role);
-        let Some(role) = router.map(|router| router.state().role()).or(host) else { return };
-        let (subject, state) = (Subject::Instance, role.name());
+        let priority = driver.router(instance.id).map_or(0, |router| router.priority().get());
+        let (subject, state) = (Subject::Instance, driver.role(instance.id).name());
         let notice = Notice { subject, name, state, priority };
         instance.teller.tell(notice, instance.spec.notify(), notifier);
     }

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 
-use lb_vrrp::carp::CarpHost;
 use lb_vrrp::driver::RouterId;
-use lb_vrrp::{Channel, Role, Signal, Start, VirtualRouter};
+use lb_vrrp::{Channel, Role, Signal, Start};
 use tracing::info;
 
 use super::claim::Claim;
@@ -104,7 +103,7 @@ impl Keeper {
         self.announcers.reconfigure(&config, &signals);
         self.watches.watch(&config, checkers);
         self.dismiss(&config, &steps)?;
-        let fresh = self.install(&config, steps);
+        let fresh = self.install(&config, steps)?;
         self.driver.set_groups(&self.ids_of_groups(&config.vrrp_sync_groups))?;
         self.regroup(&config);
         for id in fresh {
@@ -201,7 +200,11 @@ impl Keeper {
     }
 
     /// Changes those that stay and adds those that are new; says which have to be started.
-    fn install(&mut self, config: &Config, mut steps: HashMap<String, Step>) -> Vec<RouterId> {
+    fn install(
+        &mut self,
+        config: &Config,
+        mut steps: HashMap<String, Step>,
+    ) -> Result<Vec<RouterId>, StartError> {
         let mut fresh = Vec::new();
         self.rename(&steps);
         for spec in Spec::all(config) {
@@ -209,7 +212,7 @@ impl Keeper {
                 None | Some(Step::Keep) => {}
                 Some(Step::Change(before, plan)) => {
                     let name = spec.name().to_owned();
-                    self.change(spec, *plan);
+                    self.change(spec, *plan)?;
                     if before != name {
                         self.introduce(&name);
                     }
@@ -220,7 +223,7 @@ impl Keeper {
                 }
             }
         }
-        fresh
+        Ok(fresh)
     }
 
     /// All at once, since two may exchange their names.
@@ -241,14 +244,14 @@ impl Keeper {
         }
     }
 
-    fn change(&mut self, spec: Spec, plan: Plan) {
-        let Some(instance) = self.instances.get_mut(spec.name()) else { return };
+    fn change(&mut self, spec: Spec, plan: Plan) -> Result<(), StartError> {
+        let Some(instance) = self.instances.get_mut(spec.name()) else { return Ok(()) };
         let Plan { machine, channel, settings, debounce, things } = plan;
         self.driver.debounce(instance.id, debounce);
         info!(instance = spec.name(), "changed");
         match machine {
             Machine::Vrrp(router) => {
-                self.driver.reconfigure(instance.id, router, channel, settings);
+                self.driver.reconfigure(instance.id, router, channel, settings)?;
             }
             Machine::Carp(host, voice) => {
                 self.driver.reconfigure_carp(instance.id, host, voice, &channel, settings);
@@ -257,12 +260,13 @@ impl Keeper {
         if let Spec::Vrrp(old) = &instance.spec
             && let Spec::Vrrp(new) = &spec
             && (&old.claim, &old.addresses) != (&new.claim, &new.addresses)
-            && self.driver.router(instance.id).is_some_and(VirtualRouter::holds_addresses)
+            && self.driver.holds_addresses(instance.id)
         {
             instance.claim = Claim::start(&spec);
         }
         instance.spec = spec;
         instance.things = things;
+        Ok(())
     }
 
     fn add(&mut self, id: RouterId, spec: Spec, plan: Plan) {
@@ -291,12 +295,8 @@ impl Keeper {
     fn succeeds(&self, spec: &Spec) -> bool {
         let addresses = spec.addresses();
         self.leaving.iter().any(|old| {
-            let router = self.driver.router(old.id);
-            let host = self.driver.carp(old.id);
-            let holds = router.is_some_and(VirtualRouter::holds_addresses)
-                || host.is_some_and(CarpHost::holds_addresses);
             let mut theirs = old.spec.addresses().into_iter();
-            holds
+            self.driver.holds_addresses(old.id)
                 && old.spec.interface() == spec.interface()
                 && theirs.any(|address| addresses.contains(&address))
         })

@@ -18,6 +18,8 @@ pub(super) struct Statics {
     kernel: FixedSettings,
     /// In the order in which they need each other.
     all: Vec<Static>,
+    /// Whether it was looked at what a crash has left.
+    has_inherited: bool,
     look: Interval,
 }
 
@@ -35,7 +37,8 @@ impl Statics {
     pub(super) fn new() -> io::Result<Self> {
         let mut look = interval(PATIENCE);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { kernel: FixedSettings::new()?, all: Vec::new(), look })
+        let kernel = FixedSettings::new()?;
+        Ok(Self { kernel, all: Vec::new(), has_inherited: false, look })
     }
 
     /// Has those of a configuration. What stays is not touched.
@@ -44,6 +47,7 @@ impl Statics {
         let routes = config.static_routes.iter().cloned().map(Fixed::Route);
         let rules = config.static_rules.iter().cloned().map(Fixed::Rule);
         let wanted: Vec<_> = addresses.chain(routes).chain(rules).collect();
+        let inherited = self.inherit(&wanted);
         let (stay, go): (Vec<_>, Vec<_>) =
             self.all.drain(..).partition(|known| wanted.contains(&known.fixed));
         self.all = stay;
@@ -51,7 +55,8 @@ impl Statics {
         let mut before = std::mem::take(&mut self.all);
         for fixed in wanted {
             let known = before.iter().position(|known| known.fixed == fixed);
-            let fresh = Static { fixed, is_ours: false, failure: None };
+            let is_ours = inherited.contains(&fixed);
+            let fresh = Static { fixed, is_ours, failure: None };
             let one = known.map_or(fresh, |at| before.swap_remove(at));
             let is_new = known.is_none();
             self.all.push(one);
@@ -59,6 +64,17 @@ impl Statics {
                 one.put(&mut self.kernel);
             }
         }
+    }
+
+    /// What a crash has left, once: all of it goes but this.
+    fn inherit(&mut self, wanted: &[Fixed]) -> Vec<Fixed> {
+        if std::mem::replace(&mut self.has_inherited, true) {
+            return Vec::new();
+        }
+        self.kernel.inherit(wanted).unwrap_or_else(|error| {
+            warn!(%error, "what a crash may have left of what is static is left alone");
+            Vec::new()
+        })
     }
 
     /// When they are to be looked at again; without any, never.

@@ -130,6 +130,8 @@ pub struct CarpInstanceStatus {
     /// How long ago another one was heard; absent if never. A master does not hear backups, which are
     /// silent: only from a backup's growing one follows that something is wrong.
     pub last_heard_seconds: Option<u64>,
+    /// Why it is not fit to be a master.
+    pub faults: Vec<&'static str>,
     /// The addresses that come and go with it.
     pub addresses: Vec<IpAddr>,
     /// Whether this host has them.
@@ -156,6 +158,7 @@ impl CarpInstanceStatus {
             source: host.config().source(),
             lonely: host.is_lonely(),
             last_heard_seconds: host.last_heard().map(|at| at.elapsed().as_secs()),
+            faults: host.faults().iter().map(FaultCause::name).collect(),
             addresses: instance.spec.addresses(),
             holds_addresses: host.holds_addresses(),
             counters: counters.into(),
@@ -257,11 +260,7 @@ impl InstanceStatus {
                 .map(|heard| MasterReport { source: heard.source, priority: heard.priority.get() }),
             lonely: router.is_lonely(),
             last_heard_seconds: router.last_heard().map(|at| at.elapsed().as_secs()),
-            faults: FaultCause::ALL
-                .into_iter()
-                .filter(|cause| router.faults().contains(*cause))
-                .map(FaultCause::name)
-                .collect(),
+            faults: router.faults().iter().map(FaultCause::name).collect(),
             addresses: instance.spec.addresses(),
             holds_addresses: router.holds_addresses(),
             claimed: instance.claim.as_ref().map(Claim::holds),

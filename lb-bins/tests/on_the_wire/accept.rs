@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::daemon::run_ours;
-use crate::lab::{Host, Lab, MS, ip, is_possible};
+use crate::lab::{Host, Lab, MS, has, ip, is_possible};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -23,7 +23,7 @@ fn configuration(accept: bool, priority: u8) -> String {
 #[test]
 #[ignore = "needs root and nft"]
 fn who_does_not_accept_forwards_and_is_found_but_not_reached() {
-    if !is_possible() || Command::new("nft").arg("--version").output().is_err() {
+    if !is_possible() || !has("nft", "--version") {
         eprintln!("skipped: there is no nft");
         return;
     }

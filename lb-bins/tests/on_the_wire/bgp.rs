@@ -61,13 +61,8 @@ impl Drop for Speaker {
 }
 
 fn is_possible() -> bool {
-    let missing = ["bird", "exabgp"].into_iter().find(|program| {
-        Command::new(program).arg("--version").stderr(Stdio::null()).output().is_err()
-    });
-    if let Some(program) = missing {
-        eprintln!("skipped: there is no {program}");
-    }
-    missing.is_none() && crate::lab::is_possible()
+    let has = |program| crate::lab::has(program, "--version");
+    ["bird", "exabgp"].into_iter().all(has) && crate::lab::is_possible()
 }
 
 /// What everybody has here.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::daemon::{Daemon, Kind, run_ours};
-use crate::lab::{Host, Lab, MS, is_possible};
+use crate::host::fetch;
+use crate::lab::{Host, Lab, MS, has, ip, is_possible};
 use crate::probe::Probe;
 
 const ADDRESS: &str = "10.99.0.200";
@@ -156,8 +157,7 @@ fn play((better, lesser): (Kind, Kind)) -> String {
 #[test]
 #[ignore = "needs root and ucarp"]
 fn carp_beside_every_peer() {
-    if !is_possible() || Command::new("ucarp").arg("--help").output().is_err() {
-        eprintln!("skipped: there is no ucarp");
+    if !is_possible() || !has("ucarp", "--help") {
         return;
     }
     let (ours, ucarp) = (Kind::Ours, Kind::Ucarp);
@@ -202,4 +202,20 @@ fn what_is_tracked_demotes() {
     lab.until(PATIENCE, "the better one again", || {
         lab.holds(Host::A, ADDRESS) && !lab.holds(Host::B, ADDRESS)
     });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn who_is_not_fit_says_why() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let _a = run_ours(&lab, Host::A, &format!("admin = \"127.0.0.1:9900\"\n{}", config(0)));
+    lab.until(PATIENCE, "a master", || lab.holds(Host::A, ADDRESS));
+    let status = || fetch(&lab.space(Host::A), &["http://127.0.0.1:9900/status"]);
+    assert!(status().contains("\"faults\":[]"), "{}", status());
+    ip(&format!("-n {} link set eth0 down", lab.space(Host::A)));
+    lab.until(PATIENCE, "it is not fit", || status().contains("\"faults\":[\"interface\"]"));
+    assert!(!lab.holds(Host::A, ADDRESS));
 }

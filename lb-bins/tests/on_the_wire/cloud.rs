@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::daemon::{Daemon, run_ours};
 use crate::host::fetch;
-use crate::lab::{Host, Lab, MS, is_possible};
+use crate::lab::{Host, Lab, MS, has, is_possible};
 use crate::probe::Sniffer;
 
 const ADDRESS: &str = "10.99.0.200";
@@ -309,7 +309,7 @@ fn who_is_master_has_the_floating_address_and_who_is_late_has_not() {
 #[test]
 #[ignore = "needs root and openssl"]
 fn an_api_is_believed_if_its_authority_is() {
-    if !is_possible() || Command::new("openssl").arg("version").output().is_err() {
+    if !is_possible() || !has("openssl", "version") {
         eprintln!("skipped: there is no openssl");
         return;
     }

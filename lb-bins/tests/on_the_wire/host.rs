@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::daemon::run_ours;
-use crate::lab::{Host, Lab, MS, ip, is_possible};
+use crate::lab::{Host, Lab, MS, has, ip, is_possible};
 
 const CONFIG: &str = r#"
 admin = "127.0.0.1:9900"
@@ -173,7 +173,7 @@ fn a_pipe_has_a_line_for_everything() {
 #[test]
 #[ignore = "needs root"]
 fn two_capabilities_are_enough() {
-    if !is_possible() || Command::new("setpriv").arg("--version").output().is_err() {
+    if !is_possible() || !has("setpriv", "--version") {
         return;
     }
     let lab = Lab::new();

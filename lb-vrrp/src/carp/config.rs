@@ -21,7 +21,7 @@ pub enum Demotion {
 /// What a [`CarpHost`](crate::carp::CarpHost) is made of. Valid by construction.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CarpConfig {
-    pub(super) announcements: Announcements,
+    pub(crate) announcements: Announcements,
     pub(super) base: u8,
     pub(super) dead_ratio: u8,
     pub(super) demotion: Demotion,

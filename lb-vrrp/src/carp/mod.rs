@@ -3,12 +3,11 @@
 //! It differs from VRRP in who wins (whoever advertises most often), in what is authenticated (that
 //! the sender knows the passphrase, but not what it says of itself), and in that a backup goes by its
 //! own interval. The machine is driven by the same verbs, under the same
-//! [contract](crate::VirtualRouter#driving-it).
+//! [contract](crate::VirtualRouter#driving-it), and asks for the same [`Action`]s.
 //!
 //! **Replays are not noticed**, by nobody who speaks it: the counter of a host that reboots begins
 //! anywhere.
 
-mod action;
 mod channel;
 mod config;
 mod rank;
@@ -18,13 +17,13 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-pub use action::CarpAction;
 pub use channel::CarpChannel;
 pub use config::{CarpConfig, Demotion};
 
-use crate::router::{Discard, NotMaster, Releasing, Role};
+use crate::mastery::Mastery;
+use crate::router::{Action, Because, Discard, Event, NotMaster, Releasing, Role};
 use crate::timers::{Timer, TimerTable};
-use crate::tracking::{Signal, TrackerId, Tracking};
+use crate::tracking::{FaultCause, FaultCauses, Fitness, Signal, TrackerId, Tracking};
 use crate::wire::CarpAdvertisement;
 
 /// Where a host is.
@@ -33,11 +32,7 @@ enum State {
     Backup,
     Fault,
     Initialize,
-    Master {
-        /// When it last announced because of what it heard.
-        reacted: Option<Instant>,
-        answers: u8,
-    },
+    Master(Mastery),
     Releasing(Releasing),
 }
 
@@ -81,27 +76,28 @@ pub struct CarpHost {
     demotion: u8,
     /// What it depends on, which demotes it as well.
     tracking: Tracking,
-    faulty: bool,
-    holds: bool,
+    faults: FaultCauses,
     /// An administrator moved the addresses away: no preemption until it is master again.
     stands_back: bool,
     counter: u64,
     last_heard: Option<Instant>,
-    actions: VecDeque<CarpAction>,
+    actions: VecDeque<Action<CarpAdvertisement>>,
 }
 
 impl CarpHost {
     /// One that has not been started.
     pub fn new(config: CarpConfig) -> Self {
+        let tracking = Tracking::new(&config.trackers);
+        let mut faults = FaultCauses::default();
+        faults.set(FaultCause::Tracker, tracking.is_faulty());
         Self {
             counter: config.first_counter,
-            tracking: Tracking::new(&config.trackers),
+            tracking,
             config,
             state: State::Initialize,
             timers: TimerTable::default(),
             demotion: 0,
-            faulty: false,
-            holds: false,
+            faults,
             stands_back: false,
             last_heard: None,
             actions: VecDeque::new(),
@@ -112,7 +108,7 @@ impl CarpHost {
     pub fn startup(&mut self, now: Instant) {
         if self.state == State::Initialize {
             self.last_heard = None;
-            self.begin(now);
+            self.begin(now, Because::Startup);
         }
     }
 
@@ -120,11 +116,11 @@ impl CarpHost {
     /// for a period and a tenth of a second. Called a second time, it does not wait.
     pub fn shutdown(&mut self, now: Instant) {
         match self.state {
-            State::Master { .. } => self.release(now, Releasing::ToInitialize),
+            State::Master(_) => self.release(now, Releasing::ToInitialize),
             State::Releasing(Releasing::ToBackup) => {
                 self.state = State::Releasing(Releasing::ToInitialize);
             }
-            State::Backup | State::Fault | State::Releasing(_) => self.end(),
+            State::Backup | State::Fault | State::Releasing(_) => self.end(Because::Shutdown),
             State::Initialize => {}
         }
     }
@@ -136,7 +132,7 @@ impl CarpHost {
     /// # Errors
     /// [`NotMaster`].
     pub fn switchover(&mut self, now: Instant) -> Result<(), NotMaster> {
-        if !matches!(self.state, State::Master { .. }) {
+        if !matches!(self.state, State::Master(_)) {
             return Err(NotMaster { role: self.role() });
         }
         self.stands_back = true;
@@ -162,21 +158,23 @@ impl CarpHost {
         match self.state {
             State::Initialize => return Err(Discard::NotRunning),
             State::Fault => return Err(Discard::Fault),
-            State::Backup | State::Master { .. } | State::Releasing(_) => {}
+            State::Backup | State::Master(_) | State::Releasing(_) => {}
         }
         if source == self.config.source {
             return Err(Discard::OwnSource);
         }
         self.last_heard = Some(now);
         match self.state {
-            State::Backup if self.takes_over_from(said) => self.become_master(now),
+            State::Backup if self.takes_over_from(said) => {
+                self.become_master(now, Because::MasterDown);
+            }
             State::Backup => self.timers.set(Timer::MasterDown, now + self.master_down()),
-            State::Master { .. } if self.is_outranked_by(source, said) => {
+            State::Master(_) if self.is_outranked_by(source, said) => {
                 // So that the winner announces.
                 self.advertise();
-                self.become_backup(now);
+                self.become_backup(now, Because::Outpaced { source });
             }
-            State::Master { .. } => self.answer(now),
+            State::Master(_) => self.answer(now),
             State::Releasing(to) if !said.gives_up() => self.hand_over(now, to),
             _ => {}
         }
@@ -190,10 +188,11 @@ impl CarpHost {
 
     /// Something that is tracked was seen. Names that are not known are ignored.
     pub fn handle_tracking(&mut self, now: Instant, id: TrackerId, signal: Signal) {
-        self.change_demotion(now, |host| {
-            host.tracking.observe(id, signal);
-        });
-        self.heed_faults(now);
+        let mut is_known = false;
+        self.change_demotion(now, |host| is_known = host.tracking.observe(id, signal));
+        if is_known {
+            self.handle_fault(now, FaultCause::Tracker, self.tracking.is_faulty());
+        }
     }
 
     fn change_demotion(&mut self, now: Instant, change: impl FnOnce(&mut Self)) {
@@ -212,12 +211,15 @@ impl CarpHost {
     /// Takes another configuration without leaving its state: a master advertises at once, a backup's
     /// remaining time moves by as much as the whole did. Its counter goes on.
     pub fn reconfigure(&mut self, now: Instant, config: CarpConfig) {
-        let before = self.master_down();
+        let whole = self.master_down();
         self.tracking.reconfigure(&config.trackers);
-        self.config = config;
-        self.reconsider(now, before);
+        let before = std::mem::replace(&mut self.config, config).announcements;
+        self.reconsider(now, whole);
+        if let State::Master(_) = self.state {
+            self.timers.change_announcing(now, &before, &self.config.announcements);
+        }
         self.react(now);
-        self.heed_faults(now);
+        self.handle_fault(now, FaultCause::Tracker, self.tracking.is_faulty());
     }
 
     /// It is another one now for others; `before` is the whole time that a backup waited.
@@ -227,48 +229,44 @@ impl CarpHost {
             let moved = (deadline + after).checked_sub(before).map_or(now, |at| at.max(now));
             self.timers.set(Timer::MasterDown, moved);
         }
-        if let State::Master { .. } = self.state {
+        if let State::Master(_) = self.state {
             // Who is better learns it at once.
             self.advertise();
             self.timers.set(Timer::Advertise, now + self.period());
         }
     }
 
-    /// This host cannot be a master, or can again.
-    pub fn handle_fault(&mut self, now: Instant, faulty: bool) {
-        self.faulty = faulty;
-        self.heed_faults(now);
-    }
-
-    /// Whether it cannot be a master, for whatever reason.
-    pub fn is_faulty(&self) -> bool {
-        self.faulty || self.tracking.is_faulty()
-    }
-
-    fn heed_faults(&mut self, now: Instant) {
-        let faulty = self.is_faulty();
-        match self.state {
-            State::Fault if !faulty => self.begin(now),
-            State::Backup if faulty => self.enter(State::Fault),
-            State::Releasing(Releasing::ToInitialize) if faulty => self.end(),
-            State::Master { .. } | State::Releasing(Releasing::ToBackup) if faulty => {
-                self.give_up();
-                self.drop_addresses();
-                self.enter(State::Fault);
+    /// A cause of fault appeared or went away. [`FaultCause::Tracker`] is the host's own: what is said of
+    /// it here holds until the next thing that is tracked.
+    pub fn handle_fault(&mut self, now: Instant, cause: FaultCause, present: bool) {
+        let Some(fitness) = self.faults.change(cause, present) else { return };
+        self.notify(Event::FaultsChanged { causes: self.faults });
+        match fitness {
+            Fitness::Lost => self.fail(cause),
+            Fitness::Regained if self.state == State::Fault => {
+                self.begin(now, Because::FaultCleared);
             }
-            _ => {}
+            Fitness::Regained | Fitness::Same => {}
         }
     }
 
-    /// The host's primary address is another one.
-    pub const fn handle_source(&mut self, source: IpAddr) {
-        self.config.source = source;
+    /// Why it is not fit.
+    pub const fn faults(&self) -> FaultCauses {
+        self.faults
+    }
+
+    /// The host's primary address is another one. Without any it is at fault.
+    pub fn handle_source(&mut self, now: Instant, source: Option<IpAddr>) {
+        if let Some(source) = source {
+            self.config.source = source;
+        }
+        self.handle_fault(now, FaultCause::NoSource, source.is_none());
     }
 
     /// Somebody else removed a virtual address. If it is ours to hold, it comes back at once.
     pub fn handle_address_lost(&mut self, now: Instant, address: IpAddr) {
-        if self.holds {
-            self.actions.push_back(CarpAction::RestoreAddress(address));
+        if self.holds_addresses() {
+            self.actions.push_back(Action::RestoreAddress(address));
             self.react(now);
         }
     }
@@ -276,8 +274,8 @@ impl CarpHost {
     /// A virtual address is on this host, although it was not asked for. It stays if it is ours to
     /// hold, and goes if not.
     pub fn handle_address_found(&mut self, address: IpAddr) {
-        if !self.holds {
-            self.actions.push_back(CarpAction::RemoveAddress(address));
+        if !self.holds_addresses() {
+            self.actions.push_back(Action::RemoveAddress(address));
         }
     }
 
@@ -287,14 +285,14 @@ impl CarpHost {
             let announcements = self.config.announcements;
             match timer {
                 Timer::Advertise => {
-                    if let State::Master { answers, .. } = &mut self.state {
-                        *answers = 0;
+                    if let State::Master(mastery) = &mut self.state {
+                        mastery.begin_interval();
                     }
                     self.advertise();
                     self.timers.set_next(Timer::Advertise, now, deadline, self.period());
                 }
                 Timer::Announce => self.announce(announcements.first),
-                Timer::MasterDown => self.become_master(now),
+                Timer::MasterDown => self.become_master(now, Because::MasterDown),
                 Timer::React => self.react(now),
                 Timer::Refresh => {
                     self.announce(1);
@@ -309,7 +307,7 @@ impl CarpHost {
 
     /// Whether the addresses are on this host, as far as its actions were done.
     pub const fn holds_addresses(&self) -> bool {
-        self.holds
+        matches!(self.state, State::Master(_) | State::Releasing(_))
     }
 
     /// What it is made of.
@@ -323,7 +321,7 @@ impl CarpHost {
     }
 
     /// What to do next. Drain it after every input.
-    pub fn poll_action(&mut self) -> Option<CarpAction> {
+    pub fn poll_action(&mut self) -> Option<Action<CarpAdvertisement>> {
         self.actions.pop_front()
     }
 
@@ -333,12 +331,12 @@ impl CarpHost {
             State::Backup => Role::Backup,
             State::Fault => Role::Fault,
             State::Initialize => Role::Initialize,
-            State::Master { .. } | State::Releasing(_) => Role::Master,
+            State::Master(_) | State::Releasing(_) => Role::Master,
         }
     }
 
     /// Whether it gave up, and only answers for the addresses until the successor does.
-    pub fn is_releasing(&self) -> bool {
+    pub const fn is_releasing(&self) -> bool {
         matches!(self.state, State::Releasing(_))
     }
 

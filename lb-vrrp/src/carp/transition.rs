@@ -3,53 +3,49 @@
 use std::time::{Duration, Instant};
 
 use super::config;
-use super::{CarpAction, CarpHost, Demotion, State};
-use crate::router::Releasing;
+use super::{CarpHost, Demotion, State};
+use crate::mastery::Mastery;
+use crate::router::{Action, Because, Event, Releasing, Role};
 use crate::timers::Timer;
+use crate::tracking::FaultCause;
 use crate::wire::CarpAdvertisement;
 
-/// How many answers a master gives beside its scheduled advertisements, in each period.
-const ANSWERS: u8 = 8;
-
 impl CarpHost {
-    pub(super) fn begin(&mut self, now: Instant) {
-        if self.is_faulty() {
-            self.enter(State::Fault);
+    /// After startup, and after the last fault.
+    pub(super) fn begin(&mut self, now: Instant, because: Because) {
+        if self.faults.is_empty() {
+            self.become_backup(now, because);
         } else {
-            self.become_backup(now);
+            self.enter(State::Fault, Because::Fault);
         }
     }
 
-    pub(super) fn become_backup(&mut self, now: Instant) {
+    pub(super) fn become_backup(&mut self, now: Instant, because: Because) {
         self.drop_addresses();
-        self.enter(State::Backup);
+        self.enter(State::Backup, because);
         self.timers.set(Timer::MasterDown, now + self.master_down());
     }
 
     /// Also after a switchover to nobody, with the addresses never gone.
-    pub(super) fn become_master(&mut self, now: Instant) {
-        let announcements = self.config.announcements;
+    pub(super) fn become_master(&mut self, now: Instant, because: Because) {
         self.stands_back = false;
+        let from = self.enter_silently(State::Master(Mastery::default()));
         self.advertise();
-        if !std::mem::replace(&mut self.holds, true) {
-            self.actions.push_back(CarpAction::AddAddresses);
+        if from != Role::Master {
+            self.actions.push_back(Action::AddAddresses);
         }
+        let announcements = self.config.announcements;
         self.announce(announcements.first);
-        self.enter(State::Master { reacted: None, answers: 0 });
         self.timers.set(Timer::Advertise, now + self.period());
-        if !announcements.second_after.is_zero() {
-            self.timers.set_in(Timer::Announce, now, announcements.second_after);
-        }
-        if !announcements.refresh.is_zero() {
-            self.timers.set_in(Timer::Refresh, now, announcements.refresh);
-        }
+        self.timers.start_announcing(now, &announcements);
+        self.tell(from, because);
     }
 
     /// Says that it gives up, and waits for who comes.
     pub(super) fn release(&mut self, now: Instant, to: Releasing) {
         const ROOM: Duration = Duration::from_millis(100);
         self.give_up();
-        self.enter(State::Releasing(to));
+        self.enter_silently(State::Releasing(to));
         let limit = match to {
             Releasing::ToInitialize => self.period() + ROOM,
             // Who misses it needs the whole interval, and has any skew.
@@ -61,44 +57,78 @@ impl CarpHost {
     /// The successor speaks.
     pub(super) fn hand_over(&mut self, now: Instant, to: Releasing) {
         match to {
-            Releasing::ToBackup => self.become_backup(now),
-            Releasing::ToInitialize => self.end(),
+            Releasing::ToBackup => self.become_backup(now, Because::Switchover),
+            Releasing::ToInitialize => self.end(Because::Shutdown),
         }
     }
 
     /// Nobody came.
     pub(super) fn release_is_over(&mut self, now: Instant) {
         match self.state {
-            State::Releasing(Releasing::ToBackup) => self.become_master(now),
+            State::Releasing(Releasing::ToBackup) => {
+                self.become_master(now, Because::MasterDown);
+                self.notify(Event::SwitchoverFailed);
+            }
             State::Releasing(Releasing::ToInitialize) => {
                 // In case the first one was lost.
                 self.give_up();
-                self.end();
+                self.end(Because::Shutdown);
             }
             _ => {}
         }
     }
 
-    pub(super) fn end(&mut self) {
-        self.stands_back = false;
-        self.drop_addresses();
-        self.enter(State::Initialize);
-    }
-
-    pub(super) fn drop_addresses(&mut self) {
-        if std::mem::take(&mut self.holds) {
-            self.actions.push_back(CarpAction::RemoveAddresses);
+    /// Not fit any more; there is no waiting for a successor.
+    pub(super) fn fail(&mut self, cause: FaultCause) {
+        match self.state {
+            State::Initialize | State::Fault => {}
+            State::Releasing(Releasing::ToInitialize) => self.end(Because::Shutdown),
+            State::Backup => self.enter(State::Fault, Because::Fault),
+            State::Master(_) | State::Releasing(Releasing::ToBackup) => {
+                if cause.leaves_a_voice() {
+                    self.give_up();
+                }
+                self.drop_addresses();
+                self.enter(State::Fault, Because::Fault);
+            }
         }
     }
 
-    pub(super) fn enter(&mut self, state: State) {
+    pub(super) fn end(&mut self, because: Because) {
+        self.stands_back = false;
+        self.drop_addresses();
+        self.enter(State::Initialize, because);
+    }
+
+    /// Before the state is another one.
+    fn drop_addresses(&mut self) {
+        if self.holds_addresses() {
+            self.actions.push_back(Action::RemoveAddresses);
+        }
+    }
+
+    fn enter(&mut self, state: State, because: Because) {
+        let from = self.enter_silently(state);
+        self.tell(from, because);
+    }
+
+    /// Who leaves a state leaves none of its timers behind.
+    fn enter_silently(&mut self, state: State) -> Role {
         let from = self.role();
         self.timers.clear();
         self.state = state;
+        from
+    }
+
+    fn tell(&mut self, from: Role, because: Because) {
         let to = self.role();
         if from != to {
-            self.actions.push_back(CarpAction::Notify { from, to });
+            self.notify(Event::Transition { from, to, because });
         }
+    }
+
+    pub(super) fn notify(&mut self, event: Event) {
+        self.actions.push_back(Action::Notify(event));
     }
 
     pub(super) fn advertise(&mut self) {
@@ -117,20 +147,19 @@ impl CarpHost {
     pub(super) fn say(&mut self, base: u8, skew: u8, demotion: u8) {
         let said = CarpAdvertisement { skew, demotion, base, counter: self.counter };
         self.counter = self.counter.wrapping_add(1);
-        self.actions.push_back(CarpAction::Advertise(said));
+        self.actions.push_back(Action::Advertise(said));
     }
 
     pub(super) fn announce(&mut self, times: u8) {
         if times > 0 {
-            self.actions.push_back(CarpAction::Announce { times });
+            self.actions.push_back(Action::Announce { times });
         }
     }
 
     /// Says at once who is master, and tells those who believed otherwise.
     pub(super) fn answer(&mut self, now: Instant) {
-        let State::Master { answers, .. } = &mut self.state else { return };
-        if *answers < ANSWERS {
-            *answers += 1;
+        let State::Master(mastery) = &mut self.state else { return };
+        if mastery.may_answer() {
             self.advertise();
             self.timers.set(Timer::Advertise, now + self.period());
         }
@@ -139,13 +168,9 @@ impl CarpHost {
 
     pub(super) fn react(&mut self, now: Instant) {
         let period = self.period();
-        let State::Master { reacted, .. } = &mut self.state else { return };
-        match reacted.map(|last| last + period).filter(|&next| now < next) {
-            Some(next) => self.timers.set_no_later(Timer::React, next),
-            None => {
-                *reacted = Some(now);
-                self.announce(self.config.announcements.reaction);
-            }
+        let State::Master(mastery) = &mut self.state else { return };
+        if mastery.may_react(now, period, &mut self.timers) {
+            self.announce(self.config.announcements.reaction);
         }
     }
 

@@ -62,7 +62,8 @@ impl Debouncer {
         } else if delay.is_zero() {
             (known.is_up, known.due) = (is_up, None);
         } else {
-            known.due.get_or_insert(now + delay);
+            // What would have to last for longer than any clock can say never counts.
+            known.due = known.due.or(now.checked_add(delay));
             return None;
         }
         Some(is_up)
@@ -105,6 +106,12 @@ mod tests {
         assert_eq!(debouncer.see(now + 100 * MS, Which::Own, true), None);
         assert_eq!(debouncer.pop(now + 110 * MS), Some((Which::Own, true)));
         assert_eq!(debouncer.next_deadline(), None);
+        // Longer than any clock can say.
+        let mut endless = Debouncer::default();
+        assert_eq!(endless.see(now, Which::Own, true), Some(true));
+        endless.limits = Debounce::new(Duration::MAX, Duration::MAX);
+        assert_eq!(endless.see(now, Which::Own, false), None);
+        assert_eq!(endless.next_deadline(), None);
         // Each for itself.
         let other = Which::Tracked(TrackerId(0));
         assert_eq!(debouncer.see(now, other, false), Some(false), "first");

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::announcer::Announcer;
 use super::debounce::Debouncer;
+use super::links::Links;
 use super::restorer::Restorer;
 use super::voice::{Said, Voice};
 use super::{Counters, Network, Operation, Pacing, Report, RouterId};
@@ -75,7 +76,7 @@ impl Member {
     pub(super) fn perform(
         &mut self,
         now: Instant,
-        action: Action,
+        action: Action<Said>,
         network: &mut impl Network,
     ) -> Done {
         match action {
@@ -95,7 +96,7 @@ impl Member {
                 }
             }
             Action::RemoveAddress(address) => self.remove(address, network),
-            Action::Advertise(priority) => self.advertise(Said::Vrrp(priority), network),
+            Action::Advertise(said) => self.advertise(said, network),
             Action::Announce { times } => {
                 for address in self.addresses(network) {
                     self.announcer.ask(address, times);
@@ -175,7 +176,7 @@ impl Member {
         self.note(Operation::AddRoutes, added);
     }
 
-    pub(super) fn advertise(&mut self, said: Said, network: &mut impl Network) {
+    fn advertise(&mut self, said: Said, network: &mut impl Network) {
         let mut failed = None;
         let Self { voice, counters, id, .. } = self;
         voice.advertise(network.utc(), said, |destination, packet| {
@@ -194,9 +195,18 @@ impl Member {
         }
     }
 
-    /// What is due of the announcements.
-    pub(super) fn announce(&mut self, now: Instant, network: &mut impl Network) {
-        while let Some(address) = self.announcer.pop(now) {
+    /// What is due of the announcements, this far from all others on the link.
+    pub(super) fn announce(
+        &mut self,
+        now: Instant,
+        spacing: Duration,
+        links: &mut Links,
+        network: &mut impl Network,
+    ) {
+        let (id, family) = (self.id, self.voice.addresses().family());
+        loop {
+            let reserve = || links.reserve(network.link(id), family, spacing, now);
+            let Some(address) = self.announcer.pop(now, reserve) else { return };
             if self.restorer.is_waiting(Some(address)) {
                 continue;
             }

@@ -1,8 +1,11 @@
 //! The loop around [`VirtualRouter`]s and CARP hosts: the only place in this crate that reads the clock for them.
 
 mod announcer;
+mod budget;
 mod counters;
 mod debounce;
+mod groups;
+mod links;
 mod member;
 mod network;
 mod reconfigure;
@@ -21,18 +24,18 @@ use tokio::time;
 pub use self::announcer::Pacing;
 pub use self::counters::Counters;
 pub use self::debounce::Debounce;
+use self::links::Links;
 use self::member::Member;
 pub use self::network::{Input, Network, RouterId};
 pub use self::report::{Operation, Report};
-use self::unit::{Carp, Happening, Machine, Unit};
+use self::unit::{Happening, Machine, Unit};
 use self::voice::Voice;
 use crate::addresses::AddressList;
 use crate::carp::{CarpChannel, CarpConfig, CarpHost};
 use crate::channel::Channel;
 use crate::config::Config;
-use crate::router::{NotMaster, VirtualRouter};
-use crate::sync_group::GroupError;
-use crate::tracking::{FaultCause, FaultCauses, Signal, TrackerId};
+use crate::router::{NotMaster, Role, VirtualRouter};
+use crate::tracking::{FaultCause, Signal, TrackerId};
 
 /// Drives any number of [`VirtualRouter`]s, alone and in groups, and of [`CarpHost`]s, over one
 /// [`Network`].
@@ -70,6 +73,7 @@ pub struct Driver<N> {
     places: HashMap<RouterId, (usize, usize)>,
     /// When which unit is due.
     deadlines: BTreeSet<(Instant, usize)>,
+    links: Links,
     reports: VecDeque<(RouterId, Report)>,
     is_shut_down: bool,
 }
@@ -95,6 +99,7 @@ impl<N: Network> Driver<N> {
             units: Vec::new(),
             places: HashMap::new(),
             deadlines: BTreeSet::new(),
+            links: Links::default(),
             reports: VecDeque::new(),
             is_shut_down: false,
         }
@@ -125,53 +130,10 @@ impl<N: Network> Driver<N> {
         channel: CarpChannel,
         addresses: AddressList,
     ) {
-        let carp = Carp { host: CarpHost::new(host), faults: FaultCauses::default() };
+        let machine = Machine::Carp(Box::new(CarpHost::new(host)));
         let voice = Voice::carp(channel, addresses);
         let member = Member::new(id, voice, self.pacing);
-        self.place(Unit::new(Machine::Carp(Box::new(carp)), vec![member]));
-    }
-
-    /// Has these move together, and all others alone. Groups that are as they were are not touched;
-    /// the members of others are taken as they are.
-    ///
-    /// # Errors
-    /// [`GroupError`]; then the groups before that one are formed.
-    pub fn set_groups(&mut self, groups: &[Vec<RouterId>]) -> Result<(), GroupError> {
-        let now = now();
-        let is_wanted = |unit: &Unit| {
-            !matches!(unit.machine, Machine::Group(_)) || groups.contains(&unit.ids())
-        };
-        for at in 0..self.units.len() {
-            let Some(unit) = self.units[at].take_if(|unit| !is_wanted(unit)) else { continue };
-            self.deadlines.retain(|(_, other)| *other != at);
-            for (router, member) in unit.machine.dissolve(now).into_iter().zip(unit.members) {
-                let machine = Machine::Alone(Box::new(router));
-                let at = self.place(Unit::new(machine, vec![member]));
-                self.settle(now, at);
-            }
-        }
-        groups.iter().try_for_each(|group| self.form(now, group))
-    }
-
-    fn form(&mut self, now: Instant, ids: &[RouterId]) -> Result<(), GroupError> {
-        let places: Vec<_> =
-            ids.iter().filter_map(|id| self.places.get(id)).map(|(unit, _)| *unit).collect();
-        if let [first, ..] = places[..]
-            && self.unit(first).is_some_and(|unit| unit.ids() == ids)
-            && ids.len() > 1
-        {
-            return Ok(());
-        }
-        let routers = places.iter().filter_map(|at| self.unit(*at)?.machine.routers().first());
-        let machine = Machine::group(routers.cloned().collect())?;
-        let mut members = Vec::new();
-        for at in places {
-            members.extend(self.units[at].take().map(|unit| unit.members).into_iter().flatten());
-            self.deadlines.retain(|(_, other)| *other != at);
-        }
-        let at = self.place(Unit::new(machine, members));
-        self.change(at, now, 0, |_| ());
-        Ok(())
+        self.place(Unit::new(machine, vec![member]));
     }
 
     /// Has a router mind only changes of interfaces that last.
@@ -239,15 +201,31 @@ impl<N: Network> Driver<N> {
         self.happen(id, Happening::Fault(cause, present));
     }
 
-    /// A CARP host, to look at.
+    /// What a router or host is; nothing that takes part if it is not known. Who is releasing is master
+    /// until it is over.
+    pub fn role(&self, id: RouterId) -> Role {
+        self.ask(id, Machine::role).unwrap_or(Role::Initialize)
+    }
+
+    /// Whether a router or host gave up, and only answers for its addresses until the successor does.
+    pub fn is_releasing(&self, id: RouterId) -> bool {
+        self.ask(id, Machine::is_releasing).unwrap_or(false)
+    }
+
+    /// Whether the addresses of a router or host are on this host, as far as its actions were done.
+    pub fn holds_addresses(&self, id: RouterId) -> bool {
+        self.ask(id, Machine::holds_addresses).unwrap_or(false)
+    }
+
+    /// What only a CARP host has, to look at.
     pub fn carp(&self, id: RouterId) -> Option<&CarpHost> {
         match &self.unit(self.find(id)?.0)?.machine {
-            Machine::Carp(carp) => Some(&carp.host),
+            Machine::Carp(host) => Some(host),
             _ => None,
         }
     }
 
-    /// A router, to look at.
+    /// What only a virtual router has, to look at.
     pub fn router(&self, id: RouterId) -> Option<&VirtualRouter> {
         let (unit, place) = self.find(id)?;
         self.unit(unit)?.machine.routers().get(place)
@@ -267,6 +245,11 @@ impl<N: Network> Driver<N> {
     /// The network, to introduce a router to it, or to have it forget one.
     pub const fn network_mut(&mut self) -> &mut N {
         &mut self.network
+    }
+
+    fn ask<T>(&self, id: RouterId, what: impl FnOnce(&Machine, usize) -> T) -> Option<T> {
+        let (unit, place) = self.find(id)?;
+        Some(what(&self.unit(unit)?.machine, place))
     }
 
     fn find(&self, id: RouterId) -> Option<(usize, usize)> {

@@ -124,6 +124,14 @@ pub trait Network {
     /// The link was not told.
     fn announce(&mut self, router: RouterId, address: IpAddr) -> io::Result<()>;
 
+    /// Which link a router announces its addresses on: those of one link share how fast they do
+    /// ([`Announcements::spacing`](crate::Announcements::spacing)). By default that is not known, and
+    /// each has its own.
+    fn link(&self, router: RouterId) -> Option<u32> {
+        let _ = router;
+        None
+    }
+
     /// Takes another configuration for a router. What goes, or is to be there in another way, is
     /// removed if it is there; what comes is asked for later.
     ///

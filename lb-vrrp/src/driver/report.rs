@@ -40,7 +40,8 @@ pub enum Operation {
     Receive,
     /// Taking another configuration.
     Reconfigure,
-    /// Having packets refused that are not to be taken. They are taken.
+    /// Having packets refused that are not to be taken. They are taken until it can be done, which is
+    /// tried again and again. Said once, until it was done.
     Refuse,
     /// Removing an address, which may now be on two hosts.
     Remove(IpAddr),

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-/// How often in a row it is put back at once.
-const BURST: u32 = 16;
-/// And how often after that. Somebody who takes it away each time would otherwise have a processor for
-/// the quarrel, and everybody who watches this host's addresses with it.
-const SPACING: Duration = Duration::from_millis(250);
+use super::budget::{Budget, Spent};
+
+/// How often in a row it is put back at once, and how often after that. Somebody who takes it away each
+/// time would otherwise have a processor for the quarrel, and everybody who watches this host's
+/// addresses with it.
+const BUDGET: Budget = Budget::new(16, Duration::from_millis(250));
 
 /// Of what was taken away: what has to wait, and how much patience is left for it.
 #[derive(Debug)]
@@ -15,8 +16,7 @@ pub(super) struct Restorer<T>(Vec<Lost<T>>);
 #[derive(Debug)]
 struct Lost<T> {
     what: T,
-    /// When its whole burst may be used again.
-    full_at: Instant,
+    spent: Spent,
     /// When it is put back, if it has to wait.
     due: Option<Instant>,
 }
@@ -31,23 +31,22 @@ impl<T: Copy + PartialEq> Restorer<T> {
     /// It is gone. Whether it is to be put back now; otherwise it is [due](Self::pop) later.
     pub(super) fn lose(&mut self, now: Instant, what: T) -> bool {
         // Who has behaved since is forgotten.
-        self.0.retain(|lost| lost.full_at > now || lost.due.is_some());
+        self.0.retain(|lost| !lost.spent.is_whole(now) || lost.due.is_some());
         let at = self.0.iter().position(|lost| lost.what == what);
         let at = at.unwrap_or_else(|| {
-            self.0.push(Lost { what, full_at: now, due: None });
+            self.0.push(Lost { what, spent: Spent::default(), due: None });
             self.0.len() - 1
         });
         let lost = &mut self.0[at];
         if lost.due.is_some() {
             return false;
         }
-        let tolerance = SPACING * (BURST - 1);
-        let wait = lost.full_at.saturating_duration_since(now).saturating_sub(tolerance);
-        if !wait.is_zero() {
-            lost.due = Some(now + wait);
+        let at = lost.spent.earliest(BUDGET, now);
+        if at > now {
+            lost.due = Some(at);
             return false;
         }
-        lost.full_at = lost.full_at.max(now) + SPACING;
+        lost.spent.spend(BUDGET, now);
         true
     }
 
@@ -60,7 +59,7 @@ impl<T: Copy + PartialEq> Restorer<T> {
     pub(super) fn pop(&mut self, now: Instant) -> Option<T> {
         let lost = self.0.iter_mut().find(|lost| lost.due.is_some_and(|due| due <= now))?;
         lost.due = None;
-        lost.full_at = lost.full_at.max(now) + SPACING;
+        lost.spent.spend(BUDGET, now);
         Some(lost.what)
     }
 
@@ -78,6 +77,9 @@ impl<T: Copy + PartialEq> Restorer<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const BURST: u32 = BUDGET.burst as u32;
+    const SPACING: Duration = BUDGET.spacing;
 
     #[allow(clippy::disallowed_methods, reason = "any instant is the beginning")]
     fn beginning() -> Instant {

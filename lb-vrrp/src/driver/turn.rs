@@ -4,8 +4,8 @@ use std::time::{Instant, SystemTime};
 
 use super::debounce::Which;
 use super::member::{Done, Member};
-use super::unit::{Deed, Happening, Machine, Unit};
-use super::voice::{Said, Voice};
+use super::unit::{Happening, Machine, Unit};
+use super::voice::Voice;
 use super::{Driver, Input, Network, Operation, Report, RouterId, now};
 use crate::refusal::Refusal;
 use crate::router::{Discard, VirtualRouter};
@@ -173,20 +173,15 @@ impl<N: Network> Driver<N> {
 
     /// All that a unit asks for, in its order.
     pub(super) fn settle(&mut self, now: Instant, at: usize) {
-        let Self { network, units, deadlines, reports, places, .. } = self;
+        let Self { network, units, deadlines, reports, places, links, .. } = self;
         let Some(Unit { machine, members, .. }) = &mut units[at] else { return };
-        while let Some((place, deed)) = machine.poll_action() {
-            match deed {
-                Deed::Say(said) => members[place].advertise(Said::Carp(said), network),
-                Deed::Do(action) => {
-                    if members[place].perform(now, action, network) == Done::NotAdded {
-                        machine.happen(now, place, Happening::Fault(FaultCause::Addresses, true));
-                    }
-                }
+        while let Some((place, action)) = machine.poll_action() {
+            if members[place].perform(now, action, network) == Done::NotAdded {
+                machine.happen(now, place, Happening::Fault(FaultCause::Addresses, true));
             }
         }
-        for member in members.iter_mut() {
-            member.announce(now, network);
+        for (place, member) in members.iter_mut().enumerate() {
+            member.announce(now, machine.spacing(place), links, network);
             reports.extend(member.reports.drain(..).map(|report| (member.id, report)));
         }
         let has_left = members.iter().all(|member| member.is_leaving) && machine.is_over();
@@ -233,10 +228,10 @@ fn hear(
 ) {
     let Member { voice, counters, .. } = member;
     let heard = datagram.and_then(|datagram| match (machine, voice) {
-        (Machine::Carp(carp), Voice::Carp(voice)) => {
+        (Machine::Carp(host), Voice::Carp(voice)) => {
             let (source, said) = voice.channel.receive(&datagram)?;
             counters.releases_received += u64::from(said.gives_up());
-            Ok(carp.host.handle_packet(now, source, &said))
+            Ok(host.handle_packet(now, source, &said))
         }
         (machine, Voice::Vrrp(channel)) => {
             let received = channel.receive(utc, &datagram)?;

@@ -1,15 +1,15 @@
 //! What decides as one: a router alone, or a group of them.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::RouterId;
 use super::member::Member;
-use crate::carp::{CarpAction, CarpHost};
-use crate::router::{Action, Because, Event, NotMaster, Role, VirtualRouter};
+use super::voice::Said;
+use crate::carp::CarpHost;
+use crate::router::{Action, NotMaster, Role, VirtualRouter};
 use crate::sync_group::{GroupError, SyncGroup};
-use crate::tracking::{FaultCause, FaultCauses, Signal, TrackerId};
-use crate::wire::CarpAdvertisement;
+use crate::tracking::{FaultCause, Signal, TrackerId};
 
 /// Who decides, and whom for.
 #[derive(Debug)]
@@ -40,52 +40,8 @@ impl Unit {
 #[derive(Debug)]
 pub(super) enum Machine {
     Alone(Box<VirtualRouter>),
-    Carp(Box<Carp>),
+    Carp(Box<CarpHost>),
     Group(SyncGroup),
-}
-
-/// A CARP host, which knows that it is at fault but not why.
-#[derive(Debug)]
-pub(super) struct Carp {
-    pub(super) host: CarpHost,
-    pub(super) faults: FaultCauses,
-}
-
-impl Carp {
-    fn fault(&mut self, now: Instant, cause: FaultCause, present: bool) {
-        self.faults.set(cause, present);
-        self.host.handle_fault(now, !self.faults.is_empty());
-    }
-
-    /// As a router would ask for it; what only CARP has is said as it is.
-    fn poll_action(&mut self) -> Option<Deed> {
-        Some(Deed::Do(match self.host.poll_action()? {
-            CarpAction::AddAddresses => Action::AddAddresses,
-            CarpAction::Advertise(said) => return Some(Deed::Say(said)),
-            CarpAction::Announce { times } => Action::Announce { times },
-            CarpAction::Notify { from, to } => {
-                let because = match (from, to) {
-                    (_, Role::Initialize) => Because::Shutdown,
-                    (_, Role::Fault) => Because::Fault,
-                    (Role::Fault, _) => Because::FaultCleared,
-                    (Role::Initialize, _) => Because::Startup,
-                    (_, Role::Master) => Because::MasterDown,
-                    (_, Role::Backup) => Because::Outpaced,
-                };
-                Action::Notify(Event::Transition { from, to, because })
-            }
-            CarpAction::RemoveAddress(address) => Action::RemoveAddress(address),
-            CarpAction::RemoveAddresses => Action::RemoveAddresses,
-            CarpAction::RestoreAddress(address) => Action::RestoreAddress(address),
-        }))
-    }
-}
-
-/// What a machine asks for.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Deed {
-    Do(Action),
-    Say(CarpAdvertisement),
 }
 
 /// What happened to one router or host, whichever it is.
@@ -100,7 +56,7 @@ pub(super) enum Happening {
 
 impl Machine {
     pub(super) fn happen(&mut self, now: Instant, place: usize, happening: Happening) {
-        let Self::Carp(carp) = self else {
+        let Self::Carp(host) = self else {
             self.change(now, place, |router| match happening {
                 Happening::AddressFound(address) => router.handle_address_found(address),
                 Happening::AddressLost(address) => router.handle_address_lost(now, address),
@@ -111,32 +67,48 @@ impl Machine {
             return;
         };
         match happening {
-            Happening::AddressFound(address) => carp.host.handle_address_found(address),
-            Happening::AddressLost(address) => carp.host.handle_address_lost(now, address),
-            Happening::Fault(cause, present) => carp.fault(now, cause, present),
-            Happening::Source(source) => {
-                if let Some(source) = source {
-                    carp.host.handle_source(source);
-                }
-                carp.fault(now, FaultCause::NoSource, source.is_none());
-            }
-            Happening::Tracked(id, signal) => {
-                carp.host.handle_tracking(now, id, signal);
-            }
+            Happening::AddressFound(address) => host.handle_address_found(address),
+            Happening::AddressLost(address) => host.handle_address_lost(now, address),
+            Happening::Fault(cause, present) => host.handle_fault(now, cause, present),
+            Happening::Source(source) => host.handle_source(now, source),
+            Happening::Tracked(id, signal) => host.handle_tracking(now, id, signal),
+        }
+    }
+
+    pub(super) fn role(&self, place: usize) -> Role {
+        match self {
+            Self::Carp(host) => host.role(),
+            _ => self.routers().get(place).map_or(Role::Initialize, |router| router.state().role()),
+        }
+    }
+
+    pub(super) fn is_releasing(&self, place: usize) -> bool {
+        match self {
+            Self::Carp(host) => host.is_releasing(),
+            _ => self.routers().get(place).is_some_and(VirtualRouter::is_releasing),
         }
     }
 
     pub(super) fn holds_addresses(&self, place: usize) -> bool {
         match self {
-            Self::Carp(carp) => carp.host.holds_addresses(),
+            Self::Carp(host) => host.holds_addresses(),
             _ => self.routers().get(place).is_some_and(VirtualRouter::holds_addresses),
         }
+    }
+
+    /// How far from all others on the link its announcements are.
+    pub(super) fn spacing(&self, place: usize) -> Duration {
+        let announcements = match self {
+            Self::Carp(host) => Some(host.config().announcements),
+            _ => self.routers().get(place).map(|router| router.config().announcements),
+        };
+        announcements.unwrap_or_default().spacing
     }
 
     /// Whether it takes no part, not yet or no more.
     pub(super) fn is_over(&self) -> bool {
         match self {
-            Self::Carp(carp) => carp.host.role() == Role::Initialize,
+            Self::Carp(host) => host.role() == Role::Initialize,
             _ => self.routers().iter().all(|router| router.state().role() == Role::Initialize),
         }
     }
@@ -144,7 +116,7 @@ impl Machine {
     pub(super) fn startup(&mut self, now: Instant) {
         match self {
             Self::Alone(router) => router.startup(now),
-            Self::Carp(carp) => carp.host.startup(now),
+            Self::Carp(host) => host.startup(now),
             Self::Group(group) => group.startup(now),
         }
     }
@@ -152,7 +124,7 @@ impl Machine {
     pub(super) fn shutdown(&mut self, now: Instant) {
         match self {
             Self::Alone(router) => router.shutdown(now),
-            Self::Carp(carp) => carp.host.shutdown(now),
+            Self::Carp(host) => host.shutdown(now),
             Self::Group(group) => group.shutdown(now),
         }
     }
@@ -160,7 +132,7 @@ impl Machine {
     pub(super) fn switchover(&mut self, now: Instant) -> Result<(), NotMaster> {
         match self {
             Self::Alone(router) => router.switchover(now),
-            Self::Carp(carp) => carp.host.switchover(now),
+            Self::Carp(host) => host.switchover(now),
             Self::Group(group) => group.switchover(now),
         }
     }
@@ -168,7 +140,7 @@ impl Machine {
     pub(super) fn preempt_again(&mut self) {
         match self {
             Self::Alone(router) => router.preempt_again(),
-            Self::Carp(carp) => carp.host.preempt_again(),
+            Self::Carp(host) => host.preempt_again(),
             Self::Group(group) => group.preempt_again(),
         }
     }
@@ -176,7 +148,7 @@ impl Machine {
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         match self {
             Self::Alone(router) => router.handle_timeout(now),
-            Self::Carp(carp) => carp.host.handle_timeout(now),
+            Self::Carp(host) => host.handle_timeout(now),
             Self::Group(group) => group.handle_timeout(now),
         }
     }
@@ -198,16 +170,19 @@ impl Machine {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         match self {
             Self::Alone(router) => router.next_deadline(),
-            Self::Carp(carp) => carp.host.next_deadline(),
+            Self::Carp(host) => host.next_deadline(),
             Self::Group(group) => group.next_deadline(),
         }
     }
 
-    pub(super) fn poll_action(&mut self) -> Option<(usize, Deed)> {
+    /// What is to be done next, and by whom.
+    pub(super) fn poll_action(&mut self) -> Option<(usize, Action<Said>)> {
         match self {
-            Self::Alone(router) => router.poll_action().map(|action| (0, Deed::Do(action))),
-            Self::Carp(carp) => carp.poll_action().map(|deed| (0, deed)),
-            Self::Group(group) => group.poll_action().map(|(at, action)| (at, Deed::Do(action))),
+            Self::Alone(router) => router.poll_action().map(|action| (0, action.map(Said::Vrrp))),
+            Self::Carp(host) => host.poll_action().map(|action| (0, action.map(Said::Carp))),
+            Self::Group(group) => {
+                group.poll_action().map(|(place, action)| (place, action.map(Said::Vrrp)))
+            }
         }
     }
 

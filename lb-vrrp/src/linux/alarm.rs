@@ -58,6 +58,6 @@ impl Alarm {
 }
 
 #[allow(clippy::disallowed_methods, reason = "the kernel is told how long it is until then")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }

@@ -4,13 +4,15 @@ use std::io;
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::address::AddressAttribute;
+use netlink_packet_route::address::{AddressAttribute, AddressProtocol};
 use netlink_packet_route::route::{RouteMessage, RouteProtocol};
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 use nix::net::if_::if_nametoindex;
+use socket2::Socket;
 
-use super::companions::{route_message, rule_message};
-use super::netlink::{self, EEXIST, Requests};
+use super::leftovers::claim;
+use super::messages::{is_rule, route_message, rule_message};
+use super::netlink::{self, EEXIST, FIXED, Requests, RouteKey};
 use super::{Route, RouteKind, Rule, VirtualAddress};
 
 /// One thing that is there whoever is master.
@@ -27,17 +29,61 @@ pub enum Fixed {
 
 /// Puts things on this host that are not to move, and takes them away again.
 ///
-/// What was there before is not touched: it belongs to somebody else.
+/// What was there before is not touched: it belongs to somebody else, unless a process that was killed
+/// has left it. All of it has a number (113, as `ip` shows it), by which it is found.
 #[derive(Debug)]
 pub struct FixedSettings {
     requests: Requests,
+    /// Only one process in a network namespace has it.
+    name: Option<Socket>,
 }
 
 impl FixedSettings {
     /// # Errors
     /// The kernel does not want to.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { requests: Requests::open()? })
+        Ok(Self { requests: Requests::open()?, name: claim("lb-vrrp-fixed") })
+    }
+
+    /// Looks at what a process that was killed has left. What is `wanted` of it is the answer: it stays,
+    /// and is ours. All else goes. Beside another process that has things here, nothing is ours to say.
+    ///
+    /// # Errors
+    /// What the kernel says first. What could be removed has gone.
+    pub fn inherit(&mut self, wanted: &[Fixed]) -> io::Result<Vec<Fixed>> {
+        let mut ours = Vec::new();
+        if self.name.is_none() {
+            return Ok(ours);
+        }
+        let mut outcome = Ok(());
+        let requests = &mut self.requests;
+        // Who needs another one goes first.
+        for rule in requests.rules(FIXED)? {
+            match wanted.iter().find(|it| matches!(it, Fixed::Rule(it) if is_rule(&rule, it))) {
+                Some(known) => ours.push(known.clone()),
+                None => outcome = outcome.and(requests.remove_rule_message(rule)),
+            }
+        }
+        for route in requests.routes(FIXED)? {
+            let key = RouteKey::of(&route);
+            let is_it = |it: &&Fixed| matches!(it, Fixed::Route(it) if Some(RouteKey::of_setting(it)) == key);
+            match wanted.iter().find(is_it) {
+                Some(known) => ours.push(known.clone()),
+                None => outcome = outcome.and(requests.remove_route_message(route)),
+            }
+        }
+        for there in requests.addresses()?.into_iter().filter(|there| there.is_marked(FIXED)) {
+            let (index, address, prefix) = (there.index, there.address, there.prefix);
+            let is_it = |it: &&Fixed| {
+                matches!(it, Fixed::Address(it) if (it.address, it.prefix) == (address, prefix)
+                    && index_of(it.dev.as_deref()).is_ok_and(|on| on == index))
+            };
+            match wanted.iter().find(is_it) {
+                Some(known) => ours.push(known.clone()),
+                None => outcome = outcome.and(requests.remove_stray(index, address, prefix)),
+            }
+        }
+        outcome.map(|()| ours)
     }
 
     /// Puts it there; `false` if it is there already.
@@ -48,10 +94,11 @@ impl FixedSettings {
         let message = match fixed {
             Fixed::Address(address) => {
                 let mut message = netlink::message(index_of(address.dev.as_deref())?, address);
-                // Who looks for what routers have left finds them by that.
-                let keeps =
-                    |known: &AddressAttribute| !matches!(known, AddressAttribute::Protocol(_));
-                message.attributes.retain(keeps);
+                for attribute in &mut message.attributes {
+                    if let AddressAttribute::Protocol(mark) = attribute {
+                        *mark = AddressProtocol::Other(FIXED);
+                    }
+                }
                 RouteNetlinkMessage::NewAddress(message)
             }
             Fixed::Route(route) => RouteNetlinkMessage::NewRoute(route_of(route)?),
@@ -94,7 +141,7 @@ fn index_of(interface: Option<&str>) -> io::Result<u32> {
     if_nametoindex(interface).map_err(|_| io::ErrorKind::NotFound.into())
 }
 
-/// As who is in charge of the host would put it there (`RTPROT_STATIC`).
+/// With the mark of what does not move.
 fn route_of(route: &Route) -> io::Result<RouteMessage> {
     let leads = route.kind == RouteKind::Unicast && route.next_hops.is_empty();
     let index = match route.dev.as_deref().filter(|_| leads) {
@@ -102,13 +149,13 @@ fn route_of(route: &Route) -> io::Result<RouteMessage> {
         None => None,
     };
     let mut message = route_message(route, index);
-    message.header.protocol = RouteProtocol::Static;
+    message.header.protocol = RouteProtocol::from(FIXED);
     Ok(message)
 }
 
 fn rule_of(rule: &Rule) -> RuleMessage {
     let mut message = rule_message(rule);
     message.attributes.retain(|known| !matches!(known, RuleAttribute::Protocol(_)));
-    message.attributes.push(RuleAttribute::Protocol(RouteProtocol::Static));
+    message.attributes.push(RuleAttribute::Protocol(RouteProtocol::from(FIXED)));
     message
 }

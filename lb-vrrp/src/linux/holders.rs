@@ -1,4 +1,5 @@
-//! Who holds which address here: none takes away what another one holds.
+//! Who holds which address here, since none takes away what another one holds; and what is there
+//! though nobody holds it like that.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -51,6 +52,43 @@ impl Holders {
     ) -> impl Iterator<Item = RouterId> + 'a {
         let holders = self.0.get(&address).into_iter().flatten();
         holders.filter(move |one| *one.interface == *interface).map(|one| one.id)
+    }
+}
+
+/// The prefixes of virtual addresses that are there in another way than a router has them, by the index
+/// of the interface and the address.
+#[derive(Debug, Default)]
+pub(super) struct Strays(HashMap<(u32, IpAddr), Vec<u8>>);
+
+impl Strays {
+    pub(super) fn add(&mut self, index: u32, address: IpAddr, prefix: u8) {
+        let prefixes = self.0.entry((index, address)).or_default();
+        if !prefixes.contains(&prefix) {
+            prefixes.push(prefix);
+        }
+    }
+
+    pub(super) fn remove(&mut self, index: u32, address: IpAddr, prefix: u8) {
+        if let Some(prefixes) = self.0.get_mut(&(index, address)) {
+            prefixes.retain(|known| *known != prefix);
+            if prefixes.is_empty() {
+                self.0.remove(&(index, address));
+            }
+        }
+    }
+
+    /// Whether an address is there in any other way.
+    pub(super) fn has(&self, index: u32, address: IpAddr) -> bool {
+        self.0.contains_key(&(index, address))
+    }
+
+    /// Those that an address is there by, which are forgotten.
+    pub(super) fn take(&mut self, index: u32, address: IpAddr) -> Vec<u8> {
+        self.0.remove(&(index, address)).unwrap_or_default()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
     }
 }
 

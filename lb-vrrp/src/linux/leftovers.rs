@@ -10,44 +10,85 @@ use std::net::IpAddr;
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
-use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol};
-use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage};
+use netlink_packet_route::rule::RuleMessage;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::LinuxNetwork;
-use super::companions::is_rule;
-use super::firewall::Firewall;
-use super::netlink::{OURS, Requests, RouteKey, address_in, is_our_route};
-use crate::driver::{Input, Operation};
+use super::messages::{Macvlan, is_marked_rule, is_rule};
+use super::netlink::{OURS, Requests, RouteKey, address_in, is_marked_route};
+use crate::driver::Operation;
 
-/// A name that only one process in a network namespace can have, and that goes with it.
+/// What may have been left, and whether that is ours to say.
 #[derive(Debug)]
-pub(super) struct Sole(Option<Socket>);
+pub(super) struct Leftovers {
+    /// Only one process in a network namespace has it.
+    name: Option<Socket>,
+    /// Whether it was looked for.
+    is_swept: bool,
+    /// What there was of its kind at the start, until then.
+    macvlans: Option<Vec<Macvlan>>,
+}
 
-impl Sole {
+impl Leftovers {
     /// Takes the name, unless somebody has it.
     pub(super) fn claim() -> Self {
-        Self(Self::bind().ok())
+        Self { name: claim("lb-vrrp"), is_swept: false, macvlans: None }
     }
 
-    fn bind() -> io::Result<Socket> {
-        let socket = Socket::new(Domain::UNIX, Type::DGRAM.cloexec(), None)?;
-        socket.bind(&SockAddr::unix("\0lb-vrrp")?)?;
-        Ok(socket)
-    }
-
-    /// Whether all that is marked was left by the dead.
+    /// Whether all that is marked was left by the dead: nobody else in this network namespace does
+    /// what we do.
     pub(super) const fn is_alone(&self) -> bool {
-        self.0.is_some()
+        self.name.is_some()
+    }
+
+    /// Whether it is time to look for it, once.
+    fn begin(&mut self) -> bool {
+        self.macvlans = None;
+        !std::mem::replace(&mut self.is_swept, true)
+    }
+
+    /// The interfaces with a MAC address of their own that are there; at the start, when many are made,
+    /// those that were.
+    pub(super) fn macvlans(&mut self, requests: &mut Requests) -> io::Result<Vec<Macvlan>> {
+        if self.is_swept {
+            return requests.macvlans();
+        }
+        if self.macvlans.is_none() {
+            self.macvlans = Some(requests.macvlans()?);
+        }
+        Ok(self.macvlans.clone().unwrap_or_default())
     }
 }
 
+/// A name that only one process in a network namespace can have, and that goes with it; none if somebody
+/// has it.
+pub(super) fn claim(name: &str) -> Option<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::DGRAM.cloexec(), None).ok()?;
+    socket.bind(&SockAddr::unix(format!("\0{name}")).ok()?).ok()?;
+    Some(socket)
+}
+
 /// One address of this host.
-struct Address {
-    index: u32,
-    address: IpAddr,
-    prefix: u8,
-    is_ours: bool,
+pub(super) struct Address {
+    pub(super) index: u32,
+    pub(super) address: IpAddr,
+    pub(super) prefix: u8,
+    message: AddressMessage,
+}
+
+impl Address {
+    fn of(message: RouteNetlinkMessage) -> Option<Self> {
+        let RouteNetlinkMessage::NewAddress(message) = message else { return None };
+        let (index, prefix) = (message.header.index, message.header.prefix_len);
+        Some(Self { index, address: address_in(&message)?, prefix, message })
+    }
+
+    /// Whether it has this mark.
+    pub(super) fn is_marked(&self, mark: u8) -> bool {
+        let mark = AddressAttribute::Protocol(AddressProtocol::Other(mark));
+        self.message.attributes.contains(&mark)
+    }
 }
 
 impl LinuxNetwork {
@@ -65,17 +106,17 @@ impl LinuxNetwork {
         }
         let mut there = HashMap::<_, Vec<_>>::new();
         self.strays.clear();
-        let is_to_go = |one: &Address| one.is_ours && !self.is_swept && self.sole.is_alone();
+        let is_time = !self.leftovers.is_swept && self.leftovers.is_alone();
         for one in all {
             let place = (one.index, one.address);
             match expected.get(&place) {
                 Some(prefixes) => {
                     if !prefixes.contains(&one.prefix) {
-                        self.strays.entry(place).or_default().push(one.prefix);
+                        self.strays.add(one.index, one.address, one.prefix);
                     }
                     there.entry(place).or_default().push(one.prefix);
                 }
-                None if is_to_go(&one) => {
+                None if is_time && one.is_marked(OURS) => {
                     self.requests.remove_stray(one.index, one.address, one.prefix)?;
                 }
                 None => {}
@@ -86,26 +127,25 @@ impl LinuxNetwork {
 
     /// Removes what else nobody has: rules, routes, interfaces.
     pub(super) fn sweep(&mut self) {
-        if std::mem::replace(&mut self.is_swept, true) {
+        if !self.leftovers.begin() {
             return;
         }
-        self.left_macvlans = None;
-        let companions = self.sweep_rules().and(self.sweep_routes()).and(self.sweep_interfaces());
-        // What takes longest comes last.
-        let tables = if self.sole.is_alone() { Firewall::sweep() } else { Ok(()) };
-        let outcome = companions.and(tables);
-        if let (Err(error), Some(id)) = (outcome, self.ports.keys().next()) {
-            self.inputs.push_back((*id, Input::Failed { operation: Operation::Sweep, error }));
+        if self.leftovers.is_alone() {
+            self.firewall.sweep();
+        }
+        let outcome = self.sweep_rules().and(self.sweep_routes()).and(self.sweep_interfaces());
+        if let Err(error) = outcome {
+            self.complain(Operation::Sweep, &error);
         }
     }
 
     fn sweep_rules(&mut self) -> io::Result<()> {
         let mut outcome = Ok(());
-        for rule in self.requests.rules()? {
+        for rule in self.requests.rules(OURS)? {
             let has = |known: &super::Rule| is_rule(&rule, known);
             let mut ports = self.ports.values();
             let mut configured = self.ports.values().flat_map(|port| &port.settings.rules);
-            let is_to_go = self.sole.is_alone() || configured.any(has);
+            let is_to_go = self.leftovers.is_alone() || configured.any(has);
             if is_to_go && !ports.any(|port| port.rules.iter().any(has)) {
                 outcome = outcome.and(self.requests.remove_rule_message(rule));
             }
@@ -115,11 +155,11 @@ impl LinuxNetwork {
 
     fn sweep_routes(&mut self) -> io::Result<()> {
         let mut outcome = Ok(());
-        for route in self.requests.routes()? {
+        for route in self.requests.routes(OURS)? {
             let Some(key) = RouteKey::of(&route) else { continue };
             let mut configured = self.ports.values().flat_map(|port| &port.settings.routes);
-            let is_to_go =
-                self.sole.is_alone() || configured.any(|route| RouteKey::of_setting(route) == key);
+            let is_to_go = self.leftovers.is_alone()
+                || configured.any(|route| RouteKey::of_setting(route) == key);
             if is_to_go && !self.ports.values().any(|port| port.holds_route(key)) {
                 outcome = outcome.and(self.requests.remove_route_message(route));
             }
@@ -134,7 +174,7 @@ impl LinuxNetwork {
             let is_configured = self.ports.values().any(|port| {
                 port.mac() == left.mac && index(&port.settings.interface) == Some(left.on)
             });
-            let is_to_go = left.is_ours && (is_configured || self.sole.is_alone());
+            let is_to_go = left.is_ours && (is_configured || self.leftovers.is_alone());
             if is_to_go && !self.has_mac(&left.name) {
                 outcome = outcome.and(self.requests.remove_link(left.index));
             }
@@ -144,26 +184,16 @@ impl LinuxNetwork {
 }
 
 impl Requests {
-    fn addresses(&mut self) -> io::Result<Vec<Address>> {
+    pub(super) fn addresses(&mut self) -> io::Result<Vec<Address>> {
         let all =
             self.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), |_| true)?;
-        let read = |message| {
-            let RouteNetlinkMessage::NewAddress(message) = message else { return None };
-            let mark = AddressAttribute::Protocol(AddressProtocol::Other(OURS));
-            Some(Address {
-                index: message.header.index,
-                address: address_in(&message)?,
-                prefix: message.header.prefix_len,
-                is_ours: message.attributes.contains(&mark),
-            })
-        };
-        Ok(all.into_iter().filter_map(read).collect())
+        Ok(all.into_iter().filter_map(Address::of).collect())
     }
 
-    /// Those of ours.
-    fn routes(&mut self) -> io::Result<Vec<RouteMessage>> {
-        let all =
-            self.dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()), is_our_route)?;
+    /// Those with this mark.
+    pub(super) fn routes(&mut self, mark: u8) -> io::Result<Vec<RouteMessage>> {
+        let message = RouteNetlinkMessage::GetRoute(RouteMessage::default());
+        let all = self.dump(message, |raw| is_marked_route(raw, mark))?;
         let routes = all.into_iter().filter_map(|message| match message {
             RouteNetlinkMessage::NewRoute(route) => Some(route),
             _ => None,
@@ -171,18 +201,18 @@ impl Requests {
         Ok(routes.collect())
     }
 
-    fn rules(&mut self) -> io::Result<Vec<RuleMessage>> {
-        let mark = RuleAttribute::Protocol(RouteProtocol::from(OURS));
+    /// Those with this mark.
+    pub(super) fn rules(&mut self, mark: u8) -> io::Result<Vec<RuleMessage>> {
         let all = self.dump(RouteNetlinkMessage::GetRule(RuleMessage::default()), |_| true)?;
         let rules = all.into_iter().filter_map(|message| match message {
             RouteNetlinkMessage::NewRule(rule) => Some(rule),
             _ => None,
         });
-        Ok(rules.filter(|rule| rule.attributes.contains(&mark)).collect())
+        Ok(rules.filter(|rule| is_marked_rule(rule, mark)).collect())
     }
 
     /// Only what says which one it is.
-    fn remove_route_message(&mut self, mut route: RouteMessage) -> io::Result<()> {
+    pub(super) fn remove_route_message(&mut self, mut route: RouteMessage) -> io::Result<()> {
         route.attributes.retain(|attribute| {
             matches!(
                 attribute,
@@ -195,20 +225,9 @@ impl Requests {
         self.request(RouteNetlinkMessage::DelRoute(route), 0)
     }
 
-    fn remove_rule_message(&mut self, mut rule: RuleMessage) -> io::Result<()> {
-        rule.attributes.retain(|attribute| {
-            matches!(
-                attribute,
-                RuleAttribute::Source(_)
-                    | RuleAttribute::Destination(_)
-                    | RuleAttribute::Iifname(_)
-                    | RuleAttribute::Oifname(_)
-                    | RuleAttribute::FwMark(_)
-                    | RuleAttribute::Priority(_)
-                    | RuleAttribute::Protocol(_)
-                    | RuleAttribute::Table(_)
-            )
-        });
+    /// As the kernel has said it: whatever is left out would be any (`rule_find`), and another rule of
+    /// this priority might go.
+    pub(super) fn remove_rule_message(&mut self, rule: RuleMessage) -> io::Result<()> {
         self.request(RouteNetlinkMessage::DelRule(rule), 0)
     }
 }

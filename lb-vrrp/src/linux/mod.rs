@@ -4,47 +4,47 @@
 //! at in the user namespace that owns the network namespace.
 
 mod alarm;
-mod companions;
+mod changes;
 mod firewall;
 mod fixed;
+mod hearing;
 mod holders;
 mod leftovers;
 mod link;
+mod messages;
 mod netlink;
-mod operations;
+mod network;
+mod nft;
 mod port;
 mod receiver;
+mod routing;
 mod settings;
 mod socket;
+mod speaking;
 mod sysctl;
 mod virtual_mac;
-mod watch;
+mod watcher;
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::IpAddr;
 
-use socket2::Socket;
-use tokio::io::unix::AsyncFd;
-
-use self::alarm::Alarm;
-use self::companions::Macvlan;
+use self::alarm::{Alarm, now};
 use self::firewall::{Firewall, Refused};
 pub use self::fixed::{Fixed, FixedSettings};
-use self::holders::Holders;
-use self::leftovers::Sole;
+use self::hearing::Hearing;
+use self::holders::{Holders, Strays};
+use self::leftovers::Leftovers;
 use self::link::Link;
 pub use self::link::primary_address;
-use self::netlink::{Change, Requests};
+use self::netlink::Requests;
 use self::port::Port;
-pub use self::port::Settings;
-use self::receiver::{Ear, Receiver, watched};
-pub use self::settings::{
-    NextHop, NotAPrefix, Prefix, Route, RouteKind, Rule, RuleAction, Scope, VirtualAddress,
-};
-use self::socket::{Buffer, Received};
-use self::sysctl::Sysctls;
+use self::receiver::Ear;
+pub use self::routing::{NextHop, NotAPrefix, Prefix, Route, RouteKind, Rule, RuleAction};
+pub use self::settings::{Scope, Settings, VirtualAddress};
+use self::speaking::Speaking;
+use self::virtual_mac::VirtualMacs;
+use self::watcher::Watcher;
 use crate::channel::ChannelConfig;
 use crate::driver::{Input, RouterId};
 
@@ -67,49 +67,17 @@ pub struct LinuxNetwork {
     /// Every interface that matters to a router, by name.
     links: BTreeMap<String, Link>,
     holders: Holders,
-    /// The prefixes of virtual addresses that are there in another way than a router has them.
-    strays: HashMap<(u32, IpAddr), Vec<u8>>,
-    receivers: Vec<Receiver>,
-    /// Which receiver is read next.
-    turn: usize,
-    /// A few, of all routers; made when they are needed, as an address of IPv6 may be too new to be
-    /// spoken from.
-    senders: Vec<Sender>,
+    strays: Strays,
+    hearing: Hearing,
+    speaking: Speaking,
     alarm: Alarm,
-    buffer: Buffer,
-    /// Who else is to have what was received last.
-    others: Option<(Received, Vec<RouterId>)>,
     requests: Requests,
-    monitor: AsyncFd<Socket>,
-    /// Whether the monitor is told of routes.
-    sees_routes: bool,
-    datagram: Vec<u8>,
-    changes: VecDeque<Change>,
+    watcher: Watcher,
+    /// What is to be told.
     inputs: VecDeque<(RouterId, Input<'static>)>,
-    /// Something may have been missed.
-    is_blind: bool,
-    /// Whether it was listened to what the kernel has to tell, in this round of all sockets.
-    has_watched: bool,
-    /// The interfaces of virtual MAC addresses that we have set up, and their indexes.
-    made: BTreeMap<String, u32>,
-    sysctls: Sysctls,
+    virtual_macs: VirtualMacs,
     firewall: Firewall,
-    /// Whether other packets may have to be refused.
-    is_unguarded: bool,
-    /// Whether what a crash had left was looked for.
-    is_swept: bool,
-    /// What there was of its kind at the start, until then.
-    left_macvlans: Option<Vec<Macvlan>>,
-    /// Nobody else in this network namespace does what we do.
-    sole: Sole,
-}
-
-/// What speaks on an interface, from one address.
-#[derive(Debug)]
-struct Sender {
-    interface: String,
-    source: IpAddr,
-    socket: Socket,
+    leftovers: Leftovers,
 }
 
 impl LinuxNetwork {
@@ -146,34 +114,22 @@ impl LinuxNetwork {
     /// # }
     /// ```
     pub fn new() -> io::Result<Self> {
-        let sole = Sole::claim();
+        let leftovers = Leftovers::claim();
         Ok(Self {
             ports: BTreeMap::new(),
             next_id: 0,
             links: BTreeMap::new(),
             holders: Holders::default(),
-            strays: HashMap::new(),
-            receivers: Vec::new(),
-            turn: 0,
-            senders: Vec::new(),
+            strays: Strays::default(),
+            hearing: Hearing::new(),
+            speaking: Speaking::default(),
             alarm: Alarm::new()?,
-            buffer: Buffer::new(),
-            others: None,
             requests: Requests::open()?,
-            monitor: watched(netlink::monitor(false)?)?,
-            sees_routes: false,
-            datagram: vec![0; 32 * 1024],
-            changes: VecDeque::new(),
+            watcher: Watcher::open(now())?,
             inputs: VecDeque::new(),
-            is_blind: true,
-            has_watched: false,
-            made: BTreeMap::new(),
-            sysctls: Sysctls::default(),
-            firewall: Firewall::new(sole.is_alone()),
-            is_unguarded: false,
-            is_swept: false,
-            left_macvlans: None,
-            sole,
+            virtual_macs: VirtualMacs::default(),
+            firewall: Firewall::new(leftovers.is_alone()),
+            leftovers,
         })
     }
 
@@ -222,15 +178,20 @@ impl LinuxNetwork {
     pub fn close(&mut self, id: RouterId) -> io::Result<()> {
         let Some(port) = self.ports.remove(&id) else { return Ok(()) };
         self.holders.forget(id);
-        self.receivers.retain_mut(|receiver| !receiver.dismiss(id));
-        self.is_unguarded = true;
-        let guarded = if self.ports.is_empty() { self.guard() } else { Ok(()) };
-        self.drop_virtual_mac(&port).and(guarded)
+        self.hearing.dismiss(id);
+        self.firewall.outdate();
+        let dropped = self.drop_virtual_mac(&port);
+        self.forget_unused();
+        if !self.ports.is_empty() {
+            return dropped;
+        }
+        // Nobody may come by any more to see to it.
+        self.guard();
+        dropped.and(self.firewall.finish(now()))
     }
 
     /// Has the packets refused that are not to be taken.
-    fn guard(&mut self) -> io::Result<()> {
-        self.is_unguarded = false;
+    fn guard(&mut self) {
         let mut refused = BTreeSet::new();
         for port in self.ports.values().filter(|port| !port.settings.accept) {
             for address in port.addresses() {
@@ -244,41 +205,53 @@ impl LinuxNetwork {
                 refused.insert(Refused { address, interfaces });
             }
         }
-        self.firewall.refuse(refused)
+        self.firewall.refuse(refused);
     }
 
     fn introduce(&mut self, id: RouterId, port: Port) -> io::Result<()> {
         // Whatever happened before must be seen, too.
-        self.is_blind = true;
-        self.is_unguarded = true;
-        let ear = Ear::of(&port);
-        let needs_routes = !(port.settings.routes.is_empty() && port.settings.rules.is_empty());
-        let names: Vec<_> = port.interfaces().map(str::to_owned).collect();
+        self.watcher.look(now());
+        self.firewall.outdate();
         self.ports.insert(id, port);
-        for name in names {
-            if let Entry::Vacant(place) = self.links.entry(name) {
-                let link = Link::open(place.key())?;
-                place.insert(link);
-            }
-        }
-        if needs_routes && !self.sees_routes {
-            self.monitor = watched(netlink::monitor(true)?)?;
-            self.sees_routes = true;
-        }
+        self.open_links(id)?;
         // Without the interface of its MAC address it still hears, as soon as that is there.
         let made = self.make_virtual_mac(id);
-        let index = self.links[&ear.interface].index();
-        let known = self.receivers.iter().position(|receiver| receiver.ear == ear);
-        let at = known.unwrap_or_else(|| {
-            self.receivers.push(Receiver::new(ear));
-            self.receivers.len() - 1
-        });
-        let receiver = &mut self.receivers[at];
-        receiver.enlist(id, &self.ports[&id], index)?;
-        if known.is_none() {
-            receiver.open(index)?;
-        }
+        self.listen(id)?;
         made
+    }
+
+    /// Has every interface that matters to a router, and is told of routes if it has any.
+    fn open_links(&mut self, id: RouterId) -> io::Result<()> {
+        let Self { ports, links, watcher, .. } = self;
+        let Some(port) = ports.get(&id) else { return Ok(()) };
+        for name in port.interfaces() {
+            if !links.contains_key(name) {
+                links.insert(name.to_owned(), Link::open(name)?);
+            }
+        }
+        if port.settings.routes.is_empty() && port.settings.rules.is_empty() {
+            return Ok(());
+        }
+        watcher.see_routes()
+    }
+
+    /// Has a router hear, if it does not.
+    fn listen(&mut self, id: RouterId) -> io::Result<()> {
+        let Self { ports, links, hearing, .. } = self;
+        let Some(port) = ports.get(&id) else { return Ok(()) };
+        let index = links.get(&Ear::of(port).interface).map_or(0, Link::index);
+        hearing.enlist(id, port, index)
+    }
+
+    /// Closes what was open for a router that is gone, or is another one now.
+    fn forget_unused(&mut self) {
+        let Self { ports, links, speaking, .. } = self;
+        let names: BTreeSet<&str> = ports.values().flat_map(Port::interfaces).collect();
+        links.retain(|name, _| names.contains(name.as_str()));
+        speaking.keep(|interface, source| {
+            let mut ports = ports.values();
+            ports.any(|port| port.settings.interface == interface && port.channel.source == source)
+        });
     }
 
     fn index(&self, interface: &str) -> io::Result<u32> {

@@ -34,6 +34,8 @@ const ROUTES: u32 = 0x40 | 0x80 | 0x400 | 1 << 18;
 /// IP, which nobody else has (`/etc/iproute2/rt_protos`). keepalived's own is left to it: it may run
 /// beside us, and what has this number is ours to remove.
 pub(super) const OURS: u8 = 112;
+/// The same of what is there whoever is master.
+pub(super) const FIXED: u8 = 113;
 pub(super) const EEXIST: i32 = 17;
 pub(super) const ENODEV: i32 = 19;
 const EADDRNOTAVAIL: i32 = 99;
@@ -215,9 +217,9 @@ fn parse(raw: &[u8]) -> Option<NetlinkMessage<RouteNetlinkMessage>> {
     NetlinkMessage::deserialize(raw).ok()
 }
 
-/// Whether a route is of ours (`rtm_protocol`): there may be a million others, which come and go.
-pub(super) fn is_our_route(raw: &[u8]) -> bool {
-    raw.get(HEADER + 5) == Some(&OURS)
+/// Whether a route has this mark (`rtm_protocol`): there may be a million others, which come and go.
+pub(super) fn is_marked_route(raw: &[u8], mark: u8) -> bool {
+    raw.get(HEADER + 5) == Some(&mark)
 }
 
 /// What changed on this host.
@@ -285,7 +287,7 @@ pub(super) fn changes(datagram: &[u8], out: &mut impl Extend<Change>) {
     let mut forwarding = false;
     let messages = raw_messages(datagram).filter(|raw| match kind(raw) {
         RTM_NEWROUTE => false,
-        RTM_DELROUTE => is_our_route(raw),
+        RTM_DELROUTE => is_marked_route(raw, OURS),
         RTM_NEWNETCONF => {
             forwarding = true;
             false

@@ -3,65 +3,11 @@
 use std::net::IpAddr;
 
 use super::netlink::RouteKey;
-use super::{Route, RouteKind, Rule, VirtualAddress};
+use super::{Route, RouteKind, Rule, Settings, VirtualAddress};
 use crate::addresses::Family;
 use crate::announce::MacAddr;
 use crate::channel::{ChannelConfig, Reach};
-use crate::tracking::TrackerId;
 use crate::wire::{AuthType, PROTOCOL, ah};
-
-/// What a router has on this host, beside its channel.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Settings {
-    /// The interface that it speaks on.
-    pub interface: String,
-    /// How its addresses are added. Those of the channel that are not among them are added as
-    /// [`VirtualAddress::new`] has them; those that are not of the channel come and go with them, but
-    /// are not advertised.
-    pub addresses: Vec<VirtualAddress>,
-    /// Routes that come after the addresses, and go before them.
-    pub routes: Vec<Route>,
-    /// Rules that come after the routes, and go before them.
-    pub rules: Vec<Rule>,
-    /// The name of an interface with the virtual router's MAC address
-    /// ([`MacAddr::of_virtual_router`]), which is made on top of the other one and has the
-    /// addresses. Default: none, they are on the interface itself.
-    pub virtual_mac: Option<String>,
-    /// Whether packets for the addresses are taken when they are here: [`Config::accepts`], which a
-    /// driver does not act on. Default: they are. If not, they are dropped by rules of `nft`, a program
-    /// that must be there.
-    ///
-    /// [`Config::accepts`]: crate::Config::accepts
-    pub accept: bool,
-    /// Whether its own interface without a carrier is a fault. Default: yes.
-    pub tracks_interface: bool,
-    /// Other interfaces that it tracks: up as long as they have a carrier.
-    pub tracked: Vec<(String, TrackerId)>,
-}
-
-impl Settings {
-    /// One on this interface, with the addresses of its channel and nothing else.
-    pub fn new(interface: impl Into<String>) -> Self {
-        Self {
-            interface: interface.into(),
-            addresses: Vec::new(),
-            routes: Vec::new(),
-            rules: Vec::new(),
-            virtual_mac: None,
-            tracks_interface: true,
-            accept: true,
-            tracked: Vec::new(),
-        }
-    }
-
-    /// With an address that is added in another way, or not advertised.
-    #[must_use]
-    pub fn address(mut self, address: VirtualAddress) -> Self {
-        self.addresses.push(address);
-        self
-    }
-}
 
 /// One router's part of the network.
 #[derive(Debug)]

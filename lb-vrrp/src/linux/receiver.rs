@@ -50,8 +50,10 @@ impl Ear {
 #[derive(Debug)]
 pub(super) struct Receiver {
     pub(super) ear: Ear,
-    /// `None` while there is no such interface.
+    /// `None` while there is no such interface, or it cannot be heard on.
     pub(super) socket: Option<AsyncFd<Socket>>,
+    /// The index of the interface that the socket is on.
+    index: u32,
     joined: Vec<IpAddr>,
     /// More than one for an identifier while one of them says good-bye, or if they speak to others.
     routers: BTreeMap<u8, Vec<(RouterId, Reach)>>,
@@ -61,12 +63,24 @@ pub(super) struct Receiver {
 
 impl Receiver {
     pub(super) const fn new(ear: Ear) -> Self {
-        Self { ear, socket: None, joined: Vec::new(), routers: BTreeMap::new(), left: SHARE }
+        Self {
+            ear,
+            socket: None,
+            index: 0,
+            joined: Vec::new(),
+            routers: BTreeMap::new(),
+            left: SHARE,
+        }
     }
 
-    /// Opens it on the interface that has this index now; 0 if there is none.
+    /// Opens it on the interface that has this index now; 0 if there is none. One that is open there
+    /// stays as it is.
     pub(super) fn open(&mut self, index: u32) -> io::Result<()> {
+        if self.socket.is_some() && self.index == index {
+            return Ok(());
+        }
         self.socket = None;
+        self.index = index;
         if index > 0 {
             let socket = socket::receiver(self.ear.family, self.ear.protocol, &self.ear.interface)?;
             socket::make_room(&socket, SHARE as usize * SMALL)?;

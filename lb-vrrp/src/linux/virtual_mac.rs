@@ -1,13 +1,50 @@
 //! The interface of a virtual MAC address: made, set up, and taken away again.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use super::LinuxNetwork;
-use super::companions::Macvlan;
 use super::port::Port;
+use super::sysctl::Sysctls;
 use crate::addresses::Family;
 use crate::announce::MacAddr;
 use crate::driver::{Input, Operation, RouterId};
+
+/// The interfaces of virtual MAC addresses that we have set up, and what was changed for them.
+#[derive(Debug, Default)]
+pub(super) struct VirtualMacs {
+    /// Their indexes, by name.
+    made: BTreeMap<String, u32>,
+    sysctls: Sysctls,
+}
+
+impl VirtualMacs {
+    /// Whoever asks for the address on the other interface must not get that one's MAC address; a
+    /// packet that comes in by one and leaves by the other is no forgery; and nothing but a master may
+    /// speak from this one, not even to say which groups it listens to, or switches take it for the
+    /// master (those of 224.0.0.0/24 are flooded anyway, RFC 4541 2.1.2).
+    fn set_up(&mut self, base: &str, name: &str, family: Family) -> io::Result<()> {
+        let own = [
+            (format!("ipv4/conf/{name}/arp_ignore"), "1"),
+            (format!("ipv4/conf/{name}/accept_local"), "1"),
+            (format!("ipv4/conf/{name}/rp_filter"), "0"),
+            (format!("ipv6/conf/{name}/accept_ra"), "0"),
+            (format!("ipv6/conf/{name}/addr_gen_mode"), "1"),
+            (
+                format!("ipv6/conf/{name}/disable_ipv6"),
+                if family == Family::V4 { "1" } else { "0" },
+            ),
+        ];
+        let Self { made, sysctls } = self;
+        let mut outcome = Ok(());
+        for (key, value) in own {
+            outcome = outcome.and(sysctls.set(&key, value));
+        }
+        outcome = outcome.and(sysctls.lend(&format!("ipv4/conf/{base}/arp_ignore"), "1"));
+        outcome = outcome.and(sysctls.lend("ipv4/igmp_link_local_mcast_reports", "0"));
+        outcome.and(sysctls.each_filters_for_itself(|name| made.contains_key(name)))
+    }
+}
 
 impl LinuxNetwork {
     /// Makes the interface of the virtual MAC address if it should be there and is not. What a crash
@@ -21,10 +58,10 @@ impl LinuxNetwork {
             return Ok(());
         };
         let (index, on) = (home.index(), on.index());
-        if on == 0 || (index > 0 && self.made.get(&name) == Some(&index)) {
+        if on == 0 || (index > 0 && self.virtual_macs.made.get(&name) == Some(&index)) {
             return Ok(());
         }
-        for left in self.macvlans()? {
+        for left in self.leftovers.macvlans(&mut self.requests)? {
             let is_it = left.is_ours && left.on == on && left.mac == mac && left.name != name;
             if is_it && !self.has_mac(&left.name) {
                 self.requests.remove_link(left.index)?;
@@ -37,20 +74,21 @@ impl LinuxNetwork {
         self.requests.add_macvlan(&name, on, mac)?;
         self.refresh(&name)?;
         let index = self.index(&name)?;
-        self.made.insert(name.clone(), index);
-        self.set_up_virtual_mac(id, &base, &name, family);
+        self.virtual_macs.made.insert(name.clone(), index);
+        if let Err(error) = self.virtual_macs.set_up(&base, &name, family) {
+            let operation = Operation::SetUp;
+            self.inputs.push_back((id, Input::Failed { operation, error }));
+        }
         self.requests.set_up(index)?;
         self.refresh(&name)?;
-        for receiver in self.receivers.iter_mut().filter(|one| one.ear.interface == name) {
-            receiver.open(index)?;
-        }
-        Ok(())
+        self.hearing.follow(&name, index)
     }
 
     /// Whether an interface that is there already may be taken for ours. One that a virtual router had
     /// that is gone makes room.
     fn may_have(&mut self, id: RouterId, name: &str, on: u32, mac: MacAddr) -> io::Result<bool> {
-        let Some(there) = self.macvlans()?.into_iter().find(|one| one.name == name) else {
+        let there = self.leftovers.macvlans(&mut self.requests)?;
+        let Some(there) = there.into_iter().find(|one| one.name == name) else {
             return Ok(false);
         };
         if there.on == on && there.mac == mac {
@@ -65,43 +103,13 @@ impl LinuxNetwork {
         Ok(true)
     }
 
-    /// Whoever asks for the address on the other interface must not get that one's MAC address; a
-    /// packet that comes in by one and leaves by the other is no forgery; and nothing but a master may
-    /// speak from this one, not even to say which groups it listens to, or switches take it for the
-    /// master (those of 224.0.0.0/24 are flooded anyway, RFC 4541 2.1.2).
-    fn set_up_virtual_mac(&mut self, id: RouterId, base: &str, name: &str, family: Family) {
-        let own = [
-            (format!("ipv4/conf/{name}/arp_ignore"), "1"),
-            (format!("ipv4/conf/{name}/accept_local"), "1"),
-            (format!("ipv4/conf/{name}/rp_filter"), "0"),
-            (format!("ipv6/conf/{name}/accept_ra"), "0"),
-            (format!("ipv6/conf/{name}/addr_gen_mode"), "1"),
-            (
-                format!("ipv6/conf/{name}/disable_ipv6"),
-                if family == Family::V4 { "1" } else { "0" },
-            ),
-        ];
-        let mut outcome = Ok(());
-        for (key, value) in own {
-            outcome = outcome.and(self.sysctls.set(&key, value));
-        }
-        outcome = outcome.and(self.sysctls.lend(&format!("ipv4/conf/{base}/arp_ignore"), "1"));
-        outcome = outcome.and(self.sysctls.lend("ipv4/igmp_link_local_mcast_reports", "0"));
-        let made = &self.made;
-        outcome = outcome.and(self.sysctls.each_filters_for_itself(|name| made.contains_key(name)));
-        if let Err(error) = outcome {
-            let operation = Operation::SetUp;
-            self.inputs.push_back((id, Input::Failed { operation, error }));
-        }
-    }
-
     /// Takes it away, unless another router has it, and gives back what was lent for it.
     pub(super) fn drop_virtual_mac(&mut self, port: &Port) -> io::Result<()> {
         let Some(name) = &port.settings.virtual_mac else { return Ok(()) };
         if self.has_mac(name) {
             return Ok(());
         }
-        let is_ours = self.made.remove(name).is_some();
+        let is_ours = self.virtual_macs.made.remove(name).is_some();
         let mut outcome = match self.links.remove(name).map(|link| link.index()) {
             Some(index) if index > 0 && is_ours => self.requests.remove_link(index),
             _ => Ok(()),
@@ -109,10 +117,11 @@ impl LinuxNetwork {
         let base = &port.settings.interface;
         let has_any = |port: &Port| port.settings.virtual_mac.is_some();
         if !self.ports.values().any(|port| has_any(port) && port.settings.interface == *base) {
-            outcome = outcome.and(self.sysctls.give_back(&format!("ipv4/conf/{base}/arp_ignore")));
+            let key = format!("ipv4/conf/{base}/arp_ignore");
+            outcome = outcome.and(self.virtual_macs.sysctls.give_back(&key));
         }
         if !self.ports.values().any(has_any) {
-            outcome = outcome.and(self.sysctls.give_all_back());
+            outcome = outcome.and(self.virtual_macs.sysctls.give_all_back());
         }
         outcome
     }
@@ -124,16 +133,5 @@ impl LinuxNetwork {
     /// Whether a router has its MAC address on this interface.
     pub(super) fn has_mac(&self, name: &str) -> bool {
         self.ports.values().any(|port| port.has_mac(name))
-    }
-
-    /// Those that are there; at the start, when many are made, those that were.
-    pub(super) fn macvlans(&mut self) -> io::Result<Vec<Macvlan>> {
-        if self.is_swept {
-            return self.requests.macvlans();
-        }
-        if self.left_macvlans.is_none() {
-            self.left_macvlans = Some(self.requests.macvlans()?);
-        }
-        Ok(self.left_macvlans.clone().unwrap_or_default())
     }
 }

@@ -1,4 +1,4 @@
-//! What a router asks for, and what it tells.
+//! What a router asks for, and what it tells; a CARP host does so in the same words.
 
 use std::net::IpAddr;
 
@@ -6,18 +6,20 @@ use crate::router::Role;
 use crate::tracking::FaultCauses;
 use crate::values::Priority;
 
-/// What the owner of a [`VirtualRouter`](crate::VirtualRouter) is to do, in this order.
+/// What the owner of a [`VirtualRouter`](crate::VirtualRouter), or of a
+/// [`CarpHost`](crate::carp::CarpHost), is to do, in this order. They differ in what is advertised: a
+/// priority, or a whole [`CarpAdvertisement`](crate::wire::CarpAdvertisement).
 ///
 /// None can fail as far as the router is concerned: an address that cannot be added is a
 /// [fault](crate::VirtualRouter::handle_fault), an advertisement that cannot be sent is as good as
 /// lost.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Action {
+pub enum Action<A = Priority> {
     /// Add every virtual address. Alternates with [`Self::RemoveAddresses`].
     AddAddresses,
-    /// Send one advertisement with this priority, to every peer.
-    Advertise(Priority),
+    /// Send one advertisement that says this, to every peer.
+    Advertise(A),
     /// Tell the link where the addresses are: for each, this many gratuitous ARPs or unsolicited
     /// neighbour advertisements.
     Announce {
@@ -32,6 +34,22 @@ pub enum Action {
     RemoveAddresses,
     /// Add this one address again, which somebody took away.
     RestoreAddress(IpAddr),
+}
+
+impl<A> Action<A> {
+    /// The same where something else is advertised.
+    #[cfg(feature = "driver")]
+    pub(crate) fn map<B>(self, say: impl FnOnce(A) -> B) -> Action<B> {
+        match self {
+            Self::AddAddresses => Action::AddAddresses,
+            Self::Advertise(said) => Action::Advertise(say(said)),
+            Self::Announce { times } => Action::Announce { times },
+            Self::Notify(event) => Action::Notify(event),
+            Self::RemoveAddress(address) => Action::RemoveAddress(address),
+            Self::RemoveAddresses => Action::RemoveAddresses,
+            Self::RestoreAddress(address) => Action::RestoreAddress(address),
+        }
+    }
 }
 
 /// What is worth telling. Nothing of it has to be acted on.
@@ -88,15 +106,18 @@ pub enum Because {
     Fault,
     /// Its group moved.
     Group,
-    /// Nobody better was heard for the master-down interval.
+    /// Nobody better was heard for the master-down interval; by CARP, nor anybody who is good enough.
     MasterDown,
     /// The other owner of the addresses.
     OwnerConflict {
         /// Who.
         source: IpAddr,
     },
-    /// By CARP: somebody who advertises more often was heard.
-    Outpaced,
+    /// By CARP: somebody fitter was heard, or somebody who advertises more often.
+    Outpaced {
+        /// Who.
+        source: IpAddr,
+    },
     /// It was asleep for so long that another one took over, and it does not preempt.
     Overslept {
         /// Who took over.

@@ -10,10 +10,6 @@ use crate::timers::Timer;
 use crate::values::{Interval, Priority, Version};
 use crate::wire::Advertisement;
 
-/// How many answers a master gives beside its scheduled advertisements, in each interval: enough for
-/// every router of a link to lose an argument, and too few to make noise of replayed packets.
-const ANSWERS: u8 = 8;
-
 impl VirtualRouter {
     /// An advertisement of our virtual router was received, and is what it says: a
     /// [`Channel`](crate::Channel) sees to that.
@@ -157,9 +153,8 @@ impl VirtualRouter {
     /// Says at once who is master, and tells those who believed otherwise.
     fn answer(&mut self, now: Instant) {
         if let State::Master(master) = &mut self.state
-            && master.answers < ANSWERS
+            && master.mastery.may_answer()
         {
-            master.answers += 1;
             self.advertise(now);
             self.timers.set(Timer::Advertise, now + self.config.interval.as_duration());
         }
@@ -169,13 +164,9 @@ impl VirtualRouter {
     /// Announces the addresses, or sees to it that they are once the budget allows.
     pub(super) fn react(&mut self, now: Instant) {
         let State::Master(master) = &mut self.state else { return };
-        let next = master.reacted.map(|last| last + self.config.interval.as_duration());
-        match next.filter(|&next| now < next) {
-            Some(next) => self.timers.set_no_later(Timer::React, next),
-            None => {
-                master.reacted = Some(now);
-                self.announce(self.config.announcements.reaction);
-            }
+        let interval = self.config.interval.as_duration();
+        if master.mastery.may_react(now, interval, &mut self.timers) {
+            self.announce(self.config.announcements.reaction);
         }
     }
 

@@ -15,7 +15,7 @@ pub use state::{Backup, Heard, Master, Releasing, Role, State};
 
 use crate::config::{Config, Preempt};
 use crate::timers::{Timer, TimerTable};
-use crate::tracking::{FaultCause, FaultCauses, Signal, TrackerId, Tracking};
+use crate::tracking::{FaultCause, FaultCauses, Fitness, Signal, TrackerId, Tracking};
 use crate::values::{Interval, Priority};
 
 /// Decides when this host holds the addresses.
@@ -114,8 +114,6 @@ pub struct VirtualRouter {
     stands_back: bool,
     /// Its members move together: it asks before it becomes master.
     coupled: bool,
-    /// Whether the addresses are, or are about to be, on this host.
-    holds: bool,
     last_heard: Option<Instant>,
     actions: VecDeque<Action>,
 }
@@ -135,7 +133,6 @@ impl VirtualRouter {
             gave_way: false,
             stands_back: false,
             coupled: false,
-            holds: false,
             last_heard: None,
             actions: VecDeque::new(),
             config,
@@ -201,16 +198,14 @@ impl VirtualRouter {
     /// A cause of fault appeared or went away. [`FaultCause::Tracker`] and [`FaultCause::Group`] are
     /// the router's own: what is said of them here holds until the next thing that is tracked.
     pub fn handle_fault(&mut self, now: Instant, cause: FaultCause, present: bool) {
-        if self.faults.contains(cause) == present {
-            return;
-        }
-        let was_fit = self.faults.is_empty();
-        self.faults.set(cause, present);
+        let Some(fitness) = self.faults.change(cause, present) else { return };
         self.notify(Event::FaultsChanged { causes: self.faults });
-        match (was_fit, self.faults.is_empty()) {
-            (true, false) => self.fail(cause),
-            (false, true) if self.state == State::Fault => self.begin(now, Because::FaultCleared),
-            _ => {}
+        match fitness {
+            Fitness::Lost => self.fail(cause),
+            Fitness::Regained if self.state == State::Fault => {
+                self.begin(now, Because::FaultCleared);
+            }
+            Fitness::Regained | Fitness::Same => {}
         }
     }
 
@@ -224,7 +219,7 @@ impl VirtualRouter {
 
     /// Somebody else removed a virtual address. If it is ours to hold, it comes back at once.
     pub fn handle_address_lost(&mut self, now: Instant, address: IpAddr) {
-        if self.holds {
+        if self.holds_addresses() {
             self.push(Action::RestoreAddress(address));
             self.react(now);
         }
@@ -233,7 +228,7 @@ impl VirtualRouter {
     /// A virtual address is on this host, although this router did not ask for it: left by a crash,
     /// or added by somebody. It stays if it is ours to hold, and goes if not.
     pub fn handle_address_found(&mut self, address: IpAddr) {
-        if !self.holds {
+        if !self.holds_addresses() {
             self.push(Action::RemoveAddress(address));
         }
     }
@@ -244,11 +239,12 @@ impl VirtualRouter {
     pub fn reconfigure(&mut self, now: Instant, config: Config) {
         let whole = self.master_down();
         self.tracking.reconfigure(&config.trackers);
-        self.config = config;
+        let before = std::mem::replace(&mut self.config, config).announcements;
         self.gave_way &= self.config.priority == Priority::OWNER;
         self.move_master_down(now, whole);
         self.reconsider(now);
         if let State::Master(_) = self.state {
+            self.timers.change_announcing(now, &before, &self.config.announcements);
             self.advertise(now);
             self.timers.set(Timer::Advertise, now + self.config.interval.as_duration());
             self.react(now);
@@ -288,7 +284,12 @@ impl VirtualRouter {
 
     /// Whether the addresses are on this host, as far as its actions were done.
     pub const fn holds_addresses(&self) -> bool {
-        self.holds
+        matches!(self.state, State::Master(_) | State::Releasing(_))
+    }
+
+    /// Whether it gave up, and only answers for the addresses until the successor does.
+    pub const fn is_releasing(&self) -> bool {
+        matches!(self.state, State::Releasing(_))
     }
 
     /// Whether nobody else was ever heard since the start. A master that starts alone is lonely until
@@ -352,7 +353,7 @@ impl VirtualRouter {
     /// When it last announced because of what it heard.
     pub(crate) fn last_reaction(&self) -> Option<Instant> {
         match &self.state {
-            State::Master(master) => master.reacted,
+            State::Master(master) => master.mastery.reacted(),
             _ => None,
         }
     }

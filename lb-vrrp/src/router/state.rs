@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use crate::mastery::Mastery;
 use crate::values::{Interval, Priority};
 
 /// Where a router is; the diagram is at [`VirtualRouter`](crate::VirtualRouter).
@@ -71,10 +72,7 @@ pub struct Master {
     pub since: Instant,
     /// When it last advertised.
     pub(super) advertised: Instant,
-    /// When it last announced its addresses because of what it heard.
-    pub(super) reacted: Option<Instant>,
-    /// How many answers it gave since its last scheduled advertisement.
-    pub(super) answers: u8,
+    pub(super) mastery: Mastery,
     pub(super) conflict: Option<Conflict>,
 }
 
@@ -90,8 +88,8 @@ pub(super) struct Conflict {
 }
 
 impl Master {
-    pub(super) const fn new(now: Instant) -> Self {
-        Self { since: now, advertised: now, reacted: None, answers: 0, conflict: None }
+    pub(super) fn new(now: Instant) -> Self {
+        Self { since: now, advertised: now, mastery: Mastery::default(), conflict: None }
     }
 }
 

@@ -38,7 +38,7 @@ impl VirtualRouter {
         }
         let from = self.enter_silently(State::Master(Master::new(now)));
         self.push(Action::Advertise(self.priority));
-        self.hold();
+        self.push(Action::AddAddresses);
         self.start_master_timers(now);
         self.tell(from, because);
     }
@@ -49,12 +49,7 @@ impl VirtualRouter {
         let announcements = self.config.announcements;
         self.announce(announcements.first);
         self.timers.set(Timer::Advertise, now + self.config.first_interval());
-        if !announcements.second_after.is_zero() {
-            self.timers.set_in(Timer::Announce, now, announcements.second_after);
-        }
-        if !announcements.refresh.is_zero() {
-            self.timers.set_in(Timer::Refresh, now, announcements.refresh);
-        }
+        self.timers.start_announcing(now, &announcements);
     }
 
     pub(super) fn become_backup(
@@ -160,14 +155,9 @@ impl VirtualRouter {
         self.timers.set(Timer::MasterDown, moved);
     }
 
-    fn hold(&mut self) {
-        if !std::mem::replace(&mut self.holds, true) {
-            self.push(Action::AddAddresses);
-        }
-    }
-
+    /// Before the state is another one.
     fn drop_addresses(&mut self) {
-        if std::mem::take(&mut self.holds) {
+        if self.holds_addresses() {
             self.push(Action::RemoveAddresses);
         }
     }

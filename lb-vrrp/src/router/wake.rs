@@ -31,7 +31,7 @@ impl VirtualRouter {
     /// However late it is: once, and then in the old phase.
     fn advertise_on_schedule(&mut self, now: Instant, deadline: Instant) {
         if let State::Master(master) = &mut self.state {
-            master.answers = 0;
+            master.mastery.begin_interval();
             self.advertise(now);
             self.timers.set_next(
                 Timer::Advertise,

@@ -204,6 +204,7 @@ pub(in crate::config) struct Garp {
     pub(in crate::config) delay: Field<Duration>,
     pub(in crate::config) lower_prio_repeat: Field<i64>,
     pub(in crate::config) refresh: Field<Duration>,
+    pub(in crate::config) interval: Field<Duration>,
 }
 
 /// `"eth1"`, or a table.

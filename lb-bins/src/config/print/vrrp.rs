@@ -246,11 +246,12 @@ fn inline_key(HmacKey { id, secret }: &HmacKey) -> String {
 }
 
 fn inline_garp(garp: Announcements) -> String {
-    let Announcements { first, second_after, reaction, refresh, .. } = garp;
-    let [delay, refresh] = [second_after, refresh].map(|time| text(&duration(time)));
+    let Announcements { first, second_after, reaction, refresh, spacing, .. } = garp;
+    let times = [second_after, refresh, spacing];
+    let [delay, refresh, interval] = times.map(|time| text(&duration(time)));
     format!(
         "{{ repeat = {first}, delay = {delay}, lower_prio_repeat = {reaction}, \
-         refresh = {refresh} }}"
+         refresh = {refresh}, interval = {interval} }}"
     )
 }
 

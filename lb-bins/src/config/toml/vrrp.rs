@@ -164,6 +164,7 @@ impl Read for Garp {
             delay: table.take("delay", r#"delay = "5s""#),
             lower_prio_repeat: table.take("lower_prio_repeat", "lower_prio_repeat = 2"),
             refresh: table.take("refresh", r#"refresh = "1s""#),
+            interval: table.take("interval", r#"interval = "10ms""#),
         };
         table.finish();
         Some(garp)

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use lb_vrrp::Family;
+
+use super::family::family;
 use super::router::Router;
 use super::values::{Values, given};
 use crate::config::draft::Field;
@@ -32,6 +35,11 @@ pub(super) fn garp(router: &Router<'_>, strict: bool, values: &mut Values<'_>) -
         field => field,
     };
     let refresh = time("garp_master_refresh", "vrrp_garp_master_refresh", values);
+    // One after the other on an interface, ARP and neighbour discovery each for itself.
+    let interval = match family(router.statement) {
+        Family::V4 => "vrrp_garp_interval",
+        Family::V6 => "vrrp_gna_interval",
+    };
     let garp = Garp {
         repeat,
         delay,
@@ -40,6 +48,7 @@ pub(super) fn garp(router: &Router<'_>, strict: bool, values: &mut Values<'_>) -
             Field::Absent if strict => given(Duration::ZERO, span),
             field => field,
         },
+        interval: values.timer_or_zero(router.global(interval)),
     };
     given(garp, span)
 }

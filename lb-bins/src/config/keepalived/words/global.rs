@@ -11,7 +11,7 @@ pub(in super::super) const ROOT: Words = &[
     block("SSL", SSL),
     unused_block("bfd_instance", BFD_INSTANCE, BFD),
     unused("child_wait_time", PROCESS),
-    unused_block("garp_group", GARP_GROUP, "announcements are not held back"),
+    unused_block("garp_group", GARP_GROUP, GARP_GROUPS),
     block("global_defs", GLOBAL_DEFS),
     unused("instance", PROCESS),
     unused_rows("interface_up_down_delays", "changes of interfaces count at once"),
@@ -142,14 +142,14 @@ const GLOBAL_DEFS: Words = &[
     once("vrrp_delay_after_boot"),
     once("vrrp_down_timer_adverts"),
     unused("vrrp_garp_extra_if", "announcements have no such setting"),
-    unused("vrrp_garp_interval", "announcements have no such setting"),
+    once("vrrp_garp_interval"),
     unused("vrrp_garp_lower_prio_delay", "announcements have no such setting"),
     once("vrrp_garp_lower_prio_repeat"),
     once("vrrp_garp_master_delay"),
     once("vrrp_garp_master_refresh"),
     unused("vrrp_garp_master_refresh_repeat", "announcements have no such setting"),
     once("vrrp_garp_master_repeat"),
-    unused("vrrp_gna_interval", "announcements have no such setting"),
+    once("vrrp_gna_interval"),
     once("vrrp_higher_prio_send_advert"),
     unused("vrrp_ipsets", FIREWALL),
     unused("vrrp_iptables", FIREWALL),
@@ -203,11 +203,13 @@ const BFD_INSTANCE: Words = &[
     unused("weight", BFD),
 ];
 
+const GARP_GROUPS: &str = "`vrrp_garp_interval` holds announcements back on every interface alike";
+
 const GARP_GROUP: Words = &[
-    unused("garp_interval", NETLINK),
-    unused("gna_interval", NETLINK),
-    unused("interface", NETLINK),
-    unused_rows("interfaces", NETLINK),
+    unused("garp_interval", GARP_GROUPS),
+    unused("gna_interval", GARP_GROUPS),
+    unused("interface", GARP_GROUPS),
+    unused_rows("interfaces", GARP_GROUPS),
 ];
 
 const TRACK_GROUP: Words = &[unused_rows("group", STATIC)];

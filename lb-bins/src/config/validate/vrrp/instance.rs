@@ -362,6 +362,7 @@ pub(super) fn garp(field: &Field<draft::Garp>, mistakes: &mut Mistakes) -> Annou
             mistakes,
         );
         garp.refresh = duration_or_zero("refresh", &draft.refresh, garp.refresh, mistakes);
+        garp.spacing = duration_or_zero("interval", &draft.interval, garp.spacing, mistakes);
     }
     garp
 }

@@ -219,8 +219,10 @@ pub(super) fn rule_message(rule: &Rule) -> RuleMessage {
         message.header.flags = RuleFlags::Invert;
     }
     let attributes = &mut message.attributes;
-    attributes.extend(from.map(|from| RuleAttribute::Source(from.address())));
-    attributes.extend(to.map(|to| RuleAttribute::Destination(to.address())));
+    // Of what is for all addresses the kernel says nothing, and so do we.
+    let narrow = |prefix: &Option<Prefix>| prefix.filter(|prefix| prefix.length() > 0);
+    attributes.extend(narrow(from).map(|from| RuleAttribute::Source(from.address())));
+    attributes.extend(narrow(to).map(|to| RuleAttribute::Destination(to.address())));
     attributes.extend(iif.clone().map(RuleAttribute::Iifname));
     attributes.extend(oif.clone().map(RuleAttribute::Oifname));
     attributes.extend(fwmark.map(RuleAttribute::FwMark));
@@ -258,11 +260,45 @@ impl RouteKey {
     }
 }
 
-/// Whether that is this rule, as the kernel has it: with a priority, and more.
+/// Whether it has this mark.
+pub(super) fn is_marked_rule(message: &RuleMessage, mark: u8) -> bool {
+    message.attributes.contains(&RuleAttribute::Protocol(RouteProtocol::from(mark)))
+}
+
+/// Whether that is this rule, whoever put it there, as the kernel has it: with a priority, whether or
+/// not it was asked for, and with what it says of every rule.
 pub(super) fn is_rule(message: &RuleMessage, rule: &Rule) -> bool {
     let ours = rule_message(rule);
-    let (theirs, header) = (&message.header, &ours.header);
-    (theirs.family, theirs.src_len, theirs.dst_len)
-        == (header.family, header.src_len, header.dst_len)
-        && ours.attributes.iter().all(|attribute| message.attributes.contains(attribute))
+    let what = |message: &RuleMessage| {
+        let header = &message.header;
+        let inverts = header.flags.contains(RuleFlags::Invert);
+        let (of, lengths) = (header.family, (header.src_len, header.dst_len));
+        (of, lengths, header.tos, header.action, inverts)
+    };
+    let has_all = |message: &RuleMessage, all: &RuleMessage| {
+        let mut all = all.attributes.iter().filter(|attribute| distinguishes(attribute));
+        all.all(|attribute| message.attributes.contains(attribute))
+    };
+    let has_priority = rule
+        .priority
+        .is_none_or(|priority| message.attributes.contains(&RuleAttribute::Priority(priority)));
+    what(message) == what(&ours)
+        && has_priority
+        && has_all(message, &ours)
+        && has_all(&ours, message)
+}
+
+/// Whether it says which packets a rule is for, or what becomes of them (`fib_nl_fill_rule`): not what
+/// the kernel says of every rule, nor what rules of ours do not have.
+const fn distinguishes(attribute: &RuleAttribute) -> bool {
+    !matches!(
+        attribute,
+        RuleAttribute::Priority(_)
+            | RuleAttribute::Protocol(_)
+            | RuleAttribute::FwMask(u32::MAX)
+            | RuleAttribute::SuppressPrefixLen(u32::MAX)
+            | RuleAttribute::SuppressIfGroup(u32::MAX)
+            | RuleAttribute::Table(0)
+            | RuleAttribute::Other(_)
+    )
 }

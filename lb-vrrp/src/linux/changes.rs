@@ -1,63 +1,73 @@
-//! What happens to interfaces and addresses, and whom it matters to.
+//! What changes on this host, and whom it matters to.
 
 use std::collections::HashSet;
-use std::io::{self, Read};
+use std::io;
 use std::net::IpAddr;
 
-use super::LinuxNetwork;
-use super::companions::is_rule;
+use super::alarm::now;
 use super::link::{Link, Snapshot, can_be_source};
-use super::netlink::{self, Change};
+use super::messages::{is_marked_rule, is_rule};
+use super::netlink::{Change, OURS};
 use super::port::Port;
+use super::{LinuxNetwork, Rule};
 use crate::addresses::Family;
 use crate::channel::Reach;
 use crate::driver::{Input, Operation, RouterId};
 use crate::tracking::{FaultCause, Signal};
 
-/// How much of what the kernel tells is read before others have their turn.
-const CHANGES: usize = 1024;
-
 impl LinuxNetwork {
-    /// What the kernel has told.
+    /// What the kernel has told. What of it cannot be acted on now is looked at again.
     pub(super) fn watch(&mut self) -> io::Result<()> {
-        // Whoever changes routes without end must not keep us from everything else.
-        for _ in 0..CHANGES {
-            match self.monitor.get_ref().read(&mut self.datagram) {
-                Ok(length) => netlink::changes(&self.datagram[..length], &mut self.changes),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // Too much at once (ENOBUFS).
-                Err(_) => {
-                    self.is_blind = true;
-                    break;
-                }
-            }
+        let now = now();
+        self.watcher.read(now);
+        let seen = if self.watcher.is_to_look(now) { self.look() } else { self.handle_all() };
+        if seen.is_err() {
+            self.watcher.fail(now);
         }
-        if std::mem::take(&mut self.is_blind) {
-            self.changes.clear();
-            self.look()?;
+        if self.firewall.is_outdated() {
+            self.guard();
         }
-        while let Some(change) = self.changes.pop_front() {
-            self.handle(change)?;
+        for (operation, error) in self.firewall.turn(now) {
+            self.complain(operation, &error);
         }
-        if self.is_unguarded
-            && let Err(error) = self.guard()
-        {
-            let open = self.ports.iter().filter(|(_, port)| !port.settings.accept);
-            let ids: Vec<_> = open.map(|(id, _)| *id).collect();
-            for id in ids {
-                let error = io::Error::new(error.kind(), error.to_string());
-                self.inputs.push_back((id, Input::Failed { operation: Operation::Refuse, error }));
-            }
-        }
-        Ok(())
+        seen
     }
 
-    /// Looks at everything, at the start and when the kernel had more to tell than there was room.
+    /// Tells whom it matters to that something is not as it should be.
+    pub(super) fn complain(&mut self, operation: Operation, error: &io::Error) {
+        let ids = match operation {
+            Operation::Refuse => self.ids(|port| !port.settings.accept),
+            // The first one tells it for all.
+            _ => self.ports.keys().take(1).copied().collect(),
+        };
+        for id in ids {
+            let error = io::Error::new(error.kind(), error.to_string());
+            self.inputs.push_back((id, Input::Failed { operation, error }));
+        }
+    }
+
+    /// Looks at everything, at the start and when something was missed: the kernel had more to tell
+    /// than there was room, say. What cannot be looked at keeps nobody from the rest.
     fn look(&mut self) -> io::Result<()> {
+        let mut outcome = Ok(());
+        // What a reload could not open, say.
+        for id in self.ids(|_| true) {
+            outcome = outcome.and(self.open_links(id)).and(self.listen(id));
+        }
         let names: Vec<_> = self.links.keys().cloned().collect();
         for name in names {
-            self.look_at_link(&name)?;
+            outcome = outcome.and(self.look_at_link(&name));
         }
+        outcome = outcome.and(self.look_for_addresses());
+        outcome = outcome.and(self.look_for_rules());
+        let losers = self.ids(|port| port.has_routes && !port.settings.routes.is_empty());
+        self.inputs.extend(losers.into_iter().map(|id| (id, Input::RoutesLost)));
+        let snapshot = Snapshot::take();
+        outcome.and(snapshot.map(|there| self.look_for_sources(&self.ids(|_| true), &there)))
+    }
+
+    /// Tells everybody which addresses are there and which are not.
+    fn look_for_addresses(&mut self) -> io::Result<()> {
         let there = self.look_at_addresses()?;
         for id in self.ids(|_| true) {
             for address in self.ports[&id].addresses().collect::<Vec<_>>() {
@@ -69,11 +79,28 @@ impl LinuxNetwork {
             }
         }
         self.sweep();
-        let losers = self.ids(|port| port.has_routes && !port.settings.routes.is_empty());
-        self.inputs.extend(losers.into_iter().map(|id| (id, Input::RoutesLost)));
-        let snapshot = Snapshot::take()?;
-        self.look_for_sources(&self.ids(|_| true), &snapshot);
         Ok(())
+    }
+
+    /// Rules may have gone unseen. Routes are simply added again; the kernel would take a rule twice.
+    fn look_for_rules(&mut self) -> io::Result<()> {
+        if self.ports.values().all(|port| port.rules.is_empty()) {
+            return Ok(());
+        }
+        let there = self.requests.rules(OURS)?;
+        self.keep_rules(|known| there.iter().any(|rule| is_rule(rule, known)));
+        Ok(())
+    }
+
+    /// Has those routers add their rules again who have others than these.
+    fn keep_rules(&mut self, is_there: impl Fn(&Rule) -> bool) {
+        for (id, port) in &mut self.ports {
+            let before = port.rules.len();
+            port.rules.retain(&is_there);
+            if port.rules.len() < before {
+                self.inputs.push_back((*id, Input::RoutesLost));
+            }
+        }
     }
 
     /// An interface may be there, or be another one of the same name.
@@ -84,11 +111,9 @@ impl LinuxNetwork {
         let index = link.index();
         let is_up = link.is_up();
         if index != before {
-            self.senders.retain(|known| known.interface != name);
-            for receiver in self.receivers.iter_mut().filter(|known| known.ear.interface == name) {
-                receiver.open(index)?;
-            }
+            self.speaking.leave(name);
         }
+        let outcome = self.hearing.follow(name, index);
         for id in self.ids(|port| port.settings.interface == name || port.has_mac(name)) {
             if let Err(error) = self.make_virtual_mac(id) {
                 let operation = Operation::SetUp;
@@ -105,7 +130,7 @@ impl LinuxNetwork {
             let trackers = port.settings.tracked.iter().filter(|(tracked, _)| tracked == name);
             self.inputs.extend(trackers.map(|(_, at)| (*id, Input::Tracked(*at, signal))));
         }
-        Ok(())
+        outcome
     }
 
     fn look_for_sources(&mut self, ids: &[RouterId], snapshot: &Snapshot) {
@@ -127,16 +152,25 @@ impl LinuxNetwork {
         // Peers know it by the one that it has.
         let may_be_other =
             matches!(port.channel.reach, Reach::Multicast { .. }) || ours.is_unspecified();
-        let mut there = snapshot.on(&port.settings.interface);
-        let mut others = snapshot
-            .on(&port.settings.interface)
-            .filter(|address| may_be_other && can_be_source(address, family))
-            .filter(|address| !virtual_addresses.contains(address));
-        let found = there.find(|address| *address == ours).or_else(|| others.next());
-        if let Some(source) = found {
+        let there = || snapshot.on(&port.settings.interface);
+        let other = || {
+            there()
+                .filter(|address| may_be_other && can_be_source(address, family))
+                .find(|address| !virtual_addresses.contains(address))
+        };
+        let found = there().find(|address| *address == ours).or_else(other);
+        if let Some(source) = found.filter(|source| *source != ours) {
             port.channel.source = source;
+            self.forget_unused();
         }
         self.inputs.push_back((id, Input::Source(found)));
+    }
+
+    fn handle_all(&mut self) -> io::Result<()> {
+        while let Some(change) = self.watcher.pop() {
+            self.handle(change)?;
+        }
+        Ok(())
     }
 
     fn handle(&mut self, change: Change) -> io::Result<()> {
@@ -167,12 +201,8 @@ impl LinuxNetwork {
                 Ok(())
             }
             Change::RuleGone(rule) => {
-                for (id, port) in &mut self.ports {
-                    let before = port.rules.len();
-                    port.rules.retain(|known| !is_rule(&rule, known));
-                    if port.rules.len() < before {
-                        self.inputs.push_back((*id, Input::RoutesLost));
-                    }
+                if is_marked_rule(&rule, OURS) {
+                    self.keep_rules(|known| !is_rule(&rule, known));
                 }
                 Ok(())
             }
@@ -197,17 +227,10 @@ impl LinuxNetwork {
         if !holders.is_empty() {
             let is_stray =
                 !holders.iter().any(|id| self.ports[id].setting(address).prefix == prefix);
-            let place = (index, address);
             match (is_stray, came) {
-                (true, true) => {
-                    let strays = self.strays.entry(place).or_default();
-                    strays.retain(|known| *known != prefix);
-                    strays.push(prefix);
-                }
+                (true, true) => self.strays.add(index, address, prefix),
                 (true, false) => {
-                    if let Some(strays) = self.strays.get_mut(&place) {
-                        strays.retain(|known| *known != prefix);
-                    }
+                    self.strays.remove(index, address, prefix);
                     return Ok(());
                 }
                 (false, _) => {}

@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime};
 
+use super::alarm::now;
 use super::netlink::RouteKey;
 use super::port::Port;
-use super::receiver::{Ear, Receiver, poll_waiting};
-use super::{LinuxNetwork, Route, Rule, Sender, Settings, VirtualAddress, socket};
+use super::receiver::Ear;
+use super::{LinuxNetwork, Route, Rule, Settings, VirtualAddress};
 use crate::channel::ChannelConfig;
 use crate::driver::{Input, Network, RouterId};
 
@@ -17,70 +18,39 @@ impl Network for LinuxNetwork {
     type Settings = Settings;
 
     fn ready(&mut self) -> impl Future<Output = io::Result<()>> + Send {
-        poll_fn(|context| self.poll_ready(context))
+        self.wait(None)
     }
 
     fn ready_until(&mut self, at: Instant) -> impl Future<Output = io::Result<()>> + Send {
-        let mut set = Some(self.alarm.set(at));
-        poll_fn(move |context| {
-            if let Some(Err(error)) = set.take() {
-                return Poll::Ready(Err(error));
-            }
-            match self.poll_ready(context) {
-                Poll::Pending => self.alarm.poll(context),
-                ready => ready,
-            }
-        })
+        self.wait(Some(at))
     }
 
     fn next_input(&mut self) -> io::Result<Option<(RouterId, Input<'_>)>> {
-        if self.inputs.is_empty() && !std::mem::replace(&mut self.has_watched, true) {
+        if self.inputs.is_empty() && self.watcher.begin() {
             self.watch()?;
         }
         if let Some(input) = self.inputs.pop_front() {
             return Ok(Some(input));
         }
-        if let Some((received, mut others)) = self.others.take()
-            && let Some(id) = others.pop()
-        {
-            self.others = Some((received, others)).filter(|(_, others)| !others.is_empty());
-            return Ok(Some((id, Input::Datagram(self.buffer.datagram(received)))));
-        }
-        while let Some(at) = self.next_receiver() {
-            let receiver = &mut self.receivers[at];
-            let Some(received) = receiver.receive(&mut self.buffer)? else { continue };
-            let datagram = self.buffer.datagram(received);
-            let Some((id, others)) = receiver.routers(datagram.as_ref().ok()) else { continue };
-            if !others.is_empty() {
-                self.others = Some((received, others));
+        match self.hearing.next()? {
+            Some((id, datagram)) => Ok(Some((id, Input::Datagram(datagram)))),
+            None => {
+                self.watcher.end();
+                Ok(None)
             }
-            return Ok(Some((id, Input::Datagram(self.buffer.datagram(received)))));
         }
-        self.has_watched = false;
-        self.receivers.iter_mut().for_each(Receiver::begin);
-        Ok(None)
     }
 
     fn send(&mut self, id: RouterId, destination: IpAddr, packet: &[u8]) -> io::Result<()> {
-        let Self { ports, links, senders, .. } = self;
+        let Self { ports, links, speaking, .. } = self;
         let gone = || io::Error::from(io::ErrorKind::NotFound);
         let port = ports.get(&id).ok_or_else(gone)?;
         let (name, source) = (port.settings.interface.as_str(), port.channel.source);
         let link = links.get_mut(name).filter(|link| link.index() > 0).ok_or_else(gone)?;
-        if let Some(mac) = port.voice(destination) {
-            return link.send_as(mac, source, destination, packet);
+        match port.voice(destination) {
+            Some(mac) => link.send_as(mac, source, destination, packet),
+            None => speaking.send((name, link.index()), source, destination, packet),
         }
-        let index = link.index();
-        let known = senders.iter().position(|one| one.source == source && one.interface == name);
-        let at = match known {
-            Some(at) => at,
-            None => {
-                let socket = socket::sender(source, name, index)?;
-                senders.push(Sender { interface: name.to_owned(), source, socket });
-                senders.len() - 1
-            }
-        };
-        socket::send(&senders[at].socket, index, destination, packet)
     }
 
     fn add_address(&mut self, id: RouterId, address: IpAddr) -> io::Result<()> {
@@ -90,7 +60,7 @@ impl Network for LinuxNetwork {
         self.holders.hold(id, address, &home);
         let index = self.index(&home)?;
         self.requests.add(index, &setting)?;
-        if self.strays.contains_key(&(index, address)) {
+        if self.strays.has(index, address) {
             self.remove_strays(index, address, &home)?;
             // IPv6 has an address once: the other one was in the way.
             self.requests.add(index, &setting)?;
@@ -111,6 +81,11 @@ impl Network for LinuxNetwork {
         let home = port.home(&setting).to_owned();
         let link = self.links.get_mut(&home);
         link.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.announce(address)
+    }
+
+    /// The interface that it speaks on, which frames of its virtual MAC address leave by as well.
+    fn link(&self, id: RouterId) -> Option<u32> {
+        self.index(&self.ports.get(&id)?.settings.interface).ok()
     }
 
     fn reconfigure(
@@ -148,9 +123,11 @@ impl Network for LinuxNetwork {
             outcome = outcome.and(self.drop_virtual_mac(&before));
         }
         if Ear::of(&before) != Ear::of(&after) || before.channel.vrid != after.channel.vrid {
-            self.receivers.retain_mut(|receiver| !receiver.dismiss(id));
+            self.hearing.dismiss(id);
         }
-        outcome.and(self.introduce(id, after))
+        outcome = outcome.and(self.introduce(id, after));
+        self.forget_unused();
+        outcome
     }
 
     fn excluded(&self, id: RouterId) -> Vec<IpAddr> {
@@ -196,30 +173,36 @@ impl Network for LinuxNetwork {
 }
 
 impl LinuxNetwork {
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.is_blind || !self.inputs.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        if let Poll::Ready(waits) = poll_waiting(&self.monitor, context) {
-            // Looking takes the error away, and it must not be forgotten.
-            self.is_blind |= waits.is_err();
-            return Poll::Ready(Ok(()));
-        }
-        let mut sockets = self.receivers.iter().filter_map(|known| known.socket.as_ref());
-        let waiting = sockets.find_map(|socket| match poll_waiting(socket, context) {
-            Poll::Ready(waits) => Some(waits),
-            Poll::Pending => None,
-        });
-        waiting.map_or(Poll::Pending, Poll::Ready)
+    /// Until something may have happened, that time has come, or it has something to do itself.
+    fn wait(&mut self, until: Option<Instant>) -> impl Future<Output = io::Result<()>> + Send {
+        let at = until.into_iter().chain(self.next_deadline()).min();
+        let mut set = at.map(|at| self.alarm.set(at));
+        poll_fn(move |context| {
+            if let Some(Err(error)) = set.take() {
+                return Poll::Ready(Err(error));
+            }
+            match self.poll_ready(context) {
+                Poll::Pending if at.is_some() => self.alarm.poll(context),
+                ready => ready,
+            }
+        })
     }
 
-    /// The next socket in which something may wait; none when each is empty or had its share.
-    fn next_receiver(&mut self) -> Option<usize> {
-        let count = self.receivers.len();
-        let mut turns = (0..count).map(|step| (self.turn + step) % count);
-        let at = turns.find(|at| self.receivers[*at].is_pending())?;
-        self.turn = at + 1;
-        Some(at)
+    /// When it has something to do itself.
+    fn next_deadline(&self) -> Option<Instant> {
+        let deadlines = [self.watcher.next_deadline(), self.firewall.next_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let now = now();
+        let is_due = self.next_deadline().is_some_and(|at| at <= now);
+        let has_news =
+            self.watcher.poll(context, now).is_ready() || self.firewall.poll(context).is_ready();
+        if is_due || !self.inputs.is_empty() || has_news {
+            return Poll::Ready(Ok(()));
+        }
+        self.hearing.poll(context)
     }
 
     /// A router does not hold an address, or no more: it goes, unless another one holds it.
@@ -240,7 +223,7 @@ impl LinuxNetwork {
     /// Removes an address in the ways that nobody has it.
     fn remove_strays(&mut self, index: u32, address: IpAddr, home: &str) -> io::Result<()> {
         let mut outcome = Ok(());
-        for prefix in self.strays.remove(&(index, address)).unwrap_or_default() {
+        for prefix in self.strays.take(index, address) {
             if !self.is_needed(address, prefix, home) {
                 outcome = outcome.and(self.requests.remove_stray(index, address, prefix));
             }
