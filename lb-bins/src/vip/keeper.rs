@@ -19,7 +19,7 @@ use super::claim::Claim;
 use super::command::{Command, Handle, Order, Refusal};
 use super::departure::{Departure, Departures};
 use super::instance::{Group, Instance};
-use super::notices::{Notice, Subject};
+use super::notices::{Happening, Notice, Subject};
 use super::reload::StartError;
 use super::spec::Spec;
 use super::statics::Statics;
@@ -279,12 +279,13 @@ impl Keeper {
         let priority = self.driver.router(id).map_or(0, |router| router.priority().get());
         let role = self.driver.router(id).map(|router| router.state().role());
         let Self { instances, names, leaving, notifier, .. } = self;
+        let gone = leaving.iter_mut().find(|one| one.id == id);
+        // Another one may have its name by now: that goes on.
+        let is_deleted = gone.as_ref().is_some_and(|one| !instances.contains_key(one.spec.name()));
         let known = names.get(&id).and_then(|name| instances.get_mut(name));
-        let Some(instance) = known.or_else(|| leaving.iter_mut().find(|one| one.id == id)) else {
-            return;
-        };
+        let Some(instance) = known.or(gone) else { return };
         let name = instance.spec.name();
-        let state = match report {
+        let happening = match report {
             Report::Ended => return self.forget(id),
             Report::Failed { operation, error } => {
                 return warn!(instance = name, %error, "failed: {operation:?}");
@@ -299,22 +300,24 @@ impl Keeper {
                         _ => None,
                     };
                     match to {
-                        Role::Initialize if because == Because::Shutdown => "STOP",
-                        _ => to_name,
+                        Role::Initialize if because == Because::Shutdown => {
+                            Happening::gone(is_deleted, instance.spec.notify())
+                        }
+                        _ => Happening::Became(to),
                     }
                 }
                 Event::LowerMaster { source, priority } => {
                     let priority = priority.get();
                     debug!(instance = name, %source, priority, "a lower master was heard");
                     instance.claim.iter().for_each(Claim::assert);
-                    "MASTER_RX_LOWER_PRI"
+                    Happening::HeardLower
                 }
                 Event::PriorityChanged { from, to } => {
                     let (from, to) = (from.get(), to.get());
                     info!(instance = name, from, to, "another priority");
                     match role {
-                        Some(Role::Master) => "MASTER_PRIORITY",
-                        Some(Role::Backup) => "BACKUP_PRIORITY",
+                        Some(Role::Master) => Happening::PriorityOfMaster,
+                        Some(Role::Backup) => Happening::PriorityOfBackup,
                         _ => return,
                     }
                 }
@@ -332,7 +335,7 @@ impl Keeper {
             },
             other => return info!(instance = name, "{other:?}"),
         };
-        let notice = Notice { subject: Subject::Instance, name, state, priority };
+        let notice = Notice { subject: Subject::Instance, name, happening, priority };
         instance.teller.tell(notice, instance.spec.notify(), notifier);
         self.tell_groups();
     }
@@ -345,8 +348,8 @@ impl Keeper {
         let priority = router.map_or(0, |router| router.priority().get());
         let host = driver.carp(instance.id).map(CarpHost::role);
         let Some(role) = router.map(|router| router.state().role()).or(host) else { return };
-        let (subject, state) = (Subject::Instance, role.name());
-        let notice = Notice { subject, name, state, priority };
+        let (subject, happening) = (Subject::Instance, Happening::Became(role));
+        let notice = Notice { subject, name, happening, priority };
         instance.teller.tell(notice, instance.spec.notify(), notifier);
     }
 
@@ -358,13 +361,13 @@ impl Keeper {
                 continue;
             }
             let name = group.config.name.as_str();
-            let state = match role {
-                Role::Initialize if self.is_stopping => "STOP",
+            let happening = match role {
+                Role::Initialize if self.is_stopping => Happening::Stopped,
                 Role::Initialize => continue,
-                _ => role.name(),
+                _ => Happening::Became(role),
             };
-            info!(group = name, to = state, "transition");
-            let notice = Notice { subject: Subject::Group, name, state, priority: 0 };
+            info!(group = name, to = happening.word(), "transition");
+            let notice = Notice { subject: Subject::Group, name, happening, priority: 0 };
             group.teller.tell(notice, &group.config.notify, &mut self.notifier);
         }
     }

@@ -11,7 +11,7 @@ use tracing::info;
 use super::claim::Claim;
 use super::instance::{Group, Instance};
 use super::keeper::{Keeper, now};
-use super::notices::Teller;
+use super::notices::{Happening, Notice, Subject, Teller};
 use super::plan::{Machine, Plan, PlanError};
 use super::spec::Spec;
 use super::watch::{Looked, Thing};
@@ -320,7 +320,15 @@ impl Keeper {
                 known.map_or((Role::Initialize, Teller::default()), |g| (g.role, g.teller));
             self.groups.push(Group { config: group.clone(), role, teller });
         }
-        for gone in before {
+        for mut gone in before {
+            // Of a group that never was anything, nobody was told.
+            if gone.role != Role::Initialize {
+                let (name, notify) = (gone.config.name.as_str(), &gone.config.notify);
+                let happening = Happening::gone(true, notify);
+                info!(group = name, to = happening.word(), "removed");
+                let notice = Notice { subject: Subject::Group, name, happening, priority: 0 };
+                gone.teller.tell(notice, notify, &mut self.notifier);
+            }
             tokio::spawn(gone.teller.finish());
         }
     }
