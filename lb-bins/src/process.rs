@@ -11,6 +11,7 @@ use rustix::process::{
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use crate::config::{Config, ConfigFile, Daemon};
@@ -102,24 +103,34 @@ impl Signals {
         })
     }
 
-    /// Obeys: `SIGHUP` reads `file` again, `SIGTERM` and `SIGINT` stop.
+    /// Obeys: `SIGHUP` reads `file` again, `SIGTERM` and `SIGINT` stop. However long a reload takes (a file
+    /// system that hangs, somebody who has to leave first), they are heard meanwhile; all `SIGHUP`s that
+    /// come meanwhile are one more reload.
     pub async fn obey<G: Governed>(mut self, governed: G, file: Option<ConfigFile>) {
+        let mut reloads = JoinSet::new();
+        let mut is_wanted = false;
         loop {
             tokio::select! {
-                Some(()) = self.hangup.recv() => match &file {
-                    Some(file) => reload(&governed, file.clone()).await,
-                    None => info!("there is no configuration file to read again"),
-                },
+                Some(()) = self.hangup.recv() => is_wanted = true,
+                // A panic in there was reported when it happened.
+                Some(_) = reloads.join_next() => {}
                 Some(()) = self.interrupt.recv() => governed.stop().await,
                 Some(()) = self.terminate.recv() => governed.stop().await,
                 else => return,
+            }
+            if is_wanted && reloads.is_empty() {
+                is_wanted = false;
+                match &file {
+                    Some(file) => drop(reloads.spawn(reload(governed.clone(), file.clone()))),
+                    None => info!("there is no configuration file to read again"),
+                }
             }
         }
     }
 }
 
 /// What obeys signals.
-pub trait Governed: Send + Sync + 'static {
+pub trait Governed: Clone + Send + Sync + 'static {
     /// Whose part of a configuration it needs.
     const DAEMON: Daemon;
     /// Why a configuration is not taken over.
@@ -147,7 +158,7 @@ impl Governed for control::Handle {
 }
 
 /// Takes over the file as it is now, or says why not.
-async fn reload<G: Governed>(governed: &G, file: ConfigFile) {
+async fn reload<G: Governed>(governed: G, file: ConfigFile) {
     let name = file.path.display().to_string();
     // A large file takes a while, which nothing else should wait for.
     let config = match aside(move || file.load_for(G::DAEMON)).await {
