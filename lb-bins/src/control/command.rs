@@ -148,8 +148,9 @@ impl Handle {
     }
 }
 
-/// Whether a configuration that was [prepared](Handle::prepare) is taken over. Control waits for it, while
-/// connections go on; dropped, nothing has changed.
+/// Whether a configuration that was [prepared](Handle::prepare) is taken over. Control decides nothing else
+/// before it knows, while connections go on: whoever has it waits for nobody far away. Dropped, nothing has
+/// changed.
 #[derive(Debug)]
 #[must_use = "dropped, it is a no"]
 pub struct Decision(oneshot::Sender<()>);

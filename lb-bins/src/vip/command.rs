@@ -25,6 +25,8 @@ pub(super) enum Command {
     Reconfigure {
         config: Box<Config>,
         looked: Looked,
+        /// Told when whoever has to leave for it has left.
+        left: oneshot::Sender<Go>,
         reply: oneshot::Sender<Result<(), StartError>>,
     },
     Status {
@@ -32,6 +34,9 @@ pub(super) enum Command {
     },
     Stop,
 }
+
+/// Has the keeper take over what it has left everything else for; dropped, nothing has changed.
+pub(super) type Go = oneshot::Sender<()>;
 
 /// What an administrator wants of an instance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -135,13 +140,25 @@ impl Governed for Handle {
     const DAEMON: Daemon = Daemon::VipKeeper;
     type Refusal = StartError;
 
-    /// The virtual routers and the virtual servers, or neither.
+    /// The virtual routers and the virtual servers, or neither. Whoever leaves takes the time that it
+    /// takes; the balancer goes on deciding until both have only to say yes.
     async fn reconfigure(&self, config: Config) -> Result<(), StartError> {
         let looked = Looked::at(&config).await?;
-        let decision = self.balancer.prepare(&config).await?;
-        let config = Box::new(config);
-        let answer = self.ask(|reply| Command::Reconfigure { config, looked, reply }).await;
-        answer.unwrap_or(Err(StartError::Stopping))?;
+        // Nobody leaves for what would be refused afterwards.
+        drop(self.balancer.prepare(&config).await?);
+        let (left, has_left) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
+        let request =
+            Command::Reconfigure { config: Box::new(config.clone()), looked, left, reply };
+        self.commands.send(request).await.map_err(|_| StartError::Stopping)?;
+        let mut decision = None;
+        // Else it is refused, and the answer says why.
+        if let Ok(go) = has_left.await {
+            decision = self.balancer.prepare(&config).await?;
+            // Gone, it does not answer either.
+            let _ = go.send(());
+        }
+        answer.await.unwrap_or(Err(StartError::Stopping))?;
         decision.into_iter().for_each(Decision::take_over);
         Ok(())
     }

@@ -123,7 +123,9 @@ impl Keeper {
                 Some(command) = self.commands.recv() => self.obey(command),
                 Some((thing, signal)) = self.seen.recv() => self.see(thing, signal),
                 () = self.statics.due() => self.statics.look(),
-                (departure, held) = self.departures.next() => self.leave(departure, held),
+                (departure, held, may) = self.departures.next() => {
+                    self.leave(departure, held, may);
+                }
                 Some(news) = self.news.recv() => self.notifier.tell(news),
             }
         }
@@ -161,7 +163,7 @@ impl Keeper {
             Command::Order { instance, order: Order::Switchover, reply }
                 if self.is_master(&instance) && !self.is_stopping =>
             {
-                self.depart(Departure::Switchover { instance, reply });
+                self.depart(Departure::Switchover { instance, reply }, None);
             }
             Command::Order { instance, order, reply } => {
                 let _ = reply.send(self.order(instance, order));
@@ -172,8 +174,8 @@ impl Keeper {
             Command::Reconfigure { reply, .. } if self.is_stopping => {
                 let _ = reply.send(Err(StartError::Stopping));
             }
-            Command::Reconfigure { config, looked, reply } => {
-                self.depart(Departure::Reconfigure { config, looked, reply });
+            Command::Reconfigure { config, looked, left, reply } => {
+                self.depart(Departure::Reconfigure { config, looked, reply }, Some(left));
             }
             Command::Status { reply } => {
                 let _ = reply.send(self.status());
@@ -187,7 +189,7 @@ impl Keeper {
                     }
                 );
                 match std::mem::replace(&mut self.is_stopping, true) {
-                    false => self.depart(Departure::Stop),
+                    false => self.depart(Departure::Stop, None),
                     true => self.stop_at_once(),
                 }
             }
