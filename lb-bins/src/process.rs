@@ -22,7 +22,8 @@ use crate::privileges::{hand_on_nothing, warn_of_start};
 const FEW_DESCRIPTORS: u64 = 1024;
 
 /// Allows as many open descriptors as an administrator permits. The usual soft limit of 1024 is
-/// there for programs that use `select(2)`; a proxy needs two descriptors per connection.
+/// there for programs that use `select(2)`; a proxy needs two descriptors per connection. What is wrong with
+/// that is logged, so the log comes first.
 pub fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };

@@ -109,10 +109,10 @@ fn main() -> ExitCode {
                 let story = arguments.simulate.run(&file, &config).map_err(explain)?;
                 return write!(stdout(), "{story}").map_err(explain);
             }
-            raise_descriptor_limit();
             // Before there are threads, each of which would keep what it had.
             drop_privileges(Daemon::TcpLb, &config).map_err(explain)?;
             let _log = telemetry::start(arguments.log_format);
+            raise_descriptor_limit();
             if arguments.log_format == LogFormat::Json {
                 config.warnings.iter().for_each(|warning| warn!("{warning}"));
             }

@@ -100,9 +100,9 @@ fn keep(arguments: &Arguments, file: ConfigFile, config: Config) -> Result<(), E
     }
     // Before there are threads, each of which would keep what it had.
     let hurried = hurry();
-    raise_descriptor_limit();
     drop_privileges(Daemon::VipKeeper, &config).map_err(explain)?;
     let _log = telemetry::start(arguments.log_format);
+    raise_descriptor_limit();
     if let Err(error) = hurried {
         warn!(%error, "this may be late on a busy host: it lacks CAP_SYS_NICE");
     }
