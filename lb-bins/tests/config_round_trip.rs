@@ -14,9 +14,9 @@ use lb_bins::config::check::{
 };
 use lb_bins::config::{
     Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim,
-    ClaimBy, Command, Config, Door, Forwarding, HashKey, HmacKey, Holder, HttpClaim, KeySecret,
-    Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Speaker, Track,
-    VirtualServer, VrrpCheck, VrrpInstance,
+    ClaimBy, Command, Config, Delays, Door, Forwarding, HashKey, HmacKey, Holder, HttpClaim,
+    KeySecret, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Speaker,
+    Track, Tracks, VirtualServer, VrrpCheck, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
@@ -763,11 +763,7 @@ fn bgp_announcement() -> impl Strategy<Value = BgpAnnouncement> {
             name: "a".into(),
             speaker,
             instance: None,
-            track_scripts: vec![],
-            track_files: vec![],
-            track_processes: vec![],
-            track_checks: vec![],
-            track_quorums: vec![],
+            tracks: Tracks::default(),
             withdraw_delay,
             interval,
         }
@@ -798,7 +794,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
         let told = (notify(), option::of(command()), garp(), option::of(claim().boxed()));
         (timers, flags, preempt, wire, held, ways, tracks, told).prop_map(
             move |(timers, flags, preempt, wire, held, ways, tracks, told)| {
-                let (centis, down_timer_adverts, startup_delay, priority) = timers;
+                let (centis, down_timer_adverts, delay, priority) = timers;
                 let (reach, authentication, checksum, has_source) = wire;
                 let (mut notify, lower, garp, claim) = told;
                 notify.master_rx_lower_pri = lower;
@@ -824,10 +820,12 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     down_timer_adverts,
                     preempt,
                     accept: flags.1,
-                    startup_delay,
-                    delay_after_boot: startup_delay,
-                    interface_down_delay: startup_delay,
-                    interface_up_delay: startup_delay,
+                    delays: Delays {
+                        startup: delay,
+                        after_boot: Duration::from_millis(1),
+                        interface_down: Duration::from_millis(2),
+                        interface_up: Duration::from_millis(3),
+                    },
                     parting_advert: flags.2,
                     checksum,
                     source: has_source.then(|| virtual_ip(v6, 239)),
@@ -841,11 +839,11 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     garp,
                     track_primary: flags.2,
                     track_interfaces: tracks.into_iter().enumerate().map(track).collect(),
-                    track_scripts: vec![],
-                    track_files: vec![],
-                    track_processes: vec![],
-                    track_checks: flags.1.then(|| by_name("checked")).into_iter().collect(),
-                    track_quorums: flags.2.then(|| by_name("")).into_iter().collect(),
+                    tracks: Tracks {
+                        checks: flags.1.then(|| by_name("checked")).into_iter().collect(),
+                        quorums: flags.2.then(|| by_name("")).into_iter().collect(),
+                        ..Tracks::default()
+                    },
                     claim,
                     notify,
                 }
@@ -866,6 +864,11 @@ fn carp_instance() -> impl Strategy<Value = CarpInstance> {
         let told = (garp(), notify());
         (period, any::<bool>(), "[ -~]{1,30}", virtual_addresses(v6, 150), told).prop_map(
             move |((advbase, advskew, dead_ratio), flag, passphrase, addresses, (garp, notify))| {
+                let track = |name: &str| Track {
+                    name: name.into(),
+                    weight: i16::from(advskew),
+                    reverse: flag,
+                };
                 CarpInstance {
                     name: "carp".into(),
                     interface: "eth0".into(),
@@ -879,14 +882,12 @@ fn carp_instance() -> impl Strategy<Value = CarpInstance> {
                     addresses,
                     virtual_mac: flag.then(|| "carp.255".into()),
                     garp,
-                    track_interfaces: vec![Track {
-                        name: "eth1".into(),
-                        weight: i16::from(advskew),
-                        reverse: flag,
-                    }],
-                    track_scripts: Vec::new(),
-                    track_files: Vec::new(),
-                    track_processes: Vec::new(),
+                    track_interfaces: vec![track("eth1")],
+                    tracks: Tracks {
+                        checks: vec![track("checked")],
+                        quorums: flag.then(|| track("")).into_iter().collect(),
+                        ..Tracks::default()
+                    },
                     notify,
                 }
             },
@@ -925,9 +926,11 @@ fn config() -> impl Strategy<Value = Config> {
             let (notify_fifo, smtp, resolvers, max_scripts) = told;
             let (mut vrrp_instances, hosts, statics) = routers;
             let (static_addresses, static_routes, static_rules) = statics;
-            let quorums = vrrp_instances.iter_mut().flat_map(|one| &mut one.track_quorums);
+            let ((mut carp_instances, bgp_announcements), vrrp_checks) = hosts;
+            let tracks = vrrp_instances.iter_mut().map(|one| &mut one.tracks);
+            let tracks = tracks.chain(carp_instances.iter_mut().map(|one| &mut one.tracks));
+            let quorums = tracks.flat_map(|tracks| &mut tracks.quorums);
             quorums.for_each(|track| track.name.clone_from(&virtual_servers[0].name));
-            let ((carp_instances, bgp_announcements), vrrp_checks) = hosts;
             Config {
                 admin: admin.clone(),
                 admin_allow_remote: matches!(&admin, Some(Door::Address(a)) if !a.ip().is_loopback()),

@@ -9,6 +9,7 @@ mod claim;
 mod command;
 mod door;
 mod hashing;
+mod tracks;
 mod vrrp;
 mod walk;
 
@@ -32,8 +33,9 @@ pub use self::command::Command;
 pub use self::door::{Door, NotADoor};
 pub(in crate::config) use self::hashing::hashes_the_source;
 pub use self::hashing::{HashKey, is_keyed_by_destination};
+pub use self::tracks::{Track, Tracks};
 pub use self::vrrp::{
-    Authentication, CarpInstance, HmacKey, KeySecret, Notify, ParameterMatch, Track, VrrpCheck,
+    Authentication, CarpInstance, Delays, HmacKey, KeySecret, Notify, ParameterMatch, VrrpCheck,
     VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::check::{Check, CheckKind};
-use super::{Account, Command, Config, Notify};
+use super::{Account, Command, Config, Notify, Tracks};
 
 impl Config {
     /// Whether a virtual router brings this address to this host, and takes it away.
@@ -12,6 +12,14 @@ impl Config {
         let routers = routers.flat_map(|one| one.addresses.iter().chain(&one.excluded_addresses));
         let hosts = self.carp_instances.iter().flat_map(|one| &one.addresses);
         routers.chain(hosts).any(|one| one.address == address)
+    }
+
+    /// What each instance, and each announcement, depends on beside interfaces.
+    pub fn tracks(&self) -> impl Iterator<Item = &Tracks> {
+        let routers = self.vrrp_instances.iter().map(|one| &one.tracks);
+        let hosts = self.carp_instances.iter().map(|one| &one.tracks);
+        let announcements = self.bgp_announcements.iter().map(|one| &one.tracks);
+        routers.chain(hosts).chain(announcements)
     }
 
     /// Every check, of backends and of what virtual routers depend on.

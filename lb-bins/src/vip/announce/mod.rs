@@ -67,22 +67,11 @@ impl Depended {
 
 /// All that an announcement depends on, with what is known of it.
 fn things(config: &BgpAnnouncement, known: &HashMap<Thing, Signal>) -> Vec<Depended> {
-    type Kind = fn(String) -> Thing;
-    let kinds: [(&[Track], Kind); 5] = [
-        (&config.track_checks, Thing::Check),
-        (&config.track_quorums, Thing::Quorum),
-        (&config.track_scripts, Thing::Script),
-        (&config.track_files, Thing::File),
-        (&config.track_processes, Thing::Process),
-    ];
-    let all = kinds.into_iter().flat_map(|(tracks, thing)| {
-        tracks.iter().map(move |track| (thing(track.name.clone()), track.reverse))
-    });
-    let depended = |(thing, reverse)| {
+    let depended = |(thing, track): (Thing, &Track)| {
         let signal = known.get(&thing).copied().unwrap_or_default();
-        Depended { thing, reverse, signal }
+        Depended { thing, reverse: track.reverse, signal }
     };
-    all.map(depended).collect()
+    Thing::all_of(&config.tracks).map(depended).collect()
 }
 
 impl Announcers {

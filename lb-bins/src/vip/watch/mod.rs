@@ -17,7 +17,9 @@ use self::check::Checkers;
 use super::reload::StartError;
 use super::status::TrackedStatus;
 use crate::config::check::Initial;
-use crate::config::{Config, VrrpCheck, VrrpScript, VrrpTrackFile, VrrpTrackProcess};
+use crate::config::{
+    Config, Track, Tracks, VrrpCheck, VrrpScript, VrrpTrackFile, VrrpTrackProcess,
+};
 use crate::control::Quorums;
 use crate::process::aside;
 
@@ -29,6 +31,24 @@ pub(super) enum Thing {
     Process(String),
     Quorum(String),
     Script(String),
+}
+
+impl Thing {
+    /// All that somebody depends on, and how.
+    pub(super) fn all_of(tracks: &Tracks) -> impl Iterator<Item = (Self, &Track)> {
+        type Kind = fn(String) -> Thing;
+        let Tracks { scripts, files, processes, checks, quorums } = tracks;
+        let kinds: [(_, Kind); 5] = [
+            (scripts, Self::Script),
+            (files, Self::File),
+            (processes, Self::Process),
+            (checks, Self::Check),
+            (quorums, Self::Quorum),
+        ];
+        kinds.into_iter().flat_map(|(tracks, thing)| {
+            tracks.iter().map(move |track| (thing(track.name.clone()), track))
+        })
+    }
 }
 
 /// What is to be watched.
@@ -206,9 +226,7 @@ impl Watched {
         let files = config.vrrp_track_files.iter().cloned().map(Self::File);
         let processes = config.vrrp_track_processes.iter().cloned().map(Self::Process);
         let checks = config.vrrp_checks.iter().cloned().map(Self::Check);
-        let tracks = config.vrrp_instances.iter().flat_map(|one| &one.track_quorums);
-        let announced = config.bgp_announcements.iter().flat_map(|one| &one.track_quorums);
-        let tracks = tracks.chain(announced);
+        let tracks = config.tracks().flat_map(|tracks| &tracks.quorums);
         let quorums: BTreeSet<_> = tracks.map(|track| track.name.clone()).collect();
         let quorums = quorums.into_iter().map(Self::Quorum);
         scripts.chain(files).chain(processes).chain(checks).chain(quorums)

@@ -124,15 +124,8 @@ fn config_of(
     instances: &[crate::config::model::VrrpInstance],
 ) -> Members {
     let weighs = |instance: &crate::config::model::VrrpInstance| {
-        let tracks = [
-            &instance.track_interfaces,
-            &instance.track_scripts,
-            &instance.track_files,
-            &instance.track_processes,
-            &instance.track_checks,
-            &instance.track_quorums,
-        ];
-        tracks.into_iter().flatten().any(|track| track.weight != 0)
+        let mut all = instance.track_interfaces.iter().chain(instance.tracks.all());
+        all.any(|track| track.weight != 0)
     };
     let named =
         drafts.iter().zip(instances).filter(|(draft, _)| draft.value.name.given().is_some());
