@@ -14,11 +14,13 @@
 //! | [`names`] | what names of hosts stand for |
 //! | [`notify`] | who outside is told of changes: scripts, a pipe, mail |
 //! | [`privileges`] | who a daemon is, and what it may do |
+//! | [`command_line`] | what both daemons are told, and what they say to it |
 //! | [`process`] | signals, limits |
 //! | [`telemetry`] | the log |
 //! | [`demo`] | three backends and a balancer in one process |
 
 pub mod admin;
+pub mod command_line;
 pub mod config;
 pub mod control;
 pub mod demo;
