@@ -15,11 +15,14 @@
 //! | [`notify`] | who outside is told of changes: scripts, a pipe, mail |
 //! | [`privileges`] | who a daemon is, and what it may do |
 //! | [`command_line`] | what both daemons are told, and what they say to it |
+//! | `requests` | asking a task that owns something |
+//! | `backoff` | how long to wait from one attempt to the next |
 //! | [`process`] | signals, limits |
 //! | [`telemetry`] | the log |
 //! | [`demo`] | three backends and a balancer in one process |
 
 pub mod admin;
+mod backoff;
 pub mod command_line;
 pub mod config;
 pub mod control;
@@ -29,6 +32,7 @@ pub mod notify;
 pub mod privileges;
 pub mod probe;
 pub mod process;
+mod requests;
 pub mod simulate;
 pub mod status;
 pub mod tcp;

@@ -15,7 +15,6 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use crate::config::{Config, ConfigFile, Daemon};
-use crate::control::{self, ReloadError};
 use crate::privileges::{hand_on_nothing, warn_of_start};
 
 /// With fewer than that there is something to say.
@@ -143,19 +142,6 @@ pub trait Governed: Clone + Send + Sync + 'static {
 
     /// Ends; asked a second time, at once.
     fn stop(&self) -> impl Future<Output = ()> + Send;
-}
-
-impl Governed for control::Handle {
-    const DAEMON: Daemon = Daemon::TcpLb;
-    type Refusal = ReloadError;
-
-    async fn reconfigure(&self, config: Config) -> Result<(), ReloadError> {
-        Self::reconfigure(self, config).await
-    }
-
-    async fn stop(&self) {
-        Self::stop(self).await;
-    }
 }
 
 /// Takes over the file as it is now, or says why not.

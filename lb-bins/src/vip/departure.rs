@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 use tracing::info;
 
 use super::claim::Claim;
-use super::command::{Go, Order, Refusal};
 use super::keeper::Keeper;
 use super::reload::StartError;
 use super::reload::predecessors;
+use super::request::{Go, Order, Refusal};
 use super::spec::Spec;
 use super::watch::Looked;
 use crate::config::{BgpAnnouncement, Config};

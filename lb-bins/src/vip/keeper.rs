@@ -16,11 +16,11 @@ use tracing::{debug, info, warn};
 use super::announce::Announcers;
 use super::balancer::Balancer;
 use super::claim::Claim;
-use super::command::{Command, Handle, Order, Refusal};
 use super::departure::{Departure, Departures};
 use super::instance::{Group, Instance};
 use super::notices::{Happening, Notice, Subject};
 use super::reload::StartError;
+use super::request::{Handle, Order, Refusal, Request};
 use super::spec::Spec;
 use super::statics::Statics;
 use super::status::{CarpInstanceStatus, InstanceStatus, Status, SyncGroupStatus, role_of_group};
@@ -55,7 +55,7 @@ pub struct Keeper {
     pub(super) administration: Administration,
     pub(super) serve_admin: Serve<Handle>,
     pub(super) handle: Handle,
-    commands: mpsc::Receiver<Command>,
+    requests: mpsc::Receiver<Request>,
     pub(super) is_stopping: bool,
 }
 
@@ -73,7 +73,7 @@ impl Keeper {
         serve_admin: Serve<Handle>,
     ) -> Result<Self, StartError> {
         let (balancer, news) = Balancer::new(beside.clone(), workers);
-        let (handle, commands) = Handle::new(balancer.clone());
+        let (handle, requests) = Handle::new(balancer.clone());
         let (watches, seen) = Watches::new(balancer.quorums());
         let mut keeper = Self {
             driver: Driver::new(LinuxNetwork::new().map_err(StartError::Network)?),
@@ -92,7 +92,7 @@ impl Keeper {
             administration: Administration::default(),
             serve_admin,
             handle,
-            commands,
+            requests,
             is_stopping: false,
         };
         let looked = Looked::at(&config).await?;
@@ -120,7 +120,7 @@ impl Keeper {
                     None => is_released = true,
                 },
                 () = &mut draining, if is_released => break,
-                Some(command) = self.commands.recv() => self.obey(command),
+                Some(request) = self.requests.recv() => self.obey(request),
                 Some((thing, signal)) = self.seen.recv() => self.see(thing, signal),
                 () = self.statics.due() => self.statics.look(),
                 (departure, held, may) = self.departures.next() => {
@@ -158,29 +158,29 @@ impl Keeper {
         }
     }
 
-    fn obey(&mut self, command: Command) {
-        match command {
-            Command::Order { instance, order: Order::Switchover, reply }
+    fn obey(&mut self, request: Request) {
+        match request {
+            Request::Order { instance, order: Order::Switchover, reply }
                 if self.is_master(&instance) && !self.is_stopping =>
             {
                 self.depart(Departure::Switchover { instance, reply }, None);
             }
-            Command::Order { instance, order, reply } => {
+            Request::Order { instance, order, reply } => {
                 let _ = reply.send(self.order(instance, order));
             }
-            Command::Ping { reply } => {
+            Request::Ping { reply } => {
                 let _ = reply.send(());
             }
-            Command::Reconfigure { reply, .. } if self.is_stopping => {
+            Request::Reconfigure { reply, .. } if self.is_stopping => {
                 let _ = reply.send(Err(StartError::Stopping));
             }
-            Command::Reconfigure { config, looked, left, reply } => {
+            Request::Reconfigure { config, looked, left, reply } => {
                 self.depart(Departure::Reconfigure { config, looked, reply }, Some(left));
             }
-            Command::Status { reply } => {
+            Request::Status { reply } => {
                 let _ = reply.send(self.status());
             }
-            Command::Stop => {
+            Request::Stop => {
                 info!(
                     "{}",
                     match self.is_stopping {
@@ -296,7 +296,7 @@ impl Keeper {
                 Event::Transition { from, to, because } => {
                     let (from, to_name) = (from.name(), to.name());
                     info!(instance = name, from, to = to_name, ?because, priority, "transition");
-                    instance.since = now();
+                    instance.since = Instant::now();
                     instance.claim = match to {
                         Role::Master => Claim::start(&instance.spec),
                         _ => None,
@@ -384,9 +384,4 @@ impl Keeper {
             tokio::spawn(gone.teller.finish());
         }
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "for a status: nothing is decided by it")]
-pub(super) fn now() -> Instant {
-    Instant::now()
 }

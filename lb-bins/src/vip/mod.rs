@@ -4,7 +4,7 @@
 //!   configuration ──▶ plan ──▶ Driver over the interfaces of this host ──▶ addresses, routes
 //!   scripts, files, processes ──▶ watch ──▶ keeper ──▶ notices: scripts, FIFO
 //!                                           keeper ──▶ claim, announce: clouds, routers
-//!   signals, HTTP ──▶ command ────────────────┘ └──▶ status, metrics, log
+//!   signals, HTTP ──▶ request ────────────────┘ └──▶ status, metrics, log
 //!   virtual servers ──▶ balancer: a Control beside, which tells its quorums and its news
 //! ```
 //!
@@ -16,7 +16,6 @@ mod announce;
 mod balancer;
 mod beside;
 mod claim;
-mod command;
 mod departure;
 mod instance;
 mod keeper;
@@ -24,6 +23,7 @@ mod metrics;
 mod notices;
 mod plan;
 mod reload;
+mod request;
 mod spec;
 mod statics;
 mod status;
@@ -32,10 +32,10 @@ mod watch;
 pub use admin::run as serve_admin;
 pub use announce::AnnouncementStatus;
 pub use beside::beside;
-pub use command::{Handle, Refusal};
 pub use keeper::Keeper;
 pub use plan::PlanError;
 pub use reload::StartError;
+pub use request::{Handle, Refusal};
 pub use status::{
     CarpInstanceStatus, CountersReport, InstanceStatus, MasterReport, Status, SyncGroupStatus,
     TrackedStatus,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
+use std::time::Instant;
 
 use lb_vrrp::carp::CarpHost;
 use lb_vrrp::driver::RouterId;
@@ -10,7 +11,7 @@ use tracing::info;
 
 use super::claim::Claim;
 use super::instance::{Group, Instance};
-use super::keeper::{Keeper, now};
+use super::keeper::Keeper;
 use super::notices::{Happening, Notice, Subject, Teller};
 use super::plan::{Machine, Plan, PlanError};
 use super::spec::Spec;
@@ -281,7 +282,7 @@ impl Keeper {
         }
         self.driver.debounce(id, debounce);
         let name = spec.name().to_owned();
-        let (since, teller) = (now(), Teller::default());
+        let (since, teller) = (Instant::now(), Teller::default());
         let instance = Instance { id, spec, things, since, teller, claim: None };
         self.names.insert(id, name.clone());
         self.instances.insert(name, instance);

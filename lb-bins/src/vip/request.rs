@@ -10,10 +10,11 @@ use super::watch::Looked;
 use crate::config::{Config, Daemon};
 use crate::control::{self, Decision};
 use crate::process::Governed;
+use crate::requests::Requests;
 
 /// One request, with the way back for its answer.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(super) enum Request {
     Order {
         instance: String,
         order: Order,
@@ -75,36 +76,30 @@ pub enum Refusal {
 /// Asks the keeper from anywhere. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    commands: mpsc::Sender<Command>,
+    requests: Requests<Request>,
     balancer: Balancer,
 }
 
 impl Handle {
-    pub(super) fn new(balancer: Balancer) -> (Self, mpsc::Receiver<Command>) {
-        let (commands, receiver) = mpsc::channel(64);
-        (Self { commands, balancer }, receiver)
+    pub(super) fn new(balancer: Balancer) -> (Self, mpsc::Receiver<Request>) {
+        let (requests, receiver) = Requests::new();
+        (Self { requests, balancer }, receiver)
     }
 
     pub(super) const fn balancer(&self) -> &Balancer {
         &self.balancer
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
-        let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.ok()?;
-        answer.await.ok()
-    }
-
     /// Whether the keeper still takes up what it is asked, and the balancer, if there is one.
     pub async fn decides(&self) -> bool {
-        let keeper = self.ask(|reply| Command::Ping { reply }).await.is_some();
+        let keeper = self.requests.ask(|reply| Request::Ping { reply }).await.is_ok();
         let control = self.balancer.control();
         keeper && join_all(control.iter().map(control::Handle::decides)).await != [false]
     }
 
     /// What everything is like now; `None` once the keeper has ended.
     pub async fn status(&self) -> Option<Status> {
-        let mut status = self.ask(|reply| Command::Status { reply }).await?;
+        let mut status = self.requests.ask(|reply| Request::Status { reply }).await.ok()?;
         if let Some(control) = self.balancer.control() {
             let balancer = control.status().await?;
             (status.virtual_servers, status.checks) = (balancer.virtual_servers, balancer.checks);
@@ -131,8 +126,8 @@ impl Handle {
     }
 
     async fn order(&self, instance: String, order: Order) -> Result<(), Refusal> {
-        let answer = self.ask(|reply| Command::Order { instance, order, reply }).await;
-        answer.unwrap_or(Err(Refusal::Stopping))
+        let request = |reply| Request::Order { instance, order, reply };
+        self.requests.ask(request).await.unwrap_or(Err(Refusal::Stopping))
     }
 }
 
@@ -149,8 +144,8 @@ impl Governed for Handle {
         let (left, has_left) = oneshot::channel();
         let (reply, answer) = oneshot::channel();
         let request =
-            Command::Reconfigure { config: Box::new(config.clone()), looked, left, reply };
-        self.commands.send(request).await.map_err(|_| StartError::Stopping)?;
+            Request::Reconfigure { config: Box::new(config.clone()), looked, left, reply };
+        self.requests.send(request).await.map_err(|_| StartError::Stopping)?;
         let mut decision = None;
         // Else it is refused, and the answer says why.
         if let Ok(go) = has_left.await {
@@ -165,7 +160,7 @@ impl Governed for Handle {
 
     async fn stop(&self) {
         // It has ended already: what else could be asked.
-        let _ = self.commands.send(Command::Stop).await;
+        let _ = self.requests.send(Request::Stop).await;
         self.balancer.hear_of_stop().await;
     }
 }
