@@ -4,6 +4,7 @@
 //! | room | what happens there |
 //! |---|---|
 //! | [`config`] | text becomes a typed configuration, or every mistake in it |
+//! | [`checkers`] | which checker does what is configured |
 //! | [`control`] | the one task that owns every machine and decides |
 //! | [`tcp`] | layer 4: accept, connect, relay |
 //! | [`vip`] | virtual addresses: one task that drives every virtual router |
@@ -23,6 +24,7 @@
 
 pub mod admin;
 mod backoff;
+pub mod checkers;
 pub mod command_line;
 pub mod config;
 pub mod control;

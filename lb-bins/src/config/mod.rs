@@ -12,7 +12,7 @@
 //!
 //! A kind of check is one struct on each way station, in the module `check` of each: what it is
 //! read as (`draft`), by which keys (`toml`), what it must be like (`validate`), what it is
-//! ([`check`]) and how it is written (`print`). `control/checkers.rs` makes a checker of it.
+//! ([`check`]) and how it is written (`print`). The room `checkers` makes a checker of it.
 //!
 //! ```
 //! use lb_bins::config::Config;

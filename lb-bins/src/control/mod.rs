@@ -9,10 +9,9 @@
 mod administer;
 mod administration;
 mod changes;
-mod checkers;
 mod checks;
 mod instance;
-mod observer;
+mod observed;
 mod passive;
 mod plan;
 mod rehearsal;
@@ -35,11 +34,6 @@ use tokio::time::sleep_until;
 use tracing::{info, warn};
 
 pub use administration::Serve;
-pub use checkers::CheckConfigError;
-pub(crate) use checkers::{AnyChecker, Shared, checker};
-pub use checks::ServerKey;
-pub(crate) use checks::spec;
-pub use observer::{Observer, Quorums};
 pub use plan::PlanError;
 pub(crate) use rehearsal::Rehearsal;
 pub use reload::ReloadError;
@@ -47,7 +41,7 @@ pub use request::{Decision, Handle, Order, Refusal};
 
 use crate::config::Config;
 use crate::names::Names;
-use crate::notify::Notifier;
+use crate::notify::{Notifier, Observer};
 use crate::tcp::{Attempt, Endpoint, Tally, Workers};
 pub(crate) use administration::Administration;
 use checks::{Checks, Place};

@@ -11,16 +11,16 @@ use lb_core::{Backend, Weight};
 use tracing::info;
 
 use super::administration::Opened;
-use super::checkers::{CheckConfigError, Stamps};
-use super::checks::{Checks, Place, Prepared, ServerKey};
+use super::checks::{Checks, Place, Prepared};
 use super::plan::{Plan, PlanError, Socket};
 use super::service::Service;
 use super::{Control, Cut, Removed};
 use crate::admin::DoorError;
+use crate::checkers::{CheckConfigError, Stamps};
 use crate::config::{Address, Config, VirtualServer};
 use crate::names::Names;
 use crate::notify::{self, Notifier, NotifyError};
-use crate::tcp::{BindError, Bound, Endpoint, Listener};
+use crate::tcp::{BindError, Bound, Endpoint, Listener, ServerKey};
 
 /// A configuration that was not taken over. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
@@ -187,7 +187,7 @@ impl Control {
             let service = match former {
                 Some(service) => plan.take_over(service, attempts, socket),
                 None => {
-                    let key = ServerKey(self.next_server);
+                    let key = ServerKey::new(self.next_server);
                     self.next_server += 1;
                     plan.start(key, attempts, socket)
                 }

@@ -25,8 +25,8 @@ use tracing::{info, warn};
 use self::checker::ByName;
 use self::resolver::Resolver;
 use crate::backoff::Backoff;
+use crate::checkers::AnyChecker;
 use crate::config::Address;
-use crate::control::AnyChecker;
 
 /// However short an answer lives, it is asked for no more often than that.
 const SHORTEST: Duration = Duration::from_secs(1);

@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 
 use super::reload::StartError;
 use crate::config::Config;
-use crate::control::{Control, Decision, Handle, Observer, Quorums};
-use crate::notify::News;
+use crate::control::{Control, Decision, Handle};
+use crate::notify::{News, Observer, Quorums};
 use crate::tcp::Workers;
 
 /// News that the keeper has not read yet.

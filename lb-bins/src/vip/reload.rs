@@ -17,8 +17,9 @@ use super::plan::{Machine, Plan, PlanError};
 use super::spec::Spec;
 use super::watch::{Looked, Thing};
 use crate::admin::DoorError;
+use crate::checkers::CheckConfigError;
 use crate::config::{Config, VrrpSyncGroup};
-use crate::control::{CheckConfigError, ReloadError};
+use crate::control::ReloadError;
 use crate::notify::NotifyError;
 
 /// Why a configuration cannot be taken over.

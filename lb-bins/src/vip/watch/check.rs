@@ -11,8 +11,8 @@ use rand::rngs::SmallRng;
 use tracing::{info, warn};
 
 use super::Reporter;
+use crate::checkers::{AnyChecker, Shared, checker, spec};
 use crate::config::{Address, VrrpCheck};
-use crate::control::{AnyChecker, Shared, checker, spec};
 use crate::names::{Names, nominal};
 use crate::vip::StartError;
 

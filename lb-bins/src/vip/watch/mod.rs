@@ -20,7 +20,7 @@ use crate::config::check::Initial;
 use crate::config::{
     Config, Track, Tracks, VrrpCheck, VrrpScript, VrrpTrackFile, VrrpTrackProcess,
 };
-use crate::control::Quorums;
+use crate::notify::Quorums;
 use crate::process::aside;
 
 /// What it is, by name.

@@ -1,35 +1,9 @@
-//! Whoever else in this process wants to know what a balancer finds out.
-
-use std::collections::HashMap;
-
-use tokio::sync::{mpsc, watch};
-use tracing::warn;
+//! A balancer that somebody else in this process observes, who tells what it finds out.
 
 use super::Control;
 use crate::config::Config;
-use crate::notify::{News, Notifier};
+use crate::notify::{Notifier, Observer};
 use crate::tcp::Workers;
-
-/// Whether each virtual server has its quorum, by name; those of which nothing is known yet are missing.
-pub type Quorums = HashMap<String, bool>;
-
-/// Where it is told.
-#[derive(Clone, Debug)]
-pub struct Observer {
-    /// News, for whoever has the pipe and the mail.
-    pub news: mpsc::Sender<News>,
-    /// Quorums.
-    pub quorums: watch::Sender<Quorums>,
-}
-
-impl Observer {
-    /// Tells a change. Never waits.
-    pub(crate) fn tell(&self, news: News) {
-        if let Err(lost) = self.news.try_send(news) {
-            warn!("not told: {}", lost.into_inner().what);
-        }
-    }
-}
 
 impl Control {
     /// A control without any virtual server, that tells its news and its quorums to an observer instead
