@@ -54,7 +54,7 @@ pub fn hurry() -> io::Result<()> {
 
 /// Has the calling thread, and all that it starts, in no more of a hurry than this process was
 /// started with.
-pub(crate) fn spare() {
+pub(crate) fn stop_hurrying() {
     if let Some(before) = NICENESS.get() {
         // Nobody is refused to be slower.
         let _ = setpriority_process(None, *before);
@@ -73,7 +73,7 @@ pub(crate) async fn aside<T: Send + 'static>(
     let (runtime, (done, result)) = (Handle::current(), oneshot::channel());
     thread::Builder::new().name("aside".to_owned()).spawn(move || {
         let _entered = runtime.enter();
-        spare();
+        stop_hurrying();
         hand_on_nothing();
         // Whoever does not wait any more does not need it.
         let _ = done.send(work());

@@ -79,7 +79,7 @@ impl Keeper {
             }
             _ => announcement.instance.as_ref().is_some_and(|name| leaving.contains(name)),
         };
-        let (held, mut waits) = self.announcers.withdraw(leaves);
+        let (held, mut waits) = self.speakers.withdraw(leaves);
         for (_, instance) in self.instances.iter_mut().filter(|(name, _)| leaving.contains(*name)) {
             let claim = instance.claim.take_if(|claim| claim.gives_back());
             let release = claim.and_then(Claim::release).map(|release| self.beside.spawn(release));
@@ -118,7 +118,7 @@ impl Keeper {
                 let _ = reply.send(self.order(instance, Order::Switchover));
             }
         }
-        self.announcers.let_go(&held);
+        self.speakers.let_go(&held);
         self.claim_again();
     }
 

@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use super::announce::Announcers;
 use super::balancer::Balancer;
+use super::bgp::Speakers;
 use super::claim::Claim;
 use super::departure::{Departure, Departures};
 use super::instance::{Group, Instance};
@@ -44,7 +44,7 @@ pub struct Keeper {
     pub(super) groups: Vec<Group>,
     pub(super) statics: Statics,
     pub(super) watches: Watches,
-    pub(super) announcers: Announcers,
+    pub(super) speakers: Speakers,
     pub(super) departures: Departures,
     seen: mpsc::Receiver<(Thing, Signal)>,
     pub(super) notifier: Notifier,
@@ -83,7 +83,7 @@ impl Keeper {
             groups: Vec::new(),
             statics: Statics::new().map_err(StartError::Network)?,
             watches,
-            announcers: Announcers::default(),
+            speakers: Speakers::default(),
             departures: Departures::default(),
             seen,
             notifier: Notifier::default(),
@@ -113,7 +113,7 @@ impl Keeper {
         let mut draining = std::pin::pin!(balancer.finish());
         let mut is_released = false;
         loop {
-            self.announce();
+            self.speak();
             tokio::select! {
                 report = self.driver.next(), if !is_released => match report {
                     Some((id, report)) => self.heed(id, report),
@@ -134,7 +134,7 @@ impl Keeper {
 
     async fn end(self) {
         let Self { mut driver, instances, leaving, groups, notifier, .. } = self;
-        let (announcers, mut statics) = (self.announcers, self.statics);
+        let (speakers, mut statics) = (self.speakers, self.statics);
         statics.clear();
         let instances = instances.into_values().chain(leaving);
         let mut tellers: Vec<_> = groups.into_iter().map(|group| group.teller).collect();
@@ -145,7 +145,7 @@ impl Keeper {
             tellers.push(instance.teller);
         }
         // Nothing is left of it, unless nobody had the time to wait.
-        announcers.finish().await;
+        speakers.finish().await;
         let all = async {
             for teller in tellers {
                 teller.finish().await;
@@ -205,9 +205,9 @@ impl Keeper {
             || host.is_some_and(|host| host.role() == Role::Master && !host.is_releasing())
     }
 
-    /// Announces and withdraws what should be by now.
-    fn announce(&self) {
-        self.announcers.decide(|instance| self.is_master(instance));
+    /// Has announced and withdrawn by BGP what should be by now.
+    fn speak(&self) {
+        self.speakers.decide(|instance| self.is_master(instance));
     }
 
     pub(super) fn order(&mut self, name: String, order: Order) -> Result<(), Refusal> {
@@ -233,7 +233,7 @@ impl Keeper {
                 self.driver.track(instance.id, *tracker, signal);
             }
         }
-        self.announcers.see(&thing, signal);
+        self.speakers.see(&thing, signal);
         self.watches.see(thing, signal);
     }
 
@@ -259,7 +259,7 @@ impl Keeper {
             vrrp_instances: instances.collect(),
             carp_instances: hosts.collect(),
             vrrp_sync_groups: groups.collect(),
-            bgp_announcements: self.announcers.status(),
+            bgp_announcements: self.speakers.status(),
             tracked: self.watches.status(),
             virtual_servers: Vec::new(),
             notify: self.notifier.status(),

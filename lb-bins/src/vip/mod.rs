@@ -3,7 +3,7 @@
 //! ```text
 //!   configuration ──▶ plan ──▶ Driver over the interfaces of this host ──▶ addresses, routes
 //!   scripts, files, processes ──▶ watch ──▶ keeper ──▶ notices: scripts, FIFO
-//!                                           keeper ──▶ claim, announce: clouds, routers
+//!                                           keeper ──▶ claim, bgp: clouds, routers
 //!   signals, HTTP ──▶ request ────────────────┘ └──▶ status, metrics, log
 //!   virtual servers ──▶ balancer: a Control beside, which tells its quorums and its news
 //! ```
@@ -12,9 +12,9 @@
 //! the admin address, the balancer) is done on a thread [beside](fn@beside) it.
 
 mod admin;
-mod announce;
 mod balancer;
 mod beside;
+mod bgp;
 mod claim;
 mod departure;
 mod instance;
@@ -30,8 +30,8 @@ mod status;
 mod watch;
 
 pub use admin::run as serve_admin;
-pub use announce::AnnouncementStatus;
 pub use beside::beside;
+pub use bgp::AnnouncementStatus;
 pub use keeper::Keeper;
 pub use plan::PlanError;
 pub use reload::StartError;

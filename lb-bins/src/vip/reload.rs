@@ -103,7 +103,7 @@ impl Keeper {
         // From here on nothing fails.
         self.statics.set(&config);
         self.notifier.take_over(&config, telling);
-        self.announcers.reconfigure(&config, &signals);
+        self.speakers.reconfigure(&config, &signals);
         self.watches.watch(&config, checkers);
         self.dismiss(&config, &steps)?;
         let fresh = self.install(&config, steps);
