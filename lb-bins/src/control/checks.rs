@@ -8,7 +8,7 @@ use std::time::Instant;
 use lb_core::Weight;
 use lb_core::backend::BackendId;
 use lb_health::checkers::{FileWatch, ScriptSlots};
-use lb_health::{CheckError, CheckId, CheckSpec, CheckState, Driver, Event, Outcome, SpecError};
+use lb_health::{CheckError, CheckId, CheckSpec, CheckState, Driver, Event, Outcome};
 use rand::rngs::SmallRng;
 use tracing::warn;
 

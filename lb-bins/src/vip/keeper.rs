@@ -324,7 +324,11 @@ impl Keeper {
                     }
                 }
                 Event::FaultsChanged { causes } => {
-                    return info!(instance = name, ?causes, "other causes of fault");
+                    let interface = instance.spec.interface();
+                    return match causes.is_empty() {
+                        true => info!(instance = name, "not at fault any more"),
+                        false => warn!(instance = name, interface, ?causes, "at fault"),
+                    };
                 }
                 Event::OwnerConflict { source, yielded } => {
                     return warn!(instance = name, %source, yielded, "two owners of the addresses");

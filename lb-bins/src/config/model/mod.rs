@@ -28,6 +28,7 @@ pub use self::address::{Address, ParseAddressError};
 pub use self::announcement::{BgpAnnouncement, Speaker};
 pub use self::backend::{Backend, OnFailure};
 use self::check::{Check, CheckKind};
+pub(in crate::config) use self::claim::PLACEHOLDERS;
 pub use self::claim::{Call, Claim, ClaimBy, Holder, HttpClaim};
 pub use self::command::Command;
 pub use self::door::{Door, NotADoor};
