@@ -10,8 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::daemon::{Daemon, run_ours};
-use crate::host::fetch;
-use crate::lab::{Host, Lab, MS, is_possible};
+use crate::lab::{Host, Lab, MS, fetch, is_possible, status};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -95,10 +94,6 @@ fn ask(space: &str, address: &str) -> Option<(String, TcpStream)> {
 
 fn answers(lab: &Lab, who: &str) -> bool {
     ask(&lab.client(), "10.99.0.200:80").is_some_and(|(name, _)| name == who)
-}
-
-fn status(space: &str) -> serde_json::Value {
-    serde_json::from_str(&fetch(space, &["http://127.0.0.1:9900/status"])).unwrap_or_default()
 }
 
 #[test]
