@@ -20,6 +20,8 @@ pub(super) struct Instance {
     pub(super) things: Vec<(Thing, TrackerId)>,
     /// Since when it is what it is.
     pub(super) since: Instant,
+    /// What was told of it last: one that has ended has none. CARP has 0.
+    pub(super) priority: u8,
     pub(super) teller: Teller,
     /// As long as it is master, if it has something to claim.
     pub(super) claim: Option<Claim>,

@@ -278,7 +278,7 @@ impl Keeper {
     fn heed(&mut self, id: RouterId, report: Report) {
         let beside = self.beside.clone();
         let _beside = beside.enter();
-        let priority = self.driver.router(id).map_or(0, |router| router.priority().get());
+        let priority = self.driver.router(id).map(|router| router.priority().get());
         let role = self.driver.router(id).map(|router| router.state().role());
         let Self { instances, names, leaving, notifier, .. } = self;
         let gone = leaving.iter_mut().find(|one| one.id == id);
@@ -286,6 +286,8 @@ impl Keeper {
         let is_deleted = gone.as_ref().is_some_and(|one| !instances.contains_key(one.spec.name()));
         let known = names.get(&id).and_then(|name| instances.get_mut(name));
         let Some(instance) = known.or(gone) else { return };
+        let priority = priority.unwrap_or(instance.priority);
+        instance.priority = priority;
         let name = instance.spec.name();
         let happening = match report {
             Report::Ended => return self.forget(id),

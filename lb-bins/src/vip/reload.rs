@@ -284,7 +284,7 @@ impl Keeper {
         self.driver.debounce(id, debounce);
         let name = spec.name().to_owned();
         let (since, teller) = (Instant::now(), Teller::default());
-        let instance = Instance { id, spec, things, since, teller, claim: None };
+        let instance = Instance { id, spec, things, since, priority: 0, teller, claim: None };
         self.names.insert(id, name.clone());
         self.instances.insert(name, instance);
     }
