@@ -337,3 +337,32 @@ release = { url = "http://10.99.0.3:8080/release" }
     assert!(!api.is_asked.load(Ordering::Relaxed), "it has left for nothing");
     assert!(get("status").contains("\"claimed\":true"));
 }
+
+/// Scripts of checks run no more at once here than they may in a balancer alone.
+#[test]
+#[ignore = "needs root"]
+fn scripts_of_checks_wait_for_their_turn() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let files = lab.files.display();
+    // Whoever finds a directory there is not alone.
+    let line = format!(
+        "mkdir {files}/turn || touch {files}/crowd; sleep 0.05; rmdir {files}/turn; echo >> {files}/runs"
+    );
+    let check = format!(
+        "check = {{ type = \"script\", command = [\"/bin/sh\", \"-c\", \"{line}\"], interval = \"50ms\" }}\n"
+    );
+    let backends: String = (1..=4)
+        .map(|port| format!("[[virtual_server.backend]]\naddress = \"127.0.0.1:{port}\"\n{check}"))
+        .collect();
+    let instance = config(255, "");
+    let instance = instance.split("[[virtual_server]]").next().unwrap();
+    let instance = instance.replace("track_quorums", "#");
+    let server = format!("[[virtual_server]]\nlisten = \"127.0.0.1:82\"\n{backends}");
+    let _a = run_ours(&lab, Host::A, &format!("max_scripts = 1\n{instance}{server}"));
+    let runs = || std::fs::read_to_string(lab.files.join("runs")).unwrap_or_default().len();
+    lab.until(20 * SECOND, "each has run several times", || runs() >= 20);
+    assert!(!lab.files.join("crowd").exists(), "two ran at once");
+}

@@ -142,6 +142,27 @@ fn an_address_stays_through_a_reload() {
     assert_eq!(monitor.lines_with(VIP), 0, "it was gone for a moment");
 }
 
+/// It comes up as soon as there is one.
+#[test]
+#[ignore = "needs root"]
+fn an_interface_that_is_not_there_is_warned_of() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let text = with_vip("one", 51, 255).replace("eth0", "late0");
+    let _a = run_ours(&lab, Host::A, &text);
+    let warning = "WARN at fault instance=\"one\" interface=\"late0\"";
+    lab.until(5 * SECOND, "it is warned of", || log(&lab, "a").contains(warning));
+    let space = lab.space(Host::A);
+    ip(&format!("-n {space} link add late0 type veth peer name late1"));
+    ip(&format!("-n {space} link set late1 up"));
+    ip(&format!("-n {space} address add 10.97.0.1/24 dev late0"));
+    ip(&format!("-n {space} link set late0 up"));
+    lab.until(5 * SECOND, "an owner", || lab.holds(Host::A, VIP));
+    assert!(log(&lab, "a").contains("not at fault any more"), "{}", log(&lab, "a"));
+}
+
 /// By `notify_deleted`, if that is there; what stays, or is another one under its name, is not gone.
 #[test]
 #[ignore = "needs root"]
