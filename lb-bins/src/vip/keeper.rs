@@ -2,20 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lb_vrrp::carp::CarpHost;
 use lb_vrrp::driver::{Driver, Report, RouterId};
 use lb_vrrp::linux::LinuxNetwork;
-use lb_vrrp::{Because, Event, Role, Signal, State};
+use lb_vrrp::{Event, Role, Signal, State};
 use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::balancer::Balancer;
 use super::bgp::Speakers;
-use super::claim::Claim;
 use super::departure::{Departure, Departures};
 use super::instance::{Group, Instance};
 use super::notices::{Happening, Notice, Subject};
@@ -278,71 +277,32 @@ impl Keeper {
     fn heed(&mut self, id: RouterId, report: Report) {
         let beside = self.beside.clone();
         let _beside = beside.enter();
-        let priority = self.driver.router(id).map(|router| router.priority().get());
-        let role = self.driver.router(id).map(|router| router.state().role());
+        let router = self.driver.router(id);
+        let seen = router.map(|router| (router.state().role(), router.priority().get()));
         let Self { instances, names, leaving, notifier, .. } = self;
         let gone = leaving.iter_mut().find(|one| one.id == id);
         // Another one may have its name by now: that goes on.
         let is_deleted = gone.as_ref().is_some_and(|one| !instances.contains_key(one.spec.name()));
         let known = names.get(&id).and_then(|name| instances.get_mut(name));
         let Some(instance) = known.or(gone) else { return };
-        let priority = priority.unwrap_or(instance.priority);
-        instance.priority = priority;
-        let name = instance.spec.name();
+        if let Some((_, priority)) = seen {
+            instance.priority = priority;
+        }
         let happening = match report {
             Report::Ended => return self.forget(id),
             Report::Failed { operation, error } => {
-                return warn!(instance = name, %error, "failed: {operation:?}");
+                let instance = instance.spec.name();
+                return warn!(instance, %error, "failed: {operation:?}");
             }
-            Report::Event(event) => match event {
-                Event::Transition { from, to, because } => {
-                    let (from, to_name) = (from.name(), to.name());
-                    info!(instance = name, from, to = to_name, ?because, priority, "transition");
-                    instance.since = Instant::now();
-                    instance.claim = match to {
-                        Role::Master => Claim::start(&instance.spec),
-                        _ => None,
-                    };
-                    match to {
-                        Role::Initialize if because == Because::Shutdown => {
-                            Happening::gone(is_deleted, instance.spec.notify())
-                        }
-                        _ => Happening::Became(to),
-                    }
-                }
-                Event::LowerMaster { source, priority } => {
-                    let priority = priority.get();
-                    debug!(instance = name, %source, priority, "a lower master was heard");
-                    instance.claim.iter().for_each(Claim::assert);
-                    Happening::HeardLower
-                }
-                Event::PriorityChanged { from, to } => {
-                    let (from, to) = (from.get(), to.get());
-                    info!(instance = name, from, to, "another priority");
-                    match role {
-                        Some(Role::Master) => Happening::PriorityOfMaster,
-                        Some(Role::Backup) => Happening::PriorityOfBackup,
-                        _ => return,
-                    }
-                }
-                Event::FaultsChanged { causes } => {
-                    let interface = instance.spec.interface();
-                    return match causes.is_empty() {
-                        true => info!(instance = name, "not at fault any more"),
-                        false => warn!(instance = name, interface, ?causes, "at fault"),
-                    };
-                }
-                Event::OwnerConflict { source, yielded } => {
-                    return warn!(instance = name, %source, yielded, "two owners of the addresses");
-                }
-                Event::SwitchoverFailed => {
-                    warn!(instance = name, "nobody took the addresses over");
-                    return self.claim_again();
-                }
-                other => return info!(instance = name, "{other:?}"),
-            },
-            other => return info!(instance = name, "{other:?}"),
+            Report::Event(Event::SwitchoverFailed) => {
+                warn!(instance = instance.spec.name(), "nobody took the addresses over");
+                return self.claim_again();
+            }
+            Report::Event(event) => instance.hear(event, seen.map(|(role, _)| role), is_deleted),
+            other => return info!(instance = instance.spec.name(), "{other:?}"),
         };
+        let Some(happening) = happening else { return };
+        let (name, priority) = (instance.spec.name(), instance.priority);
         let notice = Notice { subject: Subject::Instance, name, happening, priority };
         instance.teller.tell(notice, instance.spec.notify(), notifier);
         self.tell_groups();
