@@ -1012,6 +1012,8 @@ fn users_are_read_back() {
         on_quorum_up = ["/up"]
         on_down = ["/down"]
         check = { type = "script", command = ["/check"] }
+        sorry_server = "127.0.0.1:82"
+        sorry_check = { type = "script", command = ["/sorry"] }
         backend = [{ address = "127.0.0.1:81" }]
     "#;
     let config = Config::parse("users.toml", text).unwrap();
@@ -1020,6 +1022,7 @@ fn users_are_read_back() {
     let expected = [
         // The checker starts it itself.
         ("/check", None),
+        ("/sorry", None),
         ("/up", Some("nobody")),
         ("/down", Some("nobody")),
         ("/first", Some("0:0")),

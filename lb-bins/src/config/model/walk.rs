@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::check::{Check, CheckKind};
-use super::{Account, Command, Config, Notify, Tracks};
+use super::{Account, Command, Config, Notify, Tracks, VirtualServer};
 
 impl Config {
     /// Whether a virtual router brings this address to this host, and takes it away.
@@ -22,11 +22,10 @@ impl Config {
         routers.chain(hosts).chain(announcements)
     }
 
-    /// Every check, of backends and of what virtual routers depend on.
+    /// Every check, of backends, sorry servers and what virtual routers depend on.
     pub fn checks(&self) -> impl Iterator<Item = &Check> {
-        let backends = self.virtual_servers.iter().flat_map(|server| &server.backends);
-        let backends = backends.flat_map(|backend| &backend.checks);
-        backends.chain(self.vrrp_checks.iter().flat_map(|check| &check.checks))
+        let servers = self.virtual_servers.iter().flat_map(VirtualServer::checks);
+        servers.chain(self.vrrp_checks.iter().flat_map(|check| &check.checks))
     }
 
     /// Every program that may be run.
@@ -78,6 +77,14 @@ impl Config {
         for notify in instances.chain(hosts).chain(groups) {
             notify.run_as(user);
         }
+    }
+}
+
+impl VirtualServer {
+    /// Every check, of its backends and of its sorry server.
+    pub fn checks(&self) -> impl Iterator<Item = &Check> {
+        let backends = self.backends.iter().flat_map(|backend| &backend.checks);
+        backends.chain(&self.sorry_checks)
     }
 }
 
