@@ -7,20 +7,29 @@ use std::path::{Path, PathBuf};
 
 use super::files::read;
 use crate::config::check::{Identity, Secret, SmtpSecurity, Tls};
-use crate::config::{Check, CheckKind, VirtualServer};
+use crate::config::{Check, CheckKind, Config, VirtualServer};
 
 /// The contents of files, in short; each is read once. Two that are the same have the same stamp.
 #[derive(Debug, Default)]
 pub(crate) struct Stamps(HashMap<PathBuf, u64>);
 
 impl Stamps {
+    /// Of all files that checks of virtual servers need.
+    pub(crate) fn of_all(config: &Config) -> Self {
+        let mut stamps = Self::default();
+        for server in &config.virtual_servers {
+            stamps.of_server(server);
+        }
+        stamps
+    }
+
     /// Of every file that the checks of this virtual server need; 0 if they need none.
     pub(crate) fn of_server(&mut self, server: &VirtualServer) -> u64 {
-        self.of_all(server.checks())
+        self.of_each(server.checks())
     }
 
     /// Of every file that these checks need; 0 if they need none.
-    pub(crate) fn of_all<'a>(&mut self, checks: impl IntoIterator<Item = &'a Check>) -> u64 {
+    pub(crate) fn of_each<'a>(&mut self, checks: impl IntoIterator<Item = &'a Check>) -> u64 {
         checks.into_iter().fold(0, |all, check| all.rotate_left(5) ^ self.of(check))
     }
 
@@ -85,7 +94,6 @@ fn files(check: &Check) -> Vec<&Path> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
 
     #[test]
     fn what_is_in_a_file_of_any_check_makes_another_stamp() {

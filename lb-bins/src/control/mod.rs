@@ -39,6 +39,7 @@ pub(crate) use rehearsal::Rehearsal;
 pub use reload::ReloadError;
 pub use request::{Decision, Handle, Order, Refusal};
 
+use crate::checkers::Stamps;
 use crate::config::Config;
 use crate::names::Names;
 use crate::notify::{Notifier, Observer};
@@ -131,7 +132,7 @@ impl Control {
             undecided: None,
             observer: None,
         };
-        control.reconfigure(config)?;
+        control.reconfigure(config, Stamps::default())?;
         Ok(control)
     }
 
@@ -349,14 +350,14 @@ impl Control {
             {
                 let _ = reply.send(Err(ReloadError::Stopping));
             }
-            Request::Prepare { config, reply, decision } => {
-                let prepared = self.prepare(*config).map(|prepared| {
+            Request::Prepare { config, stamps, reply, decision } => {
+                let prepared = self.prepare(*config, stamps).map(|prepared| {
                     self.undecided = Some((prepared, decision));
                 });
                 let _ = reply.send(prepared);
             }
-            Request::Reconfigure { config, reply } => {
-                let _ = reply.send(self.reconfigure(*config));
+            Request::Reconfigure { config, stamps, reply } => {
+                let _ = reply.send(self.reconfigure(*config, stamps));
             }
             Request::Status { reply } => {
                 let _ = reply.send(self.status(Instant::now()));

@@ -4,20 +4,43 @@ use lb_core::Weight;
 use tokio::sync::{mpsc, oneshot};
 
 use super::reload::ReloadError;
+use crate::checkers::Stamps;
 use crate::config::{Address, Config, Daemon};
-use crate::process::Governed;
+use crate::process::{Governed, aside};
 use crate::requests::Requests;
 use crate::status::{Explanation, Status};
 
 /// One request to control, with the way back for its answer.
 #[derive(Debug)]
 pub(super) enum Request {
-    Administer { virtual_server: String, backend: Address, order: Order, reply: Reply<Refusal> },
-    Explain { virtual_server: String, backend: Address, reply: Explained },
-    Ping { reply: oneshot::Sender<()> },
-    Prepare { config: Box<Config>, reply: Reply<ReloadError>, decision: oneshot::Receiver<()> },
-    Reconfigure { config: Box<Config>, reply: Reply<ReloadError> },
-    Status { reply: oneshot::Sender<Status> },
+    Administer {
+        virtual_server: String,
+        backend: Address,
+        order: Order,
+        reply: Reply<Refusal>,
+    },
+    Explain {
+        virtual_server: String,
+        backend: Address,
+        reply: Explained,
+    },
+    Ping {
+        reply: oneshot::Sender<()>,
+    },
+    Prepare {
+        config: Box<Config>,
+        stamps: Stamps,
+        reply: Reply<ReloadError>,
+        decision: oneshot::Receiver<()>,
+    },
+    Reconfigure {
+        config: Box<Config>,
+        stamps: Stamps,
+        reply: Reply<ReloadError>,
+    },
+    Status {
+        reply: oneshot::Sender<Status>,
+    },
     Stop,
 }
 
@@ -115,7 +138,8 @@ impl Handle {
     /// # Errors
     /// [`ReloadError`], if it cannot be taken over whole; nothing has changed then.
     pub async fn reconfigure(&self, config: Config) -> Result<(), ReloadError> {
-        let request = |reply| Request::Reconfigure { config: Box::new(config), reply };
+        let stamps = stamps(&config).await;
+        let request = |reply| Request::Reconfigure { config: Box::new(config), stamps, reply };
         self.0.ask(request).await.unwrap_or(Err(ReloadError::Stopping))
     }
 
@@ -126,7 +150,8 @@ impl Handle {
     /// [`ReloadError`], if it cannot be taken over whole; nothing has changed then.
     pub async fn prepare(&self, config: Config) -> Result<Decision, ReloadError> {
         let (decide, decision) = oneshot::channel();
-        let request = |reply| Request::Prepare { config: Box::new(config), reply, decision };
+        let (stamps, config) = (stamps(&config).await, Box::new(config));
+        let request = |reply| Request::Prepare { config, stamps, reply, decision };
         self.0.ask(request).await.unwrap_or(Err(ReloadError::Stopping))?;
         Ok(Decision(decide))
     }
@@ -137,6 +162,15 @@ impl Handle {
         // It has ended already: what else could be asked.
         let _ = self.0.send(Request::Stop).await;
     }
+}
+
+/// What is in the files that checks need. Whoever asks waits for the file system that they are on, which may
+/// hang, and not control.
+async fn stamps(config: &Config) -> Stamps {
+    let config = config.clone();
+    let looked = aside(move || Stamps::of_all(&config)).await;
+    // Control looks itself, then.
+    looked.unwrap_or_default()
 }
 
 impl Governed for Handle {

@@ -95,3 +95,28 @@ fn a_configuration_that_hangs_does_not_hold_up_the_end() {
     balancer.signal(Signal::TERM);
     assert!(balancer.ended().success());
 }
+
+/// What a check reads when it is built, as passwords and certificates.
+#[test]
+fn a_password_that_hangs_holds_up_neither_verdicts_nor_the_end() {
+    let (folder, web, mut other) = (Folder::new(), Port::free(), Backend::greeter());
+    let password = folder.write("password", "secret");
+    let redis = format!(
+        "check = {{ type = \"redis\", password_file = \"{}\", interval = \"50ms\" }}",
+        password.display()
+    );
+    let quick = r#"check = { type = "tcp", interval = "50ms", rise = 1, fall = 1 }"#;
+    let nobody = Backend::greeter();
+    let list = backends_with([(&nobody, &*redis), (&other, quick)]);
+    let mut balancer = Balancer::start(&server("web", &web, &[&list]));
+    balancer.until_state("web", &other, "up");
+    std::fs::remove_file(&password).unwrap();
+    mkfifoat(CWD, &password, Mode::RUSR | Mode::WUSR).unwrap();
+    balancer.signal(Signal::HUP);
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let _kept = eventually("it is read", || open(&password, flags, Mode::empty()).ok());
+    other.kill();
+    balancer.until_state("web", &other, "down");
+    balancer.signal(Signal::TERM);
+    assert!(balancer.ended().success());
+}

@@ -64,7 +64,7 @@ pub(super) fn checkers<'a>(
         });
         let prepared = prepared.collect::<Result<Vec<_>, _>>();
         let failed = |source| StartError::Check { name: check.name.clone(), source };
-        let (stamp, checks) = (stamps.of_all(&check.checks), prepared.map_err(failed)?);
+        let (stamp, checks) = (stamps.of_each(&check.checks), prepared.map_err(failed)?);
         Ok((check.name.clone(), Built { stamp, checks }))
     });
     each.collect()
