@@ -14,9 +14,9 @@ use lb_bins::config::check::{
 };
 use lb_bins::config::{
     Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim,
-    ClaimBy, Command, Config, Delays, Door, Forwarding, HashKey, HmacKey, Holder, HttpClaim,
-    KeySecret, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Speaker,
-    Track, Tracks, VirtualServer, VrrpCheck, VrrpInstance,
+    ClaimBy, Command, Config, Delays, Deleted, Door, Forwarding, HashKey, HmacKey, Holder,
+    HttpClaim, KeySecret, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode,
+    Speaker, Track, Tracks, VirtualServer, VrrpCheck, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
@@ -643,7 +643,10 @@ fn notify() -> impl Strategy<Value = Notify> {
             backup,
             fault,
             stop,
-            deleted,
+            deleted: match deleted {
+                None if flags.0 => Deleted::AsStop,
+                command => Deleted::Told(command),
+            },
             master_rx_lower_pri: None,
             priority_changes: flags.0,
             smtp_alert: flags.1,

@@ -2,7 +2,7 @@
 
 use lb_vrrp::Role;
 
-use crate::config::{Command, Notify};
+use crate::config::{Command, Deleted, Notify};
 use crate::notify::{Job, News, Notifier, Scripts};
 
 /// Whether one instance is meant, or a whole group.
@@ -53,7 +53,10 @@ impl Happening {
 
     /// That it is gone: only those who want to know hear why.
     pub(super) const fn gone(is_deleted: bool, notify: &Notify) -> Self {
-        if is_deleted && notify.deleted.is_some() { Self::Deleted } else { Self::Stopped }
+        match notify.deleted {
+            Deleted::Told(_) if is_deleted => Self::Deleted,
+            _ => Self::Stopped,
+        }
     }
 
     /// What runs for this alone.
@@ -62,7 +65,7 @@ impl Happening {
             Self::Became(Role::Master) => notify.master.as_ref(),
             Self::Became(Role::Backup) => notify.backup.as_ref(),
             Self::Became(Role::Fault) => notify.fault.as_ref(),
-            Self::Deleted => notify.deleted.as_ref(),
+            Self::Deleted => notify.deleted.command(),
             Self::HeardLower => notify.master_rx_lower_pri.as_ref(),
             Self::Stopped => notify.stop.as_ref(),
             Self::Became(_) | Self::PriorityOfBackup | Self::PriorityOfMaster => None,
@@ -176,15 +179,17 @@ mod tests {
     fn only_who_asks_for_it_is_told_why_it_is_gone() {
         let command = |program: &str| Command::new(program, vec![]);
         let stop = Notify { stop: Some(command("/stop")), ..Notify::default() };
-        let both = Notify { deleted: Some(command("/deleted")), ..stop.clone() };
+        let deleted = |command| Notify { deleted: Deleted::Told(command), ..stop.clone() };
+        let (both, word_alone) = (deleted(Some(command("/deleted"))), deleted(None));
         for (is_deleted, notify, word, program) in [
-            (true, &both, "DELETED", "/deleted"),
-            (false, &both, "STOP", "/stop"),
-            (true, &stop, "STOP", "/stop"),
+            (true, &both, "DELETED", Some("/deleted")),
+            (true, &word_alone, "DELETED", None),
+            (false, &both, "STOP", Some("/stop")),
+            (true, &stop, "STOP", Some("/stop")),
         ] {
             let happening = Happening::gone(is_deleted, notify);
             assert_eq!(happening.word(), word);
-            assert_eq!(happening.command(notify), Some(&command(program)));
+            assert_eq!(happening.command(notify), program.map(command).as_ref());
         }
     }
 }

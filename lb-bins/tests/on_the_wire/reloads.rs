@@ -187,15 +187,22 @@ fn what_a_reload_has_removed_is_told_so() {
     let moves = |vrid: u8| instance("moves", vrid, 255, &(more("moves", 201) + &deleted("moves")));
     let asks = instance("asks", 53, 255, &(more("asks", 202) + &deleted("asks")));
     let silent = instance("silent", 54, 255, &more("silent", 203));
+    // The word alone.
+    let word = instance("word", 56, 255, &(more("word", 204) + "notify_deleted = true\n"));
     let group = "[[vrrp_sync_group]]\nname = \"group\"\nmembers = [\"stays\"]\n".to_owned()
         + &tell("notify", "any")
         + &deleted("group");
-    let a = run_ours(&lab, Host::A, &[&*stays, &moves(52), &asks, &silent, &group].concat());
-    lab.until(5 * SECOND, "masters", || told().matches("MASTER").count() == 5);
+    let a = run_ours(&lab, Host::A, &[&*stays, &moves(52), &asks, &silent, &word, &group].concat());
+    lab.until(5 * SECOND, "masters", || told().matches("MASTER").count() == 6);
     std::fs::remove_file(lab.files.join("told")).unwrap();
 
     a.reload_text(&(stays.clone() + &moves(55)));
-    let gone = ["INSTANCE asks DELETED 255", "INSTANCE silent STOP 255", "GROUP group DELETED 0"];
+    let gone = [
+        "INSTANCE asks DELETED 255",
+        "INSTANCE silent STOP 255",
+        "INSTANCE word DELETED 255",
+        "GROUP group DELETED 0",
+    ];
     let scripts = ["deleted-asks", "stop-silent", "deleted-group", "stop-moves"];
     lab.until(5 * SECOND, "they are told", || {
         gone.iter().chain(&scripts).all(|line| told().contains(line))
@@ -204,7 +211,8 @@ fn what_a_reload_has_removed_is_told_so() {
     a.wait();
     let told = told();
     assert!(told.contains("stop-stays") && !told.contains("deleted-stays"), "{told}");
-    let wrong = ["deleted-moves", "stop-asks", "moves DELETED", "asks STOP", "group STOP"];
+    let wrong =
+        ["deleted-moves", "stop-asks", "stop-word", "moves DELETED", "asks STOP", "group STOP"];
     assert!(!wrong.iter().any(|line| told.contains(line)), "{told}");
 }
 

@@ -228,10 +228,17 @@ pub(in crate::config) struct Notify {
     pub(in crate::config) backup: Field<List<String>>,
     pub(in crate::config) fault: Field<List<String>>,
     pub(in crate::config) stop: Field<List<String>>,
-    pub(in crate::config) deleted: Field<List<String>>,
+    pub(in crate::config) deleted: Field<Deleted>,
     pub(in crate::config) priority_changes: Field<bool>,
     pub(in crate::config) smtp_alert: Field<bool>,
     pub(in crate::config) user: Field<Account>,
+}
+
+/// `true`, or a command.
+#[derive(Debug, Default)]
+pub(in crate::config) struct Deleted {
+    pub(in crate::config) is_told: bool,
+    pub(in crate::config) command: Field<List<String>>,
 }
 
 #[derive(Debug, Default)]

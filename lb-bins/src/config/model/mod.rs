@@ -36,8 +36,8 @@ pub(in crate::config) use self::hashing::hashes_the_source;
 pub use self::hashing::{HashKey, is_keyed_by_destination};
 pub use self::tracks::{Track, Tracks};
 pub use self::vrrp::{
-    Authentication, CarpInstance, Delays, HmacKey, KeySecret, Notify, ParameterMatch, VrrpCheck,
-    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Delays, Deleted, HmacKey, KeySecret, Notify, ParameterMatch,
+    VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 

@@ -163,6 +163,33 @@ impl fmt::Debug for KeySecret {
     }
 }
 
+/// How it is told that a reload has removed an instance or a group (keepalived.conf(5), `notify_deleted`).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Deleted {
+    /// As a stop. The default.
+    #[default]
+    AsStop,
+    /// As `DELETED`; and this is run, if anything.
+    Told(Option<Command>),
+}
+
+impl Deleted {
+    /// What is run.
+    pub const fn command(&self) -> Option<&Command> {
+        match self {
+            Self::AsStop => None,
+            Self::Told(command) => command.as_ref(),
+        }
+    }
+
+    pub(super) const fn command_mut(&mut self) -> Option<&mut Command> {
+        match self {
+            Self::AsStop => None,
+            Self::Told(command) => command.as_mut(),
+        }
+    }
+}
+
 /// What runs when something happens.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Notify {
@@ -177,8 +204,8 @@ pub struct Notify {
     pub fault: Option<Command>,
     /// When it is stopped.
     pub stop: Option<Command>,
-    /// When it is removed from the configuration; default: as when it is stopped.
-    pub deleted: Option<Command>,
+    /// How it is told that a reload has removed it; default: as when it is stopped.
+    pub deleted: Deleted,
     /// When it is master and hears a lower one, whom somebody may have believed; not for groups.
     pub master_rx_lower_pri: Option<Command>,
     /// Whether changes of the priority are told, too; default: no.

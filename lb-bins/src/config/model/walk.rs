@@ -91,7 +91,8 @@ impl VirtualServer {
 impl Notify {
     fn commands(&self) -> impl Iterator<Item = &Command> {
         let Self { any, master, backup, fault, stop, deleted, master_rx_lower_pri, .. } = self;
-        [any, master, backup, fault, stop, deleted, master_rx_lower_pri].into_iter().flatten()
+        let own = [any, master, backup, fault, stop, master_rx_lower_pri];
+        own.into_iter().flatten().chain(deleted.command())
     }
 
     /// Has everything run as `user`, unless it is said whose it is.
@@ -99,7 +100,8 @@ impl Notify {
         let user = self.user.get_or_insert_with(|| user.clone());
         let Self { any, master, backup, fault, stop, deleted, master_rx_lower_pri: lower, .. } =
             self;
-        for command in [any, master, backup, fault, stop, deleted, lower].into_iter().flatten() {
+        let own = [any, master, backup, fault, stop, lower].into_iter().flatten();
+        for command in own.chain(deleted.command_mut()) {
             command.user.get_or_insert_with(|| user.clone());
         }
     }

@@ -12,8 +12,8 @@ use super::claim::inline_claim;
 use super::{account, array, command, duration, optional, text};
 use crate::config::model::check::Nibbles;
 use crate::config::model::{
-    Authentication, CarpInstance, Config, Delays, HmacKey, KeySecret, Notify, Track, Tracks,
-    VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Config, Delays, Deleted, HmacKey, KeySecret, Notify, Track,
+    Tracks, VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::words::Word;
 
@@ -286,10 +286,14 @@ fn print_notify(f: &mut fmt::Formatter<'_>, notify: &Notify) -> fmt::Result {
         ("notify_backup", backup),
         ("notify_fault", fault),
         ("notify_stop", stop),
-        ("notify_deleted", deleted),
     ] {
         optional(f, key, hook.as_ref().map(command))?;
     }
+    let deleted = match deleted {
+        Deleted::AsStop => None,
+        Deleted::Told(run) => Some(run.as_ref().map_or_else(|| true.to_string(), command)),
+    };
+    optional(f, "notify_deleted", deleted)?;
     writeln!(f, "notify_priority_changes = {priority_changes}")?;
     writeln!(f, "smtp_alert = {smtp_alert}")?;
     optional(f, "notify_user", user.as_ref().map(account))

@@ -5,7 +5,7 @@ use ::toml::de::DeValue;
 use super::reader::{Entry, Read, Table};
 use crate::config::draft::Field;
 use crate::config::draft::vrrp::{
-    Authentication, CarpInstance, Garp, HmacKey, Notify, Peer, Track, Tracks, VrrpCheck,
+    Authentication, CarpInstance, Deleted, Garp, HmacKey, Notify, Peer, Track, Tracks, VrrpCheck,
     VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::mistakes::Mistakes;
@@ -90,6 +90,17 @@ fn notify(table: &mut Table<'_, '_>) -> Notify {
         priority_changes: table.take("notify_priority_changes", "notify_priority_changes = true"),
         smtp_alert: table.take("smtp_alert", "smtp_alert = true"),
         user: table.take("notify_user", r#"notify_user = "nobody""#),
+    }
+}
+
+/// `true`, or a command.
+impl Read for Deleted {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        match entry.value {
+            DeValue::Boolean(is_told) => Some(Self { is_told: *is_told, ..Self::default() }),
+            DeValue::Array(_) => Some(Self { is_told: true, command: alone(entry, mistakes)? }),
+            _ => entry.wrong_type("true or an array of strings", mistakes),
+        }
     }
 }
 
