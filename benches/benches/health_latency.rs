@@ -9,7 +9,7 @@ use lb_core::backend::BackendId;
 use lb_core::virtual_server::{Action, BackendConfig, VirtualServerConfig};
 use lb_core::{Algorithm, Director, Health, Pool, VirtualServer};
 use lb_health::checkers::Tcp;
-use lb_health::{CheckError, CheckSpec, Driver, Event, Monitor, Report};
+use lb_health::{CheckError, CheckSpec, Driver, Event, Monitor, Report, monitor};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::{sleep, timeout};
 
@@ -147,7 +147,7 @@ fn swaps(size: u32, algorithm: Algorithm) -> Spread {
         monitor.handle_timeout(now);
         let mut runs = Vec::new();
         while let Some(action) = monitor.poll_action() {
-            if let lb_health::Action::Run(run) = action {
+            if let monitor::Action::Run(run) = action {
                 runs.push(run);
             }
         }
@@ -160,7 +160,7 @@ fn swaps(size: u32, algorithm: Algorithm) -> Spread {
             monitor.handle_result(now, run, result);
             let mut swapped = false;
             while let Some(action) = monitor.poll_action() {
-                let lb_health::Action::Notify(Event::Verdict(verdict)) = action else { continue };
+                let monitor::Action::Notify(Event::Verdict(verdict)) = action else { continue };
                 let health: Health = verdict.health;
                 server.handle_health(now, verdict.backend, health);
                 while let Some(action) = server.poll_action() {

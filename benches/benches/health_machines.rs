@@ -10,10 +10,10 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use lb_core::backend::BackendId;
-use lb_health::{
-    Action, CheckError, CheckInput, CheckSpec, CheckState, Driver, Event, Monitor, Phase, Report,
-    Run, Target,
-};
+use lb_health::monitor::{Action, Run};
+use lb_health::state::{CheckInput, CheckState};
+use lb_health::trace::Phase;
+use lb_health::{CheckError, CheckSpec, Driver, Event, Monitor, Report, Target};
 use tokio::time::{advance, sleep, timeout};
 use tower::service_fn;
 

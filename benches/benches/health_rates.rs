@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use lb_core::backend::BackendId;
-use lb_health::checkers::{Handshake, Http, Script, ScriptSlots, Tcp, Tls};
+use lb_health::checkers::{Handshake, Http, Script, ScriptSlots, Tcp, Tls, Worker};
 use lb_health::{CheckSpec, Checker, Driver, Event, Failure, Target};
 use tower::ServiceExt;
 
@@ -62,6 +62,11 @@ fn main() {
 
     println!("E5: scripts");
     scripts(&mut bars);
+
+    println!("E5: a worker in their place");
+    let worker = Worker::new("/usr/bin/perl", ["-pe", "BEGIN { $| = 1 } s/ .*/ up/"]);
+    let alone = self::alone(&targets, worker);
+    bars.at_least("a checker alone", alone / 1e3, 20.0, "k/s");
 }
 
 /// What a check of a TCP connection asks of the system, by hand, as many at once: what no checker can

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use lb_core::backend::BackendId;
 use lb_health::checkers::Tcp;
-use lb_health::{CheckSpec, CheckState, Driver, Event};
+use lb_health::state::CheckState;
+use lb_health::{CheckSpec, Driver, Event};
 use tokio::time::timeout;
 
 use health::{Bars, Kind, Meter, Spread, Targets, left_in_time_wait, resident, rng, runtime};

@@ -5,8 +5,9 @@
 use std::sync::LazyLock;
 
 use fuzz::arbitrary::{self, Arbitrary};
+use lb_health::CheckError;
 use lb_health::checkers::{Dns, DnsReply};
-use lb_health::{CheckError, Evidence, Excerpt};
+use lb_health::trace::{Evidence, Excerpt};
 
 fuzz::target!(|input: Input| input.run());
 

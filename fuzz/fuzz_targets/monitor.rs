@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use fuzz::arbitrary::{self, Arbitrary};
 use lb_core::{Health, Weight};
-use lb_health::{
-    Action, Because, Check, CheckError, CheckId, CheckSpec, CheckState, Event, Monitor, Report,
-    Run, SpecError,
-};
+use lb_health::monitor::{Action, Because, Run};
+use lb_health::spec::SpecError;
+use lb_health::state::CheckState;
+use lb_health::{Check, CheckError, CheckId, CheckSpec, Event, Monitor, Report};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lb_bins::config::check::{
-    Agent, BodyRule, Database, Dns, File, Grpc, Http, HttpVersion, Initial, Ldap, Md5, Nibbles,
+    Agent, BodyRule, Database, Digest, Dns, File, Grpc, Http, HttpVersion, Initial, Ldap, Nibbles,
     Page, Ping, Record, Redis, Script, Smtp, StatusRange, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
@@ -39,7 +39,7 @@ fn the_least_configuration() {
     assert_eq!(server.forwarding, Forwarding::Proxy);
     assert_eq!(server.scheduler.name(), "wlc");
     assert_eq!((server.hash_key, server.bounded, &server.zone), (HashKey::Source, None, &None));
-    assert_eq!(server.hash_seed, None);
+    assert_eq!((server.hash_granularity, &server.hash_seed), (None, &None));
     assert_eq!((server.spill_below, server.panic_below, server.slow_start), (0, 0, None));
     assert_eq!((server.queue, server.draining_clients), (None, DrainingClients::Keep));
     assert_eq!(server.quorum, Quorum::Weight { quorum: 1, hysteresis: 0 });
@@ -350,7 +350,7 @@ fn a_backend_has_its_own_checks_or_those_of_the_virtual_server() {
     };
     let status = vec![range(200, 299), range(304, 304), range(404, 404)];
     let alive =
-        Page { path: "/alive".into(), status, digest: Some(Md5(md5).into()), ..page.clone() };
+        Page { path: "/alive".into(), status, digest: Some(Digest::Md5(md5)), ..page.clone() };
     let default_http = http(page, None);
     let http = http(alive, Some("www.example.org"));
     let command = Command::new("/usr/local/bin/check", vec!["arg".into()]);

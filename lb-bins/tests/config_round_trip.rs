@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use lb_bins::config::check::{
     Agent, BodyRule, Database, Digest, Dns, File, Grpc, HeaderRule, Http, HttpVersion, Identity,
-    Initial, Ldap, Md5, Nibbles, Page, Pattern, Ping, Record, Redis, Role, Script, Secret, Sha256,
-    Smtp, SmtpSecurity, StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
+    Initial, Ldap, Nibbles, Page, Pattern, Ping, Record, Redis, Role, Script, Secret, Smtp,
+    SmtpSecurity, StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
 };
 use lb_bins::config::{
     Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim,
@@ -90,8 +90,8 @@ fn page() -> impl Strategy<Value = Page> {
     let status = (100..=599_u16, 100..=599_u16)
         .prop_map(|(a, b)| StatusRange { first: a.min(b), last: a.max(b) });
     let digest = prop_oneof![
-        any::<[u8; 16]>().prop_map(|md5| Digest::Md5(Md5(md5))),
-        any::<[u8; 32]>().prop_map(|sha256| Digest::Sha256(Sha256(sha256))),
+        any::<[u8; 16]>().prop_map(Digest::Md5),
+        any::<[u8; 32]>().prop_map(Digest::Sha256),
     ];
     let is_or_matches = |is: BoxedStrategy<String>| {
         prop_oneof![is.prop_map(Text::Is), pattern().prop_map(Text::Matches)]
@@ -427,6 +427,7 @@ fn quorum(backends: &[Backend]) -> impl Strategy<Value = Quorum> + use<> {
 struct Around {
     forwarding: Forwarding,
     hash_key: HashKey,
+    hash_granularity: Option<u8>,
     hash_seed: Option<String>,
     bounded: Option<u32>,
     zone: Option<String>,
@@ -448,16 +449,18 @@ fn around() -> impl Strategy<Value = Around> {
             Just(Forwarding::Tunnel)
         ],
     );
-    let numbers = (option::of(101..=10_000_u32), 0..=100_u8, 0..=100_u8, option::of(".{1,9}"));
+    let hashing = (option::of(1..=32_u8), option::of(".{1,9}"));
+    let numbers = (option::of(101..=10_000_u32), 0..=100_u8, 0..=100_u8, hashing);
     let queue =
         (1..=1_000_000_u32, duration()).prop_map(|(length, timeout)| Queue { length, timeout });
     (words, numbers, zone(), option::of(duration()), option::of(queue)).prop_map(
         |(words, numbers, zone, slow_start, queue)| {
             let (hash_key, draining_clients, forwarding) = words;
-            let (bounded, spill_below, panic_below, hash_seed) = numbers;
+            let (bounded, spill_below, panic_below, (hash_granularity, hash_seed)) = numbers;
             Around {
                 forwarding,
                 hash_key,
+                hash_granularity,
                 hash_seed,
                 bounded,
                 zone,
@@ -499,6 +502,7 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
             forwarding: around.forwarding,
             scheduler,
             hash_key: around.hash_key,
+            hash_granularity: around.hash_granularity,
             hash_seed: around.hash_seed,
             bounded: around.bounded.filter(|_| scheduler.bounded(Default::default()).is_some()),
             zone: around.zone,

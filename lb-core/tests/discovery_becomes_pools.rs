@@ -1,6 +1,6 @@
 //! What a discovery finds is what the director has: one publication for everything that is ready,
 //! identities and counters for as long as a key is there, and nobody lost by an error.
-#![cfg(all(feature = "service", feature = "system"))]
+#![cfg(all(feature = "service", feature = "tokio"))]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 mod support;
@@ -12,14 +12,19 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::stream;
 use lb_core::backend::BackendId;
+use lb_core::env::{SystemEnv, TokioEnv};
 use lb_core::health::Admin;
 use lb_core::pool::{Member, NoBackend};
+use lb_core::quorum::QuorumRule;
 use lb_core::service::{Balance, Discovery, DiscoveryError};
-use lb_core::virtual_server::{BackendConfig, BackendState, ConfigError, Event};
+use lb_core::virtual_server::{
+    BackendConfig, BackendState, ConfigError, Event, SorryMode, SorryServer, VirtualServerConfig,
+};
 use lb_core::{Algorithm, Director, Flow, Health, Lease, Pool, Scheduler, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{
@@ -316,6 +321,112 @@ fn checked_backends_wait_for_a_verdict() {
     assert_eq!(members(&director), [("b".to_owned(), 1, 3)]);
     let states: Vec<_> = discovery.server().backends().map(|backend| backend.state).collect();
     assert_eq!(states, [BackendState::Warming, BackendState::Up]);
+}
+
+/// Whoever is there, and the share that it has: 1, or sixteenths if anybody has less.
+fn shares(director: &Director<(), u32>) -> Vec<u16> {
+    director.pool().members().iter().map(|member| member.warmth.value()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_found_beside_others_begins_slowly() {
+    let (changes, discover) = unbounded();
+    let director = director();
+    let template = VirtualServerConfig::of([]).with_slow_start(Duration::from_secs(16));
+    let mut discovery =
+        Discovery::new(discover, Arc::clone(&director)).with_config(template, TokioEnv).unwrap();
+    tell(&changes, [insert("a", 1), insert("b", 2)]);
+    run(&mut discovery);
+    assert_eq!(shares(&director), [1, 1], "nobody else is there");
+
+    tell(&changes, [insert("c", 3)]);
+    run(&mut discovery);
+    assert_eq!(shares(&director), [16, 16, 1]);
+    tokio::time::advance(Duration::from_secs(8)).await;
+    run(&mut discovery);
+    assert_eq!(shares(&director), [16, 16, 8]);
+    // What is found meanwhile does not begin it again, and its end is not the discovery's.
+    tell(&changes, [insert("c", 4), insert("d", 5)]);
+    drop(changes);
+    assert!(!run(&mut discovery).1);
+    assert_eq!(shares(&director), [16, 16, 8, 1]);
+    let begun = tokio::time::Instant::now();
+    assert!(discovery.next().await.is_none());
+    assert_eq!(begun.elapsed().as_secs(), 16);
+    assert_eq!(shares(&director), [1, 1, 1, 1]);
+}
+
+#[test]
+fn too_few_that_are_found_are_no_quorum() {
+    let (changes, discover) = unbounded::<Found>();
+    let director = director();
+    let sorry = SorryServer::new(BackendConfig::new("sorry", 0), SorryMode::QuorumLost);
+    let template = VirtualServerConfig::of([BackendConfig::new("of the template", 9)])
+        .with_quorum(QuorumRule::new(2, 0).unwrap())
+        .with_sorry(sorry);
+    let mut discovery =
+        Discovery::new(discover, Arc::clone(&director)).with_config(template, SystemEnv).unwrap();
+    assert_eq!(run(&mut discovery), (vec![], false));
+    assert_eq!(director.pool().generation(), 0, "nothing was found, nothing is said");
+
+    tell(&changes, [insert("a", 1)]);
+    assert_eq!(run(&mut discovery), (vec![], false));
+    assert_eq!(names(&director), "sorry");
+    tell(&changes, [insert("b", 2)]);
+    let (told, _) = run(&mut discovery);
+    assert!(matches!(*told, [Ok(Event::QuorumGained { .. })]), "{told:?}");
+    assert_eq!(names(&director), "ab");
+    tell(&changes, [remove("a")]);
+    let (told, _) = run(&mut discovery);
+    assert!(matches!(*told, [Ok(Event::QuorumLost { .. })]), "{told:?}");
+    assert_eq!(names(&director), "sorry");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_of_who_drains_are_kept_for_as_long_as_the_template_says() {
+    let (changes, discover) = unbounded::<Found>();
+    let director = director();
+    let template = VirtualServerConfig::of([]).with_drain_timeout(Duration::from_secs(5));
+    // Found with their weight.
+    let weighed = |key: &&str, weight: u32| {
+        BackendConfig::new(*key, weight).weighing(weight as u16).initially_up()
+    };
+    let mut discovery = Discovery::configured_by(discover, Arc::clone(&director), weighed)
+        .with_config(template, TokioEnv)
+        .unwrap();
+    tell(&changes, [insert("a", 1), insert("b", 0)]);
+    run(&mut discovery);
+    assert_eq!(names(&director), "ab");
+    drop(changes);
+    assert!(discovery.next().await.is_none());
+    assert_eq!(names(&director), "a");
+}
+
+#[test]
+fn few_that_live_are_not_believed_if_the_template_says_so() {
+    let (changes, discover) = unbounded::<Found>();
+    let director = director();
+    let template = VirtualServerConfig::of([]).panicking_below(50);
+    let checked = |key: &&str, endpoint| BackendConfig::new(*key, endpoint);
+    let mut discovery = Discovery::configured_by(discover, Arc::clone(&director), checked)
+        .with_config(template, SystemEnv)
+        .unwrap();
+    tell(&changes, [insert("a", 1), insert("b", 2), insert("c", 3)]);
+    run(&mut discovery);
+    let ids: Vec<_> = discovery.server().backends().map(|backend| backend.id).collect();
+    for (id, health) in ids.into_iter().zip([Health::UP, Health::Down, Health::Down]) {
+        discovery.server_mut().handle_health(support::start(), id, health);
+    }
+    run(&mut discovery);
+    assert_eq!(names(&director), "abc");
+}
+
+#[test]
+fn a_template_that_contradicts_itself_is_refused() {
+    let (_changes, _, discovery) = by_hand();
+    let template = VirtualServerConfig::of([]).panicking_below(101);
+    let refused = discovery.with_config(template, SystemEnv).map(drop).unwrap_err();
+    assert_eq!(refused, ConfigError::PanicBelow { percent: 101 });
 }
 
 /// Counts how often it is rebuilt.

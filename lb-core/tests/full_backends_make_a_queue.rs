@@ -99,20 +99,43 @@ impl Visit {
     }
 }
 
-/// Holds every flow until it is told.
+/// Holds every flow until it is told, and is ready only while its gate is open.
 #[derive(Clone, Default)]
-struct Backends(Rc<RefCell<Vec<Rc<Visit>>>>);
+struct Backends {
+    visits: Rc<RefCell<Vec<Rc<Visit>>>>,
+    is_closed: Rc<Cell<bool>>,
+    readiness: Rc<Readiness>,
+}
+
+/// Of the service that one flow has: once it is ready it is until it is called.
+#[derive(Default)]
+struct Readiness {
+    is_reserved: Cell<bool>,
+    /// Whoever is to be woken when the gate opens.
+    waker: RefCell<Option<Waker>>,
+}
 
 impl Backends {
+    /// The same for another flow.
+    fn for_another(&self) -> Self {
+        Self { readiness: Rc::default(), ..self.clone() }
+    }
+
     /// Who is there, in the order in which they came.
     fn visits(&self) -> Vec<Rc<Visit>> {
         let over = |visit: &Rc<Visit>| visit.gone.get() || visit.end.borrow().is_some();
-        self.0.borrow().iter().filter(|visit| !over(visit)).cloned().collect()
+        self.visits.borrow().iter().filter(|visit| !over(visit)).cloned().collect()
+    }
+
+    /// Who has a place, whether it has been told to go or not.
+    fn holders(&self) -> Vec<BackendId> {
+        let id = |visit: &Rc<Visit>| visit.lease.borrow().as_ref().map(|lease| lease.id());
+        self.visits.borrow().iter().filter_map(id).collect()
     }
 
     /// Who ever was served, in that order.
     fn admitted(&self) -> Vec<u64> {
-        self.0.borrow().iter().map(|visit| visit.flow).collect()
+        self.visits.borrow().iter().map(|visit| visit.flow).collect()
     }
 }
 
@@ -130,11 +153,19 @@ impl Service<Dispatch<(), u64>> for Backends {
     type Error = Undelivered<u64>;
     type Future = Pin<Box<dyn Future<Output = Result<(), Undelivered<u64>>>>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        let Readiness { is_reserved, waker } = &*self.readiness;
+        if self.is_closed.get() && !is_reserved.get() {
+            *waker.borrow_mut() = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        is_reserved.set(true);
+        waker.take();
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, Dispatch { lease, request }: Dispatch<(), u64>) -> Self::Future {
+        assert!(self.readiness.is_reserved.take(), "called, and never ready");
         let visit = Rc::new(Visit {
             flow: request,
             lease: RefCell::new(Some(lease)),
@@ -142,7 +173,7 @@ impl Service<Dispatch<(), u64>> for Backends {
             waker: RefCell::default(),
             gone: Cell::new(false),
         });
-        self.0.borrow_mut().push(Rc::clone(&visit));
+        self.visits.borrow_mut().push(Rc::clone(&visit));
         let stay = Stay(visit);
         Box::pin(std::future::poll_fn(move |cx| {
             let Some(end) = *stay.0.end.borrow() else {
@@ -169,6 +200,19 @@ struct Task {
     flow: u64,
     future: Pin<Box<dyn Future<Output = Outcome>>>,
     woken: Arc<Flag>,
+    readiness: Rc<Readiness>,
+    was_polled: bool,
+}
+
+impl Task {
+    /// Whether it waits for its service, and not for a backend.
+    fn is_unready(&self) -> bool {
+        self.readiness.waker.borrow().is_some()
+    }
+
+    fn is_woken(&self) -> bool {
+        self.woken.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Flows, and an executor that polls a task only when it was woken: a wake-up that is lost shows.
@@ -203,18 +247,31 @@ impl Run {
 
     /// One more flow, which gets as far as it can.
     fn flow(&mut self) -> u64 {
-        let balance = Balance::with_env(
-            Arc::clone(&self.director),
-            |flow: &u64| *flow,
-            self.world.clone(),
-            self.backends.clone(),
-        );
+        let flow = self.call();
+        self.run();
+        flow
+    }
+
+    /// One more flow, which nobody polls yet.
+    fn call(&mut self) -> u64 {
+        let backends = self.backends.for_another();
+        let readiness = Rc::clone(&backends.readiness);
+        let (director, world) = (Arc::clone(&self.director), self.world.clone());
+        let balance = Balance::with_env(director, |flow: &u64| *flow, world, backends);
         let flow = self.next;
         self.next += 1;
         let future = Box::pin(balance.retries(self.retries).call(flow));
-        self.tasks.push(Task { flow, future, woken: Arc::new(Flag(AtomicBool::new(true))) });
-        self.run();
+        let woken = Arc::new(Flag(AtomicBool::new(true)));
+        self.tasks.push(Task { flow, future, woken, readiness, was_polled: false });
         flow
+    }
+
+    /// From now on services are ready, or not.
+    fn set_closed(&self, closed: bool) {
+        self.backends.is_closed.set(closed);
+        let unready = self.tasks.iter().filter(|task| !closed && task.is_unready());
+        let wakers = unready.map(|task| task.readiness.waker.borrow().clone());
+        wakers.flatten().for_each(Waker::wake);
     }
 
     fn flows(&mut self, many: std::ops::Range<usize>) {
@@ -227,6 +284,7 @@ impl Run {
         while let Some(place) =
             self.tasks.iter().position(|task| task.woken.0.swap(false, Ordering::Relaxed))
         {
+            self.tasks[place].was_polled = true;
             let waker = Waker::from(Arc::clone(&self.tasks[place].woken));
             let polled = self.tasks[place].future.as_mut().poll(&mut Context::from_waker(&waker));
             if let Poll::Ready(outcome) = polled {
@@ -381,23 +439,29 @@ fn a_flow_that_was_refused_waits_no_longer_in_all() {
 
 #[test]
 fn a_flow_that_was_refused_has_its_place_again() {
-    let mut run = Run::new(&[1], 5);
-    // The second has the first one's place and is refused; others came meanwhile.
-    run.flows(0..4);
-    let members = support::alphabet(&[1, 1]).into_iter().zip([&1, &1]).map(limited);
-    let pool = Pool::new(members.collect::<Vec<_>>(), &*Algorithm::First.scheduler());
-    let kept = Lease::new(Arc::clone(&pool.backends()[1]));
-    run.director.publish(Arc::new(pool));
-    run.run();
-    assert_eq!((run.backends.admitted(), run.director.queued()), (vec![0, 1], 2));
-    run.backends.visits().last().unwrap().end(Err(()));
-    run.run();
-    // The place that it left is of no use to it: the third has that.
-    assert_eq!((run.backends.admitted(), run.director.queued()), (vec![0, 1, 2], 2));
-    drop(kept);
-    run.director.publish(run.director.pool());
-    run.run();
-    assert_eq!(run.backends.admitted(), [0, 1, 2, 1], "before the fourth");
+    for full in [false, true] {
+        let mut run = Run::new(&[1], if full { 3 } else { 5 });
+        // The second has the first one's place and is refused; others came meanwhile.
+        run.flows(0..4);
+        let members = support::alphabet(&[1, 1]).into_iter().zip([&1, &1]).map(limited);
+        let pool = Pool::new(members.collect::<Vec<_>>(), &*Algorithm::First.scheduler());
+        let kept = Lease::new(Arc::clone(&pool.backends()[1]));
+        run.director.publish(Arc::new(pool));
+        run.run();
+        assert_eq!((run.backends.admitted(), run.director.queued()), (vec![0, 1], 2));
+        // Whoever comes takes the room that it left, if there is no other.
+        run.flow();
+        assert_eq!(run.director.queued(), 3);
+        run.backends.visits().last().unwrap().end(Err(()));
+        run.run();
+        // The place that it left is of no use to it: the third has that.
+        assert_eq!((run.backends.admitted(), run.director.queued()), (vec![0, 1, 2], 3));
+        drop(kept);
+        run.director.publish(run.director.pool());
+        run.run();
+        assert_eq!(run.backends.admitted(), [0, 1, 2, 1], "before the fourth");
+        assert!(run.done.iter().all(|(_, outcome)| outcome.is_ok()));
+    }
 }
 
 #[test]
@@ -455,17 +519,53 @@ fn a_scheduler_that_minds_no_limits_is_not_asked_for_ever() {
     assert_eq!(assign().unwrap_err(), NoBackend::AllFull { full: 2 });
 }
 
+/// Who comes while services are not ready holds no place, neither at a backend nor in the line.
+#[test]
+fn a_service_that_becomes_ready_late_keeps_nobody_else() {
+    let mut run = Run::new(&[1], 5);
+    run.flow();
+    run.set_closed(true);
+    let late = run.flow();
+    assert_eq!((run.active(), run.director.queued()), (vec![1], 0));
+    run.set_closed(false);
+    run.run();
+    assert_eq!((run.active(), run.director.queued()), (vec![1], 1));
+    run.end(0, Ok(()));
+    assert_eq!(run.backends.admitted(), [0, late]);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Flow,
-    End { place: usize, refuses: bool },
-    Drop { place: usize },
-    Wait { millis: u64 },
+    /// Called, and not polled before something else wakes everybody.
+    Call,
+    End {
+        place: usize,
+        refuses: bool,
+    },
+    Drop {
+        place: usize,
+    },
+    Wait {
+        millis: u64,
+    },
+    /// Services are ready, or not.
+    Close(bool),
+    /// What this wakes has not run when the next step comes.
+    Unheard(Box<Self>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    let heard = heard().boxed();
+    let unheard = heard.clone().prop_map(|step| Step::Unheard(Box::new(step)));
+    prop_oneof![3 => heard, 1 => unheard]
+}
+
+fn heard() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => Just(Step::Flow),
+        1 => Just(Step::Call),
+        1 => proptest::bool::weighted(0.4).prop_map(Step::Close),
         3 => (0..64_usize, proptest::bool::weighted(0.3))
             .prop_map(|(place, refuses)| Step::End { place, refuses }),
         2 => (0..64_usize).prop_map(|place| Step::Drop { place }),
@@ -473,20 +573,52 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+impl Run {
+    fn take(&mut self, step: &Step) {
+        self.take_unheard(step);
+        if !matches!(step, Step::Call | Step::Unheard(_)) {
+            self.run();
+        }
+    }
+
+    fn take_unheard(&mut self, step: &Step) {
+        match step {
+            Step::Flow | Step::Call => {
+                self.call();
+            }
+            Step::End { place, refuses } => {
+                let visits = self.backends.visits();
+                if let Some(visit) = visits.get(place % visits.len().max(1)) {
+                    visit.end(if *refuses { Err(()) } else { Ok(()) });
+                }
+            }
+            Step::Drop { place } => {
+                if !self.tasks.is_empty() {
+                    drop(self.tasks.remove(place % self.tasks.len()));
+                }
+            }
+            Step::Wait { millis } => self.world.advance(Duration::from_millis(*millis)),
+            Step::Close(closed) => self.set_closed(*closed),
+            Step::Unheard(step) => self.take_unheard(step),
+        }
+    }
+}
+
 /// What holds between any two steps.
 fn exact(run: &Run, limits: &[u32], room: usize) -> TestCaseResult {
-    let visits = run.backends.visits();
+    let holders = run.backends.holders();
     let mut counted = vec![0; limits.len()];
-    for visit in &visits {
-        let lease = visit.lease.borrow();
-        counted[lease.as_ref().unwrap().id().number() as usize] += 1;
-    }
+    holders.iter().for_each(|holder| counted[holder.number() as usize] += 1);
     prop_assert_eq!(&run.active(), &counted, "who is there is counted, nobody else");
     let too_many = counted.iter().zip(limits).any(|(count, limit)| count > limit);
     prop_assert_eq!(too_many, false, "{:?} of {:?}", counted, limits);
-    let waiting = run.tasks.len() - visits.len();
+    let ready = run.tasks.iter().filter(|task| task.was_polled && !task.is_unready());
+    let waiting = ready.clone().count() - holders.len();
     prop_assert_eq!(run.director.queued(), waiting, "who waits is in the queue, nobody else");
-    prop_assert_eq!(waiting > room, false);
+    // Those who have their places again beside.
+    let admitted = run.backends.admitted();
+    let newcomers = ready.filter(|task| !admitted.contains(&task.flow)).count();
+    prop_assert_eq!(newcomers > room, false);
     Ok(())
 }
 
@@ -501,27 +633,13 @@ proptest! {
     ) {
         let mut run = Run::new(&limits, room);
         for step in steps {
-            match step {
-                Step::Flow => run.flows(0..1),
-                Step::End { place, refuses } => {
-                    let visits = run.backends.visits().len();
-                    if visits > 0 {
-                        run.end(place % visits, if refuses { Err(()) } else { Ok(()) });
-                    }
-                }
-                Step::Drop { place } => {
-                    if !run.tasks.is_empty() {
-                        drop(run.tasks.remove(place % run.tasks.len()));
-                        run.run();
-                    }
-                }
-                Step::Wait { millis } => run.advance(Duration::from_millis(millis)),
-            }
+            run.take(&step);
             exact(&run, &limits, room)?;
-            // Nobody but those that were refused themselves waits while there is room.
+            // Nobody but those that were refused themselves waits while there is room, once all that
+            // were woken have run.
             let refused: Vec<u64> = run.backends.admitted();
-            let fresh = |task: &Task| !refused.contains(&task.flow);
-            if run.tasks.iter().any(fresh) {
+            let fresh = |task: &Task| !refused.contains(&task.flow) && !task.is_unready();
+            if !run.tasks.iter().any(Task::is_woken) && run.tasks.iter().any(fresh) {
                 prop_assert_eq!(run.active(), limits.clone(), "somebody waits beside a free place");
             }
         }
@@ -536,6 +654,7 @@ proptest! {
         run.tasks.clear();
         prop_assert_eq!((run.active(), run.director.queued()), (vec![0; limits.len()], 0));
         // And after all that the queue still works.
+        run.set_closed(false);
         let flow = run.flow();
         prop_assert_eq!(run.backends.admitted().pop(), Some(flow));
     }

@@ -1,20 +1,21 @@
 //! `ring`, `ketama` and `rendezvous`: who leaves takes only its own keys along, who comes only takes.
-//! All hashing schedulers, `mh` and the bounded ones included: two directors agree, shares follow
-//! weights, and nobody inherits all of another's keys.
+//! All hashing schedulers, `mh` and the bounded ones included: two directors agree, within groups as
+//! well, shares follow weights, and nobody inherits all of another's keys.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 mod support;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lb_core::backend::BackendId;
 use lb_core::flow::stable_hash;
-use lb_core::scheduler::LoadFactor;
+use lb_core::scheduler::{LoadFactor, Priorities, Subset, Zones};
 use lb_core::{Algorithm, Backend, Flow, Pool, Scheduler, Weight};
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert, prop_assert_eq, proptest};
 use proptest::sample::{Index, select};
-use support::{Zeros, index};
+use support::{Zeros, index, seeded};
 
 use Algorithm::{Ketama, Mh, Rendezvous, Ring};
 
@@ -29,6 +30,21 @@ fn schedulers() -> Vec<Arc<dyn Scheduler>> {
     plain.into_iter().chain(bounded).collect()
 }
 
+/// The plain ones in groups, and in groups of groups.
+fn grouped() -> Vec<Arc<dyn Scheduler>> {
+    let around = |algorithm: Algorithm| -> [Arc<dyn Scheduler>; 4] {
+        let plain = || algorithm.scheduler();
+        let subset = || Arc::new(Subset::around(NonZeroUsize::new(2).unwrap(), 7, plain()));
+        [
+            Arc::new(Priorities::around(plain()).spilling_below(71)),
+            Arc::new(Zones::around("near", plain())),
+            subset(),
+            Arc::new(Priorities::around(Arc::new(Zones::around("near", subset())))),
+        ]
+    };
+    [Ring, Ketama, Rendezvous, Mh].into_iter().flat_map(around).collect()
+}
+
 /// Even ones, as `ketama` needs them.
 fn key(number: u64) -> u64 {
     stable_hash(&number.to_le_bytes())
@@ -37,7 +53,13 @@ fn key(number: u64) -> u64 {
 /// A pool of backends with these names; ids are counted from `first_id`.
 fn named(scheduler: &dyn Scheduler, shares: &[Share], first_id: u32) -> Pool<()> {
     let members = shares.iter().zip(first_id..).map(|((name, weight), id)| {
-        (Arc::new(Backend::new(BackendId::new(id), &**name, ())), Weight::new(*weight))
+        // Where it is follows from the name, as it does for any director.
+        let place = stable_hash(name.as_bytes());
+        let zone = [None, Some("near"), Some("far")][(place >> 8) as usize % 3];
+        let backend = Backend::new(BackendId::new(id), &**name, ())
+            .at_priority(place as u8 & 1)
+            .in_zone(zone.map(Arc::from));
+        (Arc::new(backend), Weight::new(*weight))
     });
     Pool::new(members.collect::<Vec<_>>(), scheduler)
 }
@@ -118,17 +140,20 @@ proptest! {
 
     #[test]
     fn two_directors_agree(
-        scheduler in (0..8_usize).prop_map(|number| schedulers().swap_remove(number)),
+        scheduler in (0..24_usize).prop_map(|number| [schedulers(), grouped()].concat().swap_remove(number)),
         (one, other) in shares().prop_flat_map(|shares| (Just(shares.clone()), Just(shares).prop_shuffle())),
         ids: u16,
     ) {
         let (one, other) = (named(&*scheduler, &one, 0), named(&*scheduler, &other, ids.into()));
+        // Whatever they drew by chance, they would not agree on.
+        let mut dice = [1, 2].map(seeded);
         for number in 0..KEYS / 4 {
             let mut refusals: [Vec<BackendId>; 2] = Default::default();
             for _ in 0..3 {
-                let [here, there] = [(&one, &refusals[0]), (&other, &refusals[1])].map(|(pool, tried)| {
-                    pool.pick(&Flow::new(key(number)).retried(tried), &mut Zeros).ok()
-                });
+                let [here_rng, there_rng] = &mut dice;
+                let flow = Flow::new(key(number));
+                let here = one.pick(&flow.retried(&refusals[0]), here_rng).ok();
+                let there = other.pick(&flow.retried(&refusals[1]), there_rng).ok();
                 prop_assert_eq!(here.map(|one| one.name()), there.map(|one| one.name()));
                 for (tried, asked) in refusals.iter_mut().zip([here, there]) {
                     tried.extend(asked.map(|backend| backend.id()));

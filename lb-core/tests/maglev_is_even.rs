@@ -34,14 +34,16 @@ fn shares(maglev: &Maglev, weights: &[u16]) -> Vec<u64> {
 
 #[test]
 fn shares_are_within_one_percent() {
-    for (backends, percent) in [(1, 0), (10, 1), (100, 1), (650, 1), (1_000, 1)] {
-        let shares = shares(&Maglev::new(), &vec![1; backends]);
-        let (most, all) = (shares.iter().max().unwrap() * backends as u64, 65_537);
-        assert!(most * 100 <= all * (100 + percent) + 99, "{backends}: {most} of {all}");
+    // As published, for 100 slots or more for each backend: in the paper's table, and in the small one
+    // of IPVS. 1,000 in the former are no less even.
+    let large = [1, 10, 100, 650, 655, 1_000].map(|backends| (65_537, backends));
+    let small = (1..=40).map(|backends| (4_093, backends));
+    for (slots, backends) in large.into_iter().chain(small) {
+        let maglev = Maglev::with_slots(slots).unwrap();
+        let most = shares(&maglev, &vec![1; backends]).into_iter().max().unwrap();
+        let all = u64::from(slots);
+        assert!(most * backends as u64 * 100 <= all * 101, "{backends}: {most} of {slots}");
     }
-    // The small table of IPVS, with 100 slots for each.
-    let shares = shares(&Maglev::with_slots(4_093).unwrap(), &[1; 40]);
-    assert!(shares.iter().max().unwrap() * 40 * 100 <= 4_093 * 101 + 40 * 100, "{shares:?}");
 }
 
 #[test]
@@ -72,8 +74,9 @@ fn a_leaver_moves_hardly_any_other() {
             let after = slots(&Maglev::new(), &weights);
             weights[gone] = 1;
             let survivors = before.iter().zip(&after).filter(|(owner, _)| **owner != gone);
+            let all = survivors.clone().count();
             let moved = survivors.filter(|(owner, heir)| owner != heir).count();
-            assert!(moved * 100 <= 65_537, "{moved} of 65,537 with {backends}");
+            assert!(moved * 100 <= all, "{moved} of {all} with {backends}");
         }
     }
 }

@@ -3,11 +3,13 @@
 
 mod support;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_core::backend::BackendId;
 use lb_core::health::Admin;
+use lb_core::pool::Member;
 use lb_core::virtual_server::{Action, BackendConfig, VirtualServerConfig};
 use lb_core::{Algorithm, Flow, Health, Lease, Pool, VirtualServer, Weight};
 use proptest::collection::vec;
@@ -16,7 +18,8 @@ use proptest::prelude::{
 };
 use proptest::prop_oneof;
 use proptest::test_runner::TestCaseResult;
-use support::{Zeros, index, start};
+use rand::rngs::Xoshiro256PlusPlus;
+use support::{Zeros, index, seeded, start};
 
 const PARTS: u16 = 16;
 const LASTS: Duration = Duration::from_secs(16);
@@ -166,9 +169,13 @@ fn slow_starts_without_end_do_not_overflow() {
     }
 }
 
+/// A key for each number, spread over all there are.
+const fn key(number: u64) -> u64 {
+    number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+}
+
 /// Who owns each of many keys.
 fn owners(pool: &Pool<()>) -> Vec<usize> {
-    let key = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
     (0..20_000).map(|number| index(pool, &Flow::new(key(number)), &mut Zeros).unwrap()).collect()
 }
 
@@ -219,6 +226,12 @@ fn weights_that_are_numbers_of_flows_stay_that() {
     let pool = published(&mut server).unwrap();
     assert_eq!(support::letters(&pool, 4, &mut Zeros), "AAAB");
     drop(server);
+    // One that is meant for more is first at once, with a part of what it is meant for.
+    let (now, mut server) = (start(), self::server(&[2, 4], Algorithm::Ovf));
+    restart_last(&mut server, now);
+    let pool = published(&mut server).unwrap();
+    assert_eq!(support::letters(&pool, 4, &mut Zeros), "BAAA");
+    drop(server);
 
     // `lblc` leaves a server that has more flows than weight while somebody is half idle.
     let (now, mut server) = (start(), self::server(&[2, 2], Algorithm::Lblc));
@@ -228,6 +241,119 @@ fn weights_that_are_numbers_of_flows_stay_that() {
     let flows: Vec<_> = (0..4).map(|_| pick()).collect();
     let names: String = flows.iter().map(|flow| flow.name().to_owned()).collect();
     assert_eq!(names, "AAAB");
+}
+
+/// The last of four on its way: every pool, from its first part to the whole.
+fn on_the_way(algorithm: Algorithm) -> Vec<Arc<Pool<()>>> {
+    let (now, mut server) = (start(), server(&[2; 4], algorithm));
+    restart_last(&mut server, now);
+    let mut pools = vec![published(&mut server).unwrap()];
+    pools.extend(follow(&mut server).into_iter().map(|(_, pool)| pool));
+    assert_eq!(pools.len(), usize::from(PARTS));
+    pools
+}
+
+/// How many of `flows` each backend gets, where none leaves.
+fn filled(pool: &Pool<()>, flows: usize) -> Vec<u32> {
+    let pick = || Lease::new(Arc::clone(pool.pick(&Flow::new(0), &mut Zeros).unwrap()));
+    let _stay: Vec<_> = (0..flows).map(|_| pick()).collect();
+    pool.members().iter().map(|member| member.load.active()).collect()
+}
+
+#[test]
+fn those_that_go_by_no_weights_go_by_sixteenths() {
+    // Where weights count, their parts come to the same.
+    for algorithm in
+        [Algorithm::Rr, Algorithm::Lc, Algorithm::Wrr, Algorithm::WrrIpvs, Algorithm::Wlc]
+    {
+        for (parts, pool) in (1..).zip(on_the_way(algorithm)) {
+            let shares = filled(&pool, 48 + parts);
+            assert_eq!(shares, [16, 16, 16, parts as u32], "{algorithm}");
+        }
+    }
+}
+
+#[test]
+fn rotations_are_even_on_the_way() {
+    let pool = &on_the_way(Algorithm::Rr)[7];
+    // Half a share beside three whole ones, begun somewhere.
+    let sequence = support::letters(pool, 14, &mut Zeros).repeat(2);
+    assert!(sequence.contains("ABCDABC"), "{sequence}");
+}
+
+/// Flows that come one after the other, of which the last so many are still there.
+struct Traffic {
+    staying: VecDeque<Lease<()>>,
+    next: u64,
+    rng: Xoshiro256PlusPlus,
+}
+
+const STAY: usize = 480;
+
+impl Traffic {
+    /// How many of the next `flows` go to the last member.
+    fn share_of_last(&mut self, pool: &Pool<()>, flows: usize) -> usize {
+        let last = pool.members().last().unwrap().id;
+        let mut picked = 0;
+        for _ in 0..flows {
+            if self.staying.len() == STAY {
+                self.staying.pop_front();
+            }
+            let backend = pool.pick(&Flow::new(key(self.next)), &mut self.rng).unwrap();
+            self.next += 1;
+            self.staying.push_back(Lease::new(Arc::clone(backend)));
+            picked += usize::from(backend.id() == last);
+        }
+        picked
+    }
+}
+
+#[test]
+fn whatever_the_scheduler_the_share_grows_to_the_whole() {
+    const FLOWS: usize = 4_000;
+    // Those by which one has all.
+    let alone = [Algorithm::First, Algorithm::Fo, Algorithm::Ovf];
+    for algorithm in Algorithm::ALL.into_iter().filter(|one| !alone.contains(one)) {
+        let (now, mut server) = (start(), server(&[2; 4], algorithm));
+        let mut traffic = Traffic { staying: VecDeque::new(), next: 0, rng: seeded(1) };
+        traffic.share_of_last(server.published(), STAY);
+        restart_last(&mut server, now);
+        let mut shares = Vec::new();
+        while let Some(pool) = published(&mut server) {
+            // Until those who came by the pool before have gone.
+            traffic.share_of_last(&pool, 2 * STAY);
+            shares.push(traffic.share_of_last(&pool, FLOWS) as f64);
+            server.next_deadline().into_iter().for_each(|at| server.handle_timeout(at));
+        }
+        assert_eq!(shares.len(), usize::from(PARTS), "{algorithm}");
+        let (all, whole) = (FLOWS as f64, shares[15]);
+        assert!((whole * 4.0 / all - 1.0).abs() < 0.25, "{algorithm}: {shares:?}");
+        for (step, got) in (1_u16..).map(f64::from).zip(&shares) {
+            // Beside the others, who keep their whole weight.
+            let due = all * whole * step / (16.0 * (all - whole) + whole * step);
+            let off = (got - due).abs();
+            assert!(off < due / 5.0 + whole / 40.0, "{algorithm}, step {step}: {got} of {due}");
+        }
+    }
+}
+
+#[test]
+fn where_one_has_all_there_is_nothing_to_begin_with() {
+    let (now, mut server) = (start(), server(&[1, 3], Algorithm::Fo));
+    restart_last(&mut server, now);
+    let mut pools = vec![(now, published(&mut server).unwrap())];
+    pools.extend(follow(&mut server));
+    for (_, pool) in pools {
+        assert_eq!(support::letters(&pool, 4, &mut Zeros), "BBBB");
+    }
+
+    let (now, mut server) = (start(), self::server(&[1, 1], Algorithm::First));
+    server.set_admin(now, id(0), Admin::Maintenance);
+    published(&mut server);
+    server.set_admin(now, id(0), Admin::Ready);
+    let pool = published(&mut server).unwrap();
+    assert_eq!(weights(&pool), [1, 16]);
+    assert_eq!(support::letters(&pool, 4, &mut Zeros), "AAAA");
 }
 
 #[derive(Clone, Debug)]
@@ -301,12 +427,31 @@ impl Told {
     }
 }
 
+/// What is published of a backend.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Published {
+    id: BackendId,
+    weight: u16,
+    /// What that is to become.
+    whole: u16,
+    /// The sixteenths that it has, if anybody has not all of them.
+    warmth: u16,
+}
+
+impl From<&Member> for Published {
+    fn from(member: &Member) -> Self {
+        let [weight, whole, warmth] =
+            [member.weight, member.whole, member.warmth].map(Weight::value);
+        Self { id: member.id, weight, whole, warmth }
+    }
+}
+
 struct Oracle {
     now: Instant,
     lasts: Duration,
     told: Vec<Told>,
     reloaded: bool,
-    published: Vec<(BackendId, u16)>,
+    published: Vec<Published>,
     /// How many of those that were drained to the end live, as published.
     drained: usize,
 }
@@ -322,20 +467,25 @@ impl Oracle {
     }
 
     /// What is to be published.
-    fn members(&self, now: Instant) -> Vec<(BackendId, u16)> {
+    fn members(&self, now: Instant) -> Vec<Published> {
         let on_the_way = |one: &Told| {
             one.began.map(|began| self.parts(began, now)).filter(|&parts| parts < PARTS)
         };
         let heaviest = self.told.iter().map(|one| one.live().unwrap_or(one.weight)).max();
         let finest = 65_535 / heaviest.unwrap_or(1).max(1);
-        let scale = match self.told.iter().any(|one| on_the_way(one).is_some()) {
-            true => u32::from(finest.min(PARTS)),
-            false => 1,
+        let (scale, steps) = match self.told.iter().any(|one| on_the_way(one).is_some()) {
+            true => (u32::from(finest.min(PARTS)), PARTS),
+            false => (1, 1),
         };
         let members = self.told.iter().enumerate().filter_map(|(place, one)| {
             let whole = u32::from(one.live()?) * scale;
             let part = on_the_way(one).map(|parts| (whole * u32::from(parts) / 16).max(1));
-            Some((id(place), part.unwrap_or(whole) as u16))
+            Some(Published {
+                id: id(place),
+                weight: part.unwrap_or(whole) as u16,
+                whole: whole as u16,
+                warmth: on_the_way(one).unwrap_or(steps),
+            })
         });
         members.collect()
     }
@@ -357,7 +507,7 @@ impl Oracle {
         self.published = members;
         // Why nobody takes flows is part of what is published.
         let drained = self.told.iter().filter(|one| one.is_drained()).count();
-        let nobody = self.published.iter().all(|&(_, weight)| weight == 0);
+        let nobody = self.published.iter().all(|one| one.weight == 0);
         let publish =
             std::mem::take(&mut self.reloaded) || changed || nobody && drained != self.drained;
         if publish {
@@ -469,8 +619,8 @@ proptest! {
         for step in steps {
             apply(&mut server, &mut oracle, step)?;
             let (got, due) = (published(&mut server), oracle.settle());
-            let members = server.published().members().iter();
-            let members: Vec<_> = members.map(|one| (one.id, one.weight.value())).collect();
+            let members = server.published().members().iter().map(Published::from);
+            let members: Vec<_> = members.collect();
             prop_assert_eq!(&members, &oracle.published);
             prop_assert_eq!(got.is_some(), due, "published what is the same, or did not");
 

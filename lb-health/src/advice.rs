@@ -12,7 +12,8 @@ use lb_core::health::Admin;
 ///
 /// ```
 /// use lb_core::health::Admin;
-/// use lb_health::{Advice, Report};
+/// use lb_health::advice::Advice;
+/// use lb_health::Report;
 ///
 /// let advice = Advice { admin: Some(Admin::Drain), ..Advice::NONE };
 /// assert!(advice.drains());

@@ -6,13 +6,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Digest, Excerpt, Phase, StatusRanges};
+use crate::digest::Digest;
+use crate::status_ranges::StatusRanges;
+use crate::trace::{Excerpt, Phase};
 
 /// Why a run of a check did not pass.
 ///
 /// ```
 /// use std::io;
-/// use lb_health::{CheckError, Phase};
+/// use lb_health::trace::Phase;
+/// use lb_health::CheckError;
 ///
 /// let refused = CheckError::from_io(Phase::Connect, io::ErrorKind::ConnectionRefused.into());
 /// assert_eq!((refused.cause(), refused.is_local()), ("refused", false));

@@ -8,27 +8,45 @@
 //!     └─────────────────────────handle_result───────────────────────────┘
 //! ```
 //!
-//! | type | what it is |
+//! What is met every day is here. A [`Monitor`] (or a `Driver`, which has one) runs each [`Check`] as
+//! its [`CheckSpec`] says and tells [`Event`]s, most of them a [`Verdict`]. A [`Checker`] is asked about
+//! a [`Target`], and answers by a [`Report`], or by a [`Failure`] with its one [`CheckError`]. All else
+//! has a room by its name:
+//!
+//! | module | what it answers |
 //! |---|---|
-//! | [`CheckSpec`] | how often a check runs, how long it may take, how many results decide |
-//! | [`CheckState`] | rise and fall of one check, as a table; knows no time |
-//! | [`Monitor`] | when to run which check, and what the results mean for a backend |
-//! | [`Event`] | what it tells: verdicts on backends, and checks that cannot be run |
-//! | [`Checker`] | any `tower` service from [`Target`] to [`Report`] |
-//! | [`Outcome`] | how a run of a check ended; each [remembers](Check::recent) the last ones |
-//! | [`CheckError`] | why a run did not pass: exactly one cause, and whether it is our own fault |
-//! | [`Report`], [`Failure`] | how a run ended, with a [`Trace`]: time by phase, and evidence |
-//! | [`Outliers`] | who fails more than the others under real traffic |
-//! | [`simulate`] | what would happen if: a script through the real machines |
-//! | `Driver` | the tokio loop around a monitor (feature `driver`) |
-//! | `Hurry` | a check is to run soon, told from any thread |
-//! | `Watchdog` | whether that loop still runs, to be asked from any thread |
-//! | [`Advice`] | what an agent beside a backend wants, but for its health |
-//! | `checkers` | one for each protocol, under a feature of its name |
+//! | [`monitor`] | When is which check to run, and what do results mean for a backend? |
+//! | [`state`] | Rise and fall of one check: how many results in a row decide? |
+//! | [`spec`] | How often does a check run, and how long may it take? |
+//! | [`trace`] | What did a run see on its way, whatever came of it? |
+//! | [`advice`] | What does an agent beside a backend want, but for its health? |
+//! | [`outliers`] | Who fails more than the others under real traffic? |
+//! | [`simulate`] | What would happen if: a script through the real machines |
+//! | [`status_ranges`], [`digest`] | Which answer is the expected one? |
+//! | `driver` | The tokio loop around a monitor (feature `driver`) |
+//! | `checkers` | One for each protocol, each under a feature of its name |
+//!
+//! ```
+//! # #[cfg(all(feature = "driver", feature = "tcp"))]
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use lb_core::backend::BackendId;
+//! use lb_health::checkers::Tcp;
+//! use lb_health::{CheckSpec, Driver, Event};
+//! use rand::{SeedableRng, rngs::SmallRng};
+//!
+//! let backend = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let mut driver = Driver::new(SmallRng::seed_from_u64(1)); // a real one is seeded by the system
+//! driver.watch(BackendId::new(0), backend.local_addr()?, Tcp::new(), CheckSpec::default());
+//! let Event::Verdict(verdict) = driver.next().await else { panic!("no verdict") };
+//! assert!(verdict.health.is_up());
+//! # Ok::<(), std::io::Error>(())
+//! # }).unwrap();
+//! ```
 //!
 //! # Driving a machine
 //!
-//! [`Monitor`] never reads a clock, draws a random number, logs, blocks or touches a socket.
+//! Neither [`Monitor`] nor [`outliers::Outliers`] ever reads a clock, draws a random number, logs,
+//! blocks or touches a socket.
 //!
 //! 1. Feed one input: `handle_*(now, …)`, or a change such as [`Monitor::watch`].
 //! 2. Drain [`Monitor::poll_action`] until `None`, doing what each action says.
@@ -42,7 +60,8 @@
 //!
 //! ```
 //! # #[cfg(feature = "driver")] {
-//! use lb_health::{CheckError, Phase, Report, Target};
+//! use lb_health::trace::Phase;
+//! use lb_health::{CheckError, Report, Target};
 //! use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 //!
 //! /// Passes when an SSH server presents itself.
@@ -83,8 +102,8 @@
 
 #![forbid(unsafe_code)]
 
-mod advice;
-mod check;
+pub mod advice;
+mod checker;
 #[cfg(any(
     feature = "file",
     feature = "ping",
@@ -94,44 +113,22 @@ mod check;
     feature = "worker"
 ))]
 pub mod checkers;
-mod chunks;
-mod deadlines;
-mod digest;
+pub mod digest;
 #[cfg(feature = "driver")]
-mod driver;
+pub mod driver;
 mod error;
-mod few;
-mod history;
-mod hold;
-mod md5;
-mod monitor;
-mod outliers;
-mod sha256;
+pub mod monitor;
+pub mod outliers;
 pub mod simulate;
-mod spec;
-mod specs;
+pub mod spec;
 mod splitmix;
-mod state;
-mod status;
-mod timetable;
-mod trace;
-mod verdict;
-mod watched;
+pub mod state;
+pub mod status_ranges;
+pub mod trace;
 
-pub use advice::Advice;
-pub use check::{Checker, Failure, Report, Target};
-pub use digest::Digest;
+pub use checker::{Checker, Failure, Report, Target};
 #[cfg(feature = "driver")]
-pub use driver::{Driver, Hurry, Watchdog};
+pub use driver::Driver;
 pub use error::CheckError;
-pub use history::Outcome;
-pub use md5::{Md5, ParseMd5Error};
-pub use monitor::{Action, Monitor};
-pub use outliers::{Ejection, OutlierRules, Outliers};
-pub use sha256::{ParseSha256Error, Sha256};
-pub use spec::{CheckSpec, SpecError};
-pub use state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};
-pub use status::{ParseStatusError, StatusRanges};
-pub use trace::{Certificate, Evidence, Excerpt, Phase, Trace};
-pub use verdict::{Because, Event, Obstruction, Verdict};
-pub use watched::{Check, CheckId, Run};
+pub use monitor::{Check, CheckId, Event, Monitor, Verdict};
+pub use spec::CheckSpec;

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::Thresholds;
+use crate::state::Thresholds;
 
 /// How often a check runs, how long a run may take, and how many results decide.
 ///
@@ -18,7 +18,7 @@ use crate::Thresholds;
 /// // What is not set follows from what is.
 /// assert_eq!(spec.down_interval(), Duration::from_secs(5));
 /// assert!(spec.with_rise(0).is_err());
-/// # Ok::<(), lb_health::SpecError>(())
+/// # Ok::<(), lb_health::spec::SpecError>(())
 /// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct CheckSpec {

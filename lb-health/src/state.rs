@@ -76,7 +76,7 @@ pub enum LastKnown {
 /// ```
 ///
 /// ```
-/// use lb_health::{CheckInput, CheckState, Thresholds, Transition};
+/// use lb_health::state::{CheckInput, CheckState, Thresholds, Transition};
 ///
 /// let thresholds = Thresholds::default(); // rise 2, fall 3
 /// let mut state = CheckState::default();

@@ -71,7 +71,7 @@ impl fmt::Display for Phase {
 ///
 /// ```
 /// use std::time::Duration;
-/// use lb_health::{Evidence, Phase, Trace};
+/// use lb_health::trace::{Evidence, Phase, Trace};
 ///
 /// let mut trace = Trace::EMPTY;
 /// trace.spend(Phase::Connect, Duration::from_millis(3));

@@ -11,7 +11,8 @@ use std::time::Duration;
 use lb_core::backend::BackendId;
 use lb_core::health::ReportedWeight;
 use lb_core::{Health, Weight};
-use lb_health::{Check, CheckError, CheckSpec, CheckState, Report};
+use lb_health::state::CheckState;
+use lb_health::{Check, CheckError, CheckSpec, Report};
 use proptest::prelude::*;
 use world::{World, millis};
 

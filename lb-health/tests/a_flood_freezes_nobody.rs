@@ -10,7 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use lb_core::backend::BackendId;
-use lb_health::{Because, CheckError, CheckSpec, Checker, Driver, Event, Report, Target};
+use lb_health::monitor::Because;
+use lb_health::{CheckError, CheckSpec, Checker, Driver, Event, Report, Target};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tower::service_fn;

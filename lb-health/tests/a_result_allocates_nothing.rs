@@ -6,7 +6,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use lb_health::{Action, CheckError, CheckSpec, Event, Monitor, Report};
+use lb_health::monitor::Action;
+use lb_health::{CheckError, CheckSpec, Event, Monitor, Report};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 

@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use lb_core::backend::BackendId;
-use lb_health::{CheckError, CheckSpec, Driver, Phase, Report, Target};
+use lb_health::trace::Phase;
+use lb_health::{CheckError, CheckSpec, Driver, Report, Target};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::time::{Instant, advance, sleep, timeout};

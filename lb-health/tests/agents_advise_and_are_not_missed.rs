@@ -2,14 +2,16 @@
 #![cfg(feature = "agent")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
+mod support;
+
 use lb_core::Weight;
 use lb_core::health::Admin;
+use lb_health::advice::Advice;
 use lb_health::checkers::Agent;
-use lb_health::{Advice, CheckError, Failure, Report};
+use lb_health::{CheckError, Failure, Report};
 
-use crate::server::{Then, check, lines, misbehaving, playing};
-
-mod server;
+use self::support::check;
+use self::support::talk::{Then, lines, misbehaving, playing};
 
 async fn saying(text: &str) -> Result<Report, Failure> {
     check(Agent::new(), playing(lines(&[("", text)]), Then::Close).await).await
@@ -59,5 +61,5 @@ async fn an_agent_that_is_not_understood_or_not_there_is_neutral() {
         "protocol",
         "protocol",
     ];
-    assert_eq!(misbehaving(Agent::new()).await, causes);
+    assert_eq!(misbehaving(Agent::new(), "up 75%\n").await, causes);
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use lb_core::Health;
 use lb_core::backend::BackendId;
-use lb_health::{CheckError, CheckSpec, Driver, Event, Phase, Report, Target};
+use lb_health::trace::Phase;
+use lb_health::{CheckError, CheckSpec, Driver, Event, Report, Target};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::time::{sleep, timeout};

@@ -2,17 +2,17 @@
 #![cfg(feature = "dns")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod servers;
+mod support;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use lb_health::checkers::Dns;
-use lb_health::{Evidence, Phase};
+use lb_health::trace::{Evidence, Phase};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
-use self::servers::{TIMEOUT, cause, check};
+use self::support::{TIMEOUT, cause, check};
 
 const ADDRESS: [u8; 4] = [192, 0, 2, 1];
 
@@ -144,7 +144,7 @@ async fn garbage_and_silence_have_causes_of_their_own() {
     assert_eq!(cause(www(), mute).await, "timeout-response");
     let closed = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     assert_eq!(cause(www(), closed).await, "refused");
-    let elsewhere = www().with_source([192, 0, 2, 77].into());
+    let elsewhere = www().with_origin(IpAddr::from([192, 0, 2, 77]));
     assert_eq!(cause(elsewhere, closed).await, "local");
 }
 

@@ -2,7 +2,7 @@
 #![cfg(all(feature = "file", unix))]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod servers;
+mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use lb_core::Weight;
 use lb_health::CheckError;
 use lb_health::checkers::File;
 
-use self::servers::{cause, check};
+use self::support::{cause, check};
 
 fn path(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("lb-health-{name}-{}", std::process::id()))

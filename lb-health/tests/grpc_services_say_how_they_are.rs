@@ -2,23 +2,21 @@
 #![cfg(feature = "grpc")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod servers;
-#[cfg(feature = "tls")]
-#[path = "servers/tls.rs"]
-mod tls;
+mod support;
 
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use lb_health::Phase;
 use lb_health::checkers::{Grpc, ServingStatus};
+use lb_health::trace::Phase;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic_health::ServingStatus as Said;
 
-use self::servers::{TIMEOUT, accepting, answering, cause, check};
+use self::support::http::answering;
+use self::support::{TIMEOUT, accepting, cause, check};
 
 /// A tonic server that knows of two services, one well.
 async fn tonic_server(mut server: Server) -> SocketAddr {
@@ -84,7 +82,9 @@ async fn over_tls_the_server_is_verified() {
     use lb_health::checkers::Tls;
     use tonic::transport::{Identity, ServerTlsConfig};
 
-    let authority = self::tls::Authority::new();
+    use self::support::tls::Authority;
+
+    let authority = Authority::new();
     let (certificate, key) = authority.vouch("orders.example.org", 2090).pem;
     let config = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
     let address = tonic_server(Server::builder().tls_config(config).unwrap()).await;
@@ -93,7 +93,7 @@ async fn over_tls_the_server_is_verified() {
     let report = check(named, address).await.unwrap();
     assert_eq!(report.trace.evidence().certificate.as_ref().unwrap().issuer, "CN=our authority");
     assert_eq!(cause(checker, address).await, "tls-name");
-    let stranger = self::tls::Authority::new();
+    let stranger = Authority::new();
     let stranger = Tls::trusting(stranger.pem.as_bytes()).unwrap();
     let untrusting = Grpc::new().with_tls(stranger.with_name("orders.example.org").unwrap());
     assert_eq!(cause(untrusting, address).await, "tls-untrusted");
@@ -103,7 +103,7 @@ async fn over_tls_the_server_is_verified() {
 /// A server that answers every request over HTTP/2 with this.
 async fn http2(head: Response<()>, body: Bytes, trailers: Option<HeaderMap>) -> SocketAddr {
     let (parts, ()) = head.into_parts();
-    accepting([127, 0, 0, 1], move |stream| {
+    accepting(move |stream| {
         let (parts, body, trailers) = (parts.clone(), body.clone(), trailers.clone());
         async move {
             let mut connection = h2::server::handshake(stream).await.unwrap();
@@ -153,15 +153,15 @@ async fn answers_that_are_none_have_causes_of_their_own() {
 async fn servers_that_are_none_have_causes_of_their_own() {
     let page = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(cause(Grpc::new(), page).await, "protocol");
-    let mute = accepting([127, 0, 0, 1], |stream| async move {
+    let mute = accepting(|stream| async move {
         tokio::time::sleep(TIMEOUT * 60).await;
         drop(stream);
     });
     assert_eq!(cause(Grpc::new(), mute.await).await, "timeout-response");
-    let closing = accepting([127, 0, 0, 1], |stream| async move { drop(stream) });
+    let closing = accepting(|stream| async move { drop(stream) });
     let got = cause(Grpc::new(), closing.await).await;
     assert!(["closed", "reset"].contains(&got), "{got}");
-    let half = accepting([127, 0, 0, 1], |stream| async move {
+    let half = accepting(|stream| async move {
         let mut connection = h2::server::handshake(stream).await.unwrap();
         if let Some(Ok((_, mut answer))) = connection.accept().await {
             let mut sending = answer.send_response(Response::new(()), false).unwrap();

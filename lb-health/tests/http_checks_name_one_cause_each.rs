@@ -2,19 +2,21 @@
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod servers;
+mod support;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use lb_health::checkers::Http;
+use lb_health::digest::Digest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use self::servers::{answering, check, page, repeating, server, server_at};
+use self::support::check;
+use self::support::http::{answering, page, repeating, server, server_at};
 
 async fn cause(address: SocketAddr) -> &'static str {
-    servers::cause(Http::new("/").unwrap(), address).await
+    support::cause(Http::new("/").unwrap(), address).await
 }
 
 #[tokio::test]
@@ -48,12 +50,12 @@ async fn the_request_is_what_was_asked_for() {
     .await;
     // The digest of the request comes back as the evidence of what was sent.
     let digest_of = |host: String| {
-        use md5::Digest;
+        use md5::Digest as _;
         let request = format!(
             "GET /a?b=c HTTP/1.1\r\nhost: {host}\r\nuser-agent: lb-health\r\naccept: */*\r\n\
              connection: close\r\n\r\n"
         );
-        lb_health::Md5(md5::Md5::digest(request).into())
+        Digest::Md5(md5::Md5::digest(request).into())
     };
     let checker = Http::new("/a?b=c").unwrap();
     let plain = checker.clone().with_digest(digest_of(address.to_string()));
@@ -74,12 +76,12 @@ async fn statuses_are_held_against_the_ranges() {
 #[tokio::test]
 async fn a_digest_that_differs_is_told_with_both() {
     let address = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
-    let right: lb_health::Md5 = "d41d8cd98f00b204e9800998ecf8427e".parse().unwrap();
+    let right = Digest::md5("d41d8cd98f00b204e9800998ecf8427e").unwrap();
     assert!(check(Http::new("/").unwrap().with_digest(right), address).await.is_ok());
-    let wrong: lb_health::Md5 = "00000000000000000000000000000000".parse().unwrap();
+    let wrong = Digest::Md5([0; 16]);
     let error = check(Http::new("/").unwrap().with_digest(wrong), address).await.unwrap_err();
     assert_eq!(error.cause(), "digest");
-    assert!(error.to_string().contains(&right.to_string()), "{error}");
+    assert!(error.to_string().contains(&right.digits()), "{error}");
 }
 
 #[tokio::test]
@@ -148,7 +150,7 @@ async fn endless_interim_answers_are_cut() {
 async fn endless_control_frames_are_cut() {
     const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
     const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0whatever";
-    let address = servers::accepting([127, 0, 0, 1], |stream| async move {
+    let address = support::accepting(|stream| async move {
         let (mut reader, mut writer) = stream.into_split();
         // Who never reads is not answered for long.
         tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
@@ -157,7 +159,7 @@ async fn endless_control_frames_are_cut() {
         while writer.write_all(&pings).await.is_ok() {}
     });
     let checker = Http::new("/").unwrap().with_version(lb_health::checkers::HttpVersion::Http2);
-    assert_eq!(servers::cause(checker, address.await).await, "header-too-large");
+    assert_eq!(support::cause(checker, address.await).await, "header-too-large");
 }
 
 #[tokio::test]
@@ -213,7 +215,7 @@ async fn a_closed_port_refuses() {
 #[cfg(target_os = "linux")]
 async fn nothing_is_left_in_time_wait() {
     // Not where everybody on this host leaves something behind.
-    const ELSEWHERE: [u8; 4] = [127, 83, 0, 1];
+    const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 83, 0, 1);
     let address = server_at(ELSEWHERE, |mut stream, _| async move {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
         let _ = stream.read_u8().await;
@@ -223,7 +225,7 @@ async fn nothing_is_left_in_time_wait() {
         assert_eq!(cause(address).await, "ok");
     }
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let end = format!(" {:08X}:{:04X} ", u32::from_ne_bytes(ELSEWHERE), address.port());
+    let end = format!(" {:08X}:{:04X} ", u32::from_ne_bytes(ELSEWHERE.octets()), address.port());
     assert!(table.contains(&end), "the server still listens");
     let waiting = table.lines().filter(|line| line.contains(&end) && line.contains(" 06 "));
     assert_eq!(waiting.count(), 0);

@@ -2,20 +2,22 @@
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod servers;
+mod support;
 
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use lb_health::checkers::{Http, HttpVersion, Page, Pattern};
-use lb_health::{Md5, Phase, Sha256};
+use lb_health::digest::Digest;
+use lb_health::trace::Phase;
 use tokio::io::AsyncWriteExt;
 
-use self::servers::{accepting, answering, cause, check, page, request, server};
+use self::support::http::{answering, page, request, server};
+use self::support::{TIMEOUT, accepting, cause, check};
 
 /// A server that answers each request on a connection with the request itself.
 async fn echo() -> SocketAddr {
-    accepting([127, 0, 0, 1], |mut stream| async move {
+    accepting(|mut stream| async move {
         while let Some(request) = request(&mut stream).await {
             if stream.write_all(page(&request).as_bytes()).await.is_err() {
                 return;
@@ -56,7 +58,7 @@ async fn each_version_is_spoken_as_it_says() {
 
 /// A server that answers every request over HTTP/2 with what it was asked.
 async fn http2() -> SocketAddr {
-    accepting([127, 0, 0, 1], |stream| async move {
+    accepting(|stream| async move {
         let mut connection = h2::server::handshake(stream).await.unwrap();
         while let Some(Ok((request, mut answer))) = connection.accept().await {
             let (head, mut body) = request.into_parts();
@@ -97,18 +99,18 @@ async fn http2_is_spoken_by_prior_knowledge() {
 #[tokio::test]
 async fn who_knows_no_http2_is_told_so() {
     let checker = Http::new("/").unwrap().with_version(HttpVersion::Http2);
-    let old = accepting([127, 0, 0, 1], |mut stream| async move {
+    let old = accepting(|mut stream| async move {
         let _ = request(&mut stream).await;
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         let _ = request(&mut stream).await;
     });
     assert_eq!(cause(checker.clone(), old.await).await, "protocol");
-    let deaf = accepting([127, 0, 0, 1], |mut stream| async move {
+    let deaf = accepting(|mut stream| async move {
         let _ = request(&mut stream).await;
     });
     assert_eq!(cause(checker.clone(), deaf.await).await, "closed");
-    let mute = accepting([127, 0, 0, 1], |stream| async move {
-        tokio::time::sleep(servers::TIMEOUT * 60).await;
+    let mute = accepting(|stream| async move {
+        tokio::time::sleep(TIMEOUT * 60).await;
         drop(stream);
     });
     assert_eq!(cause(checker, mute.await).await, "timeout-response");
@@ -144,7 +146,7 @@ async fn bodies_are_searched_as_they_arrive() {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n").await;
         for piece in ["we ", "are a", "li", "ve!\n"] {
             let _ = stream.write_all(piece.as_bytes()).await;
-            tokio::time::sleep(servers::TIMEOUT / 50).await;
+            tokio::time::sleep(TIMEOUT / 50).await;
         }
     })
     .await;
@@ -167,16 +169,16 @@ async fn bodies_are_searched_as_they_arrive() {
 
 #[tokio::test]
 async fn digests_of_either_kind_tell_bodies_apart() {
-    use sha2::Digest;
+    use sha2::Digest as _;
     let address = answering(page("alive")).await;
     let http = || Http::new("/").unwrap();
-    let md5 = Md5(md5::Md5::digest("alive").into());
-    let sha256 = Sha256(sha2::Sha256::digest("alive").into());
+    let md5 = Digest::Md5(md5::Md5::digest("alive").into());
+    let sha256 = Digest::Sha256(sha2::Sha256::digest("alive").into());
     assert_eq!(cause(http().with_digest(md5), address).await, "ok");
     assert_eq!(cause(http().with_digest(sha256), address).await, "ok");
-    let failure = check(http().with_digest(Sha256([0; 32])), address).await.unwrap_err();
+    let failure = check(http().with_digest(Digest::Sha256([0; 32])), address).await.unwrap_err();
     assert_eq!(failure.cause(), "digest");
-    assert!(failure.to_string().contains(&sha256.to_string()), "{failure}");
+    assert!(failure.to_string().contains(&sha256.digits()), "{failure}");
 }
 
 #[tokio::test]
@@ -216,7 +218,7 @@ async fn a_failure_shows_what_was_answered() {
 
 #[tokio::test]
 async fn time_is_accounted_by_phase() {
-    let pause = servers::TIMEOUT / 10;
+    let pause = TIMEOUT / 10;
     let address = server(move |mut stream, _| async move {
         tokio::time::sleep(pause).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no").await;

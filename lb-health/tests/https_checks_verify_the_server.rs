@@ -2,20 +2,19 @@
 #![cfg(all(feature = "http", feature = "tls"))]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod servers;
-#[path = "servers/tls.rs"]
-mod tls;
+mod support;
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use lb_health::checkers::{Http, HttpVersion, Page, Pattern, Tls};
-use lb_health::{Evidence, Phase};
+use lb_health::trace::{Evidence, Phase};
 use tokio::io::AsyncWriteExt;
 
-use self::servers::{TIMEOUT, accepting, cause, check, page, request};
-use self::tls::{Authority, Presented, securing};
+use self::support::http::{page, request};
+use self::support::tls::{Authority, Presented, securing};
+use self::support::{TIMEOUT, accepting, cause, check};
 
 const SITE: &str = "www.example.org";
 
@@ -78,6 +77,24 @@ async fn certificates_out_of_order_fail_each_with_its_cause() {
 
         let trusted = Http::new("/").unwrap().with_tls(Tls::unverified().unwrap());
         assert_eq!(cause(trusted, address).await, "ok", "unless verification is given up");
+    }
+}
+
+#[tokio::test]
+async fn why_a_certificate_is_not_trusted_is_told_in_words() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    for (presented, why) in [
+        (
+            Presented::by_itself(SITE),
+            "nobody who is trusted has issued it, or the server leaves out what is in between",
+        ),
+        // It has the same name, as two that were made in the same way.
+        (other.vouch(SITE, 2090), "its signature is not that of the authority that it names"),
+        (authority.itself(), "it is an authority's (CA:TRUE) and so no server's"),
+    ] {
+        let failure = check(trusting(&authority), site(presented).await).await.unwrap_err();
+        assert_eq!(failure.cause(), "tls-untrusted");
+        assert_eq!(failure.to_string(), format!("the certificate is not trusted: {why}"));
     }
 }
 
@@ -165,12 +182,12 @@ async fn an_end_without_farewell_after_a_whole_answer_passes() {
 #[tokio::test]
 async fn servers_that_speak_no_tls_fail_in_that_phase() {
     let checker = trusting(&Authority::new());
-    let mute = accepting([127, 0, 0, 1], |stream| async move {
+    let mute = accepting(|stream| async move {
         tokio::time::sleep(TIMEOUT * 60).await;
         drop(stream);
     });
     assert_eq!(cause(checker.clone(), mute.await).await, "timeout-tls");
-    let dripping = accepting([127, 0, 0, 1], |mut stream| async move {
+    let dripping = accepting(|mut stream| async move {
         // The beginning of a long handshake record.
         let _ = stream.write_all(&[22, 3, 3, 64, 0]).await;
         while stream.write_all(&[2]).await.is_ok() {
@@ -178,13 +195,13 @@ async fn servers_that_speak_no_tls_fail_in_that_phase() {
         }
     });
     assert_eq!(cause(checker.clone(), dripping.await).await, "timeout-tls");
-    let hanging_up = accepting([127, 0, 0, 1], |mut stream| async move {
+    let hanging_up = accepting(|mut stream| async move {
         let _ = stream.shutdown().await;
         tokio::time::sleep(TIMEOUT).await;
     });
     assert_eq!(cause(checker.clone(), hanging_up.await).await, "tls-handshake");
     // It waits for an empty line, and answers in clear.
-    let clear = accepting([127, 0, 0, 1], |mut stream| async move {
+    let clear = accepting(|mut stream| async move {
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         tokio::time::sleep(TIMEOUT).await;
     });

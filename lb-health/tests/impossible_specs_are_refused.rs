@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use lb_health::{CheckSpec, SpecError};
+use lb_health::CheckSpec;
+use lb_health::spec::SpecError;
 
 const SECOND: Duration = Duration::from_secs(1);
 

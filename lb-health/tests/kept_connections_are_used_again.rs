@@ -2,18 +2,19 @@
 #![cfg(feature = "http")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod servers;
+mod support;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use lb_health::Phase;
 use lb_health::checkers::Http;
+use lb_health::trace::Phase;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use self::servers::{accepting, cause, check, page, request};
+use self::support::http::{page, request};
+use self::support::{TIMEOUT, accepting, cause, check};
 
 /// A server that counts its connections, and tells `behave` the number of the one it is given.
 async fn counting<F, R>(behave: F) -> (SocketAddr, Arc<AtomicU32>)
@@ -24,7 +25,7 @@ where
     let count = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&count);
     let accept = move |stream| behave(stream, counter.fetch_add(1, Ordering::Relaxed) + 1);
-    (accepting([127, 0, 0, 1], accept).await, count)
+    (accepting(accept).await, count)
 }
 
 /// Answers `requests` requests and closes.
@@ -53,7 +54,7 @@ async fn all_runs_use_one_connection() {
     assert_eq!(count.load(Ordering::Relaxed), 1);
     check(Http::new("/").unwrap(), address).await.unwrap();
     assert_eq!(count.load(Ordering::Relaxed), 2, "who does not keep makes another");
-    let elsewhere = checker.with_source([127, 0, 0, 1].into());
+    let elsewhere = checker.with_origin(IpAddr::from([127, 0, 0, 1]));
     check(elsewhere, address).await.unwrap();
     assert_eq!(count.load(Ordering::Relaxed), 3, "who connects otherwise makes another");
 }
@@ -139,7 +140,7 @@ async fn silence_on_a_kept_connection_is_a_failure() {
     let (address, _) = counting(|mut stream, _| async move {
         let _ = request(&mut stream).await;
         let _ = stream.write_all(page("alive").as_bytes()).await;
-        tokio::time::sleep(servers::TIMEOUT * 60).await;
+        tokio::time::sleep(TIMEOUT * 60).await;
     })
     .await;
     let checker = keeping();

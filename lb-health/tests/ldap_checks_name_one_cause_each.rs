@@ -2,11 +2,11 @@
 #![cfg(feature = "ldap")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
+mod support;
+
 use lb_health::checkers::Ldap;
 
-use crate::server::{Then, cause, check, dripping, lines, misbehaving, playing};
-
-mod server;
+use self::support::talk::{at, misbehaving};
 
 fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     [&[tag, content.len() as u8], content].concat()
@@ -28,13 +28,6 @@ fn entry(name: &str) -> Vec<u8> {
 
 fn bound() -> Vec<u8> {
     outcome(1, 0x61, 0, "")
-}
-
-async fn at(checker: Ldap, talk: &[(&str, Vec<u8>)]) -> String {
-    match check(checker, playing(lines(talk), Then::Close).await).await {
-        Ok(report) => report.trace.evidence().received.as_str().to_owned(),
-        Err(failure) => format!("{}: {failure}", failure.cause()),
-    }
 }
 
 fn seeking() -> Ldap {
@@ -82,8 +75,11 @@ async fn what_is_cut_off_out_of_place_or_too_much_is_no_answer() {
 #[cfg(feature = "tls")]
 #[tokio::test]
 async fn over_tls_nothing_is_said_in_clear() {
+    use self::support::check;
+    use self::support::talk::{lines, securing};
+
     let secured = lines(&[("secret", bound())]);
-    let (address, tls) = server::securing(vec![], secured).await;
+    let (address, tls) = securing(vec![], secured).await;
     let checker = Ldap::new().with_user("cn=check", "secret");
     check(checker.clone().with_tls(tls.clone()), address).await.unwrap();
     let elsewhere = checker.with_tls(tls.with_name("example.org").unwrap());
@@ -91,14 +87,15 @@ async fn over_tls_nothing_is_said_in_clear() {
 }
 
 #[tokio::test]
-async fn an_answer_that_drips_is_none() {
-    let address = dripping(bound()).await;
-    assert_eq!(cause(Ldap::new(), address).await, "timeout-response");
-}
-
-#[tokio::test]
 async fn misbehaviour_has_a_cause_each() {
-    let causes =
-        ["refused", "timeout-response", "closed", "reset", "protocol", "protocol", "protocol"];
-    assert_eq!(misbehaving(Ldap::new()).await, causes);
+    let causes = [
+        "refused",
+        "timeout-response",
+        "closed",
+        "reset",
+        "timeout-response",
+        "protocol",
+        "protocol",
+    ];
+    assert_eq!(misbehaving(Ldap::new(), bound()).await, causes);
 }

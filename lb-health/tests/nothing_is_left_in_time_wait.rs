@@ -11,6 +11,8 @@
 ))]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
+mod support;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,23 +20,27 @@ use lb_health::checkers::{Expect, Ldap, Mysql, Postgres, SendExpect, Smtp, Tcp};
 use lb_health::{Checker, Target};
 use tower::ServiceExt;
 
-use crate::server::{Lines, Then, cause, lines, playing, securing};
-
-mod server;
+use self::support::talk::{Lines, Then, lines, playing, securing};
+use self::support::{cause, eventually};
 
 const RUNS: usize = 20;
 
-/// The connections of this host to or from the port of `address` that are in `TIME_WAIT`.
-fn waiting(address: SocketAddr) -> usize {
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+/// How many connections of this host to or from the port of `address` are in `TIME_WAIT`, once none is
+/// under way any more.
+async fn waiting(address: SocketAddr) -> usize {
+    const LISTEN: &str = "0A";
+    const TIME_WAIT: &str = "06";
     let port = format!(":{:04X}", address.port());
-    let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let at = |fields: &Vec<&str>, state| {
-        (fields[1].ends_with(&port) || fields[2].ends_with(&port)) && fields[3] == state
+    let states = || {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let ours = fields.filter(|fields| fields[1].ends_with(&port) || fields[2].ends_with(&port));
+        ours.map(|fields| fields[3].to_owned()).collect::<Vec<_>>()
     };
-    let all: Vec<_> = fields.collect();
-    assert!(all.iter().any(|fields| at(fields, "0A")), "the server still listens");
-    all.iter().filter(|fields| at(fields, "06")).count()
+    let is_over = |state: &String| state == LISTEN || state == TIME_WAIT;
+    eventually("every connection is over", || states().iter().all(is_over)).await;
+    assert!(states().iter().any(|state| state == LISTEN), "the server still listens");
+    states().iter().filter(|state| *state == TIME_WAIT).count()
 }
 
 /// Runs the check against a server that hangs up at the end, and one that does not.
@@ -45,9 +51,7 @@ async fn left<C: Checker>(checker: C, talk: Lines) -> usize {
         for _ in 0..RUNS {
             assert_eq!(cause(checker.clone(), address).await, "ok");
         }
-        // The server may have something to do yet.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        left += waiting(address);
+        left += waiting(address).await;
     }
     left
 }
@@ -120,6 +124,5 @@ async fn what_is_secured_leaves_none() {
         let target = Target::new(address, Duration::from_secs(10));
         checker.clone().oneshot(target).await.unwrap();
     }
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(waiting(address), 0);
+    assert_eq!(waiting(address).await, 0);
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use lb_core::Health;
 use lb_core::backend::BackendId;
-use lb_health::{CheckError, CheckSpec, CheckState, Report};
+use lb_health::state::CheckState;
+use lb_health::{CheckError, CheckSpec, Report};
 use world::{World, millis};
 
 const FIRST: BackendId = BackendId::new(0);

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use lb_health::{Ejection, OutlierRules, Outliers};
+use lb_core::backend::Outcome;
+use lb_health::outliers::{Ejection, OutlierRules, Outliers};
 use proptest::prelude::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,7 +27,7 @@ fn outliers(now: Instant, rules: OutlierRules, count: u32) -> Outliers<u32> {
 }
 
 fn fail(outliers: &mut Outliers<u32>, now: Instant, host: u32, times: u32) {
-    (0..times).for_each(|_| outliers.handle_outcome(now, host, false));
+    (0..times).for_each(|_| outliers.handle_outcome(now, host, Outcome::Failure));
 }
 
 #[test]
@@ -34,16 +35,16 @@ fn one_of_one_is_never_out_and_one_of_two_may_be() {
     let now = origin();
     let mut one = outliers(now, OutlierRules::default(), 1);
     fail(&mut one, now, 0, 100);
-    assert_eq!(one.poll_event(), None);
+    assert_eq!(one.poll_action(), None);
     let mut two = outliers(now, OutlierRules::default(), 2);
     fail(&mut two, now, 0, 5);
     fail(&mut two, now, 1, 100);
     let until = now + 30 * SECOND;
-    assert_eq!(two.poll_event(), Some(Ejection::Out { host: 0, until }));
-    assert_eq!(two.poll_event(), None);
+    assert_eq!(two.poll_action(), Some(Ejection::Out { host: 0, until }));
+    assert_eq!(two.poll_action(), None);
     // The other one leaves: who is left is needed.
     two.remove(1);
-    assert_eq!(two.poll_event(), Some(Ejection::Back { host: 0 }));
+    assert_eq!(two.poll_action(), Some(Ejection::Back { host: 0 }));
 }
 
 #[test]
@@ -53,7 +54,7 @@ fn it_takes_longer_each_time_and_decays() {
     let eject = |two: &mut Outliers<u32>, now: Instant| {
         fail(two, now, 0, 5);
         let until = two.ejected_until(0).unwrap();
-        while two.poll_event().is_some() {}
+        while two.poll_action().is_some() {}
         (until - now).as_secs()
     };
     for expected in [30, 60, 90, 120, 150, 180, 210, 240, 270, 300, 300, 300] {
@@ -76,14 +77,14 @@ fn who_succeeds_less_than_the_others_is_out() {
     for host in 0..10 {
         let failures = if host == 3 { 40 } else { host % 3 };
         fail(&mut ten, now, host, failures);
-        (failures..200).for_each(|_| ten.handle_outcome(now, host, true));
+        (failures..200).for_each(|_| ten.handle_outcome(now, host, Outcome::Success));
     }
     ten.handle_timeout(now + 9 * SECOND);
-    assert_eq!(ten.poll_event(), None);
+    assert_eq!(ten.poll_action(), None);
     ten.handle_timeout(now + 10 * SECOND);
     let until = now + 40 * SECOND;
-    assert_eq!(ten.poll_event(), Some(Ejection::Out { host: 3, until }));
-    assert_eq!(ten.poll_event(), None);
+    assert_eq!(ten.poll_action(), Some(Ejection::Out { host: 3, until }));
+    assert_eq!(ten.poll_action(), None);
 }
 
 #[test]
@@ -92,10 +93,11 @@ fn rates_of_few_hosts_or_few_flows_say_nothing() {
         let now = origin();
         let mut some = outliers(now, OutlierRules::default().consecutive_failures(None), hosts);
         for host in 0..hosts {
-            (0..flows).for_each(|_| some.handle_outcome(now, host, host != 0));
+            let outcome = if host == 0 { Outcome::Failure } else { Outcome::Success };
+            (0..flows).for_each(|_| some.handle_outcome(now, host, outcome));
         }
         some.handle_timeout(now + 10 * SECOND);
-        assert_eq!(some.poll_event(), None);
+        assert_eq!(some.poll_action(), None);
     }
 }
 
@@ -103,18 +105,19 @@ fn rates_of_few_hosts_or_few_flows_say_nothing() {
 enum Step {
     Insert(u32),
     Remove(u32),
-    Outcomes(u32, bool, u32),
+    Outcomes(u32, Outcome, u32),
     Passed(u32),
     Wait(u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let host = 0_u32..12;
+    let outcome = prop_oneof![3 => Just(Outcome::Success), 7 => Just(Outcome::Failure)];
     let step = prop_oneof![
         2 => host.clone().prop_map(Step::Insert),
         1 => host.clone().prop_map(Step::Remove),
-        8 => (host.clone(), prop::bool::weighted(0.3), 1_u32..40)
-            .prop_map(|(host, success, times)| Step::Outcomes(host, success, times)),
+        8 => (host.clone(), outcome, 1_u32..40)
+            .prop_map(|(host, outcome, times)| Step::Outcomes(host, outcome, times)),
         1 => host.prop_map(Step::Passed),
         3 => (0_u64..60_000).prop_map(Step::Wait),
     ];
@@ -146,8 +149,8 @@ proptest! {
                     outliers.remove(host);
                     known.remove(&host);
                 }
-                Step::Outcomes(host, success, times) => {
-                    (0..times).for_each(|_| outliers.handle_outcome(now, host, success));
+                Step::Outcomes(host, outcome, times) => {
+                    (0..times).for_each(|_| outliers.handle_outcome(now, host, outcome));
                 }
                 Step::Passed(host) => {
                     outliers.handle_check_passed(host);
@@ -159,8 +162,8 @@ proptest! {
                     prop_assert!(outliers.next_deadline().is_none_or(|due| due > now));
                 }
             }
-            while let Some(event) = outliers.poll_event() {
-                match event {
+            while let Some(ejection) = outliers.poll_action() {
+                match ejection {
                     Ejection::Out { host, until } => {
                         let was = known.get_mut(&host).expect("of nobody").replace((now, until));
                         prop_assert_eq!(was, None, "out already");
@@ -203,7 +206,7 @@ fn ejections_differ_in_length_if_told_so() {
     let ends = |seed| {
         let mut outliers = Outliers::new(rules.clone()).with_seed(seed);
         (0..101).for_each(|host: u32| outliers.insert(now, host));
-        (0..100).for_each(|host| outliers.handle_outcome(now, host, false));
+        (0..100).for_each(|host| outliers.handle_outcome(now, host, Outcome::Failure));
         let ends = (0..100).map(|host| outliers.ejected_until(host).unwrap() - now);
         ends.collect::<std::collections::BTreeSet<_>>()
     };

@@ -2,16 +2,16 @@
 #![cfg(feature = "ping")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod servers;
+mod support;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
-use lb_health::Phase;
 use lb_health::checkers::Ping;
+use lb_health::trace::Phase;
 
-use self::servers::{cause, check};
+use self::support::{cause, check};
 
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
@@ -40,7 +40,7 @@ async fn ping_loopback() {
             IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
         };
         println!("nobody: {}", cause(Ping::new(), SocketAddr::new(nobody, 0)).await);
-        let elsewhere = Ping::new().with_source(nobody);
+        let elsewhere = Ping::new().with_origin(nobody);
         println!("elsewhere: {}", cause(elsewhere, SocketAddr::new(ip, 0)).await);
     }
 }

@@ -6,7 +6,8 @@ mod world;
 use lb_core::backend::BackendId;
 use lb_core::health::{Admin, ReportedWeight};
 use lb_core::{Health, Weight};
-use lb_health::{Advice, CheckSpec, Report};
+use lb_health::advice::Advice;
+use lb_health::{CheckSpec, Report};
 use world::{World, millis};
 
 const NONE: ReportedWeight = ReportedWeight::NONE;

@@ -3,7 +3,8 @@
 
 mod thorough;
 
-use lb_health::{CheckInput, CheckSpec, CheckState, LastKnown, Thresholds, Transition};
+use lb_health::CheckSpec;
+use lb_health::state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};
 use proptest::prelude::*;
 use std::num::NonZeroU32;
 use std::time::Duration;

@@ -2,16 +2,18 @@
 #![cfg(feature = "send-expect")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
+mod support;
+
 use std::time::Duration;
 
+use lb_health::CheckError;
 use lb_health::checkers::{Expect, SendExpect};
-use lb_health::{CheckError, Phase};
+use lb_health::trace::Phase;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-use crate::server::{Then, cause, check, lines, misbehaving, playing, server};
-
-mod server;
+use self::support::talk::{Then, lines, misbehaving, playing};
+use self::support::{accepting, cause, check};
 
 fn greeted() -> SendExpect {
     SendExpect::new().with_expect(Expect::regex(r"^220 .*\r\n").unwrap())
@@ -49,7 +51,7 @@ async fn answers_are_taken_in_order() {
 
 #[tokio::test]
 async fn an_answer_may_come_byte_by_byte() {
-    let address = server(|mut stream| async move {
+    let address = accepting(|mut stream| async move {
         for byte in b"noise 220 hello" {
             stream.write_all(&[*byte]).await.unwrap();
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -86,7 +88,7 @@ async fn what_was_received_and_what_was_wanted_is_told() {
 #[tokio::test]
 async fn a_farewell_arrives_before_the_end() {
     let (heard, mut told) = mpsc::unbounded_channel();
-    let address = server(move |mut stream| {
+    let address = accepting(move |mut stream| {
         let heard = heard.clone();
         async move {
             stream.write_all(b"220 hello\r\n").await.unwrap();
@@ -104,6 +106,40 @@ async fn a_farewell_arrives_before_the_end() {
     assert!(!told.recv().await.unwrap().1, "without one the connection is reset");
 }
 
+/// Any protocol of lines can be spoken in secret: from the beginning, as IMAPS, or after a STARTTLS.
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn a_talk_may_go_on_over_tls() {
+    use self::support::talk::securing;
+
+    let greeted = |talk: SendExpect| talk.with_expect(Expect::regex(r"^\* OK.*\r\n").unwrap());
+    let leaving =
+        |talk: SendExpect| talk.with_send("a LOGOUT\r\n").with_expect(Expect::bytes("a OK"));
+    let (greeting, logout) = (("", "* OK IMAP\r\n"), ("a LOGOUT\r\n", "* BYE\r\na OK\r\n"));
+
+    let (address, tls) = securing(vec![], lines(&[greeting, logout])).await;
+    let report = check(leaving(greeted(SendExpect::new().with_tls(tls))), address).await.unwrap();
+    assert_eq!(report.trace.evidence().received.as_str(), "* BYE\r\na OK");
+    assert_eq!(report.trace.evidence().certificate.as_ref().unwrap().names, ["localhost"]);
+    // Who speaks in clear to it does not pass, nor does who believes another.
+    assert_ne!(cause(greeted(SendExpect::new()), address).await, "ok");
+    let (_, stranger) = securing(vec![], vec![]).await;
+    let mistrusting = greeted(SendExpect::new().with_tls(stranger));
+    assert_eq!(cause(mistrusting, address).await, "tls-untrusted");
+
+    let starttls = ("s STARTTLS\r\n", "s OK go on\r\n");
+    let (address, tls) = securing(lines(&[greeting, starttls]), lines(&[logout])).await;
+    let secured = greeted(SendExpect::new())
+        .with_send("s STARTTLS\r\n")
+        .with_expect(Expect::regex(r"^s OK.*\r\n").unwrap())
+        .with_tls(tls);
+    assert_eq!(cause(leaving(secured.clone()), address).await, "ok");
+    // Somebody in the middle would have it taken for the server's secured words.
+    let smuggling = [greeting, ("s STARTTLS\r\n", "s OK go on\r\na OK\r\n")];
+    let address = playing(lines(&smuggling), Then::Hold).await;
+    assert_eq!(cause(leaving(secured), address).await, "protocol");
+}
+
 #[tokio::test]
 async fn misbehaviour_has_a_cause_each() {
     let causes = [
@@ -115,5 +151,5 @@ async fn misbehaviour_has_a_cause_each() {
         "protocol",
         "rejected",
     ];
-    assert_eq!(misbehaving(greeted()).await, causes);
+    assert_eq!(misbehaving(greeted(), "220 hello\r\n").await, causes);
 }

@@ -2,22 +2,15 @@
 #![cfg(feature = "smtp")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
+mod support;
+
 use lb_health::checkers::Smtp;
 
-use crate::server::{Then, check, lines, misbehaving, playing};
-
-mod server;
+use self::support::talk::{at, misbehaving};
 
 const GREETING: (&str, &str) = ("", "220-mail.example.org\r\n220 ESMTP\r\n");
 const HELLO: (&str, &str) = ("EHLO [127.0.0.1]\r\n", "250-mail.example.org\r\n250 STARTTLS\r\n");
 const QUIT: (&str, &str) = ("QUIT\r\n", "221 bye\r\n");
-
-async fn at(checker: Smtp, talk: &[(&str, &str)]) -> String {
-    match check(checker, playing(lines(talk), Then::Close).await).await {
-        Ok(report) => report.trace.evidence().received.as_str().to_owned(),
-        Err(failure) => format!("{}: {failure}", failure.cause()),
-    }
-}
 
 #[tokio::test]
 async fn who_greets_and_says_hello_passes() {
@@ -55,9 +48,12 @@ async fn who_breaks_off_is_no_mail_server() {
 #[cfg(feature = "tls")]
 #[tokio::test]
 async fn starttls_is_insisted_upon() {
+    use self::support::check;
+    use self::support::talk::{lines, securing};
+
     let clear = [GREETING, HELLO, ("STARTTLS\r\n", "220 go ahead\r\n")];
     let again = [("EHLO", "250 in secret\r\n")];
-    let (address, tls) = server::securing(lines(&clear), lines(&again)).await;
+    let (address, tls) = securing(lines(&clear), lines(&again)).await;
     let checker = Smtp::new().with_starttls(tls.clone());
     let report = check(checker.clone(), address).await.unwrap();
     assert_eq!(report.trace.evidence().received.as_str(), "250 in secret");
@@ -75,7 +71,7 @@ async fn starttls_is_insisted_upon() {
     let smuggled = [GREETING, HELLO, ("STARTTLS", "220 go ahead\r\n250 in secret\r\n")];
     assert!(at(checker, &smuggled).await.contains("went on in clear after STARTTLS"));
 
-    let (address, tls) = server::securing(vec![], lines(&[GREETING, HELLO])).await;
+    let (address, tls) = securing(vec![], lines(&[GREETING, HELLO])).await;
     check(Smtp::new().with_tls(tls), address).await.unwrap();
 }
 
@@ -90,5 +86,5 @@ async fn misbehaviour_has_a_cause_each() {
         "protocol",
         "protocol",
     ];
-    assert_eq!(misbehaving(Smtp::new()).await, causes);
+    assert_eq!(misbehaving(Smtp::new(), GREETING.1).await, causes);
 }

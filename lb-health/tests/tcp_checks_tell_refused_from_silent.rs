@@ -2,7 +2,7 @@
 #![cfg(feature = "tcp")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use lb_health::checkers::Tcp;
@@ -55,11 +55,11 @@ async fn a_full_queue_is_a_timeout_of_the_connect() {
 async fn a_source_that_is_not_ours_is_a_local_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let checker = Tcp::new().with_source("192.0.2.1".parse().unwrap());
+    let checker = Tcp::new().with_origin("192.0.2.1".parse::<IpAddr>().unwrap());
     let error = checker.oneshot(target(address)).await.unwrap_err();
     assert!(error.is_local() && matches!(error.error, CheckError::Local { .. }), "{error}");
 
-    let checker = Tcp::new().with_source("127.0.0.2".parse().unwrap());
+    let checker = Tcp::new().with_origin("127.0.0.2".parse::<IpAddr>().unwrap());
     if cfg!(target_os = "linux") {
         assert!(checker.oneshot(target(address)).await.is_ok());
         let (_, peer) = listener.accept().await.unwrap();

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use lb_core::Health;
 use lb_core::backend::BackendId;
-use lb_health::{Because, CheckError, CheckSpec, Driver, Event, Report, Target, Verdict};
+use lb_health::monitor::Because;
+use lb_health::trace::Phase;
+use lb_health::{CheckError, CheckSpec, Driver, Event, Report, Target, Verdict};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::time::{Instant, timeout};
@@ -128,7 +130,7 @@ async fn a_stall_of_this_host_is_not_the_targets_fault() {
     let checker = service_fn(|_: Target| async {
         // As if the process had not run for ten seconds.
         tokio::time::advance(Duration::from_secs(10)).await;
-        Err(CheckError::Timeout { phase: lb_health::Phase::Connect })
+        Err(CheckError::Timeout { phase: Phase::Connect })
     });
     let mut driver = driver();
     let check = driver.watch(BACKEND, address(), checker, CheckSpec::default());
@@ -201,7 +203,7 @@ async fn traffic_reaches_the_machine() {
     driver.watch(BACKEND, address(), alive, CheckSpec::default());
     driver.next().await;
     for _ in 0..3 {
-        driver.passive(BACKEND, Err(CheckError::Refused));
+        driver.handle_passive(BACKEND, Err(CheckError::Refused));
     }
     assert_eq!(cause(&next_verdict(&mut driver).await.because), "refused");
     assert_eq!(next_verdict(&mut driver).await.health, Health::UP);

@@ -3,7 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use lb_health::{Action, CheckError, CheckSpec, Monitor, Phase, Report, StatusRanges};
+use lb_health::monitor::Action;
+use lb_health::status_ranges::StatusRanges;
+use lb_health::trace::Phase;
+use lb_health::{CheckError, CheckSpec, Monitor, Report};
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;

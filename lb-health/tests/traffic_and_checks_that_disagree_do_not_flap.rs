@@ -6,7 +6,8 @@ mod world;
 use std::time::{Duration, Instant};
 
 use lb_core::backend::BackendId;
-use lb_health::{Because, CheckError, CheckSpec, Report};
+use lb_health::monitor::Because;
+use lb_health::{CheckError, CheckSpec, Report};
 use proptest::prelude::*;
 use world::{World, millis};
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lb_core::backend::BackendId;
-use lb_health::{Because, CheckError, CheckSpec, CheckState, Report};
+use lb_health::monitor::Because;
+use lb_health::state::CheckState;
+use lb_health::{CheckError, CheckSpec, Report};
 use world::{World, millis};
 
 const BACKEND: BackendId = BackendId::new(0);

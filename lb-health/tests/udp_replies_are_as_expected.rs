@@ -2,14 +2,14 @@
 #![cfg(feature = "udp")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod servers;
+mod support;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use lb_health::checkers::{Nibbles, Udp};
 use tokio::net::UdpSocket;
 
-use self::servers::{cause, check};
+use self::support::{cause, check};
 
 /// A server that answers each datagram with what this makes of it, unless that is nothing.
 async fn server(answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + 'static) -> SocketAddr {
@@ -70,7 +70,7 @@ async fn an_icmp_error_is_a_refusal_at_once() {
 #[tokio::test]
 async fn what_is_amiss_here_is_no_failure_of_the_target() {
     let address = server(|_| None).await;
-    let elsewhere = Udp::new().with_source([192, 0, 2, 77].into());
+    let elsewhere = Udp::new().with_origin(IpAddr::from([192, 0, 2, 77]));
     assert!(check(elsewhere, address).await.unwrap_err().is_local());
     let too_long = Udp::new().with_payload(vec![0; Udp::LONGEST + 1]);
     assert!(check(too_long, address).await.unwrap_err().is_local());

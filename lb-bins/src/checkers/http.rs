@@ -1,7 +1,7 @@
 //! The checkers that ask for pages.
 
-use lb_health::StatusRanges;
 use lb_health::checkers::{Http, HttpVersion, Origin, Page, Pattern};
+use lb_health::status_ranges::StatusRanges;
 
 use super::CheckConfigError;
 use super::files::tls;

@@ -15,7 +15,9 @@ use lb_health::checkers::{
     Nibbles, Origin, PatternError, Ping, Postgres, Redis, RedisRole, Script, ScriptSlots,
     SendExpect, Smtp, SmtpNameError, Tcp, TlsError, Udp, Workers,
 };
-use lb_health::{Failure, ParseStatusError, Report, SpecError, Target};
+use lb_health::spec::SpecError;
+use lb_health::status_ranges::ParseStatusError;
+use lb_health::{Failure, Report, Target};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
@@ -140,7 +142,7 @@ pub(crate) fn checker(
         CheckKind::Udp(datagram) => AnyChecker::new(udp(datagram, origin)),
         CheckKind::Worker(worker) => {
             let Command { program, arguments, .. } = &worker.command;
-            AnyChecker::new(shared.workers.worker(program, arguments).map_err(Failure::from))
+            AnyChecker::new(shared.workers.worker(program, arguments))
         }
     })
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use lb_health::{CheckSpec, SpecError};
+use lb_health::CheckSpec;
+use lb_health::spec::SpecError;
 
 use crate::config::Check;
 use crate::config::check::Initial;

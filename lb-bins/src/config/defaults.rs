@@ -61,6 +61,14 @@ pub const fn granularity(listen: IpAddr) -> u8 {
     }
 }
 
+/// The bits of a whole address.
+pub const fn whole(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
 /// `weight` of a backend.
 pub const WEIGHT: Weight = Weight::ONE;
 /// `priority` of a backend: it is among the first that are tried.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use lb_health::Hurry;
 use lb_health::checkers::{FileChanges, FileWatch};
+use lb_health::driver::Hurry;
 use tokio::runtime::Handle;
 use tracing::warn;
 

@@ -8,7 +8,8 @@ use std::time::Instant;
 use lb_core::Weight;
 use lb_core::backend::BackendId;
 use lb_health::checkers::{FileWatch, ScriptSlots};
-use lb_health::{CheckError, CheckId, CheckSpec, CheckState, Driver, Event, Outcome};
+use lb_health::state::CheckState;
+use lb_health::{CheckError, CheckId, CheckSpec, Driver, Event, monitor};
 use rand::rngs::SmallRng;
 use tracing::warn;
 
@@ -113,7 +114,7 @@ impl Checks {
 
     /// What real traffic saw of a backend.
     pub(super) fn passive(&mut self, place: Place, outcome: Result<(), CheckError>) {
-        self.driver.passive(place, outcome);
+        self.driver.handle_passive(place, outcome);
     }
 
     /// Builds these checks of the server at this address; there are `total` in all.
@@ -357,8 +358,8 @@ fn driver() -> Driver<Place> {
     }
 }
 
-fn past(now: Instant, outcome: &Outcome) -> PastRun {
-    let age = now.saturating_duration_since(outcome.at);
-    let run = RunReport::new(outcome.took, &outcome.result);
-    PastRun { age_ms: age.as_millis() as u64, repeated: outcome.repeated, run }
+fn past(now: Instant, past: &monitor::PastRun) -> PastRun {
+    let age = now.saturating_duration_since(past.at);
+    let run = RunReport::new(past.took, &past.result);
+    PastRun { age_ms: age.as_millis() as u64, repeated: past.repeated, run }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lb_core::Backend;
-use lb_core::backend::BackendId;
+use lb_core::backend::{BackendId, Outcome};
 use lb_core::virtual_server::BackendState;
-use lb_health::{CheckError, Ejection, OutlierRules, Outliers};
+use lb_health::CheckError;
+use lb_health::outliers::{Ejection, OutlierRules, Outliers};
 use tracing::warn;
 
 use super::service::Service;
@@ -123,11 +124,11 @@ impl Service {
     ) -> bool {
         let Some(ejector) = &mut self.ejector else { return false };
         match outcome {
-            Ok(()) => ejector.outliers.handle_outcome(now, backend, true),
+            Ok(()) => ejector.outliers.handle_outcome(now, backend, Outcome::Success),
             // It says nothing of the backend.
             Err(error) if error.is_local() => {}
             Err(error) => {
-                ejector.outliers.handle_outcome(now, backend, false);
+                ejector.outliers.handle_outcome(now, backend, Outcome::Failure);
                 self.carry_out(now, &format!("clients fail there in a row: {error}"));
             }
         }
@@ -171,7 +172,7 @@ impl Service {
     /// Does what was decided, for this reason.
     fn carry_out(&mut self, now: Instant, why: &str) {
         while let Some(ejector) = &mut self.ejector
-            && let Some(ejection) = ejector.outliers.poll_event()
+            && let Some(ejection) = ejector.outliers.poll_action()
         {
             let (id, until) = match ejection {
                 Ejection::Back { host } => (host, None),

@@ -13,7 +13,7 @@ use lb_core::quorum::{QuorumError, QuorumRule};
 use lb_core::scheduler::{LoadFactor, Priorities, Zones};
 use lb_core::virtual_server::{BackendConfig, ConfigError, SorryServer, VirtualServerConfig};
 use lb_core::{Algorithm, Director, Scheduler, VirtualServer, Weight};
-use lb_health::SpecError;
+use lb_health::spec::SpecError;
 use tokio::sync::mpsc;
 use tracing::info;
 
@@ -272,13 +272,17 @@ fn route(
     // Whether clients are remembered changes nothing about who is hashed alike. A listener is of one
     // family.
     let bits = persisted.unwrap_or(config::defaults::granularity(config.listen.ip()));
+    let hashed_bits = config.hash_granularity.unwrap_or(bits);
     let settings = RouteSettings {
         server: key,
         name: config.name.clone(),
         recognition: Recognition {
             granularity: Granularity::new(bits, bits),
+            hash_granularity: Granularity::new(hashed_bits, hashed_bits),
             hashed: match config.hash_key {
                 _ if is_keyed_by_destination(config.scheduler) => Hashed::Destination,
+                // Its ring is nginx', and so are its keys.
+                HashKey::Source if config.scheduler == Algorithm::Ketama => Hashed::SourceText,
                 HashKey::Source => Hashed::Source,
                 HashKey::SourcePort => Hashed::SourcePort,
             },

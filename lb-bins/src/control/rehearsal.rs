@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use lb_core::Scheduler;
 use lb_core::virtual_server::VirtualServerConfig;
-use lb_health::{CheckSpec, OutlierRules};
+use lb_health::CheckSpec;
+use lb_health::outliers::OutlierRules;
 
 use super::passive::rules;
 use super::plan::{Plan, PlanError};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures::future::BoxFuture;
-use lb_health::{CheckError, Failure, Phase, Report, Target, Trace};
+use lb_health::trace::{Phase, Trace};
+use lb_health::{CheckError, Failure, Report, Target};
 use tokio::time::{Instant, timeout};
 use tower::Service;
 

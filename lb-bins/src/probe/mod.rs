@@ -10,14 +10,16 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use lb_core::Weight;
-use lb_health::{CheckError, Digest, Failure, Phase, Report, Target, Trace};
+use lb_health::digest::Digest;
+use lb_health::trace::{Phase, Trace};
+use lb_health::{CheckError, Failure, Report, Target};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
 use self::genhash::Genhash;
 use crate::checkers::{CheckConfigError, Shared, checker};
-use crate::config::check::{Md5, Page};
+use crate::config::check::Page;
 use crate::config::{Address, Check, CheckKind, Config, ConfigErrors};
 use crate::names::{Names, nominal};
 use crate::status::RunReport;
@@ -293,7 +295,7 @@ async fn digests(
         for page in http.pages.clone() {
             let mut http = http.clone();
             // No page has this digest, so that the failure tells the one that it has.
-            let never = Some(Md5([0; 16]).into());
+            let never = Some(Digest::Md5([0; 16]));
             http.pages = vec![Page { digest: never, body: None, ..page }];
             let kind = CheckKind::Http(http);
             probe.check = Check { kind, ..probe.check };
@@ -302,7 +304,7 @@ async fn digests(
                 Err(Failure { error: CheckError::Digest { got, .. }, .. }) => Some(&**got),
                 _ => None,
             };
-            if let Some(Digest::Md5(got)) = digest {
+            if let Some(got) = digest {
                 if verbose {
                     // It is no failure that nobody expected this page.
                     let seen = result
@@ -312,7 +314,7 @@ async fn digests(
                     report.trace = seen;
                     text += &format!("{}{}", probe.heading(), RunReport::new(took, &Ok(report)));
                 }
-                let _ = writeln!(text, "{label}{got}");
+                let _ = writeln!(text, "{label}{}", got.digits());
             } else {
                 outcome = outcome.and(judge(&result));
                 text += &format!("{}{}", probe.heading(), RunReport::new(took, &result));

@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use httpdate::fmt_http_date;
-use lb_health::{Certificate, CheckError, Evidence, Excerpt, Failure, Phase, Report};
+use lb_health::trace::{Certificate, Evidence, Excerpt, Phase};
+use lb_health::{CheckError, Failure, Report};
 use serde::{Serialize, Serializer};
 
 /// One run of a check: how it ended, where its time went, what was seen.
@@ -203,7 +204,8 @@ impl fmt::Display for RunReport {
 
 #[cfg(test)]
 mod tests {
-    use lb_health::Trace;
+    use lb_health::status_ranges::StatusRanges;
+    use lb_health::trace::Trace;
 
     use super::*;
 
@@ -214,7 +216,7 @@ mod tests {
         trace.spend(Phase::Connect, Duration::from_micros(100));
         trace.evidence_mut().status = Some(503);
         trace.evidence_mut().received("a\nb");
-        let wanted = lb_health::StatusRanges::default();
+        let wanted = StatusRanges::default();
         let failure = Failure::new(CheckError::Status { got: 503, wanted }, trace);
         let run = RunReport::new(Duration::from_micros(1500), &Err(failure));
         assert_eq!(

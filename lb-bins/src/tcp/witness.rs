@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use lb_core::Lease;
 use lb_core::backend::Outcome;
-use lb_health::{CheckError, Phase};
+use lb_health::CheckError;
+use lb_health::trace::Phase;
 
 use super::relay::{End, Side};
 use super::reporter::Reporter;

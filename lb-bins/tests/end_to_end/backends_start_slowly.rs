@@ -3,10 +3,11 @@
 use crate::harness::*;
 
 /// A daemon with two backends, the second of which was dead and is back.
-fn start(slow_start: &str) -> (Balancer, Port, [Backend; 2]) {
+fn start(scheduler: &str, slow_start: &str) -> (Balancer, Port, [Backend; 2]) {
     let (web, mut two) = (Port::free(), [(); 2].map(|()| Backend::greeter()));
     let list = backends(two.iter().map(|backend| (backend, 1)));
-    let rest = [r#"scheduler = "wrr""#, slow_start, QUICK_CHECK, &list];
+    let scheduler = format!("scheduler = \"{scheduler}\"");
+    let rest = [&*scheduler, slow_start, QUICK_CHECK, &list];
     let balancer = Balancer::start(&server("web", &web, &rest));
     balancer.until_all_up();
     for backend in &two {
@@ -36,7 +37,12 @@ fn share(web: &Port, count: u64, backend: &Backend) -> u64 {
 
 #[test]
 fn a_backend_that_comes_back_begins_with_a_sixteenth() {
-    let (balancer, web, [a, b]) = start(r#"slow_start = "24h""#);
+    // The one goes by weights, the other by none.
+    ["wrr", "rr"].into_iter().for_each(it_begins_with_a_sixteenth);
+}
+
+fn it_begins_with_a_sixteenth(scheduler: &str) {
+    let (balancer, web, [a, b]) = start(scheduler, r#"slow_start = "24h""#);
     assert_eq!(percent(&balancer, &b), Some(6));
     assert_eq!(percent(&balancer, &a), None);
     // One of seventeen.
@@ -51,7 +57,7 @@ fn a_backend_that_comes_back_begins_with_a_sixteenth() {
 
 #[test]
 fn its_share_grows_until_it_is_whole() {
-    let (balancer, web, [_a, b]) = start(r#"slow_start = "3s""#);
+    let (balancer, web, [_a, b]) = start("wrr", r#"slow_start = "3s""#);
     loop {
         // However slow this machine is, the share is between those of the moments around it.
         let before = percent(&balancer, &b).unwrap_or(100);

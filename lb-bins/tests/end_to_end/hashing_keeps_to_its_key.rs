@@ -40,6 +40,23 @@ fn with_the_port_the_connections_of_one_client_spread() {
     assert_eq!(answers(&web).len(), 1);
 }
 
+#[test]
+fn a_network_has_one_backend_if_told_so() {
+    let of_a_network = |keys: &[&str]| -> HashSet<String> {
+        let (_balancer, web, _three) = start::<3>(keys);
+        (2..40).map(|last| ask_from(local(last), web.address()).unwrap()).collect()
+    };
+    let scheduler = r#"scheduler = "sh""#;
+    assert_eq!(of_a_network(&[scheduler]).len(), 3);
+    assert_eq!(of_a_network(&[scheduler, "hash_granularity = 24"]).len(), 1);
+    // Whatever persistence knows a client by.
+    let (balancer, web, _three) =
+        start::<3>(&[scheduler, "hash_granularity = 24", "persistence = { granularity = 32 }"]);
+    let homes: HashSet<_> =
+        (2..40).map(|last| ask_from(local(last), web.address()).unwrap()).collect();
+    assert_eq!((homes.len(), &balancer.server("web")["persisted_clients"]), (1, &38.into()));
+}
+
 fn persistence_knows_a_client_whatever_its_port(persistence: &str) {
     let keys = [r#"scheduler = "sh""#, r#"hash_key = "source-port""#, persistence];
     let (balancer, web, _three) = start::<3>(&keys);

@@ -10,7 +10,7 @@ use crate::harness::*;
 const PROGRAM: &str = "/usr/sbin/nginx";
 
 /// Whether nginx is there. Where everything is expected to be, it must be.
-fn is_installed() -> bool {
+pub(crate) fn is_installed() -> bool {
     let installed = Path::new(PROGRAM).exists();
     if !installed {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "{PROGRAM} is missing");
@@ -24,11 +24,18 @@ pub(crate) struct Nginx {
     child: Option<Child>,
     folder: Folder,
     port: Port,
+    /// What else there is in its `http`.
+    beside: String,
 }
 
 impl Nginx {
     pub(crate) fn start() -> Self {
-        let mut nginx = Self { child: None, folder: Folder::new(), port: Port::free() };
+        Self::start_with(String::new())
+    }
+
+    /// With this in its `http` as well.
+    pub(crate) fn start_with(beside: String) -> Self {
+        let mut nginx = Self { child: None, folder: Folder::new(), port: Port::free(), beside };
         nginx.revive();
         nginx
     }
@@ -38,7 +45,7 @@ impl Nginx {
     }
 
     fn configure(&self, generation: u32) {
-        let (folder, port) = (self.folder.path().display(), &self.port);
+        let (folder, port, beside) = (self.folder.path().display(), &self.port, &self.beside);
         self.folder.write(
             "nginx.conf",
             &format!(
@@ -60,6 +67,7 @@ impl Nginx {
                         location = /alive {{ return 200 "alive\n"; }}
                         location / {{ return 200 "{port} {generation}\n"; }}
                     }}
+                    {beside}
                 }}
                 "#
             ),

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// After so long without a flow an average is only half as bad: slow backends get another chance.
-/// (nginx's default `fail_timeout`.)
+/// In milliseconds. After so long without a flow an average is only half as bad: slow backends get
+/// another chance. (nginx's default `fail_timeout`.)
 const FORGIVENESS: u32 = 10_000;
 
-/// How fast a peak wears off: to 1/e in this time, so to a half in ln 2 of it.
+/// In milliseconds. How fast a peak wears off: to a half in this time, and so to 1/e in 10 s (Finagle's
+/// default decay).
 const HALF_LIFE: u32 = 6_931;
 
 /// An estimate in microseconds beside the time, in milliseconds, that it is of.

@@ -97,7 +97,8 @@ pub struct QueueConfig {
 }
 
 impl QueueConfig {
-    /// A line of at most `length` flows, each of which waits until there is room.
+    /// A line of at most `length` flows, each of which waits until there is room. One that has waited
+    /// and is refused by its backend has its place again, even if the line is full by then.
     pub const fn new(length: NonZeroUsize) -> Self {
         Self { length, timeout: None }
     }

@@ -83,7 +83,10 @@ impl Queue {
         before: Option<u64>,
     ) -> Result<Ticket, usize> {
         let mut line = self.lock();
-        if line.places.len() >= self.room() {
+        // Who has waited is not refused for somebody who came later: there are at most as many of them
+        // as are under way.
+        let has_waited = before.is_some() && self.room() > 0;
+        if !has_waited && line.places.len() >= self.room() {
             return Err(line.places.len());
         }
         let number = before.unwrap_or(line.next_number);

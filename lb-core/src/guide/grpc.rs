@@ -80,10 +80,13 @@
 //! - **A channel takes the call before it connects**, and so the call fails with the connection
 //!   (`Unavailable`). Have the discovery remove such a server; or leave out `initially_up` and tell
 //!   verdicts of your checks to [`Discovery::server_mut`], in a `select!` beside `next`.
+//! - **Quorum, a sorry server, slow start** for servers that are found beside others:
+//!   [`Discovery::with_config`].
 //! - **When there is nobody**, calls fail at once, with the code `Unknown`, because tonic does not
 //!   know our errors. `balance.map_err(|error| Status::unavailable(error.to_string()))` makes it
 //!   `Unavailable`.
 //! - **A stream of answers** counts as a flow until it begins.
 //!
 //! [`Balance`]: crate::service::Balance
+//! [`Discovery::with_config`]: crate::service::Discovery::with_config
 //! [`Discovery::server_mut`]: crate::service::Discovery::server_mut

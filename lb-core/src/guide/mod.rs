@@ -22,7 +22,7 @@
 //!
 //! | | over services | one inner service |
 //! |---|---|---|
-//! | asks another backend | when one fails to become ready | whenever the inner service gives the request back |
+//! | asks another backend | when one fails to become ready, or is not [in time](crate::service::EachService::ready_within) | whenever the inner service gives the request back |
 //! | a flow counts | until the response future is done | until the inner service drops the lease |
 //!
 //! # Where tower's layers go
@@ -41,6 +41,20 @@
 //! Around *one inner service* fit those layers that leave its error alone, such as a concurrency
 //! limit: what is known only as a `BoxError` cannot give the request back. A timeout for connecting
 //! belongs into the connector.
+//!
+//! # What is left of back-pressure
+//!
+//! In tower, a service that is not ready holds up whoever asks: `tower::balance` waits until one of its
+//! endpoints is ready before there is a request at all. `Balance` cannot: who is to have the request
+//! depends on what is in it. So **a backend that is not ready does not hold up who calls `Balance`**; it
+//! holds up the request that was assigned to it, inside the response future, which is one more flow at
+//! that backend meanwhile (schedulers that look at load send the next ones elsewhere). What bounds it:
+//!
+//! - [`EachService::ready_within`](crate::service::EachService::ready_within): after that time the request
+//!   goes to another backend. Without it, it stays for as long as its caller does;
+//! - [limits](crate::backend::Limits) of the backends, with a [queue](crate::Director::with_queue) in front
+//!   of all of them, bounded and with a timeout: whoever finds that full is told so at once;
+//! - a concurrency limit above `Balance`, which holds up its callers as tower means it.
 //!
 //! `Balance` itself is always ready, and answers at once with
 //! [`BalanceError::NoBackend`](crate::service::BalanceError::NoBackend) when there is nobody: a

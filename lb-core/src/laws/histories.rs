@@ -10,6 +10,8 @@ use proptest::prop_oneof;
 
 use crate::backend::Limits;
 use crate::backend::{Backend, BackendId};
+use crate::health::Weight;
+use crate::pool::Seat;
 
 /// What a scheduler lives through: memberships one after the other, with flows in each.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub(super) struct Stage {
 pub(super) struct Role {
     pub(super) number: u32,
     pub(super) weight: u16,
+    /// The sixteenths of its share that it has.
+    warmth: u16,
     priority: u8,
     zone: Option<&'static str>,
     limits: Limits,
@@ -38,14 +42,20 @@ pub(super) struct Role {
 impl Role {
     /// A role of nothing but a weight.
     const fn weighing(number: u32, weight: u16) -> Self {
-        Self { number, weight, priority: 0, zone: None, limits: Limits::NONE }
+        Self { number, weight, warmth: WARM, priority: 0, zone: None, limits: Limits::NONE }
     }
 
     /// The backend in this role.
-    pub(super) fn given_to(&self, backend: &Backend<()>) -> Backend<()> {
+    pub(super) fn given_to(&self, backend: &Backend<()>) -> Seat<()> {
         let backend = backend.with_endpoint(()).at_priority(self.priority);
         backend.set_limits(self.limits);
-        backend.in_zone(self.zone.map(Arc::from))
+        let weight = Weight::new(self.weight);
+        Seat {
+            backend: Arc::new(backend.in_zone(self.zone.map(Arc::from))),
+            weight,
+            whole: weight.times(WARM / self.warmth),
+            warmth: Weight::new(self.warmth),
+        }
     }
 }
 
@@ -56,6 +66,9 @@ pub(super) struct Attempt {
     /// Whether the flow is still there when the next one comes.
     pub(super) stays: bool,
 }
+
+/// Nobody starts slowly.
+const WARM: u16 = 16;
 
 /// How many backends random histories are about: few, so that they come back.
 const CAST: u32 = 8;
@@ -85,8 +98,16 @@ fn limits() -> impl Strategy<Value = Limits> {
 
 fn role() -> impl Strategy<Value = Role> {
     let zone = prop_oneof![Just(None), Just(Some("a")), Just(Some("b"))];
-    (0..CAST, weight(), 0..3_u8, zone, limits()).prop_map(
-        |(number, weight, priority, zone, limits)| Role { number, weight, priority, zone, limits },
+    let warmth = prop_oneof![4 => Just(WARM), 1 => 1..WARM];
+    (0..CAST, weight(), warmth, 0..3_u8, zone, limits()).prop_map(
+        |(number, weight, warmth, priority, zone, limits)| Role {
+            number,
+            weight,
+            warmth,
+            priority,
+            zone,
+            limits,
+        },
     )
 }
 

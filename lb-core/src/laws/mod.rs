@@ -46,7 +46,7 @@ use rand::{Rng, SeedableRng};
 use crate::backend::{Backend, BackendId, Lease};
 use crate::flow::Flow;
 use crate::health::Weight;
-use crate::pool::Pool;
+use crate::pool::{Census, Pool};
 use crate::scheduler::Scheduler;
 
 use histories::{History, Stage, extremes, history, refusals, stage};
@@ -184,9 +184,11 @@ fn rebuilds(
             let backend: &Backend<()> = known.entry(number).or_insert_with(|| {
                 Backend::new(BackendId::new(number), format!("backend {number}"), ())
             });
-            (Arc::new(role.given_to(backend)), Weight::new(role.weight))
+            role.given_to(backend)
         });
-        let pool = Pool::new(members.collect::<Vec<_>>(), &*scheduler);
+        let seats: Vec<_> = members.collect();
+        let census = Census::of(seats.iter().map(|seat| (seat.weight, seat.backend.priority())));
+        let pool = Pool::seating(&census, seats, &*scheduler);
         scheduler = Arc::clone(pool.scheduler());
         each(pool, stage, &mut rng)?;
     }

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, Hash};
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -13,6 +14,8 @@ use crate::backend::BackendId;
 pub(crate) struct Shards<K> {
     tables: Box<[Mutex<Table<K>>]>,
     seed: HashSeed,
+    /// Whose updates are drained next.
+    drained: AtomicUsize,
 }
 
 /// With fewer clients than this to a shard, some shards would be full long before others.
@@ -95,7 +98,8 @@ impl<K: Clone + Eq + Hash> Shards<K> {
                 }
             }
         };
-        Self { tables: (0..count).map(|_| Mutex::new(table())).collect(), seed }
+        let tables = (0..count).map(|_| Mutex::new(table())).collect();
+        Self { tables, seed, drained: AtomicUsize::new(0) }
     }
 
     /// The table of a client: by its key, and not by what a scheduler goes by, which may differ for
@@ -120,13 +124,19 @@ impl<K: Clone + Eq + Hash> Shards<K> {
         self.tables.iter().for_each(|table| lock(table).forget(backend));
     }
 
-    /// As [`Replicated::drain_updates`], at most so many.
+    /// As [`Replicated::drain_updates`], at most so many. Goes on where the last call stopped, so that
+    /// tables that have ever more to tell do not keep the others from it.
     pub(crate) fn drain_updates(&self, most: usize) -> Vec<Update<K>> {
-        let mut updates = Vec::new();
-        for table in &self.tables {
-            if let Table::Replicated(table, _) = &mut *lock(table) {
+        let (mut updates, first) = (Vec::new(), self.drained.load(Ordering::Relaxed));
+        for place in (first..).take(self.tables.len()) {
+            if updates.len() == most {
+                break;
+            }
+            let place = place % self.tables.len();
+            if let Table::Replicated(table, _) = &mut *lock(&self.tables[place]) {
                 updates.extend(table.drain_updates().take(most - updates.len()));
             }
+            self.drained.store(place + 1, Ordering::Relaxed);
         }
         updates
     }
@@ -177,6 +187,27 @@ mod tests {
 
     use super::*;
     use crate::backend::BackendId;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn nobody_tells_so_much_that_others_are_not_heard() {
+        let (now, capacity) = (Instant::now(), NonZeroUsize::new(1 << 16).expect("not zero"));
+        let config = PersistenceConfig::new(Duration::from_secs(60), capacity);
+        let shards = Shards::<u64>::new(&config.replicated(1, now, 0));
+        let mut told = std::collections::BTreeSet::new();
+        for round in 0..2 * MOST as u64 {
+            for client in 0..1000 {
+                shards.with(&client, |table| {
+                    table.insert(now, client, BackendId::new((round % 2) as u32))
+                });
+            }
+            let updates = shards.drain_updates(1);
+            assert_eq!(updates.len(), 1);
+            told.extend(updates.iter().map(|update| shards.place(&update.key)));
+        }
+        assert_eq!(told.len(), MOST);
+        assert_eq!(shards.drain_updates(0), []);
+    }
 
     /// Whoever chooses a client's table by the same bits of its hash as its group in there makes all
     /// clients of a table crowd in a 64th of it: each then passes most of the others.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::backend::{BackendId, Load};
+use crate::backend::{Backend, BackendId, Load};
 use crate::health::Weight;
 
 /// What a [`Scheduler`](crate::Scheduler) sees of one backend: never the endpoint.
@@ -13,6 +13,13 @@ pub struct Member {
     pub id: BackendId,
     /// The share of new flows, in [`parts`](Self::parts); 0 means none.
     pub weight: Weight,
+    /// What the weight comes to once nobody starts slowly any more, in the same parts: for whoever
+    /// asks which of two is the greater one, and not by how much.
+    pub whole: Weight,
+    /// The share of new flows for whoever treats all alike, whatever they weigh: 1 for everybody, or,
+    /// while anybody [starts slowly](crate::virtual_server::VirtualServerConfig::slow_start), so many
+    /// sixteenths. Never 0: who takes no flows has no weight.
+    pub warmth: Weight,
     /// In how many parts of a configured weight weights are given: 1, or more while anybody starts
     /// slowly. The same for all members. Of no matter to whoever only compares weights; a weight
     /// that stands for a number, of flows or points, is to be divided by it.
@@ -31,4 +38,23 @@ pub struct Member {
     pub zone: Option<Arc<str>>,
     /// The live counters.
     pub load: Arc<Load>,
+}
+
+/// A backend's place in a pool, before anybody looks at it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seat<E> {
+    pub(crate) backend: Arc<Backend<E>>,
+    /// See [`Member::weight`].
+    pub(crate) weight: Weight,
+    /// See [`Member::whole`].
+    pub(crate) whole: Weight,
+    /// See [`Member::warmth`].
+    pub(crate) warmth: Weight,
+}
+
+/// One that does not start slowly, nor anybody beside it.
+impl<E> From<(Arc<Backend<E>>, Weight)> for Seat<E> {
+    fn from((backend, weight): (Arc<Backend<E>>, Weight)) -> Self {
+        Self { backend, weight, whole: weight, warmth: Weight::ONE }
+    }
 }

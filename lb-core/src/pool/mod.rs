@@ -17,6 +17,7 @@ use crate::scheduler::{Scheduler, hash::ketama};
 
 pub use census::Census;
 pub use member::Member;
+pub(crate) use member::Seat;
 
 /// Why no backend could be chosen.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
@@ -113,13 +114,24 @@ impl<E> Pool<E> {
         members: impl IntoIterator<Item = (Arc<Backend<E>>, Weight)>,
         previous: &dyn Scheduler,
     ) -> Self {
+        Self::seating(census, members.into_iter().map(Seat::from), previous)
+    }
+
+    /// The same, where members may be on their way to their whole share.
+    pub(crate) fn seating(
+        census: &Census,
+        seats: impl IntoIterator<Item = Seat<E>>,
+        previous: &dyn Scheduler,
+    ) -> Self {
         let mut seen = HashSet::new();
-        let members = members.into_iter().filter(|(backend, _)| seen.insert(backend.id()));
-        let (views, backends): (Vec<_>, Vec<_>) = members
-            .map(|(backend, weight)| {
+        let seats = seats.into_iter().filter(|seat| seen.insert(seat.backend.id()));
+        let (views, backends): (Vec<_>, Vec<_>) = seats
+            .map(|Seat { backend, weight, whole, warmth }| {
                 let view = Member {
                     id: backend.id(),
                     weight,
+                    whole,
+                    warmth,
                     parts: census.parts(),
                     place: backend.place(),
                     ketama_seed: ketama::seed(backend.name()),

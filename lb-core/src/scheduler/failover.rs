@@ -12,6 +12,10 @@ use crate::pool::Member;
 /// `fo`: all flows to the heaviest backend; to the next heaviest when it is gone or refuses
 /// (IPVS `ip_vs_fo.c`). Of equal weights the one that is configured first. O(1), or one step per
 /// backend tried.
+///
+/// The heaviest is whoever will be once nobody [starts
+/// slowly](crate::virtual_server::VirtualServerConfig::slow_start) any more: who has all flows cannot
+/// have a part of them.
 #[derive(Debug, Default)]
 pub struct Failover {
     order: HeaviestFirst,
@@ -34,7 +38,7 @@ impl Scheduler for Failover {
     }
 }
 
-/// Indices of members with a weight, heaviest first.
+/// Indices of members with a weight, heaviest first, as it will be when all have theirs whole.
 #[derive(Debug, Default)]
 pub(super) struct HeaviestFirst(Box<[u32]>);
 
@@ -43,7 +47,7 @@ impl HeaviestFirst {
         let mut order: Vec<u32> = (0..members.len() as u32).collect();
         order.retain(|&index| !members[index as usize].weight.is_zero());
         // Stable: equals stay in configured order.
-        order.sort_by_key(|&index| Reverse(members[index as usize].weight));
+        order.sort_by_key(|&index| Reverse(members[index as usize].whole));
         Self(order.into())
     }
 

@@ -13,7 +13,8 @@ use crate::pool::Member;
 ///
 /// The second gets nothing until the first is full, so that in quiet hours the last ones can be
 /// switched off. What is full says [`Flow::may_use`]: weights do not count, except that 0 drains.
-/// A backend that nothing limits is never full and has all flows as long as it lives. A pick looks
+/// A backend that nothing limits is never full and has all flows as long as it lives, and from when it
+/// comes: there is no [slow start](crate::virtual_server::VirtualServerConfig::slow_start). A pick looks
 /// at each backend up to the chosen one, O(n) at worst.
 ///
 /// # Where it differs

@@ -10,13 +10,15 @@ use super::arrivals::Arrivals;
 use super::draw::{WeightedDraw, is_trial};
 use super::least::{PerShare, least};
 use crate::flow::Flow;
+use crate::health::Weight;
 use crate::pool::Member;
 
 /// What [`LeastLoad`] keeps small. `a` is the number of active flows, `w` the weight.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Cost {
-    /// `lc`: `a`, whatever the weight (IPVS `ip_vs_lc.c`).
+    /// `lc`: `a`, whatever the weight (IPVS `ip_vs_lc.c`). While somebody starts slowly it is `a`
+    /// for the sixteenths of its share that each has.
     LeastConnections,
     /// `nq`: nothing while idle (and not failing), else `(a + 1) / w` (IPVS `ip_vs_nq.c`): no usable backend is left
     /// idle, however light, while another one gets a second flow.
@@ -61,6 +63,8 @@ pub struct LeastLoad {
     cost: Cost,
     /// Draws by the shares that decide between equals. None before there are members.
     draw: Option<WeightedDraw>,
+    /// Whether the same share is due to all who take flows.
+    is_even: bool,
     /// No member can cost less than this.
     floor: PerShare,
     arrivals: Arc<Arrivals>,
@@ -75,19 +79,23 @@ impl LeastLoad {
     /// The scheduler for `cost`.
     pub fn by(cost: Cost) -> Self {
         let floor = PerShare { load: 0, share: 1 };
-        Self { cost, draw: None, floor, arrivals: Arc::default() }
+        Self { cost, draw: None, is_even: false, floor, arrivals: Arc::default() }
     }
 
     pub(super) fn over(&self, members: &[Member]) -> Self {
         let cost = self.cost;
-        let shares = members.iter().map(|member| match cost {
-            Cost::LeastConnections => u16::from(!member.weight.is_zero()),
-            _ => member.weight.value(),
+        let shares = members.iter().map(|member| match member.weight {
+            Weight::ZERO => Weight::ZERO,
+            _ => cost.share(member),
         });
-        let heaviest = members.iter().map(|member| u64::from(member.weight)).max();
-        let floor = cost.with(0, heaviest.unwrap_or(1).max(1));
-        let arrivals = self.arrivals.over(members, |member| cost.among_busy(member));
-        Self { cost, draw: Some(WeightedDraw::by(shares)), floor, arrivals: arrivals.into() }
+        let mut serving = shares.clone().filter(|share| !share.is_zero());
+        let first = serving.next().unwrap_or(Weight::ONE);
+        let is_even = serving.all(|share| share == first);
+        let heaviest = shares.clone().max().unwrap_or(Weight::ONE).max(Weight::ONE);
+        let floor = cost.with(0, heaviest.into());
+        let arrivals = self.arrivals.over(members, |member| cost.among_busy(member)).into();
+        let draw = Some(WeightedDraw::by(shares.map(Weight::value)));
+        Self { cost, draw, is_even, floor, arrivals }
     }
 
     /// Somebody who costs as little as anybody can, if one of a few draws finds one.
@@ -106,24 +114,32 @@ impl LeastLoad {
 }
 
 impl Cost {
+    /// The share of all flows that is due to a member.
+    const fn share(self, member: &Member) -> Weight {
+        match self {
+            Self::LeastConnections => member.warmth,
+            _ => member.weight,
+        }
+    }
+
     #[inline]
     fn of(self, member: &Member) -> PerShare {
-        let (active, weight) = (member.load.active().into(), member.weight.into());
+        let (active, share) = (member.load.active().into(), self.share(member).into());
         match self {
             // One that fails at once is not idle: it is only empty.
             Self::NeverQueue if member.load.failing() > 0 => {
-                Self::ShortestExpectedDelay.with(active, weight)
+                Self::ShortestExpectedDelay.with(active, share)
             }
-            _ => self.with(active, weight),
+            _ => self.with(active, share),
         }
     }
 
     /// What it costs where nobody is idle.
     fn among_busy(self, member: &Member) -> PerShare {
-        let (active, weight) = (member.load.active().into(), member.weight.into());
+        let (active, share) = (member.load.active().into(), self.share(member).into());
         match self {
-            Self::NeverQueue => Self::ShortestExpectedDelay.with(active, weight),
-            _ => self.with(active, weight),
+            Self::NeverQueue => Self::ShortestExpectedDelay.with(active, share),
+            _ => self.with(active, share),
         }
     }
 
@@ -135,16 +151,15 @@ impl Cost {
         }
     }
 
-    /// What a member of this weight costs with so many flows.
+    /// What a member to whom this share is due costs with so many flows.
     #[inline]
-    const fn with(self, active: u64, weight: u64) -> PerShare {
+    const fn with(self, active: u64, share: u64) -> PerShare {
         match self {
-            Self::LeastConnections => PerShare { load: active, share: 1 },
-            Self::NeverQueue if active == 0 => PerShare { load: 0, share: weight },
-            Self::NeverQueue | Self::ShortestExpectedDelay => {
-                PerShare { load: active + 1, share: weight }
+            Self::NeverQueue if active == 0 => PerShare { load: 0, share },
+            Self::NeverQueue | Self::ShortestExpectedDelay => PerShare { load: active + 1, share },
+            Self::LeastConnections | Self::WeightedLeastConnections => {
+                PerShare { load: active, share }
             }
-            Self::WeightedLeastConnections => PerShare { load: active, share: weight },
         }
     }
 }
@@ -174,6 +189,10 @@ impl Scheduler for LeastLoad {
         // A scan for each, in which nobody has to ask which.
         use Cost::*;
         match self.cost {
+            // One that multiplies by nothing, as most of the time.
+            LeastConnections if self.is_even => least(members, flow, rng, |_, one| {
+                LeastConnections.with(one.load.active().into(), 1)
+            }),
             LeastConnections => least(members, flow, rng, |_, one| LeastConnections.of(one)),
             NeverQueue => least(members, flow, rng, |_, one| NeverQueue.of(one)),
             ShortestExpectedDelay => {

@@ -72,7 +72,7 @@ impl Scheduler for LeastTime {
     }
 }
 
-/// In milliseconds, rounded up to whole steps.
+/// In milliseconds, as the next whole step: what takes less than one counts as one.
 fn stepped(time: Duration) -> u64 {
     let time = u64::try_from(time.as_millis()).unwrap_or(WORST).min(WORST);
     (time + STEP - time % STEP).min(WORST)

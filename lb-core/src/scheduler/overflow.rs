@@ -15,7 +15,9 @@ use crate::pool::Member;
 /// The weight is the number of flows that a backend is meant for. It takes **one more** than that,
 /// as in the kernel, which sends on only what comes when there are already more flows than weight.
 /// When all have one more, the flow is refused as [`AllFull`](crate::pool::NoBackend::AllFull): a
-/// persisted client still gets to its backend, nobody else gets anywhere.
+/// persisted client still gets to its backend, nobody else gets anywhere. One that [starts
+/// slowly](crate::virtual_server::VirtualServerConfig::slow_start) has its place in the order at once,
+/// and is meant for a part of its number at first.
 ///
 /// A pick looks at each backend up to the chosen one, the heaviest first: O(1) with room on the
 /// heaviest, O(n) at worst. Several pickers at once may each take the last place, and so exceed the

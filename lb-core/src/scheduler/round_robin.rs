@@ -1,14 +1,16 @@
 //! `rr`: one after the other.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rand::Rng;
 
 use super::Scheduler;
 use super::cursor::Cursor;
+use super::weighted::smooth_period;
 use crate::backend::BackendId;
 use crate::flow::Flow;
+use crate::health::Weight;
 use crate::pool::Member;
 
 /// `rr`: every backend with a weight above 0 in turn, in configured order, whatever the weight
@@ -24,6 +26,10 @@ use crate::pool::Member;
 /// through to their end. A pick costs one atomic exchange, O(1); a flow that is redispatched takes the
 /// next turn, so that the share of a backend that refuses goes to all others alike and not to its
 /// successor.
+///
+/// While a backend [starts slowly](crate::virtual_server::VirtualServerConfig::slow_start), a round has
+/// up to sixteen turns for each of the others, and for that one as many as it has sixteenths of its
+/// share, spread as evenly as [`wrr`](super::SmoothWeighted) spreads weights, and within the same limits.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
     turns: Box<[Turn]>,
@@ -58,28 +64,31 @@ impl RoundRobin {
         Self { turns: Box::default(), cursor: Cursor::anywhere() }
     }
 
-    /// The position in `turns` of the backend whose turn would have come next.
+    /// The position in `turns` of the backend whose turn would have come next: where it has several,
+    /// the first of them that is no less far through the round.
     fn resume(&self, turns: &[Turn]) -> u64 {
         let position = self.cursor.position();
         if self.turns.is_empty() || turns.is_empty() || self.cursor.is_untouched() {
             return position;
         }
-        let places: HashMap<_, _> =
-            turns.iter().enumerate().map(|(place, turn)| (turn.id, place as u64)).collect();
+        let present: HashSet<_> = turns.iter().map(|turn| turn.id).collect();
         let next = (position % self.turns.len() as u64) as usize;
-        let upcoming = self.turns[next..].iter().chain(&self.turns[..next]);
-        upcoming.filter_map(|turn| places.get(&turn.id).copied()).next().unwrap_or(0)
+        let mut upcoming = self.turns[next..].iter().chain(&self.turns[..next]);
+        let Some(upcoming) = upcoming.find(|turn| present.contains(&turn.id)) else { return 0 };
+        let passed = next * turns.len() / self.turns.len();
+        let mut places = (passed..turns.len()).chain(0..passed);
+        places.find(|&place| turns[place].id == upcoming.id).unwrap_or(0) as u64
     }
 }
 
 impl Scheduler for RoundRobin {
     fn rebuild(&self, members: &[Member]) -> Arc<dyn Scheduler> {
-        let turns: Box<[Turn]> = members
-            .iter()
-            .enumerate()
-            .filter(|(_, member)| !member.weight.is_zero())
-            .map(|(index, member)| Turn { index: index as u32, id: member.id })
-            .collect();
+        let shares = members.iter().map(|member| match member.weight {
+            Weight::ZERO => Weight::ZERO,
+            _ => member.warmth,
+        });
+        let turn = |&index: &u32| Turn { index, id: members[index as usize].id };
+        let turns: Box<[Turn]> = smooth_period(shares).iter().map(turn).collect();
         Arc::new(Self { cursor: Cursor::at(self.resume(&turns)), turns })
     }
 
@@ -88,14 +97,18 @@ impl Scheduler for RoundRobin {
         let may_use = |turn: &Turn| {
             flow.any_will_do() || members.get(turn.index()).is_some_and(|one| flow.may_use(one))
         };
-        // Twice around finds every turn even if other pickers take turns in between; the plain
-        // walk at the end is for when they took just the wrong ones.
-        for _ in 0..2 * length {
-            let turn = self.turns[self.cursor.advance(length, rng)];
+        // Where all have one turn, twice around finds every one even if other pickers take turns in
+        // between. The plain walk at the end is for when they took just the wrong ones, and for those
+        // of whom there are few because they start slowly.
+        let mut place = 0;
+        for _ in 0..2 * length.min(members.len()) {
+            place = self.cursor.advance(length, rng);
+            let turn = self.turns[place];
             if may_use(&turn) {
                 return Some(turn.index());
             }
         }
-        self.turns.iter().find(|turn| may_use(turn)).map(Turn::index)
+        let (before, after) = self.turns.split_at(place);
+        after.iter().chain(before).find(|turn| may_use(turn)).map(Turn::index)
     }
 }

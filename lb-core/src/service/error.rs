@@ -45,6 +45,15 @@ pub enum BalanceError {
     NotReady(#[source] BoxError),
 }
 
+/// A backend was not [ready in time](super::EachService::ready_within).
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("it was not ready within {after:?}")]
+#[non_exhaustive]
+pub struct Unready {
+    /// How long the request waited for it.
+    pub after: Duration,
+}
+
 /// A dispatch that failed.
 ///
 /// What decides whether another backend is asked is whether the request comes back: an inner

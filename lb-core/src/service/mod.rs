@@ -2,6 +2,7 @@
 
 mod admission;
 mod balance;
+mod clock;
 mod discover;
 mod each;
 mod error;
@@ -14,7 +15,7 @@ mod model;
 pub use balance::Balance;
 pub use discover::{Discovery, DiscoveryError};
 pub use each::{EachFuture, EachService};
-pub use error::{BalanceError, Undelivered};
+pub use error::{BalanceError, Undelivered, Unready};
 pub use future::BalanceFuture;
 pub use judge::{Answered, Judge};
 pub use layer::BalanceLayer;

@@ -162,10 +162,11 @@ pub struct VirtualServerConfig<E = SocketAddr> {
     /// Where flows go otherwise.
     pub sorry: Option<SorryServer<E>>,
     /// Over how long a backend that comes back takes on its share, from a sixteenth of it to the
-    /// whole. It is a share of weight: schedulers that do not look at weights (`rr`, `lc`, `first`)
-    /// do not notice; nor does who is alone in its [priority](BackendConfig::priority), which is
-    /// first in a group of one. One that is on its way when this changes goes on as it began. Default: it has it at
-    /// once.
+    /// whole, by whatever scheduler: of its weight, or for those that do not look at weights (`rr`,
+    /// `lc`) of an even share. To `first` and `fo`, which send everything to one backend, a part of a
+    /// share means nothing: there it has all of it at once, as has who is alone in its
+    /// [priority](BackendConfig::priority). One that is on its way when this changes goes on as it
+    /// began. Default: it has it at once.
     pub slow_start: Option<Duration>,
     /// The share of live backends, in percent, below which checks are no longer believed: when
     /// there are fewer of every [priority](BackendConfig::priority), those that are down get flows

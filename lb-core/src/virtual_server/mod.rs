@@ -165,6 +165,7 @@ impl<E> VirtualServer<E> {
         config: VirtualServerConfig<E>,
         scheduler: Arc<dyn Scheduler>,
     ) -> Result<Self, ConfigError> {
+        config.validate()?;
         let mut server = Self {
             slots: Vec::new(),
             sorry: None,
@@ -184,7 +185,7 @@ impl<E> VirtualServer<E> {
             events: Vec::new(),
             actions: VecDeque::new(),
         };
-        server.take_over(config)?;
+        server.take_over(config);
         Ok(server)
     }
 
@@ -202,7 +203,8 @@ impl<E> VirtualServer<E> {
         now: Instant,
         config: VirtualServerConfig<E>,
     ) -> Result<(), ConfigError> {
-        self.take_over(config)?;
+        config.validate()?;
+        self.take_over(config);
         self.now = Some(now);
         Ok(())
     }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::slot::Slot;
-use super::slow_start::{STEPS, SlowStart};
+use super::slow_start::{STEPS, SlowStart, part};
 use super::{Action, DrainingClients, Event, SorryMode, VirtualServer};
-use crate::backend::Backend;
 use crate::health::Weight;
-use crate::pool::Pool;
+use crate::pool::{Pool, Seat};
 use crate::quorum::{QuorumChange, Strength};
 use crate::scheduler::First;
 
@@ -91,19 +90,20 @@ impl<E> VirtualServer<E> {
 
     fn publish(&mut self, strength: Strength) {
         let sorry = self.sorry.as_ref().filter(|_| self.is_sorry(strength));
-        let scale = self.scale();
-        let members: Vec<(Arc<Backend<E>>, Weight)> = match sorry {
-            Some((sorry, _)) => vec![(Arc::clone(sorry), Weight::ONE)],
-            None => self.slots.iter().filter_map(|slot| self.member(slot, scale)).collect(),
+        let steps = self.steps();
+        let scale = self.scale(steps);
+        let seats: Vec<Seat<E>> = match sorry {
+            Some((sorry, _)) => vec![(Arc::clone(sorry), Weight::ONE).into()],
+            None => self.slots.iter().filter_map(|slot| self.seat(slot, scale, steps)).collect(),
         };
-        if !self.replaced && self.is_published(&members, sorry.is_none()) {
+        if !self.replaced && self.is_published(&seats, sorry.is_none()) {
             return;
         }
         let census = self.census.clone().in_parts(scale);
         // The rotation is not the sorry server's: it goes on where it was afterwards. Nor is the
         // scheduler, which may think that one of its weight has enough.
         let scheduler = if sorry.is_some() { &First::new() } else { &*self.scheduler };
-        let mut pool = Pool::out_of(&census, members, scheduler)
+        let mut pool = Pool::seating(&census, seats, scheduler)
             .numbered(self.published.generation() + 1)
             .beside_drained(self.drained())
             .moving_draining(self.policy.draining_clients == DrainingClients::Move);
@@ -116,23 +116,30 @@ impl<E> VirtualServer<E> {
         self.actions.push_back(Action::Publish(Arc::clone(&self.published)));
     }
 
-    /// What to multiply all weights with: more than 1 while anybody starts slowly.
-    fn scale(&self) -> u16 {
+    /// In how many steps shares are taken on: more than 1 while anybody starts slowly.
+    fn steps(&self) -> u16 {
         let slowly = |now: Instant| self.slots.iter().any(|slot| slot.slow_start(now).is_some());
-        if !self.now.is_some_and(slowly) {
-            return 1;
-        }
+        if self.now.is_some_and(slowly) { STEPS } else { 1 }
+    }
+
+    /// What to multiply all weights with, where shares are taken on in so many steps.
+    fn scale(&self, steps: u16) -> u16 {
         let weights = self.slots.iter().map(|slot| self.share(slot).unwrap_or(slot.weight()));
         let heaviest = weights.max().unwrap_or(Weight::ONE).max(Weight::ONE);
         // The heaviest need no finer steps than they have.
-        STEPS.min(u16::MAX / heaviest.value()).max(1)
+        steps.min(u16::MAX / heaviest.value()).max(1)
     }
 
     /// What is published of a backend, if anything.
-    fn member(&self, slot: &Slot<E>, scale: u16) -> Option<(Arc<Backend<E>>, Weight)> {
-        let live = self.share(slot)?;
-        let slow = self.now.and_then(|now| Some(slot.slow_start(now)?.weigh(live, scale, now)));
-        Some((Arc::clone(&slot.backend), slow.unwrap_or(live.times(scale))))
+    fn seat(&self, slot: &Slot<E>, scale: u16, steps: u16) -> Option<Seat<E>> {
+        let whole = self.share(slot)?.times(scale);
+        let step = self.now.and_then(|now| Some(slot.slow_start(now)?.step(now)));
+        Some(Seat {
+            backend: Arc::clone(&slot.backend),
+            weight: step.map_or(whole, |step| part(whole, step)),
+            whole,
+            warmth: Weight::new(step.unwrap_or(steps)),
+        })
     }
 
     /// How many live, but were drained to the end.
@@ -146,12 +153,14 @@ impl<E> VirtualServer<E> {
         if disbelieved { Some(slot.weight()) } else { slot.live_weight() }
     }
 
-    fn is_published(&self, members: &[(Arc<Backend<E>>, Weight)], affinity: bool) -> bool {
-        let published = self.published.members().iter().map(|member| (member.id, member.weight));
+    fn is_published(&self, seats: &[Seat<E>], affinity: bool) -> bool {
+        let published = self.published.members().iter();
+        let published = published.map(|one| (one.id, [one.weight, one.whole, one.warmth]));
+        let due = seats.iter().map(|one| (one.backend.id(), [one.weight, one.whole, one.warmth]));
         // While anybody takes flows, nobody is told why nobody does.
-        let serves = members.iter().any(|(_, weight)| !weight.is_zero());
+        let serves = seats.iter().any(|seat| !seat.weight.is_zero());
         self.published.records_affinity() == affinity
             && (self.published.drained() == self.drained() || serves)
-            && published.eq(members.iter().map(|(backend, weight)| (backend.id(), *weight)))
+            && published.eq(due)
     }
 }

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::slot::{Slot, Terms};
-use super::{BackendConfig, ConfigError, Policy, SorryServer, VirtualServer, VirtualServerConfig};
+use super::{BackendConfig, Policy, SorryServer, VirtualServer, VirtualServerConfig};
 use crate::backend::{Backend, BackendId, Limits};
 use crate::pool::Census;
 
 impl<E> VirtualServer<E> {
-    /// The same where nobody starts slowly, so that the time does not matter.
-    pub(crate) fn take_over(&mut self, config: VirtualServerConfig<E>) -> Result<(), ConfigError> {
-        config.validate()?;
+    /// The same for a configuration that contradicts nothing but, where backends are still to be found,
+    /// a quorum that these cannot reach; at the time that was told last.
+    pub(crate) fn take_over(&mut self, config: VirtualServerConfig<E>) {
         let configured = config.backends.iter().map(|backend| (backend.weight, backend.priority));
         self.census = Census::of(configured);
         let mut known: HashMap<String, Slot<E>> =
@@ -71,7 +71,6 @@ impl<E> VirtualServer<E> {
         };
         self.unsettled = true;
         self.replaced = true;
-        Ok(())
     }
 
     /// Everybody who is configured, the sorry server included.

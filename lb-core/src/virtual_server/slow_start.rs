@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use crate::health::Weight;
 
 /// In how many steps a share is taken on. While anybody is on the way, all weights are given in
-/// these parts (as HAProxy scales them by 16), so that a weight of 1 has steps, too.
+/// these parts (as HAProxy scales them by 16), so that a weight of 1 has steps, too; and whoever goes
+/// by no weights is given the steps themselves.
 pub(super) const STEPS: u16 = 16;
 
 /// A backend on its way to its whole share.
@@ -45,13 +46,12 @@ impl SlowStart {
         let after = (self.lasts.as_nanos() * u128::from(next)).div_ceil(STEPS.into());
         self.begun.checked_add(nanoseconds(after)).filter(|_| next <= STEPS)
     }
+}
 
-    /// What it weighs now, in parts, if the whole is `weight`. At least one part, unless that is 0.
-    pub(super) fn weigh(&self, weight: Weight, scale: u16, now: Instant) -> Weight {
-        let whole = u32::from(weight.value()) * u32::from(scale);
-        let part = whole * u32::from(self.step(now)) / u32::from(STEPS);
-        Weight::new(part.clamp(whole.min(1), u16::MAX.into()) as u16)
-    }
+/// So many steps' part of the `whole`. At least 1, unless that is 0.
+pub(super) fn part(whole: Weight, step: u16) -> Weight {
+    let part = u32::from(whole.value()) * u32::from(step.min(STEPS)) / u32::from(STEPS);
+    Weight::new(part as u16).max(whole.min(Weight::ONE))
 }
 
 fn nanoseconds(count: u128) -> Duration {

@@ -1,11 +1,7 @@
 //! Passes when a TLS session can be made.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use tower_service::Service;
-
-use super::conversation::Conversation;
+use super::connection::conversation::Conversation;
+use super::service::checker;
 use super::{Tcp, Tls};
 use crate::{Failure, Report, Target};
 
@@ -43,22 +39,12 @@ impl Handshake {
     pub fn with_connector(self, connector: Tcp) -> Self {
         Self { connector, ..self }
     }
-}
 
-impl Service<Target> for Handshake {
-    type Response = Report;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Report, Failure>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, target: Target) -> Self::Future {
-        let Self { connector, tls } = self.clone();
-        Box::pin(async move {
-            let talk = async |talk: &mut Conversation| talk.encrypt(&tls, target).await;
-            Conversation::hold(&connector, target, talk).await
-        })
+    async fn run(self, target: Target) -> Result<Report, Failure> {
+        let Self { connector, tls } = self;
+        let talk = async |talk: &mut Conversation| talk.encrypt(&tls, target).await;
+        Conversation::hold(&connector, target, talk).await
     }
 }
+
+checker!(Handshake);

@@ -26,16 +26,9 @@
 #[cfg(feature = "agent")]
 mod agent;
 #[cfg(any(feature = "file", feature = "ping", feature = "tcp", feature = "udp"))]
-mod attempt;
-#[cfg(feature = "tcp")]
-#[allow(dead_code, reason = "each checker uses its own part")]
-mod conversation;
-#[cfg(any(feature = "dns", feature = "udp"))]
-mod datagram;
+mod connection;
 #[cfg(feature = "dns")]
 mod dns;
-#[cfg(feature = "send-expect")]
-mod expect;
 #[cfg(feature = "file")]
 mod file;
 #[cfg(feature = "grpc")]
@@ -48,9 +41,6 @@ mod http;
 mod ldap;
 #[cfg(feature = "mysql")]
 mod mysql;
-#[cfg(any(feature = "ping", feature = "tcp", feature = "udp"))]
-#[allow(dead_code, reason = "each checker uses its own part")]
-mod origin;
 #[cfg(any(feature = "http", feature = "send-expect"))]
 #[allow(dead_code, reason = "each checker uses its own part")]
 mod pattern;
@@ -65,29 +55,20 @@ mod process;
 mod redis;
 #[cfg(feature = "script")]
 mod script;
-#[cfg(any(feature = "ldap", feature = "mysql", feature = "postgres", feature = "redis"))]
-mod secret;
 #[cfg(feature = "send-expect")]
 mod send_expect;
+#[cfg(any(
+    feature = "file",
+    feature = "ping",
+    feature = "tcp",
+    feature = "udp",
+    feature = "worker"
+))]
+mod service;
 #[cfg(feature = "smtp")]
 mod smtp;
 #[cfg(feature = "tcp")]
-mod stream;
-#[cfg(feature = "tcp")]
 mod tcp;
-#[cfg(feature = "tls")]
-mod tls;
-#[cfg(any(
-    feature = "agent",
-    feature = "ldap",
-    feature = "mysql",
-    feature = "postgres",
-    feature = "redis",
-    feature = "send-expect",
-    feature = "smtp"
-))]
-#[allow(dead_code, reason = "each checker uses its own part")]
-mod transport;
 #[cfg(feature = "udp")]
 mod udp;
 #[cfg(feature = "worker")]
@@ -95,10 +76,12 @@ mod worker;
 
 #[cfg(feature = "agent")]
 pub use agent::Agent;
+#[cfg(any(feature = "ping", feature = "tcp", feature = "udp"))]
+pub use connection::origin::Origin;
+#[cfg(feature = "tls")]
+pub use connection::tls::{Tls, TlsError};
 #[cfg(feature = "dns")]
 pub use dns::{Dns, DnsError, DnsReply};
-#[cfg(feature = "send-expect")]
-pub use expect::{Expect, ExpectError};
 #[cfg(feature = "file")]
 pub use file::File;
 #[cfg(all(feature = "file", target_os = "linux"))]
@@ -113,8 +96,6 @@ pub use http::{Http, HttpError, HttpVersion, Page};
 pub use ldap::Ldap;
 #[cfg(feature = "mysql")]
 pub use mysql::Mysql;
-#[cfg(any(feature = "ping", feature = "tcp", feature = "udp"))]
-pub use origin::Origin;
 #[cfg(any(feature = "http", feature = "send-expect"))]
 pub use pattern::{Pattern, PatternError};
 #[cfg(feature = "ping")]
@@ -126,13 +107,11 @@ pub use redis::{Redis, RedisRole};
 #[cfg(feature = "script")]
 pub use script::{Script, ScriptSlots};
 #[cfg(feature = "send-expect")]
-pub use send_expect::SendExpect;
+pub use send_expect::{Expect, ExpectError, SendExpect};
 #[cfg(feature = "smtp")]
 pub use smtp::{Smtp, SmtpNameError};
 #[cfg(feature = "tcp")]
 pub use tcp::Tcp;
-#[cfg(feature = "tls")]
-pub use tls::{Tls, TlsError};
 #[cfg(feature = "udp")]
 pub use udp::{Nibbles, ParseNibblesError, Udp};
 #[cfg(feature = "worker")]

@@ -13,7 +13,8 @@ use tokio::process::ChildStdin;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::{CheckError, Excerpt};
+use crate::CheckError;
+use crate::trace::Excerpt;
 
 /// Between SIGTERM and SIGKILL, and then until the process counts as stuck, as in keepalived
 /// (`check_misc.c`).

@@ -22,7 +22,8 @@ use tower_service::Service;
 
 use super::deadline_after;
 use super::process::{Process, spawn_error};
-use crate::{CheckError, Excerpt, Phase, Report, Target};
+use crate::trace::{Excerpt, Phase};
+use crate::{CheckError, Report, Target};
 
 /// The number of scripts that may run at once; clones share it.
 ///

@@ -2,19 +2,18 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::{Protocol, Type};
 use tokio::net::TcpStream;
-use tower_service::Service;
 
-use super::attempt::Attempt;
-use super::origin::{Origin, local, refused_at_once};
-use crate::{CheckError, Failure, Phase, Report, Target};
+use super::connection::attempt::Attempt;
+use super::connection::origin::{Origin, local, refused_at_once};
+use super::service::checker;
+use crate::trace::Phase;
+use crate::{CheckError, Failure, Report, Target};
 
 /// Passes when a TCP connection can be made; sends nothing.
 ///
@@ -23,7 +22,8 @@ use crate::{CheckError, Failure, Phase, Report, Target};
 ///
 /// ```
 /// use std::time::Duration;
-/// use lb_health::{Phase, Target, checkers::Tcp};
+/// use lb_health::trace::Phase;
+/// use lb_health::{Target, checkers::Tcp};
 /// use tower::ServiceExt;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -46,17 +46,16 @@ impl Tcp {
         Self { origin: Origin::new() }
     }
 
-    /// This checker, connecting from `source`. If that is no address of this host the error is
-    /// [`CheckError::Local`].
+    /// This checker, connecting from `origin`; an address of this host may stand for one.
     #[must_use]
-    pub fn with_source(self, source: IpAddr) -> Self {
-        Self { origin: self.origin.with_address(source) }
+    pub fn with_origin(self, origin: impl Into<Origin>) -> Self {
+        Self { origin: origin.into() }
     }
 
-    /// This checker, connecting from there.
-    #[must_use]
-    pub fn with_origin(self, origin: Origin) -> Self {
-        Self { origin }
+    async fn run(self, target: Target) -> Result<Report, Failure> {
+        let mut attempt = Attempt::begin(target);
+        let result = self.connect(&mut attempt, target.address).await;
+        attempt.finish(result.map(drop))
     }
 
     /// Connects, for `attempt`; the stream resets the connection when it is dropped.
@@ -109,21 +108,4 @@ fn told(error: io::Error) -> CheckError {
     }
 }
 
-impl Service<Target> for Tcp {
-    type Response = Report;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Report, Failure>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, target: Target) -> Self::Future {
-        let checker = self.clone();
-        Box::pin(async move {
-            let mut attempt = Attempt::begin(target);
-            let result = checker.connect(&mut attempt, target.address).await;
-            attempt.finish(result.map(drop))
-        })
-    }
-}
+checker!(Tcp);

@@ -1,18 +1,16 @@
 //! Passes when a datagram is answered.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use tower_service::Service;
-
-use super::attempt::Attempt;
-use super::{Origin, datagram};
-use crate::{CheckError, Failure, Phase, Report, Target};
+use super::Origin;
+use super::connection::attempt::Attempt;
+use super::connection::datagram;
+use super::service::checker;
+use crate::trace::Phase;
+use crate::{CheckError, Failure, Report, Target};
 
 /// Passes when a datagram is answered, by a reply that is as expected.
 ///
@@ -79,16 +77,16 @@ impl Udp {
         Self { needs_reply: false, ..self }
     }
 
-    /// The address to send from: see [`Tcp::with_source`](super::Tcp::with_source).
+    /// Where to send from; an address of this host may stand for an [`Origin`].
     #[must_use]
-    pub fn with_source(self, source: IpAddr) -> Self {
-        Self { origin: self.origin.with_address(source), ..self }
+    pub fn with_origin(self, origin: impl Into<Origin>) -> Self {
+        Self { origin: origin.into(), ..self }
     }
 
-    /// Where to send from.
-    #[must_use]
-    pub fn with_origin(self, origin: Origin) -> Self {
-        Self { origin, ..self }
+    async fn run(self, target: Target) -> Result<Report, Failure> {
+        let mut attempt = Attempt::begin(target);
+        let result = self.ask(&mut attempt, target).await;
+        attempt.finish(result)
     }
 
     async fn ask(&self, attempt: &mut Attempt, target: Target) -> Result<(), CheckError> {
@@ -122,24 +120,7 @@ impl Default for Udp {
     }
 }
 
-impl Service<Target> for Udp {
-    type Response = Report;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Report, Failure>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, target: Target) -> Self::Future {
-        let checker = self.clone();
-        Box::pin(async move {
-            let mut attempt = Attempt::begin(target);
-            let result = checker.ask(&mut attempt, target).await;
-            attempt.finish(result)
-        })
-    }
-}
+checker!(Udp);
 
 /// Bytes of which halves may be open, as keepalived writes them: two digits a byte, `x` for any.
 ///

@@ -7,7 +7,7 @@ use super::lag::Due;
 use super::runner::Runner;
 use super::runs::{Finished, Job, Spot};
 use super::threads::Threads;
-use crate::Run;
+use crate::monitor::Run;
 
 /// Who runs the checks of a driver.
 pub(super) enum Crew {

@@ -5,11 +5,11 @@ mod hurry;
 mod lag;
 mod mailbox;
 mod pace;
+mod run;
 mod runner;
 mod runs;
 mod seed;
 mod sharing;
-mod stage;
 mod threads;
 
 use std::fmt;
@@ -23,14 +23,15 @@ use std::time::Instant;
 use lb_core::backend::BackendId;
 use rand::Rng;
 
-use crate::chunks::Chunks;
-use crate::{Action, CheckError, CheckId, CheckSpec, Checker, Event, Monitor, Run, Target};
+use crate::monitor::chunks::Chunks;
+use crate::monitor::{Action, Run};
+use crate::{CheckError, CheckId, CheckSpec, Checker, Event, Monitor, Target};
 use crew::Crew;
 use hurry::Nudges;
 use lag::Due;
 use pace::{Pace, Work};
+use run::Start;
 use runs::{Finished, Job, Limits, Spot, guarded};
-use stage::Start;
 use threads::Threads;
 
 pub use hurry::Hurry;
@@ -227,7 +228,7 @@ impl<K: Copy + Eq + Hash> Driver<K> {
     }
 
     /// Takes what real traffic saw of `backend`: see [`Monitor::handle_passive`].
-    pub fn passive(&mut self, backend: K, result: Result<(), CheckError>) {
+    pub fn handle_passive(&mut self, backend: K, result: Result<(), CheckError>) {
         self.monitor.handle_passive(now(), backend, result);
     }
 

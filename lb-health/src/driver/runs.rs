@@ -9,9 +9,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use super::mailbox::Mailbox;
-use super::stage::Going;
-use crate::deadlines::Deadlines;
-use crate::{CheckError, Failure, Phase, Report, Run};
+use super::run::Going;
+use crate::monitor::Run;
+use crate::monitor::deadlines::Deadlines;
+use crate::trace::Phase;
+use crate::{CheckError, Failure, Report};
 
 /// How much longer than its timeout a run may take before it is ended. A checker keeps its own
 /// deadline and names the phase it was in; this is for those that do not.

@@ -18,7 +18,8 @@ use super::now;
 use super::pace::{self, Pace, Work};
 use super::runner::Runner;
 use super::runs::{Finished, Job, Spot};
-use crate::{CheckId, Run};
+use crate::CheckId;
+use crate::monitor::Run;
 
 /// How long whoever drops the driver waits for the threads to end their runs. One that hangs in a
 /// checker is left to itself.

@@ -5,10 +5,10 @@ use std::hash::Hash;
 
 use lb_core::Health;
 
+use super::check::Seat;
+use super::chunks::Chunks;
+use super::few::Few;
 use crate::CheckId;
-use crate::chunks::Chunks;
-use crate::few::Few;
-use crate::watched::Seat;
 
 /// A backend that is checked.
 #[derive(Debug, Default)]

@@ -1,8 +1,18 @@
 //! When to run which check, and what the results mean for a backend.
 
 mod backends;
-mod hurry;
+mod check;
+pub(crate) mod chunks;
+pub(crate) mod deadlines;
+mod event;
+mod few;
+mod history;
+mod hold;
+mod maintenance;
 mod sharing;
+mod specs;
+mod timetable;
+mod traffic;
 
 use std::collections::VecDeque;
 use std::hash::Hash;
@@ -14,18 +24,20 @@ use lb_core::Health;
 use lb_core::backend::BackendId;
 use rand::Rng;
 
-use crate::deadlines::Deadlines;
-use crate::few::Few;
-use crate::history::History;
-use crate::specs::Specs;
-use crate::timetable::Timetable;
-use crate::verdict::Combined;
-use crate::watched::{Checks, Seat};
-use crate::{
-    Because, Check, CheckError, CheckId, CheckInput, CheckSpec, CheckState, Event, Failure,
-    Obstruction, Report, Run, Verdict,
-};
+use crate::state::{CheckInput, CheckState};
+use crate::{CheckError, CheckSpec, Failure, Report};
 use backends::Backends;
+use check::{Checks, Seat};
+use deadlines::Deadlines;
+use event::Combined;
+use few::Few;
+use history::History;
+use specs::Specs;
+use timetable::Timetable;
+
+pub use check::{Check, CheckId, Run};
+pub use event::{Because, Event, Obstruction, Verdict};
+pub use history::PastRun;
 
 /// What the owner of a [`Monitor`] is to do.
 #[derive(Clone, Debug)]
@@ -75,7 +87,8 @@ pub enum Action<K = BackendId> {
 /// use std::time::Instant;
 /// use lb_core::backend::BackendId;
 /// use lb_core::Health;
-/// use lb_health::{Action, CheckSpec, Event, Monitor, Report};
+/// use lb_health::monitor::Action;
+/// use lb_health::{CheckSpec, Event, Monitor, Report};
 /// use rand::{SeedableRng, rngs::SmallRng};
 ///
 /// let now = Instant::now();
@@ -201,6 +214,19 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             self.deadlines.set(check.slot, known.timetable.restart(now, &known.spec));
         }
         self.publish_all(check, || Because::Initial { check });
+    }
+
+    /// Brings the next run of `check` forward, because there is reason to think that it will say
+    /// something new: to now, or as soon after the last start as the shortest interval allows. If a
+    /// run is going it may have looked already, and there is another one after it.
+    pub fn hurry(&mut self, now: Instant, check: CheckId) {
+        let Some(known) = self.checks.get_mut(check) else { return };
+        if known.running.is_some() {
+            known.hurried = true;
+        } else if let Some(due) = self.deadlines.of(check.slot) {
+            let soonest = known.timetable.soonest(now, &known.spec);
+            self.deadlines.set(check.slot, due.min(soonest));
+        }
     }
 
     /// Time has come: asks for every run that is due.

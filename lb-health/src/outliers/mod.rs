@@ -6,6 +6,8 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
+use lb_core::backend::Outcome;
+
 pub use rules::OutlierRules;
 
 use crate::splitmix::SplitMix64;
@@ -32,18 +34,19 @@ use crate::splitmix::SplitMix64;
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use lb_health::{Ejection, OutlierRules, Outliers};
+/// use lb_core::backend::Outcome;
+/// use lb_health::outliers::{Ejection, OutlierRules, Outliers};
 ///
 /// let now = Instant::now();
 /// let mut outliers = Outliers::new(OutlierRules::default());
 /// ["a", "b", "c"].map(|host| outliers.insert(now, host));
 /// for _ in 0..5 {
-///     outliers.handle_outcome(now, "b", false);
+///     outliers.handle_outcome(now, "b", Outcome::Failure);
 /// }
 /// let until = now + Duration::from_secs(30);
-/// assert_eq!(outliers.poll_event(), Some(Ejection::Out { host: "b", until }));
+/// assert_eq!(outliers.poll_action(), Some(Ejection::Out { host: "b", until }));
 /// outliers.handle_timeout(until);
-/// assert_eq!(outliers.poll_event(), Some(Ejection::Back { host: "b" }));
+/// assert_eq!(outliers.poll_action(), Some(Ejection::Back { host: "b" }));
 /// ```
 #[derive(Debug)]
 pub struct Outliers<K> {
@@ -142,15 +145,15 @@ impl<K: Copy + Eq + Hash> Outliers<K> {
         }
     }
 
-    /// Takes how a flow to `host` ended. What fails for a reason on this host is no outcome.
-    pub fn handle_outcome(&mut self, now: Instant, host: K, success: bool) {
+    /// Takes how a flow to `host` fared. What fails for a reason on this host is no outcome.
+    pub fn handle_outcome(&mut self, now: Instant, host: K, outcome: Outcome) {
         let Some(&place) = self.places.get(&host) else { return };
         let host = &mut self.hosts[place];
         // Flows that began before say nothing new of who is out.
         if host.until.is_some() {
             return;
         }
-        if success {
+        if outcome == Outcome::Success {
             host.successes = host.successes.saturating_add(1);
             host.failures_in_a_row = 0;
             return;
@@ -201,7 +204,7 @@ impl<K: Copy + Eq + Hash> Outliers<K> {
     }
 
     /// The next thing to tell; to be called until `None` after each input.
-    pub fn poll_event(&mut self) -> Option<Ejection<K>> {
+    pub fn poll_action(&mut self) -> Option<Ejection<K>> {
         self.events.pop_front()
     }
 

@@ -10,16 +10,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lb_core::backend::BackendId;
+use lb_core::backend::{BackendId, Outcome};
 use lb_core::health::Admin;
 use lb_core::virtual_server::{self, ConfigError, VirtualServerConfig};
 use lb_core::{Scheduler, VirtualServer};
 use rand::Rng;
 
-use crate::{
-    Action, Because, CheckError, CheckId, CheckSpec, Ejection, Event, Failure, Monitor,
-    OutlierRules, Outliers, Phase, Report, Run, Verdict,
-};
+use crate::monitor::{Action, Because, Run};
+use crate::outliers::{Ejection, OutlierRules, Outliers};
+use crate::trace::Phase;
+use crate::{CheckError, CheckId, CheckSpec, Event, Failure, Monitor, Report, Verdict};
 
 pub use moment::{Moment, What};
 pub use script::{Conduct, Incident, ParseIncidentError, Turn, time};
@@ -229,7 +229,7 @@ impl<E> Simulation<E> {
             Turn::TurnsAway(clients) => {
                 for _ in 0..clients {
                     match &mut self.outliers {
-                        Some(outliers) => outliers.handle_outcome(now, backend, false),
+                        Some(outliers) => outliers.handle_outcome(now, backend, Outcome::Failure),
                         None => {
                             self.monitor.handle_passive(now, backend, Err(CheckError::Refused));
                         }
@@ -243,7 +243,7 @@ impl<E> Simulation<E> {
     fn drain(&mut self, story: &mut Vec<Moment>) {
         let at = self.now - self.begun;
         let mut tell = |what| story.push(Moment { at, what });
-        while let Some(ejection) = self.outliers.as_mut().and_then(Outliers::poll_event) {
+        while let Some(ejection) = self.outliers.as_mut().and_then(Outliers::poll_action) {
             let (host, out) = match ejection {
                 Ejection::Back { host } => (host, false),
                 Ejection::Out { host, .. } => (host, true),

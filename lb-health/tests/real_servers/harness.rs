@@ -1,9 +1,6 @@
 //! Servers that live as long as the test that started them.
 #![allow(dead_code, reason = "each feature uses its own part")]
 
-#[path = "../servers/port.rs"]
-mod port;
-
 use std::fs::Permissions;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -15,6 +12,8 @@ use std::time::{Duration, Instant};
 use lb_health::{Checker, Failure, Report, Target};
 use tower::ServiceExt;
 
+use crate::support::port::free_port;
+
 /// Whether all of `programs` are there. Where everything is expected to be, they must be.
 pub(crate) fn are_installed(programs: &[&str]) -> bool {
     for program in programs {
@@ -25,6 +24,11 @@ pub(crate) fn are_installed(programs: &[&str]) -> bool {
         }
     }
     true
+}
+
+/// An address on loopback that nobody listens at.
+pub(crate) fn free_address() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, free_port()).into()
 }
 
 /// A server, or what it takes to start one: as whom, where it keeps its data, and at which port.
@@ -40,7 +44,7 @@ impl Server {
     /// A folder and a port for a server that runs as `user`, if this is run by root.
     pub(crate) fn prepare(name: &str, user: &str) -> Self {
         // Long names do not fit into the address of a Unix socket.
-        let port = port::free_port();
+        let port = free_port();
         let folder = std::env::temp_dir().join(format!("{name}-{port}"));
         std::fs::create_dir(&folder).unwrap();
         let user = is_root().then(|| lookup(user)).flatten();

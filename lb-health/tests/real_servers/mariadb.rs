@@ -1,5 +1,7 @@
 //! MariaDB: who is let in, who may write, and what the server holds against its clients.
 
+use std::net::IpAddr;
+
 use lb_health::checkers::{Mysql, Tcp};
 
 use crate::harness::{Server, are_installed, check, failure, until};
@@ -115,7 +117,7 @@ async fn mariadb_holds_nothing_against_who_checks_it() {
     let mut mariadb = MariaDb::start();
     // The server trusts this host's first address, whatever it does.
     mariadb.0.address.set_ip([127, 0, 0, 2].into());
-    let connector = Tcp::new().with_source([127, 0, 0, 2].into());
+    let connector = Tcp::new().with_origin(IpAddr::from([127, 0, 0, 2]));
     let from = |checker: Mysql| checker.with_connector(connector.clone());
     let before = mariadb.aborted();
     for _ in 0..100 {

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use lb_core::Health;
 use lb_core::backend::BackendId;
-use lb_health::{
-    Action, CheckError, CheckId, CheckSpec, Event, Monitor, Obstruction, Report, Run, Verdict,
-};
+use lb_health::monitor::{Action, Obstruction, Run};
+use lb_health::{CheckError, CheckId, CheckSpec, Event, Monitor, Report, Verdict};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 

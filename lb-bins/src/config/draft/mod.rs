@@ -135,6 +135,7 @@ pub(in crate::config) struct VirtualServer {
     pub(in crate::config) forwarding: Field<Forwarding>,
     pub(in crate::config) scheduler: Field<String>,
     pub(in crate::config) hash_key: Field<HashKey>,
+    pub(in crate::config) hash_granularity: Field<i64>,
     pub(in crate::config) hash_seed: Field<String>,
     pub(in crate::config) bounded: Field<Hundredths>,
     pub(in crate::config) zone: Field<String>,

@@ -7,7 +7,7 @@ use lb_core::Algorithm;
 #[non_exhaustive]
 pub enum HashKey {
     /// The client's address, or of IPv6 its network of 64 bits; or the network that
-    /// [persistence](super::Persistence::granularity) says.
+    /// [another granularity](super::VirtualServer::hash_granularity) says.
     #[default]
     Source,
     /// The same and the client's port: the connections of one client spread.

@@ -196,6 +196,9 @@ pub struct VirtualServer {
     pub scheduler: Algorithm,
     /// What schedulers that hash the source look at; default: [`HashKey::Source`].
     pub hash_key: HashKey,
+    /// Of the client's address, how many bits are hashed; from 1 to the whole address, default: those
+    /// that [persistence](Persistence::granularity) knows a client by, or would by default.
+    pub hash_granularity: Option<u8>,
     /// What the hashes of schedulers that hash are keyed with, so that nobody outside knows which
     /// clients share a backend; not empty, default: they are those that everybody knows.
     pub hash_seed: Option<String>,

@@ -182,9 +182,8 @@ fn page_keys(page: &Page) -> Vec<(&'static str, Option<String>)> {
 
 fn page_digest(digest: Option<Digest>) -> (&'static str, Option<String>) {
     match digest {
-        Some(Digest::Sha256(sha256)) => ("sha256", Some(text(&sha256.to_string()))),
-        Some(Digest::Md5(md5)) => ("md5", Some(text(&md5.to_string()))),
-        _ => ("md5", None),
+        Some(digest) => (digest.algorithm(), Some(text(&digest.digits()))),
+        None => ("md5", None),
     }
 }
 

@@ -55,6 +55,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
         forwarding,
         scheduler,
         hash_key,
+        hash_granularity,
         hash_seed,
         bounded,
         zone,
@@ -85,6 +86,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
     if hashes_the_source(*scheduler) || *hash_key != defaults::HASH_KEY {
         writeln!(f, "hash_key = {}", text(hash_key.word()))?;
     }
+    optional(f, "hash_granularity", hash_granularity.map(|bits| bits.to_string()))?;
     optional(f, "hash_seed", hash_seed.as_deref().map(text))?;
     optional(f, "bounded", bounded.map(Factor).map(|factor| factor.to_string()))?;
     optional(f, "zone", zone.as_deref().map(text))?;

@@ -247,6 +247,9 @@ impl Problem {
             Self::NotForwarded { .. } => "the backends need no route back through this host",
             Self::QueueWithoutLimits => "add `max_connections` to the backends",
             Self::SorryModeWithoutServer => "add `sorry_server`, or remove `sorry_mode`",
+            Self::SlowStartUnused { .. } => {
+                "remove it, or use a scheduler that shares out, such as wlc or ovf"
+            }
             Self::SpillWithoutPriorities => "give those that are to help out `priority = 1`",
             Self::ThresholdBeyondMaximum { .. } => "write at most `max_connections`",
             Self::UnreachableUnreported { .. } => "make sure that the scripts can report as much",

@@ -206,12 +206,21 @@ pub(super) enum Problem {
     #[error("every backend has weight 0: there will be no new connections to any of them")]
     AllDrained,
     #[error(
-        "`hash_key` has no effect: the scheduler is \"{scheduler}\", which {}",
+        "`{key}` has no effect: the scheduler is \"{scheduler}\", which {}",
         if *.by_destination { "hashes the destination" } else { "does not hash" }
     )]
-    HashKeyUnused { scheduler: &'static str, by_destination: bool, known: Vec<&'static str> },
+    HashKeyUnused {
+        key: &'static str,
+        scheduler: &'static str,
+        by_destination: bool,
+        known: Vec<&'static str>,
+    },
     #[error("`hash_seed` has no effect: the scheduler is \"{scheduler}\", which does not hash")]
     HashSeedUnused { scheduler: &'static str, known: Vec<&'static str> },
+    #[error(
+        "`slow_start` has no effect: the scheduler is \"{scheduler}\", which sends everything to one"
+    )]
+    SlowStartUnused { scheduler: &'static str },
     #[error("`min_age` has no effect beyond `timeout`: who was unseen for that long is forgotten")]
     MinAgeBeyondTimeout,
     #[error("`draining_clients` has no effect without `persistence`")]

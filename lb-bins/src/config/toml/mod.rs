@@ -73,6 +73,7 @@ impl Read for VirtualServer {
             forwarding: table.take("forwarding", r#"forwarding = "proxy""#),
             scheduler: table.take("scheduler", r#"scheduler = "wlc""#),
             hash_key: table.take("hash_key", r#"hash_key = "source-port""#),
+            hash_granularity: table.take("hash_granularity", "hash_granularity = 24"),
             hash_seed: table.take("hash_seed", r#"hash_seed = "7f3a…""#),
             bounded: table.take("bounded", "bounded = 1.25"),
             zone: table.take("zone", r#"zone = "a""#),

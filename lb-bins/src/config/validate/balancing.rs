@@ -1,6 +1,8 @@
 //! Rules for who gets a connection: schedulers and what goes around them, limits, the queue.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use lb_core::Algorithm;
 use lb_core::virtual_server::DrainingClients;
@@ -14,7 +16,7 @@ use crate::config::model::{
     Backend, Forwarding, HashKey, Queue, hashes_the_source, is_keyed_by_destination,
 };
 use crate::config::problem::Problem;
-use crate::config::source::Spanned;
+use crate::config::source::{Span, Spanned};
 
 /// The most connections that a limit may allow; more is none.
 const MOST_CONNECTIONS: u32 = 1_000_000_000;
@@ -53,14 +55,38 @@ pub(super) fn hash_key(
     scheduler: Option<Algorithm>,
     mistakes: &mut Mistakes,
 ) -> HashKey {
-    if let (Some(key), Some(algorithm)) = (field.given(), scheduler)
+    warn_unless_hashed("hash_key", field.span(), scheduler, mistakes);
+    field.or(defaults::HASH_KEY)
+}
+
+/// How much is hashed of the address of whoever comes to `listen`.
+pub(super) fn hash_granularity(
+    field: &Field<i64>,
+    scheduler: Option<Algorithm>,
+    listen: SocketAddr,
+    mistakes: &mut Mistakes,
+) -> Option<u8> {
+    const KEY: &str = "hash_granularity";
+    field.given()?;
+    warn_unless_hashed(KEY, field.span(), scheduler, mistakes);
+    let (default, whole) = (defaults::granularity(listen.ip()), defaults::whole(listen.ip()));
+    Some(integer(KEY, field, 1..=whole, default, mistakes))
+}
+
+/// Warns of a `key` that says something of the source, where nobody looks at it.
+fn warn_unless_hashed(
+    key: &'static str,
+    span: Option<Span>,
+    scheduler: Option<Algorithm>,
+    mistakes: &mut Mistakes,
+) {
+    if let (Some(span), Some(algorithm)) = (span, scheduler)
         && !hashes_the_source(algorithm)
     {
         let (scheduler, by_destination) = (algorithm.name(), is_keyed_by_destination(algorithm));
         let known = names(hashes_the_source);
-        mistakes.warning(key.span, Problem::HashKeyUnused { scheduler, by_destination, known });
+        mistakes.warning(span, Problem::HashKeyUnused { key, scheduler, by_destination, known });
     }
-    field.or(defaults::HASH_KEY)
 }
 
 /// What hashes are keyed with.
@@ -126,6 +152,20 @@ pub(super) fn zone(field: &Field<String>, mistakes: &mut Mistakes) -> Option<Str
 /// A share in percent.
 pub(super) fn percent(key: &'static str, field: &Field<i64>, mistakes: &mut Mistakes) -> u8 {
     integer(key, field, 0..=100, defaults::NEVER, mistakes)
+}
+
+/// How long it takes to take on a share. One that has everything, or nothing, has no parts of it.
+pub(super) fn slow_start(
+    field: &Field<Duration>,
+    scheduler: Option<Algorithm>,
+    mistakes: &mut Mistakes,
+) -> Option<Duration> {
+    let given = field.given()?;
+    if let Some(algorithm @ (Algorithm::First | Algorithm::Fo)) = scheduler {
+        let scheduler = algorithm.name();
+        mistakes.warning(given.span, Problem::SlowStartUnused { scheduler });
+    }
+    Some(duration("slow_start", field, given.value, mistakes))
 }
 
 /// The line of those who wait.

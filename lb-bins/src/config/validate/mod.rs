@@ -182,15 +182,18 @@ fn virtual_server(
         forwarding: balancing::forwarding(&draft.forwarding, mistakes),
         scheduler: scheduler.unwrap_or(defaults::SCHEDULER),
         hash_key: balancing::hash_key(&draft.hash_key, scheduler, mistakes),
+        hash_granularity: balancing::hash_granularity(
+            &draft.hash_granularity,
+            scheduler,
+            listen,
+            mistakes,
+        ),
         hash_seed: balancing::hash_seed(&draft.hash_seed, scheduler, mistakes),
         bounded: balancing::bounded(&draft.bounded, scheduler, mistakes),
         zone: balancing::zone(&draft.zone, mistakes),
         spill_below: balancing::percent("spill_below", &draft.spill_below, mistakes),
         panic_below: balancing::percent("panic_below", &draft.panic_below, mistakes),
-        slow_start: draft
-            .slow_start
-            .given()
-            .map(|given| duration("slow_start", &draft.slow_start, given.value, mistakes)),
+        slow_start: balancing::slow_start(&draft.slow_start, scheduler, mistakes),
         queue: balancing::queue(&draft.queue, mistakes),
         quorum: quorum::quorum(draft, total, mistakes),
         sorry_server,

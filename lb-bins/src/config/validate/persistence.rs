@@ -15,8 +15,7 @@ pub(super) fn persistence(
     mistakes: &mut Mistakes,
 ) -> Persistence {
     const MOST_CLIENTS: u32 = 1 << 24;
-    let whole = if listen.is_ipv4() { 32 } else { 128 };
-    let default = defaults::granularity(listen.ip());
+    let (default, whole) = (defaults::granularity(listen.ip()), defaults::whole(listen.ip()));
     let timeout = duration("timeout", &draft.timeout, defaults::PERSISTENCE_TIMEOUT, mistakes);
     let min_age =
         duration_or_zero("min_age", &draft.min_age, defaults::PERSISTENCE_MIN_AGE, mistakes);

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
+
+use lb_health::digest::{Digest, ParseDigestError};
 
 use crate::config::draft::{Field, List};
 use crate::config::mistakes::Mistakes;
@@ -235,18 +236,17 @@ pub(super) fn pattern(
 }
 
 /// The digest that `digits` hexadecimal digits say.
-pub(super) fn digest<T: FromStr>(
+pub(super) fn digest(
     key: &'static str,
-    digits: usize,
+    parse: fn(&str) -> Result<Digest, ParseDigestError>,
     field: &Field<String>,
     mistakes: &mut Mistakes,
-) -> Option<T> {
+) -> Option<Digest> {
     let Spanned { value: text, span } = field.given()?;
-    let digest = text.parse().ok();
-    if digest.is_none() {
-        mistakes.error(*span, Problem::NotADigest { key, digits, text: text.clone() });
-    }
-    digest
+    let refused = |ParseDigestError { digits, text, .. }| {
+        mistakes.error(*span, Problem::NotADigest { key, digits, text });
+    };
+    parse(text).map_err(refused).ok()
 }
 
 /// Bytes in hexadecimal digits, of which some may be open.

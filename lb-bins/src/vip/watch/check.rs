@@ -5,7 +5,8 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use lb_core::{Health, Weight};
-use lb_health::{Because, CheckSpec, Driver, Event, Obstruction};
+use lb_health::monitor::{Because, Obstruction};
+use lb_health::{CheckSpec, Driver, Event};
 use lb_vrrp::Signal;
 use rand::rngs::SmallRng;
 use tracing::{info, warn};

@@ -13,7 +13,7 @@ pub(crate) fn connect(to: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// A connection from a certain address of this host.
-fn connect_from(source: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+pub(super) fn connect_from(source: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
     socket.bind(&SocketAddr::new(source, 0).into())?;
     socket.connect_timeout(&to.into(), PATIENCE)?;

@@ -23,7 +23,7 @@ pub(crate) use balancer::{Balancer, arguments, binary, first_words};
 pub(crate) use client::{Visitor, ask, ask_from, connect, until_turned_away};
 pub(crate) use daemon::Daemon;
 pub(crate) use folder::Folder;
-pub(crate) use http::{Answer, get, post, request};
+pub(crate) use http::{Answer, get, get_from, post, request};
 pub(crate) use load::Load;
 pub(crate) use mail_server::{MailServer, Mood};
 pub(crate) use name_server::{Answer as NameAnswer, NameServer};

@@ -2,8 +2,8 @@
 //!
 //! | name | type | a pick | a leaving backend moves | shares are off by |
 //! |---|---|---|---|---|
-//! | `sh`, `dh`, `ring` | [`Ring`] | O(log points), in practice constant | only its own keys | up to a quarter |
-//! | `ketama` | [`Ketama`] | as `ring` | only its own keys | up to a quarter |
+//! | `sh`, `dh`, `ring` | [`Ring`] | O(log points), in practice constant | only its own keys | up to a quarter among ten, a third among 1000 |
+//! | `ketama` | [`Ketama`] | as `ring` | only its own keys | up to a quarter among ten, a third among 1000 |
 //! | `mh` | [`Maglev`] | O(1) | its own keys, and at most 1 % of the others | up to 1 % |
 //! | `rendezvous` | [`Rendezvous`] | O(n) | only its own keys | nothing |
 //!

@@ -156,7 +156,7 @@ impl Scheduler for GcdWeighted {
         let untouched = position == self.head;
         // Where it is by now is as good as drawn: it was, once.
         let turned = self.turned.or((!untouched).then_some(stir(position) as u32));
-        let mut shares = shares(members);
+        let mut shares = shares(members.iter().map(|member| member.weight));
         let first = turned.unwrap_or(0) as usize % members.len().max(1);
         shares.rotate_left(first);
         // An instance whose backends come up one by one still has a rotation of its own.

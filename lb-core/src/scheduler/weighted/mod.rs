@@ -66,15 +66,19 @@ impl fmt::Debug for Period {
 /// The longest period that is laid out whole, unless there are more members than this.
 const LONGEST_PERIOD: u64 = 65_536;
 
+/// One period of nginx's smooth sequence, in which each has the turns of its weight.
+pub(super) fn smooth_period(weights: impl Iterator<Item = Weight> + Clone) -> Box<[u32]> {
+    smooth::lay_out(&shares(weights))
+}
+
 /// The weights of one period: divided by what they have in common, then held to the limit.
-fn shares(members: &[Member]) -> Vec<i64> {
-    let weights = || members.iter().map(|member| u64::from(member.weight));
-    let common = members.iter().fold(Weight::ZERO, |common, member| common.gcd(member.weight));
+fn shares(weights: impl Iterator<Item = Weight> + Clone) -> Vec<i64> {
+    let common = weights.clone().fold(Weight::ZERO, Weight::gcd);
     let common = u64::from(common).max(1);
-    let limit = LONGEST_PERIOD.max(members.len() as u64);
-    let total = weights().sum::<u64>() / common;
-    weights()
-        .map(|weight| match weight / common {
+    let limit = LONGEST_PERIOD.max(weights.clone().count() as u64);
+    let total = weights.clone().map(u64::from).sum::<u64>() / common;
+    weights
+        .map(|weight| match u64::from(weight) / common {
             0 => 0,
             share if total <= limit => share as i64,
             share => ((share * limit + total / 2) / total).max(1) as i64,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::{Period, shares};
+use super::{Period, smooth_period};
 use crate::flow::Flow;
 use crate::pool::Member;
 use crate::scheduler::Scheduler;
@@ -77,7 +77,7 @@ struct Peers {
 }
 
 /// One period of the smooth sequence. O(Σ shares · distinct shares).
-fn lay_out(shares: &[i64]) -> Box<[u32]> {
+pub(super) fn lay_out(shares: &[i64]) -> Box<[u32]> {
     let mut by_share = BTreeMap::<i64, Vec<u32>>::new();
     for (index, &share) in shares.iter().enumerate().filter(|(_, share)| **share > 0) {
         by_share.entry(share).or_default().push(index as u32);
@@ -110,7 +110,7 @@ fn lay_out(shares: &[i64]) -> Box<[u32]> {
 
 impl Scheduler for SmoothWeighted {
     fn rebuild(&self, members: &[Member]) -> Arc<dyn Scheduler> {
-        let sequence = lay_out(&shares(members));
+        let sequence = smooth_period(members.iter().map(|member| member.weight));
         let position = self.resume(sequence.len() as u64);
         Arc::new(Self { period: Period::at(position, sequence) })
     }

@@ -10,12 +10,13 @@ use domain::base::{Message, MessageBuilder, Name, ParsedName, RecordSection};
 use domain::rdata::{AllRecordData, ZoneRecordData};
 
 use super::{Dns, DnsError};
-use crate::{CheckError, Evidence};
+use crate::CheckError;
+use crate::trace::{Evidence, Excerpt};
 
 /// What a message is to somebody who waits for an answer. See [`Dns::judge`].
 ///
 /// ```
-/// use lb_health::Evidence;
+/// use lb_health::trace::Evidence;
 /// use lb_health::checkers::{Dns, DnsReply};
 ///
 /// let dns = Dns::default();
@@ -181,7 +182,7 @@ impl Question {
             let record = record.into_any_record::<AllRecordData<&[u8], ParsedName<&[u8]>>>();
             let record = record.map_err(CheckError::protocol)?;
             count += 1;
-            if said.len() < crate::Excerpt::LIMIT {
+            if said.len() < Excerpt::LIMIT {
                 let _ = write!(said, " {}", record.data());
             }
             if !found.is_empty() {

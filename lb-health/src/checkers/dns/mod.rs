@@ -2,19 +2,18 @@
 
 mod message;
 
-use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tower_service::Service;
 
 pub use self::message::DnsReply;
 use self::message::Question;
-use super::attempt::Attempt;
-use super::{Origin, Tcp, datagram};
-use crate::{CheckError, Failure, Phase, Report, Target};
+use super::connection::attempt::Attempt;
+use super::connection::datagram;
+use super::service::checker;
+use super::{Origin, Tcp};
+use crate::trace::Phase;
+use crate::{CheckError, Failure, Report, Target};
 
 /// Passes when a name server answers a question without an error and, if asked for, as expected.
 ///
@@ -68,16 +67,16 @@ impl Dns {
         self
     }
 
-    /// The address to ask from: see [`Tcp::with_source`].
+    /// Where to ask from; an address of this host may stand for an [`Origin`].
     #[must_use]
-    pub fn with_source(self, source: IpAddr) -> Self {
-        Self { origin: self.origin.with_address(source), ..self }
+    pub fn with_origin(self, origin: impl Into<Origin>) -> Self {
+        Self { origin: origin.into(), ..self }
     }
 
-    /// Where to ask from.
-    #[must_use]
-    pub fn with_origin(self, origin: Origin) -> Self {
-        Self { origin, ..self }
+    async fn run(self, target: Target) -> Result<Report, Failure> {
+        let mut attempt = Attempt::begin(target);
+        let result = self.ask(&mut attempt, target).await;
+        attempt.finish(result)
     }
 
     async fn ask(&self, attempt: &mut Attempt, target: Target) -> Result<(), CheckError> {
@@ -137,24 +136,7 @@ impl Default for Dns {
     }
 }
 
-impl Service<Target> for Dns {
-    type Response = Report;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Report, Failure>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, target: Target) -> Self::Future {
-        let checker = self.clone();
-        Box::pin(async move {
-            let mut attempt = Attempt::begin(target);
-            let result = checker.ask(&mut attempt, target).await;
-            attempt.finish(result)
-        })
-    }
-}
+checker!(Dns);
 
 /// A question cannot be asked like this.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

@@ -2,27 +2,26 @@
 
 mod frame;
 
-use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::uri::{Authority, Uri};
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 use http_body_util::Full;
 use percent_encoding::percent_decode;
-use tower_service::Service;
 
 pub use self::frame::{HealthFrameError, ServingStatus};
 use super::HttpError;
 use super::HttpVersion;
 #[cfg(feature = "tls")]
 use super::Tls;
-use super::attempt::Attempt;
+use super::connection::attempt::Attempt;
 use super::http::{Kept, Route};
+use super::service::checker;
 use super::{Origin, Tcp};
-use crate::{CheckError, Excerpt, Failure, Report, StatusRanges, Target};
+use crate::status_ranges::StatusRanges;
+use crate::trace::Excerpt;
+use crate::{CheckError, Failure, Report, Target};
 
 /// Passes when a gRPC server says by the [health checking protocol] that a service is `SERVING`.
 ///
@@ -82,16 +81,9 @@ impl Grpc {
         self.forgetting()
     }
 
-    /// The address to connect from: see [`Tcp::with_source`](super::Tcp::with_source).
+    /// Where to connect from; an address of this host may stand for an [`Origin`].
     #[must_use]
-    pub fn with_source(mut self, source: IpAddr) -> Self {
-        self.route.connector = self.route.connector.with_source(source);
-        self.forgetting()
-    }
-
-    /// Where to connect from.
-    #[must_use]
-    pub fn with_origin(mut self, origin: Origin) -> Self {
+    pub fn with_origin(mut self, origin: impl Into<Origin>) -> Self {
         self.route.connector = Tcp::new().with_origin(origin);
         self.forgetting()
     }
@@ -106,6 +98,12 @@ impl Grpc {
     fn forgetting(mut self) -> Self {
         self.kept = self.kept.map(|_| Arc::default());
         self
+    }
+
+    async fn run(self, target: Target) -> Result<Report, Failure> {
+        let mut attempt = Attempt::begin(target);
+        let result = self.ask(&mut attempt, target).await;
+        attempt.finish(result)
     }
 
     async fn ask(&self, attempt: &mut Attempt, target: Target) -> Result<(), CheckError> {
@@ -181,24 +179,7 @@ impl Default for Grpc {
     }
 }
 
-impl Service<Target> for Grpc {
-    type Response = Report;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Report, Failure>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, target: Target) -> Self::Future {
-        let checker = self.clone();
-        Box::pin(async move {
-            let mut attempt = Attempt::begin(target);
-            let result = checker.ask(&mut attempt, target).await;
-            attempt.finish(result)
-        })
-    }
-}
+checker!(Grpc);
 
 /// What an answer means that ends with these trailers.
 fn judge(trailers: &HeaderMap, frame: &[u8]) -> Result<ServingStatus, CheckError> {

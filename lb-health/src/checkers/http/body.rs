@@ -4,8 +4,10 @@ use bytes::Bytes;
 use md5::Digest as _;
 
 use super::page::Page;
+use crate::CheckError;
 use crate::checkers::pattern::Search;
-use crate::{CheckError, Digest, Excerpt, Md5, Sha256};
+use crate::digest::Digest;
+use crate::trace::Excerpt;
 
 /// What is known of a body so far.
 pub(super) struct Judge<'a> {
@@ -64,8 +66,8 @@ impl<'a> Judge<'a> {
     pub(super) fn verdict(self) -> Result<(), CheckError> {
         let got = match self.hasher {
             Hasher::None => None,
-            Hasher::Md5(hasher) => Some(Digest::Md5(Md5(hasher.finalize().into()))),
-            Hasher::Sha256(hasher) => Some(Digest::Sha256(Sha256(hasher.finalize().into()))),
+            Hasher::Md5(hasher) => Some(Digest::Md5(hasher.finalize().into())),
+            Hasher::Sha256(hasher) => Some(Digest::Sha256(hasher.finalize().into())),
         };
         if let (Some(got), Some(wanted)) = (got, self.page.digest)
             && got != wanted

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::io;
 
 use super::session::HEADER_LIMIT;
-use crate::{CheckError, Phase};
+use crate::CheckError;
+use crate::trace::Phase;
 
 /// A request or an answer that was cut short.
 #[derive(Debug)]
@@ -70,7 +71,7 @@ impl Broken {
             Self::Http2(error) => error.get_io()?,
         };
         #[cfg(feature = "tls")]
-        if let Some(cause) = crate::checkers::tls::cause(error) {
+        if let Some(cause) = crate::checkers::connection::tls::cause(error) {
             return Some(cause);
         }
         Some(CheckError::from_io(

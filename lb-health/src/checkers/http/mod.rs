@@ -8,13 +8,9 @@ mod observed;
 mod page;
 mod session;
 
-use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use http::Version;
-use tower_service::Service;
 
 use self::body::Judge;
 pub(super) use self::kept::Kept;
@@ -22,9 +18,13 @@ pub use self::page::Page;
 pub(super) use self::session::{Route, Session};
 #[cfg(feature = "tls")]
 use super::Tls;
-use super::attempt::Attempt;
+use super::connection::attempt::Attempt;
+use super::service::checker;
 use super::{Origin, Tcp};
-use crate::{CheckError, Digest, Excerpt, Failure, Report, StatusRanges, Target};
+use crate::digest::Digest;
+use crate::status_ranges::StatusRanges;
+use crate::trace::Excerpt;
+use crate::{CheckError, Failure, Report, Target};
 
 /// Passes when every [`Page`] that is asked for comes, whole, as it is expected.
 ///
@@ -106,8 +106,7 @@ impl Http {
 
     /// [`Page::with_digest`] for every page.
     #[must_use]
-    pub fn with_digest(mut self, digest: impl Into<Digest>) -> Self {
-        let digest = digest.into();
+    pub fn with_digest(mut self, digest: Digest) -> Self {
         self.pages = self.pages.iter().map(|page| page.clone().with_digest(digest)).collect();
         self
     }
@@ -133,15 +132,9 @@ impl Http {
         self.rerouted(|route| route.tls = Some(tls))
     }
 
-    /// The address to connect from: see [`Tcp::with_source`](super::Tcp::with_source).
+    /// Where to connect from; an address of this host may stand for an [`Origin`].
     #[must_use]
-    pub fn with_source(self, source: IpAddr) -> Self {
-        self.rerouted(|route| route.connector = route.connector.clone().with_source(source))
-    }
-
-    /// Where to connect from.
-    #[must_use]
-    pub fn with_origin(self, origin: Origin) -> Self {
+    pub fn with_origin(self, origin: impl Into<Origin>) -> Self {
         self.rerouted(|route| route.connector = Tcp::new().with_origin(origin))
     }
 
@@ -241,19 +234,7 @@ impl Http {
     }
 }
 
-impl Service<Target> for Http {
-    type Response = Report;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Report, Failure>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, target: Target) -> Self::Future {
-        Box::pin(self.clone().run(target))
-    }
-}
+checker!(Http);
 
 /// The versions of HTTP that can be spoken.
 ///

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::checkers::stream::Stream;
+use crate::checkers::connection::stream::Stream;
 
 /// How far a stream got. Read by the task that drives the stream, so that order is no question.
 #[derive(Debug, Default)]

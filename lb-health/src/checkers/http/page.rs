@@ -9,15 +9,17 @@ use http_body_util::Full;
 
 use super::HttpError;
 use crate::checkers::Pattern;
-use crate::{CheckError, Digest, StatusRanges, Target};
+use crate::digest::Digest;
+use crate::status_ranges::StatusRanges;
+use crate::{CheckError, Target};
 
 /// One request, and what holds of a good answer to it: everything that is named, all at once.
 ///
 /// ```
-/// use lb_health::Sha256;
 /// use lb_health::checkers::{Http, Page, Pattern};
+/// use lb_health::digest::Digest;
 ///
-/// let digest: Sha256 = "dc51b8c96c2d745df3bd5590d990230a482fd247123599548e0632fdbf97fc22".parse()?;
+/// let alive = "dc51b8c96c2d745df3bd5590d990230a482fd247123599548e0632fdbf97fc22";
 /// let login = Page::new("/login")?
 ///     .with_method("POST")?
 ///     .with_header("content-type", "application/x-www-form-urlencoded")?
@@ -25,7 +27,7 @@ use crate::{CheckError, Digest, StatusRanges, Target};
 ///     .with_statuses("200,303".parse()?)
 ///     .expecting_header("server", Pattern::regex("^nginx")?)?
 ///     .refusing_body(Pattern::text("maintenance")?);
-/// let health = Page::new("/health")?.with_digest(digest);
+/// let health = Page::new("/health")?.with_digest(Digest::sha256(alive)?);
 /// let checker = Http::asking([login, health]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -125,8 +127,8 @@ impl Page {
 
     /// Sends this body. Default: none.
     #[must_use]
-    pub fn with_body(self, body: impl Into<Bytes>) -> Self {
-        Self { body: body.into(), ..self }
+    pub fn with_body(self, body: impl Into<Vec<u8>>) -> Self {
+        Self { body: body.into().into(), ..self }
     }
 
     /// The statuses that pass. Default: 200 to 299.
@@ -165,11 +167,10 @@ impl Page {
         self
     }
 
-    /// The digest that the body must have, [`Md5`](crate::Md5) or [`Sha256`](crate::Sha256).
-    /// Default: any body passes.
+    /// The digest that the body must have. Default: any body passes.
     #[must_use]
-    pub fn with_digest(self, digest: impl Into<Digest>) -> Self {
-        Self { digest: Some(digest.into()), ..self }
+    pub fn with_digest(self, digest: Digest) -> Self {
+        Self { digest: Some(digest), ..self }
     }
 
     /// The longest body that passes, in bytes. Default: [`Self::BODY_LIMIT`].

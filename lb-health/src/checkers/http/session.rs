@@ -20,9 +20,10 @@ use super::observed::{Observed, Progress};
 use crate::checkers::Tcp;
 #[cfg(feature = "tls")]
 use crate::checkers::Tls;
-use crate::checkers::attempt::Attempt;
-use crate::checkers::stream::Stream;
-use crate::{Certificate, CheckError, Phase, Target};
+use crate::checkers::connection::attempt::Attempt;
+use crate::checkers::connection::stream::Stream;
+use crate::trace::{Certificate, Phase};
+use crate::{CheckError, Target};
 
 /// The longest header of an answer, in bytes. keepalived stops at 4 KiB, which real servers pass.
 pub(super) const HEADER_LIMIT: usize = 64 * 1024;

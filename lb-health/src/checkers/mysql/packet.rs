@@ -1,6 +1,8 @@
 //! The messages of the MySQL client/server protocol that a check needs, as MySQL and MariaDB
 //! document them ("Connection Phase", "Text Protocol").
 
+use std::fmt;
+
 /// What a peer sent is not of the protocol.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum Malformed {
@@ -125,6 +127,18 @@ pub(super) enum Reply {
     },
     /// A step of the plugin's own.
     More(Vec<u8>),
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ok => f.write_str("an OK"),
+            Self::Eof => f.write_str("an end of rows"),
+            Self::Error { code, .. } => write!(f, "error {code}"),
+            Self::Switch { plugin, .. } => write!(f, "a switch to {plugin:?}"),
+            Self::More(_) => f.write_str("a step of authentication"),
+        }
+    }
 }
 
 impl Reply {

@@ -2,18 +2,17 @@
 
 mod echo;
 
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::net::SocketAddr;
 
 use socket2::{Protocol, Type};
 use tokio::net::UdpSocket;
-use tower_service::Service;
 
 pub use self::echo::{Echo, EchoError, EchoFamily};
-use super::attempt::Attempt;
-use super::origin::{Origin, local, open, refused_at_once};
-use crate::{CheckError, Failure, Phase, Report, Target};
+use super::connection::attempt::Attempt;
+use super::connection::origin::{Origin, local, open, refused_at_once};
+use super::service::checker;
+use crate::trace::Phase;
+use crate::{CheckError, Failure, Report, Target};
 
 /// Passes when an ICMP or ICMPv6 echo request is answered: keepalived's `PING_CHECK`.
 ///
@@ -52,16 +51,16 @@ impl Ping {
         Self { size, ..self }
     }
 
-    /// The address to send from: see [`Tcp::with_source`](super::Tcp::with_source).
+    /// Where to send from; an address of this host may stand for an [`Origin`].
     #[must_use]
-    pub fn with_source(self, source: IpAddr) -> Self {
-        Self { origin: self.origin.with_address(source), ..self }
+    pub fn with_origin(self, origin: impl Into<Origin>) -> Self {
+        Self { origin: origin.into(), ..self }
     }
 
-    /// Where to send from.
-    #[must_use]
-    pub fn with_origin(self, origin: Origin) -> Self {
-        Self { origin, ..self }
+    async fn run(self, target: Target) -> Result<Report, Failure> {
+        let mut attempt = Attempt::begin(target);
+        let result = self.ask(&mut attempt, target).await;
+        attempt.finish(result)
     }
 
     async fn ask(&self, attempt: &mut Attempt, target: Target) -> Result<(), CheckError> {
@@ -128,24 +127,7 @@ impl Default for Ping {
     }
 }
 
-impl Service<Target> for Ping {
-    type Response = Report;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<Report, Failure>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, target: Target) -> Self::Future {
-        let checker = self.clone();
-        Box::pin(async move {
-            let mut attempt = Attempt::begin(target);
-            let result = checker.ask(&mut attempt, target).await;
-            attempt.finish(result)
-        })
-    }
-}
+checker!(Ping);
 
 /// The numbers of a request: who can guess them can pretend to be alive.
 #[expect(clippy::disallowed_methods, reason = "a checker is a driver of its own")]

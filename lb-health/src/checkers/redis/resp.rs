@@ -1,5 +1,7 @@
 //! The Redis serialization protocol, version 2 (redis.io, "RESP protocol description").
 
+use std::fmt;
+
 /// What a server sent is not of the protocol.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum Malformed {
@@ -44,6 +46,20 @@ impl Value {
             Self::Bulk(bytes) => String::from_utf8_lossy(bytes).into_owned(),
             Self::Simple(text) => text.clone(),
             _ => String::new(),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    /// In words, and not at length: for whoever reads why a check failed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |text: &str| text.chars().take(100).collect::<String>();
+        match self {
+            Self::Array(values) => write!(f, "a list of {}", values.len()),
+            Self::Bulk(_) | Self::Simple(_) => write!(f, "{:?}", quoted(&self.text())),
+            Self::Error(text) => write!(f, "the error {:?}", quoted(text)),
+            Self::Integer(number) => write!(f, "the number {number}"),
+            Self::Null => f.write_str("nothing"),
         }
     }
 }

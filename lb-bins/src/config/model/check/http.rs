@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use lb_health::Digest;
+use lb_health::digest::Digest;
 
 use super::{Pattern, Tls};
 

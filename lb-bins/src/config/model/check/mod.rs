@@ -15,7 +15,7 @@ pub use self::network::{Dns, Identity, Ping, Record, Smtp, SmtpSecurity, Step, T
 pub use self::pattern::{Nibbles, Pattern, PatternError};
 pub use self::reports::{Agent, File, Script, Worker};
 pub use self::services::{Database, Grpc, Ldap, Redis, Role, Secret};
-pub use lb_health::{Digest, Md5, Sha256};
+pub use lb_health::digest::Digest;
 
 use super::Address;
 

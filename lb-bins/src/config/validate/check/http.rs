@@ -10,7 +10,7 @@ use crate::config::draft::check::{Headers as DraftHeaders, Status};
 use crate::config::draft::{self, Field, List};
 use crate::config::mistakes::Mistakes;
 use crate::config::model::check::{
-    BodyRule, Digest, HeaderRule, Headers, Http, Md5, Page, Pattern, Sha256, StatusRange, Text,
+    BodyRule, Digest, HeaderRule, Headers, Http, Page, Pattern, StatusRange, Text,
 };
 use crate::config::problem::Problem;
 use crate::config::source::{Span, Spanned};
@@ -100,9 +100,9 @@ fn page_digest(draft: &draft::check::Page, mistakes: &mut Mistakes) -> Option<Di
     if let (Some(_), Some(sha256)) = (draft.md5.given(), draft.sha256.given()) {
         mistakes.error(sha256.span, Problem::Exclusive { key: "sha256", other: "md5" });
     }
-    let md5: Option<Md5> = digest("md5", 32, &draft.md5, mistakes);
-    let sha256: Option<Sha256> = digest("sha256", 64, &draft.sha256, mistakes);
-    md5.map(Digest::from).or(sha256.map(Digest::from))
+    let md5 = digest("md5", Digest::md5, &draft.md5, mistakes);
+    let sha256 = digest("sha256", Digest::sha256, &draft.sha256, mistakes);
+    md5.or(sha256)
 }
 
 fn path(field: &Field<String>, mistakes: &mut Mistakes) -> Option<String> {

@@ -1,0 +1,89 @@
+//! One run of a checker: its deadline, and the trace that it leaves.
+
+use std::io;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::checkers::deadline_after;
+use crate::trace::{Phase, Trace};
+use crate::{CheckError, Failure, Report, Target};
+
+/// A run that is going. Every wait of a checker goes through [`step`](Self::step), so that none is
+/// longer than the run may take and each is accounted for.
+#[derive(Debug)]
+pub(in crate::checkers) struct Attempt {
+    deadline: Instant,
+    /// The end of the last step.
+    at: Instant,
+    pub(in crate::checkers) trace: Trace,
+}
+
+impl Attempt {
+    /// A run that begins now.
+    pub(in crate::checkers) fn begin(target: Target) -> Self {
+        Self { deadline: deadline_after(target.timeout), at: clock(), trace: Trace::EMPTY }
+    }
+
+    /// Waits for `step` until the deadline. The time since the step before is what `phase` took.
+    pub(in crate::checkers) async fn step<T, E>(
+        &mut self,
+        phase: Phase,
+        step: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, CheckError>
+    where
+        E: IntoCause,
+    {
+        let result = timeout_at(self.deadline, step).await;
+        self.passed(phase);
+        match result {
+            Ok(result) => result.map_err(|error| error.into_cause(phase)),
+            Err(_) => Err(CheckError::Timeout { phase }),
+        }
+    }
+
+    /// Accounts the time since the step before to `phase`.
+    pub(in crate::checkers) fn passed(&mut self, phase: Phase) {
+        let now = clock();
+        self.trace.spend(phase, now - self.at);
+        self.at = now;
+    }
+
+    /// The end of the run.
+    pub(in crate::checkers) fn finish(
+        self,
+        result: Result<(), CheckError>,
+    ) -> Result<Report, Failure> {
+        match result {
+            Ok(()) => Ok(Report { trace: self.trace, ..Report::ALIVE }),
+            Err(error) => Err(Failure::new(error, self.trace)),
+        }
+    }
+}
+
+/// What can go wrong in a step.
+pub(in crate::checkers) trait IntoCause {
+    /// The cause of a failure in `phase`.
+    fn into_cause(self, phase: Phase) -> CheckError;
+}
+
+impl IntoCause for io::Error {
+    /// What TLS makes fail comes as an I/O error that wraps the cause.
+    fn into_cause(self, phase: Phase) -> CheckError {
+        #[cfg(feature = "tls")]
+        if let Some(cause) = super::tls::cause(&self) {
+            return cause;
+        }
+        CheckError::from_io(phase, self)
+    }
+}
+
+impl IntoCause for CheckError {
+    fn into_cause(self, _: Phase) -> CheckError {
+        self
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a checker is a driver of its own")]
+fn clock() -> Instant {
+    Instant::now()
+}

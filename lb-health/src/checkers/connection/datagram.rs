@@ -1,0 +1,21 @@
+//! Sockets for single datagrams.
+
+use std::net::SocketAddr;
+
+use socket2::{Protocol, Type};
+use tokio::net::UdpSocket;
+
+use super::origin::{Origin, local, refused_at_once};
+use crate::CheckError;
+
+/// A UDP socket that hears `address` only: datagrams of others are dropped by the system, and its
+/// ICMP errors are those of this target.
+pub(in crate::checkers) fn connected(
+    address: SocketAddr,
+    origin: &Origin,
+) -> Result<UdpSocket, CheckError> {
+    let socket = origin.socket(address, Type::DGRAM, Protocol::UDP)?;
+    // Without a way to the target this fails, and only then.
+    socket.connect(&address.into()).map_err(refused_at_once)?;
+    UdpSocket::from_std(socket.into()).map_err(local("set up a socket"))
+}
