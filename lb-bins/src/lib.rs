@@ -4,6 +4,7 @@
 //! | room | what happens there |
 //! |---|---|
 //! | [`config`] | text becomes a typed configuration, or every mistake in it |
+//! | [`checkers`] | which checker does what is configured |
 //! | [`control`] | the one task that owns every machine and decides |
 //! | [`tcp`] | layer 4: accept, connect, relay |
 //! | [`vip`] | virtual addresses: one task that drives every virtual router |
@@ -14,11 +15,17 @@
 //! | [`names`] | what names of hosts stand for |
 //! | [`notify`] | who outside is told of changes: scripts, a pipe, mail |
 //! | [`privileges`] | who a daemon is, and what it may do |
+//! | [`command_line`] | what both daemons are told, and what they say to it |
+//! | `requests` | asking a task that owns something |
+//! | `backoff` | how long to wait from one attempt to the next |
 //! | [`process`] | signals, limits |
 //! | [`telemetry`] | the log |
 //! | [`demo`] | three backends and a balancer in one process |
 
 pub mod admin;
+mod backoff;
+pub mod checkers;
+pub mod command_line;
 pub mod config;
 pub mod control;
 pub mod demo;
@@ -27,6 +34,7 @@ pub mod notify;
 pub mod privileges;
 pub mod probe;
 pub mod process;
+mod requests;
 pub mod simulate;
 pub mod status;
 pub mod tcp;

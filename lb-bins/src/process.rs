@@ -11,17 +11,18 @@ use rustix::process::{
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use crate::config::{Config, ConfigFile, Daemon};
-use crate::control::{self, ReloadError};
 use crate::privileges::{hand_on_nothing, warn_of_start};
 
 /// With fewer than that there is something to say.
 const FEW_DESCRIPTORS: u64 = 1024;
 
 /// Allows as many open descriptors as an administrator permits. The usual soft limit of 1024 is
-/// there for programs that use `select(2)`; a proxy needs two descriptors per connection.
+/// there for programs that use `select(2)`; a proxy needs two descriptors per connection. What is wrong with
+/// that is logged, so the log comes first.
 pub fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
@@ -53,7 +54,7 @@ pub fn hurry() -> io::Result<()> {
 
 /// Has the calling thread, and all that it starts, in no more of a hurry than this process was
 /// started with.
-pub(crate) fn spare() {
+pub(crate) fn stop_hurrying() {
     if let Some(before) = NICENESS.get() {
         // Nobody is refused to be slower.
         let _ = setpriority_process(None, *before);
@@ -72,7 +73,7 @@ pub(crate) async fn aside<T: Send + 'static>(
     let (runtime, (done, result)) = (Handle::current(), oneshot::channel());
     thread::Builder::new().name("aside".to_owned()).spawn(move || {
         let _entered = runtime.enter();
-        spare();
+        stop_hurrying();
         hand_on_nothing();
         // Whoever does not wait any more does not need it.
         let _ = done.send(work());
@@ -102,24 +103,34 @@ impl Signals {
         })
     }
 
-    /// Obeys: `SIGHUP` reads `file` again, `SIGTERM` and `SIGINT` stop.
+    /// Obeys: `SIGHUP` reads `file` again, `SIGTERM` and `SIGINT` stop. However long a reload takes (a file
+    /// system that hangs, somebody who has to leave first), they are heard meanwhile; all `SIGHUP`s that
+    /// come meanwhile are one more reload.
     pub async fn obey<G: Governed>(mut self, governed: G, file: Option<ConfigFile>) {
+        let mut reloads = JoinSet::new();
+        let mut is_wanted = false;
         loop {
             tokio::select! {
-                Some(()) = self.hangup.recv() => match &file {
-                    Some(file) => reload(&governed, file.clone()).await,
-                    None => info!("there is no configuration file to read again"),
-                },
+                Some(()) = self.hangup.recv() => is_wanted = true,
+                // A panic in there was reported when it happened.
+                Some(_) = reloads.join_next() => {}
                 Some(()) = self.interrupt.recv() => governed.stop().await,
                 Some(()) = self.terminate.recv() => governed.stop().await,
                 else => return,
+            }
+            if is_wanted && reloads.is_empty() {
+                is_wanted = false;
+                match &file {
+                    Some(file) => drop(reloads.spawn(reload(governed.clone(), file.clone()))),
+                    None => info!("there is no configuration file to read again"),
+                }
             }
         }
     }
 }
 
 /// What obeys signals.
-pub trait Governed: Send + Sync + 'static {
+pub trait Governed: Clone + Send + Sync + 'static {
     /// Whose part of a configuration it needs.
     const DAEMON: Daemon;
     /// Why a configuration is not taken over.
@@ -133,21 +144,8 @@ pub trait Governed: Send + Sync + 'static {
     fn stop(&self) -> impl Future<Output = ()> + Send;
 }
 
-impl Governed for control::Handle {
-    const DAEMON: Daemon = Daemon::TcpLb;
-    type Refusal = ReloadError;
-
-    async fn reconfigure(&self, config: Config) -> Result<(), ReloadError> {
-        Self::reconfigure(self, config).await
-    }
-
-    async fn stop(&self) {
-        Self::stop(self).await;
-    }
-}
-
 /// Takes over the file as it is now, or says why not.
-async fn reload<G: Governed>(governed: &G, file: ConfigFile) {
+async fn reload<G: Governed>(governed: G, file: ConfigFile) {
     let name = file.path.display().to_string();
     // A large file takes a while, which nothing else should wait for.
     let config = match aside(move || file.load_for(G::DAEMON)).await {

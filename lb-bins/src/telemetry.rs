@@ -1,6 +1,7 @@
 //! The log: for people on a terminal, for machines as JSON.
 
 use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -20,6 +21,13 @@ pub enum LogFormat {
     Json,
 }
 
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Whether what is on standard error is [`LogFormat::Json`].
+pub(crate) fn is_json() -> bool {
+    IS_JSON.load(Ordering::Relaxed)
+}
+
 /// Starts to log on standard error until the guard is dropped. `RUST_LOG` sets what is logged; by
 /// default `info` and graver.
 ///
@@ -28,6 +36,7 @@ pub enum LogFormat {
 /// nothing else is.
 #[must_use = "lines that are not written yet are lost with the guard"]
 pub fn start(format: LogFormat) -> WorkerGuard {
+    IS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
     let (writer, guard) =
         NonBlockingBuilder::default().buffered_lines_limit(MOST_LINES).finish(io::stderr());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));

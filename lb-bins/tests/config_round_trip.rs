@@ -14,9 +14,9 @@ use lb_bins::config::check::{
 };
 use lb_bins::config::{
     Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim,
-    ClaimBy, Command, Config, Door, Forwarding, HashKey, HmacKey, Holder, HttpClaim, KeySecret,
-    Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode, Speaker, Track,
-    VirtualServer, VrrpCheck, VrrpInstance,
+    ClaimBy, Command, Config, Delays, Deleted, Door, Forwarding, HashKey, HmacKey, Holder,
+    HttpClaim, KeySecret, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode,
+    Speaker, Track, Tracks, VirtualServer, VrrpCheck, VrrpInstance,
 };
 use lb_core::virtual_server::DrainingClients;
 use lb_core::{Algorithm, Weight};
@@ -647,7 +647,10 @@ fn notify() -> impl Strategy<Value = Notify> {
             backup,
             fault,
             stop,
-            deleted,
+            deleted: match deleted {
+                None if flags.0 => Deleted::AsStop,
+                command => Deleted::Told(command),
+            },
             master_rx_lower_pri: None,
             priority_changes: flags.0,
             smtp_alert: flags.1,
@@ -767,11 +770,7 @@ fn bgp_announcement() -> impl Strategy<Value = BgpAnnouncement> {
             name: "a".into(),
             speaker,
             instance: None,
-            track_scripts: vec![],
-            track_files: vec![],
-            track_processes: vec![],
-            track_checks: vec![],
-            track_quorums: vec![],
+            tracks: Tracks::default(),
             withdraw_delay,
             interval,
         }
@@ -802,7 +801,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
         let told = (notify(), option::of(command()), garp(), option::of(claim().boxed()));
         (timers, flags, preempt, wire, held, ways, tracks, told).prop_map(
             move |(timers, flags, preempt, wire, held, ways, tracks, told)| {
-                let (centis, down_timer_adverts, startup_delay, priority) = timers;
+                let (centis, down_timer_adverts, delay, priority) = timers;
                 let (reach, authentication, checksum, has_source) = wire;
                 let (mut notify, lower, garp, claim) = told;
                 notify.master_rx_lower_pri = lower;
@@ -828,10 +827,12 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     down_timer_adverts,
                     preempt,
                     accept: flags.1,
-                    startup_delay,
-                    delay_after_boot: startup_delay,
-                    interface_down_delay: startup_delay,
-                    interface_up_delay: startup_delay,
+                    delays: Delays {
+                        startup: delay,
+                        after_boot: Duration::from_millis(1),
+                        interface_down: Duration::from_millis(2),
+                        interface_up: Duration::from_millis(3),
+                    },
                     parting_advert: flags.2,
                     checksum,
                     source: has_source.then(|| virtual_ip(v6, 239)),
@@ -845,11 +846,11 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     garp,
                     track_primary: flags.2,
                     track_interfaces: tracks.into_iter().enumerate().map(track).collect(),
-                    track_scripts: vec![],
-                    track_files: vec![],
-                    track_processes: vec![],
-                    track_checks: flags.1.then(|| by_name("checked")).into_iter().collect(),
-                    track_quorums: flags.2.then(|| by_name("")).into_iter().collect(),
+                    tracks: Tracks {
+                        checks: flags.1.then(|| by_name("checked")).into_iter().collect(),
+                        quorums: flags.2.then(|| by_name("")).into_iter().collect(),
+                        ..Tracks::default()
+                    },
                     claim,
                     notify,
                 }
@@ -870,6 +871,11 @@ fn carp_instance() -> impl Strategy<Value = CarpInstance> {
         let told = (garp(), notify());
         (period, any::<bool>(), "[ -~]{1,30}", virtual_addresses(v6, 150), told).prop_map(
             move |((advbase, advskew, dead_ratio), flag, passphrase, addresses, (garp, notify))| {
+                let track = |name: &str| Track {
+                    name: name.into(),
+                    weight: i16::from(advskew),
+                    reverse: flag,
+                };
                 CarpInstance {
                     name: "carp".into(),
                     interface: "eth0".into(),
@@ -883,14 +889,12 @@ fn carp_instance() -> impl Strategy<Value = CarpInstance> {
                     addresses,
                     virtual_mac: flag.then(|| "carp.255".into()),
                     garp,
-                    track_interfaces: vec![Track {
-                        name: "eth1".into(),
-                        weight: i16::from(advskew),
-                        reverse: flag,
-                    }],
-                    track_scripts: Vec::new(),
-                    track_files: Vec::new(),
-                    track_processes: Vec::new(),
+                    track_interfaces: vec![track("eth1")],
+                    tracks: Tracks {
+                        checks: vec![track("checked")],
+                        quorums: flag.then(|| track("")).into_iter().collect(),
+                        ..Tracks::default()
+                    },
                     notify,
                 }
             },
@@ -929,9 +933,11 @@ fn config() -> impl Strategy<Value = Config> {
             let (notify_fifo, smtp, resolvers, max_scripts) = told;
             let (mut vrrp_instances, hosts, statics) = routers;
             let (static_addresses, static_routes, static_rules) = statics;
-            let quorums = vrrp_instances.iter_mut().flat_map(|one| &mut one.track_quorums);
+            let ((mut carp_instances, bgp_announcements), vrrp_checks) = hosts;
+            let tracks = vrrp_instances.iter_mut().map(|one| &mut one.tracks);
+            let tracks = tracks.chain(carp_instances.iter_mut().map(|one| &mut one.tracks));
+            let quorums = tracks.flat_map(|tracks| &mut tracks.quorums);
             quorums.for_each(|track| track.name.clone_from(&virtual_servers[0].name));
-            let ((carp_instances, bgp_announcements), vrrp_checks) = hosts;
             Config {
                 admin: admin.clone(),
                 admin_allow_remote: matches!(&admin, Some(Door::Address(a)) if !a.ip().is_loopback()),
@@ -1013,6 +1019,8 @@ fn users_are_read_back() {
         on_quorum_up = ["/up"]
         on_down = ["/down"]
         check = { type = "script", command = ["/check"] }
+        sorry_server = "127.0.0.1:82"
+        sorry_check = { type = "script", command = ["/sorry"] }
         backend = [{ address = "127.0.0.1:81" }]
     "#;
     let config = Config::parse("users.toml", text).unwrap();
@@ -1021,6 +1029,7 @@ fn users_are_read_back() {
     let expected = [
         // The checker starts it itself.
         ("/check", None),
+        ("/sorry", None),
         ("/up", Some("nobody")),
         ("/down", Some("nobody")),
         ("/first", Some("0:0")),

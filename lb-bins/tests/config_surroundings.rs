@@ -6,7 +6,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::PathBuf;
 
-use lb_bins::config::{Config, Daemon};
+use lb_bins::config::{ConfigFile, Daemon};
 
 struct Folder(PathBuf);
 
@@ -18,9 +18,14 @@ impl Folder {
     }
 
     fn load(&self, text: &str) -> String {
-        let file = self.0.join("lb.toml");
-        fs::write(&file, text).unwrap();
-        match Config::load_for(Daemon::TcpLb, &file) {
+        self.load_as("lb.toml", Daemon::TcpLb, None, text)
+    }
+
+    fn load_as(&self, name: &str, daemon: Daemon, admin: Option<&str>, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        let admin = admin.map(|admin| admin.parse().unwrap());
+        match (ConfigFile { admin, ..ConfigFile::new(path) }).load_for(daemon) {
             Ok(config) => config.warnings.iter().map(ToString::to_string).collect(),
             Err(errors) => errors.to_string(),
         }
@@ -85,4 +90,87 @@ fn what_root_runs_nobody_else_can_change() {
     chown(&folder.0, Some(65534), None).unwrap();
     let said = folder.load(&text);
     assert!(said.contains(&format!("others could change {}\n", folder.0.display())), "{said}");
+}
+
+#[test]
+fn the_name_of_a_file_says_its_syntax() {
+    let folder = Folder::new("syntax");
+    let toml = text("/bin/true");
+    let keepalived = "virtual_server 127.0.0.1 80 {\n    protocol TCP\n    real_server 127.0.0.1 81 {\n    }\n}\n";
+    let remedy = "help: a file is TOML if its name ends in .toml, and keepalived.conf if not";
+    for (name, text, what) in [
+        (
+            "lb.conf",
+            &*toml,
+            "this is TOML, but the name of the file says that it is keepalived.conf",
+        ),
+        (
+            "lb.toml",
+            keepalived,
+            "this is keepalived.conf, but the name of the file says that it is TOML",
+        ),
+    ] {
+        let said = folder.load_as(name, Daemon::TcpLb, None, text);
+        assert!(said.contains(what) && said.contains(remedy), "{said}");
+        assert_eq!(said.matches("error:").count(), 1, "{said}");
+    }
+    // Either may be empty, or wrong in its own way.
+    for (name, text) in
+        [("lb.conf", "# nothing\n"), ("lb.toml", "listen = {\n"), ("lb.toml", "{\n")]
+    {
+        let said = folder.load_as(name, Daemon::TcpLb, None, text);
+        assert!(said.contains("error:") && !said.contains("the name of the file"), "{said}");
+    }
+    assert!(!folder.load_as("lb.conf", Daemon::TcpLb, None, keepalived).contains("error:"));
+}
+
+#[test]
+fn who_has_nothing_to_do_is_told_who_has() {
+    let folder = Folder::new("nothing");
+    let keeper = |text: &str| folder.load_as("lb.toml", Daemon::VipKeeper, None, text);
+    let said = keeper(&text("/bin/true"));
+    assert!(
+        said.contains("there is no VRRP instance, without which vip-keeper has nothing"),
+        "{said}"
+    );
+    assert!(
+        said.contains("help: run tcp-lb, which has with this file, or add [[vrrp_instance]]"),
+        "{said}"
+    );
+    let router = "[[vrrp_instance]]\nname = \"web\"\ninterface = \"eth0\"\nvirtual_router_id = 51\n\
+        addresses = [\"192.0.2.200/24\"]\n";
+    let said = folder.load(router);
+    assert!(said.contains("help: run vip-keeper, which has with this file"), "{said}");
+}
+
+#[test]
+fn files_that_a_claim_reads_are_there() {
+    let folder = Folder::new("token");
+    let token = folder.0.join("token");
+    let text = format!(
+        "[[vrrp_instance]]\nname = \"web\"\ninterface = \"eth0\"\nvirtual_router_id = 51\n\
+         addresses = [\"192.0.2.200/24\"]\n[vrrp_instance.claim.http]\n\
+         url = \"https://api.example.org/{{address}}\"\ntoken_file = {token:?}\n"
+    );
+    let keeper = || folder.load_as("lb.toml", Daemon::VipKeeper, None, &text);
+    let said = keeper();
+    assert!(
+        said.contains(&format!("warning: `token_file` is {}, which cannot", token.display())),
+        "{said}"
+    );
+    assert!(said.contains("help: make it, for the user of the daemon to read"), "{said}");
+    fs::write(&token, "token").unwrap();
+    assert_eq!(keeper(), "");
+}
+
+#[test]
+fn an_admin_address_for_everybody_can_be_allowed_where_there_is_a_key_for_it() {
+    let folder = Folder::new("admin");
+    let keepalived = "virtual_server 127.0.0.1 80 {\n    protocol TCP\n    real_server 127.0.0.1 81 {\n    }\n}\n";
+    let load =
+        |name: &str, text: &str| folder.load_as(name, Daemon::TcpLb, Some("0.0.0.0:9900"), text);
+    let said = load("lb.conf", keepalived);
+    assert!(said.contains("a keepalived.conf cannot allow it"), "{said}");
+    let said = load("lb.toml", &text("/bin/true"));
+    assert!(said.contains("or set admin_allow_remote = true"), "{said}");
 }

@@ -137,8 +137,13 @@ fn mistakes_are_told_with_line_and_remedy() {
         ),
         (
             "10s mail/127.0.0.1:9001 dies\n",
-            "there is no backend `127.0.0.1:9001` then behind `mail`",
+            "there is no virtual server `mail` then\n    1 | 10s mail/127.0.0.1:9001 dies\nhelp: \
+             there are: web\n",
         ),
+        ("0s 127.0.0.1:9001 flaps 0s\n", "`0s` is no period"),
+        // All of them at once.
+        ("1s 127.0.0.1:1 dies\n2s 127.0.0.1:2 dies\n", "script:2: error: there is no backend"),
+        ("1s\n2s a sings\n", "script:2: error: `sings` is nothing"),
         ("10s reload\n", "help: write for example: 30s reload next.toml"),
         ("10s reload nowhere.toml\n", "nowhere.toml"),
     ] {

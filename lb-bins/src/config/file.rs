@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ::toml::Table;
+
 use super::keepalived::Surroundings;
 use super::mistakes::{ConfigErrors, Mistakes};
 use super::problem::Problem;
@@ -39,9 +41,15 @@ impl ConfigFile {
     /// Every mistake in the file and in those that it includes, or why it cannot be read.
     pub fn load(&self) -> Result<Config, ConfigErrors> {
         let source = Source::read(&self.path)?;
-        if !self.is_keepalived() {
-            return Config::from_toml(&source);
-        }
+        let loaded = match self.is_keepalived() {
+            true => self.load_keepalived(source.clone()),
+            false => Config::from_toml(&source),
+        };
+        // What follows from text that was misread would only mislead.
+        loaded.map_err(|errors| self.other_syntax(&source).unwrap_or(errors))
+    }
+
+    fn load_keepalived(&self, source: Source) -> Result<Config, ConfigErrors> {
         let config_id = self.config_id.clone().unwrap_or_else(host_name);
         Config::from_keepalived(
             source,
@@ -54,6 +62,19 @@ impl ConfigFile {
         )
     }
 
+    /// That it is plainly of the other syntax than its name says, if so.
+    fn other_syntax(&self, source: &Source) -> Option<ConfigErrors> {
+        let is_toml = source.text.parse::<Table>().map(|table| !table.is_empty());
+        let (syntax, other) = match (is_toml, self.is_keepalived()) {
+            (Ok(true), true) => ("TOML", "keepalived.conf"),
+            (Err(_), false) if opens_blocks(&source.text) => ("keepalived.conf", "TOML"),
+            _ => return None,
+        };
+        let mut mistakes = Mistakes::default();
+        mistakes.error(None, Problem::OtherSyntax { syntax, other });
+        Some(mistakes.into_errors(std::slice::from_ref(source)))
+    }
+
     /// Reads it for a daemon that has nothing to do unless the file says something to it.
     ///
     /// # Errors
@@ -62,33 +83,28 @@ impl ConfigFile {
     /// must be for it.
     pub fn load_for(&self, daemon: Daemon) -> Result<Config, ConfigErrors> {
         let mut config = self.load()?;
-        let servers = (config.virtual_servers.len(), "tcp-lb", "virtual server", "virtual_server");
-        let routers = config.vrrp_instances.len() + config.carp_instances.len();
-        let routers = routers + config.bgp_announcements.len();
-        let routers = (routers, "vip-keeper", "VRRP instance", "vrrp_instance");
         let (ours, others) = match daemon {
-            Daemon::TcpLb => (servers, Some(routers)),
-            // It serves them as well.
-            Daemon::VipKeeper => (routers, None),
+            Daemon::TcpLb => (Part::servers(&config), Part::routers(&config)),
+            Daemon::VipKeeper => (Part::routers(&config), Part::servers(&config)),
         };
         if self.admin.is_some() {
             config.admin.clone_from(&self.admin);
         }
         let mut mistakes = Mistakes::default();
         if let Some(Door::Address(address)) = config.admin {
-            judge_admin(address, &config, &mut mistakes);
+            judge_admin(address, &config, !self.is_keepalived(), &mut mistakes);
         }
         let source = Source::new(self.path.display().to_string(), String::new());
-        let (count, daemon, what, block) = ours;
+        let Part { count, daemon: name, what, block } = ours;
         if count == 0 {
-            mistakes.error(None, Problem::NothingFor { daemon, what, block });
+            let other = (others.count > 0).then_some(others.daemon);
+            mistakes.error(None, Problem::NothingFor { daemon: name, what, block, other });
             return Err(mistakes.into_errors(&[source]));
         }
-        // Who writes TOML for two daemons knows it; keepalived was one.
-        if let Some((count, other, what, _)) = others.filter(|(count, ..)| *count > 0)
-            && self.is_keepalived()
-        {
-            mistakes.warning(None, Problem::ForAnother { daemon, other, what, count });
+        // vip-keeper serves both. Who writes TOML for two daemons knows it; keepalived was one.
+        if daemon == Daemon::TcpLb && others.count > 0 && self.is_keepalived() {
+            let Part { count, daemon: other, what, .. } = others;
+            mistakes.warning(None, Problem::ForAnother { daemon: name, other, what, count });
         }
         surroundings::judge(&config, &mut mistakes);
         if mistakes.has_errors() {
@@ -99,10 +115,44 @@ impl ConfigFile {
     }
 }
 
+/// What a configuration has for one daemon.
+struct Part {
+    count: usize,
+    daemon: &'static str,
+    what: &'static str,
+    block: &'static str,
+}
+
+impl Part {
+    fn servers(config: &Config) -> Self {
+        let count = config.virtual_servers.len();
+        Self { count, daemon: "tcp-lb", what: "virtual server", block: "virtual_server" }
+    }
+
+    fn routers(config: &Config) -> Self {
+        let instances = config.vrrp_instances.len() + config.carp_instances.len();
+        let count = instances + config.bgp_announcements.len();
+        Self { count, daemon: "vip-keeper", what: "VRRP instance", block: "vrrp_instance" }
+    }
+}
+
+/// Whether a line opens a block, as no line of TOML can: `vrrp_instance web {`.
+fn opens_blocks(text: &str) -> bool {
+    text.lines().map(str::trim).any(|line| {
+        let first = line.chars().next();
+        line.ends_with('{') && !line.contains('=') && first.is_some_and(char::is_alphabetic)
+    })
+}
+
 /// What validation says of an address in a file, of one that is in none.
-fn judge_admin(address: SocketAddr, config: &Config, mistakes: &mut Mistakes) {
+fn judge_admin(
+    address: SocketAddr,
+    config: &Config,
+    can_be_allowed: bool,
+    mistakes: &mut Mistakes,
+) {
     if !address.ip().to_canonical().is_loopback() && !config.admin_allow_remote {
-        mistakes.error(None, Problem::AdminIsRemote { address });
+        mistakes.error(None, Problem::AdminIsRemote { address, can_be_allowed });
     }
     if config.virtual_servers.iter().any(|server| server.listen == address) {
         mistakes.error(None, Problem::AdminIsVirtualServer { address });

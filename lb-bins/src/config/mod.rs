@@ -12,7 +12,7 @@
 //!
 //! A kind of check is one struct on each way station, in the module `check` of each: what it is
 //! read as (`draft`), by which keys (`toml`), what it must be like (`validate`), what it is
-//! ([`check`]) and how it is written (`print`). `control/checkers.rs` makes a checker of it.
+//! ([`check`]) and how it is written (`print`). The room `checkers` makes a checker of it.
 //!
 //! ```
 //! use lb_bins::config::Config;
@@ -60,10 +60,11 @@ pub use self::mistakes::{ConfigErrors, Mistake, Severity};
 pub use self::model::check::{Check, CheckKind};
 pub use self::model::{
     Account, Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Claim, ClaimBy,
-    Command, Config, Door, Forwarding, HashKey, HmacKey, Holder, HttpClaim, KeySecret, Mail,
-    NotADoor, Notify, OnFailure, ParameterMatch, ParseAddressError, Passive, Persistence, Queue,
-    Quorum, SorryMode, Speaker, Track, VirtualServer, VrrpCheck, VrrpInstance, VrrpScript,
-    VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check, is_keyed_by_destination,
+    Command, Config, Delays, Deleted, Door, Forwarding, HashKey, HmacKey, Holder, HttpClaim,
+    KeySecret, Mail, NotADoor, Notify, OnFailure, ParameterMatch, ParseAddressError, Passive,
+    Persistence, Queue, Quorum, SorryMode, Speaker, Track, Tracks, VirtualServer, VrrpCheck,
+    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check,
+    is_keyed_by_destination,
 };
 pub use self::source::Source;
 

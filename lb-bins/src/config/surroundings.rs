@@ -2,20 +2,21 @@
 //! root runs.
 
 use std::collections::HashSet;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
 use super::mistakes::Mistakes;
-use super::model::{Account, Command, Config};
+use super::model::{Account, ClaimBy, Command, Config};
 use super::problem::Problem;
 use crate::privileges::Identity;
 
-/// Reports users that are not there, scripts that cannot run as whom they should, and scripts that root
+/// Reports files of claims that are not there, users that are not there, scripts that cannot run as whom they should, and scripts that root
 /// runs though others could change them.
 pub(super) fn judge(config: &Config, mistakes: &mut Mistakes) {
+    report_missing_files(config, mistakes);
     let own = match config.user.as_ref().map(Identity::of) {
         Some(Ok(identity)) => identity.uid,
         // The daemon does not start, and says why.
@@ -49,6 +50,22 @@ pub(super) fn judge(config: &Config, mistakes: &mut Mistakes) {
                 true => mistakes.error(None, problem),
                 false => mistakes.warning(None, problem),
             }
+        }
+    }
+}
+
+/// What is read for each call may come later.
+fn report_missing_files(config: &Config, mistakes: &mut Mistakes) {
+    let claims = config.vrrp_instances.iter().filter_map(|instance| instance.claim.as_ref());
+    let calls = claims.filter_map(|claim| match &claim.by {
+        ClaimBy::Http(http) => Some(http),
+        ClaimBy::Command(_) => None,
+    });
+    let files = calls.flat_map(|http| [("token_file", &http.token_file), ("ca", &http.ca)]);
+    for (key, path) in files.filter_map(|(key, path)| Some((key, path.as_ref()?))) {
+        if let Err(error) = File::open(path) {
+            let (path, reason) = (path.clone(), error.to_string());
+            mistakes.warning(None, Problem::UnreadableFile { key, path, reason });
         }
     }
 }

@@ -7,7 +7,7 @@ use lb_core::health::Admin as Word;
 use lb_core::virtual_server::BackendState;
 
 use super::checks::Place;
-use super::command::{Order, Refusal};
+use super::request::{Order, Refusal};
 use super::{Control, Cut};
 use crate::config::Address;
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use tokio::task::AbortHandle;
 
-use super::command::Handle;
+use super::request::Handle;
 use crate::admin::{DoorError, Listener, SocketFile};
 use crate::config::Door;
 

@@ -3,29 +3,24 @@
 use std::collections::HashMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lb_core::Weight;
 use lb_core::backend::BackendId;
 use lb_health::checkers::{FileWatch, ScriptSlots};
-use lb_health::spec::SpecError;
 use lb_health::state::CheckState;
 use lb_health::{CheckError, CheckId, CheckSpec, Driver, Event, monitor};
 use rand::rngs::SmallRng;
 use tracing::warn;
 
 use super::changes::Changes;
-use super::checkers::{AnyChecker, CheckConfigError, Shared, Stamps, checker};
 use super::instance::instance;
-use crate::config::check::Initial;
+use crate::checkers::{AnyChecker, CheckConfigError, Shared, Stamps, checker, spec};
 use crate::config::{Address, Check};
 use crate::names::{Names, nominal};
 use crate::privileges::hand_on_nothing;
 use crate::status::{CheckReport, ChecksStatus, LastCheck, PastRun, RunReport};
-
-/// Tells the virtual servers of this process apart, over every rename; never issued twice.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub struct ServerKey(pub(super) u32);
+use crate::tcp::ServerKey;
 
 /// A backend of a certain virtual server: each virtual server issues identities of its own, and one
 /// driver serves them all.
@@ -82,11 +77,6 @@ impl Prepared {
             && (running.check == self.check || aimless(&running.check) == aimless(&self.check))
     }
 }
-
-/// First runs are spread over this much time per check, so that a start with thousands of checks
-/// is no storm; and over this much in all, so that the first verdicts do not wait long.
-const WARMUP_PER_CHECK: Duration = Duration::from_micros(200);
-const LONGEST_WARMUP: Duration = Duration::from_secs(1);
 
 impl Checks {
     /// None yet; they will run beside the caller.
@@ -372,22 +362,4 @@ fn past(now: Instant, past: &monitor::PastRun) -> PastRun {
     let age = now.saturating_duration_since(past.at);
     let run = RunReport::new(past.took, &past.result);
     PastRun { age_ms: age.as_millis() as u64, repeated: past.repeated, run }
-}
-
-/// When a check runs, and what it takes to change the verdict, if there are `total`.
-pub(crate) fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
-    let short = (WARMUP_PER_CHECK * total).min(LONGEST_WARMUP).min(check.interval);
-    let warmup = check.warmup.unwrap_or(short);
-    CheckSpec::default()
-        .with_interval(check.interval)?
-        .with_fast_interval(check.fast_interval)?
-        .with_down_interval(check.down_interval)?
-        .with_timeout(check.timeout)?
-        .with_warmup(warmup)?
-        .with_rise(check.rise)?
-        .with_fall(check.fall)?
-        .with_initially_up(check.initial == Initial::Up)
-        .with_first_decisive(check.first_decisive)
-        .with_local_limit(check.local_limit)
-        .with_jitter_percent(check.jitter)
 }

@@ -9,16 +9,15 @@
 mod administer;
 mod administration;
 mod changes;
-mod checkers;
 mod checks;
-mod command;
 mod instance;
-mod observer;
+mod observed;
 mod passive;
 mod plan;
 mod rehearsal;
 mod reload;
 mod report;
+mod request;
 mod service;
 mod telling;
 
@@ -36,29 +35,25 @@ use tokio::time::sleep_until;
 use tracing::{info, warn};
 
 pub use administration::Serve;
-pub use checkers::CheckConfigError;
-pub(crate) use checkers::{AnyChecker, Shared, checker};
-pub use checks::ServerKey;
-pub(crate) use checks::spec;
-pub use command::{Decision, Handle, Order, Refusal};
-pub use observer::{Observer, Quorums};
 pub use plan::PlanError;
 pub(crate) use rehearsal::Rehearsal;
 pub use reload::ReloadError;
+pub use request::{Decision, Handle, Order, Refusal};
 
+use crate::checkers::Stamps;
 use crate::config::Config;
 use crate::names::Names;
-use crate::notify::Notifier;
+use crate::notify::{Notifier, Observer};
 use crate::tcp::{Attempt, Endpoint, Tally, Workers};
 pub(crate) use administration::Administration;
 use checks::{Checks, Place};
-use command::Command;
 use reload::Preparation;
+use request::Request;
 use service::Service;
 
 /// Attempts that control has not read yet. Beyond them it is told enough already.
 const ATTEMPTS: usize = 4096;
-/// Verdicts and attempts that may go into one pool. A command never waits for more.
+/// Verdicts and attempts that may go into one pool. A request never waits for more.
 const BATCH: usize = 1024;
 /// How often expired clients are forgotten and, while stopping, open connections counted.
 const TICK: Duration = Duration::from_secs(1);
@@ -84,7 +79,7 @@ pub struct Control {
     attempts: mpsc::Sender<Attempt>,
     attempted: mpsc::Receiver<Attempt>,
     handle: Handle,
-    commands: mpsc::Receiver<Command>,
+    requests: mpsc::Receiver<Request>,
     next_tick: Instant,
     stopping_since: Option<Instant>,
     /// What is taken over, or not, before anything else is done.
@@ -117,7 +112,7 @@ impl Control {
         serve_admin: Serve,
     ) -> Result<Self, ReloadError> {
         let (attempts, attempted) = mpsc::channel(ATTEMPTS);
-        let (handle, commands) = Handle::new();
+        let (handle, requests) = Handle::new();
         let mut control = Self {
             services: Vec::new(),
             next_server: 0,
@@ -132,13 +127,13 @@ impl Control {
             attempts,
             attempted,
             handle,
-            commands,
+            requests,
             next_tick: Instant::now() + TICK,
             stopping_since: None,
             undecided: None,
             observer: None,
         };
-        control.reconfigure(config)?;
+        control.reconfigure(config, Stamps::default())?;
         Ok(control)
     }
 
@@ -158,8 +153,8 @@ impl Control {
             }
             let deadline = self.next_deadline();
             tokio::select! {
-                Some(command) = self.commands.recv() => {
-                    if self.obey(command).is_break() {
+                Some(request) = self.requests.recv() => {
+                    if self.obey(request).is_break() {
                         return self.cut_the_rest().await;
                     }
                 }
@@ -340,39 +335,39 @@ impl Control {
     }
 
     /// Nobody waits for an answer that cannot be sent: whoever asked has gone.
-    fn obey(&mut self, command: Command) -> ControlFlow<()> {
-        match command {
-            Command::Administer { virtual_server, backend, order, reply } => {
+    fn obey(&mut self, request: Request) -> ControlFlow<()> {
+        match request {
+            Request::Administer { virtual_server, backend, order, reply } => {
                 let _ = reply.send(self.administer(&virtual_server, backend, order));
             }
-            Command::Explain { virtual_server, backend, reply } => {
+            Request::Explain { virtual_server, backend, reply } => {
                 let _ = reply.send(self.explain(Instant::now(), &virtual_server, &backend));
             }
-            Command::Ping { reply } => {
+            Request::Ping { reply } => {
                 let _ = reply.send(());
             }
-            Command::Prepare { reply, .. } | Command::Reconfigure { reply, .. }
+            Request::Prepare { reply, .. } | Request::Reconfigure { reply, .. }
                 if self.stopping_since.is_some() =>
             {
                 let _ = reply.send(Err(ReloadError::Stopping));
             }
-            Command::Prepare { config, reply, decision } => {
-                let prepared = self.prepare(*config).map(|prepared| {
+            Request::Prepare { config, stamps, reply, decision } => {
+                let prepared = self.prepare(*config, stamps).map(|prepared| {
                     self.undecided = Some((prepared, decision));
                 });
                 let _ = reply.send(prepared);
             }
-            Command::Reconfigure { config, reply } => {
-                let _ = reply.send(self.reconfigure(*config));
+            Request::Reconfigure { config, stamps, reply } => {
+                let _ = reply.send(self.reconfigure(*config, stamps));
             }
-            Command::Status { reply } => {
+            Request::Status { reply } => {
                 let _ = reply.send(self.status(Instant::now()));
             }
-            Command::Stop if self.stopping_since.is_some() => {
+            Request::Stop if self.stopping_since.is_some() => {
                 warn!("stopping at once");
                 return ControlFlow::Break(());
             }
-            Command::Stop => self.stop(),
+            Request::Stop => self.stop(),
         }
         ControlFlow::Continue(())
     }

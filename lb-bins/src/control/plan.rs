@@ -17,7 +17,6 @@ use lb_health::spec::SpecError;
 use tokio::sync::mpsc;
 use tracing::info;
 
-use super::checks::ServerKey;
 use super::service::Service;
 use crate::config::{
     self, Address, HashKey, OnFailure, Quorum, SorryMode, is_keyed_by_destination,
@@ -25,7 +24,7 @@ use crate::config::{
 use crate::names::Names;
 use crate::tcp::{
     Attempt, Bound, Client, Endpoint, Gate, Hashed, Listener, Observed, Recognition, Route,
-    RouteSettings, Tally, Upstream, Workers,
+    RouteSettings, ServerKey, Tally, Upstream, Workers,
 };
 
 /// A virtual server's configuration in the form that lb-core takes, checked.

@@ -8,10 +8,10 @@ use lb_core::virtual_server::VirtualServerConfig;
 use lb_health::CheckSpec;
 use lb_health::outliers::OutlierRules;
 
-use super::checks::spec;
 use super::passive::rules;
 use super::plan::{Plan, PlanError};
 use super::reload::number_of_checks;
+use crate::checkers::spec;
 use crate::config::{Config, VirtualServer};
 use crate::names::Names;
 use crate::tcp::Endpoint;

@@ -11,16 +11,16 @@ use lb_core::{Backend, Weight};
 use tracing::info;
 
 use super::administration::Opened;
-use super::checkers::{CheckConfigError, Stamps};
-use super::checks::{Checks, Place, Prepared, ServerKey};
+use super::checks::{Checks, Place, Prepared};
 use super::plan::{Plan, PlanError, Socket};
 use super::service::Service;
 use super::{Control, Cut, Removed};
 use crate::admin::DoorError;
+use crate::checkers::{CheckConfigError, Stamps};
 use crate::config::{Address, Config, VirtualServer};
 use crate::names::Names;
 use crate::notify::{self, Notifier, NotifyError};
-use crate::tcp::{BindError, Bound, Endpoint, Listener};
+use crate::tcp::{BindError, Bound, Endpoint, Listener, ServerKey};
 
 /// A configuration that was not taken over. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
@@ -98,14 +98,19 @@ impl Control {
     }
 
     /// Gets ready what `config` needs, and changes nothing. Virtual servers are recognised by name (or,
-    /// if they were only renamed, by where they listen), backends by address.
+    /// if they were only renamed, by where they listen), backends by address. What is in files that `stamps`
+    /// do not know is looked at.
     ///
     /// # Errors
     /// [`ReloadError`]; nothing is left behind then.
-    pub(super) fn prepare(&mut self, config: Config) -> Result<Preparation, ReloadError> {
+    pub(super) fn prepare(
+        &mut self,
+        config: Config,
+        mut stamps: Stamps,
+    ) -> Result<Preparation, ReloadError> {
         let total = number_of_checks(&config);
         let mut steps = Vec::new();
-        let (former, mut stamps) = (Former::of(&self.services, &config), Stamps::default());
+        let former = Former::of(&self.services, &config);
         for server in &config.virtual_servers {
             let stamp = stamps.of_server(server);
             let former = former.of_server(server).map(|at| &self.services[at]);
@@ -148,8 +153,12 @@ impl Control {
     ///
     /// # Errors
     /// [`ReloadError`]; nothing has changed then.
-    pub(super) fn reconfigure(&mut self, config: Config) -> Result<(), ReloadError> {
-        let prepared = self.prepare(config)?;
+    pub(super) fn reconfigure(
+        &mut self,
+        config: Config,
+        stamps: Stamps,
+    ) -> Result<(), ReloadError> {
+        let prepared = self.prepare(config, stamps)?;
         self.take_over(prepared);
         Ok(())
     }
@@ -187,7 +196,7 @@ impl Control {
             let service = match former {
                 Some(service) => plan.take_over(service, attempts, socket),
                 None => {
-                    let key = ServerKey(self.next_server);
+                    let key = ServerKey::new(self.next_server);
                     self.next_server += 1;
                     plan.start(key, attempts, socket)
                 }

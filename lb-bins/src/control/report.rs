@@ -7,7 +7,7 @@ use lb_core::virtual_server::BackendState;
 
 use super::Control;
 use super::checks::Place;
-use super::command::Refusal;
+use super::request::Refusal;
 use super::service::Service;
 use crate::config::Address;
 use crate::status::{

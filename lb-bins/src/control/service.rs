@@ -9,11 +9,10 @@ use lb_core::virtual_server::{Action, BackendState, Event};
 use lb_core::{Backend, Director, VirtualServer};
 use tracing::{info, warn};
 
-use super::checks::ServerKey;
 use super::passive::Ejector;
 use crate::config::{self, Address};
 use crate::notify::{Notifier, Scripts};
-use crate::tcp::{Client, Endpoint, Gate, Listener, Tally};
+use crate::tcp::{Client, Endpoint, Gate, Listener, ServerKey, Tally};
 
 /// Clients wait this long for the first verdicts; then they are served by what there is.
 const LONGEST_GATE: Duration = Duration::from_secs(2);

@@ -24,8 +24,9 @@ use tracing::{info, warn};
 
 use self::checker::ByName;
 use self::resolver::Resolver;
+use crate::backoff::Backoff;
+use crate::checkers::AnyChecker;
 use crate::config::Address;
-use crate::control::AnyChecker;
 
 /// However short an answer lives, it is asked for no more often than that.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -148,24 +149,24 @@ impl Drop for Name {
 
 /// Resolves a name for as long as anybody has it.
 async fn follow(name: Weak<Name>, resolver: Arc<ArcSwap<Resolver>>, tell: mpsc::Sender<Change>) {
-    let mut failures = 0;
+    let mut backoff = Backoff::new(SHORTEST, LONGEST / 2);
+    let mut is_missing = false;
     loop {
         let Some(host) = name.upgrade().map(|name| Arc::clone(&name.host)) else { return };
         let answers = resolver.load_full().lookup(&host).await;
         let Some(name) = name.upgrade() else { return };
         let wait = match answers {
             Ok((answers, expires)) => {
-                failures = 0;
+                backoff.reset();
+                is_missing = false;
                 if name.heed(&answers) {
                     let _ = tell.send(Change { host }).await;
                 }
                 expires.saturating_duration_since(Instant::now()).clamp(SHORTEST, LONGEST)
             }
             Err(error) => {
-                failures += 1;
-                name.miss(&error, failures);
-                // 1, 2, 4, … seconds.
-                (SHORTEST * (1 << (failures - 1).min(5))).min(LONGEST / 2)
+                name.miss(&error, !std::mem::replace(&mut is_missing, true));
+                backoff.pause()
             }
         };
         drop(name);
@@ -193,8 +194,8 @@ impl Name {
         before.is_some()
     }
 
-    /// Takes that there is no answer. What it stood for it stands for.
-    fn miss(&self, error: &Arc<str>, failures: u32) {
+    /// Takes that there is no answer; the first time, that is said. What it stood for it stands for.
+    fn miss(&self, error: &Arc<str>, is_first: bool) {
         let known = match &*self.state.borrow() {
             Some(State { address: Ok(address) }) => Some(*address),
             _ => None,
@@ -203,7 +204,7 @@ impl Name {
             let address = Err(Arc::clone(error));
             self.state.send_replace(Some(State { address }));
         }
-        if failures == 1 {
+        if is_first {
             let host = &*self.host;
             match known {
                 Some(address) => warn!(host, "cannot be resolved: {error}; {address} is kept"),
@@ -236,7 +237,7 @@ mod tests {
         is("192.0.2.3");
         assert!(name.heed(&addresses(&["192.0.2.8", "192.0.2.4"])));
         is("192.0.2.4");
-        name.miss(&"gone".into(), 1);
+        name.miss(&"gone".into(), true);
         is("192.0.2.4");
         assert!(!name.heed(&[]));
         is("192.0.2.4");
@@ -245,7 +246,7 @@ mod tests {
     #[test]
     fn a_name_that_never_had_an_address_says_why() {
         let name = name();
-        name.miss(&"no such name".into(), 1);
+        name.miss(&"no such name".into(), true);
         let error = name.current().unwrap_err();
         assert_eq!(error.to_string(), "cannot resolve a: no such name");
         assert!(name.heed(&addresses(&["192.0.2.1"])), "that was waited for");

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, error, info, warn};
 
 use super::News;
+use crate::backoff::Backoff;
 use crate::config::Mail;
 
 /// What follows within this time goes into the same mail: checks find out about one broken switch
@@ -242,7 +243,8 @@ impl Post {
     async fn deliver(&self, mail: &[u8]) {
         let Counters { sent, failures, abandoned, .. } = &*self.counters;
         let server = self.letter.config.server;
-        let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
+        let (begun, mut backoff) = (Instant::now(), Backoff::new(FIRST_PAUSE, LONGEST_PAUSE));
+        let mut is_late = false;
         // One for all; but an address that is refused takes the mail from nobody else.
         let mut waiting = vec![self.letter.to.clone()];
         loop {
@@ -273,21 +275,21 @@ impl Post {
                 }
             }
             let Some(error) = failure else {
-                if pause > FIRST_PAUSE {
+                if is_late {
                     info!(%server, "mail was sent after all");
                 }
                 return;
             };
+            let pause = backoff.pause();
             if begun.elapsed() + pause > GIVEN_UP_AFTER {
                 abandoned.fetch_add(1, Ordering::Relaxed);
                 return error!(%server, %error, "mail given up");
             }
             // Once is enough: what becomes of it will be told.
-            if pause == FIRST_PAUSE {
+            if !std::mem::replace(&mut is_late, true) {
                 warn!(%server, %error, "mail is not taken; it will be tried for an hour");
             }
             sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
             waiting = later;
         }
     }

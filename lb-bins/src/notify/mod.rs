@@ -5,11 +5,13 @@
 
 mod fifo;
 mod mail;
+mod observer;
 mod reader;
 mod scripts;
 
 pub use fifo::{Fifo, FifoError, FifoStatus};
 pub use mail::{Letter, MailError, MailStatus, Mailer};
+pub use observer::{Observer, Quorums};
 pub(crate) use scripts::execute;
 pub use scripts::{Job, Scripts};
 
@@ -18,7 +20,6 @@ use reader::Reader;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::control::Observer;
 
 /// A change worth telling.
 #[derive(Clone, Debug)]

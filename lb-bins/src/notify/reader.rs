@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
 use super::execute;
+use crate::backoff::Backoff;
 use crate::config::Command;
 
 /// It should never end: if it does, it is started again in this time, and in twice that if it ends again
@@ -64,7 +65,7 @@ impl Drop for Reader {
 
 async fn repeat(command: Command, is_last: Arc<AtomicBool>) {
     let script = &command.program;
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
         let begun = Instant::now();
         let ended = execute(&command, Vec::new(), FOREVER).await;
@@ -72,8 +73,9 @@ async fn repeat(command: Command, is_last: Arc<AtomicBool>) {
             return;
         }
         if begun.elapsed() > LONGEST_PAUSE {
-            pause = FIRST_PAUSE;
+            backoff.reset();
         }
+        let pause = backoff.pause();
         match ended {
             Ok(status) => {
                 let status = status.map_or_else(String::new, |status| status.to_string());
@@ -82,6 +84,5 @@ async fn repeat(command: Command, is_last: Arc<AtomicBool>) {
             Err(error) => warn!(script, %error, ?pause, "the reader of the pipe cannot be started"),
         }
         sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

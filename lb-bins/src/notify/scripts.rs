@@ -5,7 +5,8 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getgid, getuid, kill_process_group};
-use tokio::process::{Child, Command as Process};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, ChildStderr, Command as Process};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -14,11 +15,14 @@ use tracing::{info, warn};
 use crate::config::Command;
 use crate::privileges::Identity;
 use crate::process::aside;
+use crate::telemetry;
 
 /// A script that takes longer than this is killed: the next one must not wait forever.
 const LONGEST_RUN: Duration = Duration::from_secs(60);
 /// How long a killed one is waited for.
 const DEATH: Duration = Duration::from_secs(2);
+/// What it says in one line; more is another one.
+const LONGEST_LINE: u64 = 4096;
 /// Events beyond this many wait nowhere: the scripts are hopelessly behind.
 const QUEUE: usize = 1024;
 
@@ -89,6 +93,10 @@ pub(crate) async fn execute(
 ) -> io::Result<Option<ExitStatus>> {
     let mut process = Process::new(&command.program);
     process.args(&command.arguments).envs(variables).stdin(Stdio::null()).process_group(0);
+    // In a log of JSON every line is an object; else what it says on standard error may stand as it is.
+    if telemetry::is_json() {
+        process.stderr(Stdio::piped());
+    }
     // If nobody waits any more before it is known who it is.
     process.kill_on_drop(true);
     // A script has what the thread has that starts it; nor should anything wait for the fork.
@@ -106,6 +114,10 @@ pub(crate) async fn execute(
     });
     let mut child = spawned.await??;
     let mut group = Group::of(&child);
+    if let Some(errors) = child.stderr.take() {
+        // Until the last one has ended that it has started.
+        tokio::spawn(log_errors(command.program.clone(), errors));
+    }
     match timeout(limit, child.wait()).await {
         Ok(ended) => {
             // What it left running on purpose may run on.
@@ -118,6 +130,18 @@ pub(crate) async fn execute(
             // it may; nobody waits for it.
             let _ = timeout(DEATH, child.wait()).await;
             Ok(None)
+        }
+    }
+}
+
+/// Logs what a script says on standard error, line by line.
+async fn log_errors(script: String, errors: ChildStderr) {
+    let (mut errors, mut line) = (BufReader::new(errors), Vec::new());
+    loop {
+        line.clear();
+        match (&mut errors).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => info!(script, "{}", String::from_utf8_lossy(&line).trim_end()),
         }
     }
 }

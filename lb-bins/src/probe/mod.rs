@@ -18,9 +18,9 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use self::genhash::Genhash;
+use crate::checkers::{CheckConfigError, Shared, checker};
 use crate::config::check::Page;
 use crate::config::{Address, Check, CheckKind, Config, ConfigErrors};
-use crate::control::{CheckConfigError, Shared, checker};
 use crate::names::{Names, nominal};
 use crate::status::RunReport;
 

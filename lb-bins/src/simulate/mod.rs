@@ -16,7 +16,7 @@ use lb_health::simulate::{Incident, Moment, Simulation, time};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-pub use self::script::{ScriptError, ScriptProblem};
+pub use self::script::{ScriptError, ScriptErrors, ScriptProblem};
 
 use self::script::{Line, Numbered, parse};
 use crate::config::{Config, ConfigErrors, ConfigFile, Daemon, VirtualServer};
@@ -57,9 +57,9 @@ pub enum SimulateError {
         /// Why.
         source: PlanError,
     },
-    /// A line of the script.
+    /// Lines of the script.
     #[error(transparent)]
-    Script(#[from] Box<ScriptError>),
+    Script(#[from] ScriptErrors),
     /// There is no script.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
@@ -94,7 +94,7 @@ impl Arguments {
     /// Plays the script through `config`, which was read from `file`; the text to print.
     ///
     /// # Errors
-    /// [`SimulateError`], at the first line that cannot be played.
+    /// [`SimulateError`], of all lines up to the next reload that cannot be played.
     pub fn run(&self, file: &ConfigFile, config: &Config) -> Result<String, SimulateError> {
         let path = self.simulate.as_deref().unwrap_or(Path::new(""));
         let text = fs::read_to_string(path);
@@ -190,27 +190,17 @@ impl Play {
         now: Duration,
         until: Duration,
     ) -> Result<(), SimulateError> {
-        for Numbered { number, text, line } in lines {
-            let Line::Incident { server, incident } = line else { continue };
-            let backend = &incident.backend;
-            if !self.stages.iter().any(|(name, stage)| stage.suffers(name, server, backend)) {
-                let (path, number, text) = (path.to_owned(), *number, text.clone());
-                let known = self
-                    .stages
-                    .iter()
-                    .filter(|(name, _)| server.as_ref().is_none_or(|one| one == *name));
-                let known: BTreeSet<_> =
-                    known.flat_map(|(_, stage)| &stage.backends).cloned().collect();
-                let known = known.into_iter().collect::<Vec<_>>().join(", ");
-                let (backend, server) = (backend.clone(), server.clone());
-                let problem = ScriptProblem::UnknownBackend { backend, server, known };
-                return Err(Box::new(ScriptError { path, number, text, problem }).into());
-            }
-        }
+        let errors = lines.iter().filter_map(|Numbered { number, text, line }| {
+            let Line::Incident { server, incident } = line else { return None };
+            let problem = self.nobody(server.as_deref(), &incident.backend)?;
+            let (path, number, text) = (path.to_owned(), *number, text.clone());
+            Some(ScriptError { path, number, text, problem })
+        });
+        ScriptErrors::none(errors.collect())?;
         for (name, stage) in &mut self.stages {
             let own = lines.iter().filter_map(|line| match &line.line {
                 Line::Incident { server, incident }
-                    if stage.suffers(name, server, &incident.backend) =>
+                    if stage.suffers(name, server.as_deref(), &incident.backend) =>
                 {
                     Some(Incident { at: incident.at.saturating_sub(now), ..incident.clone() })
                 }
@@ -224,6 +214,23 @@ impl Play {
             }));
         }
         Ok(())
+    }
+
+    /// Why nobody is meant by that, if so.
+    fn nobody(&self, server: Option<&str>, backend: &str) -> Option<ScriptProblem> {
+        if self.stages.iter().any(|(name, stage)| stage.suffers(name, server, backend)) {
+            return None;
+        }
+        let known = |names: BTreeSet<&str>| names.into_iter().collect::<Vec<_>>().join(", ");
+        if let Some(server) = server.filter(|server| !self.stages.contains_key(*server)) {
+            let known = known(self.stages.keys().map(String::as_str).collect());
+            return Some(ScriptProblem::UnknownServer { server: server.to_owned(), known });
+        }
+        let meant = self.stages.iter().filter(|(name, _)| server.is_none_or(|one| one == *name));
+        let known =
+            known(meant.flat_map(|(_, stage)| &stage.backends).map(String::as_str).collect());
+        let (backend, server) = (backend.to_owned(), server.map(str::to_owned));
+        Some(ScriptProblem::UnknownBackend { backend, server, known })
     }
 
     /// A line for each moment; with the virtual server, if there are several.
@@ -242,8 +249,8 @@ impl Play {
 
 impl Stage {
     /// Whether a line about this backend is about this virtual server, called `name`.
-    fn suffers(&self, name: &str, server: &Option<String>, backend: &str) -> bool {
-        server.as_ref().is_none_or(|server| server == name) && self.backends.contains(backend)
+    fn suffers(&self, name: &str, server: Option<&str>, backend: &str) -> bool {
+        server.is_none_or(|server| server == name) && self.backends.contains(backend)
     }
 }
 

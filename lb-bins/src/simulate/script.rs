@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use lb_health::simulate::{Incident, ParseIncidentError, time};
+use lb_health::simulate::{Conduct, Incident, ParseIncidentError, Turn, time};
 
 /// One line.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -38,6 +38,18 @@ pub struct ScriptError {
     pub problem: ScriptProblem,
 }
 
+/// All that is wrong with a script, in the order of its lines.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct ScriptErrors(pub Vec<ScriptError>);
+
+impl ScriptErrors {
+    /// Only if there is nothing wrong.
+    pub(super) fn none(errors: Vec<ScriptError>) -> Result<(), Self> {
+        if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
+    }
+}
+
 /// What is wrong with a line.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -45,6 +57,9 @@ pub enum ScriptProblem {
     /// It does not say what happens when.
     #[error(transparent)]
     Incident(#[from] ParseIncidentError),
+    /// It happens without end in no time.
+    #[error("`0s` is no period")]
+    NoPeriod,
     /// It happens to nobody.
     #[error("there is no backend `{backend}` then{}", In(server.as_deref()))]
     UnknownBackend {
@@ -52,6 +67,14 @@ pub enum ScriptProblem {
         backend: String,
         /// The virtual server that it names, if it does.
         server: Option<String>,
+        /// Those that there are.
+        known: String,
+    },
+    /// It happens behind no virtual server.
+    #[error("there is no virtual server `{server}` then")]
+    UnknownServer {
+        /// The virtual server that it names.
+        server: String,
         /// Those that there are.
         known: String,
     },
@@ -77,7 +100,9 @@ impl ScriptProblem {
             }
             Self::Incident(ParseIncidentError::Form { sample }) => format!("write: {sample}"),
             Self::Incident(_) => "write for example: 10s 192.0.2.1:80 dies".to_owned(),
+            Self::NoPeriod => "write for example: 10s 192.0.2.1:80 flaps 3s".to_owned(),
             Self::UnknownBackend { known, .. } => format!("there are: {known}"),
+            Self::UnknownServer { known, .. } => format!("there are: {known}"),
             Self::Reload => "write for example: 30s reload next.toml".to_owned(),
         }
     }
@@ -86,21 +111,23 @@ impl ScriptProblem {
 /// Every line of a script that says something; what stands behind `#` is for people.
 ///
 /// # Errors
-/// [`ScriptError`], at the first line that cannot be understood.
-pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Numbered>, Box<ScriptError>> {
-    let mut lines = Vec::new();
+/// [`ScriptErrors`], of every line that cannot be understood.
+pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Numbered>, ScriptErrors> {
+    let (mut lines, mut errors) = (Vec::new(), Vec::new());
     for (number, text) in (1..).zip(text.lines()) {
         let words = text.split('#').next().unwrap_or_default();
         if words.trim().is_empty() {
             continue;
         }
-        let line = words.parse().map_err(|problem| {
-            let (path, text) = (path.to_owned(), text.to_owned());
-            Box::new(ScriptError { path, number, text, problem })
-        })?;
-        lines.push(Numbered { number, text: text.to_owned(), line });
+        let text = text.to_owned();
+        match words.parse() {
+            Ok(line) => lines.push(Numbered { number, text, line }),
+            Err(problem) => {
+                errors.push(ScriptError { path: path.to_owned(), number, text, problem });
+            }
+        }
     }
-    Ok(lines)
+    ScriptErrors::none(errors).map(|()| lines)
 }
 
 impl Line {
@@ -122,6 +149,9 @@ impl FromStr for Line {
             return Ok(Self::Reload { at: time(at)?, path: PathBuf::from(path) });
         }
         let mut incident: Incident = line.parse()?;
+        if incident.turn == Turn::Conduct(Conduct::Flaps(Duration::ZERO)) {
+            return Err(ScriptProblem::NoPeriod);
+        }
         let server = incident.backend.rsplit_once('/').map(|(server, backend)| {
             let (server, backend) = (server.to_owned(), backend.to_owned());
             (server, backend)
@@ -159,6 +189,13 @@ mod tests {
                 "1s reload",
                 "trouble.txt:1: error: expected `TIME reload FILE`\n    1 | 1s reload\nhelp: write \
                  for example: 30s reload next.toml\n",
+            ),
+            (
+                "0s a flaps 0s\n\n1s",
+                "trouble.txt:1: error: `0s` is no period\n    1 | 0s a flaps 0s\nhelp: write for \
+                 example: 10s 192.0.2.1:80 flaps 3s\n\ntrouble.txt:3: error: expected `TIME BACKEND \
+                 WHAT`, such as `10s 192.0.2.1:80 dies`\n    3 | 1s\nhelp: write: 10s 192.0.2.1:80 \
+                 dies\n",
             ),
         ] {
             assert_eq!(parse(script, text).unwrap_err().to_string(), message);

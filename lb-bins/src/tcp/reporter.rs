@@ -5,8 +5,8 @@ use lb_core::backend::BackendId;
 use lb_health::CheckError;
 use tokio::sync::mpsc;
 
+use super::key::ServerKey;
 use super::upstream::Endpoint;
-use crate::control::ServerKey;
 
 /// What became of an attempt to use a backend: real traffic's word on its health.
 #[derive(Debug)]

@@ -20,13 +20,13 @@ use tracing::debug;
 use super::client::{Client, Recognition};
 use super::connect::{Connection, Connector, Request, judged_later};
 use super::gate::Gate;
+use super::key::ServerKey;
 use super::listen;
 use super::relay::{self, End};
 use super::reporter::{Attempt, Observed, Reporter};
 use super::tally::{RefusalReason, Tally, Visit};
 use super::upstream::Endpoint;
 use super::witness::Witness;
-use crate::control::ServerKey;
 
 /// How connections of one virtual server are carried.
 #[derive(Clone, Debug)]

@@ -94,8 +94,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::control::ServerKey;
-    use crate::tcp::{Observed, Upstream};
+    use crate::tcp::{Observed, ServerKey, Upstream};
 
     /// How many successes (0 or 1) and failures come of these bytes and this end.
     fn told(bytes: &[Side], first: Option<Side>, broken: Option<Side>) -> (bool, u64) {

@@ -4,8 +4,8 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
-use super::command::{Handle, Refusal};
 use super::metrics;
+use super::request::{Handle, Refusal};
 use crate::admin::{
     Answer, Answering, Listener, Page, Via, answer_about_backends, guard, method_not_allowed,
     serve, text,

@@ -6,7 +6,7 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 
 use crate::privileges::hand_on_nothing;
-use crate::process::spare;
+use crate::process::stop_hurrying;
 
 /// Blocking work is to read files, each of which holds a thread while its file system hangs. Threads are
 /// there only while there is something to do.
@@ -21,7 +21,7 @@ pub fn beside() -> io::Result<Handle> {
     let runtime = runtime.enable_all().max_blocking_threads(MOST_BLOCKING_THREADS).build()?;
     let handle = runtime.handle().clone();
     thread::Builder::new().name("beside".to_owned()).spawn(move || {
-        spare();
+        stop_hurrying();
         hand_on_nothing();
         runtime.block_on(std::future::pending::<()>());
     })?;

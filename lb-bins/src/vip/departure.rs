@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 use tracing::info;
 
 use super::claim::Claim;
-use super::command::{Order, Refusal};
 use super::keeper::Keeper;
 use super::reload::StartError;
 use super::reload::predecessors;
+use super::request::{Go, Order, Refusal};
 use super::spec::Spec;
 use super::watch::Looked;
 use crate::config::{BgpAnnouncement, Config};
@@ -40,8 +40,8 @@ struct Pending {
     departure: Departure,
     /// The announcements that are withdrawn for it.
     held: Vec<String>,
-    /// Resolves when it may be.
-    known: BoxFuture<'static, ()>,
+    /// Resolves when that is known, to whether it is still to be.
+    known: BoxFuture<'static, bool>,
 }
 
 impl fmt::Debug for Departures {
@@ -52,13 +52,13 @@ impl fmt::Debug for Departures {
 
 impl Departures {
     /// The next one whose time has come. Dropping the future loses nothing.
-    pub(super) async fn next(&mut self) -> (Departure, Vec<String>) {
-        match self.0.front_mut() {
+    pub(super) async fn next(&mut self) -> (Departure, Vec<String>, bool) {
+        let may = match self.0.front_mut() {
             Some(pending) => pending.known.as_mut().await,
             None => std::future::pending().await,
-        }
+        };
         match self.0.pop_front() {
-            Some(Pending { departure, held, .. }) => (departure, held),
+            Some(Pending { departure, held, .. }) => (departure, held, may),
             None => std::future::pending().await,
         }
     }
@@ -66,8 +66,9 @@ impl Departures {
 
 impl Keeper {
     /// Withdraws and gives back what is to be left, and does the rest when that is known: at once, if
-    /// there is nothing to wait for.
-    pub(super) fn depart(&mut self, departure: Departure) {
+    /// there is nothing to wait for. Whoever wants to know that all have `left` has to answer; until then
+    /// nobody else leaves.
+    pub(super) fn depart(&mut self, departure: Departure, left: Option<oneshot::Sender<Go>>) {
         let leaving = self.leaving_for(&departure);
         let leaves = |announcement: &BgpAnnouncement| match &departure {
             Departure::Stop => true,
@@ -78,29 +79,38 @@ impl Keeper {
             }
             _ => announcement.instance.as_ref().is_some_and(|name| leaving.contains(name)),
         };
-        let (held, mut waits) = self.announcers.withdraw(leaves);
+        let (held, mut waits) = self.speakers.withdraw(leaves);
         for (_, instance) in self.instances.iter_mut().filter(|(name, _)| leaving.contains(*name)) {
             let claim = instance.claim.take_if(|claim| claim.gives_back());
             let release = claim.and_then(Claim::release).map(|release| self.beside.spawn(release));
             waits.extend(release.map(|release| release.map(drop).boxed()));
         }
-        if waits.is_empty() && self.departures.0.is_empty() {
-            return self.leave(departure, held);
+        if left.is_none() && waits.is_empty() && self.departures.0.is_empty() {
+            return self.leave(departure, held, true);
         }
         if !held.is_empty() {
             info!(announcements = ?held, "withdrawn first, for routers to know");
         }
-        let known = join_all(waits).map(drop).boxed();
+        let known = async move {
+            join_all(waits).await;
+            match left {
+                Some(left) => is_told_to_go(left).await,
+                None => true,
+            }
+        };
+        let known = known.boxed();
         self.departures.0.push_back(Pending { departure, held, known });
     }
 
-    /// What was waited for is known.
-    pub(super) fn leave(&mut self, departure: Departure, held: Vec<String>) {
+    /// What was waited for is known, and whether it `may` be done.
+    pub(super) fn leave(&mut self, departure: Departure, held: Vec<String>, may: bool) {
         match departure {
             Departure::Stop => return self.driver.shutdown(),
             Departure::Reconfigure { reply, .. } if self.is_stopping => {
                 let _ = reply.send(Err(StartError::Stopping));
             }
+            // Whoever asked knows why not.
+            Departure::Reconfigure { .. } if !may => {}
             Departure::Reconfigure { config, looked, reply } => {
                 let _ = reply.send(self.reconfigure(*config, looked));
             }
@@ -108,7 +118,7 @@ impl Keeper {
                 let _ = reply.send(self.order(instance, Order::Switchover));
             }
         }
-        self.announcers.let_go(&held);
+        self.speakers.let_go(&held);
         self.claim_again();
     }
 
@@ -157,4 +167,10 @@ impl Keeper {
         let leaving = self.instances.keys().filter(|name| leaves(name) && self.is_master(name));
         leaving.cloned().collect()
     }
+}
+
+/// Whoever has asked for it is told that everybody has left, and says whether it is still to be.
+async fn is_told_to_go(left: oneshot::Sender<Go>) -> bool {
+    let (go, may) = oneshot::channel();
+    left.send(go).is_ok() && may.await.is_ok()
 }

@@ -1,12 +1,13 @@
-//! One instance, and one group, as the keeper knows them.
+//! One instance, and one group, as the keeper knows them, and what an instance makes of its events.
 
 use std::time::Instant;
 
 use lb_vrrp::driver::RouterId;
-use lb_vrrp::{Role, TrackerId};
+use lb_vrrp::{Because, Event, Role, TrackerId};
+use tracing::{debug, info, warn};
 
 use super::claim::Claim;
-use super::notices::Teller;
+use super::notices::{Happening, Teller};
 use super::spec::Spec;
 use super::watch::Thing;
 use crate::config::VrrpSyncGroup;
@@ -20,9 +21,67 @@ pub(super) struct Instance {
     pub(super) things: Vec<(Thing, TrackerId)>,
     /// Since when it is what it is.
     pub(super) since: Instant,
+    /// What was told of it last: one that has ended has none. CARP has 0.
+    pub(super) priority: u8,
     pub(super) teller: Teller,
     /// As long as it is master, if it has something to claim.
     pub(super) claim: Option<Claim>,
+}
+
+impl Instance {
+    /// Logs and does what follows for it from what its router says, which has this role by now, if it is
+    /// there; and what is told of it, if anything is.
+    pub(super) fn hear(
+        &mut self,
+        event: Event,
+        role: Option<Role>,
+        is_deleted: bool,
+    ) -> Option<Happening> {
+        let (instance, priority) = (self.spec.name(), self.priority);
+        match event {
+            Event::Transition { from, to, because } => {
+                let (from, to_name) = (from.name(), to.name());
+                info!(instance, from, to = to_name, ?because, priority, "transition");
+                self.since = Instant::now();
+                self.claim = match to {
+                    Role::Master => Claim::start(&self.spec),
+                    _ => None,
+                };
+                return Some(match to {
+                    Role::Initialize if because == Because::Shutdown => {
+                        Happening::gone(is_deleted, self.spec.notify())
+                    }
+                    _ => Happening::Became(to),
+                });
+            }
+            Event::LowerMaster { source, priority } => {
+                let priority = priority.get();
+                debug!(instance, %source, priority, "a lower master was heard");
+                self.claim.iter().for_each(Claim::assert);
+                return Some(Happening::HeardLower);
+            }
+            Event::PriorityChanged { from, to } => {
+                let (from, to) = (from.get(), to.get());
+                info!(instance, from, to, "another priority");
+                return match role {
+                    Some(Role::Master) => Some(Happening::PriorityOfMaster),
+                    Some(Role::Backup) => Some(Happening::PriorityOfBackup),
+                    _ => None,
+                };
+            }
+            Event::FaultsChanged { causes } if causes.is_empty() => {
+                info!(instance, "not at fault any more");
+            }
+            Event::FaultsChanged { causes } => {
+                warn!(instance, interface = self.spec.interface(), ?causes, "at fault");
+            }
+            Event::OwnerConflict { source, yielded } => {
+                warn!(instance, %source, yielded, "two owners of the addresses");
+            }
+            other => info!(instance, "{other:?}"),
+        }
+        None
+    }
 }
 
 /// A sync group.

@@ -2,24 +2,23 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lb_vrrp::driver::{Driver, Report, RouterId};
 use lb_vrrp::linux::LinuxNetwork;
-use lb_vrrp::{Because, Event, Role, Signal};
+use lb_vrrp::{Event, Role, Signal};
 use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use super::announce::Announcers;
 use super::balancer::Balancer;
-use super::claim::Claim;
-use super::command::{Command, Handle, Order, Refusal};
+use super::bgp::Speakers;
 use super::departure::{Departure, Departures};
 use super::instance::{Group, Instance};
-use super::notices::{Notice, Subject};
+use super::notices::{Happening, Notice, Subject};
 use super::reload::StartError;
+use super::request::{Handle, Order, Refusal, Request};
 use super::spec::Spec;
 use super::statics::Statics;
 use super::status::{CarpInstanceStatus, InstanceStatus, Status, SyncGroupStatus, role_of_group};
@@ -43,7 +42,7 @@ pub struct Keeper {
     pub(super) groups: Vec<Group>,
     pub(super) statics: Statics,
     pub(super) watches: Watches,
-    pub(super) announcers: Announcers,
+    pub(super) speakers: Speakers,
     pub(super) departures: Departures,
     seen: mpsc::Receiver<(Thing, Signal)>,
     pub(super) notifier: Notifier,
@@ -54,7 +53,7 @@ pub struct Keeper {
     pub(super) administration: Administration,
     pub(super) serve_admin: Serve<Handle>,
     pub(super) handle: Handle,
-    commands: mpsc::Receiver<Command>,
+    requests: mpsc::Receiver<Request>,
     pub(super) is_stopping: bool,
 }
 
@@ -72,7 +71,7 @@ impl Keeper {
         serve_admin: Serve<Handle>,
     ) -> Result<Self, StartError> {
         let (balancer, news) = Balancer::new(beside.clone(), workers);
-        let (handle, commands) = Handle::new(balancer.clone());
+        let (handle, requests) = Handle::new(balancer.clone());
         let (watches, seen) = Watches::new(balancer.quorums());
         let mut keeper = Self {
             driver: Driver::new(LinuxNetwork::new().map_err(StartError::Network)?),
@@ -82,7 +81,7 @@ impl Keeper {
             groups: Vec::new(),
             statics: Statics::new().map_err(StartError::Network)?,
             watches,
-            announcers: Announcers::default(),
+            speakers: Speakers::default(),
             departures: Departures::default(),
             seen,
             notifier: Notifier::default(),
@@ -91,7 +90,7 @@ impl Keeper {
             administration: Administration::default(),
             serve_admin,
             handle,
-            commands,
+            requests,
             is_stopping: false,
         };
         let looked = Looked::at(&config).await?;
@@ -112,17 +111,19 @@ impl Keeper {
         let mut draining = std::pin::pin!(balancer.finish());
         let mut is_released = false;
         loop {
-            self.announce();
+            self.speak();
             tokio::select! {
                 report = self.driver.next(), if !is_released => match report {
                     Some((id, report)) => self.heed(id, report),
                     None => is_released = true,
                 },
                 () = &mut draining, if is_released => break,
-                Some(command) = self.commands.recv() => self.obey(command),
+                Some(request) = self.requests.recv() => self.obey(request),
                 Some((thing, signal)) = self.seen.recv() => self.see(thing, signal),
                 () = self.statics.due() => self.statics.look(),
-                (departure, held) = self.departures.next() => self.leave(departure, held),
+                (departure, held, may) = self.departures.next() => {
+                    self.leave(departure, held, may);
+                }
                 Some(news) = self.news.recv() => self.notifier.tell(news),
             }
         }
@@ -131,7 +132,7 @@ impl Keeper {
 
     async fn end(self) {
         let Self { mut driver, instances, leaving, groups, notifier, .. } = self;
-        let (announcers, mut statics) = (self.announcers, self.statics);
+        let (speakers, mut statics) = (self.speakers, self.statics);
         statics.clear();
         let instances = instances.into_values().chain(leaving);
         let mut tellers: Vec<_> = groups.into_iter().map(|group| group.teller).collect();
@@ -142,7 +143,7 @@ impl Keeper {
             tellers.push(instance.teller);
         }
         // Nothing is left of it, unless nobody had the time to wait.
-        announcers.finish().await;
+        speakers.finish().await;
         let all = async {
             for teller in tellers {
                 teller.finish().await;
@@ -155,29 +156,29 @@ impl Keeper {
         }
     }
 
-    fn obey(&mut self, command: Command) {
-        match command {
-            Command::Order { instance, order: Order::Switchover, reply }
+    fn obey(&mut self, request: Request) {
+        match request {
+            Request::Order { instance, order: Order::Switchover, reply }
                 if self.is_master(&instance) && !self.is_stopping =>
             {
-                self.depart(Departure::Switchover { instance, reply });
+                self.depart(Departure::Switchover { instance, reply }, None);
             }
-            Command::Order { instance, order, reply } => {
+            Request::Order { instance, order, reply } => {
                 let _ = reply.send(self.order(instance, order));
             }
-            Command::Ping { reply } => {
+            Request::Ping { reply } => {
                 let _ = reply.send(());
             }
-            Command::Reconfigure { reply, .. } if self.is_stopping => {
+            Request::Reconfigure { reply, .. } if self.is_stopping => {
                 let _ = reply.send(Err(StartError::Stopping));
             }
-            Command::Reconfigure { config, looked, reply } => {
-                self.depart(Departure::Reconfigure { config, looked, reply });
+            Request::Reconfigure { config, looked, left, reply } => {
+                self.depart(Departure::Reconfigure { config, looked, reply }, Some(left));
             }
-            Command::Status { reply } => {
+            Request::Status { reply } => {
                 let _ = reply.send(self.status());
             }
-            Command::Stop => {
+            Request::Stop => {
                 info!(
                     "{}",
                     match self.is_stopping {
@@ -186,7 +187,7 @@ impl Keeper {
                     }
                 );
                 match std::mem::replace(&mut self.is_stopping, true) {
-                    false => self.depart(Departure::Stop),
+                    false => self.depart(Departure::Stop, None),
                     true => self.stop_at_once(),
                 }
             }
@@ -199,9 +200,9 @@ impl Keeper {
         self.driver.role(instance.id) == Role::Master && !self.driver.is_releasing(instance.id)
     }
 
-    /// Announces and withdraws what should be by now.
-    fn announce(&self) {
-        self.announcers.decide(|instance| self.is_master(instance));
+    /// Has announced and withdrawn by BGP what should be by now.
+    fn speak(&self) {
+        self.speakers.decide(|instance| self.is_master(instance));
     }
 
     pub(super) fn order(&mut self, name: String, order: Order) -> Result<(), Refusal> {
@@ -227,7 +228,7 @@ impl Keeper {
                 self.driver.track(instance.id, *tracker, signal);
             }
         }
-        self.announcers.see(&thing, signal);
+        self.speakers.see(&thing, signal);
         self.watches.see(thing, signal);
     }
 
@@ -253,7 +254,7 @@ impl Keeper {
             vrrp_instances: instances.collect(),
             carp_instances: hosts.collect(),
             vrrp_sync_groups: groups.collect(),
-            bgp_announcements: self.announcers.status(),
+            bgp_announcements: self.speakers.status(),
             tracked: self.watches.status(),
             virtual_servers: Vec::new(),
             notify: self.notifier.status(),
@@ -271,63 +272,33 @@ impl Keeper {
     fn heed(&mut self, id: RouterId, report: Report) {
         let beside = self.beside.clone();
         let _beside = beside.enter();
-        let priority = self.driver.router(id).map_or(0, |router| router.priority().get());
-        let role = self.driver.router(id).map(|router| router.state().role());
+        let router = self.driver.router(id);
+        let seen = router.map(|router| (router.state().role(), router.priority().get()));
         let Self { instances, names, leaving, notifier, .. } = self;
+        let gone = leaving.iter_mut().find(|one| one.id == id);
+        // Another one may have its name by now: that goes on.
+        let is_deleted = gone.as_ref().is_some_and(|one| !instances.contains_key(one.spec.name()));
         let known = names.get(&id).and_then(|name| instances.get_mut(name));
-        let Some(instance) = known.or_else(|| leaving.iter_mut().find(|one| one.id == id)) else {
-            return;
-        };
-        let name = instance.spec.name();
-        let state = match report {
+        let Some(instance) = known.or(gone) else { return };
+        if let Some((_, priority)) = seen {
+            instance.priority = priority;
+        }
+        let happening = match report {
             Report::Ended => return self.forget(id),
             Report::Failed { operation, error } => {
-                return warn!(instance = name, %error, "failed: {operation:?}");
+                let instance = instance.spec.name();
+                return warn!(instance, %error, "failed: {operation:?}");
             }
-            Report::Event(event) => match event {
-                Event::Transition { from, to, because } => {
-                    let (from, to_name) = (from.name(), to.name());
-                    info!(instance = name, from, to = to_name, ?because, priority, "transition");
-                    instance.since = now();
-                    instance.claim = match to {
-                        Role::Master => Claim::start(&instance.spec),
-                        _ => None,
-                    };
-                    match to {
-                        Role::Initialize if because == Because::Shutdown => "STOP",
-                        _ => to_name,
-                    }
-                }
-                Event::LowerMaster { source, priority } => {
-                    let priority = priority.get();
-                    debug!(instance = name, %source, priority, "a lower master was heard");
-                    instance.claim.iter().for_each(Claim::assert);
-                    "MASTER_RX_LOWER_PRI"
-                }
-                Event::PriorityChanged { from, to } => {
-                    let (from, to) = (from.get(), to.get());
-                    info!(instance = name, from, to, "another priority");
-                    match role {
-                        Some(Role::Master) => "MASTER_PRIORITY",
-                        Some(Role::Backup) => "BACKUP_PRIORITY",
-                        _ => return,
-                    }
-                }
-                Event::FaultsChanged { causes } => {
-                    return info!(instance = name, ?causes, "other causes of fault");
-                }
-                Event::OwnerConflict { source, yielded } => {
-                    return warn!(instance = name, %source, yielded, "two owners of the addresses");
-                }
-                Event::SwitchoverFailed => {
-                    warn!(instance = name, "nobody took the addresses over");
-                    return self.claim_again();
-                }
-                other => return info!(instance = name, "{other:?}"),
-            },
-            other => return info!(instance = name, "{other:?}"),
+            Report::Event(Event::SwitchoverFailed) => {
+                warn!(instance = instance.spec.name(), "nobody took the addresses over");
+                return self.claim_again();
+            }
+            Report::Event(event) => instance.hear(event, seen.map(|(role, _)| role), is_deleted),
+            other => return info!(instance = instance.spec.name(), "{other:?}"),
         };
-        let notice = Notice { subject: Subject::Instance, name, state, priority };
+        let Some(happening) = happening else { return };
+        let (name, priority) = (instance.spec.name(), instance.priority);
+        let notice = Notice { subject: Subject::Instance, name, happening, priority };
         instance.teller.tell(notice, instance.spec.notify(), notifier);
         self.tell_groups();
     }
@@ -336,9 +307,10 @@ impl Keeper {
     pub(super) fn introduce(&mut self, name: &str) {
         let Self { driver, instances, notifier, .. } = self;
         let Some(instance) = instances.get_mut(name) else { return };
-        let priority = driver.router(instance.id).map_or(0, |router| router.priority().get());
-        let (subject, state) = (Subject::Instance, driver.role(instance.id).name());
-        let notice = Notice { subject, name, state, priority };
+        let router = driver.router(instance.id);
+        let priority = router.map_or(0, |router| router.priority().get());
+        let (subject, happening) = (Subject::Instance, Happening::Became(driver.role(instance.id)));
+        let notice = Notice { subject, name, happening, priority };
         instance.teller.tell(notice, instance.spec.notify(), notifier);
     }
 
@@ -350,13 +322,13 @@ impl Keeper {
                 continue;
             }
             let name = group.config.name.as_str();
-            let state = match role {
-                Role::Initialize if self.is_stopping => "STOP",
+            let happening = match role {
+                Role::Initialize if self.is_stopping => Happening::Stopped,
                 Role::Initialize => continue,
-                _ => role.name(),
+                _ => Happening::Became(role),
             };
-            info!(group = name, to = state, "transition");
-            let notice = Notice { subject: Subject::Group, name, state, priority: 0 };
+            info!(group = name, to = happening.word(), "transition");
+            let notice = Notice { subject: Subject::Group, name, happening, priority: 0 };
             group.teller.tell(notice, &group.config.notify, &mut self.notifier);
         }
     }
@@ -371,9 +343,4 @@ impl Keeper {
             tokio::spawn(gone.teller.finish());
         }
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "for a status: nothing is decided by it")]
-pub(super) fn now() -> Instant {
-    Instant::now()
 }

@@ -6,7 +6,7 @@ use lb_vrrp::Role;
 use prometheus_client::encoding::text::encode as encode_text;
 use prometheus_client::registry::Registry;
 
-use super::announce::AnnouncementStatus;
+use super::bgp::AnnouncementStatus;
 use super::status::{CarpInstanceStatus, CountersReport, InstanceStatus, Status};
 use crate::admin::metrics::{Labels, counter, gauge, register};
 

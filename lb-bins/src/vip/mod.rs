@@ -3,8 +3,8 @@
 //! ```text
 //!   configuration ──▶ plan ──▶ Driver over the interfaces of this host ──▶ addresses, routes
 //!   scripts, files, processes ──▶ watch ──▶ keeper ──▶ notices: scripts, FIFO
-//!                                           keeper ──▶ claim, announce: clouds, routers
-//!   signals, HTTP ──▶ command ────────────────┘ └──▶ status, metrics, log
+//!                                           keeper ──▶ claim, bgp: clouds, routers
+//!   signals, HTTP ──▶ request ────────────────┘ └──▶ status, metrics, log
 //!   virtual servers ──▶ balancer: a Control beside, which tells its quorums and its news
 //! ```
 //!
@@ -12,11 +12,10 @@
 //! the admin address, the balancer) is done on a thread [beside](fn@beside) it.
 
 mod admin;
-mod announce;
 mod balancer;
 mod beside;
+mod bgp;
 mod claim;
-mod command;
 mod departure;
 mod instance;
 mod keeper;
@@ -24,18 +23,19 @@ mod metrics;
 mod notices;
 mod plan;
 mod reload;
+mod request;
 mod spec;
 mod statics;
 mod status;
 mod watch;
 
 pub use admin::run as serve_admin;
-pub use announce::AnnouncementStatus;
 pub use beside::beside;
-pub use command::{Handle, Refusal};
+pub use bgp::AnnouncementStatus;
 pub use keeper::Keeper;
 pub use plan::PlanError;
 pub use reload::StartError;
+pub use request::{Handle, Refusal};
 pub use status::{
     CarpInstanceStatus, CountersReport, InstanceStatus, MasterReport, Status, SyncGroupStatus,
     TrackedStatus,

@@ -1,6 +1,8 @@
 //! Who is told what happened: scripts, as keepalived calls them, and a FIFO.
 
-use crate::config::{Command, Notify};
+use lb_vrrp::Role;
+
+use crate::config::{Command, Deleted, Notify};
 use crate::notify::{Job, News, Notifier, Scripts};
 
 /// Whether one instance is meant, or a whole group.
@@ -19,13 +21,77 @@ impl Subject {
     }
 }
 
+/// What can happen to it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Happening {
+    /// It is something else now, or is called otherwise.
+    Became(Role),
+    /// A reload has removed it.
+    Deleted,
+    /// It is master, and heard a lower one.
+    HeardLower,
+    /// It is a backup of another priority.
+    PriorityOfBackup,
+    /// It is a master of another priority.
+    PriorityOfMaster,
+    /// It does not take part any more.
+    Stopped,
+}
+
+impl Happening {
+    /// As keepalived's scripts and pipes are told it (keepalived.conf(5), `notify` and `notify_deleted`).
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Became(role) => role.name(),
+            Self::Deleted => "DELETED",
+            Self::HeardLower => "MASTER_RX_LOWER_PRI",
+            Self::PriorityOfBackup => "BACKUP_PRIORITY",
+            Self::PriorityOfMaster => "MASTER_PRIORITY",
+            Self::Stopped => "STOP",
+        }
+    }
+
+    /// That it is gone: only those who want to know hear why.
+    pub(super) const fn gone(is_deleted: bool, notify: &Notify) -> Self {
+        match notify.deleted {
+            Deleted::Told(_) if is_deleted => Self::Deleted,
+            _ => Self::Stopped,
+        }
+    }
+
+    /// What runs for this alone.
+    const fn command(self, notify: &Notify) -> Option<&Command> {
+        match self {
+            Self::Became(Role::Master) => notify.master.as_ref(),
+            Self::Became(Role::Backup) => notify.backup.as_ref(),
+            Self::Became(Role::Fault) => notify.fault.as_ref(),
+            Self::Deleted => notify.deleted.command(),
+            Self::HeardLower => notify.master_rx_lower_pri.as_ref(),
+            Self::Stopped => notify.stop.as_ref(),
+            Self::Became(_) | Self::PriorityOfBackup | Self::PriorityOfMaster => None,
+        }
+    }
+
+    /// Whether it is in another state now: then the command for every change runs, and there is mail.
+    const fn is_change(self) -> bool {
+        match self {
+            Self::Became(role) => matches!(role, Role::Master | Role::Backup | Role::Fault),
+            Self::Deleted | Self::Stopped => true,
+            Self::HeardLower | Self::PriorityOfBackup | Self::PriorityOfMaster => false,
+        }
+    }
+
+    const fn is_of_priority(self) -> bool {
+        matches!(self, Self::PriorityOfBackup | Self::PriorityOfMaster)
+    }
+}
+
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Notice<'a> {
     pub(super) subject: Subject,
     pub(super) name: &'a str,
-    /// `MASTER`, `BACKUP`, `FAULT` or `STOP`; or what happened without a change of those.
-    pub(super) state: &'static str,
+    pub(super) happening: Happening,
     /// Groups have 0.
     pub(super) priority: u8,
 }
@@ -33,42 +99,29 @@ pub(super) struct Notice<'a> {
 impl Notice<'_> {
     /// The scripts for it, in keepalived's order.
     fn commands<'a>(&self, notify: &'a Notify) -> impl Iterator<Item = Command> + use<'a> {
-        let (one, is_change) = match self.state {
-            "MASTER" => (&notify.master, true),
-            "BACKUP" => (&notify.backup, true),
-            "FAULT" => (&notify.fault, true),
-            "STOP" => (&notify.stop, true),
-            "MASTER_RX_LOWER_PRI" => (&notify.master_rx_lower_pri, false),
-            _ => (&None, false),
-        };
-        let told = [self.subject.word(), self.name, self.state].map(str::to_owned);
-        let priority = self.priority.to_string();
-        let any = notify.any.clone().filter(|_| is_change).map(|mut any| {
+        let Self { subject, name, happening, priority } = self;
+        let any = notify.any.clone().filter(|_| happening.is_change()).map(|mut any| {
+            let told = [subject.word(), name, happening.word()].map(str::to_owned);
             any.arguments.extend(told);
-            any.arguments.push(priority);
+            any.arguments.push(priority.to_string());
             any
         });
-        one.clone().into_iter().chain(any)
+        happening.command(notify).cloned().into_iter().chain(any)
     }
 
     fn news(&self, notify: &Notify) -> News {
-        let Self { subject, name, state, priority } = self;
-        let mut what = format!("{} {name} is {state}", subject.word());
+        let Self { subject, name, happening, priority } = self;
+        let mut what = format!("{} {name} is {}", subject.word(), happening.word());
         if *priority > 0 {
             what += &format!(" with priority {priority}");
         }
-        let mailed = notify.smtp_alert && self.is_change();
+        let mailed = notify.smtp_alert && happening.is_change();
         News { line: Some(self.line()), what, why: None, mailed }
     }
 
-    /// Whether it is another state.
-    fn is_change(&self) -> bool {
-        matches!(self.state, "MASTER" | "BACKUP" | "FAULT" | "STOP")
-    }
-
     fn line(&self) -> String {
-        let Self { subject, name, state, priority } = self;
-        format!("{} \"{name}\" {state} {priority}", subject.word())
+        let Self { subject, name, happening, priority } = self;
+        format!("{} \"{name}\" {} {priority}", subject.word(), happening.word())
     }
 }
 
@@ -82,8 +135,7 @@ impl Teller {
             let scripts = self.0.get_or_insert_with(Scripts::start);
             scripts.run(Job { command, variables: Vec::new() });
         }
-        let is_of_priority = notice.state.ends_with("_PRIORITY");
-        if !is_of_priority || notify.priority_changes {
+        if !notice.happening.is_of_priority() || notify.priority_changes {
             notifier.tell(notice.news(notify));
         }
     }
@@ -109,16 +161,35 @@ mod tests {
             master_rx_lower_pri: Some(command("/lower")),
             ..Notify::default()
         };
-        let notice =
-            Notice { subject: Subject::Instance, name: "web", state: "MASTER", priority: 7 };
+        let happening = Happening::Became(Role::Master);
+        let notice = Notice { subject: Subject::Instance, name: "web", happening, priority: 7 };
         let called: Vec<_> = notice.commands(&notify).collect();
         assert_eq!(called[0], command("/master"));
         assert_eq!(called[1].arguments, ["first", "INSTANCE", "web", "MASTER", "7"]);
         assert_eq!(notice.line(), "INSTANCE \"web\" MASTER 7");
-        let lower = Notice { state: "MASTER_RX_LOWER_PRI", ..notice };
+        let lower = Notice { happening: Happening::HeardLower, ..notice };
         assert_eq!(lower.commands(&notify).collect::<Vec<_>>(), [command("/lower")]);
-        let group = Notice { subject: Subject::Group, state: "FAULT", priority: 0, ..notice };
+        let happening = Happening::Became(Role::Fault);
+        let group = Notice { subject: Subject::Group, happening, priority: 0, ..notice };
         assert_eq!(group.commands(&notify).count(), 1);
         assert_eq!(group.line(), "GROUP \"web\" FAULT 0");
+    }
+
+    #[test]
+    fn only_who_asks_for_it_is_told_why_it_is_gone() {
+        let command = |program: &str| Command::new(program, vec![]);
+        let stop = Notify { stop: Some(command("/stop")), ..Notify::default() };
+        let deleted = |command| Notify { deleted: Deleted::Told(command), ..stop.clone() };
+        let (both, word_alone) = (deleted(Some(command("/deleted"))), deleted(None));
+        for (is_deleted, notify, word, program) in [
+            (true, &both, "DELETED", Some("/deleted")),
+            (true, &word_alone, "DELETED", None),
+            (false, &both, "STOP", Some("/stop")),
+            (true, &stop, "STOP", Some("/stop")),
+        ] {
+            let happening = Happening::gone(is_deleted, notify);
+            assert_eq!(happening.word(), word);
+            assert_eq!(happening.command(notify), program.map(command).as_ref());
+        }
     }
 }

@@ -17,7 +17,7 @@ use lb_vrrp::{
 use super::spec::Spec;
 use super::watch::Thing;
 use crate::config::check::Nibbles;
-use crate::config::{Authentication, CarpInstance, KeySecret, Track, VrrpInstance};
+use crate::config::{Authentication, CarpInstance, Delays, KeySecret, Track, Tracks, VrrpInstance};
 
 /// All that drives one instance.
 #[derive(Debug)]
@@ -89,12 +89,7 @@ impl Plan {
         for track in &instance.track_interfaces {
             settings.tracked.push((track.name.clone(), host.track(tracker(track))));
         }
-        let lists: [Tracked<'_>; 3] = [
-            (&instance.track_scripts, Thing::Script),
-            (&instance.track_files, Thing::File),
-            (&instance.track_processes, Thing::Process),
-        ];
-        let things = things(&lists, seen, |tracker| host.track(tracker));
+        let things = things(&instance.tracks, seen, |tracker| host.track(tracker));
         Ok(Self {
             machine: Machine::Carp(host, CarpChannel::new(source, key)),
             channel: ChannelConfig::new(instance.vhid, source, addresses)?,
@@ -130,7 +125,7 @@ impl Plan {
             .parting_advertisement(instance.parting_advert)
             .phase(phase(&instance.interface, instance.virtual_router_id))
             .start(instance.state)
-            .startup_delay(startup_delay(instance));
+            .startup_delay(startup_delay(instance.delays));
 
         let mut settings = Settings::new(&instance.interface);
         settings.addresses = [&instance.addresses[..], &instance.excluded_addresses].concat();
@@ -142,16 +137,9 @@ impl Plan {
         for track in &instance.track_interfaces {
             settings.tracked.push((track.name.clone(), router.track(tracker(track))));
         }
-        let lists: [Tracked<'_>; 5] = [
-            (&instance.track_scripts, Thing::Script),
-            (&instance.track_files, Thing::File),
-            (&instance.track_processes, Thing::Process),
-            (&instance.track_checks, Thing::Check),
-            (&instance.track_quorums, Thing::Quorum),
-        ];
-        let things = things(&lists, seen, |tracker| router.track(tracker));
-        let (down, up) = (instance.interface_down_delay, instance.interface_up_delay);
-        let debounce = Debounce::new(down, up);
+        let things = things(&instance.tracks, seen, |tracker| router.track(tracker));
+        let Delays { interface_down, interface_up, .. } = instance.delays;
+        let debounce = Debounce::new(interface_down, interface_up);
         Ok(Self { machine: Machine::Vrrp(router), channel, settings, debounce, things })
     }
 }
@@ -173,30 +161,23 @@ fn source(source: Option<IpAddr>, family: Family) -> IpAddr {
 }
 
 /// How long it is silent from now on. A host that has been up for long waits no more.
-fn startup_delay(instance: &VrrpInstance) -> Duration {
+fn startup_delay(delays: Delays) -> Duration {
     let up = u64::try_from(rustix::system::sysinfo().uptime).unwrap_or_default();
-    let rest = instance.delay_after_boot.saturating_sub(Duration::from_secs(up));
-    instance.startup_delay.max(rest)
+    let rest = delays.after_boot.saturating_sub(Duration::from_secs(up));
+    delays.startup.max(rest)
 }
-
-/// What is tracked of one kind, and how such a thing is named.
-type Tracked<'a> = (&'a Vec<Track>, fn(String) -> Thing);
 
 /// What an instance depends on, beside interfaces.
 fn things(
-    lists: &[Tracked<'_>],
+    tracks: &Tracks,
     seen: impl Fn(&Thing) -> Signal,
     mut add: impl FnMut(Tracker) -> TrackerId,
 ) -> Vec<(Thing, TrackerId)> {
-    let mut things = Vec::new();
-    for (tracks, thing) in lists {
-        for track in *tracks {
-            let thing = thing(track.name.clone());
-            let tracker = tracker(track).initially(seen(&thing));
-            things.push((thing, add(tracker)));
-        }
-    }
-    things
+    let tracked = |(thing, track)| {
+        let tracker = tracker(track).initially(seen(&thing));
+        (thing, add(tracker))
+    };
+    Thing::all_of(tracks).map(tracked).collect()
 }
 
 fn tracker(track: &Track) -> Tracker {

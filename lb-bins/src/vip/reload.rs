@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
+use std::time::Instant;
 
 use lb_vrrp::driver::RouterId;
 use lb_vrrp::{Channel, Role, Signal, Start};
@@ -9,14 +10,15 @@ use tracing::info;
 
 use super::claim::Claim;
 use super::instance::{Group, Instance};
-use super::keeper::{Keeper, now};
-use super::notices::Teller;
+use super::keeper::Keeper;
+use super::notices::{Happening, Notice, Subject, Teller};
 use super::plan::{Machine, Plan, PlanError};
 use super::spec::Spec;
 use super::watch::{Looked, Thing};
 use crate::admin::DoorError;
+use crate::checkers::CheckConfigError;
 use crate::config::{Config, VrrpSyncGroup};
-use crate::control::{CheckConfigError, ReloadError};
+use crate::control::ReloadError;
 use crate::notify::NotifyError;
 
 /// Why a configuration cannot be taken over.
@@ -100,7 +102,7 @@ impl Keeper {
         // From here on nothing fails.
         self.statics.set(&config);
         self.notifier.take_over(&config, telling);
-        self.announcers.reconfigure(&config, &signals);
+        self.speakers.reconfigure(&config, &signals);
         self.watches.watch(&config, checkers);
         self.dismiss(&config, &steps)?;
         let fresh = self.install(&config, steps)?;
@@ -285,8 +287,8 @@ impl Keeper {
         }
         self.driver.debounce(id, debounce);
         let name = spec.name().to_owned();
-        let (since, teller) = (now(), Teller::default());
-        let instance = Instance { id, spec, things, since, teller, claim: None };
+        let (since, teller) = (Instant::now(), Teller::default());
+        let instance = Instance { id, spec, things, since, priority: 0, teller, claim: None };
         self.names.insert(id, name.clone());
         self.instances.insert(name, instance);
     }
@@ -320,7 +322,15 @@ impl Keeper {
                 known.map_or((Role::Initialize, Teller::default()), |g| (g.role, g.teller));
             self.groups.push(Group { config: group.clone(), role, teller });
         }
-        for gone in before {
+        for mut gone in before {
+            // Of a group that never was anything, nobody was told.
+            if gone.role != Role::Initialize {
+                let (name, notify) = (gone.config.name.as_str(), &gone.config.notify);
+                let happening = Happening::gone(true, notify);
+                info!(group = name, to = happening.word(), "removed");
+                let notice = Notice { subject: Subject::Group, name, happening, priority: 0 };
+                gone.teller.tell(notice, notify, &mut self.notifier);
+            }
             tokio::spawn(gone.teller.finish());
         }
     }

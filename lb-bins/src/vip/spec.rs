@@ -56,15 +56,25 @@ impl Spec {
     /// Who it is on the link, whatever it is called: with the same it can become another one in its
     /// state.
     pub(super) fn identity(&self) -> Identity {
+        let interface = self.interface().to_owned();
         match self {
-            Self::Carp(host) => (true, host.interface.clone(), host.vhid, host.family()),
+            Self::Carp(host) => {
+                let (id, family) = (host.vhid, host.family());
+                Identity { speaks_carp: true, interface, id, family }
+            }
             Self::Vrrp(router) => {
-                let vrid = router.virtual_router_id;
-                (false, router.interface.clone(), vrid, router.family())
+                let (id, family) = (router.virtual_router_id, router.family());
+                Identity { speaks_carp: false, interface, id, family }
             }
         }
     }
 }
 
-/// Whether it speaks CARP, where, as which virtual router, and of which family.
-pub(super) type Identity = (bool, String, Vrid, Family);
+/// Who an instance is on the link.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Identity {
+    speaks_carp: bool,
+    interface: String,
+    id: Vrid,
+    family: Family,
+}

@@ -9,7 +9,7 @@ use lb_vrrp::wire::ChecksumForm;
 use lb_vrrp::{FaultCause, Reason, Role, State, VirtualRouter};
 use serde::Serialize;
 
-use super::announce::AnnouncementStatus;
+use super::bgp::AnnouncementStatus;
 use super::claim::Claim;
 use super::instance::Instance;
 use crate::config::{CarpInstance, VrrpInstance};

@@ -1,9 +1,9 @@
 //! A lost line never costs service.
 
 use std::fs::File;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::harness::*;
 
@@ -13,7 +13,7 @@ fn serves_and_ends(stderr: impl Into<Stdio>) {
     let folder = Folder::new();
     let list = backends(two.iter().map(|backend| (backend, 1)));
     let config = folder.write("lb.toml", &server("web", &web, &[QUICK_CHECK, &list]));
-    let mut daemon = Daemon(binary().arg("--config").arg(&config).stderr(stderr).spawn().unwrap());
+    let mut daemon = Daemon::start(&["--config", config.to_str().unwrap()], stderr);
     until("it serves", || ask(web.address()).is_ok());
     two[0].kill();
     let other = two[1].name();
@@ -25,23 +25,7 @@ fn serves_and_ends(stderr: impl Into<Stdio>) {
         assert_eq!(ask(web.address()).unwrap(), other);
     }
     daemon.signal(Signal::TERM);
-    assert!(daemon.0.wait().unwrap().success());
-}
-
-/// Killed when this is dropped.
-struct Daemon(Child);
-
-impl Daemon {
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.0), signal).unwrap();
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    assert!(daemon.ended().success());
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::harness::*;
 
@@ -22,25 +22,6 @@ fn say(socket: &Path, request: &str) -> String {
     answer
 }
 
-struct Daemon(Child);
-
-impl Daemon {
-    fn start(arguments: &[&str]) -> Self {
-        Self(binary().args(arguments).stderr(Stdio::null()).spawn().unwrap())
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.0), signal).unwrap();
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn whoever_may_write_to_the_socket_asks_and_orders() {
     let (folder, web, backend) = (Folder::new(), Port::free(), Backend::greeter());
@@ -48,7 +29,7 @@ fn whoever_may_write_to_the_socket_asks_and_orders() {
     let text = server("web", &web, &[&backends([(&backend, 1)])]);
     let config = |socket: &Path| format!("admin = \"{}\"\n{text}", socket.display());
     let path = folder.write("lb.toml", &config(&socket));
-    let mut daemon = Daemon::start(&["--config", path.to_str().unwrap()]);
+    let mut daemon = Daemon::start(&["--config", path.to_str().unwrap()], Stdio::null());
     until("it answers", || say(&socket, "GET /healthz").contains("ok"));
     let file = socket.symlink_metadata().unwrap();
     assert!(file.file_type().is_socket());
@@ -73,12 +54,12 @@ fn whoever_may_write_to_the_socket_asks_and_orders() {
 
     // Left over by a crash, it is in nobody's way.
     daemon.signal(Signal::KILL);
-    daemon.0.wait().unwrap();
+    daemon.ended();
     assert!(other.exists());
-    daemon = Daemon::start(&["--config", path.to_str().unwrap()]);
+    daemon = Daemon::start(&["--config", path.to_str().unwrap()], Stdio::null());
     until("it answers again", || say(&other, "GET /healthz").contains("ok"));
     daemon.signal(Signal::TERM);
-    assert!(daemon.0.wait().unwrap().success());
+    assert!(daemon.ended().success());
     assert!(!other.exists());
 }
 
@@ -98,7 +79,7 @@ fn the_command_line_says_where() {
     );
     let path = path.to_str().unwrap();
     let arguments_for = |admin| ["--config", path, "--admin", admin];
-    let daemon = Daemon::start(&arguments_for(socket.to_str().unwrap()));
+    let daemon = Daemon::start(&arguments_for(socket.to_str().unwrap()), Stdio::null());
     until("it answers", || say(&socket, "GET /status").contains(&backend.name()));
     // A reload does not know better.
     daemon.signal(Signal::HUP);

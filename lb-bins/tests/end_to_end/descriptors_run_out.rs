@@ -24,6 +24,7 @@ fn clients_wait_until_there_is_room_and_nothing_spins() {
     let (web, only) = (Port::free(), Backend::greeter());
     let balancer = start(64, &server("web", &web, &[QUICK_CHECK, &backends([(&only, 1)])]));
     balancer.until_all_up();
+    balancer.until_logged(&["WARN", "only 64 open descriptors are allowed"]);
     let base = balancer.descriptors();
     assert!(base < 50, "{base} descriptors are open before anybody comes");
 

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::daemon::{Daemon, run_ours};
-use crate::host::fetch;
-use crate::lab::{Host, Lab, MS, ip};
+use crate::lab::{Host, Lab, MS, fetch, ip};
 use crate::probe::Sniffer;
 
 const ADDRESS: &str = "192.0.2.200";

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::daemon::{Daemon, Kind, run_ours};
-use crate::host::fetch;
-use crate::lab::{Host, Lab, MS, has, ip, is_possible};
+use crate::lab::{Host, Lab, MS, fetch, has, ip, is_possible};
 use crate::probe::Probe;
 
 const ADDRESS: &str = "10.99.0.200";
@@ -170,7 +169,7 @@ fn carp_beside_every_peer() {
     });
 }
 
-/// On virtual MAC addresses, and with a number in a file that demotes the better one.
+/// On virtual MAC addresses, with a number in a file and a check that demote the better one.
 #[test]
 #[ignore = "needs root"]
 fn what_is_tracked_demotes() {
@@ -180,28 +179,36 @@ fn what_is_tracked_demotes() {
     let lab = Lab::new();
     let number = lab.files.join("number");
     std::fs::write(&number, "0\n").unwrap();
+    let ready = lab.files.join("ready");
+    std::fs::write(&ready, "0\n").unwrap();
     let config = |skew: u8| {
         format!(
             "[[vrrp_track_file]]\nname = \"file\"\nfile = \"{}\"\n\
+             [[vrrp_check]]\nname = \"ready\"\ncheck = {{ type = \"file\", path = \"{}\", \
+             interval = \"100ms\", rise = 1, fall = 1 }}\n\
              [[carp_instance]]\nname = \"c\"\ninterface = \"eth0\"\nvhid = 51\nadvskew = {skew}\n\
              preempt = true\npassphrase = \"secret\"\naddresses = [\"{ADDRESS}/24\"]\n\
              use_vmac = true\n",
-            number.display()
+            number.display(),
+            ready.display()
         )
     };
-    let _a = run_ours(&lab, Host::A, &(config(0) + "track_files = [\"file\"]\n"));
+    let tracks = "track_files = [\"file\"]\ntrack_checks = [{ name = \"ready\", weight = -100 }]\n";
+    let _a = run_ours(&lab, Host::A, &(config(0) + tracks));
     let _b = run_ours(&lab, Host::B, &config(50));
     lab.until(PATIENCE, "the better one", || lab.holds(Host::A, ADDRESS));
     thread::sleep(Duration::from_secs(4));
     assert!(!lab.holds(Host::B, ADDRESS));
-    std::fs::write(&number, "-100\n").unwrap();
-    lab.until(PATIENCE, "the other one", || {
-        lab.holds(Host::B, ADDRESS) && !lab.holds(Host::A, ADDRESS)
-    });
-    std::fs::write(&number, "0\n").unwrap();
-    lab.until(PATIENCE, "the better one again", || {
-        lab.holds(Host::A, ADDRESS) && !lab.holds(Host::B, ADDRESS)
-    });
+    for (file, demoted) in [(&number, "-100\n"), (&ready, "1\n")] {
+        std::fs::write(file, demoted).unwrap();
+        lab.until(PATIENCE, "the other one", || {
+            lab.holds(Host::B, ADDRESS) && !lab.holds(Host::A, ADDRESS)
+        });
+        std::fs::write(file, "0\n").unwrap();
+        lab.until(PATIENCE, "the better one again", || {
+            lab.holds(Host::A, ADDRESS) && !lab.holds(Host::B, ADDRESS)
+        });
+    }
 }
 
 #[test]

@@ -11,8 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::daemon::{Daemon, run_ours};
-use crate::host::fetch;
-use crate::lab::{Host, Lab, MS, has, is_possible};
+use crate::lab::{Host, Lab, MS, fetch, has, is_possible};
 use crate::probe::Sniffer;
 
 const ADDRESS: &str = "10.99.0.200";

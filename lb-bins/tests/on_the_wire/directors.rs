@@ -10,8 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::daemon::{Daemon, run_ours};
-use crate::host::fetch;
-use crate::lab::{Host, Lab, MS, is_possible};
+use crate::lab::{Host, Lab, MS, fetch, is_possible, status};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -95,10 +94,6 @@ fn ask(space: &str, address: &str) -> Option<(String, TcpStream)> {
 
 fn answers(lab: &Lab, who: &str) -> bool {
     ask(&lab.client(), "10.99.0.200:80").is_some_and(|(name, _)| name == who)
-}
-
-fn status(space: &str) -> serde_json::Value {
-    serde_json::from_str(&fetch(space, &["http://127.0.0.1:9900/status"])).unwrap_or_default()
 }
 
 #[test]
@@ -255,4 +250,119 @@ fn virtual_servers_come_and_go_with_reloads() {
     assert!(lab.holds(Host::A, "10.99.0.200"));
     a.tell_to_stop();
     a.wait();
+}
+
+/// An API of a cloud that has an address given back to it, and answers that when it is told to.
+struct SlowApi {
+    is_asked: Arc<AtomicBool>,
+    may_answer: Arc<AtomicBool>,
+}
+
+impl SlowApi {
+    fn start(lab: &Lab) -> Self {
+        let listener = Lab::inside(&lab.client(), || TcpListener::bind("10.99.0.3:8080").unwrap());
+        let (is_asked, may_answer) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let api = Self { is_asked: Arc::clone(&is_asked), may_answer: Arc::clone(&may_answer) };
+        thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let mut line = String::new();
+                BufReader::new(&stream).read_line(&mut line).unwrap();
+                if line.starts_with("POST /release ") {
+                    is_asked.store(true, Ordering::Relaxed);
+                    while !may_answer.load(Ordering::Relaxed) {
+                        thread::sleep(MS);
+                    }
+                }
+                let answer = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: close\r\n\r\n";
+                let _ = stream.write_all(format!("{answer}{{\"id\":1}}").as_bytes());
+            }
+        });
+        api
+    }
+}
+
+/// A reload for which somebody has to leave first is no break for those who are served.
+#[test]
+#[ignore = "needs root"]
+fn the_balancer_decides_while_a_reload_takes_its_time() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let space = lab.space(Host::A);
+    let in_a = Server::start(&space, "a");
+    let api = SlowApi::start(&lab);
+    let floating = r#"
+[[vrrp_instance]]
+name = "floating"
+interface = "eth0"
+virtual_router_id = 52
+priority = 255
+addresses = ["10.99.0.201/24"]
+
+[vrrp_instance.claim]
+timeout = "60s"
+
+[vrrp_instance.claim.http]
+url = "http://10.99.0.3:8080/claim"
+holder = { url = "http://10.99.0.3:8080/holder", pointer = "/id", value = "1" }
+release = { url = "http://10.99.0.3:8080/release" }
+"#;
+    let a = run_ours(&lab, Host::A, &config(255, floating));
+    let get = |path: &str| fetch(&space, &["-m", "2", &format!("http://127.0.0.1:9900/{path}")]);
+    lab.until(8 * SECOND, "it is claimed", || get("status").contains("\"claimed\":true"));
+    lab.until(8 * SECOND, "A serves", || answers(&lab, "a"));
+    let log = || std::fs::read_to_string(lab.files.join("a.log")).unwrap();
+
+    a.reload_text(&config(255, ""));
+    lab.until(8 * SECOND, "it is given back", || api.is_asked.load(Ordering::Relaxed));
+    in_a.stop();
+    let state = || status(&space)["virtual_servers"][0]["backends"][0]["state"].clone();
+    lab.until(8 * SECOND, "the backend is down", || state() == "down");
+    assert_eq!(get("healthz"), "ok\n");
+    assert!(lab.holds(Host::A, "10.99.0.201"), "it has left too early");
+    assert!(!log().contains("configuration taken over"), "{}", log());
+    api.may_answer.store(true, Ordering::Relaxed);
+    lab.until(8 * SECOND, "it is taken over", || log().contains("configuration taken over"));
+    lab.until(8 * SECOND, "it has left", || !lab.holds(Host::A, "10.99.0.201"));
+
+    // Nobody leaves for what is refused.
+    api.is_asked.store(false, Ordering::Relaxed);
+    a.reload_text(&config(255, floating));
+    lab.until(8 * SECOND, "it is claimed again", || get("status").contains("\"claimed\":true"));
+    let in_use = "[[virtual_server]]\nlisten = \"10.99.0.3:80\"\n[[virtual_server.backend]]\n\
+        address = \"127.0.0.1:9001\"\n";
+    a.reload_text(&config(255, in_use));
+    lab.until(8 * SECOND, "it is refused", || log().contains("stays as it was"));
+    assert!(!api.is_asked.load(Ordering::Relaxed), "it has left for nothing");
+    assert!(get("status").contains("\"claimed\":true"));
+}
+
+/// Scripts of checks run no more at once here than they may in a balancer alone.
+#[test]
+#[ignore = "needs root"]
+fn scripts_of_checks_wait_for_their_turn() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let files = lab.files.display();
+    // Whoever finds a directory there is not alone.
+    let line = format!(
+        "mkdir {files}/turn || touch {files}/crowd; sleep 0.05; rmdir {files}/turn; echo >> {files}/runs"
+    );
+    let check = format!(
+        "check = {{ type = \"script\", command = [\"/bin/sh\", \"-c\", \"{line}\"], interval = \"50ms\" }}\n"
+    );
+    let backends: String = (1..=4)
+        .map(|port| format!("[[virtual_server.backend]]\naddress = \"127.0.0.1:{port}\"\n{check}"))
+        .collect();
+    let instance = config(255, "");
+    let instance = instance.split("[[virtual_server]]").next().unwrap();
+    let instance = instance.replace("track_quorums", "#");
+    let server = format!("[[virtual_server]]\nlisten = \"127.0.0.1:82\"\n{backends}");
+    let _a = run_ours(&lab, Host::A, &format!("max_scripts = 1\n{instance}{server}"));
+    let runs = || std::fs::read_to_string(lab.files.join("runs")).unwrap_or_default().len();
+    lab.until(20 * SECOND, "each has run several times", || runs() >= 20);
+    assert!(!lab.files.join("crowd").exists(), "two ran at once");
 }

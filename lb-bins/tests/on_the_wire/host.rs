@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::daemon::run_ours;
-use crate::lab::{Host, Lab, MS, has, ip, is_possible};
+use crate::lab::{Host, Lab, MS, fetch, has, ip, is_possible, status};
 
 const CONFIG: &str = r#"
 admin = "127.0.0.1:9900"
@@ -86,10 +86,8 @@ fn the_host_has_what_a_master_has_and_nothing_is_left() {
     lab.until(second, "the address is put back", || lab.holds(Host::A, "10.99.0.200"));
 
     // Of the group, one is at fault, and so are both.
-    let status = || fetch(&space, &["http://127.0.0.1:9900/status"]);
     let state = |name: &str| {
-        let status: serde_json::Value = serde_json::from_str(&status()).unwrap();
-        let all = status["vrrp_instances"].as_array().unwrap().clone();
+        let all = status(&space)["vrrp_instances"].as_array().unwrap().clone();
         all.into_iter().find(|one| one["name"] == name).unwrap()
     };
     assert_eq!(state("three")["state"], "FAULT");
@@ -221,12 +219,6 @@ fn read_fifo(path: &std::path::Path) -> String {
             Err(_) => thread::sleep(10 * MS),
         }
     }
-}
-
-pub(crate) fn fetch(space: &str, arguments: &[&str]) -> String {
-    let mut curl = Command::new("ip");
-    curl.args(["netns", "exec", space, "curl", "-s"]).args(arguments);
-    String::from_utf8(curl.output().unwrap().stdout).unwrap()
 }
 
 /// A cloud that gives its address to whoever asks last, and does not work at first.

@@ -42,6 +42,18 @@ pub(crate) fn ip(arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// What `curl` with these arguments gets in a namespace.
+pub(crate) fn fetch(space: &str, arguments: &[&str]) -> String {
+    let mut curl = Command::new("ip");
+    curl.args(["netns", "exec", space, "curl", "-s"]).args(arguments);
+    String::from_utf8(curl.output().unwrap().stdout).unwrap()
+}
+
+/// `/status` in a namespace; `null` as long as nobody answers.
+pub(crate) fn status(space: &str) -> serde_json::Value {
+    serde_json::from_str(&fetch(space, &["http://127.0.0.1:9900/status"])).unwrap_or_default()
+}
+
 /// One of the two hosts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Host {

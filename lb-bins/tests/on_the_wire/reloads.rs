@@ -142,6 +142,80 @@ fn an_address_stays_through_a_reload() {
     assert_eq!(monitor.lines_with(VIP), 0, "it was gone for a moment");
 }
 
+/// It comes up as soon as there is one.
+#[test]
+#[ignore = "needs root"]
+fn an_interface_that_is_not_there_is_warned_of() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let text = with_vip("one", 51, 255).replace("eth0", "late0");
+    let _a = run_ours(&lab, Host::A, &text);
+    let warning = "WARN at fault instance=\"one\" interface=\"late0\"";
+    lab.until(5 * SECOND, "it is warned of", || log(&lab, "a").contains(warning));
+    let space = lab.space(Host::A);
+    ip(&format!("-n {space} link add late0 type veth peer name late1"));
+    ip(&format!("-n {space} link set late1 up"));
+    ip(&format!("-n {space} address add 10.97.0.1/24 dev late0"));
+    ip(&format!("-n {space} link set late0 up"));
+    lab.until(5 * SECOND, "an owner", || lab.holds(Host::A, VIP));
+    assert!(log(&lab, "a").contains("not at fault any more"), "{}", log(&lab, "a"));
+}
+
+/// By `notify_deleted`, if that is there; what stays, or is another one under its name, is not gone.
+#[test]
+#[ignore = "needs root"]
+fn what_a_reload_has_removed_is_told_so() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let tell = |key: &str, word: &str| {
+        let file = lab.files.join("told");
+        let line = format!("echo {word} $@ >> {}", file.display());
+        format!("{key} = [\"/bin/sh\", \"-c\", \"{line}\", \"told\"]\n")
+    };
+    let told = || std::fs::read_to_string(lab.files.join("told")).unwrap_or_default();
+    let more = |name: &str, last: u8| {
+        format!("addresses = [\"10.99.0.{last}/24\"]\n")
+            + &tell("notify", "any")
+            + &tell("notify_stop", &format!("stop-{name}"))
+    };
+    let deleted = |name: &str| tell("notify_deleted", &format!("deleted-{name}"));
+    let stays = instance("stays", 51, 255, &(more("stays", 200) + &deleted("stays")));
+    let moves = |vrid: u8| instance("moves", vrid, 255, &(more("moves", 201) + &deleted("moves")));
+    let asks = instance("asks", 53, 255, &(more("asks", 202) + &deleted("asks")));
+    let silent = instance("silent", 54, 255, &more("silent", 203));
+    // The word alone.
+    let word = instance("word", 56, 255, &(more("word", 204) + "notify_deleted = true\n"));
+    let group = "[[vrrp_sync_group]]\nname = \"group\"\nmembers = [\"stays\"]\n".to_owned()
+        + &tell("notify", "any")
+        + &deleted("group");
+    let a = run_ours(&lab, Host::A, &[&*stays, &moves(52), &asks, &silent, &word, &group].concat());
+    lab.until(5 * SECOND, "masters", || told().matches("MASTER").count() == 6);
+    std::fs::remove_file(lab.files.join("told")).unwrap();
+
+    a.reload_text(&(stays.clone() + &moves(55)));
+    let gone = [
+        "INSTANCE asks DELETED 255",
+        "INSTANCE silent STOP 255",
+        "INSTANCE word DELETED 255",
+        "GROUP group DELETED 0",
+    ];
+    let scripts = ["deleted-asks", "stop-silent", "deleted-group", "stop-moves"];
+    lab.until(5 * SECOND, "they are told", || {
+        gone.iter().chain(&scripts).all(|line| told().contains(line))
+    });
+    a.tell_to_stop();
+    a.wait();
+    let told = told();
+    assert!(told.contains("stop-stays") && !told.contains("deleted-stays"), "{told}");
+    let wrong =
+        ["deleted-moves", "stop-asks", "stop-word", "moves DELETED", "asks STOP", "group STOP"];
+    assert!(!wrong.iter().any(|line| told.contains(line)), "{told}");
+}
+
 /// With other prefixes, other names, and what is in no configuration any more.
 #[test]
 #[ignore = "needs root"]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::vrrp::{Network, Track};
+use super::vrrp::{Network, Tracks};
 use super::{Field, List};
 
 /// A `bgp_announcement`.
@@ -12,11 +12,7 @@ pub(in crate::config) struct BgpAnnouncement {
     pub(in crate::config) speaker: Field<Speaker>,
     pub(in crate::config) addresses: Field<List<Network>>,
     pub(in crate::config) instance: Field<String>,
-    pub(in crate::config) track_scripts: Field<List<Track>>,
-    pub(in crate::config) track_files: Field<List<Track>>,
-    pub(in crate::config) track_processes: Field<List<Track>>,
-    pub(in crate::config) track_checks: Field<List<Track>>,
-    pub(in crate::config) track_quorums: Field<List<Track>>,
+    pub(in crate::config) tracks: Tracks,
     pub(in crate::config) withdraw_delay: Field<Duration>,
     pub(in crate::config) interval: Field<Duration>,
 }

@@ -110,6 +110,8 @@ pub(in crate::config) struct Tls {
     pub(in crate::config) ca: Field<String>,
     pub(in crate::config) certificate: Field<String>,
     pub(in crate::config) key: Field<String>,
+    /// Whether it is of a syntax in which nothing else can be said.
+    pub(in crate::config) is_foreign: bool,
 }
 
 #[derive(Clone, Debug, Default)]

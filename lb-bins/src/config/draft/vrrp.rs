@@ -46,11 +46,7 @@ pub(in crate::config) struct VrrpInstance {
     pub(in crate::config) garp: Field<Garp>,
     pub(in crate::config) track_primary: Field<bool>,
     pub(in crate::config) track_interfaces: Field<List<Track>>,
-    pub(in crate::config) track_scripts: Field<List<Track>>,
-    pub(in crate::config) track_files: Field<List<Track>>,
-    pub(in crate::config) track_processes: Field<List<Track>>,
-    pub(in crate::config) track_checks: Field<List<Track>>,
-    pub(in crate::config) track_quorums: Field<List<Track>>,
+    pub(in crate::config) tracks: Tracks,
     pub(in crate::config) claim: Field<Claim>,
     pub(in crate::config) notify: Notify,
     pub(in crate::config) notify_master_rx_lower_pri: Field<List<String>>,
@@ -215,6 +211,16 @@ pub(in crate::config) struct Track {
     pub(in crate::config) reverse: Field<bool>,
 }
 
+/// What instances and announcements have in common.
+#[derive(Debug, Default)]
+pub(in crate::config) struct Tracks {
+    pub(in crate::config) scripts: Field<List<Track>>,
+    pub(in crate::config) files: Field<List<Track>>,
+    pub(in crate::config) processes: Field<List<Track>>,
+    pub(in crate::config) checks: Field<List<Track>>,
+    pub(in crate::config) quorums: Field<List<Track>>,
+}
+
 /// What instances and groups have in common.
 #[derive(Debug, Default)]
 pub(in crate::config) struct Notify {
@@ -223,10 +229,17 @@ pub(in crate::config) struct Notify {
     pub(in crate::config) backup: Field<List<String>>,
     pub(in crate::config) fault: Field<List<String>>,
     pub(in crate::config) stop: Field<List<String>>,
-    pub(in crate::config) deleted: Field<List<String>>,
+    pub(in crate::config) deleted: Field<Deleted>,
     pub(in crate::config) priority_changes: Field<bool>,
     pub(in crate::config) smtp_alert: Field<bool>,
     pub(in crate::config) user: Field<Account>,
+}
+
+/// `true`, or a command.
+#[derive(Debug, Default)]
+pub(in crate::config) struct Deleted {
+    pub(in crate::config) is_told: bool,
+    pub(in crate::config) command: Field<List<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -292,8 +305,6 @@ pub(in crate::config) struct CarpInstance {
     pub(in crate::config) vmac_interface: Field<String>,
     pub(in crate::config) garp: Field<Garp>,
     pub(in crate::config) track_interfaces: Field<List<Track>>,
-    pub(in crate::config) track_scripts: Field<List<Track>>,
-    pub(in crate::config) track_files: Field<List<Track>>,
-    pub(in crate::config) track_processes: Field<List<Track>>,
+    pub(in crate::config) tracks: Tracks,
     pub(in crate::config) notify: Notify,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lb_vrrp::linux::Prefix;
 
-use super::Track;
+use super::Tracks;
 
 /// Addresses that routers learn of by BGP as long as this host is fit for them. Several hosts may
 /// announce the same ones: routers then spread flows over them (ECMP).
@@ -18,16 +18,8 @@ pub struct BgpAnnouncement {
     pub speaker: Speaker,
     /// The VRRP or CARP instance that must be master; default: none need be.
     pub instance: Option<String>,
-    /// Scripts that must be up, by name; their weights are 0.
-    pub track_scripts: Vec<Track>,
-    /// Files that must have 0, by name; their weights are 0.
-    pub track_files: Vec<Track>,
-    /// Processes that must run, by name; their weights are 0.
-    pub track_processes: Vec<Track>,
-    /// Checks that must pass, by name; their weights are 0.
-    pub track_checks: Vec<Track>,
-    /// Virtual servers that must have their quorum, by name; their weights are 0.
-    pub track_quorums: Vec<Track>,
+    /// What must be as it should, a number of 0 in files; all weights are 0.
+    pub tracks: Tracks,
     /// How long routers have after a withdrawal before an instance gives its addresses up, or this
     /// process ends; default: 1 s.
     pub withdraw_delay: Duration,

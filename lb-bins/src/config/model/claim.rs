@@ -6,6 +6,9 @@ use std::time::Duration;
 use super::Command;
 use super::check::{Headers, StatusRange};
 
+/// What something is put in place of in URLs, headers and bodies of [`HttpClaim`]s.
+pub(in crate::config) const PLACEHOLDERS: [&str; 3] = ["{address}", "{instance}", "{generation}"];
+
 /// How addresses are claimed of somebody who gives them to whoever asks.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claim {
@@ -98,7 +101,7 @@ impl HttpClaim {
 
     /// Whether there is one call for each address.
     pub fn is_for_each_address(&self) -> bool {
-        const ADDRESS: &str = "{address}";
+        const ADDRESS: &str = PLACEHOLDERS[0];
         let bodies = self.calls().filter_map(|call| call.body.as_ref());
         let urls = self.calls().map(|call| &call.url);
         let holder = self.holder.iter().map(|holder| &holder.url);

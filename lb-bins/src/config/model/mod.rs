@@ -9,6 +9,7 @@ mod claim;
 mod command;
 mod door;
 mod hashing;
+mod tracks;
 mod vrrp;
 mod walk;
 
@@ -27,14 +28,16 @@ pub use self::address::{Address, ParseAddressError};
 pub use self::announcement::{BgpAnnouncement, Speaker};
 pub use self::backend::{Backend, OnFailure};
 use self::check::{Check, CheckKind};
+pub(in crate::config) use self::claim::PLACEHOLDERS;
 pub use self::claim::{Call, Claim, ClaimBy, Holder, HttpClaim};
 pub use self::command::Command;
 pub use self::door::{Door, NotADoor};
 pub(in crate::config) use self::hashing::hashes_the_source;
 pub use self::hashing::{HashKey, is_keyed_by_destination};
+pub use self::tracks::{Track, Tracks};
 pub use self::vrrp::{
-    Authentication, CarpInstance, HmacKey, KeySecret, Notify, ParameterMatch, Track, VrrpCheck,
-    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Delays, Deleted, HmacKey, KeySecret, Notify, ParameterMatch,
+    VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use super::mistakes::Mistake;
 

@@ -12,7 +12,7 @@ use lb_vrrp::{
 };
 
 use super::check::{Check, Initial};
-use super::{Account, Claim, Command};
+use super::{Account, Claim, Command, Track, Tracks};
 
 /// A virtual router: addresses that one of several hosts has.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,15 +37,8 @@ pub struct VrrpInstance {
     pub preempt: Preempt,
     /// Whether a master takes packets for the addresses though it is not their owner; default: yes.
     pub accept: bool,
-    /// For how long it says nothing after the start; default: 0.
-    pub startup_delay: Duration,
-    /// For how long after the host has started it says nothing; default: 0. The longer one counts.
-    pub delay_after_boot: Duration,
-    /// For how long an interface must be down before it counts, its own and those that it tracks;
-    /// default: 0.
-    pub interface_down_delay: Duration,
-    /// And up again; default: 0.
-    pub interface_up_delay: Duration,
+    /// For how long it waits before it does what it could do at once.
+    pub delays: Delays,
     /// Whether a master says a last word when it hears a better one; default: yes.
     pub parting_advert: bool,
     /// How IPv4 is summed up in version 3; default: as keepalived does.
@@ -74,16 +67,8 @@ pub struct VrrpInstance {
     pub track_primary: bool,
     /// Interfaces that it depends on, beside its own.
     pub track_interfaces: Vec<Track>,
-    /// Scripts that it depends on, by name.
-    pub track_scripts: Vec<Track>,
-    /// Files that it depends on, by name.
-    pub track_files: Vec<Track>,
-    /// Processes that it depends on, by name.
-    pub track_processes: Vec<Track>,
-    /// Checks that it depends on, by name.
-    pub track_checks: Vec<Track>,
-    /// Virtual servers whose quorum it depends on, by name; by default they weigh 0.
-    pub track_quorums: Vec<Track>,
+    /// What else it depends on.
+    pub tracks: Tracks,
     /// How its addresses are claimed of a cloud; default: not.
     pub claim: Option<Claim>,
     /// What runs when something happens.
@@ -97,6 +82,19 @@ impl VrrpInstance {
         let first = own.or_else(|| self.reach.destinations().next());
         first.map_or(Family::V4, |first| Family::of(&first))
     }
+}
+
+/// For how long an instance waits; default: not at all.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Delays {
+    /// For how long it says nothing after the start.
+    pub startup: Duration,
+    /// For how long after the host has started it says nothing. The longer one counts.
+    pub after_boot: Duration,
+    /// For how long an interface must be down before it counts, its own and those that it tracks.
+    pub interface_down: Duration,
+    /// And up again.
+    pub interface_up: Duration,
 }
 
 /// How routers know each other.
@@ -165,16 +163,31 @@ impl fmt::Debug for KeySecret {
     }
 }
 
-/// Something that an instance depends on.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Track {
-    /// What it is called: an interface, or a script, file or process that is described elsewhere.
-    pub name: String,
-    /// By how much it moves the priority; 0: without it the instance is at fault. Default: as the
-    /// thing itself has it; for an interface 0.
-    pub weight: i16,
-    /// Whether up and down are exchanged; default: no.
-    pub reverse: bool,
+/// How it is told that a reload has removed an instance or a group (keepalived.conf(5), `notify_deleted`).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Deleted {
+    /// As a stop. The default.
+    #[default]
+    AsStop,
+    /// As `DELETED`; and this is run, if anything.
+    Told(Option<Command>),
+}
+
+impl Deleted {
+    /// What is run.
+    pub const fn command(&self) -> Option<&Command> {
+        match self {
+            Self::AsStop => None,
+            Self::Told(command) => command.as_ref(),
+        }
+    }
+
+    pub(super) const fn command_mut(&mut self) -> Option<&mut Command> {
+        match self {
+            Self::AsStop => None,
+            Self::Told(command) => command.as_mut(),
+        }
+    }
 }
 
 /// What runs when something happens.
@@ -191,8 +204,8 @@ pub struct Notify {
     pub fault: Option<Command>,
     /// When it is stopped.
     pub stop: Option<Command>,
-    /// When it is removed from the configuration; default: as when it is stopped.
-    pub deleted: Option<Command>,
+    /// How it is told that a reload has removed it; default: as when it is stopped.
+    pub deleted: Deleted,
     /// When it is master and hears a lower one, whom somebody may have believed; not for groups.
     pub master_rx_lower_pri: Option<Command>,
     /// Whether changes of the priority are told, too; default: no.
@@ -324,12 +337,8 @@ pub struct CarpInstance {
     pub garp: Announcements,
     /// Interfaces, which demote it while they are down, or are a fault.
     pub track_interfaces: Vec<Track>,
-    /// Scripts, by their names.
-    pub track_scripts: Vec<Track>,
-    /// Files, by their names.
-    pub track_files: Vec<Track>,
-    /// Processes, by their names.
-    pub track_processes: Vec<Track>,
+    /// What else does.
+    pub tracks: Tracks,
     /// What runs when something happens.
     pub notify: Notify,
 }

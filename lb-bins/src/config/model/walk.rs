@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::check::{Check, CheckKind};
-use super::{Account, Command, Config, Notify};
+use super::{Account, Command, Config, Notify, Tracks, VirtualServer};
 
 impl Config {
     /// Whether a virtual router brings this address to this host, and takes it away.
@@ -14,11 +14,18 @@ impl Config {
         routers.chain(hosts).any(|one| one.address == address)
     }
 
-    /// Every check, of backends and of what virtual routers depend on.
+    /// What each instance, and each announcement, depends on beside interfaces.
+    pub fn tracks(&self) -> impl Iterator<Item = &Tracks> {
+        let routers = self.vrrp_instances.iter().map(|one| &one.tracks);
+        let hosts = self.carp_instances.iter().map(|one| &one.tracks);
+        let announcements = self.bgp_announcements.iter().map(|one| &one.tracks);
+        routers.chain(hosts).chain(announcements)
+    }
+
+    /// Every check, of backends, sorry servers and what virtual routers depend on.
     pub fn checks(&self) -> impl Iterator<Item = &Check> {
-        let backends = self.virtual_servers.iter().flat_map(|server| &server.backends);
-        let backends = backends.flat_map(|backend| &backend.checks);
-        backends.chain(self.vrrp_checks.iter().flat_map(|check| &check.checks))
+        let servers = self.virtual_servers.iter().flat_map(VirtualServer::checks);
+        servers.chain(self.vrrp_checks.iter().flat_map(|check| &check.checks))
     }
 
     /// Every program that may be run.
@@ -73,10 +80,19 @@ impl Config {
     }
 }
 
+impl VirtualServer {
+    /// Every check, of its backends and of its sorry server.
+    pub fn checks(&self) -> impl Iterator<Item = &Check> {
+        let backends = self.backends.iter().flat_map(|backend| &backend.checks);
+        backends.chain(&self.sorry_checks)
+    }
+}
+
 impl Notify {
     fn commands(&self) -> impl Iterator<Item = &Command> {
         let Self { any, master, backup, fault, stop, deleted, master_rx_lower_pri, .. } = self;
-        [any, master, backup, fault, stop, deleted, master_rx_lower_pri].into_iter().flatten()
+        let own = [any, master, backup, fault, stop, master_rx_lower_pri];
+        own.into_iter().flatten().chain(deleted.command())
     }
 
     /// Has everything run as `user`, unless it is said whose it is.
@@ -84,7 +100,8 @@ impl Notify {
         let user = self.user.get_or_insert_with(|| user.clone());
         let Self { any, master, backup, fault, stop, deleted, master_rx_lower_pri: lower, .. } =
             self;
-        for command in [any, master, backup, fault, stop, deleted, lower].into_iter().flatten() {
+        let own = [any, master, backup, fault, stop, lower].into_iter().flatten();
+        for command in own.chain(deleted.command_mut()) {
             command.user.get_or_insert_with(|| user.clone());
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::vrrp::{inline_track, list, table};
+use super::vrrp::{list, print_tracks, table};
 use super::{array, duration, optional, path, text};
 use crate::config::model::{BgpAnnouncement, Speaker};
 
@@ -10,18 +10,8 @@ pub(super) fn announcement(
     f: &mut fmt::Formatter<'_>,
     announcement: &BgpAnnouncement,
 ) -> fmt::Result {
-    let BgpAnnouncement {
-        name,
-        speaker,
-        instance,
-        track_scripts,
-        track_files,
-        track_processes,
-        track_checks,
-        track_quorums,
-        withdraw_delay,
-        interval,
-    } = announcement;
+    let BgpAnnouncement { name, speaker, instance, tracks, withdraw_delay, interval } =
+        announcement;
     writeln!(f, "\n[[bgp_announcement]]")?;
     writeln!(f, "name = {}", text(name))?;
     if let Speaker::ExaBgp { addresses, .. } = speaker {
@@ -29,11 +19,7 @@ pub(super) fn announcement(
     }
     writeln!(f, "speaker = {}", inline_speaker(speaker))?;
     optional(f, "instance", instance.as_deref().map(text))?;
-    list(f, "track_scripts", track_scripts, inline_track)?;
-    list(f, "track_files", track_files, inline_track)?;
-    list(f, "track_processes", track_processes, inline_track)?;
-    list(f, "track_checks", track_checks, inline_track)?;
-    list(f, "track_quorums", track_quorums, inline_track)?;
+    print_tracks(f, tracks)?;
     writeln!(f, "withdraw_delay = {}", text(&duration(*withdraw_delay)))?;
     writeln!(f, "interval = {}", text(&duration(*interval)))
 }

@@ -12,8 +12,8 @@ use super::claim::inline_claim;
 use super::{account, array, command, duration, optional, text};
 use crate::config::model::check::Nibbles;
 use crate::config::model::{
-    Authentication, CarpInstance, Config, HmacKey, KeySecret, Notify, Track, VrrpCheck,
-    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Config, Delays, Deleted, HmacKey, KeySecret, Notify, Track,
+    Tracks, VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::words::Word;
 
@@ -43,9 +43,7 @@ fn carp_instance(f: &mut fmt::Formatter<'_>, instance: &CarpInstance) -> fmt::Re
         virtual_mac,
         garp,
         track_interfaces,
-        track_scripts,
-        track_files,
-        track_processes,
+        tracks,
         notify,
     } = instance;
     writeln!(f, "\n[[carp_instance]]")?;
@@ -63,9 +61,7 @@ fn carp_instance(f: &mut fmt::Formatter<'_>, instance: &CarpInstance) -> fmt::Re
     optional(f, "vmac_interface", virtual_mac.as_deref().map(text))?;
     writeln!(f, "garp = {}", inline_garp(*garp))?;
     list(f, "track_interfaces", track_interfaces, inline_track)?;
-    list(f, "track_scripts", track_scripts, inline_track)?;
-    list(f, "track_files", track_files, inline_track)?;
-    list(f, "track_processes", track_processes, inline_track)?;
+    print_tracks(f, tracks)?;
     print_notify(f, notify)
 }
 
@@ -81,10 +77,7 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
         down_timer_adverts,
         preempt,
         accept,
-        startup_delay,
-        delay_after_boot,
-        interface_down_delay,
-        interface_up_delay,
+        delays,
         parting_advert,
         checksum,
         source,
@@ -98,11 +91,7 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
         garp,
         track_primary,
         track_interfaces,
-        track_scripts,
-        track_files,
-        track_processes,
-        track_checks,
-        track_quorums,
+        tracks,
         claim,
         notify,
     } = instance;
@@ -117,10 +106,7 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
     writeln!(f, "down_timer_adverts = {down_timer_adverts}")?;
     print_preempt(f, *preempt)?;
     writeln!(f, "accept = {accept}")?;
-    writeln!(f, "startup_delay = {}", text(&duration(*startup_delay)))?;
-    writeln!(f, "delay_after_boot = {}", text(&duration(*delay_after_boot)))?;
-    writeln!(f, "interface_down_delay = {}", text(&duration(*interface_down_delay)))?;
-    writeln!(f, "interface_up_delay = {}", text(&duration(*interface_up_delay)))?;
+    print_delays(f, *delays)?;
     writeln!(f, "parting_advert = {parting_advert}")?;
     writeln!(f, "checksum = {}", text(checksum.word()))?;
     print_reach(f, *source, reach)?;
@@ -137,11 +123,7 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
     writeln!(f, "garp = {}", inline_garp(*garp))?;
     writeln!(f, "track_primary = {track_primary}")?;
     list(f, "track_interfaces", track_interfaces, inline_track)?;
-    list(f, "track_scripts", track_scripts, inline_track)?;
-    list(f, "track_files", track_files, inline_track)?;
-    list(f, "track_processes", track_processes, inline_track)?;
-    list(f, "track_checks", track_checks, inline_track)?;
-    list(f, "track_quorums", track_quorums, inline_track)?;
+    print_tracks(f, tracks)?;
     optional(f, "claim", claim.as_ref().map(inline_claim))?;
     print_notify(f, notify)?;
     let lower = notify.master_rx_lower_pri.as_ref();
@@ -171,6 +153,19 @@ pub(super) fn table(pairs: &[(&str, Option<String>)]) -> String {
     let given =
         pairs.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?)));
     format!("{{ {} }}", given.collect::<Vec<_>>().join(", "))
+}
+
+fn print_delays(f: &mut fmt::Formatter<'_>, delays: Delays) -> fmt::Result {
+    let Delays { startup, after_boot, interface_down, interface_up } = delays;
+    for (key, delay) in [
+        ("startup_delay", startup),
+        ("delay_after_boot", after_boot),
+        ("interface_down_delay", interface_down),
+        ("interface_up_delay", interface_up),
+    ] {
+        writeln!(f, "{key} = {}", text(&duration(delay)))?;
+    }
+    Ok(())
 }
 
 fn print_preempt(f: &mut fmt::Formatter<'_>, preempt: Preempt) -> fmt::Result {
@@ -255,7 +250,21 @@ fn inline_garp(garp: Announcements) -> String {
     )
 }
 
-pub(super) fn inline_track(Track { name, weight, reverse }: &Track) -> String {
+pub(super) fn print_tracks(f: &mut fmt::Formatter<'_>, tracks: &Tracks) -> fmt::Result {
+    let Tracks { scripts, files, processes, checks, quorums } = tracks;
+    for (key, tracks) in [
+        ("track_scripts", scripts),
+        ("track_files", files),
+        ("track_processes", processes),
+        ("track_checks", checks),
+        ("track_quorums", quorums),
+    ] {
+        list(f, key, tracks, inline_track)?;
+    }
+    Ok(())
+}
+
+fn inline_track(Track { name, weight, reverse }: &Track) -> String {
     format!("{{ name = {}, weight = {weight}, reverse = {reverse} }}", text(name))
 }
 
@@ -278,10 +287,14 @@ fn print_notify(f: &mut fmt::Formatter<'_>, notify: &Notify) -> fmt::Result {
         ("notify_backup", backup),
         ("notify_fault", fault),
         ("notify_stop", stop),
-        ("notify_deleted", deleted),
     ] {
         optional(f, key, hook.as_ref().map(command))?;
     }
+    let deleted = match deleted {
+        Deleted::AsStop => None,
+        Deleted::Told(run) => Some(run.as_ref().map_or_else(|| true.to_string(), command)),
+    };
+    optional(f, "notify_deleted", deleted)?;
     writeln!(f, "notify_priority_changes = {priority_changes}")?;
     writeln!(f, "smtp_alert = {smtp_alert}")?;
     optional(f, "notify_user", user.as_ref().map(account))

@@ -1,6 +1,6 @@
 //! The remedy for each problem.
 
-use super::{Problem, Quoted, foreign, one_of};
+use super::{AddressFault, Problem, Quoted, foreign, one_of};
 use crate::config::model::Forwarding;
 use crate::config::nearest::nearest;
 
@@ -25,14 +25,19 @@ impl Problem {
             Self::NotAShare { .. } => "write a share as \"60%\", or a weight without quotes",
             Self::NotHundredths { .. } => "write for example 1.25",
             Self::NotAStatus { .. } => "write for example status = [\"200-299\", \"304\"]",
-            Self::NotAnAddress { text, only_port_missing: true, .. }
-            | Self::NotAServer { text, only_port_missing: true, .. } => {
-                let host = text.trim_start_matches('[').trim_end_matches(']');
-                return Some(if host.contains(':') {
-                    format!("add the port: \"[{host}]:80\"")
-                } else {
-                    format!("add the port: \"{host}:80\"")
-                });
+            Self::NotAnAddress { key, text, fault: AddressFault::NoPort { or_brackets } }
+            | Self::NotAServer { key, text, fault: AddressFault::NoPort { or_brackets } } => {
+                return Some(add_port(key, text, *or_brackets));
+            }
+            Self::NotAnAddress { fault: AddressFault::HugePort, .. }
+            | Self::NotAServer { fault: AddressFault::HugePort, .. } => {
+                "write a port from 1 to 65535"
+            }
+            Self::NotAnAddress { key: "admin", text, .. } if text.contains('/') => {
+                return Some(format!(
+                    "write the whole path of the socket, from the root on, such as {}",
+                    Quoted(&format!("/{}", text.trim_start_matches("./")))
+                ));
             }
             Self::NotAnAddress { .. } => {
                 "write \"192.0.2.1:80\" or \"[2001:db8::1]:80\"; a name will not do here"
@@ -46,6 +51,9 @@ impl Problem {
             Self::UnknownKey { key, known } => return Some(did_you_mean(key, known, "`")),
             Self::UnknownWord { key: "check", .. } => {
                 "write check = { type = \"tcp\" }, or check = \"none\" for backends without checks"
+            }
+            Self::UnknownWord { key: "sorry_check", .. } => {
+                "write sorry_check = { type = \"tcp\" }, or remove it"
             }
             Self::UnknownWord { word, known, .. } => return Some(did_you_mean(word, known, "\"")),
             Self::WrongType { sample, .. } => return Some(format!("write for example: {sample}")),
@@ -123,6 +131,9 @@ impl Problem {
             Self::ZeroPort { .. } => "write a port from 1 to 65535",
             Self::ZeroDuration { .. } => "write at least \"1ms\"",
 
+            Self::AdminIsRemote { can_be_allowed: false, .. } => {
+                "use an address of 127.0.0.0/8 or [::1], or a socket; a keepalived.conf cannot allow it"
+            }
             Self::AdminIsRemote { .. } => {
                 "use an address of 127.0.0.0/8 or [::1], or set admin_allow_remote = true"
             }
@@ -161,7 +172,17 @@ impl Problem {
             Self::ForAnother { other, .. } => {
                 return Some(format!("run {other} instead: it serves the virtual servers as well"));
             }
+            Self::NothingFor { block, other: Some(other), .. } => {
+                return Some(format!("run {other}, which has with this file, or add [[{block}]]"));
+            }
             Self::NothingFor { block, .. } => return Some(format!("add [[{block}]]")),
+            Self::OtherSyntax { .. } => {
+                "a file is TOML if its name ends in .toml, and keepalived.conf if not: rename it"
+            }
+            Self::UnreadableFile { key: "token_file", .. } => {
+                "make it, for the user of the daemon to read; it is read for each call"
+            }
+            Self::UnreadableFile { .. } => "make it, for the user of the daemon to read",
             Self::Unreachable { hysteresis: 0, total, .. } => {
                 return Some(format!("use at most {total}"));
             }
@@ -205,7 +226,10 @@ impl Problem {
             Self::SorryServerIsBackend { .. } => {
                 "use another server: this one will most likely be down as well"
             }
-            Self::Unverified => "remove `verify`, and set `ca` if the authority is your own",
+            Self::Unverified { is_written: false } => {
+                "keepalived looks at none either; to have it looked at, write TOML, as `--check` prints it"
+            }
+            Self::Unverified { .. } => "remove `verify`, and set `ca` if the authority is your own",
             Self::VerifiedByAddress => "add `sni` with the name that the certificate is for",
             Self::MoveWithoutPersistence => "add `persistence`, or remove `draining_clients`",
             Self::NobodyInZone { zone } => {
@@ -232,6 +256,26 @@ impl Problem {
             Self::ZoneOfBackendAlone => "add to the virtual server the `zone` that it is in",
         };
         Some(help.to_owned())
+    }
+}
+
+/// The port that an address most likely lacks.
+fn add_port(key: &str, text: &str, or_brackets: bool) -> String {
+    let host = text.trim_start_matches('[').trim_end_matches(']');
+    let port = match key {
+        "admin" => 9900,
+        "resolvers" => 53,
+        "server" => 25,
+        _ => 80,
+    };
+    match host.rsplit_once(':') {
+        Some((address, end)) if or_brackets => {
+            format!(
+                "write \"[{address}]:{end}\", or \"[{host}]:{port}\" if all of it is the address"
+            )
+        }
+        Some(_) => format!("add the port: \"[{host}]:{port}\""),
+        None => format!("add the port: \"{host}:{port}\""),
     }
 }
 

@@ -5,7 +5,7 @@ mod help;
 mod vrrp;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub(super) enum Problem {
     TooLarge { most: u64 },
     #[error("cannot read the file: {reason}")]
     Unreadable { reason: String },
+    #[error("this is {syntax}, but the name of the file says that it is {other}")]
+    OtherSyntax { syntax: &'static str, other: &'static str },
 
     /// Of a keepalived.conf.
     #[error(transparent)]
@@ -55,9 +57,9 @@ pub(super) enum Problem {
     #[error("`{key}` is {}, which is not an address", Quoted(.text))]
     NotAHostAddress { key: &'static str, text: String },
     #[error("`{key}` is {}, which is no address or name with a port", Quoted(.text))]
-    NotAServer { key: &'static str, text: String, only_port_missing: bool },
+    NotAServer { key: &'static str, text: String, fault: AddressFault },
     #[error("`{key}` is {}, which is not an address with a port", Quoted(.text))]
-    NotAnAddress { key: &'static str, text: String, only_port_missing: bool },
+    NotAnAddress { key: &'static str, text: String, fault: AddressFault },
     #[error("`{key}` is {}, which is too long for an interface", Quoted(.text))]
     LongInterface { key: &'static str, text: String },
     #[error("unknown key {}", Quoted(.key))]
@@ -130,7 +132,7 @@ pub(super) enum Problem {
 
     // Values that do not go together.
     #[error("`admin` is {address}, which every host that reaches it may read")]
-    AdminIsRemote { address: SocketAddr },
+    AdminIsRemote { address: SocketAddr, can_be_allowed: bool },
     #[error("the path of the socket has {length} octets, of which the system takes {most}")]
     LongSocket { length: usize, most: usize },
     #[error("`admin` is {address}, which a virtual server listens on")]
@@ -171,8 +173,14 @@ pub(super) enum Problem {
     NoVirtualServers,
     #[error("the file has a {what} ({count} in all), which {daemon} does nothing with")]
     ForAnother { daemon: &'static str, other: &'static str, what: &'static str, count: usize },
-    #[error("there is no {what}, and {daemon} is for nothing else")]
-    NothingFor { daemon: &'static str, what: &'static str, block: &'static str },
+    #[error("there is no {what}, without which {daemon} has nothing to do")]
+    NothingFor {
+        daemon: &'static str,
+        what: &'static str,
+        block: &'static str,
+        /// Who would have something to do.
+        other: Option<&'static str>,
+    },
     #[error(
         "the quorum can never be reached: it takes a weight of {needed}, but all backends together \
          have {total}"
@@ -250,17 +258,52 @@ pub(super) enum Problem {
     )]
     UnreachableUnreported { needed: u64, total: u64 },
     #[error("the certificate of the server is not looked at: anybody could be the server")]
-    Unverified,
+    Unverified { is_written: bool },
     #[error("the certificate of the server must be for its address, as no name is known")]
     VerifiedByAddress,
     #[error("root runs {program}, and others could change {}", place.display())]
     UnsafeScript { program: String, place: PathBuf },
+    #[error("`{key}` is {}, which cannot be read now: {reason}", path.display())]
+    UnreadableFile { key: &'static str, path: PathBuf, reason: String },
     #[error("{reason}: what should run as `{account}` does not run")]
     NoSuchAccount { account: Account, reason: AccountError },
     #[error("{program} should run as `{account}`, but the daemon runs as `{user}`")]
     ScriptOfOther { program: String, account: Account, user: Account },
     #[error("`zone` has no effect: the virtual server has none")]
     ZoneOfBackendAlone,
+}
+
+/// Why a text is no address with a port.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum AddressFault {
+    /// Its port is beyond the last one.
+    HugePort,
+    /// Only its port is missing; or brackets, if the end of it should be the port.
+    NoPort { or_brackets: bool },
+    /// It is something else.
+    Other,
+}
+
+impl AddressFault {
+    /// What is wrong with `text`, of which hosts are `is_host`.
+    pub(super) fn of(text: &str, is_host: impl Fn(&str) -> bool) -> Self {
+        let host = text.trim_start_matches('[').trim_end_matches(']');
+        let parts = text.rsplit_once(':').filter(|(_, port)| is_number(port));
+        if is_host(host) {
+            let or_brackets = parts.is_some_and(|(host, port)| {
+                host.parse::<Ipv6Addr>().is_ok() && port.parse::<u16>().is_ok()
+            });
+            return Self::NoPort { or_brackets };
+        }
+        match parts {
+            Some((_, port)) if port.parse::<u16>().is_err() => Self::HugePort,
+            _ => Self::Other,
+        }
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Text from the file inside a message: in quotes, on one line, and no longer than it helps.

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::Quoted;
 use super::help::did_you_mean;
+use crate::config::model::PLACEHOLDERS;
 
 /// One way of being wrong, with what is needed to explain it.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -48,6 +49,8 @@ pub(in crate::config) enum VrrpProblem {
     NotAPointer { text: String },
     #[error("`protocol` is {}, which cannot be the name of one of BIRD's protocols", Quoted(.name))]
     NotAProtocol { name: String },
+    #[error("`{key}` has {placeholder}, in whose place nothing is put")]
+    NotAPlaceholder { key: &'static str, placeholder: String },
     #[error("`{key}` is {}, which is not a URL of HTTP", Quoted(.text))]
     NotAUrl { key: &'static str, text: String },
     #[error("the secret has {length} octets, but must have 32 to 64")]
@@ -150,6 +153,9 @@ impl VrrpProblem {
             Self::NotAPointer { .. } => "write for example \"/server/id\" (RFC 6901)",
             Self::NotAProtocol { .. } => {
                 "write the name after `protocol static` in bird.conf: letters, digits and `_`"
+            }
+            Self::NotAPlaceholder { placeholder, .. } => {
+                return did_you_mean(placeholder, &PLACEHOLDERS, "`");
             }
             Self::NotAUrl { .. } => "write for example \"https://api.example.org/ips/{address}\"",
             Self::SecretLength { .. } => "make one with `head -c 24 /dev/urandom | base64`",

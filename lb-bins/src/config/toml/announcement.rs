@@ -1,6 +1,7 @@
 //! Announcements by BGP in TOML.
 
 use super::reader::{Entry, Read, Table};
+use super::vrrp::tracks;
 use crate::config::draft::announcement::{BgpAnnouncement, Speaker};
 use crate::config::mistakes::Mistakes;
 
@@ -12,12 +13,7 @@ impl Read for BgpAnnouncement {
             speaker: table.take("speaker", SPEAKER),
             addresses: table.take("addresses", r#"addresses = ["192.0.2.200/32"]"#),
             instance: table.take("instance", r#"instance = "web""#),
-            track_scripts: table.take("track_scripts", r#"track_scripts = ["check"]"#),
-            track_files: table
-                .take("track_files", r#"track_files = [{ name = "file", weight = 0 }]"#),
-            track_processes: table.take("track_processes", r#"track_processes = ["proxy"]"#),
-            track_checks: table.take("track_checks", r#"track_checks = ["primary"]"#),
-            track_quorums: table.take("track_quorums", r#"track_quorums = ["web"]"#),
+            tracks: tracks(&mut table),
             withdraw_delay: table.take("withdraw_delay", r#"withdraw_delay = "1s""#),
             interval: table.take("interval", r#"interval = "10s""#),
         };

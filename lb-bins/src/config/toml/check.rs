@@ -124,6 +124,7 @@ impl Tls {
             ca: table.take("ca", r#"ca = "/etc/lb/ca.pem""#),
             certificate: table.take("certificate", r#"certificate = "/etc/lb/client.pem""#),
             key: table.take("key", r#"key = "/etc/lb/client.key""#),
+            is_foreign: false,
         }
     }
 }

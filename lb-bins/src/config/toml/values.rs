@@ -11,7 +11,7 @@ use crate::config::draft::{Hundredths, Threshold};
 use crate::config::duration;
 use crate::config::mistakes::Mistakes;
 use crate::config::model::{Account, Address, Door, is_host_name};
-use crate::config::problem::Problem;
+use crate::config::problem::{AddressFault, Problem};
 use crate::config::words::Word;
 
 impl Read for bool {
@@ -70,10 +70,8 @@ impl Read for SocketAddr {
         let text = text(entry, mistakes)?;
         let address = text.parse().ok();
         if address.is_none() {
-            let host = text.trim_start_matches('[').trim_end_matches(']');
-            let only_port_missing = host.parse::<IpAddr>().is_ok();
-            let problem =
-                Problem::NotAnAddress { key: entry.key, text: text.to_owned(), only_port_missing };
+            let fault = AddressFault::of(text, |host| host.parse::<IpAddr>().is_ok());
+            let problem = Problem::NotAnAddress { key: entry.key, text: text.to_owned(), fault };
             mistakes.error(entry.span, problem);
         }
         address
@@ -85,10 +83,9 @@ impl Read for Address {
         let text = text(entry, mistakes)?;
         let address = text.parse().ok();
         if address.is_none() {
-            let host = text.trim_start_matches('[').trim_end_matches(']');
-            let only_port_missing = host.parse::<IpAddr>().is_ok() || is_host_name(host);
-            let problem =
-                Problem::NotAServer { key: entry.key, text: text.to_owned(), only_port_missing };
+            let is_host = |host: &str| host.parse::<IpAddr>().is_ok() || is_host_name(host);
+            let fault = AddressFault::of(text, is_host);
+            let problem = Problem::NotAServer { key: entry.key, text: text.to_owned(), fault };
             mistakes.error(entry.span, problem);
         }
         address

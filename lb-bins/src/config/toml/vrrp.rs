@@ -5,8 +5,8 @@ use ::toml::de::DeValue;
 use super::reader::{Entry, Read, Table};
 use crate::config::draft::Field;
 use crate::config::draft::vrrp::{
-    Authentication, CarpInstance, Garp, HmacKey, Notify, Peer, Track, VrrpCheck, VrrpInstance,
-    VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    Authentication, CarpInstance, Deleted, Garp, HmacKey, Notify, Peer, Track, Tracks, VrrpCheck,
+    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::mistakes::Mistakes;
 use crate::config::source::Spanned;
@@ -52,11 +52,7 @@ impl Read for VrrpInstance {
             garp: table.take("garp", r#"garp = { repeat = 5, delay = "5s" }"#),
             track_primary: table.take("track_primary", "track_primary = false"),
             track_interfaces: table.take("track_interfaces", r#"track_interfaces = ["eth1"]"#),
-            track_scripts: table.take("track_scripts", r#"track_scripts = ["check"]"#),
-            track_files: table.take("track_files", r#"track_files = ["file"]"#),
-            track_processes: table.take("track_processes", r#"track_processes = ["proxy"]"#),
-            track_checks: table.take("track_checks", r#"track_checks = ["primary"]"#),
-            track_quorums: table.take("track_quorums", r#"track_quorums = ["web"]"#),
+            tracks: tracks(&mut table),
             claim: table.take("claim", r#"claim = { command = ["/usr/local/bin/claim"] }"#),
             notify: notify(&mut table),
             notify_master_rx_lower_pri: table.take(
@@ -72,6 +68,17 @@ impl Read for VrrpInstance {
 const CHECK: &str = r#"check = { type = "mysql", writable = true }"#;
 const ADDRESSES: &str = r#"addresses = ["10.0.0.200/24"]"#;
 
+pub(super) fn tracks(table: &mut Table<'_, '_>) -> Tracks {
+    Tracks {
+        scripts: table.take("track_scripts", r#"track_scripts = ["check"]"#),
+        // An announcement takes no other weight.
+        files: table.take("track_files", r#"track_files = [{ name = "file", weight = 0 }]"#),
+        processes: table.take("track_processes", r#"track_processes = ["proxy"]"#),
+        checks: table.take("track_checks", r#"track_checks = ["primary"]"#),
+        quorums: table.take("track_quorums", r#"track_quorums = ["web"]"#),
+    }
+}
+
 fn notify(table: &mut Table<'_, '_>) -> Notify {
     Notify {
         any: table.take("notify", r#"notify = ["/usr/bin/notify"]"#),
@@ -83,6 +90,17 @@ fn notify(table: &mut Table<'_, '_>) -> Notify {
         priority_changes: table.take("notify_priority_changes", "notify_priority_changes = true"),
         smtp_alert: table.take("smtp_alert", "smtp_alert = true"),
         user: table.take("notify_user", r#"notify_user = "nobody""#),
+    }
+}
+
+/// `true`, or a command.
+impl Read for Deleted {
+    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        match entry.value {
+            DeValue::Boolean(is_told) => Some(Self { is_told: *is_told, ..Self::default() }),
+            DeValue::Array(_) => Some(Self { is_told: true, command: alone(entry, mistakes)? }),
+            _ => entry.wrong_type("true or an array of strings", mistakes),
+        }
     }
 }
 
@@ -189,9 +207,7 @@ impl Read for CarpInstance {
             vmac_interface: table.take("vmac_interface", r#"vmac_interface = "carp.51""#),
             garp: table.take("garp", r#"garp = { repeat = 5, delay = "5s" }"#),
             track_interfaces: table.take("track_interfaces", r#"track_interfaces = ["eth1"]"#),
-            track_scripts: table.take("track_scripts", r#"track_scripts = ["check"]"#),
-            track_files: table.take("track_files", r#"track_files = ["file"]"#),
-            track_processes: table.take("track_processes", r#"track_processes = ["proxy"]"#),
+            tracks: tracks(&mut table),
             notify: notify(&mut table),
         };
         table.finish();

@@ -109,7 +109,8 @@ fn admin(draft: &Draft, servers: &[Spanned<draft::VirtualServer>], mistakes: &mu
     let remote_allowed =
         draft.admin_allow_remote.is_refused() || draft.admin_allow_remote.or(false);
     if !address.ip().to_canonical().is_loopback() && !remote_allowed {
-        mistakes.error(span, Problem::AdminIsRemote { address });
+        let can_be_allowed = true;
+        mistakes.error(span, Problem::AdminIsRemote { address, can_be_allowed });
     }
     let mut listens = servers.iter().filter_map(|server| server.value.listen.given());
     if listens.any(|listen| listen.value == address) {

@@ -115,7 +115,6 @@ async fn ask_over(
         let response = sender.send_request(request).await?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, LONGEST_ANSWER).collect().await.map_err(CallError::Body)?;
-        #[allow(clippy::disallowed_methods, reason = "a date in an answer is of the wall clock")]
         let patience = retry_after(&head.headers, SystemTime::now());
         Ok(Answer { status: head.status, body: body.to_bytes(), patience })
     };

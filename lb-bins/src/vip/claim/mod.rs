@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use self::http::Api;
 use super::spec::Spec;
+use crate::backoff::Backoff;
 use crate::config::{self, ClaimBy};
 use crate::notify::execute;
 
@@ -118,7 +119,6 @@ impl Drop for Claim {
 /// clocks agree: an API that remembers it can refuse who is late.
 fn next_generation() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
-    #[allow(clippy::disallowed_methods, reason = "for others to compare, not to decide here")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let clock = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
     let grown = |last: u64| Some(clock.max(last.saturating_add(1)));
@@ -187,32 +187,30 @@ impl Claimant {
     }
 }
 
-/// How long it waits from one attempt to the next: longer and longer, until one succeeds.
+/// How long it waits from one attempt to the next.
 #[derive(Clone, Copy, Debug)]
 struct Pauses {
     interval: Duration,
-    next: Duration,
+    backoff: Backoff,
 }
 
 impl Pauses {
-    fn new(interval: Duration) -> Self {
-        Self { interval, next: FIRST_PAUSE }
+    const fn new(interval: Duration) -> Self {
+        Self { interval, backoff: Backoff::new(FIRST_PAUSE, interval) }
     }
 
     /// How long it waits at least, whatever happens, and at most. However often somebody else claims
     /// it, an API is not asked more often.
     fn after(&mut self, outcome: &Outcome) -> (Duration, Duration) {
-        let pause = self.next;
         let patience = match outcome {
             Outcome::Held => {
-                self.next = FIRST_PAUSE;
+                self.backoff.reset();
                 return (FIRST_PAUSE.min(self.interval), self.interval);
             }
             Outcome::Pending => None,
             Outcome::Failed { patience, .. } => *patience,
         };
-        self.next = (pause * 2).min(self.interval.max(FIRST_PAUSE));
-        let pause = pause.max(patience.unwrap_or_default().min(LONGEST_PAUSE));
+        let pause = self.backoff.pause().max(patience.unwrap_or_default().min(LONGEST_PAUSE));
         (pause, pause)
     }
 }

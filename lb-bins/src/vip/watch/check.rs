@@ -12,8 +12,8 @@ use rand::rngs::SmallRng;
 use tracing::{info, warn};
 
 use super::Reporter;
+use crate::checkers::{AnyChecker, Shared, Stamps, checker, spec};
 use crate::config::{Address, VrrpCheck};
-use crate::control::{AnyChecker, Shared, checker, spec};
 use crate::names::{Names, nominal};
 use crate::vip::StartError;
 
@@ -21,7 +21,15 @@ use crate::vip::StartError;
 const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
 /// Whatever runs the checks of each name.
-pub(in crate::vip) type Checkers = HashMap<String, Vec<Prepared>>;
+pub(in crate::vip) type Checkers = HashMap<String, Built>;
+
+/// What runs the checks of one name.
+#[derive(Debug, Default)]
+pub(in crate::vip) struct Built {
+    /// What is in the files that they need.
+    pub(super) stamp: u64,
+    pub(super) checks: Vec<Prepared>,
+}
 
 /// One check that only has to be started.
 pub(in crate::vip) struct Prepared {
@@ -46,6 +54,7 @@ pub(super) fn checkers<'a>(
     resolvers: &[SocketAddr],
 ) -> Result<Checkers, StartError> {
     let (shared, mut names) = (Shared::default(), Names::new(resolvers));
+    let mut stamps = Stamps::default();
     let each = all.map(|check| {
         let target = Address::from(check.target.unwrap_or(NOWHERE));
         let prepared = check.checks.iter().map(|one| {
@@ -56,7 +65,8 @@ pub(super) fn checkers<'a>(
         });
         let prepared = prepared.collect::<Result<Vec<_>, _>>();
         let failed = |source| StartError::Check { name: check.name.clone(), source };
-        Ok((check.name.clone(), prepared.map_err(failed)?))
+        let (stamp, checks) = (stamps.of_each(&check.checks), prepared.map_err(failed)?);
+        Ok((check.name.clone(), Built { stamp, checks }))
     });
     each.collect()
 }

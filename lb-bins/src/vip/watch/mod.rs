@@ -17,8 +17,10 @@ use self::check::Checkers;
 use super::reload::StartError;
 use super::status::TrackedStatus;
 use crate::config::check::Initial;
-use crate::config::{Config, VrrpCheck, VrrpScript, VrrpTrackFile, VrrpTrackProcess};
-use crate::control::Quorums;
+use crate::config::{
+    Config, Track, Tracks, VrrpCheck, VrrpScript, VrrpTrackFile, VrrpTrackProcess,
+};
+use crate::notify::Quorums;
 use crate::process::aside;
 
 /// What it is, by name.
@@ -29,6 +31,24 @@ pub(super) enum Thing {
     Process(String),
     Quorum(String),
     Script(String),
+}
+
+impl Thing {
+    /// All that somebody depends on, and how.
+    pub(super) fn all_of(tracks: &Tracks) -> impl Iterator<Item = (Self, &Track)> {
+        type Kind = fn(String) -> Thing;
+        let Tracks { scripts, files, processes, checks, quorums } = tracks;
+        let kinds: [(_, Kind); 5] = [
+            (scripts, Self::Script),
+            (files, Self::File),
+            (processes, Self::Process),
+            (checks, Self::Check),
+            (quorums, Self::Quorum),
+        ];
+        kinds.into_iter().flat_map(|(tracks, thing)| {
+            tracks.iter().map(move |track| (thing(track.name.clone()), track))
+        })
+    }
 }
 
 /// What is to be watched.
@@ -69,7 +89,16 @@ pub(super) struct Watches {
 #[derive(Debug)]
 struct Watch {
     watched: Watched,
+    /// What is in the files that it needs.
+    stamp: u64,
     task: AbortHandle,
+}
+
+impl Watch {
+    /// Whether that is what it does.
+    fn does(&self, watched: &Watched, stamp: u64) -> bool {
+        (&self.watched, self.stamp) == (watched, stamp)
+    }
 }
 
 impl Drop for Watch {
@@ -91,15 +120,15 @@ impl Watches {
     pub(super) fn watch(&mut self, config: &Config, mut checkers: Checkers) {
         let mut before = std::mem::take(&mut self.watches);
         for watched in Watched::all(config) {
-            let thing = watched.thing();
-            let known = before.remove(&thing).filter(|known| known.watched == watched);
+            let (thing, stamp) = (watched.thing(), watched.stamp(&checkers));
+            let known = before.remove(&thing).filter(|known| known.does(&watched, stamp));
             let watch = known.unwrap_or_else(|| {
                 self.seen.remove(&thing);
                 let reporter = Reporter { thing: thing.clone(), sender: self.sender.clone() };
                 let task = match watched.clone() {
                     Watched::Check(check) => {
-                        let checkers = checkers.remove(&check.name).unwrap_or_default();
-                        tokio::spawn(check::watch(check, checkers, reporter))
+                        let built = checkers.remove(&check.name).unwrap_or_default();
+                        tokio::spawn(check::watch(check, built.checks, reporter))
                     }
                     Watched::File(watched) => tokio::spawn(file::watch(watched, reporter)),
                     Watched::Process(watched) => tokio::spawn(process::watch(watched, reporter)),
@@ -109,7 +138,7 @@ impl Watches {
                     Watched::Script(watched) => tokio::spawn(script::watch(watched, reporter)),
                 };
                 let task = task.abort_handle();
-                Watch { watched, task }
+                Watch { watched, stamp, task }
             });
             self.watches.insert(thing, watch);
         }
@@ -126,8 +155,9 @@ impl Watches {
     /// What is known of all that was looked at, or what it counts as until it is.
     pub(super) fn signals(&self, looked: Looked) -> (HashMap<Thing, Signal>, Checkers) {
         let signals = looked.signals.into_iter().map(|(watched, initially)| {
-            let thing = watched.thing();
-            let is_known = self.watches.get(&thing).is_some_and(|known| known.watched == watched);
+            let (thing, stamp) = (watched.thing(), watched.stamp(&looked.checkers));
+            let known = self.watches.get(&thing);
+            let is_known = known.is_some_and(|known| known.does(&watched, stamp));
             let known = self.seen.get(&thing).filter(|_| is_known).copied();
             (thing, known.unwrap_or(initially))
         });
@@ -206,12 +236,18 @@ impl Watched {
         let files = config.vrrp_track_files.iter().cloned().map(Self::File);
         let processes = config.vrrp_track_processes.iter().cloned().map(Self::Process);
         let checks = config.vrrp_checks.iter().cloned().map(Self::Check);
-        let tracks = config.vrrp_instances.iter().flat_map(|one| &one.track_quorums);
-        let announced = config.bgp_announcements.iter().flat_map(|one| &one.track_quorums);
-        let tracks = tracks.chain(announced);
+        let tracks = config.tracks().flat_map(|tracks| &tracks.quorums);
         let quorums: BTreeSet<_> = tracks.map(|track| track.name.clone()).collect();
         let quorums = quorums.into_iter().map(Self::Quorum);
         scripts.chain(files).chain(processes).chain(checks).chain(quorums)
+    }
+
+    /// What is in the files that it needs, of which `checkers` were made.
+    fn stamp(&self, checkers: &Checkers) -> u64 {
+        match self {
+            Self::Check(check) => checkers.get(&check.name).map_or(0, |built| built.stamp),
+            _ => 0,
+        }
     }
 
     fn initially(&self) -> Signal {
@@ -236,5 +272,39 @@ impl Watched {
             Self::Quorum(name) => Thing::Quorum(name.clone()),
             Self::Script(script) => Thing::Script(script.name.clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As by backends: an old password is of no use.
+    #[tokio::test]
+    async fn a_check_begins_anew_when_a_file_that_it_needs_has_changed() {
+        let path = std::env::temp_dir().join(format!("vip-password-{}", std::process::id()));
+        let text = format!(
+            "[[vrrp_check]]\nname = \"primary\"\ntarget = \"127.0.0.1:1\"\n\
+             check = {{ type = \"redis\", password_file = {path:?} }}\n\
+             [[vrrp_instance]]\nname = \"web\"\ninterface = \"eth0\"\nvirtual_router_id = 51\n\
+             addresses = [\"192.0.2.200\"]\ntrack_checks = [\"primary\"]\n"
+        );
+        let config = Config::parse("vip.toml", &text).unwrap();
+        let (mut watches, _seen) = Watches::new(watch::Sender::default().subscribe());
+        let thing = Thing::Check("primary".to_owned());
+        let mut tasks = Vec::new();
+        for password in ["one", "one", "two"] {
+            std::fs::write(&path, password).unwrap();
+            let looked = Looked::at(&config).await.unwrap();
+            let (signals, checkers) = watches.signals(looked);
+            let known =
+                if password == "one" && !tasks.is_empty() { Signal::Up } else { Signal::Down };
+            assert_eq!(signals[&thing], known);
+            watches.watch(&config, checkers);
+            tasks.push(watches.watches[&thing].task.id());
+            watches.see(thing.clone(), Signal::Up);
+        }
+        assert!(tasks[0] == tasks[1] && tasks[1] != tasks[2], "{tasks:?}");
+        std::fs::remove_file(&path).unwrap();
     }
 }

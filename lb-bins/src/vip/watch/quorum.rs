@@ -5,7 +5,7 @@ use tokio::sync::watch;
 use tracing::info;
 
 use super::Reporter;
-use crate::control::Quorums;
+use crate::notify::Quorums;
 
 /// Watches the quorum of a virtual server until this is dropped, and reports when it is gained or lost.
 pub(super) async fn watch(name: String, mut quorums: watch::Receiver<Quorums>, reporter: Reporter) {

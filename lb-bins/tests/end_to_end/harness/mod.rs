@@ -6,6 +6,7 @@
 mod backend;
 mod balancer;
 mod client;
+mod daemon;
 mod folder;
 mod http;
 mod load;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 pub(crate) use backend::{Backend, BlackHole};
 pub(crate) use balancer::{Balancer, arguments, binary, first_words};
 pub(crate) use client::{Visitor, ask, ask_from, connect, until_turned_away};
+pub(crate) use daemon::Daemon;
 pub(crate) use folder::Folder;
 pub(crate) use http::{Answer, get, get_from, post, request};
 pub(crate) use load::Load;

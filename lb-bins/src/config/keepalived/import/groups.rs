@@ -60,9 +60,8 @@ pub(super) fn apply(
 }
 
 fn lists(instance: &mut VrrpInstance) -> [&mut Field<List<Track>>; 4] {
-    let VrrpInstance { track_interfaces, track_scripts, track_files, track_processes, .. } =
-        instance;
-    [track_interfaces, track_scripts, track_files, track_processes]
+    let VrrpInstance { track_interfaces, tracks, .. } = instance;
+    [track_interfaces, &mut tracks.scripts, &mut tracks.files, &mut tracks.processes]
 }
 
 /// Adds what is not tracked yet.

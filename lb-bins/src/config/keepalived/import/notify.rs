@@ -2,7 +2,7 @@
 
 use super::values::{Values, given};
 use crate::config::draft::Field;
-use crate::config::draft::vrrp::Notify;
+use crate::config::draft::vrrp::{Deleted, Notify};
 use crate::config::keepalived::lexer::Word;
 use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
@@ -35,9 +35,15 @@ pub(super) fn notify(
     let (any, master) = (command("notify", values), command("notify_master", values));
     let (backup, fault) = (command("notify_backup", values), command("notify_fault", values));
     let stop = command("notify_stop", values);
-    // Without a command it is only another word for the others.
-    let deleted = statement.last("notify_deleted").filter(|word| !word.arguments.is_empty());
-    let deleted = deleted.map_or(Field::Absent, |_| command("notify_deleted", values));
+    let deleted = statement.last("notify_deleted").map(|word| {
+        // Without one it is only another word for the others.
+        let command = match word.arguments.is_empty() {
+            true => Field::Absent,
+            false => command("notify_deleted", values),
+        };
+        given(Deleted { is_told: true, command }, word.span)
+    });
+    let deleted = deleted.unwrap_or_default();
     let priority_changes = values.switch(changes);
     let smtp_alert = values.switch(alert);
     Notify { any, master, backup, fault, stop, deleted, priority_changes, smtp_alert, user }

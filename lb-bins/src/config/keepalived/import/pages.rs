@@ -82,6 +82,7 @@ fn tls(checker: &Checker<'_>, values: &mut Values<'_>) -> Tls {
         certificate: file("certificate", values),
         key: file("key", values),
         ca: Field::Absent,
+        is_foreign: true,
     }
 }
 

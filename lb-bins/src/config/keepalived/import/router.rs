@@ -13,7 +13,7 @@ use super::tracking::{Reversed, each_once, if_any, name, rows};
 use super::values::{Values, given, list};
 use super::vmac::vmac;
 use super::{reach, routes};
-use crate::config::draft::vrrp::{VirtualAddress, VrrpInstance};
+use crate::config::draft::vrrp::{Tracks, VirtualAddress, VrrpInstance};
 use crate::config::draft::{Field, List};
 use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
@@ -103,9 +103,13 @@ impl Router<'_> {
                 None => Field::Absent,
             },
             track_interfaces: if_any(tracked.tracks(statement, "track_interface", values)),
-            track_scripts: if_any(tracked.tracks(statement, "track_script", values)),
-            track_files: if_any(tracked.tracks(statement, "track_file", values)),
-            track_processes: if_any(tracked.tracks(statement, "track_process", values)),
+            tracks: Tracks {
+                scripts: if_any(tracked.tracks(statement, "track_script", values)),
+                files: if_any(tracked.tracks(statement, "track_file", values)),
+                processes: if_any(tracked.tracks(statement, "track_process", values)),
+                // keepalived has no words for the others.
+                ..Tracks::default()
+            },
             notify: notify(statement, self.globals, values),
             notify_master_rx_lower_pri: values
                 .command(statement.last("notify_master_rx_lower_pri")),

@@ -23,7 +23,7 @@ pub(super) fn tls(
     };
     let verify = draft.verify.or(defaults::VERIFY);
     if let Some(&Spanned { value: false, span }) = draft.verify.given() {
-        mistakes.warning(span, Problem::Unverified);
+        mistakes.warning(span, Problem::Unverified { is_written: !draft.is_foreign });
     } else if sni.is_none() && draft.sni.is_absent() && !draft.verify.is_refused() {
         mistakes.warning(span, Problem::VerifiedByAddress);
     }

@@ -9,9 +9,9 @@ use super::tracking::Described;
 use super::{absolute, addresses, name, repeated_names};
 use crate::config::defaults;
 use crate::config::draft::announcement::{self as draft, SpeakerType};
-use crate::config::draft::{Field, List};
+use crate::config::draft::{Field, List, vrrp};
 use crate::config::mistakes::Mistakes;
-use crate::config::model::{BgpAnnouncement, Speaker, Track};
+use crate::config::model::{BgpAnnouncement, Speaker, Tracks};
 use crate::config::problem::{Problem, VrrpProblem};
 use crate::config::source::{Span, Spanned};
 use crate::config::validate::values::{duration, duration_or_zero, integer};
@@ -72,31 +72,7 @@ fn announcement(
         name: name(&draft.name, *span, r#"name = "web""#, mistakes),
         speaker: speaker(draft, *span, mistakes),
         instance,
-        track_scripts: vital(
-            &draft.track_scripts,
-            described.scripts("track_scripts", &draft.track_scripts, mistakes),
-            mistakes,
-        ),
-        track_files: vital(
-            &draft.track_files,
-            described.files("track_files", &draft.track_files, mistakes),
-            mistakes,
-        ),
-        track_processes: vital(
-            &draft.track_processes,
-            described.processes("track_processes", &draft.track_processes, mistakes),
-            mistakes,
-        ),
-        track_checks: vital(
-            &draft.track_checks,
-            described.checks("track_checks", &draft.track_checks, mistakes),
-            mistakes,
-        ),
-        track_quorums: vital(
-            &draft.track_quorums,
-            described.quorums("track_quorums", &draft.track_quorums, mistakes),
-            mistakes,
-        ),
+        tracks: vital(&draft.tracks, described.tracks(&draft.tracks, mistakes), mistakes),
         withdraw_delay: duration_or_zero(
             "withdraw_delay",
             &draft.withdraw_delay,
@@ -108,16 +84,21 @@ fn announcement(
 }
 
 /// There is no priority that a weight could move.
-fn vital(
-    field: &Field<List<crate::config::draft::vrrp::Track>>,
-    tracks: Vec<Track>,
-    mistakes: &mut Mistakes,
-) -> Vec<Track> {
-    for track in tracks.iter().filter(|track| track.weight != 0) {
-        let given = elements(field).iter().filter_map(|draft| draft.value.name.given());
-        if let Some(given) = given.into_iter().find(|given| given.value == track.name) {
-            let name = track.name.clone();
-            mistakes.error(given.span, VrrpProblem::WeightedAnnouncement { name }.into());
+fn vital(draft: &vrrp::Tracks, tracks: Tracks, mistakes: &mut Mistakes) -> Tracks {
+    let lists = [
+        (&draft.scripts, &tracks.scripts),
+        (&draft.files, &tracks.files),
+        (&draft.processes, &tracks.processes),
+        (&draft.checks, &tracks.checks),
+        (&draft.quorums, &tracks.quorums),
+    ];
+    for (field, tracks) in lists {
+        for track in tracks.iter().filter(|track| track.weight != 0) {
+            let mut given = elements(field).iter().filter_map(|draft| draft.value.name.given());
+            if let Some(given) = given.find(|given| given.value == track.name) {
+                let name = track.name.clone();
+                mistakes.error(given.span, VrrpProblem::WeightedAnnouncement { name }.into());
+            }
         }
     }
     tracks
@@ -221,7 +202,7 @@ fn protocol(field: &Field<String>, span: Span, mistakes: &mut Mistakes) -> Strin
 }
 
 fn prefixes(
-    field: &Field<List<crate::config::draft::vrrp::Network>>,
+    field: &Field<List<vrrp::Network>>,
     span: Span,
     mistakes: &mut Mistakes,
 ) -> Vec<Prefix> {

@@ -4,7 +4,7 @@ use lb_vrrp::Family;
 
 use super::addresses;
 use super::instance::{garp, own_interface, same_family, virtual_mac, vrid};
-use super::tracking::{Described, tracks};
+use super::tracking::{Described, interfaces};
 use super::{name, notify};
 use crate::config::defaults;
 use crate::config::draft::Field;
@@ -59,15 +59,8 @@ pub(super) fn instance(
         source: draft.source.given().map(|source| source.value),
         addresses,
         virtual_mac: virtual_mac(&draft.use_vmac, &draft.vmac_interface, default_mac, mistakes),
-        track_interfaces: tracks(
-            "track_interfaces",
-            &draft.track_interfaces,
-            &mut |_, _| defaults::TRACK_WEIGHT,
-            mistakes,
-        ),
-        track_scripts: described.scripts("track_scripts", &draft.track_scripts, mistakes),
-        track_files: described.files("track_files", &draft.track_files, mistakes),
-        track_processes: described.processes("track_processes", &draft.track_processes, mistakes),
+        track_interfaces: interfaces(&draft.track_interfaces, mistakes),
+        tracks: described.tracks(&draft.tracks, mistakes),
         garp: garp(&draft.garp, mistakes),
         notify: notify(&draft.notify, None, mistakes),
     }

@@ -6,7 +6,7 @@ use crate::config::defaults;
 use crate::config::draft::Field;
 use crate::config::draft::claim as draft;
 use crate::config::mistakes::Mistakes;
-use crate::config::model::{Call, Claim, ClaimBy, Holder, HttpClaim};
+use crate::config::model::{Call, Claim, ClaimBy, Holder, HttpClaim, PLACEHOLDERS};
 use crate::config::problem::{Problem, VrrpProblem};
 use crate::config::source::{Span, Spanned};
 use crate::config::validate::check::{headers, method, status};
@@ -33,7 +33,10 @@ fn http(
     mistakes: &mut Mistakes,
 ) -> HttpClaim {
     if let Some(&Spanned { value: false, span }) = draft.verify.given() {
-        mistakes.warning(span, Problem::Unverified);
+        mistakes.warning(span, Problem::Unverified { is_written: true });
+    }
+    for (_, value) in draft.headers.given().into_iter().flat_map(|given| &given.value.0) {
+        placeholders("headers", value).for_each(|it| mistakes.warning(value.span, it));
     }
     HttpClaim {
         assign: call(&draft.assign, *span, mistakes),
@@ -50,7 +53,7 @@ fn call(draft: &draft::Call, span: Span, mistakes: &mut Mistakes) -> Call {
     Call {
         method: method(&draft.method, defaults::CLAIM_METHOD, mistakes),
         url: url(&draft.url, span, mistakes),
-        body: content("body", &draft.body, mistakes),
+        body: body(&draft.body, mistakes),
         status: status(&draft.status, mistakes).unwrap_or_else(|| vec![defaults::HTTP_STATUS]),
     }
 }
@@ -80,6 +83,26 @@ fn holder(
     }
 }
 
+/// Of whatever language, which may have braces of its own.
+fn body(field: &Field<String>, mistakes: &mut Mistakes) -> Option<String> {
+    if let Some(given) = field.given() {
+        placeholders("body", given).for_each(|it| mistakes.warning(given.span, it));
+    }
+    content("body", field, mistakes)
+}
+
+/// What looks like a placeholder and is none: a word in braces.
+fn placeholders(key: &'static str, text: &Spanned<String>) -> impl Iterator<Item = Problem> {
+    let is_word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    let ends = text.value.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    let words = ends.map(|(word, _)| word).filter(move |word| is_word(word));
+    let all = words.map(|word| format!("{{{word}}}"));
+    let unknown = all.filter(|placeholder| !PLACEHOLDERS.contains(&placeholder.as_str()));
+    unknown.map(move |placeholder| VrrpProblem::NotAPlaceholder { key, placeholder }.into())
+}
+
 /// With whatever stands for something in it.
 fn url(field: &Field<String>, span: Span, mistakes: &mut Mistakes) -> String {
     let Some(given) = field.given() else {
@@ -89,10 +112,11 @@ fn url(field: &Field<String>, span: Span, mistakes: &mut Mistakes) -> String {
         }
         return String::new();
     };
-    let mut filled = given.value.clone();
-    for stands_for in ["{address}", "{instance}", "{generation}"] {
-        filled = filled.replace(stands_for, "1");
-    }
+    // No URL has braces (RFC 3986, 2).
+    placeholders("url", given).for_each(|it| mistakes.error(given.span, it));
+    let filled = PLACEHOLDERS
+        .iter()
+        .fold(given.value.clone(), |text, placeholder| text.replace(placeholder, "1"));
     let is_good = filled.parse::<Uri>().is_ok_and(|uri| {
         let scheme = uri.scheme_str().is_some_and(|scheme| matches!(scheme, "http" | "https"));
         // A name and a password would be in logs; what is for APIs is in `token_file`.

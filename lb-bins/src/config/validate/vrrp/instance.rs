@@ -9,13 +9,13 @@ use super::addresses::{self, Home};
 use super::authentication::authentication;
 use super::claim::claim;
 use super::routes;
-use super::tracking::{Described, tracks};
+use super::tracking::{Described, interfaces};
 use super::{interface, name, notify, optional_interface};
 use crate::config::defaults;
 use crate::config::draft::vrrp as draft;
 use crate::config::draft::{Field, List};
 use crate::config::mistakes::Mistakes;
-use crate::config::model::VrrpInstance;
+use crate::config::model::{Delays, VrrpInstance};
 use crate::config::problem::{Problem, VrrpProblem};
 use crate::config::source::{Span, Spanned};
 use crate::config::validate::values::{duration_or_zero, integer};
@@ -28,23 +28,11 @@ pub(super) fn instance(
 ) -> VrrpInstance {
     let version = version(&draft.version, mistakes);
     let interface = own_interface(&draft.interface, *span, mistakes);
-    let addresses = addresses::addresses("addresses", &draft.addresses, &interface, mistakes);
-    let does_without = !is_empty(&draft.excluded_addresses) || !draft.claim.is_absent();
-    if draft.addresses.is_absent() && !does_without {
-        let (what, key) = ("virtual routers", "addresses");
-        let sample = r#"addresses = ["10.0.0.200/24"]"#;
-        mistakes.error(*span, VrrpProblem::Nothing { what, key, sample }.into());
-    }
+    let mut placed = |key, field| addresses::addresses(key, field, &interface, mistakes);
+    let addresses = placed("addresses", &draft.addresses);
+    let excluded_addresses = placed("excluded_addresses", &draft.excluded_addresses);
     let family = family(draft);
-    if version == Version::V2 && family == Family::V6 {
-        let at = draft.version.span().unwrap_or(*span);
-        mistakes.error(at, VrrpProblem::V2IsIpv4.into());
-    }
-    for address in elements(&draft.addresses) {
-        if let Some(network) = address.value.address.given() {
-            same_family("addresses", network.value.address, family, network.span, mistakes);
-        }
-    }
+    judge_family(draft, *span, version, family, mistakes);
     addresses::report_repeated(&[&draft.addresses, &draft.excluded_addresses], mistakes);
     let given = &draft.virtual_router_id;
     let virtual_router_id =
@@ -53,82 +41,67 @@ pub(super) fn instance(
         Family::V4 => format!("vrrp.{virtual_router_id}"),
         Family::V6 => format!("vrrp6.{virtual_router_id}"),
     };
-    let virtual_mac = virtual_mac(&draft.use_vmac, &draft.vmac_interface, default_mac, mistakes);
     let home = Home { family, interface: &interface };
     let (source, reach) = reach(draft, family, mistakes);
     let advert_interval = interval(&draft.advert_interval, version, mistakes);
-    let down_timer_adverts = integer(
-        "down_timer_adverts",
-        &draft.down_timer_adverts,
-        1..=100,
-        defaults::DOWN_TIMER_ADVERTS,
-        mistakes,
-    );
+    let (adverts, default) = (&draft.down_timer_adverts, defaults::DOWN_TIMER_ADVERTS);
+    let down_timer_adverts = integer("down_timer_adverts", adverts, 1..=100, default, mistakes);
     let silence = advert_interval.as_duration() * u32::from(down_timer_adverts.saturating_sub(1));
-    let mut debounce = |key, field| interface_delay(key, field, silence, mistakes);
-    let interface_down_delay = debounce("interface_down_delay", &draft.interface_down_delay);
-    let interface_up_delay = debounce("interface_up_delay", &draft.interface_up_delay);
+    let default = defaults::VRRP_PRIORITY.get();
+    let priority = integer("priority", &draft.priority, 1..=u8::MAX, default, mistakes);
     VrrpInstance {
         name: name(&draft.name, *span, r#"name = "web""#, mistakes),
         virtual_router_id,
         version,
         state: draft.state.or(defaults::VRRP_STATE),
-        priority: Priority::new(integer(
-            "priority",
-            &draft.priority,
-            1..=u8::MAX,
-            defaults::VRRP_PRIORITY.get(),
-            mistakes,
-        )),
+        priority: Priority::new(priority),
         advert_interval,
         down_timer_adverts,
-        interface_down_delay,
-        interface_up_delay,
         preempt: preempt(draft, mistakes),
         accept: draft.accept.or(defaults::ACCEPT),
-        startup_delay: duration_or_zero(
-            "startup_delay",
-            &draft.startup_delay,
-            defaults::STARTUP_DELAY,
-            mistakes,
-        ),
-        delay_after_boot: duration_or_zero(
-            "delay_after_boot",
-            &draft.delay_after_boot,
-            defaults::DELAY_AFTER_BOOT,
-            mistakes,
-        ),
+        delays: delays(draft, silence, mistakes),
         parting_advert: draft.parting_advert.or(defaults::PARTING_ADVERT),
         checksum: draft.checksum.or(defaults::CHECKSUM),
         source,
         reach,
         authentication: authentication(&draft.authentication, version, mistakes),
-        excluded_addresses: addresses::addresses(
-            "excluded_addresses",
-            &draft.excluded_addresses,
-            &interface,
-            mistakes,
-        ),
         addresses,
+        excluded_addresses,
         routes: routes::routes(&draft.routes, home, mistakes),
         rules: routes::rules(&draft.rules, home, mistakes),
-        virtual_mac,
+        virtual_mac: virtual_mac(&draft.use_vmac, &draft.vmac_interface, default_mac, mistakes),
         garp: garp(&draft.garp, mistakes),
         track_primary: draft.track_primary.or(defaults::TRACK_PRIMARY),
-        track_interfaces: tracks(
-            "track_interfaces",
-            &draft.track_interfaces,
-            &mut |_, _| defaults::TRACK_WEIGHT,
-            mistakes,
-        ),
-        track_scripts: described.scripts("track_scripts", &draft.track_scripts, mistakes),
-        track_files: described.files("track_files", &draft.track_files, mistakes),
-        track_processes: described.processes("track_processes", &draft.track_processes, mistakes),
-        track_checks: described.checks("track_checks", &draft.track_checks, mistakes),
-        track_quorums: described.quorums("track_quorums", &draft.track_quorums, mistakes),
+        track_interfaces: interfaces(&draft.track_interfaces, mistakes),
+        tracks: described.tracks(&draft.tracks, mistakes),
         claim: claim(&draft.claim, mistakes),
         notify: notify(&draft.notify, Some(&draft.notify_master_rx_lower_pri), mistakes),
         interface,
+    }
+}
+
+/// Its addresses are there, unless it does without, and all of its `family`, which its version speaks.
+fn judge_family(
+    draft: &draft::VrrpInstance,
+    span: Span,
+    version: Version,
+    family: Family,
+    mistakes: &mut Mistakes,
+) {
+    let does_without = !is_empty(&draft.excluded_addresses) || !draft.claim.is_absent();
+    if draft.addresses.is_absent() && !does_without {
+        let (what, key) = ("virtual routers", "addresses");
+        let sample = r#"addresses = ["10.0.0.200/24"]"#;
+        mistakes.error(span, VrrpProblem::Nothing { what, key, sample }.into());
+    }
+    if version == Version::V2 && family == Family::V6 {
+        let at = draft.version.span().unwrap_or(span);
+        mistakes.error(at, VrrpProblem::V2IsIpv4.into());
+    }
+    for address in elements(&draft.addresses) {
+        if let Some(network) = address.value.address.given() {
+            same_family("addresses", network.value.address, family, network.span, mistakes);
+        }
     }
 }
 
@@ -214,18 +187,30 @@ fn preempt(draft: &draft::VrrpInstance, mistakes: &mut Mistakes) -> Preempt {
     Preempt::Never
 }
 
-/// Who is cut off for longer than others are patient finds another master in any case.
-fn interface_delay(
-    key: &'static str,
-    field: &Field<Duration>,
-    silence: Duration,
-    mistakes: &mut Mistakes,
-) -> Duration {
-    let delay = duration_or_zero(key, field, defaults::INTERFACE_DELAY, mistakes);
-    if let Some(given) = field.given().filter(|_| !delay.is_zero() && delay >= silence) {
-        mistakes.warning(given.span, VrrpProblem::DelayBeyondSilence { key, silence }.into());
+/// Whose interface is down for longer than others are patient, the length of a `silence`, finds another
+/// master in any case.
+fn delays(draft: &draft::VrrpInstance, silence: Duration, mistakes: &mut Mistakes) -> Delays {
+    let mut interface = |key, field: &Field<Duration>| {
+        let delay = duration_or_zero(key, field, defaults::INTERFACE_DELAY, mistakes);
+        if let Some(given) = field.given().filter(|_| !delay.is_zero() && delay >= silence) {
+            mistakes.warning(given.span, VrrpProblem::DelayBeyondSilence { key, silence }.into());
+        }
+        delay
+    };
+    let interface_down = interface("interface_down_delay", &draft.interface_down_delay);
+    let interface_up = interface("interface_up_delay", &draft.interface_up_delay);
+    let (startup, after_boot) = (&draft.startup_delay, &draft.delay_after_boot);
+    Delays {
+        startup: duration_or_zero("startup_delay", startup, defaults::STARTUP_DELAY, mistakes),
+        after_boot: duration_or_zero(
+            "delay_after_boot",
+            after_boot,
+            defaults::DELAY_AFTER_BOOT,
+            mistakes,
+        ),
+        interface_down,
+        interface_up,
     }
-    delay
 }
 
 /// Where it speaks from, and to whom.

@@ -26,7 +26,7 @@ use crate::config::defaults;
 use crate::config::draft::vrrp as draft;
 use crate::config::draft::{Draft, Field, List, VirtualServer};
 use crate::config::mistakes::Mistakes;
-use crate::config::model::{Config, Notify, VrrpSyncGroup};
+use crate::config::model::{Config, Deleted, Notify, VrrpSyncGroup};
 use crate::config::problem::{Problem, VrrpProblem};
 use crate::config::source::{Span, Spanned};
 
@@ -124,15 +124,8 @@ fn config_of(
     instances: &[crate::config::model::VrrpInstance],
 ) -> Members {
     let weighs = |instance: &crate::config::model::VrrpInstance| {
-        let tracks = [
-            &instance.track_interfaces,
-            &instance.track_scripts,
-            &instance.track_files,
-            &instance.track_processes,
-            &instance.track_checks,
-            &instance.track_quorums,
-        ];
-        tracks.into_iter().flatten().any(|track| track.weight != 0)
+        let mut all = instance.track_interfaces.iter().chain(instance.tracks.all());
+        all.any(|track| track.weight != 0)
     };
     let named =
         drafts.iter().zip(instances).filter(|(draft, _)| draft.value.name.given().is_some());
@@ -192,7 +185,12 @@ fn notify(
         backup: command("notify_backup", &draft.backup, mistakes),
         fault: command("notify_fault", &draft.fault, mistakes),
         stop: command("notify_stop", &draft.stop, mistakes),
-        deleted: command("notify_deleted", &draft.deleted, mistakes),
+        deleted: match draft.deleted.given().map(|given| &given.value) {
+            Some(deleted) if deleted.is_told => {
+                Deleted::Told(command("notify_deleted", &deleted.command, mistakes))
+            }
+            _ => Deleted::AsStop,
+        },
         master_rx_lower_pri: master_rx_lower_pri
             .and_then(|field| command("notify_master_rx_lower_pri", field, mistakes)),
         priority_changes: draft.priority_changes.or(false),

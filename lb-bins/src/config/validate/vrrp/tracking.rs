@@ -10,7 +10,7 @@ use crate::config::draft::{Draft, Field, List, VirtualServer};
 use crate::config::mistakes::Mistakes;
 use crate::config::model::check::{Check, CheckKind};
 use crate::config::model::{
-    Command, Track, VrrpCheck, VrrpScript, VrrpTrackFile, VrrpTrackProcess,
+    Command, Track, Tracks, VrrpCheck, VrrpScript, VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::config::problem::{Problem, VrrpProblem};
 use crate::config::source::{Span, Spanned};
@@ -99,49 +99,16 @@ impl Described {
         }
     }
 
-    pub(super) fn scripts(
-        &self,
-        key: &'static str,
-        field: &Field<List<draft::Track>>,
-        mistakes: &mut Mistakes,
-    ) -> Vec<Track> {
-        self.script_names.tracks(key, field, mistakes)
-    }
-
-    pub(super) fn files(
-        &self,
-        key: &'static str,
-        field: &Field<List<draft::Track>>,
-        mistakes: &mut Mistakes,
-    ) -> Vec<Track> {
-        self.file_names.tracks(key, field, mistakes)
-    }
-
-    pub(super) fn processes(
-        &self,
-        key: &'static str,
-        field: &Field<List<draft::Track>>,
-        mistakes: &mut Mistakes,
-    ) -> Vec<Track> {
-        self.process_names.tracks(key, field, mistakes)
-    }
-
-    pub(super) fn checks(
-        &self,
-        key: &'static str,
-        field: &Field<List<draft::Track>>,
-        mistakes: &mut Mistakes,
-    ) -> Vec<Track> {
-        self.check_names.tracks(key, field, mistakes)
-    }
-
-    pub(super) fn quorums(
-        &self,
-        key: &'static str,
-        field: &Field<List<draft::Track>>,
-        mistakes: &mut Mistakes,
-    ) -> Vec<Track> {
-        self.quorum_names.tracks(key, field, mistakes)
+    /// What an instance or an announcement depends on, each of which must be described.
+    pub(super) fn tracks(&self, draft: &draft::Tracks, mistakes: &mut Mistakes) -> Tracks {
+        let draft::Tracks { scripts, files, processes, checks, quorums } = draft;
+        Tracks {
+            scripts: self.script_names.tracks("track_scripts", scripts, mistakes),
+            files: self.file_names.tracks("track_files", files, mistakes),
+            processes: self.process_names.tracks("track_processes", processes, mistakes),
+            checks: self.check_names.tracks("track_checks", checks, mistakes),
+            quorums: self.quorum_names.tracks("track_quorums", quorums, mistakes),
+        }
     }
 
     /// Virtual servers are there for more than that.
@@ -221,8 +188,13 @@ impl Names {
     }
 }
 
+/// Interfaces, which nobody describes.
+pub(super) fn interfaces(field: &Field<List<draft::Track>>, mistakes: &mut Mistakes) -> Vec<Track> {
+    tracks("track_interfaces", field, &mut |_, _| defaults::TRACK_WEIGHT, mistakes)
+}
+
 /// `default` says what a thing of this name weighs unless that is said here.
-pub(super) fn tracks(
+fn tracks(
     key: &'static str,
     field: &Field<List<draft::Track>>,
     default: &mut dyn FnMut(&Spanned<String>, &mut Mistakes) -> i16,

@@ -7,17 +7,30 @@ use std::path::{Path, PathBuf};
 
 use super::files::read;
 use crate::config::check::{Identity, Secret, SmtpSecurity, Tls};
-use crate::config::{Check, CheckKind, VirtualServer};
+use crate::config::{Check, CheckKind, Config, VirtualServer};
 
 /// The contents of files, in short; each is read once. Two that are the same have the same stamp.
 #[derive(Debug, Default)]
 pub(crate) struct Stamps(HashMap<PathBuf, u64>);
 
 impl Stamps {
+    /// Of all files that checks of virtual servers need.
+    pub(crate) fn of_all(config: &Config) -> Self {
+        let mut stamps = Self::default();
+        for server in &config.virtual_servers {
+            stamps.of_server(server);
+        }
+        stamps
+    }
+
     /// Of every file that the checks of this virtual server need; 0 if they need none.
     pub(crate) fn of_server(&mut self, server: &VirtualServer) -> u64 {
-        let checks = server.backends.iter().flat_map(|backend| &backend.checks);
-        checks.fold(0, |all, check| all.rotate_left(5) ^ self.of(check))
+        self.of_each(server.checks())
+    }
+
+    /// Of every file that these checks need; 0 if they need none.
+    pub(crate) fn of_each<'a>(&mut self, checks: impl IntoIterator<Item = &'a Check>) -> u64 {
+        checks.into_iter().fold(0, |all, check| all.rotate_left(5) ^ self.of(check))
     }
 
     /// Of every file that this check needs; 0 if it needs none.
@@ -76,4 +89,27 @@ fn files(check: &Check) -> Vec<&Path> {
         }
     }
     files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_a_file_of_any_check_makes_another_stamp() {
+        let path = std::env::temp_dir().join(format!("lb-stamp-{}", std::process::id()));
+        let text = format!(
+            "[[virtual_server]]\nlisten = \"127.0.0.1:80\"\nsorry_server = \"127.0.0.1:81\"\n\
+             sorry_check = {{ type = \"redis\", password_file = {path:?} }}\n\
+             backend = [{{ address = \"127.0.0.1:82\", check = {{ type = \"tcp\" }} }}]\n"
+        );
+        let config = Config::parse("lb.toml", &text).unwrap();
+        let stamp = || Stamps::default().of_server(&config.virtual_servers[0]);
+        std::fs::write(&path, "one").unwrap();
+        let before = stamp();
+        assert_eq!(stamp(), before);
+        std::fs::write(&path, "two").unwrap();
+        assert_ne!(stamp(), before);
+        std::fs::remove_file(&path).unwrap();
+    }
 }

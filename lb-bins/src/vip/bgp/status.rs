@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Announcer;
+use super::Announcement;
 use super::task::State;
 
 /// One announcement.
@@ -27,19 +27,19 @@ pub struct AnnouncementStatus {
 }
 
 impl AnnouncementStatus {
-    pub(super) fn of(announcer: &Announcer) -> Self {
-        let report = announcer.report.borrow();
+    pub(super) fn of(announcement: &Announcement) -> Self {
+        let report = announcement.report.borrow();
         Self {
-            name: announcer.config.name.clone(),
-            speaker: announcer.config.speaker.name(),
+            name: announcement.config.name.clone(),
+            speaker: announcement.config.speaker.name(),
             state: match report.state {
                 State::Announced => "ANNOUNCED",
                 State::Unknown => "UNKNOWN",
                 State::Withdrawn => "WITHDRAWN",
             },
             state_seconds: report.since.elapsed().as_secs(),
-            wanted: announcer.wanted.borrow().announce,
-            leaving: announcer.held > 0,
+            wanted: announcement.wanted.borrow().announce,
+            leaving: announcement.held > 0,
             error: report.error.clone(),
             failures_total: report.failures,
         }

@@ -1,7 +1,9 @@
-//! Which checker does what is configured.
+//! Which checker does what is configured, and when: for backends, for what virtual routers depend on, and
+//! from the command line.
 
 mod files;
 mod http;
+mod spec;
 mod stamps;
 
 use std::io;
@@ -20,7 +22,8 @@ use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
 use self::files::{password, tls};
-pub(super) use self::stamps::Stamps;
+pub(crate) use self::spec::spec;
+pub(crate) use self::stamps::Stamps;
 use crate::config::check::{self, CheckKind, Database, Role, SmtpSecurity, Step};
 use crate::config::{Check, Command};
 

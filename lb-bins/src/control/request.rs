@@ -4,18 +4,43 @@ use lb_core::Weight;
 use tokio::sync::{mpsc, oneshot};
 
 use super::reload::ReloadError;
-use crate::config::{Address, Config};
+use crate::checkers::Stamps;
+use crate::config::{Address, Config, Daemon};
+use crate::process::{Governed, aside};
+use crate::requests::Requests;
 use crate::status::{Explanation, Status};
 
 /// One request to control, with the way back for its answer.
 #[derive(Debug)]
-pub(super) enum Command {
-    Administer { virtual_server: String, backend: Address, order: Order, reply: Reply<Refusal> },
-    Explain { virtual_server: String, backend: Address, reply: Explained },
-    Ping { reply: oneshot::Sender<()> },
-    Prepare { config: Box<Config>, reply: Reply<ReloadError>, decision: oneshot::Receiver<()> },
-    Reconfigure { config: Box<Config>, reply: Reply<ReloadError> },
-    Status { reply: oneshot::Sender<Status> },
+pub(super) enum Request {
+    Administer {
+        virtual_server: String,
+        backend: Address,
+        order: Order,
+        reply: Reply<Refusal>,
+    },
+    Explain {
+        virtual_server: String,
+        backend: Address,
+        reply: Explained,
+    },
+    Ping {
+        reply: oneshot::Sender<()>,
+    },
+    Prepare {
+        config: Box<Config>,
+        stamps: Stamps,
+        reply: Reply<ReloadError>,
+        decision: oneshot::Receiver<()>,
+    },
+    Reconfigure {
+        config: Box<Config>,
+        stamps: Stamps,
+        reply: Reply<ReloadError>,
+    },
+    Status {
+        reply: oneshot::Sender<Status>,
+    },
     Stop,
 }
 
@@ -63,25 +88,22 @@ pub enum Refusal {
 
 /// Asks control from anywhere. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Handle(mpsc::Sender<Command>);
+pub struct Handle(Requests<Request>);
 
 impl Handle {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Command>) {
-        let (sender, receiver) = mpsc::channel(64);
-        (Self(sender), receiver)
+    pub(super) fn new() -> (Self, mpsc::Receiver<Request>) {
+        let (requests, receiver) = Requests::new();
+        (Self(requests), receiver)
     }
 
     /// Whether control still takes up what it is asked.
     pub async fn decides(&self) -> bool {
-        let (reply, answer) = oneshot::channel();
-        self.0.send(Command::Ping { reply }).await.is_ok() && answer.await.is_ok()
+        self.0.ask(|reply| Request::Ping { reply }).await.is_ok()
     }
 
     /// What everything is like now; `None` once control has ended.
     pub async fn status(&self) -> Option<Status> {
-        let (reply, answer) = oneshot::channel();
-        self.0.send(Command::Status { reply }).await.ok()?;
-        answer.await.ok()
+        self.0.ask(|reply| Request::Status { reply }).await.ok()
     }
 
     /// Carries out an order on one backend.
@@ -94,10 +116,8 @@ impl Handle {
         backend: Address,
         order: Order,
     ) -> Result<(), Refusal> {
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Administer { virtual_server, backend, order, reply };
-        self.0.send(command).await.map_err(|_| Refusal::Stopping)?;
-        answer.await.map_err(|_| Refusal::Stopping)?
+        let request = |reply| Request::Administer { virtual_server, backend, order, reply };
+        self.0.ask(request).await.unwrap_or(Err(Refusal::Stopping))
     }
 
     /// Why a backend is in the state that it is in.
@@ -109,10 +129,8 @@ impl Handle {
         virtual_server: String,
         backend: Address,
     ) -> Result<Explanation, Refusal> {
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Explain { virtual_server, backend, reply };
-        self.0.send(command).await.map_err(|_| Refusal::Stopping)?;
-        answer.await.map_err(|_| Refusal::Stopping)?
+        let request = |reply| Request::Explain { virtual_server, backend, reply };
+        self.0.ask(request).await.unwrap_or(Err(Refusal::Stopping))
     }
 
     /// Takes over another configuration.
@@ -120,10 +138,9 @@ impl Handle {
     /// # Errors
     /// [`ReloadError`], if it cannot be taken over whole; nothing has changed then.
     pub async fn reconfigure(&self, config: Config) -> Result<(), ReloadError> {
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Reconfigure { config: Box::new(config), reply };
-        self.0.send(command).await.map_err(|_| ReloadError::Stopping)?;
-        answer.await.map_err(|_| ReloadError::Stopping)?
+        let stamps = stamps(&config).await;
+        let request = |reply| Request::Reconfigure { config: Box::new(config), stamps, reply };
+        self.0.ask(request).await.unwrap_or(Err(ReloadError::Stopping))
     }
 
     /// Gets ready for another configuration, which is taken over, or not, as the caller decides: for
@@ -132,11 +149,10 @@ impl Handle {
     /// # Errors
     /// [`ReloadError`], if it cannot be taken over whole; nothing has changed then.
     pub async fn prepare(&self, config: Config) -> Result<Decision, ReloadError> {
-        let (reply, answer) = oneshot::channel();
         let (decide, decision) = oneshot::channel();
-        let command = Command::Prepare { config: Box::new(config), reply, decision };
-        self.0.send(command).await.map_err(|_| ReloadError::Stopping)?;
-        answer.await.map_err(|_| ReloadError::Stopping)??;
+        let (stamps, config) = (stamps(&config).await, Box::new(config));
+        let request = |reply| Request::Prepare { config, stamps, reply, decision };
+        self.0.ask(request).await.unwrap_or(Err(ReloadError::Stopping))?;
         Ok(Decision(decide))
     }
 
@@ -144,12 +160,35 @@ impl Handle {
     /// time, ends at once.
     pub async fn stop(&self) {
         // It has ended already: what else could be asked.
-        let _ = self.0.send(Command::Stop).await;
+        let _ = self.0.send(Request::Stop).await;
     }
 }
 
-/// Whether a configuration that was [prepared](Handle::prepare) is taken over. Control waits for it, while
-/// connections go on; dropped, nothing has changed.
+/// What is in the files that checks need. Whoever asks waits for the file system that they are on, which may
+/// hang, and not control.
+async fn stamps(config: &Config) -> Stamps {
+    let config = config.clone();
+    let looked = aside(move || Stamps::of_all(&config)).await;
+    // Control looks itself, then.
+    looked.unwrap_or_default()
+}
+
+impl Governed for Handle {
+    const DAEMON: Daemon = Daemon::TcpLb;
+    type Refusal = ReloadError;
+
+    async fn reconfigure(&self, config: Config) -> Result<(), ReloadError> {
+        Self::reconfigure(self, config).await
+    }
+
+    async fn stop(&self) {
+        Self::stop(self).await;
+    }
+}
+
+/// Whether a configuration that was [prepared](Handle::prepare) is taken over. Control decides nothing else
+/// before it knows, while connections go on: whoever has it waits for nobody far away. Dropped, nothing has
+/// changed.
 #[derive(Debug)]
 #[must_use = "dropped, it is a no"]
 pub struct Decision(oneshot::Sender<()>);

@@ -1,41 +1,18 @@
-//! Whoever else in this process wants to know what a balancer finds out.
+//! A balancer that somebody else in this process observes, who tells what it finds out.
 
-use std::collections::HashMap;
-
-use tokio::sync::{mpsc, watch};
-use tracing::warn;
+use std::num::NonZeroU32;
 
 use super::Control;
 use crate::config::Config;
-use crate::notify::{News, Notifier};
+use crate::notify::{Notifier, Observer};
 use crate::tcp::Workers;
-
-/// Whether each virtual server has its quorum, by name; those of which nothing is known yet are missing.
-pub type Quorums = HashMap<String, bool>;
-
-/// Where it is told.
-#[derive(Clone, Debug)]
-pub struct Observer {
-    /// News, for whoever has the pipe and the mail.
-    pub news: mpsc::Sender<News>,
-    /// Quorums.
-    pub quorums: watch::Sender<Quorums>,
-}
-
-impl Observer {
-    /// Tells a change. Never waits.
-    pub(crate) fn tell(&self, news: News) {
-        if let Err(lost) = self.news.try_send(news) {
-            warn!("not told: {}", lost.into_inner().what);
-        }
-    }
-}
 
 impl Control {
     /// A control without any virtual server, that tells its news and its quorums to an observer instead
-    /// of by a pipe, mail and an admin address of its own. Must be called within a runtime.
-    pub fn observed(workers: Workers, observer: Observer) -> Self {
-        let nothing = Config::default();
+    /// of by a pipe, mail and an admin address of its own, and runs `max_scripts` of checks at once. Must be
+    /// called within a runtime.
+    pub fn observed(workers: Workers, observer: Observer, max_scripts: Option<NonZeroU32>) -> Self {
+        let nothing = Config { max_scripts, ..Config::default() };
         let nowhere = |_, _| Box::pin(std::future::ready(())) as _;
         let control = Self::start(nothing, workers, nowhere);
         let mut control = control.unwrap_or_else(|_| unreachable!("nothing needs nothing"));

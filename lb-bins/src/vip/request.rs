@@ -10,10 +10,11 @@ use super::watch::Looked;
 use crate::config::{Config, Daemon};
 use crate::control::{self, Decision};
 use crate::process::Governed;
+use crate::requests::Requests;
 
 /// One request, with the way back for its answer.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(super) enum Request {
     Order {
         instance: String,
         order: Order,
@@ -25,6 +26,8 @@ pub(super) enum Command {
     Reconfigure {
         config: Box<Config>,
         looked: Looked,
+        /// Told when whoever has to leave for it has left.
+        left: oneshot::Sender<Go>,
         reply: oneshot::Sender<Result<(), StartError>>,
     },
     Status {
@@ -32,6 +35,9 @@ pub(super) enum Command {
     },
     Stop,
 }
+
+/// Has the keeper take over what it has left everything else for; dropped, nothing has changed.
+pub(super) type Go = oneshot::Sender<()>;
 
 /// What an administrator wants of an instance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -70,36 +76,30 @@ pub enum Refusal {
 /// Asks the keeper from anywhere. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    commands: mpsc::Sender<Command>,
+    requests: Requests<Request>,
     balancer: Balancer,
 }
 
 impl Handle {
-    pub(super) fn new(balancer: Balancer) -> (Self, mpsc::Receiver<Command>) {
-        let (commands, receiver) = mpsc::channel(64);
-        (Self { commands, balancer }, receiver)
+    pub(super) fn new(balancer: Balancer) -> (Self, mpsc::Receiver<Request>) {
+        let (requests, receiver) = Requests::new();
+        (Self { requests, balancer }, receiver)
     }
 
     pub(super) const fn balancer(&self) -> &Balancer {
         &self.balancer
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
-        let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.ok()?;
-        answer.await.ok()
-    }
-
     /// Whether the keeper still takes up what it is asked, and the balancer, if there is one.
     pub async fn decides(&self) -> bool {
-        let keeper = self.ask(|reply| Command::Ping { reply }).await.is_some();
+        let keeper = self.requests.ask(|reply| Request::Ping { reply }).await.is_ok();
         let control = self.balancer.control();
         keeper && join_all(control.iter().map(control::Handle::decides)).await != [false]
     }
 
     /// What everything is like now; `None` once the keeper has ended.
     pub async fn status(&self) -> Option<Status> {
-        let mut status = self.ask(|reply| Command::Status { reply }).await?;
+        let mut status = self.requests.ask(|reply| Request::Status { reply }).await.ok()?;
         if let Some(control) = self.balancer.control() {
             let balancer = control.status().await?;
             (status.virtual_servers, status.checks) = (balancer.virtual_servers, balancer.checks);
@@ -126,8 +126,8 @@ impl Handle {
     }
 
     async fn order(&self, instance: String, order: Order) -> Result<(), Refusal> {
-        let answer = self.ask(|reply| Command::Order { instance, order, reply }).await;
-        answer.unwrap_or(Err(Refusal::Stopping))
+        let request = |reply| Request::Order { instance, order, reply };
+        self.requests.ask(request).await.unwrap_or(Err(Refusal::Stopping))
     }
 }
 
@@ -135,20 +135,32 @@ impl Governed for Handle {
     const DAEMON: Daemon = Daemon::VipKeeper;
     type Refusal = StartError;
 
-    /// The virtual routers and the virtual servers, or neither.
+    /// The virtual routers and the virtual servers, or neither. Whoever leaves takes the time that it
+    /// takes; the balancer goes on deciding until both have only to say yes.
     async fn reconfigure(&self, config: Config) -> Result<(), StartError> {
         let looked = Looked::at(&config).await?;
-        let decision = self.balancer.prepare(&config).await?;
-        let config = Box::new(config);
-        let answer = self.ask(|reply| Command::Reconfigure { config, looked, reply }).await;
-        answer.unwrap_or(Err(StartError::Stopping))?;
+        // Nobody leaves for what would be refused afterwards.
+        drop(self.balancer.prepare(&config).await?);
+        let (left, has_left) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
+        let request =
+            Request::Reconfigure { config: Box::new(config.clone()), looked, left, reply };
+        self.requests.send(request).await.map_err(|_| StartError::Stopping)?;
+        let mut decision = None;
+        // Else it is refused, and the answer says why.
+        if let Ok(go) = has_left.await {
+            decision = self.balancer.prepare(&config).await?;
+            // Gone, it does not answer either.
+            let _ = go.send(());
+        }
+        answer.await.unwrap_or(Err(StartError::Stopping))?;
         decision.into_iter().for_each(Decision::take_over);
         Ok(())
     }
 
     async fn stop(&self) {
         // It has ended already: what else could be asked.
-        let _ = self.commands.send(Command::Stop).await;
+        let _ = self.requests.send(Request::Stop).await;
         self.balancer.hear_of_stop().await;
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::voice::{SpeakerError, Turns, Voice};
+use crate::backoff::Backoff;
 use crate::config::Speaker;
 
 /// After a failure it is told again in this time, and then in twice that, up to its interval.
@@ -101,7 +102,7 @@ pub(super) async fn run(
 ) {
     let mut wanted = orders.borrow_and_update().clone();
     let mut voice = Voice::of(&wanted.speaker, &turns);
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = Backoff::new(FIRST_PAUSE, wanted.interval);
     loop {
         if wanted.is_over && reports.borrow().state == State::Withdrawn {
             // Somebody else may announce it by now.
@@ -113,8 +114,13 @@ pub(super) async fn run(
         if wanted.is_over {
             return;
         }
-        let wait = if is_done { wanted.interval } else { pause };
-        pause = if is_done { FIRST_PAUSE } else { (pause * 2).min(wanted.interval) };
+        let wait = match is_done {
+            true => {
+                backoff.reset();
+                wanted.interval
+            }
+            false => backoff.pause(),
+        };
         tokio::select! {
             biased;
             // Nobody is left who could want anything.
@@ -126,9 +132,10 @@ pub(super) async fn run(
             () = sleep(wait) => {}
         }
         let before = std::mem::replace(&mut wanted, orders.borrow_and_update().clone());
+        backoff.limit(wanted.interval);
         if wanted.speaker != before.speaker {
             let old = std::mem::replace(&mut voice, Voice::of(&wanted.speaker, &turns));
-            pause = FIRST_PAUSE;
+            backoff.reset();
             if let Some(mut old) = old.without(&voice)
                 && let Err(error) = old.set(false).await
             {

@@ -2,7 +2,7 @@
 //! and withdrawn before it gives them up.
 //!
 //! ```text
-//!   instances, scripts, files, processes ──▶ keeper ──▶ Announcers ──▶ task ──▶ Voice: BIRD or ExaBGP
+//!   instances, scripts, files, processes ──▶ keeper ──▶ Speakers ──▶ task ──▶ Voice: BIRD or ExaBGP
 //!                         departure ◀── withdrawn, and `withdraw_delay` ──┘
 //! ```
 
@@ -34,14 +34,14 @@ const LONGEST_WITHDRAWAL: Duration = Duration::from_secs(2 * ANSWER.as_secs() + 
 
 /// All announcements of a configuration.
 #[derive(Debug, Default)]
-pub(super) struct Announcers {
-    all: BTreeMap<String, Announcer>,
+pub(super) struct Speakers {
+    all: BTreeMap<String, Announcement>,
     turns: Turns,
 }
 
 /// One of them.
 #[derive(Debug)]
-pub(super) struct Announcer {
+pub(super) struct Announcement {
     config: BgpAnnouncement,
     things: Vec<Depended>,
     /// How many departures it is withdrawn for.
@@ -67,38 +67,27 @@ impl Depended {
 
 /// All that an announcement depends on, with what is known of it.
 fn things(config: &BgpAnnouncement, known: &HashMap<Thing, Signal>) -> Vec<Depended> {
-    type Kind = fn(String) -> Thing;
-    let kinds: [(&[Track], Kind); 5] = [
-        (&config.track_checks, Thing::Check),
-        (&config.track_quorums, Thing::Quorum),
-        (&config.track_scripts, Thing::Script),
-        (&config.track_files, Thing::File),
-        (&config.track_processes, Thing::Process),
-    ];
-    let all = kinds.into_iter().flat_map(|(tracks, thing)| {
-        tracks.iter().map(move |track| (thing(track.name.clone()), track.reverse))
-    });
-    let depended = |(thing, reverse)| {
+    let depended = |(thing, track): (Thing, &Track)| {
         let signal = known.get(&thing).copied().unwrap_or_default();
-        Depended { thing, reverse, signal }
+        Depended { thing, reverse: track.reverse, signal }
     };
-    all.map(depended).collect()
+    Thing::all_of(&config.tracks).map(depended).collect()
 }
 
-impl Announcers {
+impl Speakers {
     /// Takes over a configuration: what is gone is withdrawn, what has changed is said anew, what is
     /// as it was is not disturbed.
     pub(super) fn reconfigure(&mut self, config: &Config, known: &HashMap<Thing, Signal>) {
         let mut before = std::mem::take(&mut self.all);
-        for announcement in &config.bgp_announcements {
-            let name = announcement.name.clone();
-            let mut announcer = match before.remove(&name) {
-                Some(announcer) => announcer,
-                None => Announcer::start(announcement.clone(), self.turns.clone()),
+        for configured in &config.bgp_announcements {
+            let name = configured.name.clone();
+            let mut announcement = match before.remove(&name) {
+                Some(announcement) => announcement,
+                None => Announcement::start(configured.clone(), self.turns.clone()),
             };
-            announcer.things = things(announcement, known);
-            announcer.config = announcement.clone();
-            self.all.insert(name, announcer);
+            announcement.things = things(configured, known);
+            announcement.config = configured.clone();
+            self.all.insert(name, announcement);
         }
         for gone in before.into_values() {
             gone.wanted.send_modify(Wanted::end);
@@ -107,20 +96,20 @@ impl Announcers {
 
     /// Something that may be depended on was seen.
     pub(super) fn see(&mut self, thing: &Thing, signal: Signal) {
-        for announcer in self.all.values_mut() {
-            let known = announcer.things.iter_mut().filter(|known| known.thing == *thing);
+        for announcement in self.all.values_mut() {
+            let known = announcement.things.iter_mut().filter(|known| known.thing == *thing);
             known.for_each(|known| known.signal = signal);
         }
     }
 
     /// Has each announced or withdrawn as it should be now; `is_master` says so of instances.
     pub(super) fn decide(&self, is_master: impl Fn(&str) -> bool) {
-        for announcer in self.all.values() {
-            let BgpAnnouncement { instance, speaker, interval, .. } = &announcer.config;
-            let is_fit = announcer.things.iter().all(Depended::is_fit)
+        for announcement in self.all.values() {
+            let BgpAnnouncement { instance, speaker, interval, .. } = &announcement.config;
+            let is_fit = announcement.things.iter().all(Depended::is_fit)
                 && instance.as_deref().is_none_or(&is_master)
-                && announcer.held == 0;
-            announcer
+                && announcement.held == 0;
+            announcement
                 .wanted
                 .send_if_modified(|wanted| wanted.become_this(is_fit, speaker, *interval));
         }
@@ -134,16 +123,17 @@ impl Announcers {
     ) -> (Vec<String>, Vec<BoxFuture<'static, ()>>) {
         let mut held = Vec::new();
         let mut waits = Vec::new();
-        for announcer in self.all.values_mut().filter(|announcer| leave(&announcer.config)) {
-            announcer.held += 1;
-            held.push(announcer.config.name.clone());
-            let BgpAnnouncement { speaker, interval, withdraw_delay, .. } = &announcer.config;
-            announcer
+        for announcement in self.all.values_mut().filter(|announcement| leave(&announcement.config))
+        {
+            announcement.held += 1;
+            held.push(announcement.config.name.clone());
+            let BgpAnnouncement { speaker, interval, withdraw_delay, .. } = &announcement.config;
+            announcement
                 .wanted
                 .send_if_modified(|wanted| wanted.become_this(false, speaker, *interval));
-            let order = announcer.wanted.borrow().number;
-            if !announcer.report.borrow().is_settled(order, *withdraw_delay) {
-                waits.push(announcer.withdrawn(order).boxed());
+            let order = announcement.wanted.borrow().number;
+            if !announcement.report.borrow().is_settled(order, *withdraw_delay) {
+                waits.push(announcement.withdrawn(order).boxed());
             }
         }
         (held, waits)
@@ -152,8 +142,8 @@ impl Announcers {
     /// What was withdrawn for a departure may be announced again, if it should be.
     pub(super) fn let_go(&mut self, held: &[String]) {
         for name in held {
-            if let Some(announcer) = self.all.get_mut(name) {
-                announcer.held = announcer.held.saturating_sub(1);
+            if let Some(announcement) = self.all.get_mut(name) {
+                announcement.held = announcement.held.saturating_sub(1);
             }
         }
     }
@@ -164,19 +154,19 @@ impl Announcers {
 
     /// Resolves when everything is withdrawn, or cannot be.
     pub(super) async fn finish(self) {
-        for announcer in self.all.values() {
-            announcer.wanted.send_modify(Wanted::end);
+        for announcement in self.all.values() {
+            announcement.wanted.send_modify(Wanted::end);
         }
-        for announcer in self.all.into_values() {
-            if timeout(LONGEST_WITHDRAWAL, announcer.task).await.is_err() {
-                warn!(announcement = announcer.config.name, "not withdrawn: the speaker hangs");
+        for announcement in self.all.into_values() {
+            if timeout(LONGEST_WITHDRAWAL, announcement.task).await.is_err() {
+                warn!(announcement = announcement.config.name, "not withdrawn: the speaker hangs");
             }
         }
     }
 }
 
-impl Announcer {
-    /// Nothing is announced until it is [decided](Announcers::decide); what a process before this one
+impl Announcement {
+    /// Nothing is announced until it is [decided](Speakers::decide); what a process before this one
     /// has left is put right at once.
     fn start(config: BgpAnnouncement, turns: Turns) -> Self {
         let wanted = Wanted::new(config.speaker.clone(), config.interval);
