@@ -14,7 +14,7 @@ use lb_core::health::Admin;
 use lb_core::persistence::PersistenceConfig;
 use lb_core::pool::NoBackend;
 use lb_core::virtual_server::{
-    Action, BackendConfig, DrainingClients, SorryMode, SorryServer, VirtualServerConfig,
+    Action, BackendConfig, DrainingClients, SorryMode, SorryServer, VirtualServerConfig, WhenDown,
 };
 use lb_core::{Algorithm, Backend, Director, Health, Lease, Pool, VirtualServer, Weight};
 use proptest::collection::vec;
@@ -39,6 +39,7 @@ struct Setting {
     moves_draining: bool,
     /// In milliseconds.
     drain_timeout: Option<u64>,
+    when_down: WhenDown,
     has_sorry: bool,
 }
 
@@ -68,11 +69,13 @@ fn bounds() -> impl Strategy<Value = Bounds> {
 fn setting() -> impl Strategy<Value = Setting> {
     let drain_timeout = option::of(prop_oneof![Just(0), 0..600_u64]);
     let bounds = vec(prop_oneof![Just((None, None)), bounds()], BACKENDS);
-    (bounds, any::<bool>(), drain_timeout, any::<bool>()).prop_map(
-        |(bounds, moves_draining, drain_timeout, has_sorry)| Setting {
+    let when_down = select(vec![WhenDown::Move, WhenDown::Refuse]);
+    (bounds, any::<bool>(), drain_timeout, when_down, any::<bool>()).prop_map(
+        |(bounds, moves_draining, drain_timeout, when_down, has_sorry)| Setting {
             bounds,
             moves_draining,
             drain_timeout,
+            when_down,
             has_sorry,
         },
     )
@@ -114,6 +117,7 @@ fn config(setting: &Setting) -> VirtualServerConfig<()> {
     VirtualServerConfig::of(backends)
         .with_sorry(setting.has_sorry.then_some(sorry))
         .with_drain_timeout(setting.drain_timeout.map(Duration::from_millis))
+        .with_clients_when_down(setting.when_down)
         .with_draining_clients(match setting.moves_draining {
             true => DrainingClients::Move,
             false => DrainingClients::Keep,
@@ -127,6 +131,8 @@ enum Row {
     Draining,
     /// As good as out, but for the reason that is given when all are.
     Drained,
+    Down,
+    /// In maintenance, or not to be back soon for another reason.
     Out,
 }
 
@@ -148,6 +154,7 @@ impl Told {
             Admin::Ready if self.up && self.weight > 0 => Row::Up,
             Admin::Ready | Admin::Drain if self.up => Row::Draining,
             Admin::Drained if self.up => Row::Drained,
+            Admin::Ready if self.weight > 0 => Row::Down,
             _ => Row::Out,
         }
     }
@@ -179,10 +186,11 @@ impl Told {
 struct Oracle {
     setting: Setting,
     told: [Told; BACKENDS],
-    /// As of the last publication: the rows, whether clients of drained ones move, and the sorry
-    /// server if it serves.
+    /// As of the last publication: the rows, whether clients of drained ones move, whether those of
+    /// ones that are down do not, and the sorry server if it serves.
     rows: [Row; BACKENDS],
     moves: bool,
+    refuses: bool,
     sorry: Option<BackendId>,
     homes: BTreeMap<u64, (BackendId, u64)>,
 }
@@ -193,6 +201,7 @@ impl Oracle {
         let timeout = self.setting.drain_timeout;
         self.rows = std::array::from_fn(|one| self.told[one].row_at(now, timeout));
         self.moves = self.setting.moves_draining;
+        self.refuses = self.setting.when_down == WhenDown::Refuse;
         self.sorry = sorry.filter(|_| !self.rows.contains(&Row::Up));
     }
 
@@ -217,11 +226,18 @@ impl Oracle {
         let known = self.homes.remove(&client).filter(|&(_, last)| now < last + TIMEOUT);
         let home = known.map(|(home, _)| home.number() as usize);
         let refused = home.is_some_and(|home| tried.contains(&home));
-        let belongs = home.is_some_and(|home| match self.rows[home] {
-            Row::Up => !refused,
-            Row::Draining => !refused && !self.moves,
-            Row::Drained | Row::Out => false,
+        let is_here = home.is_some_and(|home| match self.rows[home] {
+            Row::Up => true,
+            Row::Draining => !self.moves,
+            Row::Drained | Row::Down | Row::Out => false,
         });
+        let is_down = home.is_some_and(|home| self.rows[home] == Row::Down);
+        if let Some((home, _)) = known.filter(|_| self.refuses && (is_down || is_here && refused)) {
+            prop_assert_eq!(taken, Err(NoBackend::HomeDown { home }));
+            self.homes.insert(client, (home, now));
+            return Ok(());
+        }
+        let belongs = is_here && !refused;
         let stays = home.filter(|&home| belongs && !self.is_full(home));
         let usable: Vec<_> = (0..BACKENDS)
             .filter(|&one| self.rows[one] == Row::Up && !tried.contains(&one))
@@ -301,6 +317,7 @@ fn play(
         }; BACKENDS],
         rows: [Row::Out; BACKENDS],
         moves: false,
+        refuses: false,
         sorry: None,
         homes: BTreeMap::new(),
     };
@@ -576,6 +593,70 @@ fn clients_of_removed_backends_are_moved_for_good() {
     let newcomer = assign(8);
     assert_eq!((newcomer.name(), newcomer.load().active()), ("A", 1));
     assert_ne!(newcomer.id(), former);
+}
+
+/// What a client of `A` gets while that is as `happens` says, and when it is back.
+fn meanwhile_and_after(
+    happens: impl FnOnce(&mut VirtualServer<()>, BackendId),
+    tried: &[BackendId],
+) -> [Result<String, NoBackend>; 2] {
+    let backends = ["A", "B"].map(|name| BackendConfig::new(name, ()).initially_up());
+    let config = VirtualServerConfig::of(backends).with_clients_when_down(WhenDown::Refuse);
+    let (now, mut server) =
+        (start(), VirtualServer::new(config, Algorithm::Fo.scheduler()).unwrap());
+    let director = Director::<u64, ()>::new(Arc::clone(server.published()))
+        .with_persistence(Duration::from_secs(60), 10.try_into().unwrap());
+    drain(&mut server, &director);
+    let assign = |tried: &[BackendId]| {
+        let lease = director.assign(now, &7, tried, &mut Zeros);
+        lease.map(|lease| lease.name().to_owned())
+    };
+    assert_eq!(assign(&[]).unwrap(), "A");
+    let home = BackendId::new(0);
+    happens(&mut server, home);
+    drain(&mut server, &director);
+    let meanwhile = assign(tried);
+    // Whoever is new is served.
+    assert!(director.assign(now, &8, tried, &mut Zeros).is_ok());
+    server.handle_health(now, home, Health::UP);
+    server.set_ejected(now, home, false);
+    server.set_admin(now, home, Admin::Ready);
+    drain(&mut server, &director);
+    [meanwhile, assign(&[])]
+}
+
+#[test]
+fn clients_of_backends_that_are_down_may_be_refused_and_return() {
+    let (home, now) = (BackendId::new(0), start());
+    let refused = [Err(NoBackend::HomeDown { home }), Ok("A".to_owned())];
+    let fails = |server: &mut VirtualServer<()>, home| {
+        server.handle_health(now, home, Health::Down);
+    };
+    assert_eq!(meanwhile_and_after(fails, &[]), refused);
+    assert_eq!(meanwhile_and_after(|_, _| {}, &[home]), refused, "checks have not noticed yet");
+    let ejected = |server: &mut VirtualServer<()>, home| {
+        server.set_ejected(now, home, true);
+    };
+    assert_eq!(meanwhile_and_after(ejected, &[]), refused);
+}
+
+#[test]
+fn clients_of_backends_that_are_not_expected_back_are_moved_even_so() {
+    let moved = ["B", "B"].map(|name| Ok(name.to_owned()));
+    for admin in [Admin::Maintenance, Admin::Drain, Admin::Drained] {
+        let leaves = |server: &mut VirtualServer<()>, home| {
+            server.set_admin(start(), home, admin);
+            server.handle_health(start(), home, Health::Down);
+        };
+        assert_eq!(meanwhile_and_after(leaves, &[]), moved, "{admin:?}");
+    }
+    // The same when it was down before: the pool has no other members for that.
+    let goes = |server: &mut VirtualServer<()>, home| {
+        server.handle_health(start(), home, Health::Down);
+        while server.poll_action().is_some() {}
+        server.set_admin(start(), home, Admin::Maintenance);
+    };
+    assert_eq!(meanwhile_and_after(goes, &[]), moved);
 }
 
 /// A reload holds backends to their new limits at once, the pool that knows of them comes later.

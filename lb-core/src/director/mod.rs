@@ -37,8 +37,9 @@ pub(crate) use queue::Ticket;
 /// | full | stays | served elsewhere, still belongs here | elsewhere |
 /// | draining (weight 0) | stays | stays; or is moved, if the pool [says so](Pool::moving_draining) | elsewhere |
 /// | drained for [long enough](crate::virtual_server::VirtualServerConfig::drain_timeout) | stays | moved, and belongs there from now on | elsewhere |
-/// | down, in maintenance, removed | as its owner decides | moved, and belongs there from now on | elsewhere |
-/// | refused this flow | – | moved, and belongs there from now on | elsewhere |
+/// | down | as its owner decides | moved, and belongs there from now on; or is refused and belongs here still, if the pool [says so](Pool::refusing_clients_of) | elsewhere |
+/// | in maintenance, removed | as its owner decides | moved, and belongs there from now on | elsewhere |
+/// | refused this flow | – | as if it were down | elsewhere |
 /// | back again | – | stays where it was moved to | by the scheduler |
 ///
 /// If *elsewhere* there is room nowhere, a flow waits in the [queue](Self::with_queue), if there is
@@ -211,8 +212,7 @@ impl<K: ClientKey, E> Director<K, E> {
         rng: &mut dyn Rng,
     ) -> Result<Lease<E>, NoBackend> {
         let pool = self.pool.load();
-        let home = client.belongs_to().and_then(|place| pool.backend_at(place));
-        let home = home.map(|backend| backend.id());
+        let home = client.belongs_to().and_then(|place| pool.home_at(place));
         let mut flow = Flow::new(self.hash(client)).retried(tried).preferring(home);
         let shards = self.persistence.as_ref().filter(|_| pool.records_affinity());
         let now = (shards.is_some() || pool.is_timed()).then(now);
@@ -241,7 +241,7 @@ impl<K: ClientKey, E> Director<K, E> {
         shards.with(client, |table| {
             let known = table.get(now, client);
             // What the client says counts for more, unless nothing can come of it.
-            let said = flow.prefer.filter(|&home| !flow.has_tried(home) && pool.honours(home));
+            let said = flow.prefer.filter(|&home| pool.keeps(flow, home));
             let lease = self.enter(pool, &flow.preferring(said.or(known)), rng)?;
             // Where it would have been sent but for want of room, there will be room again.
             if known != Some(lease.id()) && lease.is_home() {
