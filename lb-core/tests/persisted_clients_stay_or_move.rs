@@ -4,17 +4,19 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lb_core::backend::{BackendId, Limits};
+use lb_core::director::QueueConfig;
 use lb_core::flow::{ClientKey, Sticky};
 use lb_core::health::Admin;
 use lb_core::persistence::PersistenceConfig;
 use lb_core::pool::NoBackend;
 use lb_core::virtual_server::{
     Action, BackendConfig, DrainingClients, SorryMode, SorryServer, VirtualServerConfig, WhenDown,
+    WhenFull,
 };
 use lb_core::{Algorithm, Backend, Director, Health, Lease, Pool, VirtualServer, Weight};
 use proptest::collection::vec;
@@ -39,6 +41,7 @@ struct Setting {
     moves_draining: bool,
     /// In milliseconds.
     drain_timeout: Option<u64>,
+    when_full: WhenFull,
     when_down: WhenDown,
     has_sorry: bool,
 }
@@ -70,11 +73,13 @@ fn setting() -> impl Strategy<Value = Setting> {
     let drain_timeout = option::of(prop_oneof![Just(0), 0..600_u64]);
     let bounds = vec(prop_oneof![Just((None, None)), bounds()], BACKENDS);
     let when_down = select(vec![WhenDown::Move, WhenDown::Refuse]);
-    (bounds, any::<bool>(), drain_timeout, when_down, any::<bool>()).prop_map(
-        |(bounds, moves_draining, drain_timeout, when_down, has_sorry)| Setting {
+    let when_full = select(vec![WhenFull::Move, WhenFull::Wait]);
+    (bounds, any::<bool>(), drain_timeout, when_full, when_down, any::<bool>()).prop_map(
+        |(bounds, moves_draining, drain_timeout, when_full, when_down, has_sorry)| Setting {
             bounds,
             moves_draining,
             drain_timeout,
+            when_full,
             when_down,
             has_sorry,
         },
@@ -117,6 +122,7 @@ fn config(setting: &Setting) -> VirtualServerConfig<()> {
     VirtualServerConfig::of(backends)
         .with_sorry(setting.has_sorry.then_some(sorry))
         .with_drain_timeout(setting.drain_timeout.map(Duration::from_millis))
+        .with_clients_when_full(setting.when_full)
         .with_clients_when_down(setting.when_down)
         .with_draining_clients(match setting.moves_draining {
             true => DrainingClients::Move,
@@ -186,10 +192,12 @@ impl Told {
 struct Oracle {
     setting: Setting,
     told: [Told; BACKENDS],
+    has_queue: bool,
     /// As of the last publication: the rows, whether clients of drained ones move, whether those of
-    /// ones that are down do not, and the sorry server if it serves.
+    /// full ones or ones that are down do not, and the sorry server if it serves.
     rows: [Row; BACKENDS],
     moves: bool,
+    waits: bool,
     refuses: bool,
     sorry: Option<BackendId>,
     homes: BTreeMap<u64, (BackendId, u64)>,
@@ -201,6 +209,7 @@ impl Oracle {
         let timeout = self.setting.drain_timeout;
         self.rows = std::array::from_fn(|one| self.told[one].row_at(now, timeout));
         self.moves = self.setting.moves_draining;
+        self.waits = self.setting.when_full == WhenFull::Wait;
         self.refuses = self.setting.when_down == WhenDown::Refuse;
         self.sorry = sorry.filter(|_| !self.rows.contains(&Row::Up));
     }
@@ -238,6 +247,12 @@ impl Oracle {
             return Ok(());
         }
         let belongs = is_here && !refused;
+        let is_full = home.is_some_and(|home| belongs && self.is_full(home));
+        if let Some((home, _)) = known.filter(|_| is_full && self.waits && self.has_queue) {
+            prop_assert_eq!(taken, Err(NoBackend::HomeFull { home }));
+            self.homes.insert(client, (home, now));
+            return Ok(());
+        }
         let stays = home.filter(|&home| belongs && !self.is_full(home));
         let usable: Vec<_> = (0..BACKENDS)
             .filter(|&one| self.rows[one] == Row::Up && !tried.contains(&one))
@@ -290,6 +305,7 @@ enum Memory {
 fn play(
     algorithm: Algorithm,
     memory: Memory,
+    has_queue: bool,
     setting: Setting,
     steps: Vec<Step>,
     seed: u64,
@@ -302,6 +318,7 @@ fn play(
         Memory::Director => director.with_persistence_config(&table),
         Memory::Replicated => director.with_persistence_config(&table.replicated(1, start(), 0)),
     };
+    director.set_queue(has_queue.then_some(QueueConfig::new(NonZeroUsize::MIN)));
     // What each client carries, and since when it is unused.
     let mut carried = BTreeMap::<u64, (u64, u64)>::new();
     let (begin, mut rng) = (start(), support::seeded(seed));
@@ -316,7 +333,9 @@ fn play(
             drains_since: None,
         }; BACKENDS],
         rows: [Row::Out; BACKENDS],
+        has_queue,
         moves: false,
+        waits: false,
         refuses: false,
         sorry: None,
         homes: BTreeMap::new(),
@@ -383,7 +402,8 @@ fn play(
                 let place = carried.get(&client).map(|&(place, _)| place);
                 let bearer = Sticky::new(client, place);
                 let taken = director.assign(after(begin, now), &bearer, &refused, &mut rng);
-                if memory == Memory::Client {
+                // At a sorry server nobody asks where a client belongs.
+                if memory == Memory::Client && oracle.sorry.is_none() {
                     let told = taken.as_ref().ok().filter(|lease| lease.is_home());
                     if let Some(place) = told.map(|lease| lease.place()).or(place) {
                         carried.insert(client, (place, now));
@@ -425,11 +445,12 @@ proptest! {
     fn it_is_the_table(
         algorithm in (0..Algorithm::ALL.len()).prop_map(|place| Algorithm::ALL[place]),
         memory in select(vec![Memory::Client, Memory::Director, Memory::Replicated]),
+        has_queue in any::<bool>(),
         setting in setting(),
         steps in vec(step(), 1..80),
         seed in any::<u64>(),
     ) {
-        play(algorithm, memory, setting, steps, seed)?;
+        play(algorithm, memory, has_queue, setting, steps, seed)?;
     }
 }
 

@@ -15,6 +15,15 @@ impl<E> Pool<E> {
         self
     }
 
+    /// A pool where a client whose backend is full waits for that, if it may wait, instead of being
+    /// served elsewhere: as in HAProxy, where it is the server's queue that a persistent client is put
+    /// into. In a director with a [queue](crate::Director::with_queue) it may.
+    #[must_use]
+    pub fn waiting_for_full(mut self, waits: bool) -> Self {
+        self.waits_for_full = waits;
+        self
+    }
+
     /// A pool where the clients of a backend that is down are refused, and belong there still, as in
     /// Envoy's stateful session with `strict`: those of `down`, which are not among the members, and
     /// those of a member that refused the flow. Clients of any other backend that is not a member are
@@ -41,11 +50,29 @@ impl<E> Pool<E> {
         match here {
             Some(position) if !flow.has_tried(preferred) => {
                 let backend = &self.backends[position];
-                Ok(Some(backend).filter(|backend| !backend.load().is_full()))
+                if !backend.load().is_full() && !flow.must_leave(preferred) {
+                    Ok(Some(backend))
+                } else if self.waits_for_full && flow.may_wait() {
+                    Err(NoBackend::HomeFull { home: preferred })
+                } else {
+                    Ok(None)
+                }
             }
             _ if self.keeps(flow, preferred) => Err(NoBackend::HomeDown { home: preferred }),
             _ => Ok(None),
         }
+    }
+
+    /// The backend that this flow of a client of `home` is to wait for, if it is full.
+    pub(crate) fn waits_for(&self, flow: &Flow<'_>, home: BackendId) -> Option<&Arc<Backend<E>>> {
+        let position = self.position(home).filter(|&position| self.is_home(position))?;
+        let waits = self.waits_for_full && !flow.has_tried(home);
+        waits.then(|| &self.backends[position])
+    }
+
+    /// Whether clients wait for their backend if it is full.
+    pub(crate) const fn is_waited_for(&self) -> bool {
+        self.waits_for_full
     }
 
     /// Whether a client of `home` belongs there still, although this flow may not be served there.

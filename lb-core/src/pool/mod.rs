@@ -57,6 +57,13 @@ pub enum NoBackend {
         /// Where the client belongs.
         home: BackendId,
     },
+    /// The backend that the client belongs to is full, and is to be
+    /// [waited for](Pool::waiting_for_full).
+    #[error("the backend that the client belongs to has as many flows as it may")]
+    HomeFull {
+        /// Where the client belongs.
+        home: BackendId,
+    },
     /// No backend is configured.
     #[error("no backend is configured")]
     Empty,
@@ -96,6 +103,7 @@ pub struct Pool<E = SocketAddr> {
     drained: usize,
     records_affinity: bool,
     moves_draining: bool,
+    waits_for_full: bool,
     /// Whose clients are refused, with their places; `None` if clients of backends that are down are
     /// moved.
     refused: Option<Box<[(BackendId, u64)]>>,
@@ -172,6 +180,7 @@ impl<E> Pool<E> {
             drained: 0,
             records_affinity: true,
             moves_draining: false,
+            waits_for_full: false,
             refused: None,
         }
     }

@@ -151,6 +151,17 @@ pub enum DrainingClients {
     Move,
 }
 
+/// What becomes of persisted clients whose backend is full. Either way they belong there still.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum WhenFull {
+    /// They are served elsewhere meanwhile.
+    #[default]
+    Move,
+    /// They wait for it in the director's [queue](crate::Director::with_queue), if there is one, as
+    /// persistent clients do in HAProxy.
+    Wait,
+}
+
 /// What becomes of persisted clients whose backend is down.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum WhenDown {
@@ -194,6 +205,8 @@ pub struct VirtualServerConfig<E = SocketAddr> {
     /// it is expected back. Where a backend drains already when this changes, it counts from when that
     /// began. Default: as long as it drains.
     pub drain_timeout: Option<Duration>,
+    /// What becomes of the clients of a backend that is full.
+    pub when_full: WhenFull,
     /// What becomes of the clients of a backend that is down, ejected, or refuses a flow.
     pub when_down: WhenDown,
 }
@@ -209,6 +222,7 @@ impl<E> VirtualServerConfig<E> {
             panic_below: 0,
             draining_clients: DrainingClients::Keep,
             drain_timeout: None,
+            when_full: WhenFull::Move,
             when_down: WhenDown::Move,
         }
     }
@@ -247,6 +261,12 @@ impl<E> VirtualServerConfig<E> {
     #[must_use]
     pub fn with_drain_timeout(self, time: impl Into<Option<Duration>>) -> Self {
         Self { drain_timeout: time.into(), ..self }
+    }
+
+    /// The same, with clients of full backends served elsewhere, or waiting.
+    #[must_use]
+    pub fn with_clients_when_full(self, when_full: WhenFull) -> Self {
+        Self { when_full, ..self }
     }
 
     /// The same, with clients of backends that are down moved or refused.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::slot::Slot;
 use super::slow_start::{STEPS, SlowStart, part};
-use super::{Action, DrainingClients, Event, SorryMode, VirtualServer, WhenDown};
+use super::{Action, DrainingClients, Event, SorryMode, VirtualServer, WhenDown, WhenFull};
 use crate::backend::Backend;
 use crate::health::Weight;
 use crate::pool::{Pool, Seat};
@@ -111,6 +111,7 @@ impl<E> VirtualServer<E> {
         if sorry.is_some() {
             pool = pool.without_affinity();
         } else {
+            pool = pool.waiting_for_full(self.policy.when_full == WhenFull::Wait);
             if let Some(down) = self.refused() {
                 pool = pool.refusing_clients_of(down);
             }
