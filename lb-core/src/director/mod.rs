@@ -1,6 +1,5 @@
 //! The published pool, the persistence table and the queue: where the data plane asks.
 
-#[cfg_attr(not(feature = "service"), expect(dead_code, reason = "waiting is the service's"))]
 mod line;
 #[cfg_attr(not(feature = "service"), expect(dead_code, reason = "waiting is the service's"))]
 mod queue;

@@ -64,6 +64,7 @@ impl<E> Pool<E> {
     }
 
     /// The backend that this flow of a client of `home` is to wait for, if it is full.
+    #[cfg(feature = "service")]
     pub(crate) fn waits_for(&self, flow: &Flow<'_>, home: BackendId) -> Option<&Arc<Backend<E>>> {
         let position = self.position(home).filter(|&position| self.is_home(position))?;
         let waits = self.waits_for_full && !flow.has_tried(home);
@@ -71,6 +72,7 @@ impl<E> Pool<E> {
     }
 
     /// Whether clients wait for their backend if it is full.
+    #[cfg(feature = "service")]
     pub(crate) const fn is_waited_for(&self) -> bool {
         self.waits_for_full
     }
