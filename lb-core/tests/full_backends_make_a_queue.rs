@@ -629,6 +629,21 @@ fn whoever_was_there_first_has_the_place_that_both_can_use() {
 }
 
 #[test]
+fn who_comes_for_its_own_backend_does_not_overtake_either() {
+    let mut run = Run::new(&[1], 5);
+    let there = run.flow();
+    let any = run.flow();
+    // The place is free, and whoever waits for it has not heard of it yet.
+    drop(run.tasks.remove(0));
+    let own = run.call(Some(0));
+    run.tasks.reverse();
+    run.run();
+    assert_eq!(run.backends.admitted(), [there, any]);
+    run.end(0, Ok(()));
+    assert_eq!(run.backends.admitted(), [there, any, own]);
+}
+
+#[test]
 fn a_wait_for_its_own_backend_ends_like_any_other() {
     let mut run = Run::new(&[1, 1], 5);
     run.flow_of(0);
