@@ -11,7 +11,7 @@ use lb_bins::config::{
     SorryMode,
 };
 use lb_core::Weight;
-use lb_core::virtual_server::DrainingClients;
+use lb_core::virtual_server::{DrainingClients, WhenDown, WhenFull};
 
 fn parse(text: &str) -> Config {
     match Config::parse("test.toml", text) {
@@ -48,6 +48,7 @@ fn the_least_configuration() {
     assert_eq!(persistence.timeout, Duration::from_secs(360));
     assert_eq!((persistence.granularity, persistence.capacity), (64, 65_536));
     assert_eq!(persistence.min_age, Duration::ZERO);
+    assert_eq!((persistence.when_full, persistence.when_down), (WhenFull::Move, WhenDown::Move));
     assert_eq!((&server.on_quorum_up, &server.on_quorum_down), (&None, &None));
     assert_eq!(server.connect_timeout, Duration::from_secs(5));
     assert_eq!(server.drain_timeout, Duration::from_secs(30));

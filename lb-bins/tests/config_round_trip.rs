@@ -18,7 +18,7 @@ use lb_bins::config::{
     HttpClaim, KeySecret, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode,
     Speaker, Track, Tracks, VirtualServer, VrrpCheck, VrrpInstance,
 };
-use lb_core::virtual_server::DrainingClients;
+use lb_core::virtual_server::{DrainingClients, WhenDown, WhenFull};
 use lb_core::{Algorithm, Weight};
 use lb_vrrp::linux::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Scope, VirtualAddress};
 use lb_vrrp::{
@@ -438,6 +438,16 @@ struct Around {
     draining_clients: DrainingClients,
 }
 
+fn persistence() -> impl Strategy<Value = Persistence> {
+    let numbers = (duration(), 1..=32_u8, 1..=1_u32 << 24, duration());
+    let when_full = prop_oneof![Just(WhenFull::Move), Just(WhenFull::Wait)];
+    let when_down = prop_oneof![Just(WhenDown::Move), Just(WhenDown::Refuse)];
+    (numbers, when_full, when_down).prop_map(|(numbers, when_full, when_down)| {
+        let (timeout, granularity, capacity, min_age) = numbers;
+        Persistence { timeout, granularity, capacity, min_age, when_full, when_down }
+    })
+}
+
 fn around() -> impl Strategy<Value = Around> {
     let words = (
         prop_oneof![Just(HashKey::Source), Just(HashKey::SourcePort)],
@@ -482,7 +492,7 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
         0..Algorithm::ALL.len(),
         option::of(server(9999)),
         prop_oneof![Just(SorryMode::Last), Just(SorryMode::Quorum)],
-        option::of((duration(), 1..=32_u8, 1..=1_u32 << 24, duration())),
+        option::of(persistence()),
     );
     let limits = (duration(), prop_oneof![Just(Duration::ZERO), duration()], any::<u8>());
     let sorry_checks = vec(check().boxed(), 0..2);
@@ -514,12 +524,7 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
             sorry_checks: if sorry_server.is_some() { sorry_checks } else { Vec::new() },
             sorry_server,
             sorry_mode,
-            persistence: persistence.map(|(timeout, granularity, capacity, min_age)| Persistence {
-                timeout,
-                granularity,
-                capacity,
-                min_age,
-            }),
+            persistence,
             draining_clients: around.draining_clients,
             on_quorum_up,
             on_quorum_down,

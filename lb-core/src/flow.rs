@@ -33,6 +33,10 @@ pub struct Flow<'a> {
     pub tried: &'a [BackendId],
     /// When it comes, for schedulers that [look at the time](crate::Scheduler::is_timed).
     pub now: Option<Instant>,
+    /// Backends that are as good as full, because somebody who came before waits for them.
+    claimed: &'a [BackendId],
+    /// Whether it may wait for the backend that it prefers.
+    may_wait: bool,
     /// Whether a choice that did not look for room has met a backend without.
     found_full: bool,
 }
@@ -40,7 +44,15 @@ pub struct Flow<'a> {
 impl<'a> Flow<'a> {
     /// The first attempt of a flow without affinity.
     pub const fn new(hash: u64) -> Self {
-        Self { hash, prefer: None, tried: &[], now: None, found_full: false }
+        Self {
+            hash,
+            prefer: None,
+            tried: &[],
+            now: None,
+            claimed: &[],
+            may_wait: false,
+            found_full: false,
+        }
     }
 
     /// This flow after `tried` refused it.
@@ -67,11 +79,20 @@ impl<'a> Flow<'a> {
         Self { found_full: true, ..self }
     }
 
+    /// This flow where others wait for the `claimed` backends, and it may do so itself or not.
+    #[must_use]
+    pub(crate) const fn minding(self, claimed: &'a [BackendId], may_wait: bool) -> Self {
+        Self { claimed, may_wait, ..self }
+    }
+
     /// Whether a scheduler may give this flow to `member`: it takes new flows, has room, and has not
     /// refused this one.
     #[inline]
     pub fn may_use(&self, member: &Member) -> bool {
-        !member.weight.is_zero() && !self.has_tried(member.id) && !member.load.is_full()
+        !member.weight.is_zero()
+            && !self.has_tried(member.id)
+            && !member.load.is_full()
+            && !self.must_leave(member.id)
     }
 
     /// Whether a scheduler need not ask [`may_use`](Self::may_use): whoever has a weight will do,
@@ -79,7 +100,7 @@ impl<'a> Flow<'a> {
     /// with a flow for which this is false.
     #[inline]
     pub const fn any_will_do(&self) -> bool {
-        self.tried.is_empty() && !self.found_full
+        self.tried.is_empty() && self.claimed.is_empty() && !self.found_full
     }
 
     /// Whether `backend` refused this flow already.
@@ -87,6 +108,17 @@ impl<'a> Flow<'a> {
     pub fn has_tried(&self, backend: BackendId) -> bool {
         // The empty case is nearly every pick; `contains` alone would still set up its loop.
         !self.tried.is_empty() && self.tried.contains(&backend)
+    }
+
+    /// Whether the room that `backend` may have is for somebody else.
+    #[inline]
+    pub(crate) fn must_leave(&self, backend: BackendId) -> bool {
+        !self.claimed.is_empty() && self.claimed.contains(&backend)
+    }
+
+    /// Whether it may wait for the backend that it prefers.
+    pub(crate) const fn may_wait(&self) -> bool {
+        self.may_wait
     }
 }
 

@@ -5,7 +5,6 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::Future;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::pin::Pin;
@@ -18,11 +17,13 @@ use std::time::{Duration, Instant};
 use lb_core::backend::{BackendId, Limits};
 use lb_core::director::QueueConfig;
 use lb_core::env::Env;
+use lb_core::flow::Sticky;
 use lb_core::pool::{Census, Member, NoBackend};
 use lb_core::service::{Balance, BalanceError, Dispatch, Undelivered};
 use lb_core::{Algorithm, Backend, Director, Flow, Lease, Pool, Scheduler, Weight};
 use proptest::collection::vec;
-use proptest::prelude::{Just, ProptestConfig, Strategy, prop_assert_eq, proptest};
+use proptest::option;
+use proptest::prelude::{ProptestConfig, Strategy, prop_assert_eq, proptest};
 use proptest::prop_oneof;
 use proptest::test_runner::TestCaseResult;
 use rand::Rng;
@@ -86,6 +87,7 @@ impl Env for World {
 /// A flow that a backend has, until the test says what comes of it.
 struct Visit {
     flow: u64,
+    place: usize,
     lease: RefCell<Option<Lease<()>>>,
     end: RefCell<Option<Result<(), ()>>>,
     waker: RefCell<Option<Waker>>,
@@ -133,6 +135,12 @@ impl Backends {
         self.visits.borrow().iter().filter_map(id).collect()
     }
 
+    /// Who ever was served, in that order, and where.
+    fn places(&self) -> Vec<(u64, usize)> {
+        let visits = self.visits.borrow();
+        visits.iter().map(|visit| (visit.flow, visit.place)).collect()
+    }
+
     /// Who ever was served, in that order.
     fn admitted(&self) -> Vec<u64> {
         self.visits.borrow().iter().map(|visit| visit.flow).collect()
@@ -168,6 +176,7 @@ impl Service<Dispatch<(), u64>> for Backends {
         assert!(self.readiness.is_reserved.take(), "called, and never ready");
         let visit = Rc::new(Visit {
             flow: request,
+            place: lease.id().number() as usize,
             lease: RefCell::new(Some(lease)),
             end: RefCell::default(),
             waker: RefCell::default(),
@@ -219,9 +228,13 @@ impl Task {
 struct Run {
     world: World,
     backends: Backends,
-    director: Arc<Director<u64, ()>>,
+    director: Arc<Director<Sticky<u64>, ()>>,
+    /// Of each flow, where it belongs, if anywhere.
+    homes: Vec<Option<usize>>,
+    /// Whether it waits there, and whether that was ever otherwise.
+    waits: bool,
+    has_moved: bool,
     tasks: Vec<Task>,
-    next: u64,
     done: Vec<(u64, Outcome)>,
     retries: usize,
 }
@@ -232,14 +245,16 @@ impl Run {
     fn new(limits: &[u32], room: usize) -> Self {
         let members = support::alphabet(&vec![1; limits.len()]);
         let members: Vec<_> = members.into_iter().zip(limits).map(limited).collect();
-        let pool = Pool::new(members, &*Algorithm::Wlc.scheduler());
+        let pool = Pool::new(members, &*Algorithm::Wlc.scheduler()).waiting_for_full(true);
         let queue = QueueConfig::new(NonZeroUsize::new(room).unwrap()).timeout(TIMEOUT);
         Self {
             world: World::new(),
             backends: Backends::default(),
             director: Arc::new(Director::new(pool).with_queue(queue)),
+            homes: Vec::new(),
+            waits: true,
+            has_moved: false,
             tasks: Vec::new(),
-            next: 0,
             done: Vec::new(),
             retries: 3,
         }
@@ -247,19 +262,28 @@ impl Run {
 
     /// One more flow, which gets as far as it can.
     fn flow(&mut self) -> u64 {
-        let flow = self.call();
+        let flow = self.call(None);
+        self.run();
+        flow
+    }
+
+    /// One more flow, which belongs to this backend.
+    fn flow_of(&mut self, home: usize) -> u64 {
+        let flow = self.call(Some(home));
         self.run();
         flow
     }
 
     /// One more flow, which nobody polls yet.
-    fn call(&mut self) -> u64 {
+    fn call(&mut self, home: Option<usize>) -> u64 {
         let backends = self.backends.for_another();
         let readiness = Rc::clone(&backends.readiness);
         let (director, world) = (Arc::clone(&self.director), self.world.clone());
-        let balance = Balance::with_env(director, |flow: &u64| *flow, world, backends);
-        let flow = self.next;
-        self.next += 1;
+        let place = home.map(|home| director.pool().backends()[home].place());
+        let key = move |flow: &u64| Sticky::new(*flow, place);
+        let balance = Balance::with_env(director, key, world, backends);
+        let flow = self.homes.len() as u64;
+        self.homes.push(home);
         let future = Box::pin(balance.retries(self.retries).call(flow));
         let woken = Arc::new(Flag(AtomicBool::new(true)));
         self.tasks.push(Task { flow, future, woken, readiness, was_polled: false });
@@ -304,6 +328,11 @@ impl Run {
         self.run();
     }
 
+    /// Whether this flow can be served at this backend.
+    fn can_use(&self, flow: u64, at: usize) -> bool {
+        !self.waits || self.homes[flow as usize].is_none_or(|home| home == at)
+    }
+
     fn active(&self) -> Vec<u32> {
         self.director.pool().members().iter().map(|member| member.load.active()).collect()
     }
@@ -339,7 +368,7 @@ fn whoever_asks_without_waiting_does_not_overtake() {
     run.flow();
     run.flow();
     let now = run.world.now();
-    let asked = run.director.assign(now, &9, &[], &mut support::seeded(1));
+    let asked = run.director.assign(now, &Sticky::new(9, None), &[], &mut support::seeded(1));
     assert_eq!(asked.unwrap_err(), NoBackend::AllFull { full: 1 });
 }
 
@@ -534,11 +563,165 @@ fn a_service_that_becomes_ready_late_keeps_nobody_else() {
     assert_eq!(run.backends.admitted(), [0, late]);
 }
 
+/// Publishes the same backends, but for some, with clients of full ones waiting or served elsewhere.
+fn publish(run: &Run, but: &[usize], waits: bool) {
+    let pool = run.director.pool();
+    let stays = |(at, backend): (usize, &Arc<Backend<()>>)| {
+        (!but.contains(&at)).then(|| (Arc::clone(backend), Weight::ONE))
+    };
+    let members: Vec<_> = pool.backends().iter().enumerate().filter_map(stays).collect();
+    let pool = Pool::new(members, &**pool.scheduler()).waiting_for_full(waits);
+    run.director.publish(Arc::new(pool));
+}
+
+#[test]
+fn who_waits_for_its_own_backend_keeps_nobody_from_any_other() {
+    let mut run = Run::new(&[1, 2], 2);
+    let there = run.flow_of(0);
+    let waiting = run.flow_of(0);
+    let (first, second) = (run.flow(), run.flow());
+    assert_eq!(run.backends.admitted(), [there, first, second]);
+    // Nor whoever asks without waiting, who is not to have what is claimed.
+    run.end(1, Ok(()));
+    let now = run.world.now();
+    let asked = run.director.assign(now, &Sticky::new(9, None), &[], &mut support::seeded(1));
+    assert_eq!(asked.as_ref().unwrap().id(), BackendId::new(1));
+    // There is room for one more in the line, and it is first come, first served.
+    let [any, own] = [run.flow(), run.flow_of(0)];
+    assert!(matches!(run.outcome(own), Err(BalanceError::QueueFull { waiting: 2 })));
+    drop(asked);
+    run.run();
+    run.end(0, Ok(()));
+    assert_eq!(run.backends.admitted(), [there, first, second, any, waiting]);
+    assert_eq!((run.active(), run.director.queued()), (vec![1, 2], 0));
+}
+
+#[test]
+fn what_is_waited_for_is_not_taken_by_whoever_comes_later() {
+    let mut run = Run::new(&[1, 1], 5);
+    let there = run.flow_of(0);
+    let other = run.flow_of(1);
+    let (own, any) = (run.flow_of(0), run.flow());
+    // Its place is free, and nobody has heard of it yet.
+    run.backends.visits()[0].end(Ok(()));
+    run.tasks[0].woken.0.store(false, Ordering::Relaxed);
+    drop(run.tasks.remove(0));
+    let later = run.call(None);
+    // Whoever came last is first to try.
+    run.tasks.reverse();
+    run.run();
+    assert_eq!(run.backends.admitted(), [there, other, own]);
+    run.end(0, Ok(()));
+    assert_eq!(run.backends.admitted(), [there, other, own, any]);
+    run.end(0, Ok(()));
+    assert_eq!(run.backends.admitted(), [there, other, own, any, later]);
+}
+
+#[test]
+fn whoever_was_there_first_has_the_place_that_both_can_use() {
+    let mut run = Run::new(&[1], 5);
+    let there = run.flow_of(0);
+    let (any, own, last) = (run.flow(), run.flow_of(0), run.flow());
+    for _ in 0..3 {
+        run.end(0, Ok(()));
+    }
+    assert_eq!(run.backends.admitted(), [there, any, own, last]);
+}
+
+#[test]
+fn who_comes_for_its_own_backend_does_not_overtake_either() {
+    let mut run = Run::new(&[1], 5);
+    let there = run.flow();
+    let any = run.flow();
+    // The place is free, and whoever waits for it has not heard of it yet.
+    drop(run.tasks.remove(0));
+    let own = run.call(Some(0));
+    run.tasks.reverse();
+    run.run();
+    assert_eq!(run.backends.admitted(), [there, any]);
+    run.end(0, Ok(()));
+    assert_eq!(run.backends.admitted(), [there, any, own]);
+}
+
+#[test]
+fn a_wait_for_its_own_backend_ends_like_any_other() {
+    let mut run = Run::new(&[1, 1], 5);
+    run.flow_of(0);
+    let waiting = run.flow_of(0);
+    run.advance(TIMEOUT);
+    assert!(matches!(run.outcome(waiting), Err(BalanceError::QueueTimeout { after: TIMEOUT })));
+    // Refused by the backend that it has waited for, it is served elsewhere.
+    let again = run.flow_of(0);
+    run.end(0, Ok(()));
+    run.end(0, Err(()));
+    let places = run.backends.visits();
+    assert_eq!(places[0].flow, again);
+    assert_eq!(run.active(), [0, 1]);
+}
+
+#[test]
+fn whose_backend_is_not_one_to_wait_for_any_more_goes_elsewhere() {
+    // One after the other, and whoever finds no room there waits in the order in which it came.
+    for (gone, waits) in [(&[0][..], true), (&[][..], false)] {
+        let mut run = Run::new(&[1, 1], 5);
+        run.flow_of(0);
+        let own = [run.flow_of(0), run.flow_of(0), run.flow_of(0)];
+        publish(&run, gone, waits);
+        run.run();
+        assert_eq!(run.backends.admitted(), [0, own[0]]);
+        let last = run.flow();
+        run.end(1, Ok(()));
+        assert_eq!(run.backends.admitted(), [0, own[0], own[1]]);
+        run.end(1, Ok(()));
+        run.end(1, Ok(()));
+        assert_eq!(run.backends.admitted(), [0, own[0], own[1], own[2], last]);
+    }
+}
+
+/// Nobody has to wait for its own backend in a line that is closed.
+#[test]
+fn whoever_may_not_wait_is_served_elsewhere() {
+    let mut run = Run::new(&[1, 1], 5);
+    run.flow_of(0);
+    let waiting = run.flow_of(0);
+    run.director.set_queue(None);
+    let moved = run.flow_of(0);
+    assert_eq!((run.backends.admitted(), run.active()), (vec![0, moved], vec![1, 1]));
+    let full = run.flow_of(0);
+    let all = NoBackend::AllFull { full: 2 };
+    assert!(matches!(run.outcome(full), Err(BalanceError::NoBackend(why)) if *why == all));
+    run.end(0, Ok(()));
+    assert_eq!(run.backends.admitted(), [0, moved, waiting]);
+}
+
+/// Its backend drains, so that nobody but its clients can use the place; those who wait for any other
+/// are first in line all the same.
+#[test]
+fn whose_backend_is_of_no_use_to_those_before_is_called_past_them() {
+    let mut run = Run::new(&[1, 1], 5);
+    let weights = [Weight::ZERO, Weight::ONE];
+    let members = run.director.pool().backends().iter().cloned().zip(weights).collect::<Vec<_>>();
+    let pool = Pool::new(members, &*Algorithm::Wlc.scheduler()).waiting_for_full(true);
+    run.director.publish(Arc::new(pool));
+    let there = run.flow_of(0);
+    let other = run.flow();
+    let (any, own) = (run.flow(), run.flow_of(0));
+    run.end(0, Ok(()));
+    assert_eq!(run.backends.admitted(), [there, other, own]);
+    // And one for which there is room when it comes.
+    run.end(1, Ok(()));
+    let next = run.flow_of(0);
+    assert_eq!(run.backends.admitted(), [there, other, own, next]);
+    run.end(0, Ok(()));
+    assert_eq!(run.backends.admitted(), [there, other, own, next, any]);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
-    Flow,
+    /// Of a client that belongs somewhere, or nowhere.
+    Flow(Option<usize>),
     /// Called, and not polled before something else wakes everybody.
-    Call,
+    Call(Option<usize>),
     End {
         place: usize,
         refuses: bool,
@@ -551,6 +734,8 @@ enum Step {
     },
     /// Services are ready, or not.
     Close(bool),
+    /// Clients of full backends wait for them from now on, or not.
+    Publish(bool),
     /// What this wakes has not run when the next step comes.
     Unheard(Box<Self>),
 }
@@ -561,11 +746,16 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![3 => heard, 1 => unheard]
 }
 
+fn home() -> impl Strategy<Value = Option<usize>> {
+    option::weighted(0.4, 0..3_usize)
+}
+
 fn heard() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => Just(Step::Flow),
-        1 => Just(Step::Call),
+        4 => home().prop_map(Step::Flow),
+        1 => home().prop_map(Step::Call),
         1 => proptest::bool::weighted(0.4).prop_map(Step::Close),
+        1 => proptest::bool::weighted(0.7).prop_map(Step::Publish),
         3 => (0..64_usize, proptest::bool::weighted(0.3))
             .prop_map(|(place, refuses)| Step::End { place, refuses }),
         2 => (0..64_usize).prop_map(|place| Step::Drop { place }),
@@ -576,15 +766,16 @@ fn heard() -> impl Strategy<Value = Step> {
 impl Run {
     fn take(&mut self, step: &Step) {
         self.take_unheard(step);
-        if !matches!(step, Step::Call | Step::Unheard(_)) {
+        if !matches!(step, Step::Call(_) | Step::Unheard(_)) {
             self.run();
         }
     }
 
     fn take_unheard(&mut self, step: &Step) {
         match step {
-            Step::Flow | Step::Call => {
-                self.call();
+            Step::Flow(home) | Step::Call(home) => {
+                let backends = self.active().len();
+                self.call(home.map(|home| home % backends));
             }
             Step::End { place, refuses } => {
                 let visits = self.backends.visits();
@@ -599,6 +790,11 @@ impl Run {
             }
             Step::Wait { millis } => self.world.advance(Duration::from_millis(*millis)),
             Step::Close(closed) => self.set_closed(*closed),
+            Step::Publish(waits) => {
+                self.waits = *waits;
+                self.has_moved |= !*waits;
+                publish(self, &[], *waits);
+            }
             Step::Unheard(step) => self.take_unheard(step),
         }
     }
@@ -638,17 +834,24 @@ proptest! {
             // Nobody but those that were refused themselves waits while there is room, once all that
             // were woken have run.
             let refused: Vec<u64> = run.backends.admitted();
-            let fresh = |task: &Task| !refused.contains(&task.flow) && !task.is_unready();
-            if !run.tasks.iter().any(Task::is_woken) && run.tasks.iter().any(fresh) {
-                prop_assert_eq!(run.active(), limits.clone(), "somebody waits beside a free place");
+            let fresh = |task: &&Task| !refused.contains(&task.flow) && !task.is_unready();
+            if run.tasks.iter().any(Task::is_woken) {
+                continue;
+            }
+            for waiting in run.tasks.iter().filter(fresh) {
+                let free = |&at: &usize| run.active()[at] < limits[at];
+                let place = (0..limits.len()).filter(free).find(|&at| run.can_use(waiting.flow, at));
+                prop_assert_eq!(place, None, "{} waits beside a free place", waiting.flow);
             }
         }
-        // First come, first served: first admissions are in the order of arrival.
-        let mut seen = VecDeque::new();
-        for flow in run.backends.admitted() {
-            if !seen.contains(&flow) {
-                prop_assert_eq!(seen.back().is_none_or(|last| *last < flow), true);
-                seen.push_back(flow);
+        // First come, first served: nobody is served where somebody could be who came before. What was
+        // once for some of them may have been for all since.
+        let mut seen = Vec::<(u64, usize)>::new();
+        for (flow, place) in run.backends.places() {
+            if !run.has_moved && !seen.iter().any(|&(other, _)| other == flow) {
+                let before = |&&(other, at): &&(u64, usize)| other > flow && run.can_use(flow, at);
+                prop_assert_eq!(seen.iter().find(before), None, "{} was overtaken", flow);
+                seen.push((flow, place));
             }
         }
         run.tasks.clear();

@@ -4,17 +4,19 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lb_core::backend::{BackendId, Limits};
+use lb_core::director::QueueConfig;
 use lb_core::flow::{ClientKey, Sticky};
 use lb_core::health::Admin;
 use lb_core::persistence::PersistenceConfig;
 use lb_core::pool::NoBackend;
 use lb_core::virtual_server::{
-    Action, BackendConfig, DrainingClients, SorryMode, SorryServer, VirtualServerConfig,
+    Action, BackendConfig, DrainingClients, SorryMode, SorryServer, VirtualServerConfig, WhenDown,
+    WhenFull,
 };
 use lb_core::{Algorithm, Backend, Director, Health, Lease, Pool, VirtualServer, Weight};
 use proptest::collection::vec;
@@ -39,6 +41,8 @@ struct Setting {
     moves_draining: bool,
     /// In milliseconds.
     drain_timeout: Option<u64>,
+    when_full: WhenFull,
+    when_down: WhenDown,
     has_sorry: bool,
 }
 
@@ -68,11 +72,15 @@ fn bounds() -> impl Strategy<Value = Bounds> {
 fn setting() -> impl Strategy<Value = Setting> {
     let drain_timeout = option::of(prop_oneof![Just(0), 0..600_u64]);
     let bounds = vec(prop_oneof![Just((None, None)), bounds()], BACKENDS);
-    (bounds, any::<bool>(), drain_timeout, any::<bool>()).prop_map(
-        |(bounds, moves_draining, drain_timeout, has_sorry)| Setting {
+    let when_down = select(vec![WhenDown::Move, WhenDown::Refuse]);
+    let when_full = select(vec![WhenFull::Move, WhenFull::Wait]);
+    (bounds, any::<bool>(), drain_timeout, when_full, when_down, any::<bool>()).prop_map(
+        |(bounds, moves_draining, drain_timeout, when_full, when_down, has_sorry)| Setting {
             bounds,
             moves_draining,
             drain_timeout,
+            when_full,
+            when_down,
             has_sorry,
         },
     )
@@ -114,6 +122,8 @@ fn config(setting: &Setting) -> VirtualServerConfig<()> {
     VirtualServerConfig::of(backends)
         .with_sorry(setting.has_sorry.then_some(sorry))
         .with_drain_timeout(setting.drain_timeout.map(Duration::from_millis))
+        .with_clients_when_full(setting.when_full)
+        .with_clients_when_down(setting.when_down)
         .with_draining_clients(match setting.moves_draining {
             true => DrainingClients::Move,
             false => DrainingClients::Keep,
@@ -127,6 +137,8 @@ enum Row {
     Draining,
     /// As good as out, but for the reason that is given when all are.
     Drained,
+    Down,
+    /// In maintenance, or not to be back soon for another reason.
     Out,
 }
 
@@ -148,6 +160,7 @@ impl Told {
             Admin::Ready if self.up && self.weight > 0 => Row::Up,
             Admin::Ready | Admin::Drain if self.up => Row::Draining,
             Admin::Drained if self.up => Row::Drained,
+            Admin::Ready if self.weight > 0 => Row::Down,
             _ => Row::Out,
         }
     }
@@ -179,10 +192,13 @@ impl Told {
 struct Oracle {
     setting: Setting,
     told: [Told; BACKENDS],
-    /// As of the last publication: the rows, whether clients of drained ones move, and the sorry
-    /// server if it serves.
+    has_queue: bool,
+    /// As of the last publication: the rows, whether clients of drained ones move, whether those of
+    /// full ones or ones that are down do not, and the sorry server if it serves.
     rows: [Row; BACKENDS],
     moves: bool,
+    waits: bool,
+    refuses: bool,
     sorry: Option<BackendId>,
     homes: BTreeMap<u64, (BackendId, u64)>,
 }
@@ -193,6 +209,8 @@ impl Oracle {
         let timeout = self.setting.drain_timeout;
         self.rows = std::array::from_fn(|one| self.told[one].row_at(now, timeout));
         self.moves = self.setting.moves_draining;
+        self.waits = self.setting.when_full == WhenFull::Wait;
+        self.refuses = self.setting.when_down == WhenDown::Refuse;
         self.sorry = sorry.filter(|_| !self.rows.contains(&Row::Up));
     }
 
@@ -217,11 +235,24 @@ impl Oracle {
         let known = self.homes.remove(&client).filter(|&(_, last)| now < last + TIMEOUT);
         let home = known.map(|(home, _)| home.number() as usize);
         let refused = home.is_some_and(|home| tried.contains(&home));
-        let belongs = home.is_some_and(|home| match self.rows[home] {
-            Row::Up => !refused,
-            Row::Draining => !refused && !self.moves,
-            Row::Drained | Row::Out => false,
+        let is_here = home.is_some_and(|home| match self.rows[home] {
+            Row::Up => true,
+            Row::Draining => !self.moves,
+            Row::Drained | Row::Down | Row::Out => false,
         });
+        let is_down = home.is_some_and(|home| self.rows[home] == Row::Down);
+        if let Some((home, _)) = known.filter(|_| self.refuses && (is_down || is_here && refused)) {
+            prop_assert_eq!(taken, Err(NoBackend::HomeDown { home }));
+            self.homes.insert(client, (home, now));
+            return Ok(());
+        }
+        let belongs = is_here && !refused;
+        let is_full = home.is_some_and(|home| belongs && self.is_full(home));
+        if let Some((home, _)) = known.filter(|_| is_full && self.waits && self.has_queue) {
+            prop_assert_eq!(taken, Err(NoBackend::HomeFull { home }));
+            self.homes.insert(client, (home, now));
+            return Ok(());
+        }
         let stays = home.filter(|&home| belongs && !self.is_full(home));
         let usable: Vec<_> = (0..BACKENDS)
             .filter(|&one| self.rows[one] == Row::Up && !tried.contains(&one))
@@ -274,6 +305,7 @@ enum Memory {
 fn play(
     algorithm: Algorithm,
     memory: Memory,
+    has_queue: bool,
     setting: Setting,
     steps: Vec<Step>,
     seed: u64,
@@ -286,6 +318,7 @@ fn play(
         Memory::Director => director.with_persistence_config(&table),
         Memory::Replicated => director.with_persistence_config(&table.replicated(1, start(), 0)),
     };
+    director.set_queue(has_queue.then_some(QueueConfig::new(NonZeroUsize::MIN)));
     // What each client carries, and since when it is unused.
     let mut carried = BTreeMap::<u64, (u64, u64)>::new();
     let (begin, mut rng) = (start(), support::seeded(seed));
@@ -300,7 +333,10 @@ fn play(
             drains_since: None,
         }; BACKENDS],
         rows: [Row::Out; BACKENDS],
+        has_queue,
         moves: false,
+        waits: false,
+        refuses: false,
         sorry: None,
         homes: BTreeMap::new(),
     };
@@ -366,7 +402,8 @@ fn play(
                 let place = carried.get(&client).map(|&(place, _)| place);
                 let bearer = Sticky::new(client, place);
                 let taken = director.assign(after(begin, now), &bearer, &refused, &mut rng);
-                if memory == Memory::Client {
+                // At a sorry server nobody asks where a client belongs.
+                if memory == Memory::Client && oracle.sorry.is_none() {
                     let told = taken.as_ref().ok().filter(|lease| lease.is_home());
                     if let Some(place) = told.map(|lease| lease.place()).or(place) {
                         carried.insert(client, (place, now));
@@ -408,11 +445,12 @@ proptest! {
     fn it_is_the_table(
         algorithm in (0..Algorithm::ALL.len()).prop_map(|place| Algorithm::ALL[place]),
         memory in select(vec![Memory::Client, Memory::Director, Memory::Replicated]),
+        has_queue in any::<bool>(),
         setting in setting(),
         steps in vec(step(), 1..80),
         seed in any::<u64>(),
     ) {
-        play(algorithm, memory, setting, steps, seed)?;
+        play(algorithm, memory, has_queue, setting, steps, seed)?;
     }
 }
 
@@ -576,6 +614,70 @@ fn clients_of_removed_backends_are_moved_for_good() {
     let newcomer = assign(8);
     assert_eq!((newcomer.name(), newcomer.load().active()), ("A", 1));
     assert_ne!(newcomer.id(), former);
+}
+
+/// What a client of `A` gets while that is as `happens` says, and when it is back.
+fn meanwhile_and_after(
+    happens: impl FnOnce(&mut VirtualServer<()>, BackendId),
+    tried: &[BackendId],
+) -> [Result<String, NoBackend>; 2] {
+    let backends = ["A", "B"].map(|name| BackendConfig::new(name, ()).initially_up());
+    let config = VirtualServerConfig::of(backends).with_clients_when_down(WhenDown::Refuse);
+    let (now, mut server) =
+        (start(), VirtualServer::new(config, Algorithm::Fo.scheduler()).unwrap());
+    let director = Director::<u64, ()>::new(Arc::clone(server.published()))
+        .with_persistence(Duration::from_secs(60), 10.try_into().unwrap());
+    drain(&mut server, &director);
+    let assign = |tried: &[BackendId]| {
+        let lease = director.assign(now, &7, tried, &mut Zeros);
+        lease.map(|lease| lease.name().to_owned())
+    };
+    assert_eq!(assign(&[]).unwrap(), "A");
+    let home = BackendId::new(0);
+    happens(&mut server, home);
+    drain(&mut server, &director);
+    let meanwhile = assign(tried);
+    // Whoever is new is served.
+    assert!(director.assign(now, &8, tried, &mut Zeros).is_ok());
+    server.handle_health(now, home, Health::UP);
+    server.set_ejected(now, home, false);
+    server.set_admin(now, home, Admin::Ready);
+    drain(&mut server, &director);
+    [meanwhile, assign(&[])]
+}
+
+#[test]
+fn clients_of_backends_that_are_down_may_be_refused_and_return() {
+    let (home, now) = (BackendId::new(0), start());
+    let refused = [Err(NoBackend::HomeDown { home }), Ok("A".to_owned())];
+    let fails = |server: &mut VirtualServer<()>, home| {
+        server.handle_health(now, home, Health::Down);
+    };
+    assert_eq!(meanwhile_and_after(fails, &[]), refused);
+    assert_eq!(meanwhile_and_after(|_, _| {}, &[home]), refused, "checks have not noticed yet");
+    let ejected = |server: &mut VirtualServer<()>, home| {
+        server.set_ejected(now, home, true);
+    };
+    assert_eq!(meanwhile_and_after(ejected, &[]), refused);
+}
+
+#[test]
+fn clients_of_backends_that_are_not_expected_back_are_moved_even_so() {
+    let moved = ["B", "B"].map(|name| Ok(name.to_owned()));
+    for admin in [Admin::Maintenance, Admin::Drain, Admin::Drained] {
+        let leaves = |server: &mut VirtualServer<()>, home| {
+            server.set_admin(start(), home, admin);
+            server.handle_health(start(), home, Health::Down);
+        };
+        assert_eq!(meanwhile_and_after(leaves, &[]), moved, "{admin:?}");
+    }
+    // The same when it was down before: the pool has no other members for that.
+    let goes = |server: &mut VirtualServer<()>, home| {
+        server.handle_health(start(), home, Health::Down);
+        while server.poll_action().is_some() {}
+        server.set_admin(start(), home, Admin::Maintenance);
+    };
+    assert_eq!(meanwhile_and_after(goes, &[]), moved);
 }
 
 /// A reload holds backends to their new limits at once, the pool that knows of them comes later.

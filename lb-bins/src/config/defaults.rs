@@ -11,7 +11,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use lb_core::virtual_server::DrainingClients;
+use lb_core::virtual_server::{DrainingClients, WhenDown, WhenFull};
 use lb_core::{Algorithm, Weight};
 use lb_vrrp::{ChecksumPolicy, Interval, Migration, Priority, Start, Version};
 
@@ -49,6 +49,10 @@ pub const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(360);
 pub const PERSISTENCE_CAPACITY: u32 = 65_536;
 /// `persistence.min_age`: none, every new client is remembered.
 pub const PERSISTENCE_MIN_AGE: Duration = Duration::ZERO;
+/// `persistence.when_full`: served elsewhere meanwhile.
+pub const PERSISTENCE_WHEN_FULL: WhenFull = WhenFull::Move;
+/// `persistence.when_down`: moved for good, as in IPVS, and in HAProxy without `option persist`.
+pub const PERSISTENCE_WHEN_DOWN: WhenDown = WhenDown::Move;
 /// `draining_clients`: kept until the drain timeout is over. IPVS keeps them as long as the weight is 0.
 pub const DRAINING_CLIENTS: DrainingClients = DrainingClients::Keep;
 

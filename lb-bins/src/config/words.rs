@@ -1,6 +1,6 @@
 //! Values that are one of a few words: the words, once, for reading and for printing.
 
-use lb_core::virtual_server::DrainingClients;
+use lb_core::virtual_server::{DrainingClients, WhenDown, WhenFull};
 use lb_vrrp::linux::{RouteKind, Scope};
 use lb_vrrp::{ChecksumPolicy, Family, Migration, Start};
 
@@ -51,6 +51,15 @@ impl Word for CheckType {
 
 impl Word for DrainingClients {
     const WORDS: &'static [(&'static str, Self)] = &[("keep", Self::Keep), ("move", Self::Move)];
+}
+
+impl Word for WhenDown {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("move", Self::Move), ("refuse", Self::Refuse)];
+}
+
+impl Word for WhenFull {
+    const WORDS: &'static [(&'static str, Self)] = &[("move", Self::Move), ("wait", Self::Wait)];
 }
 
 impl Word for Forwarding {

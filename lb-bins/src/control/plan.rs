@@ -19,7 +19,7 @@ use tracing::info;
 
 use super::service::Service;
 use crate::config::{
-    self, Address, HashKey, OnFailure, Quorum, SorryMode, is_keyed_by_destination,
+    self, Address, HashKey, OnFailure, Persistence, Quorum, SorryMode, is_keyed_by_destination,
 };
 use crate::names::Names;
 use crate::tcp::{
@@ -111,6 +111,12 @@ impl Plan {
             .panicking_below(config.panic_below)
             .with_draining_clients(config.draining_clients)
             .with_drain_timeout(config.drain_timeout);
+        let machine = match config.persistence {
+            Some(Persistence { when_full, when_down, .. }) => {
+                machine.with_clients_when_full(when_full).with_clients_when_down(when_down)
+            }
+            None => machine,
+        };
         machine.validate()?;
         Ok(Self { machine, config })
     }
@@ -169,8 +175,14 @@ impl Plan {
         if alive > 0 && service.machine.strength().alive == 0 {
             service.close_gate();
         }
-        let assigning =
-            |config: &config::VirtualServer| (config.persistence, config.hash_seed.clone());
+        // What becomes of clients is the machine's; whoever is remembered stays so.
+        let table = |persistence: Persistence| {
+            let Persistence { timeout, granularity, capacity, min_age, .. } = persistence;
+            (timeout, granularity, capacity, min_age)
+        };
+        let assigning = |config: &config::VirtualServer| {
+            (config.persistence.map(table), config.hash_seed.clone())
+        };
         if assigning(&config) != assigning(&service.config) {
             let director = director(&config, &service.machine).sharing_queue(&service.director);
             service.assign_by(Arc::new(director));

@@ -11,13 +11,15 @@ use lb_core::service::BalanceError;
 pub enum RefusalReason {
     /// Every backend was full, and there is no queue.
     Full,
+    /// The backend that the client belongs to is down.
+    HomeDown,
     /// This host had run out of descriptors or memory.
     Host,
     /// Nobody lives, or takes new clients.
     NoBackend,
-    /// Every backend was full, and the queue, too.
+    /// Every backend was full, or the one that the client waits for, and the queue, too.
     QueueFull,
-    /// Every backend was full for as long as clients may wait.
+    /// Every backend was full, or the one that the client waits for, for as long as clients may wait.
     QueueTimeout,
     /// No backend that was asked took the connection.
     Unreachable,
@@ -25,8 +27,9 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// Every reason.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Full,
+        Self::HomeDown,
         Self::Host,
         Self::NoBackend,
         Self::QueueFull,
@@ -38,6 +41,7 @@ impl RefusalReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Full => "full",
+            Self::HomeDown => "home_down",
             Self::Host => "host",
             Self::NoBackend => "no_backend",
             Self::QueueFull => "queue_full",
@@ -51,7 +55,10 @@ impl From<&BalanceError> for RefusalReason {
     fn from(error: &BalanceError) -> Self {
         match error {
             BalanceError::Exhausted { .. } => Self::Unreachable,
-            BalanceError::NoBackend(NoBackend::AllFull { .. }) => Self::Full,
+            BalanceError::NoBackend(NoBackend::AllFull { .. } | NoBackend::HomeFull { .. }) => {
+                Self::Full
+            }
+            BalanceError::NoBackend(NoBackend::HomeDown { .. }) => Self::HomeDown,
             BalanceError::NoBackend(_) => Self::NoBackend,
             BalanceError::QueueFull { .. } => Self::QueueFull,
             BalanceError::QueueTimeout { .. } => Self::QueueTimeout,

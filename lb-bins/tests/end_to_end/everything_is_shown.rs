@@ -85,7 +85,7 @@ fn metrics_say_what_status_says() {
         assert_eq!(samples.get(&series), Some(&number(value)), "{series}");
     }
     let refused = status["refused"].as_object().unwrap();
-    assert_eq!(refused.len(), 6);
+    assert_eq!(refused.len(), 7);
     for (reason, count) in refused {
         let labels = format!("virtual_server=\"web\",reason=\"{reason}\"");
         let series = format!("lb_virtual_server_refused_connections_total{{{labels}}}");

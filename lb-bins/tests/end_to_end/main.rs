@@ -36,6 +36,7 @@ mod names_stand_for_addresses;
 mod nginx_as_backend;
 mod one_check_can_be_run_now;
 mod orders_change_backends;
+mod persisted_clients_may_wait_or_be_refused;
 mod priorities_and_zones_decide;
 mod quorum_decides;
 mod reload_harms_nobody;

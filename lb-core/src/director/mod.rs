@@ -1,8 +1,11 @@
 //! The published pool, the persistence table and the queue: where the data plane asks.
 
+mod line;
 #[cfg_attr(not(feature = "service"), expect(dead_code, reason = "waiting is the service's"))]
 mod queue;
 mod remembering;
+#[cfg(feature = "service")]
+mod waiting;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -34,15 +37,16 @@ pub(crate) use queue::Ticket;
 /// | backend | existing flow | persisted client | new client |
 /// |---|---|---|---|
 /// | up | stays | stays | by the scheduler |
-/// | full | stays | served elsewhere, still belongs here | elsewhere |
+/// | full | stays | served elsewhere, still belongs here; or waits for it, if the pool [says so](Pool::waiting_for_full) and there is a queue | elsewhere |
 /// | draining (weight 0) | stays | stays; or is moved, if the pool [says so](Pool::moving_draining) | elsewhere |
 /// | drained for [long enough](crate::virtual_server::VirtualServerConfig::drain_timeout) | stays | moved, and belongs there from now on | elsewhere |
-/// | down, in maintenance, removed | as its owner decides | moved, and belongs there from now on | elsewhere |
-/// | refused this flow | – | moved, and belongs there from now on | elsewhere |
+/// | down | as its owner decides | moved, and belongs there from now on; or is refused and belongs here still, if the pool [says so](Pool::refusing_clients_of) | elsewhere |
+/// | in maintenance, removed | as its owner decides | moved, and belongs there from now on | elsewhere |
+/// | refused this flow | – | as if it were down | elsewhere |
 /// | back again | – | stays where it was moved to | by the scheduler |
 ///
 /// If *elsewhere* there is room nowhere, a flow waits in the [queue](Self::with_queue), if there is
-/// one.
+/// one. Who waits there for its own backend keeps nobody from any other.
 ///
 /// Persistence decides in the middle column alone, and by these rules. A client that brings along
 /// where it belongs ([`Sticky`](crate::flow::Sticky), a cookie's bearer) is a persisted client, with
@@ -84,6 +88,15 @@ pub struct Director<K = IpAddr, E = SocketAddr> {
     persistence: Option<Shards<K>>,
     queue: Arc<Queue>,
     hash_seed: Option<u64>,
+}
+
+/// What a flow has to mind because of the queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn<'a> {
+    /// Backends for which others wait that came before.
+    pub(crate) claimed: &'a [BackendId],
+    /// Whether it may wait for a backend itself.
+    pub(crate) may_wait: bool,
 }
 
 /// The line in which flows wait while every backend is full.
@@ -138,7 +151,8 @@ impl<K: ClientKey, E> Director<K, E> {
     )]
     #[cfg_attr(not(feature = "service"), doc = "see `service::Balance`, which does the waiting.")]
     ///
-    /// Nobody overtakes: while flows wait, [`assign`](Self::assign) says that all backends are full.
+    /// Nobody overtakes: while flows wait, [`assign`](Self::assign) says that all backends are full. Flows
+    /// that wait [for their own backend](Pool::waiting_for_full) have a claim to that one alone.
     ///
     /// **The timeout is as good as the [`Env`](crate::env::Env) of whoever waits**: `SystemEnv` cannot
     /// wake anybody, `TokioEnv` can.
@@ -164,11 +178,11 @@ impl<K: ClientKey, E> Director<K, E> {
 
     /// Replaces the pool: every assignment that begins from now on sees the new one, those that have
     /// begun go on with the old one, and flows stay where they are. O(1) and wait-free for whoever
-    /// assigns; the old pool is freed when nobody uses it any more. One that waits in the queue is
-    /// called.
+    /// assigns; the old pool is freed when nobody uses it any more. Of those that wait in the queue the
+    /// first is called, and the first for each backend that is waited for.
     pub fn publish(&self, pool: Arc<Pool<E>>) {
         self.pool.store(pool);
-        self.queue.call();
+        self.queue.call_all();
     }
 
     /// The pool that is published now. O(1): one atomic load and one count of references.
@@ -195,12 +209,35 @@ impl<K: ClientKey, E> Director<K, E> {
         rng: &mut dyn Rng,
     ) -> Result<Lease<E>, NoBackend> {
         match self.queue.len() {
-            0 => self.assign_at(|| now, client, tried, rng),
-            _ => Err(self.pool.load().all_full()),
+            0 => self.assign_at(|| now, client, tried, self.turn_of_newcomer(&[]), rng),
+            _ => self.assign_beside_waiting(now, client, tried, rng),
         }
     }
 
-    /// As [`assign`](Self::assign), but for whoever is first in the queue; and asks for the time
+    /// As [`assign`](Self::assign), while others wait.
+    #[cold]
+    fn assign_beside_waiting(
+        &self,
+        now: Instant,
+        client: &K,
+        tried: &[BackendId],
+        rng: &mut dyn Rng,
+    ) -> Result<Lease<E>, NoBackend> {
+        match self.queue.claimed() {
+            Some(claimed) => {
+                self.assign_at(|| now, client, tried, self.turn_of_newcomer(&claimed), rng)
+            }
+            None => Err(self.pool.load().all_full()),
+        }
+    }
+
+    /// What somebody has to mind who comes now, where others wait for the `claimed` backends.
+    #[inline]
+    pub(crate) fn turn_of_newcomer<'a>(&self, claimed: &'a [BackendId]) -> Turn<'a> {
+        Turn { claimed, may_wait: self.queue.room() > 0 }
+    }
+
+    /// As [`assign`](Self::assign), but for whoever's turn it is; and asks for the time
     /// only if somebody has to know it: reading a clock costs more than a pick.
     #[inline]
     pub(crate) fn assign_at(
@@ -208,12 +245,13 @@ impl<K: ClientKey, E> Director<K, E> {
         now: impl FnOnce() -> Instant,
         client: &K,
         tried: &[BackendId],
+        turn: Turn<'_>,
         rng: &mut dyn Rng,
     ) -> Result<Lease<E>, NoBackend> {
         let pool = self.pool.load();
-        let home = client.belongs_to().and_then(|place| pool.backend_at(place));
-        let home = home.map(|backend| backend.id());
+        let home = client.belongs_to().and_then(|place| pool.home_at(place));
         let mut flow = Flow::new(self.hash(client)).retried(tried).preferring(home);
+        flow = flow.minding(turn.claimed, turn.may_wait);
         let shards = self.persistence.as_ref().filter(|_| pool.records_affinity());
         let now = (shards.is_some() || pool.is_timed()).then(now);
         flow.now = now.filter(|_| pool.is_timed());
@@ -241,7 +279,7 @@ impl<K: ClientKey, E> Director<K, E> {
         shards.with(client, |table| {
             let known = table.get(now, client);
             // What the client says counts for more, unless nothing can come of it.
-            let said = flow.prefer.filter(|&home| !flow.has_tried(home) && pool.honours(home));
+            let said = flow.prefer.filter(|&home| pool.keeps(flow, home));
             let lease = self.enter(pool, &flow.preferring(said.or(known)), rng)?;
             // Where it would have been sent but for want of room, there will be room again.
             if known != Some(lease.id()) && lease.is_home() {
@@ -283,18 +321,6 @@ impl<K: ClientKey, E> Director<K, E> {
             flow = &again;
         }
         Err(pool.all_full())
-    }
-
-    /// What to say to whoever comes while others wait, if the line was closed meanwhile.
-    #[cfg(feature = "service")]
-    pub(crate) fn all_full(&self) -> NoBackend {
-        self.pool.load().all_full()
-    }
-
-    /// The line of those who wait.
-    #[cfg(feature = "service")]
-    pub(crate) const fn queue(&self) -> &Arc<Queue> {
-        &self.queue
     }
 
     /// How many flows wait in the queue. O(1).

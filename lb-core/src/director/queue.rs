@@ -1,14 +1,15 @@
 //! Who waits for a place: first come, first served.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use super::QueueConfig;
+use super::line::{Calls, Home, Line, Place};
+use crate::backend::BackendId;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, fence};
 
-/// A bounded line of flows for which every backend was full.
+/// A bounded line of flows for which every backend was full, or the one that they belong to.
 ///
 /// Nobody overtakes: whoever comes while somebody waits goes to the end of the line, and only the
 /// first in it may try. It is called when a flow ends or a pool is published; once served, it calls
@@ -18,6 +19,9 @@ use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, fence};
 ///
 /// One flow may be unable to take the place that there is, because that very backend refused it
 /// before: it passes the call on as well, and keeps its place.
+///
+/// Who waits for one backend alone stands aside, in a line for that backend, and keeps nobody else
+/// from any other. To whoever comes after it that backend is as good as full: it is *claimed*.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     line: Mutex<Line>,
@@ -27,21 +31,6 @@ pub(crate) struct Queue {
     room: AtomicUsize,
     /// In nanoseconds, 0 if there is no end to it.
     timeout: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Line {
-    places: VecDeque<Place>,
-    next_number: u64,
-    /// Everybody who waits has passed the last call on: it is for whoever comes next.
-    unanswered: bool,
-}
-
-#[derive(Debug)]
-struct Place {
-    number: u64,
-    waker: Waker,
-    called: bool,
 }
 
 impl Queue {
@@ -76,37 +65,61 @@ impl Queue {
         self.room.load(Ordering::Relaxed)
     }
 
-    /// Takes the last place, or the one that a flow had `before`. If the line is full, how many wait.
+    /// What whoever comes now must leave to those who wait, or `None` if it has to wait with them.
+    pub(crate) fn claimed(&self) -> Option<Vec<BackendId>> {
+        match self.len() {
+            0 => Some(Vec::new()),
+            _ => self.lock().claimed(),
+        }
+    }
+
+    /// Takes the last place, or the one that a flow had `before`, for any backend or for its `home`
+    /// alone. If the line is full, how many wait.
     pub(crate) fn join(
         self: &Arc<Self>,
         waker: &Waker,
         before: Option<u64>,
+        home: Option<Home>,
     ) -> Result<Ticket, usize> {
         let mut line = self.lock();
         // Who has waited is not refused for somebody who came later: there are at most as many of them
         // as are under way.
         let has_waited = before.is_some() && self.room() > 0;
-        if !has_waited && line.places.len() >= self.room() {
-            return Err(line.places.len());
+        if !has_waited && line.len() >= self.room() {
+            return Err(line.len());
         }
-        let number = before.unwrap_or(line.next_number);
-        line.next_number = line.next_number.max(number + 1);
-        let called = std::mem::take(&mut line.unanswered);
-        let position = line.places.partition_point(|place| place.number < number);
-        line.places.insert(position, Place { number, waker: waker.clone(), called });
-        self.waiting.store(line.places.len(), Ordering::Relaxed);
+        let number = line.number(before);
+        let called = home.is_none() && line.take_unanswered();
+        let id = home.as_ref().map(|home| home.id);
+        line.insert(Place { number, waker: waker.clone(), called }, home);
+        self.waiting.store(line.len(), Ordering::Relaxed);
         // Before the first try: whichever flow that try does not see ended sees this one waiting.
         fence(Ordering::SeqCst);
-        Ok(Ticket { queue: Arc::clone(self), number })
+        // Others may be first, and of no use to them what is free for this one.
+        let calls = line.call_if_free(id);
+        drop(line);
+        calls.wake();
+        Ok(Ticket { queue: Arc::clone(self), number, home: id })
     }
 
-    /// There may be a place now: calls the first in line.
+    /// There may be a place now: calls the first in line, and who is first for each backend that has
+    /// room.
     pub(crate) fn call(&self) {
+        self.call_by(|line| line.call_after(None));
+    }
+
+    /// Nothing is as it was: calls the first in line, and who is first for each backend, which may not
+    /// be one to wait for any more.
+    pub(crate) fn call_all(&self) {
+        self.call_by(Line::call_all);
+    }
+
+    fn call_by(&self, call: impl FnOnce(&mut Line) -> Calls) {
         // After the flow's end: whoever is not seen waiting here sees that end when trying.
         fence(Ordering::SeqCst);
         if self.len() > 0 {
-            let waker = self.lock().call_after(None);
-            waker.into_iter().for_each(Waker::wake);
+            let calls = call(&mut self.lock());
+            calls.wake();
         }
     }
 
@@ -116,31 +129,14 @@ impl Queue {
     }
 }
 
-impl Line {
-    /// Marks the first place, or the first after `number`, as called: its waker.
-    fn call_after(&mut self, number: Option<u64>) -> Option<Waker> {
-        let next = match number {
-            Some(number) => self.places.partition_point(|place| place.number <= number),
-            None => 0,
-        };
-        let place = self.places.get_mut(next);
-        self.unanswered = place.is_none();
-        let place = place?;
-        place.called = true;
-        Some(place.waker.clone())
-    }
-
-    fn position(&self, number: u64) -> Option<usize> {
-        self.places.binary_search_by_key(&number, |place| place.number).ok()
-    }
-}
-
 /// A place in the line, for as long as this lives.
 #[derive(Debug)]
 #[must_use = "the place in the line is given up when the ticket is dropped"]
 pub(crate) struct Ticket {
     queue: Arc<Queue>,
     number: u64,
+    /// The only backend that it waits for.
+    home: Option<BackendId>,
 }
 
 impl Ticket {
@@ -149,20 +145,44 @@ impl Ticket {
         self.number
     }
 
-    /// Whether it is this one's turn to try. If not, or if trying fails, the task is woken for the
-    /// next chance.
-    pub(crate) fn is_called(&self, cx: &Context<'_>) -> bool {
+    /// If it is this one's turn to try, the backends that it must leave to others. If not, or if trying
+    /// fails, the task is woken for the next chance.
+    pub(crate) fn turn(&self, cx: &Context<'_>) -> Option<Vec<BackendId>> {
         let mut line = self.queue.lock();
-        let Some(position) = line.position(self.number) else { return true };
-        let place = &mut line.places[position];
-        place.waker.clone_from(cx.waker());
-        std::mem::take(&mut place.called) || position == 0
+        line.answers(self.number, self.home, cx.waker()).then(|| line.claimed_before(self.number))
     }
 
-    /// This one cannot use the place that there may be: lets the next one try.
-    pub(crate) fn pass_on(&self) {
-        let waker = self.queue.lock().call_after(Some(self.number));
-        waker.into_iter().for_each(Waker::wake);
+    /// Waits for `home` alone from now on, or for any backend: whether that is new. Then it is worth
+    /// another try, as who has made room meanwhile may have called somebody else.
+    pub(crate) fn wait_for(&mut self, home: Option<Home>) -> bool {
+        let id = home.as_ref().map(|home| home.id);
+        if id == self.home {
+            return false;
+        }
+        let mut line = self.queue.lock();
+        let Some(place) = line.remove(self.number, self.home) else { return false };
+        line.insert(Place { called: true, ..place }, home);
+        let calls = line.call_behind(self.number, self.home);
+        drop(line);
+        self.home = id;
+        calls.wake();
+        true
+    }
+
+    /// This one cannot use the place that there may be: lets those try that wait for backends of their
+    /// own, and if `any` could use it, whoever is next.
+    pub(crate) fn pass_on(&self, any: bool) {
+        if self.home.is_some() {
+            // Who waits for others is called beside it.
+            return;
+        }
+        let mut line = self.queue.lock();
+        let calls = match any {
+            true => line.call_after(Some(self.number)),
+            false => line.call_homes(None),
+        };
+        drop(line);
+        calls.wake();
     }
 }
 
@@ -170,12 +190,10 @@ impl Drop for Ticket {
     /// Served, or tired of waiting: either way there may be room for the first of the others.
     fn drop(&mut self) {
         let mut line = self.queue.lock();
-        if let Some(position) = line.position(self.number) {
-            line.places.remove(position);
-        }
-        self.queue.waiting.store(line.places.len(), Ordering::Relaxed);
-        let waker = line.call_after(None);
+        line.remove(self.number, self.home);
+        self.queue.waiting.store(line.len(), Ordering::Relaxed);
+        let calls = line.call_left(self.home);
         drop(line);
-        waker.into_iter().for_each(Waker::wake);
+        calls.wake();
     }
 }

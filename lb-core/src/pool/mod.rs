@@ -1,5 +1,6 @@
 //! One immutable snapshot of everything that a pick needs.
 
+mod belonging;
 mod census;
 mod member;
 
@@ -49,6 +50,20 @@ pub enum NoBackend {
         /// How many backends refused that would take new flows: all that there are.
         tried: usize,
     },
+    /// The backend that the client belongs to is down or refused this flow, and its clients
+    /// [go nowhere else](Pool::refusing_clients_of).
+    #[error("the backend that the client belongs to is down or refused the connection")]
+    HomeDown {
+        /// Where the client belongs.
+        home: BackendId,
+    },
+    /// The backend that the client belongs to is full, and is to be
+    /// [waited for](Pool::waiting_for_full).
+    #[error("the backend that the client belongs to has as many flows as it may")]
+    HomeFull {
+        /// Where the client belongs.
+        home: BackendId,
+    },
     /// No backend is configured.
     #[error("no backend is configured")]
     Empty,
@@ -88,6 +103,10 @@ pub struct Pool<E = SocketAddr> {
     drained: usize,
     records_affinity: bool,
     moves_draining: bool,
+    waits_for_full: bool,
+    /// Whose clients are refused, with their places; `None` if clients of backends that are down are
+    /// moved.
+    refused: Option<Box<[(BackendId, u64)]>>,
     /// Whether any of the backends can be full.
     is_limited: bool,
     is_timed: bool,
@@ -161,6 +180,8 @@ impl<E> Pool<E> {
             drained: 0,
             records_affinity: true,
             moves_draining: false,
+            waits_for_full: false,
+            refused: None,
         }
     }
 
@@ -192,14 +213,6 @@ impl<E> Pool<E> {
         self
     }
 
-    /// A pool that does not honour a preference for a backend at weight 0: clients of draining
-    /// backends go elsewhere.
-    #[must_use]
-    pub fn moving_draining(mut self, moves: bool) -> Self {
-        self.moves_draining = moves;
-        self
-    }
-
     /// The backend for `flow`: the preferred one if it is here, has room and is untried, else the
     /// scheduler's choice.
     ///
@@ -210,7 +223,7 @@ impl<E> Pool<E> {
     #[inline]
     pub fn pick(&self, flow: &Flow<'_>, rng: &mut dyn Rng) -> Result<&Arc<Backend<E>>, NoBackend> {
         if let Some(preferred) = flow.prefer
-            && let Some(home) = self.home(preferred, flow)
+            && let Some(home) = self.home(preferred, flow)?
         {
             return Ok(home);
         }
@@ -226,21 +239,8 @@ impl<E> Pool<E> {
         }
     }
 
-    // Calls, so that a pick that needs neither of them is small enough to become part of its caller.
-
-    /// The `preferred` backend, if it may have the flow.
-    #[inline(never)]
-    fn home(&self, preferred: BackendId, flow: &Flow<'_>) -> Option<&Arc<Backend<E>>> {
-        if flow.has_tried(preferred) {
-            return None;
-        }
-        let position = self.position(preferred)?;
-        let backend = &self.backends[position];
-        (self.is_home(position) && !backend.load().is_full()).then_some(backend)
-    }
-
     /// The scheduler's choice, or another one if that was made without looking for room and found
-    /// none.
+    /// none. A call, so that a pick that needs it not is small enough to become part of its caller.
     #[inline(never)]
     fn with_room(
         &self,
@@ -271,24 +271,6 @@ impl<E> Pool<E> {
                 full => NoBackend::AllFull { full },
             }
         }
-    }
-
-    /// Whether those who belong to this backend are sent there, if it has room.
-    pub(crate) fn honours(&self, id: BackendId) -> bool {
-        self.position(id).is_some_and(|position| self.is_home(position))
-    }
-
-    /// Whether a client that is sent to `backend` with this flow belongs there from now on: it did, or
-    /// belonged nowhere, or is moved for good.
-    #[inline]
-    pub(crate) fn is_home_of(&self, flow: &Flow<'_>, backend: BackendId) -> bool {
-        let moves = |home| home == backend || flow.has_tried(home) || !self.honours(home);
-        self.records_affinity && flow.prefer.is_none_or(moves)
-    }
-
-    /// Whether those who belong to a member may come.
-    fn is_home(&self, position: usize) -> bool {
-        !(self.moves_draining && self.members[position].weight.is_zero())
     }
 
     /// What to say to whoever comes while others wait for room.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pin_project_lite::pin_project;
 
 use crate::backend::{BackendId, Lease};
-use crate::director::{Director, Ticket};
+use crate::director::{Director, Ticket, Turn};
 use crate::env::Env;
 use crate::flow::ClientKey;
 use crate::pool::NoBackend;
@@ -67,22 +67,26 @@ impl<W> Admission<W> {
         V: Env<Sleep = W>,
         W: Future<Output = ()>,
     {
-        let assign = || env.with_rng(|rng| director.assign_at(|| env.now(), client, tried, rng));
+        let assign = |turn: Turn<'_>| {
+            env.with_rng(|rng| director.assign_at(|| env.now(), client, tried, turn, rng))
+        };
         let queue = director.queue();
         if !queue.is_open() {
-            return Poll::Ready(assign().map_err(Refusal::NoBackend));
+            let outcome = assign(director.turn_of_newcomer(&[]));
+            return Poll::Ready(outcome.map_err(Refusal::NoBackend));
         }
+        let home = || director.home_to_wait_for(|| env.now(), client, tried);
         let mut this = self.project();
         if this.ticket.is_none() {
             // Whoever waits was here first.
-            if queue.len() == 0 {
-                match assign() {
-                    Err(NoBackend::AllFull { .. }) => {}
+            if let Some(claimed) = queue.claimed() {
+                match assign(director.turn_of_newcomer(&claimed)) {
+                    Err(NoBackend::AllFull { .. } | NoBackend::HomeFull { .. }) => {}
                     outcome => return Poll::Ready(outcome.map_err(Refusal::NoBackend)),
                 }
             }
             let before = waiting.as_ref().map(|waiting| waiting.number);
-            let ticket = match queue.join(cx.waker(), before) {
+            let ticket = match queue.join(cx.waker(), before, home()) {
                 Ok(ticket) => ticket,
                 // Others may go on waiting in a line that was closed meanwhile.
                 Err(_) if queue.room() == 0 => {
@@ -101,11 +105,18 @@ impl<W> Admission<W> {
             *this.ticket = Some(ticket);
             this.alarm.set(waiting.patience.map(|patience| env.sleep_until(patience.until)));
         }
-        if let Some(ticket) = this.ticket.as_ref().filter(|ticket| ticket.is_called(cx)) {
-            match assign() {
-                Err(NoBackend::AllFull { .. }) if tried.is_empty() => {}
-                // Somebody who was not refused yet may have more luck.
-                Err(NoBackend::AllFull { .. }) => ticket.pass_on(),
+        while let Some(ticket) = this.ticket.as_mut()
+            && let Some(claimed) = ticket.turn(cx)
+        {
+            match assign(Turn { claimed: &claimed, may_wait: true }) {
+                Err(NoBackend::AllFull { .. } | NoBackend::HomeFull { .. }) => {
+                    // Where it belongs may have become another one, or full, or out of the question.
+                    if !ticket.wait_for(home()) {
+                        // Somebody who was not refused yet may have more luck.
+                        ticket.pass_on(!tried.is_empty());
+                        break;
+                    }
+                }
                 outcome => {
                     *this.ticket = None;
                     return Poll::Ready(outcome.map_err(Refusal::NoBackend));

@@ -25,13 +25,15 @@ pub enum BalanceError {
         #[source]
         last: BoxError,
     },
-    /// Every backend was full, and the queue, too.
+    /// Every backend was full, or the one that the client [waits for](crate::Pool::waiting_for_full), and
+    /// the queue, too.
     #[error("every backend is full, and {waiting} wait already")]
     QueueFull {
         /// How many wait.
         waiting: usize,
     },
-    /// Every backend was full, for as long as a flow may wait.
+    /// Every backend was full, or the one that the client [waits for](crate::Pool::waiting_for_full), for
+    /// as long as a flow may wait.
     #[error("no backend had room for {after:?}")]
     QueueTimeout {
         /// How long the flow waited.

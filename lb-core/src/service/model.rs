@@ -17,6 +17,7 @@ use super::admission::Admission;
 use crate::backend::{Backend, BackendId, Lease, Limits};
 use crate::director::{Director, QueueConfig};
 use crate::env::Env;
+use crate::flow::{ClientKey, Sticky};
 use crate::health::Weight;
 use crate::model::explore;
 use crate::pool::Pool;
@@ -43,7 +44,7 @@ impl Env for Timeless {
     }
 }
 
-type Gate = Arc<Director<(), ()>>;
+type Gate<K = ()> = Arc<Director<K, ()>>;
 
 /// A backend that takes one flow at once, before which two may wait.
 fn gate() -> Gate {
@@ -56,13 +57,30 @@ fn gate() -> Gate {
 
 /// A place at the backend, waited for if need be.
 async fn enter(gate: &Gate) -> Lease<()> {
+    enter_as(gate, ()).await
+}
+
+async fn enter_as<K: ClientKey>(gate: &Gate<K>, client: K) -> Lease<()> {
     let (mut admission, mut waiting) = (pin!(Admission::new()), None);
     let admitted =
-        poll_fn(|cx| admission.as_mut().poll(cx, gate, &Timeless, &(), &[], &mut waiting));
+        poll_fn(|cx| admission.as_mut().poll(cx, gate, &Timeless, &client, &[], &mut waiting));
     admitted.await.ok().expect("there is room in the line")
 }
 
-fn counts(gate: &Gate) -> (u32, usize) {
+/// Two backends that take one flow each, of which the first belongs to a client that waits for it.
+fn gates() -> (Gate<Sticky<()>>, Sticky<()>) {
+    let backends = [(0, "a"), (1, "b")].map(|(id, name)| {
+        let backend = Backend::new(BackendId::new(id), name, ());
+        backend.set_limits(Limits::NONE.at_most(NonZeroU32::MIN));
+        (Arc::new(backend), Weight::ONE)
+    });
+    let place = backends[0].0.place();
+    let pool = Pool::new(backends, &First::new()).waiting_for_full(true);
+    let queue = QueueConfig::new(NonZeroUsize::new(2).unwrap());
+    (Arc::new(Director::new(pool).with_queue(queue)), Sticky::new((), Some(place)))
+}
+
+fn counts<K: ClientKey>(gate: &Gate<K>) -> (u32, usize) {
     (gate.pool().members()[0].load.active(), gate.queued())
 }
 
@@ -108,6 +126,45 @@ fn who_gives_up_holds_nobody_up() {
         drop(tired);
         drop(block_on(next));
         leaves.join().unwrap();
+        assert_eq!(counts(&gate), (0, 0));
+    });
+}
+
+/// Whoever waits for one backend hears of it, however those who wait for any come and go.
+#[test]
+fn who_belongs_to_a_backend_does_not_miss_it() {
+    explore(|| {
+        let (gate, client) = gates();
+        let lease = block_on(enter_as(&gate, client));
+        let other = Arc::clone(&gate);
+        let passes = thread::spawn(move || {
+            drop(lease);
+            drop(block_on(enter_as(&other, Sticky::new((), None))));
+        });
+        let next = block_on(enter_as(&gate, client));
+        assert_eq!(next.name(), "a");
+        passes.join().unwrap();
+        assert_eq!(counts(&gate), (1, 0));
+        drop(next);
+    });
+}
+
+/// Nor when it is called behind somebody who was first, and gives up at that moment.
+#[test]
+fn who_gives_up_holds_nobody_up_who_waits_for_one_backend() {
+    explore(|| {
+        let (gate, client) = gates();
+        let lease = block_on(enter_as(&gate, client));
+        let kept = block_on(enter_as(&gate, Sticky::new((), None)));
+        let mut tired = Box::pin(enter_as(&gate, Sticky::new((), None)));
+        let mut next = Box::pin(enter_as(&gate, client));
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(tired.as_mut().poll(cx).is_pending() && next.as_mut().poll(cx).is_pending());
+        let leaves = thread::spawn(move || drop(lease));
+        drop(tired);
+        drop(block_on(next));
+        leaves.join().unwrap();
+        drop(kept);
         assert_eq!(counts(&gate), (0, 0));
     });
 }

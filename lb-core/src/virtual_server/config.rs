@@ -151,6 +151,29 @@ pub enum DrainingClients {
     Move,
 }
 
+/// What becomes of persisted clients whose backend is full. Either way they belong there still.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum WhenFull {
+    /// They are served elsewhere meanwhile.
+    #[default]
+    Move,
+    /// They wait for it in the director's [queue](crate::Director::with_queue), if there is one, as
+    /// persistent clients do in HAProxy.
+    Wait,
+}
+
+/// What becomes of persisted clients whose backend is down.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum WhenDown {
+    /// They are moved, and belong elsewhere from then on.
+    #[default]
+    Move,
+    /// They are refused, and belong there still when it is back: for sessions that are of no use
+    /// anywhere else. Envoy's `strict` stateful session. Clients of a backend that was drained, put
+    /// into maintenance or removed, and so is not expected back, are moved all the same.
+    Refuse,
+}
+
 /// What a [`VirtualServer`](crate::VirtualServer) is configured with.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -182,6 +205,10 @@ pub struct VirtualServerConfig<E = SocketAddr> {
     /// it is expected back. Where a backend drains already when this changes, it counts from when that
     /// began. Default: as long as it drains.
     pub drain_timeout: Option<Duration>,
+    /// What becomes of the clients of a backend that is full.
+    pub when_full: WhenFull,
+    /// What becomes of the clients of a backend that is down, ejected, or refuses a flow.
+    pub when_down: WhenDown,
 }
 
 impl<E> VirtualServerConfig<E> {
@@ -195,6 +222,8 @@ impl<E> VirtualServerConfig<E> {
             panic_below: 0,
             draining_clients: DrainingClients::Keep,
             drain_timeout: None,
+            when_full: WhenFull::Move,
+            when_down: WhenDown::Move,
         }
     }
 
@@ -232,6 +261,18 @@ impl<E> VirtualServerConfig<E> {
     #[must_use]
     pub fn with_drain_timeout(self, time: impl Into<Option<Duration>>) -> Self {
         Self { drain_timeout: time.into(), ..self }
+    }
+
+    /// The same, with clients of full backends served elsewhere, or waiting.
+    #[must_use]
+    pub fn with_clients_when_full(self, when_full: WhenFull) -> Self {
+        Self { when_full, ..self }
+    }
+
+    /// The same, with clients of backends that are down moved or refused.
+    #[must_use]
+    pub fn with_clients_when_down(self, when_down: WhenDown) -> Self {
+        Self { when_down, ..self }
     }
 
     /// Whether the configuration can ever work. No backends at all is fine: they may be found later;

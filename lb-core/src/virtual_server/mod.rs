@@ -21,6 +21,7 @@ use crate::scheduler::Scheduler;
 
 pub use config::{
     BackendConfig, ConfigError, DrainingClients, SorryMode, SorryServer, VirtualServerConfig,
+    WhenDown, WhenFull,
 };
 pub use status::{BackendState, BackendStatus};
 
@@ -153,6 +154,8 @@ struct Policy {
     panic_below: u8,
     draining_clients: DrainingClients,
     drain_timeout: Option<Duration>,
+    when_full: WhenFull,
+    when_down: WhenDown,
 }
 
 impl<E> VirtualServer<E> {

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use super::slot::Slot;
 use super::slow_start::{STEPS, SlowStart, part};
-use super::{Action, DrainingClients, Event, SorryMode, VirtualServer};
+use super::{Action, DrainingClients, Event, SorryMode, VirtualServer, WhenDown, WhenFull};
+use crate::backend::Backend;
 use crate::health::Weight;
 use crate::pool::{Pool, Seat};
 use crate::quorum::{QuorumChange, Strength};
@@ -110,6 +111,10 @@ impl<E> VirtualServer<E> {
         if sorry.is_some() {
             pool = pool.without_affinity();
         } else {
+            pool = pool.waiting_for_full(self.policy.when_full == WhenFull::Wait);
+            if let Some(down) = self.refused() {
+                pool = pool.refusing_clients_of(down);
+            }
             self.scheduler = Arc::clone(pool.scheduler());
         }
         self.published = Arc::new(pool);
@@ -142,6 +147,14 @@ impl<E> VirtualServer<E> {
         })
     }
 
+    /// Whose clients are refused, if those of backends that are down are: whoever is to serve, is not
+    /// known to be able to, and is not published all the same.
+    fn refused(&self) -> Option<impl Iterator<Item = &Backend<E>>> {
+        let refuses = self.policy.when_down == WhenDown::Refuse;
+        let down = |slot: &&Slot<E>| slot.is_missed() && self.share(slot).is_none();
+        refuses.then(|| self.slots.iter().filter(down).map(|slot| &*slot.backend))
+    }
+
     /// How many live, but were drained to the end.
     fn drained(&self) -> usize {
         self.slots.iter().filter(|slot| slot.is_drained()).count()
@@ -160,6 +173,7 @@ impl<E> VirtualServer<E> {
         // While anybody takes flows, nobody is told why nobody does.
         let serves = seats.iter().any(|seat| !seat.weight.is_zero());
         self.published.records_affinity() == affinity
+            && (!affinity || self.published.refuses(self.refused()))
             && (self.published.drained() == self.drained() || serves)
             && published.eq(due)
     }

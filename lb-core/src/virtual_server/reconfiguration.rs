@@ -68,6 +68,8 @@ impl<E> VirtualServer<E> {
             panic_below: config.panic_below,
             draining_clients: config.draining_clients,
             drain_timeout: config.drain_timeout,
+            when_full: config.when_full,
+            when_down: config.when_down,
         };
         self.unsettled = true;
         self.replaced = true;

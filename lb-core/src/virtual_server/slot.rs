@@ -128,6 +128,11 @@ impl<E> Slot<E> {
             && (self.out || self.health() == Some(Health::Down))
     }
 
+    /// Whether it is to serve, and is not known to be able to.
+    pub(super) fn is_missed(&self) -> bool {
+        self.admin == Admin::Ready && !self.weight().is_zero() && (self.out || !self.is_up())
+    }
+
     /// Whether it would take new flows, whatever its clients find.
     pub(super) fn may_serve(&self) -> bool {
         self.admin == Admin::Ready && self.reported_weight().is_some_and(|weight| !weight.is_zero())

@@ -12,7 +12,7 @@ pub(in crate::config) mod vrrp;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lb_core::virtual_server::DrainingClients;
+use lb_core::virtual_server::{DrainingClients, WhenDown, WhenFull};
 
 use self::check::Check;
 use crate::config::model::{Account, Address, Door, Forwarding, HashKey, OnFailure, SorryMode};
@@ -204,6 +204,8 @@ pub(in crate::config) struct Persistence {
     pub(in crate::config) granularity: Field<i64>,
     pub(in crate::config) capacity: Field<i64>,
     pub(in crate::config) min_age: Field<Duration>,
+    pub(in crate::config) when_full: Field<WhenFull>,
+    pub(in crate::config) when_down: Field<WhenDown>,
 }
 
 #[derive(Debug, Default)]

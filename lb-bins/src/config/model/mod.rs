@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lb_core::Algorithm;
-use lb_core::virtual_server::DrainingClients;
+use lb_core::virtual_server::{DrainingClients, WhenDown, WhenFull};
 use lb_vrrp::linux::{Route, Rule, VirtualAddress};
 
 pub use self::account::Account;
@@ -355,4 +355,9 @@ pub struct Persistence {
     /// When that many are remembered, new ones do not push out who was seen within this time;
     /// default: 0.
     pub min_age: Duration,
+    /// What becomes of the clients of a full backend; default: [`WhenFull::Move`].
+    pub when_full: WhenFull,
+    /// What becomes of the clients of a backend that is down or refuses them; default:
+    /// [`WhenDown::Move`].
+    pub when_down: WhenDown,
 }

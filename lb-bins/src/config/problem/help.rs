@@ -231,6 +231,10 @@ impl Problem {
             }
             Self::Unverified { .. } => "remove `verify`, and set `ca` if the authority is your own",
             Self::VerifiedByAddress => "add `sni` with the name that the certificate is for",
+            Self::WaitWithoutQueue => "add `queue`, or remove `when_full`",
+            Self::WaitWithoutLimits => {
+                "add `max_connections` to the backends, or remove `when_full`"
+            }
             Self::MoveWithoutPersistence => "add `persistence`, or remove `draining_clients`",
             Self::NobodyInZone { zone } => {
                 return Some(format!("add zone = {} to the backends that are near", Quoted(zone)));

@@ -225,6 +225,10 @@ pub(super) enum Problem {
     MinAgeBeyondTimeout,
     #[error("`draining_clients` has no effect without `persistence`")]
     MoveWithoutPersistence,
+    #[error("`when_full` has no effect without `queue`: there is nowhere to wait")]
+    WaitWithoutQueue,
+    #[error("`when_full` has no effect: no backend has a limit, and so none is ever full")]
+    WaitWithoutLimits,
     #[error("nobody will be ejected: `consecutive`, `failure_percent` and `deviations` are 0")]
     NobodyEjected,
     #[error("`deviations` is {}, but must be from 0 to {}", Factor(*hundredths), most / 100)]

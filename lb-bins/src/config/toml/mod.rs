@@ -178,6 +178,8 @@ impl Read for Persistence {
             granularity: table.take("granularity", "granularity = 32"),
             capacity: table.take("capacity", "capacity = 65536"),
             min_age: table.take("min_age", r#"min_age = "10s""#),
+            when_full: table.take("when_full", r#"when_full = "wait""#),
+            when_down: table.take("when_down", r#"when_down = "refuse""#),
         };
         table.finish();
         Some(persistence)

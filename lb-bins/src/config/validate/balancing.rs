@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use lb_core::Algorithm;
-use lb_core::virtual_server::DrainingClients;
+use lb_core::virtual_server::{DrainingClients, WhenFull};
 
 use super::elements;
 use super::values::{duration, integer};
@@ -242,6 +242,17 @@ pub(super) fn warn_of_no_effect(
         && each(unlimited)
     {
         mistakes.warning(queue.span, Problem::QueueWithoutLimits);
+    }
+    if let Some(persistence) = draft.persistence.given()
+        && let Some(word) = persistence.value.when_full.given()
+        && word.value == WhenFull::Wait
+    {
+        if matches!(draft.queue, Field::Absent) {
+            mistakes.warning(word.span, Problem::WaitWithoutQueue);
+        } else if each(unlimited) {
+            // Those that `ovf` has are for new clients.
+            mistakes.warning(word.span, Problem::WaitWithoutLimits);
+        }
     }
     let checks_known = !draft.checks.is_refused() && each(|backend| !backend.checks.is_refused());
     if let Some(given) = percent(&draft.panic_below)

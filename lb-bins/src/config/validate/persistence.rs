@@ -36,5 +36,7 @@ pub(super) fn persistence(
             mistakes,
         ),
         min_age,
+        when_full: draft.when_full.or(defaults::PERSISTENCE_WHEN_FULL),
+        when_down: draft.when_down.or(defaults::PERSISTENCE_WHEN_DOWN),
     }
 }
