@@ -37,8 +37,9 @@ pub struct Flow<'a> {
     claimed: &'a [BackendId],
     /// Whether it may wait for the backend that it prefers.
     may_wait: bool,
-    /// Whether a choice that did not look for room has met a backend without.
-    found_full: bool,
+    /// Whether not every backend with a weight will do: a choice that did not look for room has met one
+    /// without, or others wait for some of them.
+    looks_for_room: bool,
 }
 
 impl<'a> Flow<'a> {
@@ -51,7 +52,7 @@ impl<'a> Flow<'a> {
             now: None,
             claimed: &[],
             may_wait: false,
-            found_full: false,
+            looks_for_room: false,
         }
     }
 
@@ -76,13 +77,14 @@ impl<'a> Flow<'a> {
     /// This flow where a backend may be full: [`any_will_do`](Self::any_will_do) no more.
     #[must_use]
     pub const fn minding_limits(self) -> Self {
-        Self { found_full: true, ..self }
+        Self { looks_for_room: true, ..self }
     }
 
     /// This flow where others wait for the `claimed` backends, and it may do so itself or not.
     #[must_use]
     pub(crate) const fn minding(self, claimed: &'a [BackendId], may_wait: bool) -> Self {
-        Self { claimed, may_wait, ..self }
+        let looks_for_room = self.looks_for_room || !claimed.is_empty();
+        Self { claimed, may_wait, looks_for_room, ..self }
     }
 
     /// Whether a scheduler may give this flow to `member`: it takes new flows, has room, and has not
@@ -100,7 +102,7 @@ impl<'a> Flow<'a> {
     /// with a flow for which this is false.
     #[inline]
     pub const fn any_will_do(&self) -> bool {
-        self.tried.is_empty() && self.claimed.is_empty() && !self.found_full
+        self.tried.is_empty() && !self.looks_for_room
     }
 
     /// Whether `backend` refused this flow already.
