@@ -72,7 +72,7 @@ impl<E> Lease<E> {
 
     /// The same, begun at a known time, and waking who waits in `queue` when it ends: whole at once,
     /// as a lease that is handed from one builder to the next is copied each time.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn try_begun(
         backend: &Arc<Backend<E>>,
         since: Option<Instant>,
@@ -88,7 +88,7 @@ impl<E> Lease<E> {
         Some(Self::of(Arc::clone(backend), since, queue.cloned(), is_home))
     }
 
-    #[inline]
+    #[inline(always)]
     fn of(
         backend: Arc<Backend<E>>,
         since: Option<Instant>,
@@ -198,6 +198,7 @@ impl<E> Deref for Lease<E> {
 }
 
 impl<E> Drop for Lease<E> {
+    #[inline]
     fn drop(&mut self) {
         self.backend.load().leave();
         if let Some(queue) = &self.queue {

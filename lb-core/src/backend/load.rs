@@ -125,20 +125,26 @@ impl Load {
     #[inline]
     pub(crate) fn try_enter(&self) -> bool {
         if self.is_limited() {
-            let entered = self.update(|state| {
-                let limits = self.limits();
-                let room = state & OVERLOADED == 0 && !limits.is_reached(state);
-                room.then(|| count(state, 1, &limits))
-            });
-            if !entered {
-                return false;
-            }
-            self.judge_overload();
-        } else {
-            self.state.fetch_add(1, Ordering::Relaxed);
+            return self.try_enter_limited();
         }
+        self.state.fetch_add(1, Ordering::Relaxed);
         self.total.fetch_add(1, Ordering::Relaxed);
         true
+    }
+
+    /// Apart, so that an assignment where nothing is limited is small enough to become part of its caller.
+    #[inline(never)]
+    fn try_enter_limited(&self) -> bool {
+        let entered = self.update(|state| {
+            let limits = self.limits();
+            let room = state & OVERLOADED == 0 && !limits.is_reached(state);
+            room.then(|| count(state, 1, &limits))
+        });
+        if entered {
+            self.judge_overload();
+            self.total.fetch_add(1, Ordering::Relaxed);
+        }
+        entered
     }
 
     /// Counts one flow less.
@@ -152,7 +158,7 @@ impl Load {
 
     /// Judges an overload by the limits of now: those that it was found by may have changed while the
     /// flows stayed as many, which an exchange cannot see.
-    #[inline]
+    #[inline(never)]
     fn judge_overload(&self) {
         if self.state.load(Ordering::Relaxed) & OVERLOADED != 0 {
             self.update(|state| Some(count(state, 0, &self.limits())));
@@ -197,6 +203,7 @@ impl Load {
 
     /// Notes that a flow was sent here at `now`: until its outcome is known, the last estimate
     /// counts in full.
+    #[inline(never)]
     pub(crate) fn chosen(&self, now: Instant) {
         if let Some(tick) = self.tick(now) {
             self.times.mean.chosen(tick);

@@ -44,28 +44,73 @@ struct Slot<K>(Option<Entry<K>>);
 ///
 /// Who finds its group full moves on to the next one, and every group that was passed counts it. A
 /// look-up therefore knows where to stop without tombstones.
-#[derive(Clone)]
+///
+/// One number: a byte for each slot, with a piece of its key's hash so that hardly any is looked at in
+/// vain, and above them how many passed on their way to another group. When that cannot be counted any
+/// more, it stays.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(align(16))]
-struct Group {
-    /// A piece of each key's hash, so that hardly any slot is looked at in vain.
-    pieces: [u8; SLOTS],
-    /// How many passed on their way to another group. When it cannot count any more, it stays.
-    passed: u8,
-}
+struct Group(u128);
 
 impl Group {
-    const VACANT: Self = Self { pieces: [EMPTY; SLOTS], passed: 0 };
+    const PASSED: u32 = 8 * SLOTS as u32;
+    const PIECES: u128 = (1 << Self::PASSED) - 1;
+    const VACANT: Self = Self(Self::PIECES);
 
-    /// A bit for each slot that has this piece: eight bytes are compared as one number, each of them
-    /// below its neighbour's carry.
+    /// A bit for each slot that has this piece.
     #[inline]
-    const fn candidates(&self, piece: u8) -> u128 {
-        const LOW: u128 = u128::MAX / 0xFF * 0x7F;
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o] = self.pieces;
-        let pieces = u128::from_le_bytes([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, !piece]);
-        let differences = pieces ^ (u128::MAX / 0xFF * piece as u128);
-        !(((differences & LOW) + LOW) | differences | LOW)
+    const fn candidates(self, piece: u8) -> u16 {
+        equal_bytes(self.0 as u64, piece) | (equal_bytes((self.0 >> 64) as u64, piece) & 0x7F) << 8
     }
+
+    #[inline]
+    fn pieces(self) -> impl Iterator<Item = u8> {
+        self.0.to_le_bytes().into_iter().take(SLOTS)
+    }
+
+    const fn set(&mut self, slot: usize, piece: u8) {
+        let place = 8 * slot as u32;
+        self.0 = self.0 & !(0xFF << place) | (piece as u128) << place;
+    }
+
+    #[inline]
+    const fn passed(self) -> u8 {
+        (self.0 >> Self::PASSED) as u8
+    }
+
+    /// One more passed.
+    const fn pass(&mut self) {
+        if self.passed() < u8::MAX {
+            self.0 += 1 << Self::PASSED;
+        }
+    }
+
+    /// One less passed, if they could be counted.
+    const fn take_back(&mut self) {
+        if self.passed() < u8::MAX {
+            self.0 -= 1 << Self::PASSED;
+        }
+    }
+}
+
+/// A bit for each of the eight bytes that is this one: they are compared as one number, each of them
+/// below its neighbour's carry, and the bits that tell are brought together by a multiplication.
+#[inline]
+const fn equal_bytes(bytes: u64, one: u8) -> u16 {
+    const LOW: u64 = u64::MAX / 0xFF * 0x7F;
+    let differences = bytes ^ (u64::MAX / 0xFF * one as u64);
+    let highest = !(((differences & LOW) + LOW) | differences | LOW);
+    ((highest >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u16
+}
+
+/// The slots whose bits are set.
+#[inline]
+fn slots_in(mut bits: u16) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let slot = (bits != 0).then(|| bits.trailing_zeros() as usize);
+        bits &= bits.wrapping_sub(1);
+        slot
+    })
 }
 
 /// A hash table in one allocation of fixed size, in which nothing moves.
@@ -95,7 +140,7 @@ impl<K: Eq> Slots<K> {
     pub(super) fn find(&self, hash: u64, key: &K) -> Option<usize> {
         let (home, piece) = (self.home(hash), piece(hash));
         let found = self.find_in(home, piece, key);
-        if found.is_some() || self.groups[home].passed == 0 {
+        if found.is_some() || self.groups[home].passed() == 0 {
             return found;
         }
         self.find_beyond(home, piece, key)
@@ -103,15 +148,10 @@ impl<K: Eq> Slots<K> {
 
     #[inline]
     fn find_in(&self, group: usize, piece: u8, key: &K) -> Option<usize> {
-        let mut candidates = self.groups[group].candidates(piece);
-        while candidates != 0 {
-            let slot = group * SLOTS + candidates.trailing_zeros() as usize / 8;
-            if self.slots[slot].0.as_ref().is_some_and(|entry| entry.key == *key) {
-                return Some(slot);
-            }
-            candidates &= candidates - 1;
-        }
-        None
+        let has_key =
+            |&slot: &usize| self.slots[slot].0.as_ref().is_some_and(|entry| entry.key == *key);
+        let candidates = slots_in(self.groups[group].candidates(piece));
+        candidates.map(|slot| group * SLOTS + slot).find(has_key)
     }
 
     /// Apart, so that nearly every look-up is short.
@@ -119,7 +159,7 @@ impl<K: Eq> Slots<K> {
     fn find_beyond(&self, home: usize, piece: u8, key: &K) -> Option<usize> {
         for group in self.groups_after(home) {
             let found = self.find_in(group, piece, key);
-            if found.is_some() || self.groups[group].passed == 0 {
+            if found.is_some() || self.groups[group].passed() == 0 {
                 return found;
             }
         }
@@ -130,14 +170,13 @@ impl<K: Eq> Slots<K> {
     pub(super) fn insert(&mut self, hash: u64, key: K, backend: BackendId, stamp: u32) -> usize {
         let mut group = self.home(hash);
         let place = loop {
-            let passed = &mut self.groups[group];
-            let free = passed.candidates(EMPTY).trailing_zeros() as usize / 8;
-            if free < SLOTS {
-                passed.pieces[free] = piece(hash);
+            let here = &mut self.groups[group];
+            if let Some(free) = slots_in(here.candidates(EMPTY)).next() {
+                here.set(free, piece(hash));
                 break free;
             }
             // There are more slots than entries, so that this comes to an end.
-            passed.passed = passed.passed.saturating_add(1);
+            here.pass();
             group = self.after(group);
         };
         let slot = group * SLOTS + place;
@@ -151,13 +190,10 @@ impl<K: Eq> Slots<K> {
     pub(super) fn remove(&mut self, hash: u64, slot: usize) {
         let mut group = self.home(hash);
         while group != slot / SLOTS {
-            let passed = &mut self.groups[group].passed;
-            if *passed < u8::MAX {
-                *passed -= 1;
-            }
+            self.groups[group].take_back();
             group = self.after(group);
         }
-        self.groups[group].pieces[slot % SLOTS] = EMPTY;
+        self.groups[group].set(slot % SLOTS, EMPTY);
         self.slots[slot].0 = None;
         self.count -= 1;
     }
@@ -178,7 +214,7 @@ impl<K: Eq> Slots<K> {
         // only be guessed while all the slots are on their way from memory.
         let (mut met, mut eldest) = (0, None);
         for group in std::iter::once(home).chain(self.groups_after(home)) {
-            for (place, &piece) in self.groups[group].pieces.iter().enumerate() {
+            for (place, piece) in self.groups[group].pieces().enumerate() {
                 let slot = group * SLOTS + place;
                 if piece != EMPTY
                     && let Some(entry) = self.entry(slot)
@@ -258,7 +294,7 @@ const fn piece(hash: u64) -> u8 {
 impl<K> Slots<K> {
     /// How many groups clients have passed on their way to theirs, all together.
     pub(super) fn passed(&self) -> usize {
-        self.groups.iter().map(|group| usize::from(group.passed)).sum()
+        self.groups.iter().map(|group| usize::from(group.passed())).sum()
     }
 }
 
@@ -293,8 +329,7 @@ mod tests {
                 slots.remove(hash(key), slot);
                 assert_eq!(slots.find(hash(key), &key), None);
             }
-            assert!(slots.groups.iter().all(|group| group.passed == 0));
-            assert!(slots.groups.iter().all(|group| group.pieces == [EMPTY; SLOTS]));
+            assert!(slots.groups.iter().all(|&group| group == Group::VACANT));
             assert!(slots.slots.iter().all(|slot| slot.0.is_none()) && slots.len() == 0);
         }
     }
@@ -305,7 +340,7 @@ mod tests {
         for key in 0..1000_u32 {
             slots.insert(CROWD, key, HOME, 0);
         }
-        assert!(slots.groups.iter().any(|group| group.passed == u8::MAX));
+        assert!(slots.groups.iter().any(|group| group.passed() == u8::MAX));
         for key in 0..1000 {
             let slot = slots.find(CROWD, &key).expect("it was added");
             slots.remove(CROWD, slot);

@@ -59,8 +59,14 @@ impl Lane {
         }
     }
 
-    /// The next of the turns that were set aside.
+    /// Whether nothing is set aside, as nearly always: this look is all that it costs then.
     #[inline]
+    fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >> 32 == 0
+    }
+
+    /// The next of the turns that were set aside.
+    #[inline(never)]
     fn take(&self, length: u32) -> Option<u32> {
         let next = |state: u64| {
             let after = state as u32 + 1;
@@ -68,7 +74,6 @@ impl Lane {
             let left = (state >> 32).checked_sub(1)?;
             Some(left << 32 | u64::from(after))
         };
-        // Nearly always nobody else: then the look before the exchange is all that an empty one costs.
         self.0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
             .map(|state| state as u32)
@@ -110,7 +115,9 @@ impl Cursor {
     pub(super) fn advance(&self, length: usize, rng: &mut dyn Rng) -> usize {
         let short = length as u32;
         let lane = &self.lanes[thread_number() % LANES];
-        if let Some(place) = lane.take(short) {
+        if !lane.is_empty()
+            && let Some(place) = lane.take(short)
+        {
             return place as usize;
         }
         let mut position = self.position();

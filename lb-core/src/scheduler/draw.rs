@@ -87,7 +87,9 @@ impl WeightedDraw {
         Some(if is_busier(a, b, loads, rng) { second } else { first })
     }
 
-    /// Draws until somebody may take the flow; after a few times, among those alone.
+    /// Draws until somebody may take the flow; after a few times, among those alone. Apart, so that a
+    /// pick where anybody may keeps nothing ready for this.
+    #[inline(never)]
     fn usable(&self, flow: &Flow<'_>, members: &[Member], rng: &mut dyn Rng) -> Option<usize> {
         let drawn = (0..DRAWS).find_map(|_| {
             let index = self.one(rng)?;

@@ -93,10 +93,20 @@ impl Scheduler for RoundRobin {
     }
 
     fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
+        if !flow.any_will_do() || self.turns.is_empty() {
+            return self.usable(members, flow, rng);
+        }
+        Some(self.turns[self.cursor.advance(self.turns.len(), rng)].index())
+    }
+}
+
+impl RoundRobin {
+    /// Whose turn it is next of those that may take the flow. Apart, so that a pick where anybody may
+    /// keeps nothing ready for this.
+    #[inline(never)]
+    fn usable(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
         let length = self.turns.len();
-        let may_use = |turn: &Turn| {
-            flow.any_will_do() || members.get(turn.index()).is_some_and(|one| flow.may_use(one))
-        };
+        let may_use = |turn: &Turn| members.get(turn.index()).is_some_and(|one| flow.may_use(one));
         // Where all have one turn, twice around finds every one even if other pickers take turns in
         // between. The plain walk at the end is for when they took just the wrong ones, and for those
         // of whom there are few because they start slowly.

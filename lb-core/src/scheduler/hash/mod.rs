@@ -69,12 +69,22 @@ impl<H: Consistent> Scheduler for H {
             // Owners were chosen among those that take new flows: no need to look at them again.
             return self.owner(flow.hash);
         }
-        self.first(members, flow.hash, |member| flow.may_use(member))
+        first_usable(self, members, flow)
     }
 
     fn is_keyed(&self) -> bool {
         true
     }
+}
+
+/// Apart, so that a pick where anybody may take the flow keeps nothing ready for this.
+#[inline(never)]
+fn first_usable<H: Consistent>(
+    scheduler: &H,
+    members: &[Member],
+    flow: &Flow<'_>,
+) -> Option<usize> {
+    scheduler.first(members, flow.hash, |member| flow.may_use(member))
 }
 
 /// How often a table or a ring is asked for another member before all members are walked instead:

@@ -41,12 +41,24 @@ impl Period {
 
     /// Whose turn it is; if that one refused the flow, one of the others drawn by weight, so that
     /// its share is spread over all of them and does not go to whoever comes next.
+    #[inline]
     fn pick(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
+        if flow.any_will_do() { self.next(rng) } else { self.usable(members, flow, rng) }
+    }
+
+    #[inline]
+    fn next(&self, rng: &mut dyn Rng) -> Option<usize> {
         if self.sequence.is_empty() {
             return None;
         }
-        let index = self.sequence[self.cursor.advance(self.sequence.len(), rng)] as usize;
-        if flow.any_will_do() || members.get(index).is_some_and(|member| flow.may_use(member)) {
+        Some(self.sequence[self.cursor.advance(self.sequence.len(), rng)] as usize)
+    }
+
+    /// Apart, so that a pick where anybody may take the flow keeps nothing ready for this.
+    #[inline(never)]
+    fn usable(&self, members: &[Member], flow: &Flow<'_>, rng: &mut dyn Rng) -> Option<usize> {
+        let index = self.next(rng)?;
+        if members.get(index).is_some_and(|member| flow.may_use(member)) {
             return Some(index);
         }
         draw_by_walking(members, flow, rng)
