@@ -1,7 +1,7 @@
 //! Whom the hashing schedulers send some clients to, written down: a change of any of these moves
 //! clients at the next upgrade, and parts directors of two releases.
 
-mod support;
+use crate::support;
 
 use lb_core::backend::BackendId;
 use lb_core::flow::stable_hash;

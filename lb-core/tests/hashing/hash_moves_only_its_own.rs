@@ -3,7 +3,7 @@
 //! well, shares follow weights, and nobody inherits all of another's keys.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! running nginx, and against what one answered.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write as _};
@@ -68,7 +68,7 @@ fn it_is_what_nginx_answered() {
 }
 
 /// What pingora-ketama is held to as well: a thousand answers that Cloudflare has recorded of nginx.
-const TRACE: &str = include_str!("data/sample-nginx-upstream.csv");
+const TRACE: &str = include_str!("../data/sample-nginx-upstream.csv");
 
 #[test]
 fn it_is_what_the_published_trace_says() {

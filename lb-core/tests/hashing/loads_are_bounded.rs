@@ -1,7 +1,7 @@
 //! Bounded loads: nobody above the bound, somebody always has room, and who is not full keeps its
 //! keys.
 
-mod support;
+use crate::support;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

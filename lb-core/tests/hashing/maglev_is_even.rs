@@ -1,6 +1,6 @@
 //! `mh`: how even the table is, and how little of it moves.
 
-mod support;
+use crate::support;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! whatever all of them weigh; and then agrees with one that was just started.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use lb_core::flow::stable_hash;
 use lb_core::scheduler::LoadFactor;

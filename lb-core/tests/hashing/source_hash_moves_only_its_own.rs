@@ -1,7 +1,7 @@
 //! `sh`: who leaves takes only its own clients along, who comes only takes, and any two directors
 //! agree.
 
-mod support;
+use crate::support;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The table of `Director`: what becomes of a client that belongs to a backend.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};

@@ -2,7 +2,7 @@
 //! draws, or with `--ignored` over 10⁷: below what chance exceeds once in a million times.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! time must not take that for a virtue.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

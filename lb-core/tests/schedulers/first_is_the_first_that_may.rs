@@ -1,6 +1,6 @@
 //! `first`: nobody gets a flow while one before it in the list may have it.
 
-mod support;
+use crate::support;
 
 use lb_core::backend::BackendId;
 use lb_core::{Algorithm, Flow};

@@ -1,7 +1,7 @@
 //! Sequences known from the field: nginx's smooth round robin, and what IPVS' schedulers do with
 //! flows that stay. Ties go to the first in the list, as in the kernel.
 
-mod support;
+use crate::support;
 
 use lb_core::Algorithm::{self, First, Fo, Nq, Ovf, Rr, Sed, Wlc, Wrr, WrrIpvs};
 use support::{Zeros, letters, pool};

@@ -2,7 +2,7 @@
 //! carry; and a group that cannot take a flow hands it on.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::convert::Infallible;
 use std::num::NonZeroU32;

@@ -1,6 +1,6 @@
 //! `lc`, `wlc`, `sed`, `nq` against an oracle that looks at every backend, over counters of any kind.
 
-mod support;
+use crate::support;
 
 use std::sync::Arc;
 

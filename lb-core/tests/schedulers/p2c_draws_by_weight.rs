@@ -1,6 +1,6 @@
 //! `p2c` and `random`: the draw carries the weight, and of two drawn the less busy one is taken.
 
-mod support;
+use crate::support;
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! `rr`: every window of n picks visits n backends, whatever happened before and whoever refuses.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //! changes one backend of theirs at most.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};

@@ -1,7 +1,7 @@
 //! Backends that cost the same are drawn in proportion to weight, so that a light load is not all
 //! sent to the first in the list.
 
-mod support;
+use crate::support;
 
 use std::sync::Arc;
 

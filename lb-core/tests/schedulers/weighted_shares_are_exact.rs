@@ -3,7 +3,7 @@
 //! the whole.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use lb_core::{Algorithm, Flow, Pool};
 use proptest::collection::vec;

@@ -1,6 +1,6 @@
 //! `wrr-ipvs` against the kernel's algorithm as its formula has it, through any chain of changes.
 
-mod support;
+use crate::support;
 
 use std::sync::Arc;
 

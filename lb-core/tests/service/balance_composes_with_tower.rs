@@ -1,7 +1,7 @@
 //! `Balance` among tower's own layers: what they do, it need not.
 #![cfg(all(feature = "service", feature = "system"))]
 
-mod support;
+use crate::support;
 
 use std::future::{Future, pending, ready};
 use std::net::IpAddr;

@@ -3,7 +3,7 @@
 #![cfg(all(feature = "service", feature = "tokio"))]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;

@@ -2,7 +2,7 @@
 //! as they may; and whoever is dropped at whatever moment leaves every count exact and nobody stuck.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;

@@ -3,7 +3,7 @@
 #![cfg(all(feature = "service", feature = "system"))]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::fmt;
 use std::future::{Future, Ready, pending, ready};

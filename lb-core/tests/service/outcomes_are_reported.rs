@@ -2,7 +2,7 @@
 //! nobody is to blame, and nothing of a flow that was dropped.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::future::pending;
 use std::sync::Arc;

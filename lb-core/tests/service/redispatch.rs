@@ -3,7 +3,7 @@
 #![cfg(feature = "service")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::cell::RefCell;
 use std::convert::Infallible;

@@ -3,7 +3,7 @@
 #![cfg(all(feature = "service", feature = "tokio"))]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::future::{Future, Pending, pending};
 use std::pin::Pin;

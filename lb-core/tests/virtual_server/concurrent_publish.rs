@@ -2,7 +2,7 @@
 //! every counter is at 0.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,7 +1,7 @@
 //! Backends that real traffic finds wanting: out of the pool, but never the last one (R3, R5).
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod support;
+use crate::support;
 
 use std::time::Instant;
 

@@ -2,7 +2,7 @@
 //! belongs there, and counts as dead all the same.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::sync::Arc;
 use std::time::Duration;

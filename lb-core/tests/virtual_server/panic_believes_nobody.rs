@@ -2,7 +2,7 @@
 //! well; never those that are drained, in maintenance, or not checked yet.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

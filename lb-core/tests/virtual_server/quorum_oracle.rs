@@ -1,6 +1,6 @@
 //! Quorum with hysteresis against the two lines of arithmetic that it comes down to.
 
-mod support;
+use crate::support;
 
 use lb_core::quorum::{QuorumChange, QuorumError, QuorumRule, Strength};
 use lb_core::virtual_server::{Action, BackendConfig, ConfigError, Event, VirtualServerConfig};

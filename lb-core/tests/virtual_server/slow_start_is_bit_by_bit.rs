@@ -1,7 +1,7 @@
 //! A backend that comes back takes on its share in sixteenths, and nobody else notices.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

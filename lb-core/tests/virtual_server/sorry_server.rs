@@ -1,7 +1,7 @@
 //! When the sorry server takes over, what it leaves alone, and how it goes.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 #![cfg(all(feature = "file", unix))]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

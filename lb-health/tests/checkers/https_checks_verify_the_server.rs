@@ -2,7 +2,7 @@
 #![cfg(all(feature = "http", feature = "tls"))]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};

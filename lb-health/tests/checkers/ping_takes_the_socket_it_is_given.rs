@@ -2,7 +2,7 @@
 #![cfg(feature = "ping")]
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod support;
+use crate::support;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -58,7 +58,7 @@ fn printed(groups: &str, has_raw: bool) -> Option<String> {
     let rights = if has_raw { "" } else { "setpriv --bounding-set=-net_raw --inh-caps=-net_raw" };
     let script = format!(
         "ip link set lo up && echo '{groups}' >/proc/sys/net/ipv4/ping_group_range && \
-         exec {rights} \"$0\" --exact ping_loopback --ignored --nocapture"
+         exec {rights} \"$0\" --exact ping_takes_the_socket_it_is_given::ping_loopback --ignored --nocapture"
     );
     let output = Command::new("/usr/bin/unshare")
         .args(["--net", "sh", "-c", &script])

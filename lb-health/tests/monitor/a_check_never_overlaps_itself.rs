@@ -2,8 +2,8 @@
 //! verdicts are new each time and equal to what the checks' own states say (R7).
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod thorough;
-mod world;
+use crate::thorough;
+use crate::world;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Scale, in virtual time: the load stays flat, and nothing is forgotten.
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
-mod world;
+use crate::world;
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! C1 to C4 together: checks, quorum, sorry server and pool through scripted trouble, in virtual time.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod thorough;
+use crate::thorough;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! An agent that cannot be reached is neutral: when it never was, after maintenance, and after a reload.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod world;
+use crate::world;
 
 use std::sync::Arc;
 use std::time::Duration;

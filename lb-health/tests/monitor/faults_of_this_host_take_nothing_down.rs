@@ -1,7 +1,7 @@
 //! A run that fails for a reason on this host says nothing of its target.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod world;
+use crate::world;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The same server behind several virtual servers is checked once, and each of them is told.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod world;
+use crate::world;
 
 use std::time::Duration;
 

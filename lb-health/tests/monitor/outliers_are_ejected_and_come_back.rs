@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod thorough;
+use crate::thorough;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;

@@ -1,7 +1,7 @@
 //! Replacing, suspending, adding and forgetting checks: what a backend's health does meanwhile.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod world;
+use crate::world;
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! What the checks of a backend say of its weight, as its health.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod world;
+use crate::world;
 
 use lb_core::backend::BackendId;
 use lb_core::health::{Admin, ReportedWeight};

@@ -1,7 +1,7 @@
 //! The state of one check against naive oracles and against the counters of HAProxy and keepalived.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod thorough;
+use crate::thorough;
 
 use lb_health::CheckSpec;
 use lb_health::state::{CheckInput, CheckState, LastKnown, Thresholds, Transition};

@@ -1,7 +1,7 @@
 //! When runs start: spread, jittered, and on average exactly the interval apart.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod world;
+use crate::world;
 
 use std::time::Duration;
 

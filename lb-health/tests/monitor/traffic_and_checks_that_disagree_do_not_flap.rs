@@ -1,7 +1,7 @@
 //! A check on another port passes while every client fails, and the like.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod world;
+use crate::world;
 
 use std::time::{Duration, Instant};
 

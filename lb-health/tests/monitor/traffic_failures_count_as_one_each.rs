@@ -1,7 +1,7 @@
 //! What real traffic sees of a backend, beside its checks.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod world;
+use crate::world;
 
 use std::sync::Arc;
 use std::time::Duration;

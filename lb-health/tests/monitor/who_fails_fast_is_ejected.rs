@@ -2,7 +2,7 @@
 //! share, and then it is out.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
-mod world;
+use crate::world;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

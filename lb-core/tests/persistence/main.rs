@@ -1,0 +1,10 @@
+//! Clients belong to a backend, by a table or by a cookie, for as long as was said.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cookies_are_honoured_or_refused;
+mod cookies_lead_home;
+mod persisted_clients_stay_or_move;
+mod persistence_merges;
+mod persistence_model;
