@@ -1,5 +1,5 @@
 //! What an agent may say: a line is read when all of it has arrived, whatever it is cut into.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 #[allow(dead_code, reason = "only what is read from the network")]
 #[path = "../../lb-health/src/checkers/agent/line.rs"]

@@ -1,5 +1,5 @@
 //! A CARP host through arbitrary lives, with the promises of its documentation asserted.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

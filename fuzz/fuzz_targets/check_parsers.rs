@@ -1,5 +1,5 @@
 //! What is read prints as what reads as the same, and decides as the text says.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 use lb_health::checkers::Nibbles;
 use lb_health::digest::Digest;

@@ -1,6 +1,6 @@
 //! Whatever a name server sends: it is an answer or is refused with a reason, never a panic; and
 //! what does not echo the question is no answer.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 use std::sync::LazyLock;
 

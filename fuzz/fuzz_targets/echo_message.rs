@@ -1,6 +1,6 @@
 //! Whatever arrives as ICMP: it is an echo message or is refused with a reason, never a panic; and
 //! what is read can be said again, bit by bit.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 use fuzz::arbitrary::{self, Arbitrary};
 use lb_health::checkers::{Echo, EchoFamily};

@@ -1,6 +1,6 @@
 //! Whatever a gRPC server answers: a serving status or a reason why it is none, never a panic; and
 //! what is read can be said again.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 use lb_health::checkers::ServingStatus;
 

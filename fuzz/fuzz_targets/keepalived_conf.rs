@@ -1,6 +1,6 @@
 //! Whatever is in a keepalived.conf: it is read or refused with a reason, never a panic and never
 //! without end; and what was read prints as TOML that reads as the same.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 use lb_bins::config::Config;
 

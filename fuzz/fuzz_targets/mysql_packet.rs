@@ -1,6 +1,6 @@
 //! What a MySQL server may send: nothing is taken that is not there, and no packet is read before
 //! it has arrived.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 #[allow(dead_code, reason = "only what is read from the network")]
 #[path = "../../lb-health/src/checkers/mysql/packet.rs"]

@@ -1,6 +1,6 @@
 //! The persistence table against the simplest thing that could be right: a list in order of last
 //! use.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;

@@ -1,5 +1,5 @@
 //! What a PostgreSQL server may send: no message is read before it has arrived, nor in pieces.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 #[allow(dead_code, reason = "only what is read from the network")]
 #[path = "../../lb-health/src/checkers/postgres/message.rs"]

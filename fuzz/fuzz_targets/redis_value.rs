@@ -1,5 +1,5 @@
 //! What a Redis server may say: a value is read when all of it has arrived, and not before.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 #[allow(dead_code, reason = "only what is read from the network")]
 #[path = "../../lb-health/src/checkers/redis/resp.rs"]

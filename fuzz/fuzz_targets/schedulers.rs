@@ -1,6 +1,6 @@
 //! Every scheduler over chains of memberships: what it picks may be picked, it picks whenever
 //! somebody may be (`ovf`: whenever somebody is idle), and the same chain gives the same picks.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! Any text as a sticky cookie, and any change to a true one.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,5 @@
 //! The control machine against a model that remembers everything and computes nothing ahead.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;

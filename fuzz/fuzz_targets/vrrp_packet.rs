@@ -1,6 +1,6 @@
 //! Whatever arrives as VRRP or CARP: it is read or refused with a reason, never a panic; what is read
 //! can be said again; and a key keeps out everybody without it.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, SystemTime};

@@ -1,6 +1,6 @@
 //! A router, alone and in a group, through arbitrary lives, with the promises of its documentation
 //! asserted.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
 //! What a worker may say: whoever is not spoken to hears nothing.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "fuzzer", no_main)]
 
 #[allow(dead_code, reason = "only what is read from the program")]
 #[path = "../../lb-health/src/checkers/worker/answer.rs"]

@@ -2,7 +2,7 @@
 
 #[doc(hidden)]
 pub use arbitrary;
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzer")]
 #[doc(hidden)]
 pub use libfuzzer_sys;
 
@@ -13,10 +13,10 @@ pub use libfuzzer_sys;
 #[macro_export]
 macro_rules! target {
     (|$input:ident: $kind:ty| $check:expr) => {
-        #[cfg(fuzzing)]
+        #[cfg(feature = "fuzzer")]
         $crate::libfuzzer_sys::fuzz_target!(|$input: $kind| $check);
 
-        #[cfg(not(fuzzing))]
+        #[cfg(not(feature = "fuzzer"))]
         fn main() -> std::io::Result<()> {
             $crate::replay(|$input: $kind| $check)
         }
