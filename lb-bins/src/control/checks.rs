@@ -33,6 +33,8 @@ pub(super) struct Place {
 /// All checks of all virtual servers.
 pub(super) struct Checks {
     driver: Driver<Place>,
+    /// As configured when it was started.
+    max_scripts: Option<NonZeroU32>,
     shared: Shared,
     changes: Changes,
     /// What each running check was made from.
@@ -100,10 +102,18 @@ impl Checks {
         let slots = most.map_or_else(ScriptSlots::default, ScriptSlots::new);
         Self {
             driver,
+            max_scripts,
             shared: Shared { slots, ..Shared::default() },
             changes: Changes::default(),
             watched: HashMap::new(),
             running: HashMap::new(),
+        }
+    }
+
+    /// Warns of another number of scripts at once: those that run have their places by the first one.
+    pub(super) fn warn_of_start(&self, max_scripts: Option<NonZeroU32>) {
+        if max_scripts != self.max_scripts {
+            warn!("another `max_scripts` takes a restart");
         }
     }
 
