@@ -19,7 +19,7 @@ use crate::checkers::{AnyChecker, CheckConfigError, Shared, Stamps, checker, spe
 use crate::config::{Address, Check};
 use crate::names::{Names, nominal};
 use crate::privileges::hand_on_nothing;
-use crate::status::{CheckReport, ChecksStatus, LastCheck, PastRun, RunReport};
+use crate::status::{CheckReport, ChecksStatus, LastCheck, PastRun, RunReport, in_full};
 use crate::tcp::ServerKey;
 
 /// A backend of a certain virtual server: each virtual server issues identities of its own, and one
@@ -294,7 +294,7 @@ impl Checks {
                 Some(_) => "failed",
             },
             cause: error.map(CheckError::cause),
-            detail: error.map(ToString::to_string),
+            detail: error.map(in_full),
             age_ms: now.saturating_duration_since(last.at).as_millis() as u64,
         })
     }
