@@ -88,6 +88,7 @@ impl Problem {
                  another `user` (`script_user`)"
             }
             Self::NoSuchAccount { .. } => "make it, or name another",
+            Self::NotRunnable { .. } => "put it there and make it executable, or name another",
             Self::ScriptOfOther { .. } => {
                 "only root can: remove `user` at the top, or let it be the same"
             }

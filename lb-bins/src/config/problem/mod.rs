@@ -267,6 +267,8 @@ pub(super) enum Problem {
     VerifiedByAddress,
     #[error("root runs {program}, and others could change {}", place.display())]
     UnsafeScript { program: String, place: PathBuf },
+    #[error("{program} cannot be run: {reason}")]
+    NotRunnable { program: String, reason: &'static str },
     #[error("`{key}` is {}, which cannot be read now: {reason}", path.display())]
     UnreadableFile { key: &'static str, path: PathBuf, reason: String },
     #[error("{reason}: what should run as `{account}` does not run")]
