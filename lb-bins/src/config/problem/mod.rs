@@ -2,6 +2,7 @@
 
 mod foreign;
 mod help;
+mod misplaced;
 mod vrrp;
 
 use std::fmt;
