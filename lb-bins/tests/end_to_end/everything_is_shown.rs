@@ -153,7 +153,10 @@ fn every_page_is_there_and_no_other() {
     assert!(get(admin, "/").unwrap().body.contains("/status"));
     let answer = get(admin, "/status").unwrap();
     assert!(answer.head.contains("content-type: application/json"), "{answer:?}");
-    assert_eq!(get(admin, "/statuses").unwrap().status, 404);
+    let nowhere = get(admin, "/statuses").unwrap();
+    assert_eq!((nowhere.status, &*nowhere.body), (404, "GET / says what there is\n"));
+    // As HAProxy's `option httpchk` asks, for instance.
+    assert_eq!(request(admin, "GET", "/healthz", &[], "").unwrap().status, 200);
     let host = admin.to_string();
     let answer = request(admin, "HEAD", "/status", &[("Host", &host)], "").unwrap();
     assert_eq!((answer.status, answer.body.as_str()), (200, ""));
