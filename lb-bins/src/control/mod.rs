@@ -310,7 +310,15 @@ impl Control {
                 let hold = until.saturating_duration_since(now);
                 format!("connections fail again: {error}; checks do not count for {hold:.1?}")
             }
-            Because::Initial { .. } => "taken to be up until it is checked".to_owned(),
+            Because::Initial { check } => {
+                match self.checks.last(now, place).map(|last| last.outcome) {
+                    // For another virtual server, that has the same one.
+                    Some(outcome @ ("passed" | "failed")) => {
+                        format!("{} check {outcome} already", self.checks.name(place, *check))
+                    }
+                    _ => "taken to be up until it is checked".to_owned(),
+                }
+            }
             _ => "a check was removed".to_owned(),
         };
         if let Some(service) = self.service(place) {
