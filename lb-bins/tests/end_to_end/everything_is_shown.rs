@@ -251,3 +251,19 @@ fn ipv6_works_throughout() {
     assert_eq!(post(balancer.admin(), &path, "").unwrap().status, 200);
     assert_eq!(balancer.state("web", &six), "drain");
 }
+
+#[test]
+fn a_filter_of_the_log_that_says_nothing_hides_nothing() {
+    for (filter, complains) in [("", false), (" ", false), ("info,=b=c", true), ("info", false)] {
+        let (web, a) = (Port::free(), Backend::greeter());
+        let config = server("web", &web, &[&backends([(&a, 1)])]);
+        let balancer = Balancer::start_with(&config, |_, path| {
+            let mut command = binary();
+            command.env("RUST_LOG", filter).arg("--config").arg(path);
+            command
+        });
+        balancer.until_logged(&["INFO", "accepting"]);
+        let complaints = balancer.lines_with("RUST_LOG is not understood").len();
+        assert_eq!(complaints == 1, complains, "{filter:?}: {}", balancer.said());
+    }
+}
