@@ -244,6 +244,35 @@ fn an_answer_that_breaks_off_does_not_look_whole() {
 }
 
 #[test]
+fn an_upload_that_breaks_off_does_not_look_whole() {
+    // As above, with the backend speaking.
+    let (backend, told) = telling(|stream: BackendStream| async move {
+        loop {
+            let done = match stream.try_read(&mut [0; 64]) {
+                Ok(0) => return None,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => stream.try_write(b"more"),
+                read => read,
+            };
+            match done {
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Some(error.kind()),
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    });
+    let (balancer, web) = start(&backend);
+    for round in 0..200 {
+        let mut stream = connect(web.address()).unwrap();
+        stream.write_all(b"half an uplo").unwrap();
+        stream.read_exact(&mut [0; 4]).unwrap();
+        thread::sleep(Duration::from_millis(1));
+        reset(stream);
+        let seen = told.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(seen, Some(ErrorKind::ConnectionReset), "after {round} rounds");
+    }
+    balancer.until_idle("web");
+}
+
+#[test]
 fn a_client_that_vanishes_while_its_backend_is_slow_is_noticed() {
     // The backend never reads, so that nobody reads from the client either.
     let backend = Backend::silent();
