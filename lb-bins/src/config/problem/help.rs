@@ -47,6 +47,7 @@ impl Problem {
             Self::NotAServer { .. } => {
                 "write \"192.0.2.1:80\", \"[2001:db8::1]:80\" or \"db.example.org:3306\""
             }
+            Self::NotAHost { .. } => "write for example \"www.example.org\"",
             Self::NotAHostAddress { .. } => {
                 "write \"192.0.2.1\" or \"2001:db8::1\", without a port"
             }

@@ -55,6 +55,8 @@ pub(super) enum Problem {
     NotAStatus { text: String },
     #[error("`{key}` is {}, which is not a number with at most two decimals", Quoted(.text))]
     NotHundredths { key: &'static str, text: String },
+    #[error("`host` is {}, which is no host, with or without a port", Quoted(.text))]
+    NotAHost { text: String },
     #[error("`{key}` is {}, which is not an address", Quoted(.text))]
     NotAHostAddress { key: &'static str, text: String },
     #[error("`{key}` is {}, which is no address or name with a port", Quoted(.text))]
