@@ -1,11 +1,14 @@
 //! The log: for people on a terminal, for machines as JSON.
 
+use std::env;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
+use tracing::warn;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
 /// So many lines may wait to be written. Each has its place from the beginning: the default would
 /// take 4 MB.
@@ -28,6 +31,19 @@ pub(crate) fn is_json() -> bool {
     IS_JSON.load(Ordering::Relaxed)
 }
 
+/// What `RUST_LOG` asks for, and what is wrong with it, if it cannot be understood. An empty one, as
+/// service managers leave behind, asks for nothing.
+fn filter(asked: &str) -> (EnvFilter, Option<ParseError>) {
+    let info = || EnvFilter::new("info");
+    match asked.trim() {
+        "" => (info(), None),
+        asked => match EnvFilter::try_new(asked) {
+            Ok(filter) => (filter, None),
+            Err(error) => (info(), Some(error)),
+        },
+    }
+}
+
 /// Starts to log on standard error until the guard is dropped. `RUST_LOG` sets what is logged; by
 /// default `info` and graver.
 ///
@@ -39,7 +55,7 @@ pub fn start(format: LogFormat) -> WorkerGuard {
     IS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
     let (writer, guard) =
         NonBlockingBuilder::default().buffered_lines_limit(MOST_LINES).finish(io::stderr());
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, wrong) = filter(&env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default());
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
@@ -49,6 +65,9 @@ pub fn start(format: LogFormat) -> WorkerGuard {
     match format {
         LogFormat::Json => log.json().flatten_event(true).init(),
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
+    }
+    if let Some(error) = wrong {
+        warn!(%error, "RUST_LOG is not understood, and left aside");
     }
     guard
 }

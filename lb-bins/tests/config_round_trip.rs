@@ -118,11 +118,14 @@ fn page() -> impl Strategy<Value = Page> {
     })
 }
 
+/// Whom a check says that it asks.
+const HOST: &str = r"([A-Za-z0-9._~-]{1,20}|\[2001:db8::[0-9a-f]\])(:[1-9][0-9]{0,3})?";
+
 fn http() -> impl Strategy<Value = CheckKind> {
     let version =
         prop_oneof![Just(HttpVersion::Http10), Just(HttpVersion::Http11), Just(HttpVersion::Http2)];
     let headers = btree_map("X-[A-Za-z]{1,9}", "[ -~]{0,9}", 0..3);
-    let request = ("[A-Z]{1,9}", option::of("[!-~]{1,20}"), headers, option::of(text()));
+    let request = ("[A-Z]{1,9}", option::of(HOST), headers, option::of(text()));
     let connection = (option::of(tls()), version, any::<bool>());
     (vec(page().boxed(), 1..4), request, connection).prop_map(|(mut pages, request, connection)| {
         let (method, host, headers, request_body) = request;
@@ -225,7 +228,7 @@ fn services() -> impl Strategy<Value = CheckKind> {
             let filter = filter.map_or("(objectClass=*)".into(), |filter| format!("({filter}=*)"));
             CheckKind::Ldap(Ldap { bind_dn, password, base, filter, tls })
         }),
-        (any::<String>(), option::of("[!-~]{1,20}"), any::<bool>(), option::of(tls())).prop_map(
+        (any::<String>(), option::of(HOST), any::<bool>(), option::of(tls())).prop_map(
             |(service, host, keep_alive, mut tls)| {
                 // As with HTTP.
                 if let (Some(Tls { sni: sni @ None, .. }), Some(_)) = (&mut tls, &host) {

@@ -60,6 +60,26 @@ fn whom_scripts_run_as_is_there() {
     assert_eq!(said, "");
 }
 
+#[test]
+fn what_cannot_be_run_is_said() {
+    let folder = Folder::new("programs");
+    assert_eq!(folder.load(&text("/bin/true")), "");
+    let said = folder.load(&text("/bin/none"));
+    assert!(said.contains("warning: /bin/none cannot be run: there is no such file"), "{said}");
+    assert!(said.contains("help: put it there"), "{said}");
+    let said = folder.load(&text("/bin"));
+    assert!(said.contains("/bin cannot be run: it is no file"), "{said}");
+    let program = folder.0.join("script");
+    let path = program.to_str().unwrap();
+    fs::write(&program, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&program, Permissions::from_mode(0o644)).unwrap();
+    let twice = text(path).replace("on_up", &format!("on_down = [\"{path}\"]\non_up"));
+    let said = folder.load(&twice);
+    assert_eq!(said.matches("cannot be run: nobody may execute it").count(), 1, "{said}");
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    assert!(!folder.load(&twice).contains("cannot be run"));
+}
+
 /// As keepalived's `script_security`.
 #[test]
 #[ignore = "needs root"]

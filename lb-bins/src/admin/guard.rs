@@ -29,8 +29,17 @@ pub(crate) fn check(via: Via, uri: &Uri, headers: &HeaderMap) -> Result<(), Susp
     check_name(uri, headers)
 }
 
+/// Whether a request may be told something. Browsers always say whom they ask; who does not, as monitors
+/// that speak HTTP/1.0, comes from no page.
+pub(crate) fn check_reader(uri: &Uri, headers: &HeaderMap) -> Result<(), Suspicion> {
+    match (uri.authority(), headers.get(HOST)) {
+        (None, None) => Ok(()),
+        _ => check_name(uri, headers),
+    }
+}
+
 /// Whether a request names this host as only somebody who means it does.
-pub(crate) fn check_name(uri: &Uri, headers: &HeaderMap) -> Result<(), Suspicion> {
+fn check_name(uri: &Uri, headers: &HeaderMap) -> Result<(), Suspicion> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let authority = uri.authority().cloned().or_else(|| host?.parse().ok());
     let host = authority.as_ref().map_or("", |authority| authority.host());
@@ -61,8 +70,22 @@ mod tests {
         for host in ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil.example:80"] {
             assert_eq!(from(&[(HOST, host)]), Err(Suspicion::ForeignName), "{host}");
         }
-        assert_eq!(from(&[]), Err(Suspicion::ForeignName));
         let page = [(HOST, "127.0.0.1"), (ORIGIN, "null")];
         assert_eq!(from(&page), Err(Suspicion::FromAPage));
+    }
+
+    #[test]
+    fn who_names_nobody_is_told_but_not_obeyed() {
+        let read = |uri, host: Option<&str>| {
+            let host = host.map(|host| (HOST, host.parse().unwrap()));
+            check_reader(&Uri::from_static(uri), &host.into_iter().collect())
+        };
+        assert_eq!(read("/healthz", None), Ok(()));
+        assert_eq!(read("/healthz", Some("localhost")), Ok(()));
+        let foreign = Err(Suspicion::ForeignName);
+        assert_eq!(read("/healthz", Some("")), foreign);
+        assert_eq!(read("/healthz", Some("evil.example")), foreign);
+        assert_eq!(read("http://evil.example/healthz", None), foreign);
+        assert_eq!(from(&[]), foreign);
     }
 }

@@ -97,10 +97,7 @@ impl Page {
             "/healthz" => Self::Health,
             "/metrics" => Self::Metrics,
             "/status" => Self::Status,
-            _ => {
-                let there_are = "there are /status, /metrics and /healthz\n";
-                return Err(text(StatusCode::NOT_FOUND, there_are).into());
-            }
+            _ => return Err(text(StatusCode::NOT_FOUND, "GET / says what there is\n").into()),
         };
         Self::is_read(request).map(|()| page)
     }
@@ -110,7 +107,7 @@ impl Page {
         // From other hosts one may well be asked by a name.
         if let Via::Address(address) = via
             && address.ip().is_loopback()
-            && let Err(suspicion) = guard::check_name(request.uri(), request.headers())
+            && let Err(suspicion) = guard::check_reader(request.uri(), request.headers())
         {
             return Err(text(StatusCode::FORBIDDEN, format!("{suspicion}\n")).into());
         }

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -13,10 +14,11 @@ use super::model::{Account, ClaimBy, Command, Config};
 use super::problem::Problem;
 use crate::privileges::Identity;
 
-/// Reports files of claims that are not there, users that are not there, scripts that cannot run as whom they should, and scripts that root
-/// runs though others could change them.
+/// Reports files of claims, programs and users that are not there, scripts that cannot run as whom they
+/// should, and scripts that root runs though others could change them.
 pub(super) fn judge(config: &Config, mistakes: &mut Mistakes) {
     report_missing_files(config, mistakes);
+    report_missing_programs(config, mistakes);
     let own = match config.user.as_ref().map(Identity::of) {
         Some(Ok(identity)) => identity.uid,
         // The daemon does not start, and says why.
@@ -54,6 +56,23 @@ pub(super) fn judge(config: &Config, mistakes: &mut Mistakes) {
     }
 }
 
+/// As keepalived, that takes such a script out (`check_script_secure`). It may come later, and runs then.
+fn report_missing_programs(config: &Config, mistakes: &mut Mistakes) {
+    let mut seen = HashSet::new();
+    let programs = config.commands().map(|command| &command.program);
+    for program in programs.filter(|program| seen.insert(*program)) {
+        let reason = match Path::new(program).metadata() {
+            Ok(found) if !found.is_file() => "it is no file",
+            Ok(found) if found.mode() & 0o111 == 0 => "nobody may execute it",
+            Err(error) if error.kind() == ErrorKind::NotFound => "there is no such file",
+            // What cannot be looked at from here may be run by whom it is for.
+            Ok(_) | Err(_) => continue,
+        };
+        let program = program.clone();
+        mistakes.warning(None, Problem::NotRunnable { program, reason });
+    }
+}
+
 /// What is read for each call may come later.
 fn report_missing_files(config: &Config, mistakes: &mut Mistakes) {
     let claims = config.vrrp_instances.iter().filter_map(|instance| instance.claim.as_ref());
@@ -80,7 +99,7 @@ fn report_other(command: &Command, account: &Account, config: &Config, mistakes:
 /// What others than root may change on the way to a program, or at its end: the rule of keepalived's
 /// `check_security`. Directories where everybody may only remove what is theirs are safe on the way.
 fn changeable(program: &Path) -> Option<PathBuf> {
-    // What is not there does not run, and is told of when it should.
+    // What is not there does not run.
     let program = program.canonicalize().ok()?;
     let is_changeable = |place: &&Path| {
         let Ok(found) = place.metadata() else { return false };

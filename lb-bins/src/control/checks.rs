@@ -19,7 +19,7 @@ use crate::checkers::{AnyChecker, CheckConfigError, Shared, Stamps, checker, spe
 use crate::config::{Address, Check};
 use crate::names::{Names, nominal};
 use crate::privileges::hand_on_nothing;
-use crate::status::{CheckReport, ChecksStatus, LastCheck, PastRun, RunReport};
+use crate::status::{CheckReport, ChecksStatus, LastCheck, PastRun, RunReport, in_full};
 use crate::tcp::ServerKey;
 
 /// A backend of a certain virtual server: each virtual server issues identities of its own, and one
@@ -33,6 +33,8 @@ pub(super) struct Place {
 /// All checks of all virtual servers.
 pub(super) struct Checks {
     driver: Driver<Place>,
+    /// As configured when it was started.
+    max_scripts: Option<NonZeroU32>,
     shared: Shared,
     changes: Changes,
     /// What each running check was made from.
@@ -100,10 +102,18 @@ impl Checks {
         let slots = most.map_or_else(ScriptSlots::default, ScriptSlots::new);
         Self {
             driver,
+            max_scripts,
             shared: Shared { slots, ..Shared::default() },
             changes: Changes::default(),
             watched: HashMap::new(),
             running: HashMap::new(),
+        }
+    }
+
+    /// Warns of another number of scripts at once: those that run have their places by the first one.
+    pub(super) fn warn_of_start(&self, max_scripts: Option<NonZeroU32>) {
+        if max_scripts != self.max_scripts {
+            warn!("another `max_scripts` takes a restart");
         }
     }
 
@@ -284,7 +294,7 @@ impl Checks {
                 Some(_) => "failed",
             },
             cause: error.map(CheckError::cause),
-            detail: error.map(ToString::to_string),
+            detail: error.map(in_full),
             age_ms: now.saturating_duration_since(last.at).as_millis() as u64,
         })
     }

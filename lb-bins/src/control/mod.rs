@@ -44,6 +44,7 @@ use crate::checkers::Stamps;
 use crate::config::Config;
 use crate::names::Names;
 use crate::notify::{Notifier, Observer};
+use crate::status::in_full;
 use crate::tcp::{Attempt, Endpoint, Tally, Workers};
 pub(crate) use administration::Administration;
 use checks::{Checks, Place};
@@ -281,10 +282,10 @@ impl Control {
         let backend = service.name_of(place.backend);
         match event {
             Event::Obstructed(Obstruction { check, errors, error, .. }) => {
-                let check = self.checks.name(place, *check);
+                let (check, error) = (self.checks.name(place, *check), in_full(error));
                 warn!(
                     virtual_server,
-                    backend, check, errors, %error, "cannot be checked, and stays as it is"
+                    backend, check, errors, error, "cannot be checked, and stays as it is"
                 );
             }
             Event::Unobstructed { check, .. } => {
@@ -299,7 +300,7 @@ impl Control {
         let (now, place) = (Instant::now(), verdict.backend);
         let why = match &verdict.because {
             Because::Failed { check, error } => {
-                format!("{} check failed: {error}", self.checks.name(place, *check))
+                format!("{} check failed: {}", self.checks.name(place, *check), in_full(error))
             }
             Because::Passed { check } => {
                 format!("{} check passed", self.checks.name(place, *check))
@@ -309,7 +310,15 @@ impl Control {
                 let hold = until.saturating_duration_since(now);
                 format!("connections fail again: {error}; checks do not count for {hold:.1?}")
             }
-            Because::Initial { .. } => "taken to be up until it is checked".to_owned(),
+            Because::Initial { check } => {
+                match self.checks.last(now, place).map(|last| last.outcome) {
+                    // For another virtual server, that has the same one.
+                    Some(outcome @ ("passed" | "failed")) => {
+                        format!("{} check {outcome} already", self.checks.name(place, *check))
+                    }
+                    _ => "taken to be up until it is checked".to_owned(),
+                }
+            }
             _ => "a check was removed".to_owned(),
         };
         if let Some(service) = self.service(place) {

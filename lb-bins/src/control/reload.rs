@@ -167,6 +167,7 @@ impl Control {
     pub(super) fn take_over(&mut self, prepared: Preparation) {
         let Preparation { config, steps, mut bound, admin, telling } = prepared;
         let open = self.open();
+        self.checks.warn_of_start(config.max_scripts);
         // What the system says of names may have changed, too.
         self.names.resolve_by(&config.resolvers);
         // Everything that could fail has not: the plans were validated by the machines' own rules.

@@ -67,7 +67,10 @@ impl From<Errno> for PrivilegeError {
 /// [`PrivilegeError`].
 pub fn drop_privileges(daemon: Daemon, config: &Config) -> Result<(), PrivilegeError> {
     let needed = match daemon {
-        Daemon::TcpLb if config.user.is_none() => return Ok(()),
+        Daemon::TcpLb if config.user.is_none() => {
+            let _ = START.set(Start { user: None, is_closed: false });
+            return Ok(());
+        }
         Daemon::TcpLb => CapabilitySet::empty(),
         Daemon::VipKeeper => CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW,
     };

@@ -3,6 +3,7 @@
 mod genhash;
 mod words;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
@@ -230,10 +231,11 @@ fn address(text: &str) -> Result<Address, ProbeError> {
 
 /// The checks of a backend, in every virtual server that has it; or of what a virtual router depends on.
 fn configured(config: &Config, address: &Address) -> Result<Vec<Probe>, ProbeError> {
-    let (mut probes, mut found, mut known) = (Vec::new(), false, Vec::new());
+    // Several virtual servers may have one backend.
+    let (mut probes, mut found, mut known) = (Vec::new(), false, BTreeSet::new());
     for server in &config.virtual_servers {
         for backend in &server.backends {
-            known.push(backend.address.to_string());
+            known.insert(backend.address.to_string());
             if backend.address == *address {
                 found = true;
                 let name = || format!("{}: ", server.name);
@@ -249,7 +251,7 @@ fn configured(config: &Config, address: &Address) -> Result<Vec<Probe>, ProbeErr
     }
     for tracked in &config.vrrp_checks {
         let Some(target) = tracked.target.map(Address::from) else { continue };
-        known.push(target.to_string());
+        known.insert(target.to_string());
         if target == *address {
             found = true;
             probes.extend(tracked.checks.iter().cloned().map(|check| Probe {
@@ -262,6 +264,7 @@ fn configured(config: &Config, address: &Address) -> Result<Vec<Probe>, ProbeErr
     }
     match (found, probes.is_empty()) {
         (false, _) => {
+            let known: Vec<_> = known.into_iter().collect();
             let (address, known) = (address.clone(), known.join(", "));
             Err(ProbeError::UnknownBackend { address, known })
         }

@@ -7,6 +7,28 @@ use crate::config::{Address, Check, Config, ConfigErrors};
 /// Keys whose values are lists: one element needs no brackets.
 const LISTS: [&str; 3] = ["answer", "command", "status"];
 
+/// Keys whose values are text, also if they look like a number, as `version=2` and `send_hex=00`.
+const TEXTS: [&str; 18] = [
+    "body",
+    "body_regex",
+    "database",
+    "expect",
+    "expect_hex",
+    "helo",
+    "host",
+    "interface",
+    "md5",
+    "name",
+    "password",
+    "query",
+    "request_body",
+    "send",
+    "send_hex",
+    "sha256",
+    "user",
+    "version",
+];
+
 /// The checks that `words` describe: the type, then the keys of the configuration; or a whole table
 /// or array of tables as it would be there.
 ///
@@ -35,7 +57,11 @@ fn table(words: &str) -> String {
     let mut table = format!("{{ type = {}", value(kind));
     for part in parts {
         let (key, given) = part.split_once('=').unwrap_or((part, "true"));
-        let (key, given) = (key.trim(), value(given.trim()));
+        let key = key.trim();
+        let given = match given.trim() {
+            text if TEXTS.contains(&key) && !text.starts_with(['"', '\'']) => format!("{text:?}"),
+            given => value(given),
+        };
         let bracketed = given.starts_with('[') || !LISTS.contains(&key);
         table +=
             &if bracketed { format!(", {key} = {given}") } else { format!(", {key} = [{given}]") };
@@ -88,6 +114,11 @@ mod tests {
                 "http, status=200-299, port=80",
                 r#"{ type = "http", status = ["200-299"], port = 80 }"#,
             ),
+            (
+                "http,version=2,request_body=true",
+                r#"{ type = "http", version = "2", request_body = "true" }"#,
+            ),
+            ("udp,send_hex=00,send='1'", r#"{ type = "udp", send_hex = "00", send = '1' }"#),
             ("dns,answer=[\"a\", \"b\"]", r#"{ type = "dns", answer = ["a", "b"] }"#),
             (r#"tcp,host="a,b=c",tls"#, r#"{ type = "tcp", host = "a,b=c", tls = true }"#),
             ("script,command=/bin/up", r#"{ type = "script", command = ["/bin/up"] }"#),

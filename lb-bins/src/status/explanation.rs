@@ -21,8 +21,10 @@ impl fmt::Display for Explanation {
         let BackendReport { address, state, weight, checks, .. } = &self.backend;
         writeln!(f, "{}: backend {address} is {state}, weight {weight}", self.virtual_server)?;
         writeln!(f, "{}", reason(&self.backend))?;
-        if let Some(resolved) = self.backend.resolved {
-            writeln!(f, "Its name stands for {} now.", resolved.ip())?;
+        match (self.backend.resolved, address.numeric()) {
+            (Some(resolved), _) => writeln!(f, "Its name stands for {} now.", resolved.ip())?,
+            (None, None) => writeln!(f, "Its name stands for nothing: nobody can be sent there.")?,
+            (None, Some(_)) => {}
         }
         if let Some(ejected) = self.backend.ejected_ms {
             let (times, left) = (self.backend.ejections_total, Duration::from_millis(ejected));

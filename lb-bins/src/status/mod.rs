@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 pub use self::explanation::Explanation;
+pub(crate) use self::run::in_full;
 pub use self::run::{CertificateReport, EvidenceReport, Phases, RunReport};
 
 use crate::config::Address;

@@ -93,7 +93,7 @@ impl RunReport {
 }
 
 /// An error with what led to it, where that says more.
-fn in_full(error: &CheckError) -> String {
+pub(crate) fn in_full(error: &CheckError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {

@@ -74,7 +74,7 @@ pub(super) async fn relay(client: &TcpStream, backend: &TcpStream, witness: &Wit
     while !(up.is_terminated() && down.is_terminated()) {
         let (broken, last_words) = tokio::select! {
             biased;
-            ended = &mut up, if !up.is_terminated() => match ended {
+            ended = &mut up, if !up.is_terminated() => match ended.and_then(|()| end(backend)) {
                 Ok(()) => {
                     first.get_or_insert(Client);
                     continue;
@@ -82,7 +82,7 @@ pub(super) async fn relay(client: &TcpStream, backend: &TcpStream, witness: &Wit
                 Err(Broken::Sender(error)) => return End { first, broken: Some((Client, error)) },
                 Err(Broken::Receiver(error)) => ((Backend, error), down),
             },
-            ended = &mut down, if !down.is_terminated() => match ended {
+            ended = &mut down, if !down.is_terminated() => match ended.and_then(|()| end(client)) {
                 Ok(()) => {
                     first.get_or_insert(Backend);
                     continue;
@@ -93,9 +93,12 @@ pub(super) async fn relay(client: &TcpStream, backend: &TcpStream, witness: &Wit
             error = broken(client) => ((Client, error), up),
             error = broken(backend) => ((Backend, error), down),
         };
-        if !last_words.is_terminated() {
+        if !last_words.is_terminated()
+            && let Ok(Ok(())) = timeout(LAST_WORDS, last_words).await
+            && had_ended(&broken.1)
+        {
             // However that ends, something broke.
-            let _ = timeout(LAST_WORDS, last_words).await;
+            let _ = end(if broken.0 == Backend { client } else { backend });
         }
         return End { first, broken: Some(broken) };
     }
@@ -109,7 +112,24 @@ pub(super) async fn broken(side: &TcpStream) -> io::Error {
     side.async_io(Interest::ERROR, error).await.unwrap_or_else(|error| error)
 }
 
-/// Copies one way, then passes the end on.
+/// Whether a side that broke had sent its end before. Its error is told once, and whoever reads after that
+/// finds an end in any case, so that what broke off would look whole.
+///
+/// Linux says `EPIPE` of a reset that follows an end, and `ECONNRESET` of others (`tcp_reset`).
+fn had_ended(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
+/// Tells a side that the other one has sent its end.
+fn end(to: &TcpStream) -> Result<(), Broken> {
+    match SockRef::from(to).shutdown(Shutdown::Write) {
+        // It has closed already: nothing is lost.
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+        closed => closed.map_err(Broken::Receiver),
+    }
+}
+
+/// Copies one way, until the end.
 async fn pump(
     from: &TcpStream,
     to: &TcpStream,
@@ -137,11 +157,7 @@ async fn pump(
             full_chunks = 0;
         }
     }
-    match SockRef::from(to).shutdown(Shutdown::Write) {
-        // It has closed already: nothing is lost.
-        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-        closed => closed.map_err(Broken::Receiver),
-    }
+    Ok(())
 }
 
 /// One read and one write, without waiting: how much was read, and what of it was not written;

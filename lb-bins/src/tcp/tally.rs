@@ -1,5 +1,6 @@
 //! What happened to the clients of one virtual server.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,7 +14,7 @@ pub enum RefusalReason {
     Full,
     /// The backend that the client belongs to is down.
     HomeDown,
-    /// This host had run out of descriptors or memory.
+    /// This host had run out of descriptors, memory, or ports to connect from.
     Host,
     /// Nobody lives, or takes new clients.
     NoBackend,
@@ -54,6 +55,8 @@ impl RefusalReason {
 impl From<&BalanceError> for RefusalReason {
     fn from(error: &BalanceError) -> Self {
         match error {
+            // What backends do is told as what a check finds, what this host lacks as it says so.
+            BalanceError::Exhausted { last, .. } if last.is::<io::Error>() => Self::Host,
             BalanceError::Exhausted { .. } => Self::Unreachable,
             BalanceError::NoBackend(NoBackend::AllFull { .. } | NoBackend::HomeFull { .. }) => {
                 Self::Full
@@ -123,5 +126,21 @@ pub(super) struct Visit(Arc<Tally>);
 impl Drop for Visit {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lb_health::CheckError;
+
+    use super::*;
+
+    #[test]
+    fn who_finds_no_port_of_this_host_is_not_refused_by_backends() {
+        let last = io::Error::from(io::ErrorKind::AddrNotAvailable).into();
+        let error = BalanceError::Exhausted { attempts: 2, last };
+        assert_eq!(RefusalReason::from(&error), RefusalReason::Host);
+        let error = BalanceError::Exhausted { attempts: 2, last: CheckError::Refused.into() };
+        assert_eq!(RefusalReason::from(&error), RefusalReason::Unreachable);
     }
 }

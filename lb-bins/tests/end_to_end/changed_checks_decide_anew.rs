@@ -52,6 +52,19 @@ fn who_is_up_stays_up_until_the_new_check_has_failed_for_long_enough() {
 }
 
 #[test]
+fn what_a_check_has_found_for_others_is_said_to_be_known() {
+    let ((backend, _), [first, second]) = (site(), [Port::free(), Port::free()]);
+    let check = r#"type = "http", path = "/bad", interval = "60s""#;
+    let one = config(&first, &backend, check);
+    let balancer = Balancer::start(&one);
+    balancer.until_state("web", &backend, "down");
+    let other = config(&second, &backend, check).replace("\"web\"", "\"other\"");
+    balancer.reload(&format!("{one}{other}"));
+    balancer.until_state("other", &backend, "down");
+    balancer.until_logged(&["warming → down: http check failed already", "\"other\""]);
+}
+
+#[test]
 fn who_is_down_is_up_by_a_single_success_of_the_new_check() {
     let ((backend, _), web) = (site(), Port::free());
     // Whoever waited for three of these would wait for two minutes.

@@ -73,6 +73,7 @@ fn what_cannot_be_run_here_is_no_failure_and_is_counted() {
     assert!(series(&balancer, "lb_check_obstructed")[0].ends_with(" 1"));
     let why = get(balancer.admin(), &format!("/explain/web/{}", backend.name())).unwrap().body;
     assert!(why.contains("could not be run here") && why.contains("says nothing of it"), "{why}");
+    balancer.until_logged(&["cannot be checked", "bind the source address", "requested address"]);
     // Told to, it counts all the same.
     let check = check.replace("tcp\",", "tcp\", local_limit = 2,");
     balancer.reload(&server("web", &web, &[&check, &backends([(&backend, 1)])]));

@@ -153,7 +153,10 @@ fn every_page_is_there_and_no_other() {
     assert!(get(admin, "/").unwrap().body.contains("/status"));
     let answer = get(admin, "/status").unwrap();
     assert!(answer.head.contains("content-type: application/json"), "{answer:?}");
-    assert_eq!(get(admin, "/statuses").unwrap().status, 404);
+    let nowhere = get(admin, "/statuses").unwrap();
+    assert_eq!((nowhere.status, &*nowhere.body), (404, "GET / says what there is\n"));
+    // As HAProxy's `option httpchk` asks, for instance.
+    assert_eq!(request(admin, "GET", "/healthz", &[], "").unwrap().status, 200);
     let host = admin.to_string();
     let answer = request(admin, "HEAD", "/status", &[("Host", &host)], "").unwrap();
     assert_eq!((answer.status, answer.body.as_str()), (200, ""));
@@ -247,4 +250,20 @@ fn ipv6_works_throughout() {
     let path = format!("/virtual_servers/web/backends/%5B::1%5D:{}/drain", six.address().port());
     assert_eq!(post(balancer.admin(), &path, "").unwrap().status, 200);
     assert_eq!(balancer.state("web", &six), "drain");
+}
+
+#[test]
+fn a_filter_of_the_log_that_says_nothing_hides_nothing() {
+    for (filter, complains) in [("", false), (" ", false), ("info,=b=c", true), ("info", false)] {
+        let (web, a) = (Port::free(), Backend::greeter());
+        let config = server("web", &web, &[&backends([(&a, 1)])]);
+        let balancer = Balancer::start_with(&config, |_, path| {
+            let mut command = binary();
+            command.env("RUST_LOG", filter).arg("--config").arg(path);
+            command
+        });
+        balancer.until_logged(&["INFO", "accepting"]);
+        let complaints = balancer.lines_with("RUST_LOG is not understood").len();
+        assert_eq!(complaints == 1, complains, "{filter:?}: {}", balancer.said());
+    }
 }

@@ -229,6 +229,18 @@ fn an_overload_lasts_until_the_lower_threshold() {
 }
 
 #[test]
+fn a_higher_threshold_makes_room_at_once() {
+    let (web, a) = (Port::free(), Backend::greeter());
+    let config = |limits| server("web", &web, &[QUICK_CHECK, &backends_with([(&a, limits)])]);
+    let balancer = Balancer::start(&config("u_threshold = 2, l_threshold = 1"));
+    balancer.until_all_up();
+    let _visitors: Vec<_> = (0..2).map(|_| settle(&web)).collect();
+    assert!(ask(web.address()).is_err());
+    balancer.reload(&config("u_threshold = 4, l_threshold = 1"));
+    assert_eq!(ask(web.address()).unwrap(), a.name());
+}
+
+#[test]
 fn whoever_is_full_leaves_its_share_to_the_others() {
     let (web, two) = (Port::free(), [(); 2].map(|()| Backend::greeter()));
     let [small, large] = &two;

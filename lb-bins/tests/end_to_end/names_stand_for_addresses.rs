@@ -75,6 +75,8 @@ fn a_name_that_cannot_be_resolved_at_first_is_down_until_it_can() {
     assert_eq!((&last["outcome"], &last["cause"]), (&"failed".into(), &"dns".into()), "{last}");
     assert!(last["detail"].as_str().unwrap().contains("there is no such name"), "{last}");
     balancer.until_logged(&["cannot be resolved", "no such name", "new.example.org"]);
+    let why = get(balancer.admin(), &format!("/explain/web/new.example.org:{port}")).unwrap().body;
+    assert!(why.contains("Its name stands for nothing"), "{why}");
     assert!(ask(web.address()).is_err());
     names.stands_for("new.example.org", &[2]);
     until_state(&balancer, "new.example.org", port, "up");

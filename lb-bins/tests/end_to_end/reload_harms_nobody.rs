@@ -287,6 +287,18 @@ fn a_bad_file_changes_nothing_and_says_why() {
 }
 
 #[test]
+fn what_takes_a_restart_is_said() {
+    let (web, a) = (Port::free(), Backend::greeter());
+    let config = server("web", &web, &[&backends([(&a, 1)])]);
+    let balancer = Balancer::start(&config);
+    balancer.reload(&config);
+    assert!(balancer.lines_with("takes a restart").is_empty());
+    balancer.reload(&format!("user = \"root\"\nmax_scripts = 3\n{config}"));
+    balancer.until_logged(&["WARN", "another `user` takes a restart"]);
+    balancer.until_logged(&["WARN", "another `max_scripts` takes a restart"]);
+}
+
+#[test]
 fn the_admin_address_moves() {
     let (web, admin, a) = (Port::free(), Port::free(), Backend::greeter());
     let balancer = Balancer::start(&server("web", &web, &[&backends([(&a, 1)])]));

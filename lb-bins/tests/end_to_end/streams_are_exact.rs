@@ -215,6 +215,64 @@ fn what_a_backend_said_before_it_closed_arrives() {
 }
 
 #[test]
+fn an_answer_that_breaks_off_does_not_look_whole() {
+    // The client goes on speaking, so that either direction may be the first to learn of the reset.
+    let backend = Backend::serving(|mut stream| async move {
+        stream.read_u8().await.unwrap();
+        stream.write_all(b"half of the ans").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    });
+    let (balancer, web) = start(&backend);
+    for round in 0..200 {
+        let mut stream = connect(web.address()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let error = loop {
+            let done = match stream.read(&mut [0; 64]) {
+                Ok(0) => panic!("an end, after {round} rounds"),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => stream.write(b"more"),
+                read => read,
+            };
+            match done {
+                Err(error) if error.kind() != ErrorKind::WouldBlock => break error,
+                _ => thread::yield_now(),
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "after {round} rounds");
+    }
+    balancer.until_idle("web");
+}
+
+#[test]
+fn an_upload_that_breaks_off_does_not_look_whole() {
+    // As above, with the backend speaking.
+    let (backend, told) = telling(|stream: BackendStream| async move {
+        loop {
+            let done = match stream.try_read(&mut [0; 64]) {
+                Ok(0) => return None,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => stream.try_write(b"more"),
+                read => read,
+            };
+            match done {
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Some(error.kind()),
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    });
+    let (balancer, web) = start(&backend);
+    for round in 0..200 {
+        let mut stream = connect(web.address()).unwrap();
+        stream.write_all(b"half an uplo").unwrap();
+        stream.read_exact(&mut [0; 4]).unwrap();
+        thread::sleep(Duration::from_millis(1));
+        reset(stream);
+        let seen = told.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(seen, Some(ErrorKind::ConnectionReset), "after {round} rounds");
+    }
+    balancer.until_idle("web");
+}
+
+#[test]
 fn a_client_that_vanishes_while_its_backend_is_slow_is_noticed() {
     // The backend never reads, so that nobody reads from the client either.
     let backend = Backend::silent();

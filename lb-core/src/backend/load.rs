@@ -92,13 +92,18 @@ impl Load {
         Limits::from_words(max, upper, lower)
     }
 
-    /// Holds it to other limits from now on. The flows that are there stay, however many.
+    /// Holds it to other limits from now on. The flows that are there stay, however many. A higher
+    /// upper threshold ends an overload by the one before, as in IPVS (`__ip_vs_update_dest`).
     pub(crate) fn limit(&self, limits: Limits) {
         let (max, upper, lower) = limits.into_words();
+        let is_raised = upper > self.upper.load(Ordering::Relaxed);
         self.max.store(max, Ordering::Relaxed);
         self.upper.store(upper, Ordering::Relaxed);
         self.lower.store(lower, Ordering::Relaxed);
-        self.update(|state| Some(count(state, 0, &limits)));
+        self.update(|state| {
+            let before = if is_raised { state & !OVERLOADED } else { state };
+            Some(count(before, 0, &limits))
+        });
     }
 
     /// Whether it takes no more flows until some have ended.
@@ -277,6 +282,27 @@ mod tests {
         load.limit(Limits::NONE);
         assert!(!load.is_full() && load.try_enter());
         assert_eq!((load.active(), load.limits()), (3, Limits::NONE));
+    }
+
+    #[test]
+    fn a_higher_threshold_makes_room_at_once() {
+        let limits = |upper: u32, lower: u32| {
+            let [upper, lower] = [upper, lower].map(NonZeroU32::new);
+            Limits::NONE.overloaded_at(upper.unwrap(), lower).unwrap()
+        };
+        let load = Load::default();
+        load.limit(limits(2, 1));
+        (0..2).for_each(|_| load.enter());
+        load.limit(limits(2, 2));
+        assert!(load.is_full());
+        load.limit(limits(3, 1));
+        assert!(!load.is_full(), "2 of 3");
+        assert!(load.try_enter() && load.is_full());
+        load.leave();
+        load.limit(limits(3, 1));
+        assert!(load.is_full(), "nothing was raised");
+        load.limit(limits(2, 1));
+        assert!(load.is_full());
     }
 
     #[test]

@@ -65,7 +65,8 @@ impl<E> Backend<E> {
     }
 
     /// Holds this backend to other limits from now on: every copy of it, wherever it is in use, as
-    /// limits belong to the identity, as the counters do. The flows that are there stay.
+    /// limits belong to the identity, as the counters do. The flows that are there stay. A higher upper
+    /// threshold makes room at once, even above the lower one.
     pub fn set_limits(&self, limits: Limits) {
         self.load.limit(limits);
     }

@@ -71,7 +71,7 @@ pub enum ParseIncidentError {
         what: &'static str,
     },
     /// Not a time.
-    #[error("`{word}` is no time: a whole number and `ms`, `s` or `m`")]
+    #[error("`{word}` is no time: whole numbers with the units d, h, m, s or ms")]
     Time {
         /// What stands there.
         word: String,
@@ -139,18 +139,29 @@ fn number<T: FromStr>(word: &str, what: &'static str) -> Result<T, ParseIncident
     word.parse().map_err(|_| ParseIncidentError::Number { word: word.into(), what })
 }
 
-/// A time as scripts have it: a whole number and `ms`, `s` or `m`.
+/// A time as scripts have it: whole numbers with the units d, h, m, s or ms.
 ///
 /// # Errors
 /// [`ParseIncidentError::Time`], if it is none.
 pub fn time(word: &str) -> Result<Duration, ParseIncidentError> {
     let failed = |source| ParseIncidentError::Time { word: word.into(), source };
-    let (number, millis) = [("ms", 1), ("s", 1_000), ("m", 60_000)]
-        .iter()
-        .find_map(|&(unit, millis)| Some((word.strip_suffix(unit)?, millis)))
-        .ok_or_else(|| failed(None))?;
-    let number: u32 = number.parse().map_err(|error| failed(Some(error)))?;
-    Ok(Duration::from_millis(u64::from(number) * millis))
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+    let (mut rest, mut units, mut total) = (word, units.iter(), 0);
+    loop {
+        let unit = rest.find(|one: char| !one.is_ascii_digit()).ok_or_else(|| failed(None))?;
+        let (number, more) = rest.split_at(unit);
+        let next = more.find(|one: char| one.is_ascii_digit()).unwrap_or(more.len());
+        let (unit, more) = more.split_at(next);
+        // From the largest to the smallest, each once.
+        let known = units.find(|(known, _)| *known == unit);
+        let (_, millis) = known.ok_or_else(|| failed(None))?;
+        let number: u32 = number.parse().map_err(|error| failed(Some(error)))?;
+        total += u64::from(number) * millis;
+        if more.is_empty() {
+            return Ok(Duration::from_millis(total));
+        }
+        rest = more;
+    }
 }
 
 #[cfg(test)]
@@ -187,6 +198,11 @@ mod tests {
         assert!(error("10s web1 weight 65536").starts_with("`65536` is no weight"));
         assert!(error("10s web1 reports %").starts_with("`` is no share in percent"));
         assert!(error("10s web1 turns-away all").starts_with("`all` is no number of clients"));
+        for wrong in ["10", "", "s", "1x", "1s1m", "1s1s", "1m30", "-1s", "1.5s"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(time("1d2h3m4s5ms").unwrap(), Duration::from_millis(93_784_005));
+        assert_eq!(time("1m30s").unwrap(), seconds(90));
         assert!(error("10 web1 dies").starts_with("`10` is no time"));
         assert!(error("9999999999s web1 dies").starts_with("`9999999999s` is no time"));
     }

@@ -1,8 +1,10 @@
 //! The remedy for each problem.
 
-use super::{AddressFault, Problem, Quoted, foreign, one_of};
+use super::{AddressFault, Problem, Quoted, foreign, misplaced, one_of};
+use crate::config::draft::check::CheckType;
 use crate::config::model::Forwarding;
 use crate::config::nearest::nearest;
+use crate::config::words::Word as _;
 
 impl Problem {
     /// What to do about it, in one line.
@@ -45,15 +47,23 @@ impl Problem {
             Self::NotAServer { .. } => {
                 "write \"192.0.2.1:80\", \"[2001:db8::1]:80\" or \"db.example.org:3306\""
             }
+            Self::NotAHost { .. } => "write for example \"www.example.org\"",
             Self::NotAHostAddress { .. } => {
                 "write \"192.0.2.1\" or \"2001:db8::1\", without a port"
             }
             Self::UnknownKey { key, known } => return Some(did_you_mean(key, known, "`")),
-            Self::UnknownWord { key: "check", .. } => {
-                "write check = { type = \"tcp\" }, or check = \"none\" for backends without checks"
+            Self::UnknownWord { key: "check", word, .. } => {
+                let checked = CheckType::from_word(word).unwrap_or(CheckType::Tcp).word();
+                return Some(format!(
+                    "write check = {{ type = \"{checked}\" }}, or check = \"none\" for backends \
+                     without checks"
+                ));
             }
-            Self::UnknownWord { key: "sorry_check", .. } => {
-                "write sorry_check = { type = \"tcp\" }, or remove it"
+            Self::UnknownWord { key: "sorry_check", word, .. } => {
+                let checked = CheckType::from_word(word).unwrap_or(CheckType::Tcp).word();
+                return Some(format!(
+                    "write sorry_check = {{ type = \"{checked}\" }}, or remove it"
+                ));
             }
             Self::UnknownWord { word, known, .. } => return Some(did_you_mean(word, known, "\"")),
             Self::WrongType { sample, .. } => return Some(format!("write for example: {sample}")),
@@ -88,6 +98,7 @@ impl Problem {
                  another `user` (`script_user`)"
             }
             Self::NoSuchAccount { .. } => "make it, or name another",
+            Self::NotRunnable { .. } => "put it there and make it executable, or name another",
             Self::ScriptOfOther { .. } => {
                 "only root can: remove `user` at the top, or let it be the same"
             }
@@ -303,6 +314,11 @@ fn syntax_help(message: &str) -> Option<&'static str> {
 pub(super) fn did_you_mean(word: &str, known: &[&str], quotes: &str) -> String {
     if let Some(ours) = foreign::ours(word, known, quotes) {
         return ours;
+    }
+    if quotes == "`"
+        && let Some(place) = misplaced::place(word, known)
+    {
+        return place.to_owned();
     }
     if let Some(nearest) = nearest(word, known) {
         return format!("did you mean {quotes}{nearest}{quotes}?");

@@ -2,6 +2,7 @@
 
 mod foreign;
 mod help;
+mod misplaced;
 mod vrrp;
 
 use std::fmt;
@@ -54,6 +55,8 @@ pub(super) enum Problem {
     NotAStatus { text: String },
     #[error("`{key}` is {}, which is not a number with at most two decimals", Quoted(.text))]
     NotHundredths { key: &'static str, text: String },
+    #[error("`host` is {}, which is no host, with or without a port", Quoted(.text))]
+    NotAHost { text: String },
     #[error("`{key}` is {}, which is not an address", Quoted(.text))]
     NotAHostAddress { key: &'static str, text: String },
     #[error("`{key}` is {}, which is no address or name with a port", Quoted(.text))]
@@ -267,6 +270,8 @@ pub(super) enum Problem {
     VerifiedByAddress,
     #[error("root runs {program}, and others could change {}", place.display())]
     UnsafeScript { program: String, place: PathBuf },
+    #[error("{program} cannot be run: {reason}")]
+    NotRunnable { program: String, reason: &'static str },
     #[error("`{key}` is {}, which cannot be read now: {reason}", path.display())]
     UnreadableFile { key: &'static str, path: PathBuf, reason: String },
     #[error("{reason}: what should run as `{account}` does not run")]

@@ -120,7 +120,16 @@ impl Read for Quorum {
                 table.finish();
                 Some(quorum)
             }
-            _ => entry.wrong_type("an integer or { up_at = …, down_at = … }", mistakes),
+            _ => {
+                let sample = match entry.value {
+                    DeValue::String(text) if text.ends_with('%') => {
+                        r#"quorum = { up_at = "60%", down_at = "60%" }"#
+                    }
+                    _ => entry.sample,
+                };
+                let entry = Entry { sample, ..entry };
+                entry.wrong_type("an integer or { up_at = …, down_at = … }", mistakes)
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use super::Reporter;
 use crate::checkers::{AnyChecker, Shared, Stamps, checker, spec};
 use crate::config::{Address, VrrpCheck};
 use crate::names::{Names, nominal};
+use crate::status::in_full;
 use crate::vip::StartError;
 
 /// What is checked where there is no target: this host alone.
@@ -84,14 +85,15 @@ pub(super) async fn watch(watched: VrrpCheck, checkers: Vec<Prepared>, reporter:
                 let is_up = matches!(verdict.health, Health::Up { .. });
                 match verdict.because {
                     Because::Failed { error, .. } => {
-                        warn!(check, up = is_up, %error, "tracked check");
+                        warn!(check, up = is_up, error = in_full(&error), "tracked check");
                     }
                     _ => info!(check, up = is_up, "tracked check"),
                 }
                 reporter.report(if is_up { Signal::Up } else { Signal::Down }).await;
             }
             Event::Obstructed(Obstruction { errors, error, .. }) => {
-                warn!(check, errors, %error, "cannot be checked, and stays as it is");
+                let error = in_full(&error);
+                warn!(check, errors, error, "cannot be checked, and stays as it is");
             }
             Event::Unobstructed { .. } => info!(check, "can be checked again"),
             _ => {}

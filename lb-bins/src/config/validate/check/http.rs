@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use http::uri::Authority;
 use http::{HeaderName, HeaderValue};
 
 use super::tls::tls;
@@ -219,7 +220,14 @@ pub(super) fn host(field: &Field<String>, mistakes: &mut Mistakes) -> Option<Str
     if host.value.is_empty() {
         mistakes.error(host.span, Problem::Empty { key: "host" });
     }
-    characters("host", host, |character| character.is_ascii_graphic(), mistakes);
+    let is_graphic = |character: char| character.is_ascii_graphic();
+    characters("host", host, is_graphic, mistakes);
+    if host.value.chars().all(is_graphic)
+        && !host.value.is_empty()
+        && host.value.parse::<Authority>().is_err()
+    {
+        mistakes.error(host.span, Problem::NotAHost { text: host.value.clone() });
+    }
     Some(host.value.clone())
 }
 
