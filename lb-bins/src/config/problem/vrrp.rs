@@ -63,6 +63,8 @@ pub(in crate::config) enum VrrpProblem {
     NotAccepted { address: IpAddr, instance: String },
     #[error("two instances have the address {address} on {interface}")]
     AddressOfTwo { address: IpAddr, interface: String },
+    #[error("the static address {address} on {interface} is an instance's as well")]
+    StaticAndVirtual { address: IpAddr, interface: String },
     #[error("{} is announced twice", Quoted(.what))]
     AnnouncedTwice { what: String },
     #[error("`{key}` is for a speaker of type \"{belongs_to}\", but the type is \"{kind}\"")]
@@ -167,6 +169,9 @@ impl VrrpProblem {
             }
             Self::AddressOfTwo { .. } => {
                 "list it in one of them: neither would let the other one take it away"
+            }
+            Self::StaticAndVirtual { .. } => {
+                "remove one of them: what is static stays on this host, whoever is master"
             }
             Self::AnnouncedTwice { .. } => {
                 "two announcements would undo each other: remove one of them"

@@ -98,6 +98,22 @@ pub(super) fn report_repeated(
     );
 }
 
+/// What is static stays on this host, whoever is master; were it virtual as well, two hosts would have it.
+pub(super) fn report_static(
+    field: &Field<List<draft::VirtualAddress>>,
+    addresses: &[VirtualAddress],
+    of_instances: &[Spanned<(IpAddr, String)>],
+    mistakes: &mut Mistakes,
+) {
+    for Spanned { value, span } in places(&[(field, addresses)], "") {
+        if let Some(first) = of_instances.iter().find(|one| one.value == value) {
+            let (address, interface) = value;
+            let problem = VrrpProblem::StaticAndVirtual { address, interface };
+            mistakes.repeated(span, first.span, problem.into());
+        }
+    }
+}
+
 /// Where each address is added to, once.
 pub(super) fn places(
     lists: &[(&Field<List<draft::VirtualAddress>>, &[VirtualAddress])],
