@@ -130,7 +130,22 @@ impl LinuxNetwork {
             let trackers = port.settings.tracked.iter().filter(|(tracked, _)| tracked == name);
             self.inputs.extend(trackers.map(|(_, at)| (*id, Input::Tracked(*at, signal))));
         }
+        if before > 0 && self.links.get(name).map_or(0, Link::index) != before {
+            self.lose_addresses(name);
+        }
         outcome
+    }
+
+    /// The addresses of an interface have gone with it, be there another one in its place or not: what the
+    /// kernel says of each is about an index that nobody knows any more.
+    fn lose_addresses(&mut self, home: &str) {
+        for id in self.ids(|_| true) {
+            let port = &self.ports[&id];
+            let is_there = |address: &IpAddr| port.home(&port.setting(*address)) == home;
+            for address in port.addresses().filter(is_there).collect::<Vec<_>>() {
+                self.tell(id, address, home, false);
+            }
+        }
     }
 
     fn look_for_sources(&mut self, ids: &[RouterId], snapshot: &Snapshot) {

@@ -9,6 +9,7 @@
 mod namespace;
 mod reloads_leave_nothing_open;
 mod rules_are_told_apart;
+mod virtual_mac_addresses_stay;
 mod what_does_not_move_is_inherited;
 mod what_was_missed_is_seen_later;
 
