@@ -47,7 +47,11 @@ struct Host {
     added: usize,
     /// How often routes were.
     routed: usize,
+    /// Routes lead to where nothing is.
+    unreachable: bool,
     announced: Vec<(Instant, IpAddr)>,
+    /// Which cannot be announced.
+    hidden: Option<IpAddr>,
     said: Vec<(Instant, Vec<u8>)>,
     broken: bool,
     /// Of the wall.
@@ -169,8 +173,9 @@ impl Network for Port {
     }
 
     fn add_routes(&mut self, _: RouterId) -> io::Result<()> {
-        self.link.hosts()[self.place].routed += 1;
-        Ok(())
+        let host = &mut self.link.hosts()[self.place];
+        host.routed += 1;
+        if host.unreachable { Err(io::ErrorKind::NetworkUnreachable.into()) } else { Ok(()) }
     }
 
     fn remove_address(&mut self, _: RouterId, address: IpAddr) -> io::Result<()> {
@@ -181,6 +186,9 @@ impl Network for Port {
     fn announce(&mut self, _: RouterId, address: IpAddr) -> io::Result<()> {
         let host = &mut self.link.hosts()[self.place];
         assert!(host.held.contains(&address), "announced what is not here");
+        if host.hidden == Some(address) {
+            return Err(io::ErrorKind::NetworkDown.into());
+        }
         host.announced.push((Instant::now(), address));
         Ok(())
     }
@@ -460,6 +468,34 @@ async fn who_is_stubborn_does_not_keep_us_busy() {
     assert_eq!(role(&a), Role::Master);
 }
 
+/// Their interface may come late, or go and come back: a master goes on without, but not for good.
+#[tokio::test(start_paused = true)]
+async fn routes_that_cannot_be_added_are_tried_again() {
+    let link = Link::new(1);
+    link.hosts()[0].unreachable = true;
+    let mut a = driver(&link, 0, 255);
+    let not_added = |reports: Vec<Report>| {
+        let wanted = Operation::AddRoutes;
+        let is_it =
+            |r: &&Report| matches!(r, Report::Failed { operation, .. } if *operation == wanted);
+        reports.iter().filter(is_it).count()
+    };
+    assert_eq!(not_added(run(&mut a, 10_500 * MS).await), 1, "said once");
+    assert_eq!(role(&a), Role::Master);
+    assert_eq!(link.hosts()[0].routed, 11, "but tried each second");
+    link.hosts()[0].unreachable = false;
+    assert_eq!(not_added(run(&mut a, 10_000 * MS).await), 0);
+    assert_eq!(link.hosts()[0].routed, 12, "and not when they are there");
+    link.hosts()[0].unreachable = true;
+    link.arrive(0, Waiting::RoutesLost);
+    assert_eq!(not_added(run(&mut a, 2_500 * MS).await), 1, "said once more");
+    assert_eq!(link.hosts()[0].routed, 15);
+    a.shutdown();
+    a.shutdown();
+    run(&mut a, 10_000 * MS).await;
+    assert_eq!(link.hosts()[0].routed, 15, "who is no master needs none");
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_cannot_add_its_addresses_leaves_them_to_others_and_tries_again() {
     let link = Link::new(2);
@@ -522,6 +558,25 @@ async fn announcements_keep_to_their_budget_and_end_with_the_mastery() {
 }
 
 /// Whoever has announced on a link keeps the others from it for a while, whichever router they are of.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_announced_is_said_once_though_others_can() {
+    let link = Link::new(1);
+    let port = Port { link: link.clone(), place: 0, buffer: Vec::new() };
+    link.hosts()[0].hidden = Some(virtual_address(2));
+    let mut a = Alone::new(config(0, 255), Channel::new(channel(0, 3)), port);
+    let said = |reports: Vec<Report>| {
+        let wanted = Operation::Announce(virtual_address(2));
+        let is_it =
+            |r: &&Report| matches!(r, Report::Failed { operation, .. } if *operation == wanted);
+        reports.iter().filter(is_it).count()
+    };
+    assert_eq!(said(run(&mut a, 60_000 * MS).await), 1);
+    link.hosts()[0].hidden = None;
+    assert_eq!(said(run(&mut a, 5_000 * MS).await), 0);
+    link.hosts()[0].hidden = Some(virtual_address(2));
+    assert_eq!(said(run(&mut a, 60_000 * MS).await), 1, "it was announced meanwhile");
+}
+
 #[tokio::test(start_paused = true)]
 async fn routers_of_a_link_share_how_fast_they_announce() {
     let link = Link::new(1);

@@ -287,7 +287,7 @@ impl Keeper {
             Report::Ended => return self.forget(id),
             Report::Failed { operation, error } => {
                 let instance = instance.spec.name();
-                return warn!(instance, %error, "failed: {operation:?}");
+                return warn!(instance, %error, "{operation} failed");
             }
             Report::Event(Event::SwitchoverFailed) => {
                 warn!(instance = instance.spec.name(), "nobody took the addresses over");

@@ -1,7 +1,7 @@
 //! What a driver tells.
 
-use std::io;
 use std::net::IpAddr;
+use std::{fmt, io};
 
 use crate::router::Event;
 
@@ -30,11 +30,12 @@ pub enum Operation {
     /// ([`FaultCause::Addresses`](crate::FaultCause::Addresses)) for five seconds, and then tries
     /// again if nobody else has them.
     Add(IpAddr),
-    /// Adding routes and rules. The router goes on without.
+    /// Adding routes and rules. The router goes on without, and tries again every second. Said once, until
+    /// all of them were added.
     AddRoutes,
     /// Sending an advertisement: it is as good as lost. Said once, until one was sent again.
     Advertise(IpAddr),
-    /// Announcing an address. Said once, until one was announced again.
+    /// Announcing an address. Said of the first one, until all that could not be announced were.
     Announce(IpAddr),
     /// Hearing anything.
     Receive,
@@ -51,4 +52,23 @@ pub enum Operation {
     SetUp,
     /// Removing what a process that was killed has left.
     Sweep,
+}
+
+/// As in "adding 192.0.2.1 failed".
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Add(address) => write!(f, "adding {address}"),
+            Self::AddRoutes => f.write_str("adding routes and rules"),
+            Self::Advertise(destination) => write!(f, "advertising to {destination}"),
+            Self::Announce(address) => write!(f, "announcing {address}"),
+            Self::Receive => f.write_str("hearing"),
+            Self::Reconfigure => f.write_str("taking another configuration"),
+            Self::Refuse => f.write_str("having packets for its addresses dropped"),
+            Self::Remove(address) => write!(f, "removing {address}"),
+            Self::RemoveRoutes => f.write_str("removing routes and rules"),
+            Self::SetUp => f.write_str("setting up an interface"),
+            Self::Sweep => f.write_str("removing what a process that was killed has left"),
+        }
+    }
 }

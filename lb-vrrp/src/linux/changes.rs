@@ -60,8 +60,7 @@ impl LinuxNetwork {
         }
         outcome = outcome.and(self.look_for_addresses());
         outcome = outcome.and(self.look_for_rules());
-        let losers = self.ids(|port| port.has_routes && !port.settings.routes.is_empty());
-        self.inputs.extend(losers.into_iter().map(|id| (id, Input::RoutesLost)));
+        self.look_for_routes();
         let snapshot = Snapshot::take();
         outcome.and(snapshot.map(|there| self.look_for_sources(&self.ids(|_| true), &there)))
     }
@@ -80,6 +79,13 @@ impl LinuxNetwork {
         }
         self.sweep();
         Ok(())
+    }
+
+    /// Routes may have gone unseen: of those over IPv4 the kernel does not tell that they went with an
+    /// interface (`fib_sync_down_dev`), whichever of them is the way to a router.
+    fn look_for_routes(&mut self) {
+        let losers = self.ids(|port| port.has_routes && !port.settings.routes.is_empty());
+        self.inputs.extend(losers.into_iter().map(|id| (id, Input::RoutesLost)));
     }
 
     /// Rules may have gone unseen. Routes are simply added again; the kernel would take a rule twice.
@@ -197,6 +203,7 @@ impl LinuxNetwork {
                 Ok(())
             }
             Change::Link(name) => {
+                self.look_for_routes();
                 if !self.links.contains_key(&name) {
                     return Ok(());
                 }

@@ -137,19 +137,22 @@ impl Network for LinuxNetwork {
     fn add_routes(&mut self, id: RouterId) -> io::Result<()> {
         let Some(mut port) = self.ports.remove(&id) else { return Ok(()) };
         port.has_routes = true;
-        let mut outcome = Ok(());
+        let mut failures = Vec::new();
         for route in &port.settings.routes {
             let added = self.way(&port, route).and_then(|way| self.requests.add_route(route, way));
-            outcome = outcome.and(added);
+            failures.extend(added.err().map(|error| (route.to_string(), error)));
         }
         for rule in &port.settings.rules {
-            if !port.rules.contains(rule) {
-                outcome = outcome.and(self.requests.add_rule(rule));
-                port.rules.push(rule.clone());
+            if port.rules.contains(rule) {
+                continue;
+            }
+            match self.requests.add_rule(rule) {
+                Ok(()) => port.rules.push(rule.clone()),
+                Err(error) => failures.push((rule.to_string(), error)),
             }
         }
         self.ports.insert(id, port);
-        outcome
+        all_of(&failures)
     }
 
     fn remove_routes(&mut self, id: RouterId) -> io::Result<()> {
@@ -255,4 +258,11 @@ impl LinuxNetwork {
         }
         self.requests.remove_rule(rule)
     }
+}
+
+/// One error that names everything that failed.
+fn all_of(failures: &[(String, io::Error)]) -> io::Result<()> {
+    let Some((_, first)) = failures.first() else { return Ok(()) };
+    let told: Vec<_> = failures.iter().map(|(what, error)| format!("{what}: {error}")).collect();
+    Err(io::Error::new(first.kind(), told.join("; ")))
 }

@@ -8,6 +8,7 @@
 
 mod namespace;
 mod reloads_leave_nothing_open;
+mod routes_outlive_their_interfaces;
 mod rules_are_told_apart;
 mod virtual_mac_addresses_stay;
 mod what_does_not_move_is_inherited;
