@@ -14,8 +14,8 @@ use lb_vrrp::driver::{Counters, Driver, Input, Network, Operation, Pacing, Repor
 use lb_vrrp::wire::{CarpKey, Datagram};
 use lb_vrrp::{
     AddressList, Announcements, Authentication, Because, Channel, ChannelConfig, Config, Event,
-    FaultCause, GroupError, HmacKeys, Interval, Priority, Reason, Role, Tracker, VirtualRouter,
-    Vrid,
+    FaultCause, GroupError, HmacKeys, Interval, Priority, Reason, Role, Tracker, Version,
+    VirtualRouter, Vrid,
 };
 use tokio::sync::Notify;
 use tokio::time::{Instant, advance, timeout};
@@ -616,12 +616,53 @@ async fn another_configuration_touches_only_what_changed() {
     let channel = ChannelConfig::new(Vrid::new(51).unwrap(), host(0), addresses).unwrap();
     a.0.reconfigure(ID, config(0, 190), channel, ()).unwrap();
     assert_eq!(link.held(0), 2);
-    run_both(&mut a, &mut b, 10_000 * MS).await;
+    let (_, reports) = tokio::join!(run(&mut a, 10_000 * MS), run(&mut b, 10_000 * MS));
     assert_eq!((role(&a), role(&b)), (Role::Master, Role::Backup));
     assert!(b.counters().addresses_differ > 5, "heard, and worth an alarm");
+    let differ = |report: &&Report| matches!(report, Report::AddressesDiffer { sender } if *sender == host(0));
+    assert_eq!(reports.iter().filter(differ).count(), 1, "but not more than one");
     a.0.reconfigure(ID, config(0, 190), self::channel(0, 1), ()).unwrap();
     assert_eq!(link.hosts()[0].held, BTreeSet::from([virtual_address(1)]));
     assert_eq!(a.counters().became_master, 1);
+}
+
+/// Two masters because of a password are said to be that, once: the link may be flooded, the log not.
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_is_said_now_and_then() {
+    let link = Link::new(2);
+    let mut routers = [(0, 200, "this"), (1, 100, "that")].map(|(place, priority, password)| {
+        let mut router = config(place, priority);
+        router.version(Version::V2, Interval::SECOND).unwrap();
+        let port = Port { link: link.clone(), place, buffer: Vec::new() };
+        Alone::new(router, Channel::new(with_password(place, password)), port)
+    });
+    let [a, b] = &mut routers;
+    let (_, reports) = tokio::join!(run(a, 599_000 * MS), run(b, 599_000 * MS));
+    assert_eq!((role(a), role(b)), (Role::Master, Role::Master));
+    let refused = |report: &&Report| {
+        let Report::Refused { sender, refusal } = report else { return false };
+        assert_eq!((*sender, refusal.to_string().as_str()), (Some(host(0)), "another password"));
+        true
+    };
+    assert_eq!(reports.iter().filter(refused).count(), 1, "{reports:?}");
+    let (_, reports) = tokio::join!(run(a, 600_000 * MS), run(b, 600_000 * MS));
+    assert_eq!(reports.iter().filter(refused).count(), 1, "it goes on");
+    let mut router = config(1, 100);
+    router.version(Version::V2, Interval::SECOND).unwrap();
+    b.0.reconfigure(ID, router.clone(), with_password(1, "those"), ()).unwrap();
+    let (_, reports) = tokio::join!(run(a, 2_000 * MS), run(b, 2_000 * MS));
+    assert_eq!(reports.iter().filter(refused).count(), 1, "with another configuration, too");
+    b.0.reconfigure(ID, router, with_password(1, "this"), ()).unwrap();
+    let (_, reports) = tokio::join!(run(a, 2_000 * MS), run(b, 2_000 * MS));
+    assert_eq!(reports.iter().filter(refused).count(), 0);
+    assert_eq!((role(a), role(b)), (Role::Master, Role::Backup));
+}
+
+fn with_password(place: usize, password: &str) -> ChannelConfig {
+    let mut channel = channel(place, 1);
+    channel.version(Version::V2, Interval::SECOND).unwrap();
+    channel.authentication(Authentication::password(password.as_bytes())).unwrap();
+    channel
 }
 
 /// Nothing is heard of the other one: both are masters, and one gives way when they hear again.

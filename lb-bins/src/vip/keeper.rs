@@ -21,7 +21,9 @@ use super::reload::StartError;
 use super::request::{Handle, Order, Refusal, Request};
 use super::spec::Spec;
 use super::statics::Statics;
-use super::status::{CarpInstanceStatus, InstanceStatus, Status, SyncGroupStatus, role_of_group};
+use super::status::{
+    CarpInstanceStatus, InstanceStatus, Status, SyncGroupStatus, role_of_group, tracked_by,
+};
 use super::watch::{Looked, Thing, Watches};
 use crate::config::Config;
 use crate::control::{Administration, Decision, Serve};
@@ -255,7 +257,7 @@ impl Keeper {
             carp_instances: hosts.collect(),
             vrrp_sync_groups: groups.collect(),
             bgp_announcements: self.speakers.status(),
-            tracked: self.watches.status(),
+            tracked: tracked_by(self.instances.values(), self.watches.status()),
             virtual_servers: Vec::new(),
             notify: self.notifier.status(),
             checks: ChecksStatus::default(),
@@ -288,6 +290,18 @@ impl Keeper {
             Report::Failed { operation, error } => {
                 let instance = instance.spec.name();
                 return warn!(instance, %error, "{operation} failed");
+            }
+            Report::AddressesDiffer { sender } => {
+                let instance = instance.spec.name();
+                return warn!(instance, %sender, "another router lists other addresses");
+            }
+            Report::Refused { sender, refusal } => {
+                let instance = instance.spec.name();
+                let sender = sender.map_or_else(|| "unknown".to_owned(), |it| it.to_string());
+                return warn!(instance, sender, why = %refusal, "an advertisement is refused");
+            }
+            Report::TrackedInterface { tracker, is_up } => {
+                return instance.see_interface(tracker, is_up);
             }
             Report::Event(Event::SwitchoverFailed) => {
                 warn!(instance = instance.spec.name(), "nobody took the addresses over");

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
-use std::time::Instant;
 
 use lb_vrrp::driver::RouterId;
 use lb_vrrp::{Channel, Role, Signal, Start};
@@ -250,6 +249,7 @@ impl Keeper {
         let Some(instance) = self.instances.get_mut(spec.name()) else { return Ok(()) };
         let Plan { machine, channel, settings, debounce, things } = plan;
         self.driver.debounce(instance.id, debounce);
+        let interfaces = settings.tracked.clone();
         info!(instance = spec.name(), "changed");
         match machine {
             Machine::Vrrp(router) => {
@@ -268,11 +268,12 @@ impl Keeper {
         }
         instance.spec = spec;
         instance.things = things;
+        instance.track_interfaces(&interfaces);
         Ok(())
     }
 
     fn add(&mut self, id: RouterId, spec: Spec, plan: Plan) {
-        let Plan { machine, channel, settings: _, debounce, things } = plan;
+        let Plan { machine, channel, settings, debounce, things } = plan;
         match machine {
             Machine::Carp(host, voice) => {
                 self.driver.add_carp(id, host, voice, channel.addresses().clone());
@@ -287,8 +288,9 @@ impl Keeper {
         }
         self.driver.debounce(id, debounce);
         let name = spec.name().to_owned();
-        let (since, teller) = (Instant::now(), Teller::default());
-        let instance = Instance { id, spec, things, since, priority: 0, teller, claim: None };
+        let mut instance = Instance::new(id, spec, Teller::default());
+        instance.things = things;
+        instance.track_interfaces(&settings.tracked);
         self.names.insert(id, name.clone());
         self.instances.insert(name, instance);
     }

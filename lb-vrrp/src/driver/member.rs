@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::announcer::Announcer;
-use super::debounce::Debouncer;
+use super::complaints::Complaints;
+use super::debounce::{Debouncer, Which};
 use super::links::Links;
 use super::restorer::Restorer;
 use super::voice::{Said, Voice};
@@ -24,6 +25,7 @@ pub(super) struct Member {
     pub(super) id: RouterId,
     pub(super) voice: Voice,
     pub(super) counters: Counters,
+    pub(super) complaints: Complaints,
     pub(super) announcer: Announcer,
     pub(super) reports: Vec<Report>,
     pub(super) debouncer: Debouncer,
@@ -58,6 +60,7 @@ impl Member {
             id,
             voice,
             counters: Counters::new(),
+            complaints: Complaints::default(),
             announcer: Announcer::new(pacing),
             reports: Vec::new(),
             debouncer: Debouncer::default(),
@@ -149,6 +152,7 @@ impl Member {
         network: &mut impl Network,
     ) -> Done {
         self.note(Operation::Reconfigure, reconfigured);
+        self.complaints.clear();
         let after = self.addresses(network);
         for gone in before.iter().filter(|old| !after.contains(old)) {
             self.announcer.forget(*gone);
@@ -262,6 +266,13 @@ impl Member {
         let mut addresses: Vec<_> = self.voice.addresses().iter().collect();
         addresses.extend(network.excluded(self.id));
         addresses
+    }
+
+    /// Of its own interface a fault tells.
+    pub(super) fn tell_interface(&mut self, which: Which, is_up: bool) {
+        if let Which::Tracked(tracker) = which {
+            self.reports.push(Report::TrackedInterface { tracker, is_up });
+        }
     }
 
     pub(super) fn note(&mut self, operation: Operation, result: io::Result<()>) {

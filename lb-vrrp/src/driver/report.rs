@@ -3,12 +3,20 @@
 use std::net::IpAddr;
 use std::{fmt, io};
 
+use crate::refusal::Refusal;
 use crate::router::Event;
+use crate::tracking::TrackerId;
 
 /// Something that a [`Driver`](super::Driver) tells.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Report {
+    /// A router lists other addresses than ours, which is no reason not to listen to it. Said once in ten
+    /// minutes, or once for each configuration.
+    AddressesDiffer {
+        /// Who.
+        sender: IpAddr,
+    },
     /// The router was removed, and has ended.
     Ended,
     /// What the router has to say.
@@ -19,6 +27,22 @@ pub enum Report {
         operation: Operation,
         /// Why.
         error: io::Error,
+    },
+    /// Something was heard that is not taken. Said once for each [`Reason`](crate::Reason) in ten minutes,
+    /// or once for each configuration; that it is of another virtual router is never said.
+    Refused {
+        /// Who said it, as far as that can be read.
+        sender: Option<IpAddr>,
+        /// What is wrong with it.
+        refusal: Refusal,
+    },
+    /// An interface that the router tracks is up, or down, as far as [`Debounce`](super::Debounce) lets it
+    /// count. May be said again of one that has not changed.
+    TrackedInterface {
+        /// Which one.
+        tracker: TrackerId,
+        /// What it is.
+        is_up: bool,
     },
 }
 
