@@ -27,6 +27,8 @@ pub(super) struct Instance {
     pub(super) teller: Teller,
     /// As long as it is master, if it has something to claim.
     pub(super) claim: Option<Claim>,
+    /// Another one has its name, and nobody is told of this one any more.
+    pub(super) is_replaced: bool,
 }
 
 /// An interface that one instance tracks.
@@ -50,6 +52,7 @@ impl Instance {
             priority: 0,
             teller,
             claim: None,
+            is_replaced: false,
         }
     }
 

@@ -310,7 +310,7 @@ impl Keeper {
             Report::Event(event) => instance.hear(event, seen.map(|(role, _)| role), is_deleted),
             other => return info!(instance = instance.spec.name(), "{other:?}"),
         };
-        let Some(happening) = happening else { return };
+        let Some(happening) = happening.filter(|_| !instance.is_replaced) else { return };
         let (name, priority) = (instance.spec.name(), instance.priority);
         let notice = Notice { subject: Subject::Instance, name, happening, priority };
         instance.teller.tell(notice, instance.spec.notify(), notifier);

@@ -207,6 +207,14 @@ fn what_a_reload_has_removed_is_told_so() {
     lab.until(5 * SECOND, "they are told", || {
         gone.iter().chain(&scripts).all(|line| told().contains(line))
     });
+    lab.until(5 * SECOND, "it has moved", || log(&lab, "a").contains("removed instance=\"moves\""));
+    let of_it = told()
+        .lines()
+        .filter(|line| line.contains(" moves "))
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+    let in_order = ["any INSTANCE moves STOP 255", "any INSTANCE moves MASTER 255"];
+    assert_eq!(of_it, in_order, "the one that has gone is not the last that is heard of");
     a.tell_to_stop();
     a.wait();
     let told = told();
