@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::daemon::run_ours;
-use crate::lab::{Host, Lab, ip, is_possible, status};
+use crate::lab::{Host, Lab, MS, ip, is_possible, status};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -76,4 +76,24 @@ fn tracked_interfaces_are_told_of() {
     ip(&format!("-n {space} link set late0 up"));
     lab.until(5 * SECOND, "it is up", || told("INFO", true) == 1 && shown("up"));
     assert_eq!(told("WARN", false), 1, "said once, though links were looked at again");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_is_wrong_with_a_script_is_told_once() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let script = |name: &str, command: &str| {
+        format!("[[vrrp_script]]\nname = \"{name}\"\ncommand = {command}\ninterval = \"100ms\"\n")
+    };
+    let scripts = script("gone", "[\"/nonexistent\"]") + &script("slow", "[\"/bin/sleep\", \"9\"]");
+    let text = instance("track_scripts = [\"gone\", \"slow\"]\n") + &scripts;
+    let _a = run_ours(&lab, Host::A, &text);
+    let gone = || lines_with(&lab, "a", &["WARN tracked script cannot be run", "\"gone\""]);
+    let slow = || lines_with(&lab, "a", &["WARN tracked script killed", "\"slow\""]);
+    lab.until(5 * SECOND, "both are told of", || gone() > 0 && slow() > 0);
+    thread::sleep(1000 * MS);
+    assert_eq!((gone(), slow()), (1, 1));
 }
