@@ -217,6 +217,9 @@ impl Keeper {
                 self.driver.preempt_again(instance.id);
                 Ok(())
             }
+            Order::Switchover if self.driver.is_releasing(instance.id) => {
+                Err(Refusal::Leaving { instance: name })
+            }
             Order::Switchover => self.driver.switchover(instance.id).map_err(|refused| {
                 Refusal::NotMaster { instance: name, role: refused.role.name() }
             }),
