@@ -14,8 +14,8 @@ use crate::config::model::PLACEHOLDERS;
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub(in crate::config) enum VrrpProblem {
     // What a front end cannot read.
-    #[error("`{key}` is {}, which is not an IP address", Quoted(.text))]
-    NotAnIpAddress { key: &'static str, text: String },
+    #[error("`{key}` has {address}, which is no address that a host can have")]
+    NotAHost { key: &'static str, address: IpAddr },
     #[error("`{key}` has {}, which is neither an IP address nor one with the length of a prefix", Quoted(.text))]
     NotANetwork { key: &'static str, text: String },
 
@@ -129,8 +129,8 @@ impl VrrpProblem {
     /// What to do about it, in one line.
     pub(super) fn help(&self) -> String {
         let help = match self {
-            Self::NotAnIpAddress { .. } => {
-                "write \"192.0.2.1\" or \"2001:db8::1\"; host names are not resolved"
+            Self::NotAHost { .. } => {
+                "write the address of a host, and not one for several or for none"
             }
             Self::NotANetwork { .. } => "write \"192.0.2.1/24\" or \"2001:db8::1/64\"",
             Self::NotNumbers { .. } => "write for example 80 or \"80-90\"",

@@ -1,6 +1,6 @@
 //! Rules for addresses, and for the routes and rules that go with them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use lb_vrrp::Family;
 use lb_vrrp::linux::{Prefix, VirtualAddress};
@@ -10,7 +10,7 @@ use crate::config::draft::vrrp as draft;
 use crate::config::draft::{Field, List};
 use crate::config::mistakes::Mistakes;
 use crate::config::problem::{Problem, VrrpProblem};
-use crate::config::source::Spanned;
+use crate::config::source::{Span, Spanned};
 use crate::config::validate::elements;
 use crate::config::validate::values::integer;
 
@@ -40,10 +40,7 @@ pub(super) fn address(
     let mut address = match &draft.address {
         Field::Given(network) => {
             let Spanned { value: draft::Network { address, .. }, span } = *network;
-            if address.is_unspecified() || address.is_multicast() {
-                let text = address.to_string();
-                mistakes.error(span, VrrpProblem::NotAnIpAddress { key, text }.into());
-            }
+            host(key, address, span, mistakes);
             VirtualAddress::new(address).prefix(length(network, mistakes))
         }
         Field::Absent => {
@@ -61,6 +58,14 @@ pub(super) fn address(
         address = address.dev(dev);
     }
     address.scope(draft.scope.or(lb_vrrp::linux::Scope::Global))
+}
+
+/// One that packets to a single host can have.
+pub(super) fn host(key: &'static str, address: IpAddr, span: Span, mistakes: &mut Mistakes) {
+    let is_for_all = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    if address.is_unspecified() || address.is_multicast() || is_for_all {
+        mistakes.error(span, VrrpProblem::NotAHost { key, address }.into());
+    }
 }
 
 /// The kernel keeps 15 characters, and `ip` shows those alone that begin with the interface.
