@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::daemon::run_ours;
-use crate::lab::{Host, Lab, MS, ip, is_possible, status};
+use crate::lab::{Host, Lab, MS, fetch, ip, is_possible, status};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -68,7 +68,10 @@ fn tracked_interfaces_are_told_of() {
         let known = serde_json::json!({
             "type": "interface", "name": "late0", "state": state, "value": null,
         });
-        status(&space)["tracked"] == serde_json::json!([known])
+        let metrics = fetch(&space, &["http://127.0.0.1:9900/metrics"]);
+        let is_up = u8::from(state == "up");
+        let line = format!("lb_tracked_up{{type=\"interface\",name=\"late0\"}} {is_up}\n");
+        status(&space)["tracked"] == serde_json::json!([known]) && metrics.contains(&line)
     };
     lab.until(5 * SECOND, "it is not there", || told("WARN", false) == 1 && shown("down"));
     ip(&format!("-n {space} link add late0 type veth peer name late1"));
