@@ -14,6 +14,8 @@ use super::{LinuxNetwork, Route, Rule, Settings, VirtualAddress};
 use crate::channel::ChannelConfig;
 use crate::driver::{Input, Network, RouterId};
 
+const EMSGSIZE: i32 = 90;
+
 impl Network for LinuxNetwork {
     type Settings = Settings;
 
@@ -47,10 +49,15 @@ impl Network for LinuxNetwork {
         let port = ports.get(&id).ok_or_else(gone)?;
         let (name, source) = (port.settings.interface.as_str(), port.channel.source);
         let link = links.get_mut(name).filter(|link| link.index() > 0).ok_or_else(gone)?;
-        match port.voice(destination) {
-            Some(mac) => link.send_as(mac, source, destination, packet),
-            None => speaking.send((name, link.index()), source, destination, packet),
+        if let Some(mac) = port.voice(destination) {
+            let sent = link.send_as(mac, source, destination, packet);
+            // A frame that is too long nobody cuts up. More than 90 addresses of IPv6 are said from the
+            // interface's own MAC address, then: announcements tell where the virtual one is.
+            if !sent.as_ref().is_err_and(|error| error.raw_os_error() == Some(EMSGSIZE)) {
+                return sent;
+            }
         }
+        speaking.send((name, link.index()), source, destination, packet)
     }
 
     fn add_address(&mut self, id: RouterId, address: IpAddr) -> io::Result<()> {

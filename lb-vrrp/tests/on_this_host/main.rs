@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 #![allow(clippy::disallowed_methods, reason = "this is about a real kernel, in real time")]
 
+mod long_advertisements_are_sent;
 mod namespace;
 mod reloads_leave_nothing_open;
 mod routes_outlive_their_interfaces;
