@@ -60,7 +60,7 @@ impl LinuxNetwork {
         }
         outcome = outcome.and(self.look_for_addresses());
         outcome = outcome.and(self.look_for_rules());
-        self.look_for_routes();
+        self.lose_routes(|port| port.has_routes && !port.settings.routes.is_empty());
         let snapshot = Snapshot::take();
         outcome.and(snapshot.map(|there| self.look_for_sources(&self.ids(|_| true), &there)))
     }
@@ -81,10 +81,9 @@ impl LinuxNetwork {
         Ok(())
     }
 
-    /// Routes may have gone unseen: of those over IPv4 the kernel does not tell that they went with an
-    /// interface (`fib_sync_down_dev`), whichever of them is the way to a router.
-    fn look_for_routes(&mut self) {
-        let losers = self.ids(|port| port.has_routes && !port.settings.routes.is_empty());
+    /// Has those routers add their routes again that may have lost some.
+    fn lose_routes(&mut self, is_loser: impl Fn(&Port) -> bool) {
+        let losers = self.ids(is_loser);
         self.inputs.extend(losers.into_iter().map(|id| (id, Input::RoutesLost)));
     }
 
@@ -203,7 +202,7 @@ impl LinuxNetwork {
                 Ok(())
             }
             Change::Link(name) => {
-                self.look_for_routes();
+                self.lose_routes(|port| port.may_lose_routes(&name));
                 if !self.links.contains_key(&name) {
                     return Ok(());
                 }
@@ -218,8 +217,7 @@ impl LinuxNetwork {
                 Ok(())
             }
             Change::RouteGone(key) => {
-                let losers = self.ids(|port| port.holds_route(key));
-                self.inputs.extend(losers.into_iter().map(|id| (id, Input::RoutesLost)));
+                self.lose_routes(|port| port.holds_route(key));
                 Ok(())
             }
             Change::RuleGone(rule) => {
