@@ -52,6 +52,8 @@ fn whom_scripts_run_as_is_there() {
     assert!(said.contains("warning: there is no user `nobody-here` on this host"), "{said}");
     let said = folder.load(&format!("script_user = \"root:none\"\n{}", text("/bin/true")));
     assert!(said.contains("there is no group `none`"), "{said}");
+    let said = folder.load(&format!("user = \"nobody-here\"\n{}", text("/bin/true")));
+    assert!(said.contains("is to become `nobody-here`, does not start here"), "{said}");
     // Only root can become others.
     let users = "user = \"nobody\"\nscript_user = \"root\"\n";
     let said = folder.load(&format!("{users}{}", text("/bin/true")));

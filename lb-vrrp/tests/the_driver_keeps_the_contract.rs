@@ -14,8 +14,8 @@ use lb_vrrp::driver::{Counters, Driver, Input, Network, Operation, Pacing, Repor
 use lb_vrrp::wire::{CarpKey, Datagram};
 use lb_vrrp::{
     AddressList, Announcements, Authentication, Because, Channel, ChannelConfig, Config, Event,
-    FaultCause, GroupError, HmacKeys, Interval, Priority, Reason, Role, Tracker, VirtualRouter,
-    Vrid,
+    FaultCause, GroupError, HmacKeys, Interval, Priority, Reason, Role, Tracker, Version,
+    VirtualRouter, Vrid,
 };
 use tokio::sync::Notify;
 use tokio::time::{Instant, advance, timeout};
@@ -47,7 +47,11 @@ struct Host {
     added: usize,
     /// How often routes were.
     routed: usize,
+    /// Routes lead to where nothing is.
+    unreachable: bool,
     announced: Vec<(Instant, IpAddr)>,
+    /// Which cannot be announced.
+    hidden: Option<IpAddr>,
     said: Vec<(Instant, Vec<u8>)>,
     broken: bool,
     /// Of the wall.
@@ -169,8 +173,9 @@ impl Network for Port {
     }
 
     fn add_routes(&mut self, _: RouterId) -> io::Result<()> {
-        self.link.hosts()[self.place].routed += 1;
-        Ok(())
+        let host = &mut self.link.hosts()[self.place];
+        host.routed += 1;
+        if host.unreachable { Err(io::ErrorKind::NetworkUnreachable.into()) } else { Ok(()) }
     }
 
     fn remove_address(&mut self, _: RouterId, address: IpAddr) -> io::Result<()> {
@@ -181,6 +186,9 @@ impl Network for Port {
     fn announce(&mut self, _: RouterId, address: IpAddr) -> io::Result<()> {
         let host = &mut self.link.hosts()[self.place];
         assert!(host.held.contains(&address), "announced what is not here");
+        if host.hidden == Some(address) {
+            return Err(io::ErrorKind::NetworkDown.into());
+        }
         host.announced.push((Instant::now(), address));
         Ok(())
     }
@@ -460,6 +468,34 @@ async fn who_is_stubborn_does_not_keep_us_busy() {
     assert_eq!(role(&a), Role::Master);
 }
 
+/// Their interface may come late, or go and come back: a master goes on without, but not for good.
+#[tokio::test(start_paused = true)]
+async fn routes_that_cannot_be_added_are_tried_again() {
+    let link = Link::new(1);
+    link.hosts()[0].unreachable = true;
+    let mut a = driver(&link, 0, 255);
+    let not_added = |reports: Vec<Report>| {
+        let wanted = Operation::AddRoutes;
+        let is_it =
+            |r: &&Report| matches!(r, Report::Failed { operation, .. } if *operation == wanted);
+        reports.iter().filter(is_it).count()
+    };
+    assert_eq!(not_added(run(&mut a, 10_500 * MS).await), 1, "said once");
+    assert_eq!(role(&a), Role::Master);
+    assert_eq!(link.hosts()[0].routed, 11, "but tried each second");
+    link.hosts()[0].unreachable = false;
+    assert_eq!(not_added(run(&mut a, 10_000 * MS).await), 0);
+    assert_eq!(link.hosts()[0].routed, 12, "and not when they are there");
+    link.hosts()[0].unreachable = true;
+    link.arrive(0, Waiting::RoutesLost);
+    assert_eq!(not_added(run(&mut a, 2_500 * MS).await), 1, "said once more");
+    assert_eq!(link.hosts()[0].routed, 15);
+    a.shutdown();
+    a.shutdown();
+    run(&mut a, 10_000 * MS).await;
+    assert_eq!(link.hosts()[0].routed, 15, "who is no master needs none");
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_cannot_add_its_addresses_leaves_them_to_others_and_tries_again() {
     let link = Link::new(2);
@@ -523,6 +559,25 @@ async fn announcements_keep_to_their_budget_and_end_with_the_mastery() {
 
 /// Whoever has announced on a link keeps the others from it for a while, whichever router they are of.
 #[tokio::test(start_paused = true)]
+async fn what_cannot_be_announced_is_said_once_though_others_can() {
+    let link = Link::new(1);
+    let port = Port { link: link.clone(), place: 0, buffer: Vec::new() };
+    link.hosts()[0].hidden = Some(virtual_address(2));
+    let mut a = Alone::new(config(0, 255), Channel::new(channel(0, 3)), port);
+    let said = |reports: Vec<Report>| {
+        let wanted = Operation::Announce(virtual_address(2));
+        let is_it =
+            |r: &&Report| matches!(r, Report::Failed { operation, .. } if *operation == wanted);
+        reports.iter().filter(is_it).count()
+    };
+    assert_eq!(said(run(&mut a, 60_000 * MS).await), 1);
+    link.hosts()[0].hidden = None;
+    assert_eq!(said(run(&mut a, 5_000 * MS).await), 0);
+    link.hosts()[0].hidden = Some(virtual_address(2));
+    assert_eq!(said(run(&mut a, 60_000 * MS).await), 1, "it was announced meanwhile");
+}
+
+#[tokio::test(start_paused = true)]
 async fn routers_of_a_link_share_how_fast_they_announce() {
     let link = Link::new(1);
     let mut driver = Driver::new(Port { link: link.clone(), place: 0, buffer: Vec::new() });
@@ -561,12 +616,53 @@ async fn another_configuration_touches_only_what_changed() {
     let channel = ChannelConfig::new(Vrid::new(51).unwrap(), host(0), addresses).unwrap();
     a.0.reconfigure(ID, config(0, 190), channel, ()).unwrap();
     assert_eq!(link.held(0), 2);
-    run_both(&mut a, &mut b, 10_000 * MS).await;
+    let (_, reports) = tokio::join!(run(&mut a, 10_000 * MS), run(&mut b, 10_000 * MS));
     assert_eq!((role(&a), role(&b)), (Role::Master, Role::Backup));
     assert!(b.counters().addresses_differ > 5, "heard, and worth an alarm");
+    let differ = |report: &&Report| matches!(report, Report::AddressesDiffer { sender } if *sender == host(0));
+    assert_eq!(reports.iter().filter(differ).count(), 1, "but not more than one");
     a.0.reconfigure(ID, config(0, 190), self::channel(0, 1), ()).unwrap();
     assert_eq!(link.hosts()[0].held, BTreeSet::from([virtual_address(1)]));
     assert_eq!(a.counters().became_master, 1);
+}
+
+/// Two masters because of a password are said to be that, once: the link may be flooded, the log not.
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_is_said_now_and_then() {
+    let link = Link::new(2);
+    let mut routers = [(0, 200, "this"), (1, 100, "that")].map(|(place, priority, password)| {
+        let mut router = config(place, priority);
+        router.version(Version::V2, Interval::SECOND).unwrap();
+        let port = Port { link: link.clone(), place, buffer: Vec::new() };
+        Alone::new(router, Channel::new(with_password(place, password)), port)
+    });
+    let [a, b] = &mut routers;
+    let (_, reports) = tokio::join!(run(a, 599_000 * MS), run(b, 599_000 * MS));
+    assert_eq!((role(a), role(b)), (Role::Master, Role::Master));
+    let refused = |report: &&Report| {
+        let Report::Refused { sender, refusal } = report else { return false };
+        assert_eq!((*sender, refusal.to_string().as_str()), (Some(host(0)), "another password"));
+        true
+    };
+    assert_eq!(reports.iter().filter(refused).count(), 1, "{reports:?}");
+    let (_, reports) = tokio::join!(run(a, 600_000 * MS), run(b, 600_000 * MS));
+    assert_eq!(reports.iter().filter(refused).count(), 1, "it goes on");
+    let mut router = config(1, 100);
+    router.version(Version::V2, Interval::SECOND).unwrap();
+    b.0.reconfigure(ID, router.clone(), with_password(1, "those"), ()).unwrap();
+    let (_, reports) = tokio::join!(run(a, 2_000 * MS), run(b, 2_000 * MS));
+    assert_eq!(reports.iter().filter(refused).count(), 1, "with another configuration, too");
+    b.0.reconfigure(ID, router, with_password(1, "this"), ()).unwrap();
+    let (_, reports) = tokio::join!(run(a, 2_000 * MS), run(b, 2_000 * MS));
+    assert_eq!(reports.iter().filter(refused).count(), 0);
+    assert_eq!((role(a), role(b)), (Role::Master, Role::Backup));
+}
+
+fn with_password(place: usize, password: &str) -> ChannelConfig {
+    let mut channel = channel(place, 1);
+    channel.version(Version::V2, Interval::SECOND).unwrap();
+    channel.authentication(Authentication::password(password.as_bytes())).unwrap();
+    channel
 }
 
 /// Nothing is heard of the other one: both are masters, and one gives way when they hear again.

@@ -63,6 +63,16 @@ pub enum DoorError {
         #[source]
         source: io::Error,
     },
+    /// It is another user's, and cannot be taken over.
+    #[error(
+        "admin: {} is another user's: nobody can tell whether a program listens there; if none does, \
+         remove it",
+        path.display()
+    )]
+    Foreign {
+        /// Where.
+        path: PathBuf,
+    },
     /// Another program is there.
     #[error("admin: another program listens at {} already", path.display())]
     Taken {
@@ -109,6 +119,10 @@ fn clear(path: &Path) -> Result<(), DoorError> {
     match UnixStream::connect(&path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             remove_file(&path).map_err(|source| DoorError::Socket { path, source })
+        }
+        // Left over by a daemon that ran as somebody else: root has given up the right to look.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(DoorError::Foreign { path })
         }
         _ => Err(DoorError::Taken { path }),
     }

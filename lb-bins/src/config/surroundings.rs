@@ -21,8 +21,12 @@ pub(super) fn judge(config: &Config, mistakes: &mut Mistakes) {
     report_missing_programs(config, mistakes);
     let own = match config.user.as_ref().map(Identity::of) {
         Some(Ok(identity)) => identity.uid,
-        // The daemon does not start, and says why.
-        Some(Err(_)) => return,
+        Some(Err(reason)) => {
+            if let Some(account) = config.user.clone() {
+                mistakes.warning(None, Problem::NoSuchUser { account, reason });
+            }
+            return;
+        }
         None => geteuid().as_raw(),
     };
     let mut absent = HashSet::new();

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getgid, getuid, kill_process_group};
@@ -40,6 +41,8 @@ pub struct Job {
     pub command: Command,
     /// Variables that tell the script what happened, beside what this process has.
     pub variables: Vec<(&'static str, String)>,
+    /// Held until it has run, for whoever asks whether it has.
+    pub held: Option<Arc<()>>,
 }
 
 impl Scripts {
@@ -71,7 +74,7 @@ impl Scripts {
     }
 }
 
-async fn run(Job { command, variables }: Job) {
+async fn run(Job { command, variables, held: _held }: Job) {
     let script = &command.program;
     match execute(&command, variables, LONGEST_RUN).await {
         Ok(Some(status)) if status.success() => info!(script, "script ran"),

@@ -59,7 +59,7 @@ async fn carry_out(keeper: &Handle, order: &str) -> Answer {
     };
     let status = match done {
         Ok(()) => return text(StatusCode::OK, "done\n"),
-        Err(Refusal::NotMaster { .. }) => StatusCode::CONFLICT,
+        Err(Refusal::Leaving { .. } | Refusal::NotMaster { .. }) => StatusCode::CONFLICT,
         Err(Refusal::Stopping) => StatusCode::SERVICE_UNAVAILABLE,
         Err(Refusal::UnknownInstance { .. }) => StatusCode::NOT_FOUND,
     };

@@ -19,6 +19,7 @@ pub(super) struct Instance {
     pub(super) spec: Spec,
     /// What it depends on, beside interfaces.
     pub(super) things: Vec<(Thing, TrackerId)>,
+    interfaces: Vec<Interface>,
     /// Since when it is what it is.
     pub(super) since: Instant,
     /// What was told of it last: one that has ended has none. CARP has 0.
@@ -26,9 +27,65 @@ pub(super) struct Instance {
     pub(super) teller: Teller,
     /// As long as it is master, if it has something to claim.
     pub(super) claim: Option<Claim>,
+    /// Another one has its name, and nobody is told of this one any more.
+    pub(super) is_replaced: bool,
+}
+
+/// An interface that one instance tracks.
+#[derive(Debug)]
+struct Interface {
+    name: String,
+    tracker: TrackerId,
+    /// Unknown before it was looked at.
+    is_up: Option<bool>,
 }
 
 impl Instance {
+    /// One that has not begun.
+    pub(super) fn new(id: RouterId, spec: Spec, teller: Teller) -> Self {
+        Self {
+            id,
+            spec,
+            things: Vec::new(),
+            interfaces: Vec::new(),
+            since: Instant::now(),
+            priority: 0,
+            teller,
+            claim: None,
+            is_replaced: false,
+        }
+    }
+
+    /// From now on it tracks these interfaces; what is known of them stays.
+    pub(super) fn track_interfaces(&mut self, tracked: &[(String, TrackerId)]) {
+        let known = std::mem::take(&mut self.interfaces);
+        let is_up = |name: &str| known.iter().find(|one| one.name == name)?.is_up;
+        let interface = |(name, tracker): &(String, TrackerId)| Interface {
+            name: name.clone(),
+            tracker: *tracker,
+            is_up: is_up(name),
+        };
+        self.interfaces = tracked.iter().map(interface).collect();
+    }
+
+    /// Logs what an interface is now, if that is news: that one is up is none at first.
+    pub(super) fn see_interface(&mut self, tracker: TrackerId, is_up: bool) {
+        let Self { spec, interfaces, .. } = self;
+        let Some(seen) = interfaces.iter_mut().find(|one| one.tracker == tracker) else { return };
+        let before = seen.is_up.replace(is_up).unwrap_or(true);
+        let (instance, interface) = (spec.name(), &seen.name);
+        match is_up {
+            _ if is_up == before => {}
+            true => info!(instance, interface, up = is_up, "tracked interface"),
+            false => warn!(instance, interface, up = is_up, "tracked interface"),
+        }
+    }
+
+    /// What is known of the interfaces that it tracks.
+    pub(super) fn interfaces(&self) -> impl Iterator<Item = (&str, Option<bool>)> {
+        self.interfaces.iter().map(|one| (one.name.as_str(), one.is_up))
+    }
+
     /// Logs and does what follows for it from what its router says, which has this role by now, if it is
     /// there; and what is told of it, if anything is.
     pub(super) fn hear(

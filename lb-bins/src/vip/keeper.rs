@@ -21,7 +21,9 @@ use super::reload::StartError;
 use super::request::{Handle, Order, Refusal, Request};
 use super::spec::Spec;
 use super::statics::Statics;
-use super::status::{CarpInstanceStatus, InstanceStatus, Status, SyncGroupStatus, role_of_group};
+use super::status::{
+    CarpInstanceStatus, InstanceStatus, Status, SyncGroupStatus, role_of_group, tracked_by,
+};
 use super::watch::{Looked, Thing, Watches};
 use crate::config::Config;
 use crate::control::{Administration, Decision, Serve};
@@ -215,6 +217,9 @@ impl Keeper {
                 self.driver.preempt_again(instance.id);
                 Ok(())
             }
+            Order::Switchover if self.driver.is_releasing(instance.id) => {
+                Err(Refusal::Leaving { instance: name })
+            }
             Order::Switchover => self.driver.switchover(instance.id).map_err(|refused| {
                 Refusal::NotMaster { instance: name, role: refused.role.name() }
             }),
@@ -255,7 +260,7 @@ impl Keeper {
             carp_instances: hosts.collect(),
             vrrp_sync_groups: groups.collect(),
             bgp_announcements: self.speakers.status(),
-            tracked: self.watches.status(),
+            tracked: tracked_by(self.instances.values(), self.watches.status()),
             virtual_servers: Vec::new(),
             notify: self.notifier.status(),
             checks: ChecksStatus::default(),
@@ -287,7 +292,19 @@ impl Keeper {
             Report::Ended => return self.forget(id),
             Report::Failed { operation, error } => {
                 let instance = instance.spec.name();
-                return warn!(instance, %error, "failed: {operation:?}");
+                return warn!(instance, %error, "{operation} failed");
+            }
+            Report::AddressesDiffer { sender } => {
+                let instance = instance.spec.name();
+                return warn!(instance, %sender, "another router lists other addresses");
+            }
+            Report::Refused { sender, refusal } => {
+                let instance = instance.spec.name();
+                let sender = sender.map_or_else(|| "unknown".to_owned(), |it| it.to_string());
+                return warn!(instance, sender, why = %refusal, "an advertisement is refused");
+            }
+            Report::TrackedInterface { tracker, is_up } => {
+                return instance.see_interface(tracker, is_up);
             }
             Report::Event(Event::SwitchoverFailed) => {
                 warn!(instance = instance.spec.name(), "nobody took the addresses over");
@@ -296,7 +313,7 @@ impl Keeper {
             Report::Event(event) => instance.hear(event, seen.map(|(role, _)| role), is_deleted),
             other => return info!(instance = instance.spec.name(), "{other:?}"),
         };
-        let Some(happening) = happening else { return };
+        let Some(happening) = happening.filter(|_| !instance.is_replaced) else { return };
         let (name, priority) = (instance.spec.name(), instance.priority);
         let notice = Notice { subject: Subject::Instance, name, happening, priority };
         instance.teller.tell(notice, instance.spec.notify(), notifier);

@@ -106,6 +106,13 @@ pub(super) fn encode(status: &Status) -> Result<String, fmt::Error> {
         failures,
     );
 
+    let tracked = registry.sub_registry_with_prefix("tracked");
+    let seen = status.tracked.iter().filter_map(|one| {
+        let labels = vec![("type", one.kind.to_owned()), ("name", one.name.clone())];
+        Some((labels, (one.state? == "up").into()))
+    });
+    gauge(tracked, "up", "Whether what instances depend on is up; of files nobody can say", seen);
+
     let (virtual_servers, notify) = (status.virtual_servers.clone(), status.notify.clone());
     let balancer = crate::status::Status { virtual_servers, checks: status.checks, notify };
     register(&mut registry, &balancer);

@@ -1,9 +1,15 @@
 //! Who is told what happened: scripts, as keepalived calls them, and a FIFO.
 
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
 use lb_vrrp::Role;
 
 use crate::config::{Command, Deleted, Notify};
 use crate::notify::{Job, News, Notifier, Scripts};
+
+/// How often at most it is told that a lower one was heard. Everybody on the link can say so.
+const LOWER: Duration = Duration::from_secs(1);
 
 /// Whether one instance is meant, or a whole group.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -127,13 +133,46 @@ impl Notice<'_> {
 
 /// The scripts of one instance or group: one at a time, in order.
 #[derive(Debug, Default)]
-pub(super) struct Teller(Option<Scripts>);
+pub(super) struct Teller {
+    scripts: Option<Scripts>,
+    /// When it was told last that a lower one was heard.
+    lower_at: Option<Instant>,
+    /// Whether a script waits for its turn, or runs, that was to be told that.
+    lower: Weak<()>,
+}
 
 impl Teller {
     pub(super) fn tell(&mut self, notice: Notice<'_>, notify: &Notify, notifier: &mut Notifier) {
-        for command in notice.commands(notify) {
-            let scripts = self.0.get_or_insert_with(Scripts::start);
-            scripts.run(Job { command, variables: Vec::new() });
+        self.tell_at(Instant::now(), notice, notify, notifier);
+    }
+
+    /// That lower ones are heard keeps nobody from hearing of anything else: as long as a script has not
+    /// done with it, there is no other one.
+    fn tell_at(
+        &mut self,
+        now: Instant,
+        notice: Notice<'_>,
+        notify: &Notify,
+        notifier: &mut Notifier,
+    ) {
+        let is_lower = notice.happening == Happening::HeardLower;
+        if is_lower {
+            let before = self.lower_at.filter(|at| now.saturating_duration_since(*at) < LOWER);
+            self.lower_at = before.or(Some(now));
+            if before.is_some() {
+                return;
+            }
+        }
+        if !is_lower || self.lower.strong_count() == 0 {
+            let held = Arc::new(());
+            for command in notice.commands(notify) {
+                if is_lower {
+                    self.lower = Arc::downgrade(&held);
+                }
+                let scripts = self.scripts.get_or_insert_with(Scripts::start);
+                let held = Some(Arc::clone(&held));
+                scripts.run(Job { command, variables: Vec::new(), held });
+            }
         }
         if !notice.happening.is_of_priority() || notify.priority_changes {
             notifier.tell(notice.news(notify));
@@ -142,7 +181,7 @@ impl Teller {
 
     /// Resolves when every script has ended.
     pub(super) async fn finish(self) {
-        if let Some(scripts) = self.0 {
+        if let Some(scripts) = self.scripts {
             scripts.finish().await;
         }
     }
@@ -173,6 +212,33 @@ mod tests {
         let group = Notice { subject: Subject::Group, happening, priority: 0, ..notice };
         assert_eq!(group.commands(&notify).count(), 1);
         assert_eq!(group.line(), "GROUP \"web\" FAULT 0");
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_lower_ones_keeps_nobody_from_hearing_of_the_rest() {
+        let slow = Command::new("/bin/sleep", vec!["0.2".into()]);
+        let master_rx_lower_pri = Some(slow.clone());
+        let notify = Notify { master_rx_lower_pri, backup: Some(slow), ..Notify::default() };
+        let of =
+            |happening| Notice { subject: Subject::Instance, name: "web", happening, priority: 7 };
+        let (mut teller, mut notifier) = (Teller::default(), Notifier::default());
+        let now = Instant::now();
+        let mut lower = |teller: &mut Teller, after: Duration| {
+            teller.tell_at(now + after, of(Happening::HeardLower), &notify, &mut notifier);
+            (teller.lower_at.unwrap() - now, teller.lower.clone())
+        };
+        let (at, first) = lower(&mut teller, Duration::ZERO);
+        assert_eq!((at, first.strong_count()), (Duration::ZERO, 1), "it waits");
+        for step in 1..1000 {
+            let (at, script) = lower(&mut teller, Duration::from_millis(10) * step);
+            assert_eq!(at.as_millis(), u128::from(step / 100 * 1000), "once a second");
+            assert!(script.ptr_eq(&first), "one script is enough");
+        }
+        teller.tell(of(Happening::Became(Role::Backup)), &notify, &mut notifier);
+        let begun = Instant::now();
+        teller.finish().await;
+        assert!(begun.elapsed() < Duration::from_secs(5), "two scripts, and not hundreds");
+        assert_eq!(first.strong_count(), 0, "it has run");
     }
 
     #[test]

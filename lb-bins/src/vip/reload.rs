@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
-use std::time::Instant;
 
 use lb_vrrp::driver::RouterId;
 use lb_vrrp::{Channel, Role, Signal, Start};
@@ -104,8 +103,8 @@ impl Keeper {
         self.notifier.take_over(&config, telling);
         self.speakers.reconfigure(&config, &signals);
         self.watches.watch(&config, checkers);
-        self.dismiss(&config, &steps)?;
-        let fresh = self.install(&config, steps)?;
+        let tellers = self.dismiss(&config, &steps)?;
+        let fresh = self.install(&config, steps, tellers)?;
         self.driver.set_groups(&self.ids_of_groups(&config.vrrp_sync_groups))?;
         self.regroup(&config);
         for id in fresh {
@@ -158,12 +157,13 @@ impl Keeper {
         Ok(steps)
     }
 
-    /// Says good-bye to those that are in the configuration no more, or are others now.
+    /// Says good-bye to those that are in the configuration no more, or are others now; and by whom those
+    /// are told that have such a name.
     fn dismiss(
         &mut self,
         config: &Config,
         steps: &HashMap<String, Step>,
-    ) -> Result<(), StartError> {
+    ) -> Result<HashMap<String, Teller>, StartError> {
         let stays: HashSet<_> = steps
             .iter()
             .filter_map(|(name, step)| match step {
@@ -190,15 +190,37 @@ impl Keeper {
             .filter(|ids| !gone.iter().any(|name| ids.contains(&self.instances[name].id)))
             .collect();
         self.driver.set_groups(&whole)?;
+        let mut tellers = HashMap::new();
         for name in gone {
-            if let Some(instance) = self.instances.remove(&name) {
+            if let Some(mut instance) = self.instances.remove(&name) {
                 self.names.remove(&instance.id);
+                if let Some(step) = steps.get(&name) {
+                    self.replace(&mut instance, step);
+                    tellers.insert(name, std::mem::take(&mut instance.teller));
+                }
                 let id = instance.id;
                 self.leaving.push(instance);
                 self.driver.remove(id);
             }
         }
-        Ok(())
+        Ok(tellers)
+    }
+
+    /// Another one has its name. That this one has gone is told first: it may answer for its addresses for
+    /// longer, but what is told last of a name has to be what is.
+    fn replace(&mut self, instance: &mut Instance, step: &Step) {
+        let Self { instances, notifier, .. } = self;
+        let renamed = match step {
+            Step::Change(before, _) => instances.get_mut(before),
+            Step::Add(..) | Step::Keep => None,
+        };
+        let (name, notify, priority) =
+            (instance.spec.name(), instance.spec.notify(), instance.priority);
+        let happening = Happening::gone(false, notify);
+        let notice = Notice { subject: Subject::Instance, name, happening, priority };
+        let teller = renamed.map_or(&mut instance.teller, |other| &mut other.teller);
+        teller.tell(notice, notify, notifier);
+        instance.is_replaced = true;
     }
 
     /// Changes those that stay and adds those that are new; says which have to be started.
@@ -206,6 +228,7 @@ impl Keeper {
         &mut self,
         config: &Config,
         mut steps: HashMap<String, Step>,
+        mut tellers: HashMap<String, Teller>,
     ) -> Result<Vec<RouterId>, StartError> {
         let mut fresh = Vec::new();
         self.rename(&steps);
@@ -221,9 +244,14 @@ impl Keeper {
                 }
                 Some(Step::Add(id, plan)) => {
                     fresh.push(id);
-                    self.add(id, spec, *plan);
+                    let teller = tellers.remove(spec.name()).unwrap_or_default();
+                    self.add(id, spec, *plan, teller);
                 }
             }
+        }
+        // Of those whose names others have that were there before.
+        for teller in tellers.into_values() {
+            tokio::spawn(teller.finish());
         }
         Ok(fresh)
     }
@@ -250,6 +278,7 @@ impl Keeper {
         let Some(instance) = self.instances.get_mut(spec.name()) else { return Ok(()) };
         let Plan { machine, channel, settings, debounce, things } = plan;
         self.driver.debounce(instance.id, debounce);
+        let interfaces = settings.tracked.clone();
         info!(instance = spec.name(), "changed");
         match machine {
             Machine::Vrrp(router) => {
@@ -268,11 +297,12 @@ impl Keeper {
         }
         instance.spec = spec;
         instance.things = things;
+        instance.track_interfaces(&interfaces);
         Ok(())
     }
 
-    fn add(&mut self, id: RouterId, spec: Spec, plan: Plan) {
-        let Plan { machine, channel, settings: _, debounce, things } = plan;
+    fn add(&mut self, id: RouterId, spec: Spec, plan: Plan, teller: Teller) {
+        let Plan { machine, channel, settings, debounce, things } = plan;
         match machine {
             Machine::Carp(host, voice) => {
                 self.driver.add_carp(id, host, voice, channel.addresses().clone());
@@ -287,8 +317,9 @@ impl Keeper {
         }
         self.driver.debounce(id, debounce);
         let name = spec.name().to_owned();
-        let (since, teller) = (Instant::now(), Teller::default());
-        let instance = Instance { id, spec, things, since, priority: 0, teller, claim: None };
+        let mut instance = Instance::new(id, spec, teller);
+        instance.things = things;
+        instance.track_interfaces(&settings.tracked);
         self.names.insert(id, name.clone());
         self.instances.insert(name, instance);
     }

@@ -52,6 +52,12 @@ pub(super) enum Order {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
+    /// It gives them away already.
+    #[error("`{instance}` is giving its addresses away already")]
+    Leaving {
+        /// The instance.
+        instance: String,
+    },
     /// Only a master has something to give away.
     #[error("`{instance}` is not master but {role}")]
     NotMaster {

@@ -101,7 +101,8 @@ impl Statics {
     fn remove(&mut self, gone: Vec<Static>) {
         for one in gone.into_iter().rev().filter(|one| one.is_ours) {
             if let Err(error) = self.kernel.remove(&one.fixed) {
-                warn!(%error, "something static is left on this host: {:?}", one.fixed);
+                let what = described(&one.fixed);
+                warn!(%error, "something static is left on this host: {what}");
             }
         }
     }
@@ -135,8 +136,8 @@ impl Static {
 fn described(fixed: &Fixed) -> String {
     match fixed {
         Fixed::Address(address) => format!("address {}/{}", address.address, address.prefix),
-        Fixed::Route(route) => format!("route to {} in table {}", route.to, route.table),
-        Fixed::Rule(rule) => format!("rule of priority {:?}, table {}", rule.priority, rule.table),
+        Fixed::Route(route) => route.to_string(),
+        Fixed::Rule(rule) => rule.to_string(),
         other => format!("{other:?}"),
     }
 }

@@ -27,7 +27,7 @@ pub struct Status {
     pub vrrp_sync_groups: Vec<SyncGroupStatus>,
     /// In the order of their names.
     pub bgp_announcements: Vec<AnnouncementStatus>,
-    /// What instances depend on, beside interfaces.
+    /// What instances depend on, by type and name.
     pub tracked: Vec<TrackedStatus>,
     /// Those of the balancer in this process, if there is one; in the order of the configuration.
     pub virtual_servers: Vec<VirtualServerStatus>,
@@ -40,7 +40,7 @@ pub struct Status {
 /// Something that instances depend on.
 #[derive(Clone, Debug, Serialize)]
 pub struct TrackedStatus {
-    /// `check`, `file`, `process`, `quorum` or `script`.
+    /// `check`, `file`, `interface`, `process`, `quorum` or `script`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// Its name.
@@ -267,6 +267,29 @@ impl InstanceStatus {
             counters: counters.into(),
         }
     }
+}
+
+/// What instances depend on: their interfaces as well as those `things`. Of an interface that one of them
+/// takes for down, since not all wait equally long, that is said.
+pub(super) fn tracked_by<'a>(
+    instances: impl Iterator<Item = &'a Instance>,
+    mut things: Vec<TrackedStatus>,
+) -> Vec<TrackedStatus> {
+    let mut interfaces = BTreeMap::new();
+    for (name, is_up) in instances.flat_map(Instance::interfaces) {
+        let known = interfaces.entry(name).or_insert(is_up);
+        if is_up == Some(false) || known.is_none() {
+            *known = is_up;
+        }
+    }
+    things.extend(interfaces.into_iter().map(|(name, is_up)| TrackedStatus {
+        kind: "interface",
+        name: name.to_owned(),
+        state: is_up.map(|is_up| if is_up { "up" } else { "down" }),
+        value: None,
+    }));
+    things.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
+    things
 }
 
 /// What a group is: master if all are, at fault if one is.

@@ -76,6 +76,15 @@ fn who_does_not_accept_forwards_and_is_found_but_not_reached() {
         assert!(line.contains("lladdr"), "{address} is not found: {found}");
     }
 
+    // As whoever loads rules of their own does; and a part of it.
+    for gone in ["flush ruleset", "flush table inet lb_vrrp"] {
+        nft(gone);
+        let is_there = || nft("list ruleset").contains("drop");
+        lab.until(3 * SECOND, "what is refused is refused again", is_there);
+        assert!(!connects("10.99.0.200"), "after {gone}");
+    }
+    nft("add table inet somebody");
+
     daemon.reload_text(&configuration(true, 100));
     lab.until(2 * SECOND, "it accepts", || connects("10.99.0.200"));
     assert!(connects("fd99::200") && connects("fe80::200"));

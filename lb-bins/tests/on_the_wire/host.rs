@@ -111,7 +111,7 @@ fn the_host_has_what_a_master_has_and_nothing_is_left() {
     let order = "http://127.0.0.1:9900/vrrp_instances/one/switchover";
     // One right after the other: the second one comes while it waits for somebody.
     let said = fetch(&space, &["-X", "POST", order, order]);
-    assert_eq!(said, "done\n`one` is not master but MASTER\n");
+    assert_eq!(said, "done\n`one` is giving its addresses away already\n");
 
     // CAP_NET_ADMIN and CAP_NET_RAW, in every thread.
     let kept = format!("{:016x}", (1 << 12) | (1 << 13));

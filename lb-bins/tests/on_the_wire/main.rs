@@ -24,6 +24,7 @@ mod directors;
 mod figures;
 mod host;
 mod lab;
+mod logs;
 mod many;
 mod privileges;
 mod probe;

@@ -160,7 +160,8 @@ fn an_interface_that_is_not_there_is_warned_of() {
     ip(&format!("-n {space} address add 10.97.0.1/24 dev late0"));
     ip(&format!("-n {space} link set late0 up"));
     lab.until(5 * SECOND, "an owner", || lab.holds(Host::A, VIP));
-    assert!(log(&lab, "a").contains("not at fault any more"), "{}", log(&lab, "a"));
+    // The log is written beside, and may be late.
+    lab.until(SECOND, "that is told", || log(&lab, "a").contains("not at fault any more"));
 }
 
 /// By `notify_deleted`, if that is there; what stays, or is another one under its name, is not gone.
@@ -207,6 +208,14 @@ fn what_a_reload_has_removed_is_told_so() {
     lab.until(5 * SECOND, "they are told", || {
         gone.iter().chain(&scripts).all(|line| told().contains(line))
     });
+    lab.until(5 * SECOND, "it has moved", || log(&lab, "a").contains("removed instance=\"moves\""));
+    let of_it = told()
+        .lines()
+        .filter(|line| line.contains(" moves "))
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+    let in_order = ["any INSTANCE moves STOP 255", "any INSTANCE moves MASTER 255"];
+    assert_eq!(of_it, in_order, "the one that has gone is not the last that is heard of");
     a.tell_to_stop();
     a.wait();
     let told = told();

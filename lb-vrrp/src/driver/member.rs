@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::announcer::Announcer;
-use super::debounce::Debouncer;
+use super::complaints::Complaints;
+use super::debounce::{Debouncer, Which};
 use super::links::Links;
 use super::restorer::Restorer;
 use super::voice::{Said, Voice};
@@ -15,12 +16,16 @@ use crate::router::{Action, Event, Role};
 /// How long a router whose addresses could not be added leaves them to others before it tries again.
 const RETRY: Duration = Duration::from_secs(5);
 
+/// How long after routes or rules could not be added they are tried again.
+const ROUTES_RETRY: Duration = Duration::from_secs(1);
+
 /// One router's part of the driver.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) id: RouterId,
     pub(super) voice: Voice,
     pub(super) counters: Counters,
+    pub(super) complaints: Complaints,
     pub(super) announcer: Announcer,
     pub(super) reports: Vec<Report>,
     pub(super) debouncer: Debouncer,
@@ -28,12 +33,16 @@ pub(super) struct Member {
     restorer: Restorer<Option<IpAddr>>,
     /// When addresses that could not be added are tried again.
     pub(super) retry_at: Option<Instant>,
+    /// When routes and rules that could not be added are.
+    routes_retry_at: Option<Instant>,
     /// It is to be forgotten when it has ended.
     pub(super) is_leaving: bool,
     /// Whether it was said that nothing can be sent.
     is_mute: bool,
-    /// Whether it was said that nothing can be announced.
-    is_unannounced: bool,
+    /// What could not be announced, which was said of the first one.
+    unannounced: Vec<IpAddr>,
+    /// Whether it was said that routes or rules are not there.
+    is_unrouted: bool,
 }
 
 /// What an action came to.
@@ -51,14 +60,17 @@ impl Member {
             id,
             voice,
             counters: Counters::new(),
+            complaints: Complaints::default(),
             announcer: Announcer::new(pacing),
             reports: Vec::new(),
             debouncer: Debouncer::default(),
             restorer: Restorer::default(),
             retry_at: None,
+            routes_retry_at: None,
             is_leaving: false,
             is_mute: false,
-            is_unannounced: false,
+            unannounced: Vec::new(),
+            is_unrouted: false,
         }
     }
 
@@ -66,6 +78,7 @@ impl Member {
         let deadlines = [
             self.announcer.next_deadline(now),
             self.retry_at,
+            self.routes_retry_at,
             self.restorer.next_deadline(),
             self.debouncer.next_deadline(),
         ];
@@ -89,6 +102,9 @@ impl Member {
             Action::RemoveAddresses => {
                 self.announcer.clear();
                 self.restorer.clear();
+                self.unannounced.clear();
+                self.routes_retry_at = None;
+                self.is_unrouted = false;
                 let removed = network.remove_routes(self.id);
                 self.note(Operation::RemoveRoutes, removed);
                 for address in self.addresses(network) {
@@ -121,7 +137,7 @@ impl Member {
                 done = Done::NotAdded;
             }
         }
-        self.add_routes(network);
+        self.add_routes(now, network);
         done
     }
 
@@ -136,6 +152,7 @@ impl Member {
         network: &mut impl Network,
     ) -> Done {
         self.note(Operation::Reconfigure, reconfigured);
+        self.complaints.clear();
         let after = self.addresses(network);
         for gone in before.iter().filter(|old| !after.contains(old)) {
             self.announcer.forget(*gone);
@@ -146,11 +163,11 @@ impl Member {
     fn restore(&mut self, now: Instant, address: IpAddr, network: &mut impl Network) -> Done {
         let done = self.add(now, address, network);
         // The kernel takes the routes away with the address that they are spoken from.
-        self.add_routes(network);
+        self.add_routes(now, network);
         done
     }
 
-    /// What was taken away too often to be put back at once.
+    /// What was taken away too often to be put back at once, and what could not be added.
     pub(super) fn restore_late(&mut self, now: Instant, network: &mut impl Network) -> Done {
         while let Some(what) = self.restorer.pop(now) {
             match what {
@@ -158,8 +175,11 @@ impl Member {
                     return Done::NotAdded;
                 }
                 Some(address) => self.announcer.ask(address, 1),
-                None => self.add_routes(network),
+                None => self.add_routes(now, network),
             }
+        }
+        if self.routes_retry_at.take_if(|at| *at <= now).is_some() {
+            self.add_routes(now, network);
         }
         Done::Yes
     }
@@ -167,13 +187,16 @@ impl Member {
     /// Somebody took routes or rules away.
     pub(super) fn restore_routes(&mut self, now: Instant, network: &mut impl Network) {
         if self.restorer.lose(now, None) {
-            self.add_routes(network);
+            self.add_routes(now, network);
         }
     }
 
-    pub(super) fn add_routes(&mut self, network: &mut impl Network) {
+    fn add_routes(&mut self, now: Instant, network: &mut impl Network) {
         let added = network.add_routes(self.id);
-        self.note(Operation::AddRoutes, added);
+        self.routes_retry_at = added.is_err().then(|| now + ROUTES_RETRY);
+        if !std::mem::replace(&mut self.is_unrouted, added.is_err()) {
+            self.note(Operation::AddRoutes, added);
+        }
     }
 
     fn advertise(&mut self, said: Said, network: &mut impl Network) {
@@ -212,7 +235,12 @@ impl Member {
             }
             let told = network.announce(self.id, address);
             self.counters.announced += u64::from(told.is_ok());
-            if !std::mem::replace(&mut self.is_unannounced, told.is_err()) {
+            let is_news = self.unannounced.is_empty();
+            self.unannounced.retain(|known| *known != address);
+            if told.is_err() {
+                self.unannounced.push(address);
+            }
+            if is_news {
                 self.note(Operation::Announce(address), told);
             }
         }
@@ -238,6 +266,13 @@ impl Member {
         let mut addresses: Vec<_> = self.voice.addresses().iter().collect();
         addresses.extend(network.excluded(self.id));
         addresses
+    }
+
+    /// Of its own interface a fault tells.
+    pub(super) fn tell_interface(&mut self, which: Which, is_up: bool) {
+        if let Which::Tracked(tracker) = which {
+            self.reports.push(Report::TrackedInterface { tracker, is_up });
+        }
     }
 
     pub(super) fn note(&mut self, operation: Operation, result: io::Result<()>) {

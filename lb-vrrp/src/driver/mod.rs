@@ -2,6 +2,7 @@
 
 mod announcer;
 mod budget;
+mod complaints;
 mod counters;
 mod debounce;
 mod groups;

@@ -1,14 +1,22 @@
 //! What a driver tells.
 
-use std::io;
 use std::net::IpAddr;
+use std::{fmt, io};
 
+use crate::refusal::Refusal;
 use crate::router::Event;
+use crate::tracking::TrackerId;
 
 /// Something that a [`Driver`](super::Driver) tells.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Report {
+    /// A router lists other addresses than ours, which is no reason not to listen to it. Said once in ten
+    /// minutes, or once for each configuration.
+    AddressesDiffer {
+        /// Who.
+        sender: IpAddr,
+    },
     /// The router was removed, and has ended.
     Ended,
     /// What the router has to say.
@@ -20,6 +28,22 @@ pub enum Report {
         /// Why.
         error: io::Error,
     },
+    /// Something was heard that is not taken. Said once for each [`Reason`](crate::Reason) in ten minutes,
+    /// or once for each configuration; that it is of another virtual router is never said.
+    Refused {
+        /// Who said it, as far as that can be read.
+        sender: Option<IpAddr>,
+        /// What is wrong with it.
+        refusal: Refusal,
+    },
+    /// An interface that the router tracks is up, or down, as far as [`Debounce`](super::Debounce) lets it
+    /// count. May be said again of one that has not changed.
+    TrackedInterface {
+        /// Which one.
+        tracker: TrackerId,
+        /// What it is.
+        is_up: bool,
+    },
 }
 
 /// What can fail.
@@ -30,11 +54,12 @@ pub enum Operation {
     /// ([`FaultCause::Addresses`](crate::FaultCause::Addresses)) for five seconds, and then tries
     /// again if nobody else has them.
     Add(IpAddr),
-    /// Adding routes and rules. The router goes on without.
+    /// Adding routes and rules. The router goes on without, and tries again every second. Said once, until
+    /// all of them were added.
     AddRoutes,
     /// Sending an advertisement: it is as good as lost. Said once, until one was sent again.
     Advertise(IpAddr),
-    /// Announcing an address. Said once, until one was announced again.
+    /// Announcing an address. Said of the first one, until all that could not be announced were.
     Announce(IpAddr),
     /// Hearing anything.
     Receive,
@@ -51,4 +76,23 @@ pub enum Operation {
     SetUp,
     /// Removing what a process that was killed has left.
     Sweep,
+}
+
+/// As in "adding 192.0.2.1 failed".
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Add(address) => write!(f, "adding {address}"),
+            Self::AddRoutes => f.write_str("adding routes and rules"),
+            Self::Advertise(destination) => write!(f, "advertising to {destination}"),
+            Self::Announce(address) => write!(f, "announcing {address}"),
+            Self::Receive => f.write_str("hearing"),
+            Self::Reconfigure => f.write_str("taking another configuration"),
+            Self::Refuse => f.write_str("having packets for its addresses dropped"),
+            Self::Remove(address) => write!(f, "removing {address}"),
+            Self::RemoveRoutes => f.write_str("removing routes and rules"),
+            Self::SetUp => f.write_str("setting up an interface"),
+            Self::Sweep => f.write_str("removing what a process that was killed has left"),
+        }
+    }
 }

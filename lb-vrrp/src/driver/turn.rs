@@ -2,6 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
+use super::complaints::Complaint;
 use super::debounce::Which;
 use super::member::{Done, Member};
 use super::unit::{Happening, Machine, Unit};
@@ -65,6 +66,7 @@ impl<N: Network> Driver<N> {
                     machine.happen(now, place, Happening::Fault(FaultCause::Addresses, false));
                 }
                 while let Some((which, is_up)) = member.debouncer.pop(now) {
+                    member.tell_interface(which, is_up);
                     machine.happen(now, place, which.happening(is_up));
                 }
                 if member.restore_late(now, network) == Done::NotAdded {
@@ -131,6 +133,7 @@ impl<N: Network> Driver<N> {
                 Input::Tracked(id, signal) => {
                     let which = Which::Tracked(id);
                     if let Some(is_up) = member.debouncer.see(now, which, signal == Signal::Up) {
+                        member.tell_interface(which, is_up);
                         machine.happen(now, place, which.happening(is_up));
                     }
                 }
@@ -226,7 +229,8 @@ fn hear(
     place: usize,
     member: &mut Member,
 ) {
-    let Member { voice, counters, .. } = member;
+    let Member { voice, counters, complaints, reports, .. } = member;
+    let sender = datagram.as_ref().ok().map(Datagram::source);
     let heard = datagram.and_then(|datagram| match (machine, voice) {
         (Machine::Carp(host), Voice::Carp(voice)) => {
             let (source, said) = voice.channel.receive(&datagram)?;
@@ -237,6 +241,10 @@ fn hear(
             let received = channel.receive(utc, &datagram)?;
             counters.receive(&received);
             let (source, said) = (received.source, &received.advertisement);
+            let differs = received.addresses_differ;
+            if differs && complaints.is_news(now, Complaint::AddressesDiffer) {
+                reports.push(Report::AddressesDiffer { sender: source });
+            }
             Ok(match machine {
                 Machine::Alone(router) => router.handle_packet(now, source, said),
                 Machine::Group(group) => group.handle_packet(now, place, source, said),
@@ -250,6 +258,12 @@ fn hear(
             counters.received += 1;
             counters.discarded += u64::from(heard.is_err());
         }
-        Err(refusal) => counters.refuse(refusal.reason()),
+        Err(refusal) => {
+            let reason = refusal.reason();
+            counters.refuse(reason);
+            if complaints.is_news(now, Complaint::Refused(reason)) {
+                reports.push(Report::Refused { sender, refusal });
+            }
+        }
     }
 }

@@ -60,8 +60,7 @@ impl LinuxNetwork {
         }
         outcome = outcome.and(self.look_for_addresses());
         outcome = outcome.and(self.look_for_rules());
-        let losers = self.ids(|port| port.has_routes && !port.settings.routes.is_empty());
-        self.inputs.extend(losers.into_iter().map(|id| (id, Input::RoutesLost)));
+        self.lose_routes(|port| port.has_routes && !port.settings.routes.is_empty());
         let snapshot = Snapshot::take();
         outcome.and(snapshot.map(|there| self.look_for_sources(&self.ids(|_| true), &there)))
     }
@@ -80,6 +79,12 @@ impl LinuxNetwork {
         }
         self.sweep();
         Ok(())
+    }
+
+    /// Has those routers add their routes again that may have lost some.
+    fn lose_routes(&mut self, is_loser: impl Fn(&Port) -> bool) {
+        let losers = self.ids(is_loser);
+        self.inputs.extend(losers.into_iter().map(|id| (id, Input::RoutesLost)));
     }
 
     /// Rules may have gone unseen. Routes are simply added again; the kernel would take a rule twice.
@@ -130,7 +135,22 @@ impl LinuxNetwork {
             let trackers = port.settings.tracked.iter().filter(|(tracked, _)| tracked == name);
             self.inputs.extend(trackers.map(|(_, at)| (*id, Input::Tracked(*at, signal))));
         }
+        if before > 0 && self.links.get(name).map_or(0, Link::index) != before {
+            self.lose_addresses(name);
+        }
         outcome
+    }
+
+    /// The addresses of an interface have gone with it, be there another one in its place or not: what the
+    /// kernel says of each is about an index that nobody knows any more.
+    fn lose_addresses(&mut self, home: &str) {
+        for id in self.ids(|_| true) {
+            let port = &self.ports[&id];
+            let is_there = |address: &IpAddr| port.home(&port.setting(*address)) == home;
+            for address in port.addresses().filter(is_there).collect::<Vec<_>>() {
+                self.tell(id, address, home, false);
+            }
+        }
     }
 
     fn look_for_sources(&mut self, ids: &[RouterId], snapshot: &Snapshot) {
@@ -182,6 +202,7 @@ impl LinuxNetwork {
                 Ok(())
             }
             Change::Link(name) => {
+                self.lose_routes(|port| port.may_lose_routes(&name));
                 if !self.links.contains_key(&name) {
                     return Ok(());
                 }
@@ -196,8 +217,7 @@ impl LinuxNetwork {
                 Ok(())
             }
             Change::RouteGone(key) => {
-                let losers = self.ids(|port| port.holds_route(key));
-                self.inputs.extend(losers.into_iter().map(|id| (id, Input::RoutesLost)));
+                self.lose_routes(|port| port.holds_route(key));
                 Ok(())
             }
             Change::RuleGone(rule) => {

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::nft::{Answer, Failed, Job, TABLE, Worker};
+use super::table_watch::TableWatch;
 use crate::driver::Operation;
 
 /// After how long it is tried again to have refused what is to be.
@@ -32,6 +33,8 @@ pub(super) struct Firewall {
     worker: Option<Worker>,
     /// What the worker has answered, and nobody has looked at.
     answers: VecDeque<Answer>,
+    /// From when there is something to refuse.
+    watch: Option<TableWatch>,
 }
 
 impl Firewall {
@@ -43,7 +46,7 @@ impl Firewall {
             false => format!("{TABLE}_{}", std::process::id()),
         };
         let (table, answers) = (Table::new(name), VecDeque::new());
-        Self { table, is_outdated: false, worker: None, answers }
+        Self { table, is_outdated: false, worker: None, answers, watch: None }
     }
 
     /// Something else may be to be refused, now or soon.
@@ -74,11 +77,12 @@ impl Firewall {
             self.answers.extend(self.worker.as_mut().and_then(Worker::answer));
             if let Some(answer) = self.answers.pop_front() {
                 failed.extend(self.heed(now, answer));
-            } else if let Some(script) = self.table.next(now) {
-                self.ask(Job::Replace(script), Operation::Refuse);
-            } else {
-                return failed;
+                continue;
             }
+            self.look_after();
+            let Some(script) = self.table.next(now) else { return failed };
+            self.watch_table();
+            self.ask(Job::Replace(script), Operation::Refuse);
         }
     }
 
@@ -99,19 +103,41 @@ impl Firewall {
         }
     }
 
+    /// Somebody may have taken the table away. What is being done now does so itself before it makes it
+    /// anew, and all of that is told before it is answered.
+    fn look_after(&mut self) {
+        if let Some(watch) = &mut self.watch
+            && !watch.is_whole()
+            && self.table.asked.is_none()
+        {
+            watch.begin();
+            self.table.lose();
+        }
+    }
+
+    /// Hears of it from now on. Without, nothing but a reload finds that it is gone.
+    fn watch_table(&mut self) {
+        if self.watch.is_none() && !self.table.wanted.is_empty() {
+            self.watch = TableWatch::open(&self.table.name).ok();
+        }
+    }
+
     /// When it is to be tried again.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.table.next_deadline()
     }
 
     /// Whether something was done.
-    pub(super) fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if let Some(worker) = self.worker.as_mut().filter(|worker| worker.is_busy()) {
             // Whatever is answered after that wakes.
             worker.wakes(context);
             self.answers.extend(worker.answer());
         }
-        if self.answers.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+        if !self.answers.is_empty() {
+            return Poll::Ready(());
+        }
+        self.watch.as_ref().map_or(Poll::Pending, |watch| watch.poll(context))
     }
 
     fn heed(
@@ -177,6 +203,13 @@ impl Table {
         if wanted != self.wanted {
             self.wanted = wanted;
             self.hurry();
+        }
+    }
+
+    /// What was done is not any more. Nothing cannot be taken away.
+    fn lose(&mut self) {
+        if self.applied.as_ref().is_some_and(|applied| !applied.is_empty()) {
+            self.applied = None;
         }
     }
 
@@ -318,6 +351,19 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_takes_away_is_done_again() {
+        let (mut table, now) = (Table::new("t".to_owned()), beginning());
+        table.lose();
+        assert_eq!(table.next(now), None, "there was nothing");
+        table.want(BTreeSet::from([refused("10.0.0.1", &[])]));
+        let first = table.next(now);
+        assert!(first.is_some() && table.answered(now, Ok(())).is_none());
+        assert_eq!(table.next(now), None);
+        table.lose();
+        assert_eq!(table.next(now), first);
+    }
+
+    #[test]
     fn the_last_one_that_is_wanted_is_the_last_one_that_is_done() {
         let (mut table, now) = (Table::new("t".to_owned()), beginning());
         for address in ["10.0.0.1", "10.0.0.2", "10.0.0.3"] {
@@ -344,8 +390,8 @@ mod tests {
     }
 
     /// A worker that takes its time keeps nobody, except at the end.
-    #[test]
-    fn a_firewall_does_not_wait_until_it_is_finished() {
+    #[tokio::test]
+    async fn a_firewall_does_not_wait_until_it_is_finished() {
         let (go, gate) = std::sync::mpsc::channel::<Result<(), Failed>>();
         let (done, jobs) = std::sync::mpsc::channel();
         let worker = Worker::doing(move |job| {

@@ -31,6 +31,8 @@ struct Device {
     /// Where the kernel sends frames to: the interface's own address, which says what it is.
     link: LinkAddr,
     mac: MacAddr,
+    /// Whether it is meant to be up, with a carrier or without.
+    is_set_up: bool,
     is_up: bool,
 }
 
@@ -53,6 +55,11 @@ impl Link {
     /// Whether it was up, with a carrier, when it was last looked at.
     pub(super) fn is_up(&self) -> bool {
         self.device.is_some_and(|device| device.is_up)
+    }
+
+    /// Whether somebody has set it up and nobody has set it down again.
+    pub(super) fn is_set_up(&self) -> bool {
+        self.device.is_some_and(|device| device.is_set_up)
     }
 
     /// It may have another address now, be another one of the same name, or be gone.
@@ -132,7 +139,8 @@ fn device(name: &str) -> io::Result<Option<Device>> {
         // Other links have longer addresses, or none.
         (link.halen() == 6).then_some(())?;
         let is_up = entry.flags.contains(InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING);
-        Some(Device { link, mac: MacAddr(link.addr()?), is_up })
+        let is_set_up = entry.flags.contains(InterfaceFlags::IFF_UP);
+        Some(Device { link, mac: MacAddr(link.addr()?), is_set_up, is_up })
     });
     Ok(found)
 }

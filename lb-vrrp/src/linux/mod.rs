@@ -22,6 +22,7 @@ mod settings;
 mod socket;
 mod speaking;
 mod sysctl;
+mod table_watch;
 mod virtual_mac;
 mod watcher;
 

@@ -42,8 +42,9 @@ const EADDRNOTAVAIL: i32 = 99;
 /// `ENOENT`, `ESRCH`, `ENODEV`: what was to be removed is not there.
 pub(super) const GONE: [i32; 3] = [2, 3, ENODEV];
 
-fn socket(kind: Type, groups: u32) -> io::Result<Socket> {
-    let protocol = Some(Protocol::from(NETLINK_ROUTE));
+/// One that speaks with this part of the kernel, and hears what it tells these groups.
+pub(super) fn socket(part: i32, kind: Type, groups: u32) -> io::Result<Socket> {
+    let protocol = Some(Protocol::from(part));
     let socket = Socket::new(Domain::from(AF_NETLINK), kind.cloexec(), protocol)?;
     bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
     Ok(socket)
@@ -59,7 +60,7 @@ pub(super) struct Requests {
 
 impl Requests {
     pub(super) fn open() -> io::Result<Self> {
-        let socket = socket(Type::RAW, 0)?;
+        let socket = socket(NETLINK_ROUTE, Type::RAW, 0)?;
         // An answer that is not there at once will not come.
         socket.set_read_timeout(Some(Duration::from_secs(1)))?;
         Ok(Self { socket, sequence: 0, buffer: vec![0; 32 * 1024] })
@@ -190,7 +191,7 @@ pub(super) fn message(index: u32, virtual_address: &VirtualAddress) -> AddressMe
 }
 
 /// Each message of one datagram (`struct nlmsghdr`, the length first); what cannot be read ends it.
-fn raw_messages(datagram: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn raw_messages(datagram: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = datagram;
     std::iter::from_fn(move || {
         let length = u32::from_ne_bytes(*rest.first_chunk()?) as usize;
@@ -201,9 +202,9 @@ fn raw_messages(datagram: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The length of `struct nlmsghdr`.
-const HEADER: usize = 16;
+pub(super) const HEADER: usize = 16;
 
-fn kind(raw: &[u8]) -> u16 {
+pub(super) fn kind(raw: &[u8]) -> u16 {
     u16::from_ne_bytes([raw[4], raw[5]])
 }
 
@@ -274,7 +275,8 @@ impl RouteKey {
 /// asked for.
 pub(super) fn monitor(routes: bool) -> io::Result<Socket> {
     const ROOM: usize = 1 << 20;
-    let socket = socket(Type::RAW.nonblocking(), if routes { GROUPS | ROUTES } else { GROUPS })?;
+    let groups = if routes { GROUPS | ROUTES } else { GROUPS };
+    let socket = socket(NETLINK_ROUTE, Type::RAW.nonblocking(), groups)?;
     make_room(&socket, ROOM)?;
     Ok(socket)
 }

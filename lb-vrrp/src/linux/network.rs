@@ -14,6 +14,8 @@ use super::{LinuxNetwork, Route, Rule, Settings, VirtualAddress};
 use crate::channel::ChannelConfig;
 use crate::driver::{Input, Network, RouterId};
 
+const EMSGSIZE: i32 = 90;
+
 impl Network for LinuxNetwork {
     type Settings = Settings;
 
@@ -47,10 +49,15 @@ impl Network for LinuxNetwork {
         let port = ports.get(&id).ok_or_else(gone)?;
         let (name, source) = (port.settings.interface.as_str(), port.channel.source);
         let link = links.get_mut(name).filter(|link| link.index() > 0).ok_or_else(gone)?;
-        match port.voice(destination) {
-            Some(mac) => link.send_as(mac, source, destination, packet),
-            None => speaking.send((name, link.index()), source, destination, packet),
+        if let Some(mac) = port.voice(destination) {
+            let sent = link.send_as(mac, source, destination, packet);
+            // A frame that is too long nobody cuts up. More than 90 addresses of IPv6 are said from the
+            // interface's own MAC address, then: announcements tell where the virtual one is.
+            if !sent.as_ref().is_err_and(|error| error.raw_os_error() == Some(EMSGSIZE)) {
+                return sent;
+            }
         }
+        speaking.send((name, link.index()), source, destination, packet)
     }
 
     fn add_address(&mut self, id: RouterId, address: IpAddr) -> io::Result<()> {
@@ -137,19 +144,22 @@ impl Network for LinuxNetwork {
     fn add_routes(&mut self, id: RouterId) -> io::Result<()> {
         let Some(mut port) = self.ports.remove(&id) else { return Ok(()) };
         port.has_routes = true;
-        let mut outcome = Ok(());
+        let mut failures = Vec::new();
         for route in &port.settings.routes {
             let added = self.way(&port, route).and_then(|way| self.requests.add_route(route, way));
-            outcome = outcome.and(added);
+            failures.extend(added.err().map(|error| (route.to_string(), error)));
         }
         for rule in &port.settings.rules {
-            if !port.rules.contains(rule) {
-                outcome = outcome.and(self.requests.add_rule(rule));
-                port.rules.push(rule.clone());
+            if port.rules.contains(rule) {
+                continue;
+            }
+            match self.requests.add_rule(rule) {
+                Ok(()) => port.rules.push(rule.clone()),
+                Err(error) => failures.push((rule.to_string(), error)),
             }
         }
         self.ports.insert(id, port);
-        outcome
+        all_of(&failures)
     }
 
     fn remove_routes(&mut self, id: RouterId) -> io::Result<()> {
@@ -255,4 +265,11 @@ impl LinuxNetwork {
         }
         self.requests.remove_rule(rule)
     }
+}
+
+/// One error that names everything that failed.
+fn all_of(failures: &[(String, io::Error)]) -> io::Result<()> {
+    let Some((_, first)) = failures.first() else { return Ok(()) };
+    let told: Vec<_> = failures.iter().map(|(what, error)| format!("{what}: {error}")).collect();
+    Err(io::Error::new(first.kind(), told.join("; ")))
 }

@@ -106,6 +106,17 @@ impl Port {
         self.has_routes && routes.any(|route| RouteKey::of_setting(route) == key)
     }
 
+    /// Whether it has a route that may have gone with this interface, or may come with it: of those over
+    /// IPv4 the kernel does not tell that they went (`fib_sync_down_dev`). By which interface a route leaves
+    /// that names a router alone only the kernel knows.
+    pub(super) fn may_lose_routes(&self, interface: &str) -> bool {
+        let may_go = |route: &Route| match self.way(route) {
+            Some(way) => way == interface,
+            None => route.kind == RouteKind::Unicast,
+        };
+        self.has_routes && self.settings.routes.iter().any(may_go)
+    }
+
     /// The interfaces that matter to it.
     pub(super) fn interfaces(&self) -> impl Iterator<Item = &str> {
         let addresses = self.settings.addresses.iter().filter_map(|setting| setting.dev.as_deref());

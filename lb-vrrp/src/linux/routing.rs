@@ -163,6 +163,20 @@ pub struct Route {
     pub advmss: Option<u32>,
 }
 
+/// What tells it apart from others.
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "route to {}", self.to)?;
+        if let Some(via) = self.via {
+            write!(f, " via {via}")?;
+        }
+        if let Some(dev) = &self.dev {
+            write!(f, " dev {dev}")?;
+        }
+        write!(f, " in table {}", self.table)
+    }
+}
+
 impl Route {
     /// The table that is looked at when no rule says otherwise.
     pub const MAIN: u32 = 254;
@@ -247,6 +261,25 @@ pub struct Rule {
     pub table: u32,
     /// Lower ones come first. Default: the kernel's.
     pub priority: Option<u32>,
+}
+
+/// What tells it apart from others.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("rule")?;
+        for (word, prefix) in [("from", self.from), ("to", self.to)] {
+            if let Some(prefix) = prefix {
+                write!(f, " {word} {prefix}")?;
+            }
+        }
+        if let Some(priority) = self.priority {
+            write!(f, " of priority {priority}")?;
+        }
+        match self.action {
+            RuleAction::Table => write!(f, " for table {}", self.table),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Rule {

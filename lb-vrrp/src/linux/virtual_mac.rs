@@ -47,7 +47,7 @@ impl VirtualMacs {
 }
 
 impl LinuxNetwork {
-    /// Makes the interface of the virtual MAC address if it should be there and is not. What a crash
+    /// Makes the interface of the virtual MAC address if it should be there and is not, and sets it up. What a crash
     /// has left under another name goes first: the kernel has no two with one MAC address.
     pub(super) fn make_virtual_mac(&mut self, id: RouterId) -> io::Result<()> {
         let Some(port) = self.ports.get(&id) else { return Ok(()) };
@@ -57,9 +57,17 @@ impl LinuxNetwork {
         let Some((home, on)) = self.links.get(&name).zip(self.links.get(&base)) else {
             return Ok(());
         };
-        let (index, on) = (home.index(), on.index());
-        if on == 0 || (index > 0 && self.virtual_macs.made.get(&name) == Some(&index)) {
+        let (index, on, is_set_up) = (home.index(), on.index(), home.is_set_up());
+        if on == 0 {
             return Ok(());
+        }
+        if index > 0 && self.virtual_macs.made.get(&name) == Some(&index) {
+            if is_set_up {
+                return Ok(());
+            }
+            // Somebody has set it down, and nobody reaches what is on it.
+            self.requests.set_up(index)?;
+            return self.refresh(&name);
         }
         for left in self.leftovers.macvlans(&mut self.requests)? {
             let is_it = left.is_ours && left.on == on && left.mac == mac && left.name != name;

@@ -6,9 +6,12 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 #![allow(clippy::disallowed_methods, reason = "this is about a real kernel, in real time")]
 
+mod long_advertisements_are_sent;
 mod namespace;
 mod reloads_leave_nothing_open;
+mod routes_outlive_their_interfaces;
 mod rules_are_told_apart;
+mod virtual_mac_addresses_stay;
 mod what_does_not_move_is_inherited;
 mod what_was_missed_is_seen_later;
 

@@ -90,11 +90,12 @@ impl<'a> Definitions<'a> {
         Replaced::Lines(vec![done])
     }
 
-    /// The variables that are written in `line` and not defined.
-    pub(super) fn undefined(&self, line: &Text) -> Vec<Text> {
+    /// The variables that are written in `line`, begin before its octet `end`, and are not defined.
+    pub(super) fn undefined(&self, line: &Text, end: usize) -> Vec<Text> {
         let mut undefined = Vec::new();
         let mut search = 0;
-        while let Some(found) = next_use(line.as_str(), search) {
+        let next = |search| next_use(line.as_str(), search).filter(|found| found.start < end);
+        while let Some(found) = next(search) {
             search = found.end;
             let is_defined = match (found.name.as_str(), &found.parameters[..]) {
                 ("_RANDOM", _) => true,

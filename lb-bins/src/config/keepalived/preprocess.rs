@@ -367,7 +367,8 @@ impl Preprocessor<'_> {
         let at = brace(line.as_str());
         let before = line.slice(0..at.unwrap_or(line.len())).trim();
         if !before.is_empty() {
-            for undefined in self.definitions.undefined(&before) {
+            // The brace may be its own, which nobody takes for that any more.
+            for undefined in self.definitions.undefined(line, at.unwrap_or(line.len())) {
                 let name = undefined.as_str().to_owned();
                 self.mistakes.warning(undefined.span(), Problem::Undefined { name }.into());
             }

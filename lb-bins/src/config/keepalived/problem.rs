@@ -153,6 +153,10 @@ pub(in crate::config) enum Problem {
     NoKey { id: i64 },
     #[error("`nopreempt` is left out with `state MASTER`, as in keepalived")]
     NoPreemptOfMaster,
+    #[error("`preempt_delay` is left out with `state MASTER`, as in keepalived")]
+    PreemptDelayOfMaster,
+    #[error("the length of the prefix is left out of {}, as in keepalived", Quoted(.text))]
+    PrefixOfHost { text: String },
     #[error("the group {group} is no multicast group, and is left out, as in keepalived")]
     NotMulticast { group: IpAddr },
     #[error("`{word}` does not go with strict mode, and is not as it says, as in keepalived")]
@@ -303,7 +307,8 @@ impl Problem {
                 "add it to the system's network configuration, or in a `notify` command"
             }
             Self::NoKey { .. } => "write the number of a `key`",
-            Self::NoPreemptOfMaster => "write `state BACKUP`",
+            Self::NoPreemptOfMaster | Self::PreemptDelayOfMaster => "write `state BACKUP`",
+            Self::PrefixOfHost { .. } => "write the address alone",
             Self::NotMulticast { .. } => "remove it, or write a group such as 224.0.0.18",
             Self::NotStrict { .. } => "remove it, or strict mode",
             Self::OtherFamily { .. } => "IPv4 and IPv6 need an instance each",

@@ -97,7 +97,7 @@ impl Problem {
                 "give it and its directories to root, and let nobody else write there; or run it as \
                  another `user` (`script_user`)"
             }
-            Self::NoSuchAccount { .. } => "make it, or name another",
+            Self::NoSuchAccount { .. } | Self::NoSuchUser { .. } => "make it, or name another",
             Self::NotRunnable { .. } => "put it there and make it executable, or name another",
             Self::ScriptOfOther { .. } => {
                 "only root can: remove `user` at the top, or let it be the same"

@@ -276,6 +276,8 @@ pub(super) enum Problem {
     UnreadableFile { key: &'static str, path: PathBuf, reason: String },
     #[error("{reason}: what should run as `{account}` does not run")]
     NoSuchAccount { account: Account, reason: AccountError },
+    #[error("{reason}: the daemon, which is to become `{account}`, does not start here")]
+    NoSuchUser { account: Account, reason: AccountError },
     #[error("{program} should run as `{account}`, but the daemon runs as `{user}`")]
     ScriptOfOther { program: String, account: Account, user: Account },
     #[error("`zone` has no effect: the virtual server has none")]

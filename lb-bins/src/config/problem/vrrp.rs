@@ -14,8 +14,8 @@ use crate::config::model::PLACEHOLDERS;
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub(in crate::config) enum VrrpProblem {
     // What a front end cannot read.
-    #[error("`{key}` is {}, which is not an IP address", Quoted(.text))]
-    NotAnIpAddress { key: &'static str, text: String },
+    #[error("`{key}` has {address}, which is no address that a host can have")]
+    NotAHost { key: &'static str, address: IpAddr },
     #[error("`{key}` has {}, which is neither an IP address nor one with the length of a prefix", Quoted(.text))]
     NotANetwork { key: &'static str, text: String },
 
@@ -63,6 +63,8 @@ pub(in crate::config) enum VrrpProblem {
     NotAccepted { address: IpAddr, instance: String },
     #[error("two instances have the address {address} on {interface}")]
     AddressOfTwo { address: IpAddr, interface: String },
+    #[error("the static address {address} on {interface} is an instance's as well")]
+    StaticAndVirtual { address: IpAddr, interface: String },
     #[error("{} is announced twice", Quoted(.what))]
     AnnouncedTwice { what: String },
     #[error("`{key}` is for a speaker of type \"{belongs_to}\", but the type is \"{kind}\"")]
@@ -127,8 +129,8 @@ impl VrrpProblem {
     /// What to do about it, in one line.
     pub(super) fn help(&self) -> String {
         let help = match self {
-            Self::NotAnIpAddress { .. } => {
-                "write \"192.0.2.1\" or \"2001:db8::1\"; host names are not resolved"
+            Self::NotAHost { .. } => {
+                "write the address of a host, and not one for several or for none"
             }
             Self::NotANetwork { .. } => "write \"192.0.2.1/24\" or \"2001:db8::1/64\"",
             Self::NotNumbers { .. } => "write for example 80 or \"80-90\"",
@@ -167,6 +169,9 @@ impl VrrpProblem {
             }
             Self::AddressOfTwo { .. } => {
                 "list it in one of them: neither would let the other one take it away"
+            }
+            Self::StaticAndVirtual { .. } => {
+                "remove one of them: what is static stays on this host, whoever is master"
             }
             Self::AnnouncedTwice { .. } => {
                 "two announcements would undo each other: remove one of them"

@@ -1,12 +1,14 @@
 //! Files with a number.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use lb_vrrp::Signal;
+use rustix::fs::OFlags;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -54,8 +56,14 @@ pub(super) async fn watch(watched: VrrpTrackFile, reporter: Reporter) {
 /// A file that is not there, or has no number, has 0.
 pub(super) fn read(path: &Path) -> i32 {
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
+    let read = open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
     read.ok().and_then(|_| text.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+}
+
+/// Waits for nobody: a pipe that nobody writes into would be opened for as long.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits().try_into().unwrap_or_default();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 /// Readable as soon as something happens to a file of this name.
@@ -67,4 +75,28 @@ fn changes(path: &Path) -> io::Result<AsyncFd<OwnedFd>> {
     let what = WatchFlags::CLOSE_WRITE | WatchFlags::MOVE | WatchFlags::DELETE | WatchFlags::CREATE;
     inotify::add_watch(&changes, directory, what)?;
     AsyncFd::with_interest(changes, Interest::READABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{CWD, Mode, mkfifoat};
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_with_a_number_has_none() {
+        let folder = std::env::temp_dir().join(format!("lb-number-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let path = |name: &str| folder.join(name);
+        std::fs::write(path("number"), " -12 or so\n").unwrap();
+        std::fs::write(path("word"), "twelve").unwrap();
+        std::fs::write(path("large"), "99999999999").unwrap();
+        mkfifoat(CWD, path("pipe"), Mode::RUSR | Mode::WUSR).unwrap();
+        assert_eq!(read(&path("number")), -12);
+        for none in ["word", "large", "pipe", "gone", "."] {
+            assert_eq!(read(&path(none)), 0, "{none}");
+        }
+        assert_eq!(read(Path::new("/dev/zero")), 0);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

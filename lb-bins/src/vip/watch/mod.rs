@@ -180,9 +180,7 @@ impl Watches {
             };
             TrackedStatus { kind, name: name.to_owned(), state, value }
         });
-        let mut all: Vec<_> = all.collect();
-        all.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
-        all
+        all.collect()
     }
 }
 

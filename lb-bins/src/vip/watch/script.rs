@@ -17,12 +17,15 @@ pub(super) async fn watch(script: VrrpScript, reporter: Reporter) {
     let mut is_told = false;
     // How many runs in a row say otherwise.
     let mut others = 0;
+    let mut ending = None;
     let mut turns = interval(script.interval);
     // A run that takes long delays those after it, instead of having them follow at once.
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         turns.tick().await;
-        let succeeded = run(&script).await;
+        let ended = run(&script, ending).await;
+        ending = Some(ended);
+        let succeeded = ended == Ending::Said(true);
         if succeeded == is_up {
             others = 0;
             if !is_told {
@@ -41,19 +44,33 @@ pub(super) async fn watch(script: VrrpScript, reporter: Reporter) {
     }
 }
 
-async fn run(script: &VrrpScript) -> bool {
+/// How a run ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ending {
+    CannotRun,
+    Killed,
+    Said(bool),
+}
+
+/// What is wrong with the script itself is logged unless it was wrong `before`.
+async fn run(script: &VrrpScript, before: Option<Ending>) -> Ending {
+    let is_news = |ending| before != Some(ending);
     match execute(&script.command, Vec::new(), script.timeout).await {
         Ok(Some(status)) => {
             debug!(script = script.name, %status, "tracked script ran");
-            status.success()
+            Ending::Said(status.success())
         }
         Ok(None) => {
-            warn!(script = script.name, "tracked script killed: it took too long");
-            false
+            if is_news(Ending::Killed) {
+                warn!(script = script.name, "tracked script killed: it took too long");
+            }
+            Ending::Killed
         }
         Err(error) => {
-            warn!(script = script.name, %error, "tracked script cannot be run");
-            false
+            if is_news(Ending::CannotRun) {
+                warn!(script = script.name, %error, "tracked script cannot be run");
+            }
+            Ending::CannotRun
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Who gets mail: `smtp_server`, `notification_email` and what belongs to them.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use super::tracking::if_any;
 use super::values::{Values, given};
@@ -24,10 +24,13 @@ pub(super) fn draft(globals: &[&Statement], values: &mut Values<'_>) -> Field<Ma
     }
     let span = server.span;
     let address = match server.arguments.first().map(|host| host.text.parse::<std::net::IpAddr>()) {
-        Some(Err(_)) => {
-            values.warning(span, Problem::MailServerByName);
-            return Field::Absent;
-        }
+        Some(Err(_)) => match here(server) {
+            Some(address) => given(address, span),
+            None => {
+                values.warning(span, Problem::MailServerByName);
+                return Field::Absent;
+            }
+        },
         _ => match values.socket(server) {
             Field::Given(Spanned { value, span }) if value.port() == 0 => {
                 given(SocketAddr::new(value.ip(), SMTP), span)
@@ -44,6 +47,14 @@ pub(super) fn draft(globals: &[&Statement], values: &mut Values<'_>) -> Field<Ma
     };
     let helo = values.text(last("smtp_helo_name"));
     given(Mail { server: address, from, to: if_any(to), helo }, span)
+}
+
+/// `localhost [PORT]`, which nearly every sample has, and for which nobody has to be asked.
+fn here(server: &Statement) -> Option<SocketAddr> {
+    let mut words = server.arguments.iter().map(|word| word.text.as_str());
+    let is_here = words.next()? == "localhost";
+    let port = words.next().map_or(Some(SMTP), |port| port.parse().ok())?;
+    (is_here && words.next().is_none()).then(|| (Ipv4Addr::LOCALHOST, port).into())
 }
 
 /// The address in `Name <address>`, or all of it. A name alone is somebody on this host.

@@ -39,7 +39,7 @@ pub(super) fn unicast_peers(
 
 /// `ADDRESS [min_ttl NUMBER] [max_ttl NUMBER]`
 fn peer(mut row: Row<'_>, family: Family, values: &mut Values<'_>) -> Option<Peer> {
-    let mut peer = Peer { address: values.ip("unicast_peer", row.next()?), ..Peer::default() };
+    let mut peer = Peer { address: values.host("unicast_peer", row.next()?), ..Peer::default() };
     while let Some(option) = row.next() {
         let ttl = |word: Option<&Word>, values: &mut Values<'_>| match word {
             Some(word) => values.number_of("unicast_peer", word, 0..=255),

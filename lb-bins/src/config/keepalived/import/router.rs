@@ -47,7 +47,7 @@ impl Router<'_> {
         let unicast_peers = reach::unicast_peers(self, family, values);
         let has_peers = !matches!(unicast_peers, Field::Absent);
         let source = statement.last("unicast_src_ip").or_else(|| statement.last("mcast_src_ip"));
-        let source = fitting(values.ip_of(source), family, values);
+        let source = fitting(values.host_of(source), family, values);
         let (multicast_source, unicast_source) =
             if has_peers { (Field::Absent, source) } else { (source, Field::Absent) };
         let (use_vmac, vmac_interface) = vmac(statement, self.global("vmac_prefix"), values);
@@ -62,7 +62,7 @@ impl Router<'_> {
             down_timer_adverts: values
                 .number(self.last("down_timer_adverts", "vrrp_down_timer_adverts"), 1..=100),
             preempt: self.preempt(&state, values),
-            preempt_delay: self.preempt_delay(strict, values),
+            preempt_delay: self.preempt_delay(&state, strict, values),
             accept: accept(statement, strict, &priority, &version, values),
             startup_delay: values.timer_or_zero(self.global("vrrp_startup_delay")),
             delay_after_boot: values.timer_or_zero(self.global("vrrp_delay_after_boot")),
@@ -195,10 +195,23 @@ impl Router<'_> {
         list(addresses, span)
     }
 
-    fn preempt_delay(&self, strict: bool, values: &mut Values<'_>) -> Field<Duration> {
+    /// As keepalived, lets a master from the start wait for nobody.
+    fn preempt_delay(
+        &self,
+        state: &Field<Start>,
+        strict: bool,
+        values: &mut Values<'_>,
+    ) -> Field<Duration> {
         match values.timer_or_zero(self.statement.last("preempt_delay")) {
             Field::Given(Spanned { span, .. }) if strict => {
                 values.warning(span, Problem::NotStrict { word: "preempt_delay" });
+                Field::Absent
+            }
+            Field::Given(Spanned { value, span })
+                if !value.is_zero()
+                    && state.given().is_some_and(|it| it.value == Start::Master) =>
+            {
+                values.warning(span, Problem::PreemptDelayOfMaster);
                 Field::Absent
             }
             field => field,

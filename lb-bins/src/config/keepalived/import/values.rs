@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::config::draft::vrrp::Network;
 use crate::config::draft::{Field, List};
 use crate::config::keepalived::lexer::{Word, escaped_words};
 use crate::config::keepalived::problem::Problem;
@@ -189,6 +190,27 @@ impl Values<'_> {
                 self.error(word.span, Problem::NotAnAddress { word: key, text });
                 Field::Refused
             }
+        }
+    }
+
+    /// An address of a host, which may have the length of a prefix behind it that means nothing
+    /// (`inet_stosockaddr` of keepalived).
+    pub(super) fn host(&mut self, key: &'static str, word: &Word) -> Field<IpAddr> {
+        match Network::parse(&word.text) {
+            Some(Network { address, length: Some(_) }) => {
+                self.warning(word.span, Problem::PrefixOfHost { text: word.text.clone() });
+                given(address, word.span)
+            }
+            _ => self.ip(key, word),
+        }
+    }
+
+    /// The only argument as that.
+    pub(super) fn host_of(&mut self, statement: Option<&Statement>) -> Field<IpAddr> {
+        let Some(statement) = statement else { return Field::Absent };
+        match self.argument(statement) {
+            Some(word) => self.host(statement.keyword.name, word),
+            None => Field::Refused,
         }
     }
 

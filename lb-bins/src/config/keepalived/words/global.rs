@@ -3,8 +3,8 @@
 use super::virtual_server::{SSL, VIRTUAL_SERVER};
 use super::vrrp::{TRACK_FILE, VRRP_INSTANCE, VRRP_SCRIPT, VRRP_SYNC_GROUP, VRRP_TRACK_PROCESS};
 use super::{
-    BFD, DBUS, FIREWALL, KERNEL, Keyword, LATE, MAIL, NETLINK, PROCESS, RELOAD, SNMP, STATIC,
-    STATUS, Words, block, once, rows, unused, unused_block, unused_rows,
+    BFD, DBUS, FIREWALL, KERNEL, Keyword, LATE, MAIL, MAIL_SERVER, NETLINK, PROCESS, RELOAD, SNMP,
+    STATIC, STATUS, Words, block, once, rows, unused, unused_block, unused_rows,
 };
 
 pub(in super::super) const ROOT: Words = &[
@@ -120,7 +120,7 @@ const GLOBAL_DEFS: Words = &[
     once("smtp_alert"),
     unused("smtp_alert_checker", MAIL),
     once("smtp_alert_vrrp"),
-    unused("smtp_connect_timeout", MAIL),
+    unused("smtp_connect_timeout", MAIL_SERVER),
     once("smtp_helo_name"),
     once("smtp_server"),
     unused("snmp_rs_stats_update_interval", SNMP),

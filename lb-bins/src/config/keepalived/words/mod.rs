@@ -97,6 +97,7 @@ const FIREWALL: &str = "the firewall is not touched";
 const KERNEL: &str = "nothing is balanced in the kernel yet";
 const LATE: &str = "who is late hears first what it has missed, and then decides";
 const MAIL: &str = "mail is sent of all changes of servers, or of none";
+const MAIL_SERVER: &str = "a mail server has 20 s for an answer";
 const NETLINK: &str = "the system's defaults hold";
 const PROCESS: &str = "that is for the service manager, such as systemd";
 const RELOAD: &str = "a configuration with mistakes never replaces a good one, and SIGHUP reads it";

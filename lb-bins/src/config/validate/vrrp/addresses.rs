@@ -1,6 +1,6 @@
 //! Rules for addresses, and for the routes and rules that go with them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use lb_vrrp::Family;
 use lb_vrrp::linux::{Prefix, VirtualAddress};
@@ -10,7 +10,7 @@ use crate::config::draft::vrrp as draft;
 use crate::config::draft::{Field, List};
 use crate::config::mistakes::Mistakes;
 use crate::config::problem::{Problem, VrrpProblem};
-use crate::config::source::Spanned;
+use crate::config::source::{Span, Spanned};
 use crate::config::validate::elements;
 use crate::config::validate::values::integer;
 
@@ -40,10 +40,7 @@ pub(super) fn address(
     let mut address = match &draft.address {
         Field::Given(network) => {
             let Spanned { value: draft::Network { address, .. }, span } = *network;
-            if address.is_unspecified() || address.is_multicast() {
-                let text = address.to_string();
-                mistakes.error(span, VrrpProblem::NotAnIpAddress { key, text }.into());
-            }
+            host(key, address, span, mistakes);
             VirtualAddress::new(address).prefix(length(network, mistakes))
         }
         Field::Absent => {
@@ -61,6 +58,14 @@ pub(super) fn address(
         address = address.dev(dev);
     }
     address.scope(draft.scope.or(lb_vrrp::linux::Scope::Global))
+}
+
+/// One that packets to a single host can have.
+pub(super) fn host(key: &'static str, address: IpAddr, span: Span, mistakes: &mut Mistakes) {
+    let is_for_all = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    if address.is_unspecified() || address.is_multicast() || is_for_all {
+        mistakes.error(span, VrrpProblem::NotAHost { key, address }.into());
+    }
 }
 
 /// The kernel keeps 15 characters, and `ip` shows those alone that begin with the interface.
@@ -96,6 +101,22 @@ pub(super) fn report_repeated(
         |address| VrrpProblem::AddressTwice { address }.into(),
         mistakes,
     );
+}
+
+/// What is static stays on this host, whoever is master; were it virtual as well, two hosts would have it.
+pub(super) fn report_static(
+    field: &Field<List<draft::VirtualAddress>>,
+    addresses: &[VirtualAddress],
+    of_instances: &[Spanned<(IpAddr, String)>],
+    mistakes: &mut Mistakes,
+) {
+    for Spanned { value, span } in places(&[(field, addresses)], "") {
+        if let Some(first) = of_instances.iter().find(|one| one.value == value) {
+            let (address, interface) = value;
+            let problem = VrrpProblem::StaticAndVirtual { address, interface };
+            mistakes.repeated(span, first.span, problem.into());
+        }
+    }
 }
 
 /// Where each address is added to, once.

@@ -295,6 +295,7 @@ fn peers(
             return None;
         };
         same_family("unicast_peers", address.value, family, address.span, mistakes);
+        addresses::host("unicast_peers", address.value, address.span, mistakes);
         if Some(address.value) == source {
             let problem = VrrpProblem::PeerIsSource { address: address.value };
             mistakes.error(address.span, problem.into());

@@ -60,8 +60,9 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
         let own = (&draft.value.addresses, &instance.addresses[..]);
         addresses::places(&[own], home)
     });
+    let virtual_places: Vec<_> = of_routers.chain(of_hosts).collect();
     report_repeated(
-        of_routers.chain(of_hosts),
+        virtual_places.iter().cloned(),
         |(address, interface)| VrrpProblem::AddressOfTwo { address, interface }.into(),
         mistakes,
     );
@@ -84,6 +85,7 @@ pub(super) fn virtual_routers(draft: &Draft, config: Config, mistakes: &mut Mist
     );
     described.warn_of_unused(mistakes);
     let (static_addresses, static_routes, static_rules) = routes::statics(draft, mistakes);
+    addresses::report_static(&draft.static_addresses, &static_addresses, &virtual_places, mistakes);
     Config {
         bgp_announcements,
         static_addresses,

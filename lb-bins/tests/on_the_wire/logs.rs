@@ -1,0 +1,102 @@
+//! What the log says of what goes wrong, and how often.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::daemon::run_ours;
+use crate::lab::{Host, Lab, MS, fetch, ip, is_possible, status};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn instance(more: &str) -> String {
+    format!(
+        "admin = \"127.0.0.1:9900\"\n[[vrrp_instance]]\nname = \"one\"\ninterface = \"eth0\"\n\
+         virtual_router_id = 51\naddresses = [\"10.99.0.200/24\"]\n{more}\n"
+    )
+}
+
+fn lines_with(lab: &Lab, letter: &str, words: &[&str]) -> usize {
+    let log = std::fs::read_to_string(lab.files.join(format!("{letter}.log"))).unwrap_or_default();
+    log.lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
+}
+
+/// Two masters of one address, for want of the same password: each says what it hears of the other one.
+#[test]
+#[ignore = "needs root"]
+fn who_is_refused_is_told_once() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let with = |password: &str| {
+        let key = format!("authentication = {{ type = \"pass\", password = \"{password}\" }}");
+        instance(&format!("version = 2\nstate = \"master\"\n{key}"))
+    };
+    let _a = run_ours(&lab, Host::A, &with("this"));
+    let b = run_ours(&lab, Host::B, &with("that"));
+    let told = |letter, sender| {
+        let sender = format!("sender=\"{sender}\"");
+        let words = ["WARN an advertisement is refused", "\"one\"", &sender, "another password"];
+        lines_with(&lab, letter, &words)
+    };
+    lab.until(10 * SECOND, "both say it", || {
+        told("a", "10.99.0.2") == 1 && told("b", "10.99.0.1") == 1
+    });
+    thread::sleep(3 * SECOND);
+    assert_eq!((told("a", "10.99.0.2"), told("b", "10.99.0.1")), (1, 1), "once");
+    b.reload_text(&with("this"));
+    lab.until(10 * SECOND, "one has the address", || {
+        lab.holds(Host::A, "10.99.0.200") != lab.holds(Host::B, "10.99.0.200")
+    });
+}
+
+#[test]
+#[ignore = "needs root"]
+fn tracked_interfaces_are_told_of() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let late = "track_interfaces = [{ name = \"late0\", weight = -50 }]\n";
+    let _a = run_ours(&lab, Host::A, &instance(late));
+    let told = |level: &str, is_up: bool| {
+        let line = format!("{level} tracked interface instance=\"one\" interface=\"late0\"");
+        lines_with(&lab, "a", &[&line, &format!("up={is_up}")])
+    };
+    let space = lab.space(Host::A);
+    let shown = |state: &str| {
+        let known = serde_json::json!({
+            "type": "interface", "name": "late0", "state": state, "value": null,
+        });
+        let metrics = fetch(&space, &["http://127.0.0.1:9900/metrics"]);
+        let is_up = u8::from(state == "up");
+        let line = format!("lb_tracked_up{{type=\"interface\",name=\"late0\"}} {is_up}\n");
+        status(&space)["tracked"] == serde_json::json!([known]) && metrics.contains(&line)
+    };
+    lab.until(5 * SECOND, "it is not there", || told("WARN", false) == 1 && shown("down"));
+    ip(&format!("-n {space} link add late0 type veth peer name late1"));
+    ip(&format!("-n {space} link set late1 up"));
+    ip(&format!("-n {space} link set late0 up"));
+    lab.until(5 * SECOND, "it is up", || told("INFO", true) == 1 && shown("up"));
+    assert_eq!(told("WARN", false), 1, "said once, though links were looked at again");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn what_is_wrong_with_a_script_is_told_once() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let script = |name: &str, command: &str| {
+        format!("[[vrrp_script]]\nname = \"{name}\"\ncommand = {command}\ninterval = \"100ms\"\n")
+    };
+    let scripts = script("gone", "[\"/nonexistent\"]") + &script("slow", "[\"/bin/sleep\", \"9\"]");
+    let text = instance("track_scripts = [\"gone\", \"slow\"]\n") + &scripts;
+    let _a = run_ours(&lab, Host::A, &text);
+    let gone = || lines_with(&lab, "a", &["WARN tracked script cannot be run", "\"gone\""]);
+    let slow = || lines_with(&lab, "a", &["WARN tracked script killed", "\"slow\""]);
+    lab.until(5 * SECOND, "both are told of", || gone() > 0 && slow() > 0);
+    thread::sleep(1000 * MS);
+    assert_eq!((gone(), slow()), (1, 1));
+}

@@ -1,0 +1,55 @@
+//! The interface of a virtual MAC address that somebody deletes or sets down is there again, and what was
+//! on it as well.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use lb_vrrp::driver::{Network, RouterId};
+use lb_vrrp::linux::{LinuxNetwork, Settings};
+
+use crate::namespace::{Namespace, is_possible};
+use crate::{MS, channel, drain};
+
+const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 99, 0, 200));
+
+/// Does what the driver of a master does, until `ip` says this of the interface.
+async fn until(network: &mut LinuxNetwork, space: &Namespace, id: RouterId, words: &[&str]) {
+    let end = Instant::now() + 2000 * MS;
+    loop {
+        let shown = space.ip("address show");
+        let there = shown.split_once("vip0@").map_or("", |(_, there)| there);
+        if words.iter().all(|word| there.contains(word)) {
+            return;
+        }
+        assert!(Instant::now() < end, "{words:?} in {shown}");
+        network.ready_until(Instant::now() + 100 * MS).await.unwrap();
+        let (inputs, _) = drain(network);
+        if inputs.contains(&(id, format!("AddressLost({ADDRESS})"))) {
+            network.add_address(id, ADDRESS).unwrap();
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root and ip"]
+fn it_is_deleted_or_set_down() {
+    if !is_possible(&[["ip", "-V"]]) {
+        return;
+    }
+    let space = Namespace::new();
+    space.inside(async || {
+        let mut network = LinuxNetwork::new().unwrap();
+        let mut settings = Settings::new("eth0");
+        settings.virtual_mac = Some("vip0".to_owned());
+        let id = network.open(&channel([10, 99, 0, 1]), settings).unwrap();
+        network.add_address(id, ADDRESS).unwrap();
+        drain(&mut network);
+        let whole = ["state UP", "00:00:5e:00:01:33", "10.99.0.200/32"];
+        until(&mut network, &space, id, &whole).await;
+        space.ip("link delete vip0");
+        assert!(!space.ip("address").contains("10.99.0.200"), "it went with its interface");
+        until(&mut network, &space, id, &whole).await;
+        space.ip("link set vip0 down");
+        until(&mut network, &space, id, &whole).await;
+    });
+}
