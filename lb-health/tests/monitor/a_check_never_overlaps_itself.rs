@@ -121,7 +121,7 @@ fn combined(world: &World, backend: BackendId, weights: &Weights) -> Option<Heal
         _ => false,
     });
     let reports = checks.iter().filter_map(|(id, _)| weights.get(id).copied().flatten());
-    all.then(|| Health::Up { weight: reports.fold(ReportedWeight::NONE, ReportedWeight::and) })
+    all.then(|| Health::weighing(reports.fold(ReportedWeight::NONE, ReportedWeight::and)))
 }
 
 type Weights = std::collections::HashMap<lb_health::CheckId, Option<Weight>>;
