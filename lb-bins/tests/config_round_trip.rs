@@ -15,7 +15,7 @@ use lb_bins::config::check::{
 use lb_bins::config::{
     Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim,
     ClaimBy, Command, Config, Delays, Deleted, Door, Forwarding, HashKey, HmacKey, Holder,
-    HttpClaim, KeySecret, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode,
+    HttpClaim, KeySecret, Login, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode,
     Speaker, Track, Tracks, VirtualServer, VrrpCheck, VrrpInstance,
 };
 use lb_core::virtual_server::{DrainingClients, WhenDown, WhenFull};
@@ -360,8 +360,25 @@ fn passive() -> impl Strategy<Value = Passive> {
 
 fn mail() -> impl Strategy<Value = Mail> {
     let mailbox = || "[a-z+]{1,9}@[a-z.]{1,9}";
-    (address(25), mailbox(), vec(mailbox(), 1..3), option::of("[!-~]{1,9}"))
-        .prop_map(|(server, from, to, helo)| Mail { server, from, to, helo })
+    let security = prop_oneof![
+        tls().prop_map(SmtpSecurity::Implicit),
+        tls().prop_map(SmtpSecurity::Starttls),
+    ];
+    let login = ("[a-z@ ]{1,9}", path())
+        .prop_map(|(user, password_file)| Login { user, password_file });
+    // Nobody logs in in clear.
+    let secured = option::of((security, option::of(login)));
+    (server(25), mailbox(), vec(mailbox(), 1..3), option::of("[!-~]{1,9}"), secured).prop_map(
+        |(server, from, to, helo, secured)| {
+            let (mut security, login) = secured.unzip();
+            // A name is asked for unless another is.
+            if let (Address::Named { .. }, Some(security)) = (&server, &mut security) {
+                let (SmtpSecurity::Implicit(tls) | SmtpSecurity::Starttls(tls)) = security;
+                tls.sni.get_or_insert_with(|| "mail.example.org".to_owned());
+            }
+            Mail { server, from, to, helo, security, login: login.flatten() }
+        },
+    )
 }
 
 fn backends() -> impl Strategy<Value = Vec<Backend>> {

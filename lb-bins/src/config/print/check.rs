@@ -207,6 +207,17 @@ pub(super) fn inline_headers(headers: &Headers) -> String {
     format!("{{ {} }}", headers.join(", "))
 }
 
+/// The keys of TLS, each with its value, as far as they are set.
+pub(super) fn inline_tls(Tls { sni, verify, ca, identity }: &Tls) -> Vec<String> {
+    let mut keys = vec![format!("verify = {verify}")];
+    keys.extend(sni.as_deref().map(|sni| format!("sni = {}", text(sni))));
+    keys.extend(ca.as_deref().map(|file| format!("ca = {}", path(file))));
+    keys.extend(identity.as_ref().map(|Identity { certificate, key }| {
+        format!("certificate = {}, key = {}", path(certificate), path(key))
+    }));
+    keys
+}
+
 /// TLS that has to be switched on by `key`.
 fn switched(f: &mut Formatter<'_>, key: &str, tls: Option<&Tls>) -> Result {
     writeln!(f, "{key} = {}", tls.is_some())?;

@@ -117,7 +117,7 @@ impl Kind {
 }
 
 impl Tls {
-    fn take(table: &mut Table<'_, '_>) -> Self {
+    pub(super) fn take(table: &mut Table<'_, '_>) -> Self {
         Self {
             sni: table.take("sni", r#"sni = "www.example.org""#),
             verify: table.take("verify", "verify = true"),
