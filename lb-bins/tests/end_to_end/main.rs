@@ -39,6 +39,7 @@ mod orders_change_backends;
 mod persisted_clients_may_wait_or_be_refused;
 mod priorities_and_zones_decide;
 mod quorum_decides;
+mod real_servers_are_judged;
 mod reload_harms_nobody;
 mod scripts_hear_of_backends;
 mod shares_follow_the_scheduler;
