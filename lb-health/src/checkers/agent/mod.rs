@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use self::line::Line;
 use super::connection::conversation::Conversation;
-use super::connection::transport::{Transport, conversing};
+use super::connection::transport::{Transport, conversing, securing};
 use crate::advice::Advice;
 use crate::trace::Excerpt;
 use crate::{CheckError, Failure, Report, Target};
@@ -72,14 +72,6 @@ impl Agent {
         self
     }
 
-    /// This checker, talking TLS.
-    #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn with_tls(mut self, tls: super::Tls) -> Self {
-        self.transport.tls = Some(tls);
-        self
-    }
-
     async fn ask(&self, talk: &mut Conversation, target: Target) -> Result<Line, CheckError> {
         self.transport.secure(talk, target).await?;
         if let Some(bytes) = &self.send {
@@ -118,3 +110,4 @@ impl Agent {
 }
 
 conversing!(Agent, run);
+securing!(Agent, "");
