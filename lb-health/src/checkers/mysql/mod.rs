@@ -4,7 +4,6 @@ mod login;
 mod packet;
 mod password;
 
-
 use self::login::User;
 use self::packet::{Greeting, Malformed, Packet, Reply, command};
 use super::connection::conversation::Conversation;
