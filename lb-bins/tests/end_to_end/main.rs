@@ -48,3 +48,4 @@ mod sorry_servers_may_be_checked;
 mod states_are_explained;
 mod streams_are_exact;
 mod the_demo_runs;
+mod the_service_manager_is_told;
