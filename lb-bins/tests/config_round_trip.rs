@@ -15,8 +15,8 @@ use lb_bins::config::check::{
 use lb_bins::config::{
     Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim,
     ClaimBy, Command, Config, Delays, Deleted, Door, Forwarding, HashKey, HmacKey, Holder,
-    HttpClaim, KeySecret, Login, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode,
-    Speaker, Track, Tracks, VirtualServer, VrrpCheck, VrrpInstance,
+    HttpClaim, KeySecret, Login, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum,
+    SorryMode, Speaker, Track, Tracks, VirtualServer, VrrpCheck, VrrpInstance,
 };
 use lb_core::virtual_server::{DrainingClients, WhenDown, WhenFull};
 use lb_core::{Algorithm, Weight};
@@ -102,15 +102,16 @@ fn page() -> impl Strategy<Value = Page> {
         .prop_map(|(name, value, absent)| HeaderRule { name, value, absent });
     let all = (
         "/[!-~]{0,20}",
-        vec(status, 1..4),
+        (vec(status.clone(), 1..4), vec(status, 0..2)),
         option::of(digest),
         option::of(body),
         vec(header, 0..3),
         1..=1_u32 << 30,
     );
-    all.prop_map(|(path, status, digest, body, expect_headers, body_limit)| Page {
+    all.prop_map(|(path, (status, drain_status), digest, body, expect_headers, body_limit)| Page {
         path,
         status,
+        drain_status,
         digest,
         body,
         expect_headers,
@@ -364,8 +365,8 @@ fn mail() -> impl Strategy<Value = Mail> {
         tls().prop_map(SmtpSecurity::Implicit),
         tls().prop_map(SmtpSecurity::Starttls),
     ];
-    let login = ("[a-z@ ]{1,9}", path())
-        .prop_map(|(user, password_file)| Login { user, password_file });
+    let login =
+        ("[a-z@ ]{1,9}", path()).prop_map(|(user, password_file)| Login { user, password_file });
     // Nobody logs in in clear.
     let secured = option::of((security, option::of(login)));
     (server(25), mailbox(), vec(mailbox(), 1..3), option::of("[!-~]{1,9}"), secured).prop_map(

@@ -161,11 +161,16 @@ fn inline_page(page: &Page) -> String {
 
 /// Every key of a page with its value, if it has one.
 fn page_keys(page: &Page) -> Vec<(&'static str, Option<String>)> {
-    let Page { path, status, digest, body, expect_headers, body_limit } = page;
+    let Page { path, status, drain_status, digest, body, expect_headers, body_limit } = page;
     let rules: Vec<_> = expect_headers.iter().map(inline_header_rule).collect();
     let mut keys = vec![
         ("path", Some(text(path))),
         ("status", Some(array(status.iter().map(StatusRange::to_string)))),
+        (
+            "drain_status",
+            (!drain_status.is_empty())
+                .then(|| array(drain_status.iter().map(StatusRange::to_string))),
+        ),
         page_digest(*digest),
         ("expect_headers", (!rules.is_empty()).then(|| format!("[{}]", rules.join(", ")))),
         ("body_limit", Some(body_limit.to_string())),
