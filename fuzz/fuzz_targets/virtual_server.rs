@@ -71,7 +71,7 @@ struct Known {
 
 impl Known {
     fn live_weight(&self) -> Option<Weight> {
-        let Health::Up { weight } = self.health()? else { return None };
+        let Health::Up { weight, .. } = self.health()? else { return None };
         match self.admin {
             Admin::Drain => Some(Weight::ZERO),
             Admin::Ready if self.ordered == Some(0) => Some(Weight::ZERO),
@@ -175,7 +175,7 @@ impl Run {
                 let reports = reports.into_iter().map(|report| Weight::new(report.into()));
                 let weight = reports.fold(ReportedWeight::NONE, ReportedWeight::and);
                 let weight = percent.map_or(weight, |percent| weight.and_percent(percent.into()));
-                let health = if up { Health::Up { weight } } else { Health::Down };
+                let health = if up { Health::weighing(weight) } else { Health::Down };
                 let id = self.target(backend);
                 let known = self.change(id, |known| known.health = Some(health));
                 if !known && self.sorry.is_some_and(|(_, sorry)| sorry == id) {

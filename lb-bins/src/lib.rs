@@ -19,6 +19,7 @@
 //! | `requests` | asking a task that owns something |
 //! | `backoff` | how long to wait from one attempt to the next |
 //! | [`process`] | signals, limits |
+//! | `service_manager` | what systemd is told |
 //! | [`telemetry`] | the log |
 //! | [`demo`] | three backends and a balancer in one process |
 
@@ -35,6 +36,7 @@ pub mod privileges;
 pub mod probe;
 pub mod process;
 mod requests;
+mod service_manager;
 pub mod simulate;
 pub mod status;
 pub mod tcp;

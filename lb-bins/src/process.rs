@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, ConfigFile, Daemon};
 use crate::privileges::{hand_on_nothing, warn_of_start};
+use crate::service_manager::{reassure, tell_ready, tell_reloading, tell_stopping};
 
 /// With fewer than that there is something to say.
 const FEW_DESCRIPTORS: u64 = 1024;
@@ -107,6 +108,9 @@ impl Signals {
     /// system that hangs, somebody who has to leave first), they are heard meanwhile; all `SIGHUP`s that
     /// come meanwhile are one more reload.
     pub async fn obey<G: Governed>(mut self, governed: G, file: Option<ConfigFile>) {
+        tell_ready();
+        let mut pulse = JoinSet::new();
+        pulse.spawn(reassure(governed.clone()));
         let mut reloads = JoinSet::new();
         let mut is_wanted = false;
         loop {
@@ -114,8 +118,8 @@ impl Signals {
                 Some(()) = self.hangup.recv() => is_wanted = true,
                 // A panic in there was reported when it happened.
                 Some(_) = reloads.join_next() => {}
-                Some(()) = self.interrupt.recv() => governed.stop().await,
-                Some(()) = self.terminate.recv() => governed.stop().await,
+                Some(()) = self.interrupt.recv() => stop(&governed).await,
+                Some(()) = self.terminate.recv() => stop(&governed).await,
                 else => return,
             }
             if is_wanted && reloads.is_empty() {
@@ -142,10 +146,24 @@ pub trait Governed: Clone + Send + Sync + 'static {
 
     /// Ends; asked a second time, at once.
     fn stop(&self) -> impl Future<Output = ()> + Send;
+
+    /// Whether it does what it is there for.
+    fn is_well(&self) -> impl Future<Output = bool> + Send;
+}
+
+async fn stop<G: Governed>(governed: &G) {
+    tell_stopping();
+    governed.stop().await;
 }
 
 /// Takes over the file as it is now, or says why not.
 async fn reload<G: Governed>(governed: G, file: ConfigFile) {
+    tell_reloading();
+    take_over(governed, file).await;
+    tell_ready();
+}
+
+async fn take_over<G: Governed>(governed: G, file: ConfigFile) {
     let name = file.path.display().to_string();
     // A large file takes a while, which nothing else should wait for.
     let config = match aside(move || file.load_for(G::DAEMON)).await {

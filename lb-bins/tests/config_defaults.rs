@@ -344,6 +344,7 @@ fn a_backend_has_its_own_checks_or_those_of_the_virtual_server() {
     let page = Page {
         path: "/".into(),
         status: vec![range(200, 299)],
+        drain_status: Vec::new(),
         digest: None,
         body: None,
         expect_headers: Vec::new(),

@@ -15,8 +15,8 @@ use lb_bins::config::check::{
 use lb_bins::config::{
     Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim,
     ClaimBy, Command, Config, Delays, Deleted, Door, Forwarding, HashKey, HmacKey, Holder,
-    HttpClaim, KeySecret, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum, SorryMode,
-    Speaker, Track, Tracks, VirtualServer, VrrpCheck, VrrpInstance,
+    HttpClaim, KeySecret, Login, Mail, Notify, OnFailure, Passive, Persistence, Queue, Quorum,
+    SorryMode, Speaker, Track, Tracks, VirtualServer, VrrpCheck, VrrpInstance,
 };
 use lb_core::virtual_server::{DrainingClients, WhenDown, WhenFull};
 use lb_core::{Algorithm, Weight};
@@ -102,15 +102,16 @@ fn page() -> impl Strategy<Value = Page> {
         .prop_map(|(name, value, absent)| HeaderRule { name, value, absent });
     let all = (
         "/[!-~]{0,20}",
-        vec(status, 1..4),
+        (vec(status.clone(), 1..4), vec(status, 0..2)),
         option::of(digest),
         option::of(body),
         vec(header, 0..3),
         1..=1_u32 << 30,
     );
-    all.prop_map(|(path, status, digest, body, expect_headers, body_limit)| Page {
+    all.prop_map(|(path, (status, drain_status), digest, body, expect_headers, body_limit)| Page {
         path,
         status,
+        drain_status,
         digest,
         body,
         expect_headers,
@@ -360,8 +361,25 @@ fn passive() -> impl Strategy<Value = Passive> {
 
 fn mail() -> impl Strategy<Value = Mail> {
     let mailbox = || "[a-z+]{1,9}@[a-z.]{1,9}";
-    (address(25), mailbox(), vec(mailbox(), 1..3), option::of("[!-~]{1,9}"))
-        .prop_map(|(server, from, to, helo)| Mail { server, from, to, helo })
+    let security = prop_oneof![
+        tls().prop_map(SmtpSecurity::Implicit),
+        tls().prop_map(SmtpSecurity::Starttls),
+    ];
+    let login =
+        ("[a-z@ ]{1,9}", path()).prop_map(|(user, password_file)| Login { user, password_file });
+    // Nobody logs in in clear.
+    let secured = option::of((security, option::of(login)));
+    (server(25), mailbox(), vec(mailbox(), 1..3), option::of("[!-~]{1,9}"), secured).prop_map(
+        |(server, from, to, helo, secured)| {
+            let (mut security, login) = secured.unzip();
+            // A name is asked for unless another is.
+            if let (Address::Named { .. }, Some(security)) = (&server, &mut security) {
+                let (SmtpSecurity::Implicit(tls) | SmtpSecurity::Starttls(tls)) = security;
+                tls.sni.get_or_insert_with(|| "mail.example.org".to_owned());
+            }
+            Mail { server, from, to, helo, security, login: login.flatten() }
+        },
+    )
 }
 
 fn backends() -> impl Strategy<Value = Vec<Backend>> {

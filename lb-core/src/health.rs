@@ -1,6 +1,9 @@
 //! What a health checker may say about a backend, and what an administrator may say over it.
 
 use std::fmt;
+use std::num::NonZeroU32;
+
+use crate::backend::Limits;
 
 /// The share of new flows that a backend asks for, relative to its neighbours: 0 to 65 535.
 ///
@@ -153,6 +156,57 @@ impl From<Weight> for ReportedWeight {
     }
 }
 
+/// What the checks of one backend said of the flows that it is to have at once, together.
+///
+/// It holds in place of the configured [`max_connections`](Limits), above or below, as long as it is
+/// reported (`maxconn` of HAProxy's agent, `tcpcheck_agent_expect_reply`); thresholds stay. Of several
+/// reports the least counts.
+///
+/// ```
+/// use std::num::NonZeroU32;
+/// use lb_core::backend::Limits;
+/// use lb_core::health::ReportedLimit;
+///
+/// let [ten, thirty] = [10, 30].map(|most| Limits::NONE.at_most(NonZeroU32::new(most).unwrap()));
+/// assert_eq!(ReportedLimit::NONE.over(ten), ten);
+/// assert_eq!(ReportedLimit::NONE.and(30).over(ten), thirty);
+/// assert_eq!(ReportedLimit::NONE.and(30).and(10).over(Limits::NONE), ten);
+/// assert_eq!(ReportedLimit::NONE.and(0).over(ten), Limits::NONE); // as many as come
+/// ```
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct ReportedLimit {
+    /// The least that was said; the largest number for as many as come.
+    least: Option<NonZeroU32>,
+}
+
+impl ReportedLimit {
+    /// No check said anything of it: the configured limits hold.
+    pub const NONE: Self = Self { least: None };
+
+    /// These reports and one of at most `flows` at once; 0 is as many as come, as in HAProxy.
+    #[must_use]
+    pub fn and(self, flows: u32) -> Self {
+        self.with(Self { least: Some(NonZeroU32::new(flows).unwrap_or(NonZeroU32::MAX)) })
+    }
+
+    /// These reports and others.
+    #[must_use]
+    pub fn with(self, others: Self) -> Self {
+        let both = self.least.into_iter().chain(others.least);
+        Self { least: both.min() }
+    }
+
+    /// The limits to hold the backend to, where these are `configured`.
+    #[must_use]
+    pub fn over(self, configured: Limits) -> Limits {
+        match self.least {
+            Some(NonZeroU32::MAX) => configured.with_maximum(None),
+            Some(flows) => configured.with_maximum(Some(flows)),
+            None => configured,
+        }
+    }
+}
+
 /// The verdict of all checks of one backend.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Health {
@@ -162,12 +216,20 @@ pub enum Health {
     Up {
         /// What the checks said about the weight; [`ReportedWeight::NONE`] keeps the configured one.
         weight: ReportedWeight,
+        /// What they said about how many flows it takes; [`ReportedLimit::NONE`] keeps what is
+        /// configured.
+        limit: ReportedLimit,
     },
 }
 
 impl Health {
-    /// Up, at the configured weight.
-    pub const UP: Self = Self::Up { weight: ReportedWeight::NONE };
+    /// Up, as configured.
+    pub const UP: Self = Self::Up { weight: ReportedWeight::NONE, limit: ReportedLimit::NONE };
+
+    /// Up, with what the checks said about the weight.
+    pub fn weighing(weight: impl Into<ReportedWeight>) -> Self {
+        Self::Up { weight: weight.into(), limit: ReportedLimit::NONE }
+    }
 
     /// Whether every check passes.
     pub const fn is_up(self) -> bool {

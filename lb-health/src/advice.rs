@@ -7,8 +7,9 @@ use lb_core::health::Admin;
 ///
 /// It is advice, since an administrator's word stands above it; and it holds until the next report
 /// of the same check, so what that does not repeat is over. A [`Monitor`](crate::Monitor) makes a
-/// weight of it (C2): a backend that is to take no clients has none, one that is to have a share has
-/// that share of whatever weight holds. What else there is to it is for whoever reads the reports.
+/// weight and a limit of it (C2): a backend that is to take no clients has no weight, one that is to
+/// have a share has that share of whatever weight holds, and what it is to have at most stands in
+/// place of what is configured.
 ///
 /// ```
 /// use lb_core::health::Admin;
@@ -23,7 +24,7 @@ use lb_core::health::Admin;
 pub struct Advice {
     /// Whether it is to take clients.
     pub admin: Option<Admin>,
-    /// The most connections that it is to have.
+    /// The most connections that it is to have, 0 for as many as come; in place of those configured.
     pub max_connections: Option<u32>,
     /// The weight that it is to have, in percent of the configured one, or of the administrator's in
     /// its place. It may be above 100.

@@ -16,7 +16,7 @@ mod support;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lb_health::checkers::{Expect, Ldap, Mysql, Postgres, SendExpect, Smtp, Tcp};
+use lb_health::checkers::{Ldap, Mysql, Pattern, Postgres, SendExpect, Smtp, Tcp};
 use lb_health::{Checker, Target};
 use tower::ServiceExt;
 
@@ -63,7 +63,8 @@ async fn tcp_leaves_none() {
 
 #[tokio::test]
 async fn a_last_send_leaves_none() {
-    let checker = SendExpect::new().with_expect(Expect::bytes("hello")).with_send("quit\r\n");
+    let checker =
+        SendExpect::new().with_expect(Pattern::text("hello").unwrap()).with_send("quit\r\n");
     assert_eq!(left(checker, lines(&[("", "hello\r\n"), ("quit", "bye\r\n")])).await, 0);
 }
 

@@ -17,18 +17,21 @@ pub(super) fn password(secret: Option<&Secret>) -> Result<Option<String>, CheckC
     Ok(match secret {
         None => None,
         Some(Secret::Text(text)) => Some(text.clone()),
-        Some(Secret::File(path)) => {
-            let text = String::from_utf8(read(path)?).map_err(|_| {
-                let source = io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8");
-                CheckConfigError::Unreadable { path: path.clone(), source }
-            })?;
-            Some(text.lines().next().unwrap_or_default().to_owned())
-        }
+        Some(Secret::File(path)) => Some(password_in(path)?),
     })
 }
 
+/// The password in a file: its first line.
+pub(crate) fn password_in(path: &Path) -> Result<String, CheckConfigError> {
+    let text = String::from_utf8(read(path)?).map_err(|_| {
+        let source = io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8");
+        CheckConfigError::Unreadable { path: path.to_owned(), source }
+    })?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
 /// TLS as it is configured.
-pub(super) fn tls(options: &check::Tls) -> Result<Tls, CheckConfigError> {
+pub(crate) fn tls(options: &check::Tls) -> Result<Tls, CheckConfigError> {
     let check::Tls { sni, verify, ca, identity } = options;
     let mut tls = match (verify, ca) {
         (false, _) => Tls::unverified()?,
@@ -47,7 +50,7 @@ pub(super) fn tls(options: &check::Tls) -> Result<Tls, CheckConfigError> {
     })
 }
 
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, CheckConfigError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CheckConfigError> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))

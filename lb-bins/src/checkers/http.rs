@@ -25,9 +25,15 @@ pub(super) fn checker(http: &check::Http, origin: Origin) -> Result<Http, CheckC
 /// One request, and what its answer must be like.
 fn page(http: &check::Http, answer: &check::Page) -> Result<Page, CheckConfigError> {
     let check::Http { method, host, headers, request_body, .. } = http;
-    let check::Page { path, status, digest, body, expect_headers, body_limit } = answer;
-    let ranges = status.iter().map(|range| range.first..=range.last);
-    let mut page = Page::new(path)?.with_method(method)?.with_statuses(StatusRanges::new(ranges)?);
+    let check::Page { path, status, drain_status, digest, body, expect_headers, body_limit } =
+        answer;
+    let ranges = |status: &[check::StatusRange]| {
+        StatusRanges::new(status.iter().map(|range| range.first..=range.last))
+    };
+    let mut page = Page::new(path)?.with_method(method)?.with_statuses(ranges(status)?);
+    if !drain_status.is_empty() {
+        page = page.with_drain_statuses(ranges(drain_status)?);
+    }
     if let Some(host) = host {
         page = page.with_host(host)?;
     }

@@ -11,9 +11,9 @@ use std::path::PathBuf;
 
 use lb_core::Weight;
 use lb_health::checkers::{
-    Agent, Dns, DnsError, Expect, ExpectError, File, Grpc, Handshake, HttpError, Ldap, Mysql,
-    Nibbles, Origin, PatternError, Ping, Postgres, Redis, RedisRole, Script, ScriptSlots,
-    SendExpect, Smtp, SmtpNameError, Tcp, TlsError, Udp, Workers,
+    Agent, Dns, DnsError, File, Grpc, Handshake, HttpError, Ldap, Mysql, Nibbles, Origin, Pattern,
+    PatternError, Ping, Postgres, Redis, RedisRole, Script, ScriptSlots, SendExpect, Smtp,
+    SmtpNameError, Tcp, TlsError, Udp, Workers,
 };
 use lb_health::spec::SpecError;
 use lb_health::status_ranges::ParseStatusError;
@@ -21,7 +21,8 @@ use lb_health::{Failure, Report, Target};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
-use self::files::{password, tls};
+use self::files::password;
+pub(crate) use self::files::{password_in, read, tls};
 pub(crate) use self::spec::spec;
 pub(crate) use self::stamps::Stamps;
 use crate::config::check::{self, CheckKind, Database, Role, SmtpSecurity, Step};
@@ -38,12 +39,9 @@ pub enum CheckConfigError {
     /// The question of a DNS check.
     #[error(transparent)]
     Dns(#[from] DnsError),
-    /// What a body or a header is held against.
+    /// What a body, a header or what a server says is held against.
     #[error(transparent)]
     Pattern(#[from] PatternError),
-    /// What a server should say.
-    #[error(transparent)]
-    Expect(#[from] ExpectError),
     /// The name that mail servers are told.
     #[error(transparent)]
     SmtpName(#[from] SmtpNameError),
@@ -236,8 +234,8 @@ fn send_expect(talk: &check::Tcp) -> Result<SendExpect, CheckConfigError> {
     for step in &talk.steps {
         checker = match step {
             Step::Send(bytes) => checker.with_send(bytes),
-            Step::Expect(bytes) => checker.with_expect(Expect::bytes(bytes)),
-            Step::ExpectRegex(pattern) => checker.with_expect(Expect::regex(pattern.as_str())?),
+            Step::Expect(bytes) => checker.with_expect(Pattern::text(bytes)?),
+            Step::ExpectRegex(pattern) => checker.with_expect(Pattern::regex(pattern.as_str())?),
         };
     }
     Ok(checker)

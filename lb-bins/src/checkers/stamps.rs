@@ -7,19 +7,22 @@ use std::path::{Path, PathBuf};
 
 use super::files::read;
 use crate::config::check::{Identity, Secret, SmtpSecurity, Tls};
-use crate::config::{Check, CheckKind, Config, VirtualServer};
+use crate::config::{Check, CheckKind, Config, Mail, VirtualServer};
 
 /// The contents of files, in short; each is read once. Two that are the same have the same stamp.
 #[derive(Debug, Default)]
 pub(crate) struct Stamps(HashMap<PathBuf, u64>);
 
 impl Stamps {
-    /// Of all files that checks of virtual servers need.
+    /// Of all files that checks of virtual servers, and mail, need.
     pub(crate) fn of_all(config: &Config) -> Self {
         let mut stamps = Self::default();
         for server in &config.virtual_servers {
             stamps.of_server(server);
         }
+        // What mail needs is compared when it is built: here it is only read first, by whoever may wait.
+        let files = config.smtp.iter().flat_map(files_of_mail);
+        files.for_each(|file| _ = stamps.of_file(file));
         stamps
     }
 
@@ -63,12 +66,7 @@ fn files(check: &Check) -> Vec<&Path> {
             (database.tls.as_ref(), database.password.as_ref())
         }
         CheckKind::Redis(redis) => (redis.tls.as_ref(), redis.password.as_ref()),
-        CheckKind::Smtp(smtp) => {
-            let tls = smtp.security.as_ref().map(|security| match security {
-                SmtpSecurity::Implicit(tls) | SmtpSecurity::Starttls(tls) => tls,
-            });
-            (tls, None)
-        }
+        CheckKind::Smtp(smtp) => (smtp.security.as_ref().map(SmtpSecurity::tls), None),
         CheckKind::Tcp(tcp) => (tcp.tls.as_ref(), None),
         CheckKind::Tls(tls) => (Some(tls), None),
         CheckKind::Dns(_)
@@ -82,11 +80,20 @@ fn files(check: &Check) -> Vec<&Path> {
     if let Some(Secret::File(path)) = secret {
         files.push(&**path);
     }
-    if let Some(Tls { ca, identity, .. }) = tls {
-        files.extend(ca.as_deref());
-        if let Some(Identity { certificate, key }) = identity {
-            files.extend([&**certificate, &**key]);
-        }
+    files.extend(tls.into_iter().flat_map(files_of_tls));
+    files
+}
+
+/// The files that mail needs.
+fn files_of_mail(mail: &Mail) -> Vec<&Path> {
+    let tls = mail.security.iter().flat_map(|security| files_of_tls(security.tls()));
+    tls.chain(mail.login.as_ref().map(|login| &*login.password_file)).collect()
+}
+
+fn files_of_tls(Tls { ca, identity, .. }: &Tls) -> Vec<&Path> {
+    let mut files: Vec<&Path> = ca.as_deref().into_iter().collect();
+    if let Some(Identity { certificate, key }) = identity {
+        files.extend([&**certificate, &**key]);
     }
     files
 }

@@ -61,9 +61,9 @@ pub use self::model::check::{Check, CheckKind};
 pub use self::model::{
     Account, Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Claim, ClaimBy,
     Command, Config, Delays, Deleted, Door, Forwarding, HashKey, HmacKey, Holder, HttpClaim,
-    KeySecret, Mail, NotADoor, Notify, OnFailure, ParameterMatch, ParseAddressError, Passive,
-    Persistence, Queue, Quorum, SorryMode, Speaker, Track, Tracks, VirtualServer, VrrpCheck,
-    VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check,
+    KeySecret, Login, Mail, NotADoor, Notify, OnFailure, ParameterMatch, ParseAddressError,
+    Passive, Persistence, Queue, Quorum, SorryMode, Speaker, Track, Tracks, VirtualServer,
+    VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check,
     is_keyed_by_destination,
 };
 pub use self::source::Source;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lb_core::Weight;
 use lb_core::backend::BackendId;
@@ -339,9 +339,14 @@ impl Checks {
         ChecksStatus {
             running: monitor.checks().count(),
             runs_total: monitor.runs(),
-            overdue_ms: self.driver.watchdog().overdue(now).as_millis() as u64,
+            overdue_ms: self.overdue(now).as_millis() as u64,
             late_ms: late.as_millis() as u64,
         }
+    }
+
+    /// How far they are behind.
+    pub(super) fn overdue(&self, now: Instant) -> Duration {
+        self.driver.watchdog().overdue(now)
     }
 
     /// How a check is called in logs.

@@ -353,7 +353,7 @@ impl Control {
                 let _ = reply.send(self.explain(Instant::now(), &virtual_server, &backend));
             }
             Request::Ping { reply } => {
-                let _ = reply.send(());
+                let _ = reply.send(self.checks.overdue(Instant::now()));
             }
             Request::Prepare { reply, .. } | Request::Reconfigure { reply, .. }
                 if self.stopping_since.is_some() =>

@@ -54,8 +54,7 @@ impl Control {
     fn describe(&self, now: Instant, service: &Service, runs: usize) -> VirtualServerStatus {
         let (quorum, machine) = (service.machine.quorum(), &service.machine);
         let rule = quorum.rule();
-        // Both are in the order of the configuration.
-        let backends = machine.backends().zip(&service.config.backends).map(|(status, config)| {
+        let backends = machine.backends().map(|status| {
             let (load, upstream) = (status.backend.load(), status.backend.endpoint());
             let place = Place { server: service.key, backend: status.id };
             BackendReport {
@@ -67,7 +66,7 @@ impl Control {
                 slow_start_percent: status.slow_start,
                 priority: status.backend.priority(),
                 zone: status.backend.zone().map(ToString::to_string),
-                max_connections: config.max_connections.map(NonZeroU32::get),
+                max_connections: load.limits().maximum().map(NonZeroU32::get),
                 active_connections: load.active(),
                 connections_total: load.total(),
                 failures_total: load.failed(),

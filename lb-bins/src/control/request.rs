@@ -1,5 +1,7 @@
 //! What control can be asked to do, and the handle to ask it with.
 
+use std::time::Duration;
+
 use lb_core::Weight;
 use tokio::sync::{mpsc, oneshot};
 
@@ -9,6 +11,9 @@ use crate::config::{Address, Config, Daemon};
 use crate::process::{Governed, aside};
 use crate::requests::Requests;
 use crate::status::{Explanation, Status};
+
+/// Checks that are later than that do not come any more.
+const LONGEST_LAG: Duration = Duration::from_secs(30);
 
 /// One request to control, with the way back for its answer.
 #[derive(Debug)]
@@ -25,7 +30,7 @@ pub(super) enum Request {
         reply: Explained,
     },
     Ping {
-        reply: oneshot::Sender<()>,
+        reply: oneshot::Sender<Duration>,
     },
     Prepare {
         config: Box<Config>,
@@ -98,7 +103,12 @@ impl Handle {
 
     /// Whether control still takes up what it is asked.
     pub async fn decides(&self) -> bool {
-        self.0.ask(|reply| Request::Ping { reply }).await.is_ok()
+        self.overdue().await.is_some()
+    }
+
+    /// For how long nothing was checked that should have been; `None` once control has ended.
+    async fn overdue(&self) -> Option<Duration> {
+        self.0.ask(|reply| Request::Ping { reply }).await.ok()
     }
 
     /// What everything is like now; `None` once control has ended.
@@ -183,6 +193,10 @@ impl Governed for Handle {
 
     async fn stop(&self) {
         Self::stop(self).await;
+    }
+
+    async fn is_well(&self) -> bool {
+        self.overdue().await.is_some_and(|late| late < LONGEST_LAG)
     }
 }
 

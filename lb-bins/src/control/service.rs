@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use lb_core::backend::BackendId;
+use lb_core::backend::{BackendId, Limits};
 use lb_core::virtual_server::{Action, BackendState, Event};
 use lb_core::{Backend, Director, VirtualServer};
 use tracing::{info, warn};
@@ -145,6 +145,11 @@ impl Service {
         Some((status.state, status.weight.value()))
     }
 
+    /// What a backend is held to.
+    fn limits(&self, backend: BackendId) -> Option<Limits> {
+        Some(self.machine.backend(backend)?.backend.load().limits())
+    }
+
     /// Changes the machine, and logs what became of `backend` and why. What follows from it is
     /// carried out by [`settle`](Self::settle).
     pub(super) fn change(
@@ -153,7 +158,7 @@ impl Service {
         why: &str,
         change: impl FnOnce(&mut VirtualServer<Endpoint>),
     ) {
-        let before = self.state(backend);
+        let (before, old_limits) = (self.state(backend), self.limits(backend));
         let sorry_was_down = self.machine.sorry_is_down();
         change(&mut self.machine);
         if self.machine.sorry_is_down() != sorry_was_down {
@@ -161,6 +166,17 @@ impl Service {
             match sorry_was_down {
                 true => info!(virtual_server, sorry_server, "can take clients again: {why}"),
                 false => warn!(virtual_server, sorry_server, "cannot take any clients: {why}"),
+            }
+        }
+        let limits = self.limits(backend);
+        let is_down = matches!(self.state(backend), Some((BackendState::Down, _)));
+        if limits != old_limits && !is_down {
+            let (virtual_server, name) = (&*self.config.name, self.name_of(backend));
+            match limits.and_then(|limits| limits.maximum()) {
+                Some(most) => {
+                    info!(virtual_server, backend = name, "at most {most} connections: {why}");
+                }
+                None => info!(virtual_server, backend = name, "any number of connections: {why}"),
             }
         }
         self.reasons.insert(backend, why.to_owned());

@@ -9,8 +9,8 @@ use httpdate::fmt_http_date;
 use lettre::address::{AddressError, Envelope};
 use lettre::message::Mailbox;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::transport::smtp::{Error as SmtpError, extension::ClientId};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::{AsyncTransport, Message};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -18,7 +18,9 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, error, info, warn};
 
 use super::News;
+use super::submission::Submission;
 use crate::backoff::Backoff;
+use crate::checkers::CheckConfigError;
 use crate::config::Mail;
 
 /// What follows within this time goes into the same mail: checks find out about one broken switch
@@ -27,7 +29,7 @@ const COLLECTING: Duration = Duration::from_secs(2);
 /// News beyond this many wait nowhere: the server has been gone for too long.
 const QUEUE: usize = 1024;
 /// A server that does not take a mail within this time hangs.
-const LONGEST_SENDING: Duration = Duration::from_secs(20);
+pub(super) const LONGEST_SENDING: Duration = Duration::from_secs(20);
 /// How long after a failure the server is asked again: this, and twice as long each time, up to …
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -37,9 +39,10 @@ const GIVEN_UP_AFTER: Duration = Duration::from_secs(60 * 60);
 const LONGEST_SUBJECT: usize = 150;
 
 /// Whom mail is for, whom it is from, and by which server it goes.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Letter {
     config: Mail,
+    submission: Submission,
     from: Mailbox,
     to: Vec<Mailbox>,
     host: String,
@@ -58,6 +61,12 @@ pub enum MailError {
         #[source]
         source: AddressError,
     },
+    /// A file that TLS or the login needs is not as it should be.
+    #[error("smtp: {0}")]
+    Files(#[source] CheckConfigError),
+    /// TLS cannot be set up.
+    #[error("smtp: {0}")]
+    Tls(#[source] SmtpError),
 }
 
 /// What became of the mail.
@@ -94,29 +103,21 @@ impl Letter {
     /// What mail looks like that is sent as `config` says.
     ///
     /// # Errors
-    /// [`MailError`], if an address is none.
+    /// [`MailError`], if an address is none, or a file is not as it should be.
     pub fn new(config: &Mail) -> Result<Self, MailError> {
         let mailbox = |address: &String| match address.parse() {
             Ok(parsed) => Ok(Mailbox::new(None, parsed)),
             Err(source) => Err(MailError::Address { address: address.clone(), source }),
         };
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let helo = config.helo.clone().unwrap_or_else(|| host.clone());
         Ok(Self {
             config: config.clone(),
+            submission: Submission::new(config, helo)?,
             from: mailbox(&config.from)?,
             to: config.to.iter().map(mailbox).collect::<Result<_, _>>()?,
             host,
         })
-    }
-
-    fn transport(&self) -> AsyncSmtpTransport<Tokio1Executor> {
-        let Mail { server, helo, .. } = &self.config;
-        let helo = helo.clone().unwrap_or_else(|| self.host.clone());
-        AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(server.ip().to_string())
-            .port(server.port())
-            .hello_name(ClientId::Domain(helo))
-            .timeout(Some(LONGEST_SENDING))
-            .build()
     }
 
     /// One mail about all of `news`, of which `lost` others should have been part.
@@ -164,11 +165,7 @@ impl Mailer {
     pub fn start(letter: Letter) -> Self {
         let (queue, news) = mpsc::channel(QUEUE);
         let counters = Arc::<Counters>::default();
-        let post = Post {
-            transport: letter.transport(),
-            letter: letter.clone(),
-            counters: Arc::clone(&counters),
-        };
+        let post = Post { letter: letter.clone(), counters: Arc::clone(&counters) };
         Self { letter, queue, worker: tokio::spawn(post.run(news)), counters }
     }
 
@@ -206,7 +203,6 @@ impl Mailer {
 /// The one who carries the mail.
 struct Post {
     letter: Letter,
-    transport: AsyncSmtpTransport<Tokio1Executor>,
     counters: Arc<Counters>,
 }
 
@@ -242,7 +238,7 @@ impl Post {
     /// Sends until everybody has it, or will not get it.
     async fn deliver(&self, mail: &[u8]) {
         let Counters { sent, failures, abandoned, .. } = &*self.counters;
-        let server = self.letter.config.server;
+        let server = &self.letter.config.server;
         let (begun, mut backoff) = (Instant::now(), Backoff::new(FIRST_PAUSE, LONGEST_PAUSE));
         let mut is_late = false;
         // One for all; but an address that is refused takes the mail from nobody else.
@@ -256,7 +252,7 @@ impl Post {
                         sent.fetch_add(1, Ordering::Relaxed);
                         debug!(%server, "mail sent");
                     }
-                    Err(Refusal::Smtp(error)) if error.is_permanent() => {
+                    Err(Refusal::Smtp(error)) if error.is_permanent() && !refuses_us(&error) => {
                         failures.fetch_add(1, Ordering::Relaxed);
                         if let [to] = &to[..] {
                             abandoned.fetch_add(1, Ordering::Relaxed);
@@ -300,12 +296,19 @@ impl Post {
             // It is for nobody.
             return Ok(());
         };
-        match timeout(LONGEST_SENDING, self.transport.send_raw(&envelope, mail)).await {
+        let sending = self.letter.submission.transport().send_raw(&envelope, mail);
+        match timeout(LONGEST_SENDING, sending).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(Refusal::Smtp(error)),
             Err(_) => Err(Refusal::Hangs),
         }
     }
+}
+
+/// Whether a server refuses whoever we are, and not those whom mail is for (RFC 4954, 6): another password
+/// may be all that it takes.
+fn refuses_us(error: &SmtpError) -> bool {
+    error.status().is_some_and(|code| matches!(u16::from(code), 530 | 534 | 535 | 538))
 }
 
 #[cfg(test)]
@@ -318,6 +321,8 @@ mod tests {
             from: "lb@example.org".to_owned(),
             to: vec!["ops@example.org".to_owned(), "boss@example.org".to_owned()],
             helo: None,
+            security: None,
+            login: None,
         })
         .unwrap()
     }

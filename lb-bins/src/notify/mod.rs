@@ -8,6 +8,7 @@ mod mail;
 mod observer;
 mod reader;
 mod scripts;
+mod submission;
 
 pub use fifo::{Fifo, FifoError, FifoStatus};
 pub use mail::{Letter, MailError, MailStatus, Mailer};

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getgid, getuid, kill_process_group};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{Child, ChildStderr, Command as Process};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, Command as Process};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use crate::config::Command;
@@ -24,6 +24,9 @@ const LONGEST_RUN: Duration = Duration::from_secs(60);
 const DEATH: Duration = Duration::from_secs(2);
 /// What it says in one line; more is another one.
 const LONGEST_LINE: u64 = 4096;
+/// Of what it says, so many lines are logged in this time: nobody reads more, and the log is not its own.
+const MOST_LINES: u32 = 100;
+const LINES_WITHIN: Duration = Duration::from_secs(60);
 /// Events beyond this many wait nowhere: the scripts are hopelessly behind.
 const QUEUE: usize = 1024;
 
@@ -137,14 +140,31 @@ pub(crate) async fn execute(
     }
 }
 
-/// Logs what a script says on standard error, line by line.
-async fn log_errors(script: String, errors: ChildStderr) {
+/// Logs what a script says on standard error, line by line. It is read to its end, however much it is: a
+/// full pipe would stop the script.
+async fn log_errors(script: String, errors: impl AsyncRead + Unpin) {
     let (mut errors, mut line) = (BufReader::new(errors), Vec::new());
+    let (mut begun, mut logged, mut lost) = (Instant::now(), 0, 0_u64);
+    let tell = |lost: u64| {
+        if lost > 0 {
+            warn!(script, lost, "the script says too much: lines of it are in no log");
+        }
+    };
     loop {
         line.clear();
-        match (&mut errors).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => info!(script, "{}", String::from_utf8_lossy(&line).trim_end()),
+        let read = (&mut errors).take(LONGEST_LINE).read_until(b'\n', &mut line).await;
+        if begun.elapsed() >= LINES_WITHIN {
+            tell(std::mem::take(&mut lost));
+            (begun, logged) = (Instant::now(), 0);
+        }
+        match read {
+            Ok(0) | Err(_) => return tell(lost),
+            Ok(_) if logged == MOST_LINES => lost += 1,
+            Ok(_) => {
+                logged += 1;
+                let stderr = String::from_utf8_lossy(&line);
+                info!(script, stderr = stderr.trim_end(), "the script says");
+            }
         }
     }
 }

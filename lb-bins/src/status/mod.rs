@@ -128,7 +128,8 @@ pub struct BackendReport {
     pub priority: u8,
     /// Where it is.
     pub zone: Option<String>,
-    /// How many connections it takes at once; absent if there is no limit.
+    /// How many connections it takes at once, as configured or as an agent says in its place; absent if
+    /// there is no limit.
     pub max_connections: Option<u32>,
     /// Connections that are open now.
     pub active_connections: u32,

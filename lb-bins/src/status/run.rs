@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use httpdate::fmt_http_date;
+use lb_health::advice::Advice;
 use lb_health::trace::{Certificate, Evidence, Excerpt, Phase};
 use lb_health::{CheckError, Failure, Report};
 use serde::{Serialize, Serializer};
@@ -21,6 +22,10 @@ pub struct RunReport {
     pub took_ms: f64,
     /// The weight that the backend asked for.
     pub weight: Option<u16>,
+    /// The share of its weight that it asked for, in percent.
+    pub percent: Option<u16>,
+    /// How many connections it asked to have at most; 0 for as many as come.
+    pub max_connections: Option<u32>,
     /// The same time by phase, as far as it got and the check measures it.
     pub phases_ms: Phases,
     /// What the target showed of itself.
@@ -64,9 +69,9 @@ pub struct CertificateReport {
 impl RunReport {
     /// Describes a run that took so long.
     pub fn new(took: Duration, result: &Result<Report, Failure>) -> Self {
-        let (trace, weight, error) = match result {
-            Ok(report) => (&report.trace, report.weight, None),
-            Err(failure) => (&failure.trace, None, Some(&failure.error)),
+        let (trace, weight, advice, error) = match result {
+            Ok(report) => (&report.trace, report.weight, report.advice, None),
+            Err(failure) => (&failure.trace, None, Advice::NONE, Some(&failure.error)),
         };
         let phases = Phase::TIMED.into_iter();
         let phases =
@@ -81,6 +86,8 @@ impl RunReport {
             detail: error.map(in_full),
             took_ms: milliseconds(took),
             weight: weight.map(lb_core::Weight::value),
+            percent: advice.percent,
+            max_connections: advice.max_connections,
             phases_ms: Phases(phases.collect()),
             evidence: EvidenceReport::of(trace.evidence()),
         }
@@ -160,7 +167,7 @@ impl Serialize for Phases {
 /// A line on how it ended, then one for each phase and each piece of evidence.
 impl fmt::Display for RunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { outcome, cause, detail, took_ms, weight, phases_ms, evidence } = self;
+        let Self { outcome, cause, detail, took_ms, phases_ms, evidence, .. } = self;
         let outcome = match *outcome {
             "local" => "could not be run here",
             outcome => outcome,
@@ -174,8 +181,16 @@ impl fmt::Display for RunReport {
         for (phase, time) in &phases_ms.0 {
             line(phase, &format_args!("{time} ms"))?;
         }
-        if let Some(weight) = weight {
+        if let Some(weight) = &self.weight {
             line("weight", weight)?;
+        }
+        if let Some(percent) = self.percent {
+            line("share", &format_args!("{percent} %"))?;
+        }
+        match self.max_connections {
+            Some(0) => line("at most", &"any number of connections")?,
+            Some(most) => line("at most", &format_args!("{most} connections"))?,
+            None => {}
         }
         let Some(EvidenceReport { asked, status, received, wanted, certificate }) = evidence else {
             return Ok(());

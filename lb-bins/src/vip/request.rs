@@ -169,4 +169,8 @@ impl Governed for Handle {
         let _ = self.requests.send(Request::Stop).await;
         self.balancer.hear_of_stop().await;
     }
+
+    async fn is_well(&self) -> bool {
+        self.decides().await
+    }
 }

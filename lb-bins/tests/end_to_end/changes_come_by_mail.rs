@@ -117,6 +117,89 @@ fn the_last_mail_is_sent_before_the_end() {
     assert!(letters[1].text.contains("is down"), "{letters:?}");
 }
 
+/// `smtp` for a server that speaks TLS, and a file for the password, whatever it is.
+fn secured_keys(post: &MailServer, folder: &Folder, switch: &str, password: &str) -> String {
+    let ca = folder.write("ca.pem", &post.authority);
+    let password_file = folder.write("password", password);
+    format!(
+        r#"smtp = {{ server = "localhost:{}", from = "lb@example.org", to = ["{OPS}"], {switch}, ca = "{}", user = "lb@example.org", password_file = "{}" }}
+        "#,
+        post.address().port(),
+        ca.display(),
+        password_file.display(),
+    )
+}
+
+#[test]
+fn who_logs_in_over_tls_is_known_by_the_password_in_the_file() {
+    for (safety, switch) in
+        [(Safety::Starttls, "starttls = true"), (Safety::Implicit, "tls = true")]
+    {
+        let (post, folder) = (MailServer::secured(safety), Folder::new());
+        let keys = secured_keys(&post, &folder, switch, "secret\n");
+        let Setup { balancer, .. } = start(&keys);
+        until("it has arrived", || post.letters().len() == 1);
+        let letter = &post.letters()[0];
+        assert!(letter.is_secured && letter.is_known, "{letter:?}");
+        assert!(letter.text.contains("is up"), "{letter:?}");
+        // Neither is the password anywhere.
+        let status = balancer.status().to_string();
+        let printed = arguments(&["--check", "--config", balancer.config_path().to_str().unwrap()]);
+        let printed = String::from_utf8(printed.stdout).unwrap();
+        assert!(printed.contains("password_file = "), "{printed}");
+        for said in [status, printed, balancer.said()] {
+            assert!(!said.contains("secret"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_login_that_is_refused_is_tried_again_and_a_reload_brings_another_password() {
+    let (post, folder) = (MailServer::secured(Safety::Starttls), Folder::new());
+    let keys = secured_keys(&post, &folder, "starttls = true", "guess\n");
+    let Setup { balancer, web, three } = start(&keys);
+    balancer.until_logged(&["mail is not taken", "535"]);
+    assert_eq!(balancer.status()["notify"]["mail"]["abandoned_total"], 0);
+    assert!(post.letters().is_empty());
+    folder.write("password", "secret\n");
+    let list = backends(three.iter().map(|backend| (backend, 1)));
+    balancer.reload(&(keys + &server("web", &web, &["quorum = 2", QUICK_CHECK, &list])));
+    let [mut one, ..] = three;
+    one.kill();
+    // With the new one: the former mail goes its way with the old one.
+    until("it has arrived", || post.letters().iter().any(|letter| letter.text.contains("is down")));
+}
+
+#[test]
+fn whoever_is_not_the_server_gets_no_password() {
+    let (post, folder) = (MailServer::secured(Safety::Implicit), Folder::new());
+    let stranger = MailServer::secured(Safety::Implicit);
+    // Its authority has vouched for somebody else.
+    let keys = secured_keys(&post, &folder, "tls = true", "secret\n");
+    folder.write("ca.pem", &stranger.authority);
+    let Setup { balancer, .. } = start(&keys);
+    balancer.until_logged(&["mail is not taken", "certificate"]);
+    assert!(post.letters().is_empty());
+    // Nor does one that does not offer TLS.
+    let (plain, folder) = (MailServer::friendly(), Folder::new());
+    let keys = secured_keys(&post, &folder, "starttls = true", "secret\n")
+        .replace(&post.address().port().to_string(), &plain.address().port().to_string());
+    let Setup { balancer, .. } = start(&keys);
+    balancer.until_logged(&["mail is not taken", "STARTTLS"]);
+    assert!(plain.letters().is_empty());
+}
+
+#[test]
+fn a_file_that_is_missing_is_said_at_the_start() {
+    let (post, folder) = (MailServer::secured(Safety::Implicit), Folder::new());
+    let keys = secured_keys(&post, &folder, "tls = true", "secret\n");
+    std::fs::remove_file(folder.file("password")).unwrap();
+    let (web, backend) = (Port::free(), Backend::greeter());
+    let (code, said) = first_words(&(keys + &server("web", &web, &[&backends([(&backend, 1)])])));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("smtp: cannot read") && said.contains("password"), "{said}");
+}
+
 /// Postfix' own end of SMTP.
 #[test]
 #[ignore = "postfix must be installed"]

@@ -60,6 +60,62 @@ fn an_agent_has_a_share_of_what_the_administrator_gives() {
 }
 
 #[test]
+fn an_agent_says_how_many_connections_there_may_be() {
+    let (backend, (agent, line), web) = (Backend::greeter(), agent(), Port::free());
+    let check = format!(
+        "check = {{ type = \"agent\", port = {}, interval = \"50ms\", timeout = \"10s\" }}",
+        agent.address().port()
+    );
+    let queue = r#"queue = { length = 10, timeout = "10m" }"#;
+    let list = backends([(&backend, 100)]);
+    "up 50% maxconn:2\n".clone_into(&mut line.lock().unwrap());
+    let balancer = Balancer::start(&server("web", &web, &[queue, &check, &list]));
+    // It may have no limit but this one, so a queue is no mistake.
+    assert_eq!(balancer.lines_with("queue"), [""; 0]);
+    let report = || balancer.backend("web", backend.address());
+    let allowed = |most: Option<u64>, weight: u64| {
+        until(&format!("{most:?} connections at weight {weight}"), || {
+            let report = report();
+            report["max_connections"].as_u64() == most && report["weight"] == weight
+        });
+    };
+    allowed(Some(2), 50);
+    balancer.until_logged(&["at most 2 connections"]);
+    assert_eq!(report()["checks"][0]["runs"][0]["max_connections"], 2);
+
+    let guests = [(); 2].map(|()| {
+        let mut guest = Visitor::enter(web.address());
+        guest.who().unwrap();
+        guest
+    });
+    until("it is full", || report()["full"] == true);
+    let waiting = connect(web.address()).unwrap();
+    let waits = |count: u64| {
+        until("so many wait", || balancer.server("web")["queue"]["length"] == count);
+    };
+    waits(1);
+    // Room for one more, and who waited is told.
+    "up 50% maxconn:3\n".clone_into(&mut line.lock().unwrap());
+    assert_eq!(Visitor(waiting).who().unwrap(), backend.name());
+    // Those who are there stay; what it says holds on while it is of no help.
+    "maxconn:1\n".clone_into(&mut line.lock().unwrap());
+    allowed(Some(1), 100);
+    "what?\n".clone_into(&mut line.lock().unwrap());
+    until("it is of no help", || report()["checks"][0]["local_errors"].as_u64() > Some(0));
+    allowed(Some(1), 100);
+    let [mut one, other] = guests;
+    assert_eq!(one.who().unwrap(), backend.name());
+    let waiting = connect(web.address()).unwrap();
+    waits(1);
+    drop(other);
+    until("one is there", || report()["active_connections"] == 1);
+    waits(1);
+    "up\n".clone_into(&mut line.lock().unwrap());
+    allowed(None, 100);
+    assert_eq!(Visitor(waiting).who().unwrap(), backend.name());
+}
+
+#[test]
 fn a_number_in_a_file_is_added_to_what_the_administrator_gives() {
     let (backend, folder) = (Backend::greeter(), Folder::new());
     let path = folder.write("load", "-30\n");

@@ -79,18 +79,20 @@ fn is_running(process: &str) -> bool {
     std::path::Path::new("/proc").join(process.trim()).exists()
 }
 
-/// Whatever a script says: of a log of JSON, each line is an object.
+/// Whatever a script says, and however much: of a log of JSON, each line is an object.
 #[test]
-fn what_scripts_say_is_part_of_the_log() {
+fn what_scripts_say_is_a_field_of_the_log() {
     let (folder, web, mut only) = (Folder::new(), Port::free(), Backend::greeter());
-    let script = folder.script("hook", r#"echo 'it is "down"' >&2; echo more >&2"#);
+    let flood = r#"i=0; while [ $i -lt 250 ]; do echo "line $i" >&2; i=$((i + 1)); done"#;
+    let script = folder.script("hook", &format!(r#"echo 'it is "down"' >&2; {flood}"#));
     let hook = format!("on_down = [\"{}\"]", script.display());
     let config = server("web", &web, &[QUICK_CHECK, &hook, &backends([(&only, 1)])]);
     let balancer = Balancer::start_and(&config, &["--log-format", "json"]);
     balancer.until_all_up();
     only.kill();
-    balancer.until_logged(&[r#""message":"it is \"down\"""#, &script.display().to_string()]);
-    balancer.until_logged(&[r#""message":"more""#]);
+    balancer.until_logged(&[r#""stderr":"it is \"down\"""#, &script.display().to_string()]);
+    balancer.until_logged(&[r#""lost":151"#, "says too much"]);
+    assert_eq!(balancer.lines_with(r#""stderr":"line "#).len(), 99);
     for line in balancer.log() {
         assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");
     }

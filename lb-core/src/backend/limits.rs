@@ -83,6 +83,17 @@ impl Limits {
         Ok(Self { thresholds: Some(Thresholds { upper, lower }), ..self })
     }
 
+    /// The same with at most `max` flows at once, or with as many as come.
+    #[must_use]
+    pub(crate) const fn with_maximum(self, max: Option<NonZeroU32>) -> Self {
+        Self { max, ..self }
+    }
+
+    /// The most flows at once, if that is limited; thresholds aside.
+    pub const fn maximum(&self) -> Option<NonZeroU32> {
+        self.max
+    }
+
     /// Whether there is no limit.
     #[inline]
     pub const fn is_none(&self) -> bool {

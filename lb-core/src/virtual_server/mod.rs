@@ -221,7 +221,7 @@ impl<E> VirtualServer<E> {
     }
 
     /// The verdict of a backend's checks. Ignored for a backend that is not configured any more.
-    /// O(1); what follows from it is worked out when it is drained.
+    /// O(1); what follows from it is worked out when it is drained, but for limits, which hold at once.
     ///
     /// A sorry server need not be checked; one that was found to be down is as good as none.
     pub fn handle_health(&mut self, now: Instant, backend: BackendId, health: Health) {
@@ -235,6 +235,7 @@ impl<E> VirtualServer<E> {
         };
         let before = slot.health();
         slot.health = Some(health);
+        let is_limited_anew = slot.hold_to_limits();
         if before.map(Health::is_up) != Some(health.is_up()) {
             let name = slot.backend.name().to_owned();
             self.events.push(match health {
@@ -242,6 +243,8 @@ impl<E> VirtualServer<E> {
                 Health::Down => Event::BackendDown { backend, name },
             });
         }
+        // Whoever waits for room is called by the pool that comes with it.
+        self.replaced |= is_limited_anew;
         self.now = Some(now);
         self.unsettled = true;
     }

@@ -30,7 +30,7 @@ impl<E> VirtualServer<E> {
                 Some(slot) => slot.reconfigured(endpoint, &terms),
                 None => {
                     let backend = self.known_or_new(gone_named(&name), &name, endpoint);
-                    Slot::new(Arc::new(terms.place(backend)), &terms, later)
+                    Slot::new(backend, &terms, later)
                 }
             };
             self.slots.push(slot);

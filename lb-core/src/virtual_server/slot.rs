@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use super::slow_start::{STEPS, SlowStart};
 use super::{BackendConfig, BackendState, BackendStatus};
 use crate::backend::{Backend, Limits};
-use crate::health::{Admin, Health, Weight};
+use crate::health::{Admin, Health, ReportedLimit, Weight};
 
 /// What everybody said about one backend.
 pub(super) struct Slot<E> {
     pub(super) backend: Arc<Backend<E>>,
     configured: Weight,
+    limits: Limits,
     /// The administrator's weight, in place of the configured one.
     pub(super) ordered: Option<Weight>,
     pub(super) admin: Admin,
@@ -35,10 +36,11 @@ pub(super) struct Slot<E> {
 }
 
 impl<E> Slot<E> {
-    pub(super) fn new(backend: Arc<Backend<E>>, config: &Terms, cold: bool) -> Self {
-        Self {
-            backend,
+    pub(super) fn new(backend: Backend<E>, config: &Terms, cold: bool) -> Self {
+        let slot = Self {
+            backend: Arc::new(config.place(backend)),
             configured: config.weight,
+            limits: config.limits,
             ordered: None,
             admin: Admin::Ready,
             ejected: false,
@@ -51,20 +53,40 @@ impl<E> Slot<E> {
             slow_start: None,
             drains_since: None,
             is_drained_out: false,
-        }
+        };
+        slot.hold_to_limits();
+        slot
     }
 
     pub(super) fn reconfigured(self, endpoint: E, terms: &Terms) -> Self {
-        Self {
+        let slot = Self {
             backend: Arc::new(terms.place(self.backend.with_endpoint(endpoint))),
             configured: terms.weight,
+            limits: terms.limits,
             ordered: self.ordered.filter(|_| terms.weight == self.configured),
             initially_up: terms.initially_up,
             inhibit_on_failure: terms.inhibit_on_failure,
             // Whoever was up without being checked stays up until the first check has a verdict.
             health: self.health(),
             ..self
+        };
+        slot.hold_to_limits();
+        slot
+    }
+
+    /// Holds the backend to the limits that are configured, or to what its checks say in their place;
+    /// answers whether that is news.
+    pub(super) fn hold_to_limits(&self) -> bool {
+        let reported = match self.health {
+            Some(Health::Up { limit, .. }) => limit,
+            _ => ReportedLimit::NONE,
+        };
+        let limits = reported.over(self.limits);
+        let is_news = self.backend.load().limits() != limits;
+        if is_news {
+            self.backend.set_limits(limits);
         }
+        is_news
     }
 
     /// Notes whether it takes new flows. If it comes to do so, and is cold, it does so `slowly`; in
@@ -140,7 +162,7 @@ impl<E> Slot<E> {
 
     /// The weight that its checks and the administrator leave it, if they leave it up.
     fn reported_weight(&self) -> Option<Weight> {
-        let Health::Up { weight } = self.health()? else { return None };
+        let Health::Up { weight, .. } = self.health()? else { return None };
         // No report brings back whom an administrator has drained by weight.
         let drained = self.ordered == Some(Weight::ZERO);
         Some(if drained { Weight::ZERO } else { weight.over(self.configured, self.weight()) })
@@ -243,7 +265,6 @@ impl Terms {
 
     /// Puts `backend` where it belongs.
     pub(super) fn place<E>(&self, backend: Backend<E>) -> Backend<E> {
-        backend.set_limits(self.limits);
         backend.at_priority(self.priority).in_zone(self.zone.clone())
     }
 }

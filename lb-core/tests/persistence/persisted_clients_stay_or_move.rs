@@ -478,7 +478,7 @@ fn clients_are_kept_for_so_long_and_no_longer() {
         VirtualServerConfig::of([a.weighing(weight), b])
             .with_drain_timeout(Duration::from_millis(500))
     };
-    let zero = || Health::Up { weight: Weight::ZERO.into() };
+    let zero = || Health::weighing(Weight::ZERO);
     type Way<'a> = &'a dyn Fn(&mut VirtualServer<()>, std::time::Instant, BackendId);
     let ways: [Way<'_>; 4] = [
         &|server, now, a| assert!(server.set_admin(now, a, Admin::Drain)),

@@ -36,7 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
     let health = prop_oneof![
         Just(Health::UP),
         Just(Health::Down),
-        (0..3_u16).prop_map(|weight| Health::Up { weight: Weight::new(weight).into() }),
+        (0..3_u16).prop_map(|weight| Health::weighing(Weight::new(weight))),
     ];
     let admin = prop_oneof![
         3 => Just(Admin::Ready),

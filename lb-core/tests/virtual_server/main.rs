@@ -6,6 +6,7 @@ mod support;
 mod concurrent_publish;
 mod ejected_backends_are_out_but_never_the_last;
 mod inhibited_backends_keep_who_is_there;
+mod limits_that_checks_report_hold;
 mod panic_believes_nobody;
 mod quorum_oracle;
 mod reload_keeps_identity;

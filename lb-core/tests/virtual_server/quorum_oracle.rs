@@ -213,7 +213,7 @@ fn weights_and_rules_are_judged_anew() {
     server.reconfigure(support::start(), of(15)).unwrap();
     assert_eq!(lost(events(&mut server)), None);
     // A script's weight.
-    server.handle_health(support::start(), id, Health::Up { weight: Weight::new(4).into() });
+    server.handle_health(support::start(), id, Health::weighing(Weight::new(4)));
     assert_eq!(lost(events(&mut server)), Some(true));
     // A lower rule.
     server.reconfigure(support::start(), of(14)).unwrap();

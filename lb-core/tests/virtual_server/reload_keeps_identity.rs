@@ -143,7 +143,7 @@ proptest! {
                         let health = match verdict {
                             None => Health::Down,
                             Some(None) => Health::UP,
-                            Some(Some(weight)) => Health::Up { weight: Weight::new(weight).into() },
+                            Some(Some(weight)) => Health::weighing(Weight::new(weight)),
                         };
                         server.handle_health(support::start(), model[at].1.id, health);
                         model[at].1.verdict = Some(verdict);
@@ -292,7 +292,7 @@ proptest! {
         for (reports, percent, order) in said {
             let weight = reports.iter().fold(ReportedWeight::NONE, |all, &one| all.and(Weight::new(one)));
             let weight = percent.map_or(weight, |percent| weight.and_percent(percent));
-            server.handle_health(support::start(), id, Health::Up { weight });
+            server.handle_health(support::start(), id, Health::weighing(weight));
             if let Some(order) = order {
                 server.set_weight(support::start(), id, Weight::new(order));
                 ordered = Some(order);
@@ -314,17 +314,17 @@ fn an_ordered_weight_counts_beside_what_checks_report() {
     let mut server = VirtualServer::new(config, Algorithm::Rr.scheduler()).unwrap();
     let (now, id) = (support::start(), server.backends().next().unwrap().id);
     let weight = |server: &VirtualServer<&str>| server.backends().next().unwrap().weight.value();
-    server.handle_health(now, id, Health::Up { weight: Weight::new(40).into() });
+    server.handle_health(now, id, Health::weighing(Weight::new(40)));
     assert_eq!(weight(&server), 40);
     server.set_weight(now, id, Weight::new(200));
     assert_eq!(weight(&server), 140);
     server.set_weight(now, id, Weight::ZERO);
     assert_eq!(weight(&server), 0);
-    server.handle_health(now, id, Health::Up { weight: Weight::new(400).into() });
+    server.handle_health(now, id, Health::weighing(Weight::new(400)));
     assert_eq!((weight(&server), server.strength().weight), (0, 0));
     // An agent's share is one of what the administrator gave.
     let half = ReportedWeight::NONE.and_percent(50);
-    server.handle_health(now, id, Health::Up { weight: half });
+    server.handle_health(now, id, Health::weighing(half));
     server.set_weight(now, id, Weight::new(30));
     assert_eq!(weight(&server), 15);
     let whole = VirtualServerConfig::of([BackendConfig::named("a").weighing(80)]);

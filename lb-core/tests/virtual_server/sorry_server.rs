@@ -239,7 +239,7 @@ proptest! {
             match word {
                 0 => server.handle_health(support::start(), id, Health::Down),
                 1 => server.handle_health(support::start(), id, Health::UP),
-                _ => server.handle_health(support::start(), id, Health::Up { weight: Weight::ZERO.into() }),
+                _ => server.handle_health(support::start(), id, Health::weighing(Weight::ZERO)),
             }
             for pool in drain(&mut server) {
                 let live = server.strength().weight > 0;

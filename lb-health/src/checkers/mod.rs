@@ -27,6 +27,8 @@
 mod agent;
 #[cfg(any(feature = "file", feature = "ping", feature = "tcp", feature = "udp"))]
 mod connection;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod database;
 #[cfg(feature = "dns")]
 mod dns;
 #[cfg(feature = "file")]
@@ -107,7 +109,7 @@ pub use redis::{Redis, RedisRole};
 #[cfg(feature = "script")]
 pub use script::{Script, ScriptSlots};
 #[cfg(feature = "send-expect")]
-pub use send_expect::{Expect, ExpectError, SendExpect};
+pub use send_expect::SendExpect;
 #[cfg(feature = "smtp")]
 pub use smtp::{Smtp, SmtpNameError};
 #[cfg(feature = "tcp")]

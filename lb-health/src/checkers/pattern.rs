@@ -22,6 +22,7 @@ use regex_automata::{Anchored, MatchKind};
 /// assert!(!Pattern::exactly("alive")?.is_found_in("still alive!"));
 /// assert!(Pattern::regex(r"(?i)\bALIVE\b")?.is_found_in("still alive!"));
 /// assert!(Pattern::regex("(").is_err());
+/// assert_eq!(Pattern::text([0x0a, 0xff])?.to_string(), "0x0aff"); // not text
 /// # Ok::<(), lb_health::checkers::PatternError>(())
 /// ```
 #[derive(Clone)]
@@ -44,7 +45,7 @@ impl Pattern {
     /// If it is too long, some ten thousand bytes.
     pub fn text(text: impl AsRef<[u8]>) -> Result<Self, PatternError> {
         let text = text.as_ref();
-        Self::build(format!("{:?}", String::from_utf8_lossy(text)), &escaped(text))
+        Self::build(shown(text), &escaped(text))
     }
 
     /// This text, and nothing else.
@@ -53,8 +54,7 @@ impl Pattern {
     /// As [`Self::text`].
     pub fn exactly(text: impl AsRef<[u8]>) -> Result<Self, PatternError> {
         let text = text.as_ref();
-        let shown = format!("exactly {:?}", String::from_utf8_lossy(text));
-        Self::build(shown, &format!(r"\A{}\z", escaped(text)))
+        Self::build(format!("exactly {}", shown(text)), &format!(r"\A{}\z", escaped(text)))
     }
 
     /// A regular expression in the syntax of the `regex` crate, over bytes: `.` is any but `\n`, and
@@ -130,25 +130,27 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// Looks at the next piece.
-    pub(super) fn go_on(&mut self, piece: &[u8]) {
-        let (Some(cache), Some(mut state)) = (&mut self.cache, self.state) else { return };
-        for &byte in piece {
+    /// Looks at the next piece; answers where in it a match ends, once there is one: the first that does.
+    pub(super) fn go_on(&mut self, piece: &[u8]) -> Option<usize> {
+        let (cache, mut state) = (self.cache.as_mut()?, self.state?);
+        for (at, &byte) in piece.iter().enumerate() {
             state = match self.pattern.0.dfa.next_state(cache, state, byte) {
+                // The automaton tells of a match when it sees the byte behind it.
                 Ok(next) if next.is_match() => {
                     self.found = true;
                     self.state = None;
-                    return;
+                    return Some(at);
                 }
                 Ok(next) if !next.is_dead() && !next.is_quit() => next,
                 // It never gives up: no limit is set that would make it.
                 _ => {
                     self.state = None;
-                    return;
+                    return None;
                 }
             };
         }
         self.state = Some(state);
+        None
     }
 
     /// Whether it was found in the text, which is complete now.
@@ -167,6 +169,14 @@ impl Search {
 impl Drop for Search {
     fn drop(&mut self) {
         *self.pattern.cache() = self.cache.take();
+    }
+}
+
+/// Bytes for people: as text if they are some, else as digits.
+fn shown(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => format!("{text:?}"),
+        Err(_) => bytes.iter().fold("0x".to_owned(), |all, byte| format!("{all}{byte:02x}")),
     }
 }
 
@@ -208,6 +218,40 @@ mod tests {
         }
     }
 
+    /// Where the first match to end does so, in a text that arrives in these pieces.
+    fn end_in<'a>(pattern: &Pattern, pieces: impl IntoIterator<Item = &'a [u8]>) -> Option<usize> {
+        let (mut search, mut before) = (pattern.search(), 0);
+        for piece in pieces {
+            if let Some(end) = search.go_on(piece) {
+                return Some(before + end);
+            }
+            before += piece.len();
+        }
+        search.would_end_found().then_some(before)
+    }
+
+    #[test]
+    fn the_first_match_to_end_counts() {
+        for (pattern, text, end) in [
+            (Pattern::text("b"), &b"abab"[..], Some(2)),
+            (Pattern::text("ba"), b"abab", Some(3)),
+            (Pattern::text("c"), b"abab", None),
+            (Pattern::text("ababa"), b"abab", None),
+            (Pattern::text([0, 255]), &[1, 0, 255, 7], Some(3)),
+            (Pattern::text(""), b"xyz", Some(0)),
+            (Pattern::regex("b+"), b"abba", Some(2)),
+            (Pattern::regex("^b"), b"ab", None),
+            (Pattern::regex("^220 .*\r\n"), b"220 a\r\n220 b\r\n", Some(7)),
+            (Pattern::regex(r"(?s-u)\xff."), &[1, 255, 10], Some(3)),
+            (Pattern::regex(r"\d\r\n"), "٣\r\n3\r\n".as_bytes(), Some(7)),
+            (Pattern::regex("a$"), b"aa", Some(2)),
+        ] {
+            let pattern = pattern.unwrap();
+            assert_eq!(end_in(&pattern, [text]), end, "{pattern} in {text:?}");
+            assert_eq!(end_in(&pattern, text.chunks(1)), end, "{pattern} in {text:?}, in pieces");
+        }
+    }
+
     #[test]
     fn what_takes_too_much_memory_is_refused() {
         assert!(Pattern::regex(r"((((\w{99}){99}){99}){99})").is_err());
@@ -223,7 +267,7 @@ mod tests {
             b'a' + (random >> 16 & 1) as u8
         });
         let text: Vec<u8> = letters.take(200 * 64).collect();
-        text.chunks(64).for_each(|piece| search.go_on(piece));
+        assert!(text.chunks(64).all(|piece| search.go_on(piece).is_none()));
         let memory = search.cache.as_ref().map(Cache::memory_usage).unwrap();
         assert!(memory < 4 << 20, "{memory}");
         // Nothing is forgotten for that. There is one place for the letter to be at.
@@ -252,6 +296,24 @@ mod tests {
             let found = search.ends_found();
             prop_assert_eq!(found, text.windows(wanted.len()).any(|window| window == wanted));
             prop_assert_eq!(found, pattern.is_found_in(&text));
+            let end = text.windows(wanted.len()).position(|window| window == wanted);
+            let end = end.map(|at| at + wanted.len());
+            prop_assert_eq!(end_in(&pattern, [&text[..]]), end);
+            prop_assert_eq!(end_in(&pattern, text.chunks(1)), end);
+        }
+
+        /// A match ends where the text could have ended as well.
+        #[test]
+        fn a_match_ends_with_the_shortest_text_that_has_one(
+            text in "[ab\r\n]{0,20}",
+            which in 0..6_usize,
+        ) {
+            let pattern = ["b+", "^b", r"(?m)^a\r?\n", r"a.*b\r\n", "a??b", "(a|ab)(b|\r)"];
+            let pattern = Pattern::regex(pattern[which]).unwrap();
+            let text = text.as_bytes();
+            let shortest = (0..=text.len()).find(|&count| pattern.is_found_in(&text[..count]));
+            prop_assert_eq!(end_in(&pattern, [text]), shortest, "{} in {:?}", pattern, text);
+            prop_assert_eq!(end_in(&pattern, text.chunks(1)), shortest, "{} in {:?}", pattern, text);
         }
     }
 }

@@ -64,7 +64,9 @@ impl Default for ScriptSlots {
 /// The program runs without a shell, in a process group of its own, with no input and with
 /// `BACKEND_ADDRESS` and `BACKEND_PORT` in its environment. When its time is over the group gets
 /// SIGTERM, and 2 s later SIGKILL; so it does when the run is cancelled. What a program leaves
-/// behind in its group when it exits is killed. The next run at the same address waits until the
+/// behind in its group when it exits is killed. **A child that makes a session of its own (`setsid`) is
+/// out of reach**, as are services that a program starts on purpose: it holds up neither the run nor
+/// its slot, and lives until it ends or the service manager ends all that the daemon has started. The next run at the same address waits until the
 /// last has died, within its own time. One that SIGKILL does not end within 2 s (it is in
 /// uninterruptible sleep: a dead NFS server) gives its slot back, and until it ends, every run at
 /// its address is a [`CheckError::Local`]: there is never a second process beside it.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use lb_core::Weight;
 use lb_core::backend::BackendId;
+use lb_core::health::ReportedLimit;
 
 use super::chunks::Chunks;
 use super::few::Few;
@@ -60,6 +61,8 @@ pub struct Check<K = BackendId> {
     pub(crate) weight: Option<Weight>,
     /// The share of the weight that the last success reported, in percent.
     pub(crate) percent: Option<u16>,
+    /// What the last success said of how many connections there are to be.
+    pub(crate) limit: ReportedLimit,
     pub(crate) local_errors: u32,
     /// Whether an obstruction was told that has not been taken back.
     pub(crate) obstructed: bool,
@@ -167,6 +170,8 @@ impl<K: Copy + Eq> Check<K> {
                 let drains = report.advice.drains();
                 self.weight = if drains { Some(Weight::ZERO) } else { report.weight };
                 self.percent = report.advice.percent.filter(|_| !drains);
+                let most = report.advice.max_connections;
+                self.limit = most.map_or(ReportedLimit::NONE, |most| ReportedLimit::NONE.and(most));
                 CheckInput::Ok
             }
             Err(failure) if failure.error.is_local() => {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use lb_core::Health;
 use lb_core::backend::BackendId;
-use lb_core::health::ReportedWeight;
+use lb_core::health::{ReportedLimit, ReportedWeight};
 
 use crate::state::CheckState;
 use crate::{Check, CheckError, CheckId};
@@ -120,18 +120,18 @@ pub enum Because {
     },
 }
 
-/// The checks of one backend together: all must pass, and their weights add up.
+/// The checks of one backend together: all must pass, their weights add up, and the least limit counts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Combined {
     Down,
     /// No check fails, but one that counts has yet to say so.
     Undecided,
-    Up(ReportedWeight),
+    Up(ReportedWeight, ReportedLimit),
 }
 
 impl Combined {
     /// No check at all: nothing speaks against the backend.
-    pub(crate) const NONE: Self = Self::Up(ReportedWeight::NONE);
+    pub(crate) const NONE: Self = Self::Up(ReportedWeight::NONE, ReportedLimit::NONE);
 
     /// With one more check.
     pub(crate) fn and<K: Copy + Eq>(self, check: &Check<K>) -> Self {
@@ -144,11 +144,12 @@ impl Combined {
         };
         match self {
             Self::Down => Self::Down,
-            Self::Up(sum) if passes => {
+            Self::Up(sum, limit) if passes => {
                 let sum = check.weight.map_or(sum, |weight| sum.and(weight));
-                Self::Up(check.percent.map_or(sum, |percent| sum.and_percent(percent)))
+                let sum = check.percent.map_or(sum, |percent| sum.and_percent(percent));
+                Self::Up(sum, limit.with(check.limit))
             }
-            Self::Undecided | Self::Up(_) => Self::Undecided,
+            Self::Undecided | Self::Up(..) => Self::Undecided,
         }
     }
 
@@ -157,7 +158,7 @@ impl Combined {
         match self {
             Self::Down => Some(Health::Down),
             Self::Undecided => None,
-            Self::Up(weight) => Some(Health::Up { weight }),
+            Self::Up(weight, limit) => Some(Health::Up { weight, limit }),
         }
     }
 }

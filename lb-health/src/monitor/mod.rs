@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use lb_core::Health;
 use lb_core::backend::BackendId;
+use lb_core::health::ReportedLimit;
 use rand::Rng;
 
 use crate::state::{CheckInput, CheckState};
@@ -183,6 +184,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             running: None,
             weight: None,
             percent: None,
+            limit: ReportedLimit::NONE,
             local_errors: 0,
             obstructed: false,
             hurried: false,

@@ -25,6 +25,10 @@ async fn what_an_agent_says_is_reported() {
     assert_eq!((report.advice, report.weight), (advice, None));
     assert_eq!(report.trace.evidence().received.as_str(), "up 75% maxconn:30 ready # fine");
 
+    // What is not understood counts for nothing, as in HAProxy.
+    let report = saying("up ok=yes 30%\n").await.unwrap();
+    assert_eq!(report.advice, Advice { percent: Some(30), ..Advice::NONE });
+
     // Old agents end the connection and not the line.
     let report = saying("weight:7,drain").await.unwrap();
     assert_eq!(report.weight, Some(Weight::new(7)));

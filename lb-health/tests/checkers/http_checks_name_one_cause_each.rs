@@ -202,6 +202,29 @@ async fn half_a_body_is_told_from_a_whole_one() {
     assert_eq!(cause(address).await, "protocol");
 }
 
+/// A length that is none, or two that differ, would let a proxy and us see two answers (RFC 9112, 6.3).
+#[tokio::test]
+async fn a_length_that_cannot_be_is_not_the_protocol() {
+    for length in ["ten", "-1", "1, 2", "1\r\nContent-Length: 2", "99999999999999999999", "0x10"] {
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nok");
+        assert_eq!(cause(answering(answer).await).await, "protocol", "{length}");
+    }
+}
+
+/// What is behind the announced length is no part of the body, nor of the next answer.
+#[tokio::test]
+async fn a_body_ends_where_its_length_says() {
+    let address = answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok, and more").await;
+    // The digest of "ok".
+    let digest = Digest::md5("444bcb3a3fcf8389296c49467f27e1d6").unwrap();
+    let checker = Http::new("/").unwrap().with_digest(digest);
+    for checker in [checker.clone(), checker.keeping_alive()] {
+        for _ in 0..3 {
+            check(checker.clone(), address).await.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_closed_port_refuses() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

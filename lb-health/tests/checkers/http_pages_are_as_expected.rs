@@ -234,6 +234,29 @@ async fn time_is_accounted_by_phase() {
     assert_eq!(spent(Phase::Tls), None);
 }
 
+#[tokio::test]
+async fn a_page_may_ask_for_no_new_clients() {
+    let gone = answering("HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\nleaving").await;
+    let alive = answering(page("alive")).await;
+    // All else that is expected holds for answers that pass by it.
+    let expected = Pattern::exactly("alive").unwrap();
+    let checker = |statuses: &str| {
+        let page = Page::new("/").unwrap().expecting_body(expected.clone());
+        Http::asking([page.with_drain_statuses(statuses.parse().unwrap())]).keeping_alive()
+    };
+    for _ in 0..2 {
+        let report = check(checker("404"), gone).await.unwrap();
+        assert!(report.advice.drains());
+        let evidence = report.trace.evidence();
+        assert_eq!((evidence.status, evidence.received.as_str()), (Some(404), "leaving"));
+    }
+    assert_eq!(cause(checker("503"), gone).await, "status");
+    assert!(!check(checker("404"), alive).await.unwrap().advice.drains());
+    // One page that fails is one too many.
+    let drains = Page::new("/").unwrap().with_drain_statuses("404".parse().unwrap());
+    assert_eq!(cause(Http::asking([drains, Page::new("/").unwrap()]), gone).await, "status");
+}
+
 #[test]
 fn impossible_pages_are_refused_at_once() {
     let page = || Page::new("/").unwrap();

@@ -7,7 +7,7 @@ use crate::support;
 use std::time::Duration;
 
 use lb_health::CheckError;
-use lb_health::checkers::{Expect, SendExpect};
+use lb_health::checkers::{Pattern, SendExpect};
 use lb_health::trace::Phase;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -16,16 +16,16 @@ use self::support::talk::{Then, lines, misbehaving, playing};
 use self::support::{accepting, cause, check};
 
 fn greeted() -> SendExpect {
-    SendExpect::new().with_expect(Expect::regex(r"^220 .*\r\n").unwrap())
+    SendExpect::new().with_expect(Pattern::regex(r"^220 .*\r\n").unwrap())
 }
 
 #[tokio::test]
 async fn answers_are_taken_in_order() {
     let asks = greeted()
         .with_send("PING\r\n")
-        .with_expect(Expect::bytes("PONG"))
+        .with_expect(Pattern::text("PONG").unwrap())
         .with_send([0, 255])
-        .with_expect(Expect::bytes([255, 0]));
+        .with_expect(Pattern::text([255, 0]).unwrap());
     let by_the_book =
         [("", &b"220 hello\r\n"[..]), ("PING\r\n", b"PONG\r\n"), ("\0", &[7, 255, 0])];
     let address = playing(lines(&by_the_book), Then::Hold).await;
@@ -36,15 +36,18 @@ async fn answers_are_taken_in_order() {
     assert_eq!(cause(asks.clone(), early).await, "ok");
 
     // What was taken once is not there any more.
-    let twice = SendExpect::new().with_expect(Expect::bytes("a")).with_expect(Expect::bytes("a"));
+    let twice = SendExpect::new()
+        .with_expect(Pattern::text("a").unwrap())
+        .with_expect(Pattern::text("a").unwrap());
     let once = playing(lines(&[("", "a")]), Then::Close).await;
     assert_eq!(cause(twice.clone(), once).await, "closed");
     let enough = playing(lines(&[("", "ba a")]), Then::Close).await;
     assert_eq!(cause(twice, enough).await, "ok");
 
     // In the order that was asked for, not in any.
-    let reversed =
-        SendExpect::new().with_expect(Expect::bytes("b")).with_expect(Expect::bytes("a"));
+    let reversed = SendExpect::new()
+        .with_expect(Pattern::text("b").unwrap())
+        .with_expect(Pattern::text("a").unwrap());
     let address = playing(lines(&[("", "ab")]), Then::Close).await;
     assert_eq!(cause(reversed, address).await, "closed");
 }
@@ -59,7 +62,7 @@ async fn an_answer_may_come_byte_by_byte() {
         let _ = stream.read_u8().await;
     })
     .await;
-    let whole = SendExpect::new().with_expect(Expect::bytes("220 hello"));
+    let whole = SendExpect::new().with_expect(Pattern::text("220 hello").unwrap());
     let report = check(whole, address).await.unwrap();
     assert_eq!(report.trace.evidence().received.as_str(), "noise 220 hello");
 }
@@ -79,7 +82,7 @@ async fn what_was_received_and_what_was_wanted_is_told() {
     assert_eq!(failure.trace.evidence().wanted.as_str(), r"/^220 .*\r\n/");
 
     // Of several answers, the one that was wrong.
-    let asks = greeted().with_send("PING\r\n").with_expect(Expect::bytes("PONG"));
+    let asks = greeted().with_send("PING\r\n").with_expect(Pattern::text("PONG").unwrap());
     let script = [("", "220 hello\r\n"), ("PING\r\n", "OUCH\r\n")];
     let failure = check(asks, playing(lines(&script), Then::Close).await).await.unwrap_err();
     assert_eq!(failure.trace.evidence().received.as_str(), "OUCH");
@@ -112,9 +115,10 @@ async fn a_farewell_arrives_before_the_end() {
 async fn a_talk_may_go_on_over_tls() {
     use self::support::talk::securing;
 
-    let greeted = |talk: SendExpect| talk.with_expect(Expect::regex(r"^\* OK.*\r\n").unwrap());
-    let leaving =
-        |talk: SendExpect| talk.with_send("a LOGOUT\r\n").with_expect(Expect::bytes("a OK"));
+    let greeted = |talk: SendExpect| talk.with_expect(Pattern::regex(r"^\* OK.*\r\n").unwrap());
+    let leaving = |talk: SendExpect| {
+        talk.with_send("a LOGOUT\r\n").with_expect(Pattern::text("a OK").unwrap())
+    };
     let (greeting, logout) = (("", "* OK IMAP\r\n"), ("a LOGOUT\r\n", "* BYE\r\na OK\r\n"));
 
     let (address, tls) = securing(vec![], lines(&[greeting, logout])).await;
@@ -131,7 +135,7 @@ async fn a_talk_may_go_on_over_tls() {
     let (address, tls) = securing(lines(&[greeting, starttls]), lines(&[logout])).await;
     let secured = greeted(SendExpect::new())
         .with_send("s STARTTLS\r\n")
-        .with_expect(Expect::regex(r"^s OK.*\r\n").unwrap())
+        .with_expect(Pattern::regex(r"^s OK.*\r\n").unwrap())
         .with_tls(tls);
     assert_eq!(cause(leaving(secured.clone()), address).await, "ok");
     // Somebody in the middle would have it taken for the server's secured words.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lb_core::backend::BackendId;
-use lb_core::health::ReportedWeight;
+use lb_core::health::{ReportedLimit, ReportedWeight};
 use lb_core::{Health, Weight};
 use lb_health::state::CheckState;
 use lb_health::{Check, CheckError, CheckSpec, Report};
@@ -40,7 +40,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let spec = 0_usize..4;
     let which = any::<prop::sample::Index>().prop_map(|index| index.index(1_000));
     let step = prop_oneof![
-        10 => (which.clone(), 0_u8..9).prop_map(|(which, result)| Step::Answer { which, result }),
+        10 => (which.clone(), 0_u8..10).prop_map(|(which, result)| Step::Answer { which, result }),
         1 => which.clone().prop_map(|which| Step::AnswerCancelled { which }),
         1 => backend.clone().prop_map(|backend| Step::Forget { backend }),
         1 => which.clone().prop_map(|which| Step::ForgetCheck { which }),
@@ -88,13 +88,18 @@ fn result(number: u8) -> Result<Report, CheckError> {
             let source = Arc::new(std::io::ErrorKind::OutOfMemory.into());
             Err(CheckError::Local { operation: "test", source })
         }
+        9 => {
+            let mut report = Report::weighing(Weight::new(7));
+            report.advice.max_connections = Some(30);
+            Ok(report)
+        }
         5 => Err(CheckError::Agent { source: Arc::new(CheckError::Refused) }),
         _ => Err(CheckError::Refused),
     }
 }
 
 /// The health of a backend from the states alone, if they decide it.
-fn combined(world: &World, backend: BackendId, weights: &Weights) -> Option<Health> {
+fn combined(world: &World, backend: BackendId, reports: &Reports) -> Option<Health> {
     // An agent that is of no help is no check at all, once what it said is old.
     let is_left_out = |check: &Check| {
         let last = check.last().and_then(|last| last.result.as_ref().err());
@@ -120,11 +125,17 @@ fn combined(world: &World, backend: BackendId, weights: &Weights) -> Option<Heal
         CheckState::Unknown { .. } => check.spec().initially_up(),
         _ => false,
     });
-    let reports = checks.iter().filter_map(|(id, _)| weights.get(id).copied().flatten());
-    all.then(|| Health::Up { weight: reports.fold(ReportedWeight::NONE, ReportedWeight::and) })
+    let said = || checks.iter().filter_map(|(id, _)| reports.get(id));
+    let weights = said().filter_map(|(weight, _)| *weight);
+    let limits = said().filter_map(|(_, most)| *most);
+    all.then(|| Health::Up {
+        weight: weights.fold(ReportedWeight::NONE, ReportedWeight::and),
+        limit: limits.fold(ReportedLimit::NONE, ReportedLimit::and),
+    })
 }
 
-type Weights = std::collections::HashMap<lb_health::CheckId, Option<Weight>>;
+/// The weight and the limit that each check said last.
+type Reports = std::collections::HashMap<lb_health::CheckId, (Option<Weight>, Option<u32>)>;
 
 proptest! {
     #![proptest_config(thorough::config())]
@@ -133,7 +144,7 @@ proptest! {
     fn whatever_happens(steps in steps(), seed in any::<u64>()) {
         let mut world = World::new(seed);
         let mut known = Vec::new();
-        let mut weights = Weights::new();
+        let mut reports = Reports::new();
         for step in steps {
             match step {
                 Step::Answer { which, result: number } => {
@@ -141,7 +152,8 @@ proptest! {
                     going.sort_by_key(|run| run.number());
                     if let Some(&run) = going.get(which % going.len().max(1)) {
                         if let Ok(report) = result(number) {
-                            weights.insert(run.check(), report.weight);
+                            let said = (report.weight, report.advice.max_connections);
+                            reports.insert(run.check(), said);
                         }
                         world.finish(run, result(number));
                         // A second answer is ignored.
@@ -253,7 +265,7 @@ proptest! {
             world.drain();
             for backend in (0..4).map(BackendId::new) {
                 if let (Some(health), Some(told)) =
-                    (combined(&world, backend, &weights), world.monitor.health(backend))
+                    (combined(&world, backend, &reports), world.monitor.health(backend))
                 {
                     prop_assert_eq!(health, told);
                 }

@@ -4,7 +4,7 @@
 use crate::world;
 
 use lb_core::backend::BackendId;
-use lb_core::health::{Admin, ReportedWeight};
+use lb_core::health::{Admin, ReportedLimit, ReportedWeight};
 use lb_core::{Health, Weight};
 use lb_health::advice::Advice;
 use lb_health::{CheckSpec, Report};
@@ -45,7 +45,33 @@ fn an_agents_advice_holds_until_the_next_report() {
             Some(Ok(report))
         });
         let health = world.monitor.health(BackendId::new(1));
-        assert_eq!(health, Some(Health::Up { weight: expected }), "{said:?}");
+        assert_eq!(health, Some(Health::weighing(expected)), "{said:?}");
+    }
+}
+
+#[test]
+fn limits_are_reported_beside_weights() {
+    let mut world = World::new(1);
+    let [strict, lax] = [(); 2].map(|()| world.watch(1, CheckSpec::default()));
+    let saying =
+        |max_connections, percent| advising(Advice { max_connections, percent, admin: None });
+    let limit = ReportedLimit::NONE;
+    for (one, other, expected, weight) in [
+        (None, None, limit, NONE),
+        (Some(30), None, limit.and(30), NONE.and_percent(50)),
+        (Some(10), Some(30), limit.and(10), NONE.and_percent(50)),
+        (Some(0), Some(30), limit.and(30), NONE.and_percent(50)),
+        (Some(0), Some(0), limit.and(0), NONE.and_percent(50)),
+        (None, None, limit, NONE),
+    ] {
+        world.pass(millis(5_000), |check, _| {
+            assert!(check == strict || check == lax);
+            let share = one.map(|_| 50);
+            let report = if check == strict { saying(one, share) } else { saying(other, None) };
+            Some(Ok(report))
+        });
+        let health = world.monitor.health(BackendId::new(1));
+        assert_eq!(health, Some(Health::Up { weight, limit: expected }), "{one:?} {other:?}");
     }
 }
 

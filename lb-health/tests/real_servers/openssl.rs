@@ -1,6 +1,6 @@
 //! OpenSSL: a talk over TLS, with a server that says every line backwards.
 
-use lb_health::checkers::{Expect, SendExpect, Tls};
+use lb_health::checkers::{Pattern, SendExpect, Tls};
 
 use crate::harness::{Identity, Server, are_installed, check, failure};
 
@@ -21,8 +21,8 @@ async fn openssl_is_talked_to_line_by_line_in_secret() {
 
     let talk = |tls: Tls| {
         let first = SendExpect::new().with_tls(tls).with_send("stop\n");
-        let first = first.with_expect(Expect::bytes("pots\n"));
-        first.with_send("12\n").with_expect(Expect::regex(r"^2\d\n").unwrap())
+        let first = first.with_expect(Pattern::text("pots\n").unwrap());
+        first.with_send("12\n").with_expect(Pattern::regex(r"^2\d\n").unwrap())
     };
     let tls = || Tls::trusting(identity.certificate.as_bytes()).unwrap();
     let report = check(talk(tls().with_name("localhost").unwrap()), &server).await.unwrap();

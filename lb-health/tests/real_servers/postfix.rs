@@ -81,8 +81,8 @@ async fn postfix_greets_says_hello_and_turns_to_tls() {
     // The same by hand, as for a protocol that has no checker of its own.
     #[cfg(feature = "send-expect")]
     {
-        use lb_health::checkers::{Expect, SendExpect};
-        let line = |code| Expect::regex(&format!(r"(?m)^{code} .*\r\n")).unwrap();
+        use lb_health::checkers::{Pattern, SendExpect};
+        let line = |code| Pattern::regex(&format!(r"(?m)^{code} .*\r\n")).unwrap();
         let by_hand = SendExpect::new()
             .with_expect(line(220))
             .with_send("EHLO director.example.org\r\n")
@@ -91,7 +91,7 @@ async fn postfix_greets_says_hello_and_turns_to_tls() {
             .with_expect(line(220))
             .with_tls(tls.clone())
             .with_send("EHLO director.example.org\r\n");
-        let wrong = by_hand.clone().with_expect(Expect::bytes("250-AUTH"));
+        let wrong = by_hand.clone().with_expect(Pattern::text("250-AUTH").unwrap());
         check(by_hand.with_expect(line(250)).with_send("QUIT\r\n"), &server).await.unwrap();
         let failure = check(wrong, &server).await.unwrap_err();
         let evidence = failure.trace.evidence();

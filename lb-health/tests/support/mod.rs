@@ -1,5 +1,6 @@
 //! What tests of checkers have in common: servers that behave well or badly, and how a run is made.
 #![allow(dead_code, reason = "each test uses its own part")]
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
 
 pub(crate) mod http;
 pub(crate) mod port;

@@ -134,6 +134,7 @@ pub(in crate::config) struct Http {
 pub(in crate::config) struct Page {
     pub(in crate::config) path: Field<String>,
     pub(in crate::config) status: Field<List<Status>>,
+    pub(in crate::config) drain_status: Field<List<Status>>,
     pub(in crate::config) md5: Field<String>,
     pub(in crate::config) sha256: Field<String>,
     pub(in crate::config) body: Field<String>,

@@ -122,10 +122,15 @@ pub(in crate::config) struct Draft {
 
 #[derive(Debug, Default)]
 pub(in crate::config) struct Mail {
-    pub(in crate::config) server: Field<SocketAddr>,
+    pub(in crate::config) server: Field<Address>,
     pub(in crate::config) from: Field<String>,
     pub(in crate::config) to: Field<List<String>>,
     pub(in crate::config) helo: Field<String>,
+    pub(in crate::config) starttls: Field<bool>,
+    pub(in crate::config) tls: Field<bool>,
+    pub(in crate::config) options: check::Tls,
+    pub(in crate::config) user: Field<String>,
+    pub(in crate::config) password_file: Field<String>,
 }
 
 #[derive(Debug, Default)]

@@ -131,8 +131,6 @@ pub(in crate::config) enum Problem {
         "`quorum` is {quorum}, but all servers together weigh {total}: it is lowered, as in keepalived"
     )]
     QuorumLowered { quorum: i64, total: i64 },
-    #[error("there will be no mail: `smtp_server` is a name, and names are not resolved")]
-    MailServerByName,
     #[error("the weight {value} is taken for {most}, where weights end here")]
     WeightEnds { value: i64, most: i64 },
     #[error("groups with all their addresses are too much")]
@@ -286,7 +284,6 @@ impl Problem {
             Self::FirewallMark => "write the addresses and ports that are marked",
             Self::HysteresisLowered { .. } => "write less than `quorum`",
             Self::LargeGroup { .. } => "write a smaller range",
-            Self::MailServerByName => "write its address",
             Self::Needs { .. } => "add it to the block",
             Self::NoGroup { .. } => "add a virtual_server_group of that name",
             Self::NoTrackFile { .. } => "add a track_file of that name",

@@ -27,7 +27,7 @@ pub(in crate::config) use self::address::is_host_name;
 pub use self::address::{Address, ParseAddressError};
 pub use self::announcement::{BgpAnnouncement, Speaker};
 pub use self::backend::{Backend, OnFailure};
-use self::check::{Check, CheckKind};
+use self::check::{Check, CheckKind, SmtpSecurity};
 pub(in crate::config) use self::claim::PLACEHOLDERS;
 pub use self::claim::{Call, Claim, ClaimBy, Holder, HttpClaim};
 pub use self::command::Command;
@@ -171,16 +171,29 @@ impl PartialEq for Config {
 }
 
 /// Where mail about changes goes, and through which server.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Mail {
-    /// The mail server.
-    pub server: SocketAddr,
+    /// The mail server; a name is resolved by the system, each time.
+    pub server: Address,
     /// Who it is from: one address.
     pub from: String,
     /// Whom it is for: at least one address.
     pub to: Vec<String>,
     /// How we call ourselves; default: the name of this host.
     pub helo: Option<String>,
+    /// How TLS is spoken; default: not at all.
+    pub security: Option<SmtpSecurity>,
+    /// Who logs in, which takes TLS; default: nobody.
+    pub login: Option<Login>,
+}
+
+/// Who logs in to a mail server.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Login {
+    /// The name.
+    pub user: String,
+    /// The file of the password, which is its first line: an absolute path.
+    pub password_file: PathBuf,
 }
 
 /// An address that clients connect to, and the backends behind it.

@@ -161,11 +161,16 @@ fn inline_page(page: &Page) -> String {
 
 /// Every key of a page with its value, if it has one.
 fn page_keys(page: &Page) -> Vec<(&'static str, Option<String>)> {
-    let Page { path, status, digest, body, expect_headers, body_limit } = page;
+    let Page { path, status, drain_status, digest, body, expect_headers, body_limit } = page;
     let rules: Vec<_> = expect_headers.iter().map(inline_header_rule).collect();
     let mut keys = vec![
         ("path", Some(text(path))),
         ("status", Some(array(status.iter().map(StatusRange::to_string)))),
+        (
+            "drain_status",
+            (!drain_status.is_empty())
+                .then(|| array(drain_status.iter().map(StatusRange::to_string))),
+        ),
         page_digest(*digest),
         ("expect_headers", (!rules.is_empty()).then(|| format!("[{}]", rules.join(", ")))),
         ("body_limit", Some(body_limit.to_string())),
@@ -205,6 +210,17 @@ pub(super) fn inline_headers(headers: &Headers) -> String {
     let headers: Vec<_> =
         headers.iter().map(|(name, value)| format!("{} = {}", text(name), text(value))).collect();
     format!("{{ {} }}", headers.join(", "))
+}
+
+/// The keys of TLS, each with its value, as far as they are set.
+pub(super) fn inline_tls(Tls { sni, verify, ca, identity }: &Tls) -> Vec<String> {
+    let mut keys = vec![format!("verify = {verify}")];
+    keys.extend(sni.as_deref().map(|sni| format!("sni = {}", text(sni))));
+    keys.extend(ca.as_deref().map(|file| format!("ca = {}", path(file))));
+    keys.extend(identity.as_ref().map(|Identity { certificate, key }| {
+        format!("certificate = {}, key = {}", path(certificate), path(key))
+    }));
+    keys
 }
 
 /// TLS that has to be switched on by `key`.

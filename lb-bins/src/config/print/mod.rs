@@ -13,10 +13,10 @@ use std::path::Path;
 use self::check::{print_checks, print_tables};
 use crate::config::defaults;
 use crate::config::duration::format as duration;
-use crate::config::model::check::Check;
+use crate::config::model::check::{Check, SmtpSecurity};
 use crate::config::model::{
-    Account, Backend, Command, Config, Mail, Passive, Persistence, Queue, Quorum, VirtualServer,
-    hashes_the_source,
+    Account, Backend, Command, Config, Login, Mail, Passive, Persistence, Queue, Quorum,
+    VirtualServer, hashes_the_source,
 };
 use crate::config::words::Word;
 
@@ -204,11 +204,26 @@ fn inline_passive(passive: Passive) -> String {
     )
 }
 
-fn mail(Mail { server, from, to, helo }: &Mail) -> String {
-    let server = text(&server.to_string());
-    let helo = helo.as_deref().map(|helo| format!(", helo = {}", text(helo)));
-    let (from, to, helo) = (text(from), array(to.iter()), helo.unwrap_or_default());
-    format!("{{ server = {server}, from = {from}, to = {to}{helo} }}")
+fn mail(Mail { server, from, to, helo, security, login }: &Mail) -> String {
+    let (server, from, to) = (text(&server.to_string()), text(from), array(to.iter()));
+    let mut keys = vec![format!("server = {server}"), format!("from = {from}, to = {to}")];
+    keys.extend(helo.as_deref().map(|helo| format!("helo = {}", text(helo))));
+    match security {
+        Some(SmtpSecurity::Implicit(tls)) => {
+            keys.push("tls = true".to_owned());
+            keys.extend(check::inline_tls(tls));
+        }
+        Some(SmtpSecurity::Starttls(tls)) => {
+            keys.push("starttls = true".to_owned());
+            keys.extend(check::inline_tls(tls));
+        }
+        None => {}
+    }
+    if let Some(Login { user, password_file }) = login {
+        let (user, file) = (text(user), path(password_file));
+        keys.push(format!("user = {user}, password_file = {file}"));
+    }
+    format!("{{ {} }}", keys.join(", "))
 }
 
 /// The checks that every backend has.

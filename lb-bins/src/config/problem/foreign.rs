@@ -20,6 +20,7 @@ const KEYS: &[Foreign] = &[
     ("delay_loop", "interval", ""),
     ("delay_loop", "check = { interval = … }", ""),
     ("digest", "md5", ""),
+    ("disable-on-404", "drain_status = [404]", ""),
     ("DNS_CHECK", "check = { type = \"dns\" }", ""),
     ("downinter", "down_interval", ""),
     ("downinter", "check = { down_interval = … }", ""),

@@ -117,7 +117,7 @@ impl Kind {
 }
 
 impl Tls {
-    fn take(table: &mut Table<'_, '_>) -> Self {
+    pub(super) fn take(table: &mut Table<'_, '_>) -> Self {
         Self {
             sni: table.take("sni", r#"sni = "www.example.org""#),
             verify: table.take("verify", "verify = true"),
@@ -202,6 +202,7 @@ impl Page {
         Self {
             path: table.take("path", r#"path = "/alive""#),
             status: table.take("status", r#"status = ["200-299"]"#),
+            drain_status: table.take("drain_status", "drain_status = [404]"),
             md5: table.take("md5", r#"md5 = "d41d8cd98f00b204e9800998ecf8427e""#),
             sha256: table.take(
                 "sha256",

@@ -11,6 +11,7 @@ mod vrrp;
 use ::toml::de::{DeTable, DeValue};
 
 use self::reader::{Entry, Read, Table};
+use super::draft::check::Tls;
 use super::draft::{Backend, Draft, Mail, Passive, Persistence, Queue, Quorum, VirtualServer};
 use super::mistakes::Mistakes;
 use super::problem::Problem;
@@ -173,6 +174,11 @@ impl Read for Mail {
             from: table.take("from", r#"from = "lb@example.org""#),
             to: table.take("to", r#"to = ["ops@example.org"]"#),
             helo: table.take("helo", r#"helo = "lb.example.org""#),
+            starttls: table.take("starttls", "starttls = true"),
+            tls: table.take("tls", "tls = true"),
+            options: Tls::take(&mut table),
+            user: table.take("user", r#"user = "lb@example.org""#),
+            password_file: table.take("password_file", r#"password_file = "/etc/lb/password""#),
         };
         table.finish();
         Some(mail)

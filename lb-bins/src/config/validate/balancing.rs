@@ -235,11 +235,14 @@ pub(super) fn warn_of_no_effect(
         let limits = [&one.max_connections, &one.u_threshold];
         limits.iter().all(|limit| matches!(limit, Field::Absent))
     };
+    let reports_limit = |one: &Backend| one.checks.iter().any(|check| check.kind.reports_limit());
+    let checks_known = !draft.checks.is_refused() && each(|backend| !backend.checks.is_refused());
+    let never_full = each(unlimited) && checks_known && !backends.iter().any(reports_limit);
     // By its weights, `ovf` has limits of its own.
     let refuses = scheduler.is_none_or(|scheduler| scheduler == Algorithm::Ovf);
     if let Some(queue) = draft.queue.given()
         && !refuses
-        && each(unlimited)
+        && never_full
     {
         mistakes.warning(queue.span, Problem::QueueWithoutLimits);
     }
@@ -249,12 +252,11 @@ pub(super) fn warn_of_no_effect(
     {
         if matches!(draft.queue, Field::Absent) {
             mistakes.warning(word.span, Problem::WaitWithoutQueue);
-        } else if each(unlimited) {
+        } else if never_full {
             // Those that `ovf` has are for new clients.
             mistakes.warning(word.span, Problem::WaitWithoutLimits);
         }
     }
-    let checks_known = !draft.checks.is_refused() && each(|backend| !backend.checks.is_refused());
     if let Some(given) = percent(&draft.panic_below)
         && checks_known
         && backends.iter().all(|backend| backend.checks.is_empty())

@@ -1,13 +1,15 @@
 //! Rules for who is told of changes.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::values::{command, file, reachable, word};
+use super::check::{SMTP_SWITCH, smtp_security};
+use super::values::{command, file, server, text, word};
 use super::{elements, is_empty};
 use crate::config::defaults;
 use crate::config::draft::{self, Field, List};
 use crate::config::mistakes::Mistakes;
-use crate::config::model::{Command, Mail, OnFailure};
+use crate::config::model::{Address, Command, Login, Mail, OnFailure};
 use crate::config::problem::{Problem, VrrpProblem};
 use crate::config::source::Spanned;
 
@@ -84,14 +86,44 @@ fn letter(Spanned { value: draft, span }: &Spanned<draft::Mail>, mistakes: &mut 
     {
         mistakes.error(to.span, Problem::Empty { key: "to" });
     }
-    let server = draft.server.given().map(|server| reachable("server", *server, mistakes));
+    let server = server("server", &draft.server, mistakes);
+    let host = server.as_ref().and_then(Address::host).cloned();
+    let switches = [&draft.starttls, &draft.tls];
+    let security = smtp_security(switches, &draft.options, host.as_deref(), *span, mistakes);
+    // Whether there is TLS is not known if a switch was refused.
+    if let (Some(user), None) = (draft.user.given(), &security)
+        && !switches.iter().any(|switch| switch.is_refused())
+    {
+        mistakes.error(user.span, Problem::Without { key: "user", needs: SMTP_SWITCH });
+    }
     let from = draft.from.given().map(|from| mailbox("from", from, mistakes));
     Mail {
-        server: server.unwrap_or_else(|| ([0, 0, 0, 0], 0).into()),
+        server: server.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)).into()),
         from: from.unwrap_or_default(),
         to: elements(&draft.to).iter().map(|to| mailbox("to", to, mistakes)).collect(),
         helo: word("helo", &draft.helo, mistakes),
+        security,
+        login: login(&draft.user, &draft.password_file, mistakes),
     }
+}
+
+/// Both or neither.
+fn login(
+    user: &Field<String>,
+    password_file: &Field<String>,
+    mistakes: &mut Mistakes,
+) -> Option<Login> {
+    for (key, given, needs, other) in [
+        ("user", user, "`password_file`", password_file),
+        ("password_file", password_file, "`user`", user),
+    ] {
+        if let (Some(given), Field::Absent) = (given.given(), other) {
+            mistakes.error(given.span, Problem::Without { key, needs });
+        }
+    }
+    let (user, file) =
+        (text("user", user, mistakes), file("password_file", password_file, mistakes));
+    Some(Login { user: user?, password_file: file? })
 }
 
 /// One address of RFC 5321, without a name or brackets around it; what it is in detail only its

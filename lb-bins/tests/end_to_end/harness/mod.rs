@@ -25,7 +25,7 @@ pub(crate) use daemon::Daemon;
 pub(crate) use folder::Folder;
 pub(crate) use http::{Answer, get, get_from, post, request};
 pub(crate) use load::Load;
-pub(crate) use mail_server::{MailServer, Mood};
+pub(crate) use mail_server::{MailServer, Mood, Safety};
 pub(crate) use name_server::{Answer as NameAnswer, NameServer};
 pub(crate) use port::Port;
 pub(crate) use text::{QUICK_CHECK, UNCHECKED, backends, backends_with, server};

@@ -10,13 +10,14 @@ pub(super) enum Malformed {
     Empty,
     #[error("a line longer than {} bytes", Line::LONGEST)]
     Long,
-    #[error("{0:?} has no number that can be used")]
+    #[error("{0:?} has no number that can be used, and nothing else is said")]
     Number(String),
-    #[error("agents do not say {0:?}")]
+    #[error("agents do not say {0:?}, and nothing else is said")]
     Word(String),
 }
 
-/// What an agent says. Of words that contradict each other the last counts.
+/// What an agent says. Of words that contradict each other the last counts; those that are not
+/// understood count for nothing, as long as others are (HAProxy's `tcpcheck_agent_expect_reply`).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Line {
     /// Whether it says up or down, if any.
@@ -47,12 +48,15 @@ impl Line {
         let line = String::from_utf8_lossy(line);
         let (words, text) = line.split_once('#').unwrap_or((&line, ""));
         let mut parsed = Self { text: text.trim().to_owned(), ..Self::default() };
-        let mut words = words.split([' ', '\t', ',']).filter(|word| !word.is_empty()).peekable();
-        if words.peek().is_none() {
-            return Err(Malformed::Empty);
+        let words = words.split([' ', '\t', ',']).filter(|word| !word.is_empty());
+        let (mut first, mut is_understood) = (None, false);
+        for word in words {
+            match parsed.take(&word.to_ascii_lowercase()) {
+                Ok(()) => is_understood = true,
+                Err(malformed) => first = first.or(Some(malformed)),
+            }
         }
-        words.try_for_each(|word| parsed.take(&word.to_ascii_lowercase()))?;
-        Ok(parsed)
+        if is_understood { Ok(parsed) } else { Err(first.unwrap_or(Malformed::Empty)) }
     }
 
     fn take(&mut self, word: &str) -> Result<(), Malformed> {
@@ -106,7 +110,8 @@ mod tests {
             ("75%", Line { percent: Some(75), ..none.clone() }),
             ("weight:75%", Line { percent: Some(75), ..none.clone() }),
             ("weight:7", Line { weight: Some(Weight::new(7)), ..none.clone() }),
-            ("maxconn:30", Line { max_connections: Some(30), ..none.clone() }),
+            ("maxconn:0", Line { max_connections: Some(0), ..none.clone() }),
+            ("MaxConn:30", Line { max_connections: Some(30), ..none.clone() }),
             (
                 " up,ready\t50% , maxconn:9 # a # b",
                 Line {
@@ -126,7 +131,20 @@ mod tests {
     }
 
     #[test]
-    fn other_words_are_refused() {
+    fn words_that_are_not_understood_count_for_nothing_beside_others() {
+        let none = Line::default();
+        for (text, line) in [
+            ("up yes", Line { up: Some(true), ..none.clone() }),
+            ("100 weight:x down", Line { up: Some(false), ..none.clone() }),
+            ("maxconn:9 maxconn:-1", Line { max_connections: Some(9), ..none.clone() }),
+            ("50% 70000%", Line { percent: Some(50), ..none }),
+        ] {
+            assert_eq!(parse(text), Ok(line), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_words_alone_are_refused() {
         for text in ["", "  ", "# only text", ","] {
             assert_eq!(parse(text), Err(Malformed::Empty), "{text:?}");
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use self::line::Line;
 use super::connection::conversation::Conversation;
-use super::connection::transport::{Transport, conversing};
+use super::connection::transport::{Transport, conversing, securing};
 use crate::advice::Advice;
 use crate::trace::Excerpt;
 use crate::{CheckError, Failure, Report, Target};
@@ -14,7 +14,8 @@ use crate::{CheckError, Failure, Report, Target};
 /// Asks an agent beside a backend what is to be done with it: HAProxy's `agent-check`, so that its
 /// agents can stay.
 ///
-/// An agent is whatever answers a connection by a line of words, separated by spaces or commas:
+/// An agent is whatever answers a connection by a line of words, in any case, separated by spaces,
+/// tabs or commas. Of words of one kind the last counts:
 ///
 /// | word | means |
 /// |---|---|
@@ -22,18 +23,22 @@ use crate::{CheckError, Failure, Report, Target};
 /// | `down`, `fail`, `stopped` | fails, [`CheckError::Rejected`] |
 /// | `N%`, `weight:N%` | [`Advice::percent`] |
 /// | `weight:N` | [`Report::weight`] |
-/// | `maxconn:N` | [`Advice::max_connections`] |
+/// | `maxconn:N` | [`Advice::max_connections`], 0 for as many as come |
 /// | `ready`, `drain`, `maint` | [`Advice::admin`] |
 /// | `#`… | text to the end of the line: evidence |
 ///
-/// **An agent that cannot be reached, or says something else, is neutral**: it is
+/// Other words count for nothing beside these.
+///
+/// **An agent that cannot be reached, or says nothing of this, is neutral**: it is
 /// [`CheckError::Agent`], which is a [local](CheckError::is_local) error and leaves the backend as it
 /// is, and as the other checks say while the agent has said nothing yet: the check that finds out
 /// whether the backend lives is another. A backend without another is up until its agent says that it
 /// is not.
 ///
 /// A line that says neither up nor down passes. In HAProxy it leaves the state as it is, so that an
-/// agent has to say `up` again after it said `down`; here nothing holds beyond the next line.
+/// agent has to say `up` again after it said `down`; here nothing holds beyond the next line, nor do a
+/// share and a `maxconn` that it does not repeat. A line needs no end, where HAProxy ignores one
+/// without: the end of the connection will do.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -64,14 +69,6 @@ impl Agent {
     #[must_use]
     pub fn with_send(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.send = Some(bytes.as_ref().into());
-        self
-    }
-
-    /// This checker, talking TLS.
-    #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn with_tls(mut self, tls: super::Tls) -> Self {
-        self.transport.tls = Some(tls);
         self
     }
 
@@ -113,3 +110,4 @@ impl Agent {
 }
 
 conversing!(Agent, run);
+securing!(Agent, "");

@@ -2,8 +2,10 @@
 
 use std::io;
 
+use lb_core::health::Admin;
 use tokio::time::{Instant, timeout_at};
 
+use crate::advice::Advice;
 use crate::checkers::deadline_after;
 use crate::trace::{Phase, Trace};
 use crate::{CheckError, Failure, Report, Target};
@@ -16,12 +18,15 @@ pub(in crate::checkers) struct Attempt {
     /// The end of the last step.
     at: Instant,
     pub(in crate::checkers) trace: Trace,
+    /// Whether what was seen asks for no new clients.
+    pub(in crate::checkers) drains: bool,
 }
 
 impl Attempt {
     /// A run that begins now.
     pub(in crate::checkers) fn begin(target: Target) -> Self {
-        Self { deadline: deadline_after(target.timeout), at: clock(), trace: Trace::EMPTY }
+        let deadline = deadline_after(target.timeout);
+        Self { deadline, at: clock(), trace: Trace::EMPTY, drains: false }
     }
 
     /// Waits for `step` until the deadline. The time since the step before is what `phase` took.
@@ -54,7 +59,11 @@ impl Attempt {
         result: Result<(), CheckError>,
     ) -> Result<Report, Failure> {
         match result {
-            Ok(()) => Ok(Report { trace: self.trace, ..Report::ALIVE }),
+            Ok(()) => {
+                let admin = self.drains.then_some(Admin::Drain);
+                let advice = Advice { admin, ..Advice::NONE };
+                Ok(Report { trace: self.trace, advice, ..Report::ALIVE })
+            }
             Err(error) => Err(Failure::new(error, self.trace)),
         }
     }

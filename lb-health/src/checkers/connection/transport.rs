@@ -70,4 +70,21 @@ macro_rules! conversing {
     };
 }
 
+/// Makes `with_tls` of a checker that has a `transport`; `details` end the sentence on it.
+macro_rules! securing {
+    ($checker:ident, $details:literal) => {
+        #[cfg(feature = "tls")]
+        impl $checker {
+            #[doc = concat!("This checker, talking TLS", $details, ".")]
+            #[must_use]
+            pub fn with_tls(mut self, tls: $crate::checkers::Tls) -> Self {
+                self.transport.tls = Some(tls);
+                self
+            }
+        }
+    };
+}
+
 pub(in crate::checkers) use conversing;
+#[allow(unused_imports, reason = "each checker uses its own part")]
+pub(in crate::checkers) use securing;

@@ -58,7 +58,9 @@ impl<'a> Judge<'a> {
             Hasher::Md5(hasher) => hasher.update(piece),
             Hasher::Sha256(hasher) => hasher.update(piece),
         }
-        self.searches.iter_mut().for_each(|search| search.go_on(piece));
+        for search in &mut self.searches {
+            search.go_on(piece);
+        }
         Ok(())
     }
 

@@ -210,20 +210,25 @@ impl Http {
 
         let (head, mut body) = answer.into_parts();
         let mut judge = Judge::new(page);
-        let mut result = page.judge(&head);
+        let drains = page.drains(head.status.as_u16());
+        let mut result = if drains { Ok(()) } else { page.judge(&head) };
         match &result {
-            Ok(()) => {
+            Ok(()) if !drains => {
                 let reading = session.read(attempt, &mut body, |piece| judge.take(piece));
                 result = reading.await.map(drop);
             }
-            // An error page says why: it is evidence, though it will not change the verdict.
-            Err(_) => session.glance(&mut body, |piece| judge.take(piece)).await,
+            // Such a page says why: it is evidence, though it will not change the verdict.
+            _ => session.glance(&mut body, |piece| judge.take(piece)).await,
         }
         let evidence = attempt.trace.evidence_mut();
         evidence.status = Some(head.status.as_u16());
         evidence.received = Excerpt::new(judge.beginning());
         if evidence.certificate.is_none() {
             evidence.certificate = session.certificate().cloned();
+        }
+        if drains {
+            attempt.drains = true;
+            return Ok(None);
         }
         result.and_then(|()| judge.verdict())?;
         Ok(if keep && session.is_reusable().await { Some(session) } else { None })

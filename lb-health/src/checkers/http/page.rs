@@ -39,6 +39,7 @@ pub struct Page {
     headers: HeaderMap,
     body: Bytes,
     pub(super) statuses: StatusRanges,
+    drain_statuses: Option<StatusRanges>,
     expected_headers: Vec<(HeaderName, Rule)>,
     pub(super) expected_body: Vec<Rule>,
     pub(super) digest: Option<Digest>,
@@ -83,11 +84,19 @@ impl Page {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             statuses: StatusRanges::default(),
+            drain_statuses: None,
             expected_headers: Vec::new(),
             expected_body: Vec::new(),
             digest: None,
             body_limit: Self::BODY_LIMIT,
         })
+    }
+
+    /// Answers of such a status pass, whatever else they say, and ask for no new clients
+    /// ([`Advice::drains`](crate::advice::Advice::drains)): HAProxy's `disable-on-404`. Default: none.
+    #[must_use]
+    pub fn with_drain_statuses(self, statuses: StatusRanges) -> Self {
+        Self { drain_statuses: Some(statuses), ..self }
     }
 
     /// The method. Default: `GET`.
@@ -234,6 +243,11 @@ impl Page {
         }
         .map(|said| headers.insert(header::CONNECTION, HeaderValue::from_static(said)));
         Ok(request)
+    }
+
+    /// Whether an answer of this status asks for no new clients, whatever else it says.
+    pub(super) fn drains(&self, status: u16) -> bool {
+        self.drain_statuses.as_ref().is_some_and(|statuses| statuses.contains(status))
     }
 
     /// Holds the header of an answer against what is expected.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use self::message::{Message, Outcome, tag};
 use super::connection::conversation::Conversation;
 use super::connection::secret::Secret;
-use super::connection::transport::{Transport, conversing};
+use super::connection::transport::{Transport, conversing, securing};
 use crate::trace::Excerpt;
 use crate::{CheckError, Target};
 
@@ -61,14 +61,6 @@ impl Ldap {
         self
     }
 
-    /// This checker, talking TLS from the beginning, as on port 636.
-    #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn with_tls(mut self, tls: super::Tls) -> Self {
-        self.transport.tls = Some(tls);
-        self
-    }
-
     async fn talk(&self, talk: &mut Conversation, target: Target) -> Result<(), CheckError> {
         self.transport.secure(talk, target).await?;
         let result = self.ask(talk).await;
@@ -115,6 +107,7 @@ impl Ldap {
 }
 
 conversing!(Ldap);
+securing!(Ldap, " from the beginning, as on port 636");
 
 /// The answer to request `id`.
 async fn receive(talk: &mut Conversation, id: u32) -> Result<Message, CheckError> {

@@ -35,7 +35,7 @@ impl Mysql {
             capabilities,
             user: &user.name,
             response: &plugin.response(user.password.expose(), &greeting.salt),
-            database: self.database.as_deref(),
+            database: self.request.database.as_deref(),
             plugin: plugin.name(),
         };
         session.send(login.emit()).await?;
@@ -51,7 +51,7 @@ impl Mysql {
             return Err(CheckError::rejected(what));
         }
         let mut capabilities = needed;
-        if self.database.is_some() {
+        if self.request.database.is_some() {
             capabilities |= capability::CONNECT_WITH_DB;
         }
         if self.transport.is_secured() {

@@ -4,12 +4,11 @@ mod login;
 mod packet;
 mod password;
 
-use std::sync::Arc;
-
 use self::login::User;
 use self::packet::{Greeting, Malformed, Packet, Reply, command};
 use super::connection::conversation::Conversation;
-use super::connection::transport::{Transport, conversing};
+use super::connection::transport::{Transport, conversing, securing};
+use super::database::{Request, requesting};
 use crate::trace::Excerpt;
 use crate::{CheckError, Target};
 
@@ -43,9 +42,7 @@ use crate::{CheckError, Target};
 pub struct Mysql {
     transport: Transport,
     user: Option<User>,
-    database: Option<Arc<str>>,
-    query: Option<Arc<str>>,
-    writable: bool,
+    request: Request,
 }
 
 impl Mysql {
@@ -68,38 +65,6 @@ impl Mysql {
         self
     }
 
-    /// This checker, using `database`. It takes effect with a user.
-    #[must_use]
-    pub fn with_database(mut self, database: &str) -> Self {
-        self.database = Some(database.into());
-        self
-    }
-
-    /// This checker, running `query`, which must succeed; whatever the result is, as long as it has
-    /// at most a thousand rows. It takes effect with a user.
-    #[must_use]
-    pub fn with_query(mut self, query: &str) -> Self {
-        self.query = Some(query.into());
-        self
-    }
-
-    /// This checker, passing a server that can be written to, and not a replica: `read_only`,
-    /// `super_read_only`, `innodb_read_only` and `transaction_read_only` must be off. It takes effect
-    /// with a user.
-    #[must_use]
-    pub fn with_writable(mut self) -> Self {
-        self.writable = true;
-        self
-    }
-
-    /// This checker, talking TLS; a server that does not offer it fails.
-    #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn with_tls(mut self, tls: super::Tls) -> Self {
-        self.transport.tls = Some(tls);
-        self
-    }
-
     async fn talk(&self, talk: &mut Conversation, target: Target) -> Result<(), CheckError> {
         let mut session = Session { talk, sequence: 0 };
         let payload = session.receive().await?;
@@ -119,10 +84,10 @@ impl Mysql {
     }
 
     async fn ask(&self, session: &mut Session<'_>) -> Result<(), CheckError> {
-        if let Some(query) = &self.query {
+        if let Some(query) = &self.request.query {
             session.query(query).await?;
         }
-        if self.writable {
+        if self.request.writable {
             let rows = session.query(Self::WRITABLE).await?;
             let mut known = false;
             for row in &rows {
@@ -141,7 +106,7 @@ impl Mysql {
                 ));
             }
         }
-        if self.query.is_none() && !self.writable {
+        if self.request.query.is_none() && !self.request.writable {
             session.command(command::PING, "").await?;
             match session.reply().await? {
                 Reply::Ok => {}
@@ -154,6 +119,14 @@ impl Mysql {
 }
 
 conversing!(Mysql);
+securing!(Mysql, "; a server that does not offer it fails");
+requesting!(
+    Mysql,
+    ". It takes effect with a user",
+    "at most a thousand rows. It takes effect with a user",
+    "`read_only`, `super_read_only`, `innodb_read_only` and `transaction_read_only` are off, so it is no \
+     replica. It takes effect with a user"
+);
 
 /// A talk in packets that are counted.
 struct Session<'a> {

@@ -35,7 +35,7 @@ impl<'a> Login<'a> {
     /// Presents the user, and answers whatever the server wants to know until it is ready.
     pub(super) async fn run(mut self) -> Result<(), CheckError> {
         let user = &*self.checker.user;
-        let database = self.checker.database.as_deref().unwrap_or(user);
+        let database = self.checker.request.database.as_deref().unwrap_or(user);
         let parameters =
             [("user", user), ("database", database), ("application_name", "lb-health")];
         send(self.talk, |buffer| frontend::startup_message(parameters, buffer)).await?;

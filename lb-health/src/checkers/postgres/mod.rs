@@ -13,7 +13,8 @@ use postgres_protocol::message::frontend;
 use self::login::Login;
 use super::connection::conversation::Conversation;
 use super::connection::secret::Secret;
-use super::connection::transport::{Transport, conversing};
+use super::connection::transport::{Transport, conversing, securing};
+use super::database::{Request, requesting};
 use crate::trace::Excerpt;
 use crate::{CheckError, Target};
 
@@ -46,9 +47,7 @@ pub struct Postgres {
     transport: Transport,
     user: Arc<str>,
     password: Option<Secret>,
-    database: Option<Arc<str>>,
-    query: Option<Arc<str>>,
-    writable: bool,
+    request: Request,
 }
 
 impl Postgres {
@@ -63,9 +62,7 @@ impl Postgres {
             transport: Transport::default(),
             user: user.into(),
             password: None,
-            database: None,
-            query: None,
-            writable: false,
+            request: Request::default(),
         }
     }
 
@@ -73,37 +70,6 @@ impl Postgres {
     #[must_use]
     pub fn with_password(mut self, password: &str) -> Self {
         self.password = Some(password.into());
-        self
-    }
-
-    /// This checker, using `database`, which otherwise has the name of the user.
-    #[must_use]
-    pub fn with_database(mut self, database: &str) -> Self {
-        self.database = Some(database.into());
-        self
-    }
-
-    /// This checker, running `query`, which must succeed; whatever the result is, as long as it has
-    /// less than a thousand rows.
-    #[must_use]
-    pub fn with_query(mut self, query: &str) -> Self {
-        self.query = Some(query.into());
-        self
-    }
-
-    /// This checker, passing a server that can be written to: it is not in recovery, so no standby,
-    /// and `transaction_read_only` is off.
-    #[must_use]
-    pub fn with_writable(mut self) -> Self {
-        self.writable = true;
-        self
-    }
-
-    /// This checker, talking TLS; a server that does not offer it fails.
-    #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn with_tls(mut self, tls: super::Tls) -> Self {
-        self.transport.tls = Some(tls);
         self
     }
 
@@ -132,10 +98,10 @@ impl Postgres {
     }
 
     async fn ask(&self, talk: &mut Conversation) -> Result<(), CheckError> {
-        if let Some(query) = &self.query {
+        if let Some(query) = &self.request.query {
             run(talk, query).await?;
         }
-        if self.writable {
+        if self.request.writable {
             let rows = run(talk, Self::WRITABLE).await?;
             let Some([recovery, read_only]) = rows.first().map(Vec::as_slice) else {
                 return Err(CheckError::protocol(
@@ -155,6 +121,13 @@ impl Postgres {
 }
 
 conversing!(Postgres);
+securing!(Postgres, "; a server that does not offer it fails");
+requesting!(
+    Postgres,
+    ", which otherwise has the name of the user",
+    "less than a thousand rows",
+    "it is not in recovery, so no standby, and `transaction_read_only` is off"
+);
 
 /// Runs a query by the simple protocol; answers the rows.
 async fn run(talk: &mut Conversation, query: &str) -> Result<Vec<Vec<String>>, CheckError> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use self::resp::{Value, command};
 use super::connection::conversation::Conversation;
 use super::connection::secret::Secret;
-use super::connection::transport::{Transport, conversing};
+use super::connection::transport::{Transport, conversing, securing};
 use crate::trace::Excerpt;
 use crate::{CheckError, Target};
 
@@ -76,14 +76,6 @@ impl Redis {
         self
     }
 
-    /// This checker, talking TLS.
-    #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn with_tls(mut self, tls: super::Tls) -> Self {
-        self.transport.tls = Some(tls);
-        self
-    }
-
     async fn talk(&self, talk: &mut Conversation, target: Target) -> Result<(), CheckError> {
         self.transport.secure(talk, target).await?;
         if let Some(password) = &self.password {
@@ -101,6 +93,7 @@ impl Redis {
 }
 
 conversing!(Redis);
+securing!(Redis, "");
 
 impl RedisRole {
     /// Whether the answer to `ROLE` says this.

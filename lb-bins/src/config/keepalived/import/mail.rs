@@ -6,8 +6,8 @@ use super::tracking::if_any;
 use super::values::{Values, given};
 use crate::config::draft::{Field, Mail};
 use crate::config::keepalived::lexer::Word;
-use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
+use crate::config::model::{Address, is_host_name};
 use crate::config::source::Spanned;
 
 /// Where SMTP is, unless it is said.
@@ -23,21 +23,6 @@ pub(super) fn draft(globals: &[&Statement], values: &mut Values<'_>) -> Field<Ma
         return Field::Absent;
     }
     let span = server.span;
-    let address = match server.arguments.first().map(|host| host.text.parse::<std::net::IpAddr>()) {
-        Some(Err(_)) => match here(server) {
-            Some(address) => given(address, span),
-            None => {
-                values.warning(span, Problem::MailServerByName);
-                return Field::Absent;
-            }
-        },
-        _ => match values.socket(server) {
-            Field::Given(Spanned { value, span }) if value.port() == 0 => {
-                given(SocketAddr::new(value.ip(), SMTP), span)
-            }
-            field => field,
-        },
-    };
     let from = match last("notification_email_from") {
         None => given("keepalived@localhost".to_owned(), span),
         Some(from) => match values.argument(from).map(mailbox) {
@@ -46,7 +31,31 @@ pub(super) fn draft(globals: &[&Statement], values: &mut Values<'_>) -> Field<Ma
         },
     };
     let helo = values.text(last("smtp_helo_name"));
-    given(Mail { server: address, from, to: if_any(to), helo }, span)
+    let (server, to) = (self::server(server, values), if_any(to));
+    given(Mail { server, from, to, helo, ..Mail::default() }, span)
+}
+
+/// A name or an address, and perhaps a port.
+fn server(statement: &Statement, values: &mut Values<'_>) -> Field<Address> {
+    if let Some(address) = here(statement) {
+        return given(Address::Numeric(address), statement.span);
+    }
+    let word = statement.keyword.name;
+    let Some(name) = statement.arguments.first().filter(|host| is_host_name(&host.text)) else {
+        return values.socket(statement).map(|address| match address.port() {
+            0 => Address::Numeric(SocketAddr::new(address.ip(), SMTP)),
+            _ => Address::Numeric(address),
+        });
+    };
+    values.nothing_more(word, statement.arguments.get(2));
+    let port = match statement.arguments.get(1) {
+        None => SMTP,
+        Some(port) => match values.number_of(word, port, 1..=65_535) {
+            Field::Given(port) => u16::try_from(port.value).unwrap_or(SMTP),
+            Field::Absent | Field::Refused => return Field::Refused,
+        },
+    };
+    given(Address::Named { host: name.text.to_ascii_lowercase().into(), port }, name.span)
 }
 
 /// `localhost [PORT]`, which nearly every sample has, and for which nobody has to be asked.

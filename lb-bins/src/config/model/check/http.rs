@@ -38,6 +38,8 @@ pub struct Page {
     pub path: String,
     /// The status codes that pass: at least one range, default: 200 to 299.
     pub status: Vec<StatusRange>,
+    /// Those by which the server asks for no new clients, which passes; default: none.
+    pub drain_status: Vec<StatusRange>,
     /// The digest that the body must have (`md5` or `sha256`); default: any body passes.
     pub digest: Option<Digest>,
     /// What must be in the body; default: anything.

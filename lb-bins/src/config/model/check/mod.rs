@@ -149,6 +149,11 @@ impl CheckKind {
             _ => false,
         }
     }
+
+    /// Whether a check of this kind may hold the backend to other limits than the configured ones.
+    pub const fn reports_limit(&self) -> bool {
+        matches!(self, Self::Agent(_))
+    }
 }
 
 /// What a backend counts as before its first verdict.

@@ -122,6 +122,15 @@ pub enum SmtpSecurity {
     Starttls(Tls),
 }
 
+impl SmtpSecurity {
+    /// How TLS is spoken.
+    pub const fn tls(&self) -> &Tls {
+        match self {
+            Self::Implicit(tls) | Self::Starttls(tls) => tls,
+        }
+    }
+}
+
 /// Sends an ICMP echo request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ping {

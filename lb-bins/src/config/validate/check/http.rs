@@ -62,6 +62,7 @@ fn default_page() -> Page {
     Page {
         path: defaults::HTTP_PATH.to_owned(),
         status: vec![defaults::HTTP_STATUS],
+        drain_status: Vec::new(),
         digest: None,
         body: None,
         expect_headers: Vec::new(),
@@ -73,7 +74,9 @@ fn page(draft: &draft::check::Page, common: &Page, mistakes: &mut Mistakes) -> P
     let body_said = [draft.body.span(), draft.body_regex.span(), draft.body_not.span()];
     Page {
         path: path(&draft.path, mistakes).unwrap_or_else(|| common.path.clone()),
-        status: status(&draft.status, mistakes).unwrap_or_else(|| common.status.clone()),
+        status: status("status", &draft.status, mistakes).unwrap_or_else(|| common.status.clone()),
+        drain_status: status("drain_status", &draft.drain_status, mistakes)
+            .unwrap_or_else(|| common.drain_status.clone()),
         digest: page_digest(draft, mistakes).or(common.digest),
         body: match body_said {
             [None, None, None] => common.body.clone(),
@@ -118,23 +121,25 @@ fn path(field: &Field<String>, mistakes: &mut Mistakes) -> Option<String> {
 }
 
 pub(in crate::config::validate) fn status(
+    key: &'static str,
     field: &Field<List<Status>>,
     mistakes: &mut Mistakes,
 ) -> Option<Vec<StatusRange>> {
     let Spanned { value: ranges, span } = field.given()?;
     if ranges.is_empty() {
-        mistakes.error(*span, Problem::Empty { key: "status" });
+        mistakes.error(*span, Problem::Empty { key });
     }
-    Some(ranges.elements.iter().filter_map(|range| status_range(*range, mistakes)).collect())
+    Some(ranges.elements.iter().filter_map(|range| status_range(key, *range, mistakes)).collect())
 }
 
 fn status_range(
+    key: &'static str,
     Spanned { value: Status { first, last }, span }: Spanned<Status>,
     mistakes: &mut Mistakes,
 ) -> Option<StatusRange> {
     const CODES: RangeInclusive<i64> = 100..=599;
     if let Some(value) = [first, last].into_iter().find(|code| !CODES.contains(code)) {
-        let (key, least, most) = ("status", *CODES.start(), *CODES.end());
+        let (least, most) = (*CODES.start(), *CODES.end());
         mistakes.error(span, Problem::OutOfRange { key, value, least, most });
         return None;
     }

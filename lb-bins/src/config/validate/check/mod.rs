@@ -7,6 +7,7 @@ mod services;
 mod tls;
 
 pub(super) use self::http::{headers, method, status};
+pub(super) use self::tls::{SMTP_SWITCH, smtp_security};
 
 use std::num::NonZeroU32;
 

@@ -2,12 +2,12 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::tls::{if_switched_on, tls};
+use super::tls::{if_switched_on, smtp_security};
 use crate::config::defaults;
 use crate::config::draft::check::Step as DraftStep;
 use crate::config::draft::{self, Field};
 use crate::config::mistakes::Mistakes;
-use crate::config::model::check::{Dns, Nibbles, Ping, Record, Smtp, SmtpSecurity, Step, Tcp, Udp};
+use crate::config::model::check::{Dns, Nibbles, Ping, Record, Smtp, Step, Tcp, Udp};
 use crate::config::problem::Problem;
 use crate::config::source::{Span, Spanned};
 use crate::config::validate::elements;
@@ -124,25 +124,12 @@ pub(super) fn smtp(draft: &draft::check::Smtp, span: Span, mistakes: &mut Mistak
     let helo = word("helo", &draft.helo, mistakes);
     Smtp {
         helo: helo.unwrap_or_else(|| defaults::SMTP_HELO.to_owned()),
-        security: security(draft, span, mistakes),
+        security: smtp_security(
+            [&draft.starttls, &draft.tls],
+            &draft.options,
+            None,
+            span,
+            mistakes,
+        ),
     }
-}
-
-fn security(
-    draft: &draft::check::Smtp,
-    span: Span,
-    mistakes: &mut Mistakes,
-) -> Option<SmtpSecurity> {
-    if let (Some(Spanned { value: true, .. }), Some(&Spanned { value: true, span })) =
-        (draft.starttls.given(), draft.tls.given())
-    {
-        mistakes.error(span, Problem::Exclusive { key: "tls", other: "starttls" });
-    }
-    if draft.tls.or(false) {
-        return Some(SmtpSecurity::Implicit(tls(&draft.options, None, span, mistakes)));
-    }
-    let switch = "`starttls = true` or `tls = true`";
-    // Which of them is refused does not matter: nothing is known then.
-    let on = if draft.tls.is_refused() { &Field::Refused } else { &draft.starttls };
-    if_switched_on(on, switch, &draft.options, span, mistakes).map(SmtpSecurity::Starttls)
 }

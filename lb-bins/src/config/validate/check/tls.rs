@@ -5,10 +5,13 @@ use std::net::IpAddr;
 use crate::config::defaults;
 use crate::config::draft::{self, Field};
 use crate::config::mistakes::Mistakes;
-use crate::config::model::check::{Identity, Tls};
+use crate::config::model::check::{Identity, SmtpSecurity, Tls};
 use crate::config::problem::Problem;
 use crate::config::source::{Span, Spanned};
 use crate::config::validate::values::{domain, file};
+
+/// What has a mail server speak TLS.
+pub(in crate::config::validate) const SMTP_SWITCH: &str = "`starttls = true` or `tls = true`";
 
 /// TLS for whoever is called `host`.
 pub(super) fn tls(
@@ -84,6 +87,27 @@ pub(super) fn if_switched_on_for(
         }
     }
     None
+}
+
+/// How a mail server is to be spoken to that may be called `host`: by `starttls`, by `tls`, or in clear.
+pub(in crate::config::validate) fn smtp_security(
+    [starttls, implicit]: [&Field<bool>; 2],
+    draft: &draft::check::Tls,
+    host: Option<&str>,
+    span: Span,
+    mistakes: &mut Mistakes,
+) -> Option<SmtpSecurity> {
+    if let (Some(Spanned { value: true, .. }), Some(&Spanned { value: true, span })) =
+        (starttls.given(), implicit.given())
+    {
+        mistakes.error(span, Problem::Exclusive { key: "tls", other: "starttls" });
+    }
+    if implicit.or(false) {
+        return Some(SmtpSecurity::Implicit(tls(draft, host, span, mistakes)));
+    }
+    // Which of them is refused does not matter: nothing is known then.
+    let on = if implicit.is_refused() { &Field::Refused } else { starttls };
+    if_switched_on_for(on, SMTP_SWITCH, draft, host, span, mistakes).map(SmtpSecurity::Starttls)
 }
 
 /// A name that TLS can ask for: none of them is an address (RFC 6066, 3).

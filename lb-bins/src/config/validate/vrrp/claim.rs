@@ -54,7 +54,8 @@ fn call(draft: &draft::Call, span: Span, mistakes: &mut Mistakes) -> Call {
         method: method(&draft.method, defaults::CLAIM_METHOD, mistakes),
         url: url(&draft.url, span, mistakes),
         body: body(&draft.body, mistakes),
-        status: status(&draft.status, mistakes).unwrap_or_else(|| vec![defaults::HTTP_STATUS]),
+        status: status("status", &draft.status, mistakes)
+            .unwrap_or_else(|| vec![defaults::HTTP_STATUS]),
     }
 }
 

@@ -1,22 +1,23 @@
 //! Passes when a server says what it should, step by step.
 
-mod expect;
-
 use std::sync::Arc;
 
-pub use self::expect::{Expect, ExpectError};
 #[cfg(feature = "tls")]
 use super::Tls;
 use super::connection::conversation::Conversation;
 use super::connection::transport::{Transport, conversing};
+use super::pattern::Pattern;
 use crate::trace::Excerpt;
 use crate::{CheckError, Target};
 
 /// Passes when a server says what it should: sends and expects, one after the other. HAProxy's
 /// `tcp-check`, nginx's `match`.
 ///
-/// Each [`Expect`] is looked for in what was received since the match before it, and what is before
-/// a match is passed over: answers may come in any pieces, early, or several at once. The connection
+/// Each [`Pattern`] is looked for in what was received since the match before it, and what is before
+/// a match is passed over: answers may come in any pieces, early, or several at once. The first match
+/// to end counts, so that an expression should end with what ends an answer, such as `\r\n`; what is
+/// there so far counts as the text: `$` may hold in the middle of a line that is still on its way. The
+/// connection
 /// is then reset; only if the sequence ends with a send, which may be a farewell, the server gets a
 /// tenth of a second to hang up before that. An answer is at most 64 KiB long.
 ///
@@ -24,16 +25,16 @@ use crate::{CheckError, Target};
 ///
 /// ```
 /// use std::time::Duration;
-/// use lb_health::{Target, checkers::{Expect, SendExpect}};
+/// use lb_health::{Target, checkers::{Pattern, SendExpect}};
 /// # use tokio::io::AsyncWriteExt;
 /// use tower::ServiceExt;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let imap = SendExpect::new()
-///     .with_expect(Expect::regex(r"^\* (OK|PREAUTH)")?)
+///     .with_expect(Pattern::regex(r"^\* (OK|PREAUTH)")?)
 ///     .with_send("a LOGOUT\r\n")
-///     .with_expect(Expect::bytes("a OK"));
+///     .with_expect(Pattern::text("a OK")?);
 /// # let server = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 /// # let address = server.local_addr()?;
 /// # let serve = async {
@@ -59,7 +60,7 @@ pub struct SendExpect {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Expect(Expect),
+    Expect(Pattern),
     Send(Arc<[u8]>),
     #[cfg(feature = "tls")]
     Secure(Tls),
@@ -73,7 +74,7 @@ impl SendExpect {
 
     /// This checker, then waiting for `expect`.
     #[must_use]
-    pub fn with_expect(self, expect: Expect) -> Self {
+    pub fn with_expect(self, expect: Pattern) -> Self {
         self.then(Step::Expect(expect))
     }
 
@@ -116,10 +117,16 @@ impl SendExpect {
 conversing!(SendExpect);
 
 /// Receives until `expect` is found, and takes all up to the end of it.
-async fn await_match(talk: &mut Conversation, expect: &Expect) -> Result<(), CheckError> {
-    let mut hunt = expect.hunt();
+async fn await_match(talk: &mut Conversation, expect: &Pattern) -> Result<(), CheckError> {
+    let (mut search, mut searched) = (expect.search(), 0);
     loop {
-        if let Some(end) = hunt.end_in(talk.received()) {
+        // It begins as it did the last time.
+        let heard = talk.received();
+        let end = search.go_on(heard.get(searched..).unwrap_or_default());
+        let end = end.map(|end| searched + end);
+        searched = heard.len();
+        let ends = |found: bool| found.then_some(searched);
+        if let Some(end) = end.or_else(|| ends(searched > 0 && search.would_end_found())) {
             talk.take(end);
             return Ok(());
         }

@@ -1,0 +1,55 @@
+//! What systemd is told: `Type=notify-reload` and `WatchdogSec`.
+
+use std::os::unix::net::UnixDatagram;
+
+use rustix::process::Signal;
+
+use crate::harness::*;
+
+/// The next that is told, but for signs of life.
+fn next(socket: &UnixDatagram) -> String {
+    loop {
+        let said = hear(socket);
+        if said != "WATCHDOG=1" {
+            return said;
+        }
+    }
+}
+
+fn hear(socket: &UnixDatagram) -> String {
+    let mut bytes = [0; 1024];
+    let length = socket.recv(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes[..length]).trim().to_owned()
+}
+
+#[test]
+fn it_is_ready_reloads_lives_and_stops() {
+    let (manager, web, backend) = (Folder::new(), Port::free(), Backend::greeter());
+    let path = manager.file("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let list = backends([(&backend, 1)]);
+    let config = server("web", &web, &[QUICK_CHECK, &list]);
+    let mut balancer = Balancer::start_with(&config, |_, config| {
+        let mut command = binary();
+        command.arg("--config").arg(config);
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "300000");
+        command
+    });
+    assert_eq!(next(&socket), "READY=1");
+    // Three times as often as would be enough.
+    for _ in 0..5 {
+        assert_eq!(hear(&socket), "WATCHDOG=1");
+    }
+    balancer.reload(&config);
+    let reloading = next(&socket);
+    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+    assert_eq!(next(&socket), "READY=1");
+    // A configuration that is refused is a reload that is over.
+    balancer.reload_in_vain("nothing = 1");
+    assert!(next(&socket).starts_with("RELOADING=1"));
+    assert_eq!(next(&socket), "READY=1");
+    balancer.signal(Signal::TERM);
+    assert_eq!(next(&socket), "STOPPING=1");
+    assert!(balancer.ended().success());
+}
