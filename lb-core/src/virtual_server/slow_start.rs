@@ -48,6 +48,59 @@ impl SlowStart {
     }
 }
 
+/// Whether a backend takes new flows, and how it comes to do so.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Service {
+    /// It takes none.
+    Away {
+        /// Whether it would be new to its share: it was in service before, or has come to others.
+        is_cold: bool,
+    },
+    /// It does.
+    Serving {
+        /// On the way to its share, unless it had that at once.
+        slow_start: Option<SlowStart>,
+    },
+}
+
+impl Service {
+    /// It takes new flows: if it is cold, `slowly`.
+    #[must_use]
+    pub(super) fn serving(self, slowly: Option<SlowStart>) -> Self {
+        match self {
+            Self::Away { is_cold } => Self::Serving { slow_start: slowly.filter(|_| is_cold) },
+            Self::Serving { .. } => self,
+        }
+    }
+
+    /// It takes none, and is cold if it took some before, or is `known` to be out of service.
+    #[must_use]
+    pub(super) const fn away(self, known: bool) -> Self {
+        match self {
+            Self::Away { is_cold } => Self::Away { is_cold: is_cold || known },
+            Self::Serving { .. } => Self::Away { is_cold: true },
+        }
+    }
+
+    /// The same, on the way for so long, or no longer.
+    #[must_use]
+    pub(super) fn lasting(self, slow_start: Option<Duration>) -> Self {
+        match self {
+            Self::Away { .. } => self,
+            Self::Serving { slow_start: slow } => Self::Serving {
+                slow_start: slow.zip(slow_start).map(|(slow, lasts)| slow.lasting(lasts)),
+            },
+        }
+    }
+
+    pub(super) const fn slow_start(&self) -> Option<&SlowStart> {
+        match self {
+            Self::Away { .. } => None,
+            Self::Serving { slow_start } => slow_start.as_ref(),
+        }
+    }
+}
+
 /// So many steps' part of the `whole`. At least 1, unless that is 0.
 pub(super) fn part(whole: Weight, step: u16) -> Weight {
     let part = u32::from(whole.value()) * u32::from(step.min(STEPS)) / u32::from(STEPS);
