@@ -45,7 +45,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::flow::stable_hash;
+use crate::hash::stable_hash;
 
 /// Why a cookie is not honoured. Whatever the reason, its bearer is a new client.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]

@@ -107,6 +107,7 @@ pub mod env;
 pub mod flow;
 #[cfg(all(any(doc, doctest), feature = "service", feature = "system"))]
 pub mod guide;
+pub mod hash;
 pub mod health;
 #[cfg(feature = "laws")]
 pub mod laws;
@@ -120,15 +121,17 @@ pub mod scheduler;
 pub mod service;
 mod sync;
 pub mod virtual_server;
+mod weight;
 
 pub use rand::rand_core;
 
 pub use backend::{Backend, Lease};
 pub use director::Director;
 pub use flow::Flow;
-pub use health::{Health, Weight};
+pub use health::Health;
 pub use persistence::PersistenceTable;
 pub use pool::Pool;
 pub use quorum::Quorum;
 pub use scheduler::{Algorithm, Scheduler};
 pub use virtual_server::VirtualServer;
+pub use weight::Weight;

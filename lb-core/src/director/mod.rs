@@ -18,9 +18,9 @@ use rand::Rng;
 
 use crate::backend::{Backend, BackendId, Lease};
 use crate::flow::{ClientKey, Flow};
+use crate::hash::HashSeed;
 use crate::persistence::Shards;
 use crate::pool::{NoBackend, Pool};
-use crate::scheduler::hash::stir;
 
 pub(crate) use queue::Queue;
 #[cfg(feature = "service")]
@@ -87,7 +87,7 @@ pub struct Director<K = IpAddr, E = SocketAddr> {
     pool: ArcSwap<Pool<E>>,
     persistence: Option<Shards<K>>,
     queue: Arc<Queue>,
-    hash_seed: Option<u64>,
+    hash_seed: Option<HashSeed>,
 }
 
 /// What a flow has to mind because of the queue.
@@ -135,12 +135,12 @@ impl<K: ClientKey, E> Director<K, E> {
     }
 
     /// Gives every flow another hash for another `seed`, so that nobody outside knows which keys go
-    /// to the same backend and could send them all there. Directors with the same seed agree on every
-    /// key.
+    /// to the same backend and could send them all there. Directors with the same seed, for which [`HashSeed::of`] a secret
+    /// is made, agree on every key.
     ///
     /// Not for [`Ketama`](crate::scheduler::Ketama), if it is to agree with nginx.
     #[must_use]
-    pub fn with_hash_seed(self, seed: u64) -> Self {
+    pub fn with_hash_seed(self, seed: HashSeed) -> Self {
         Self { hash_seed: Some(seed), ..self }
     }
 
@@ -291,8 +291,8 @@ impl<K: ClientKey, E> Director<K, E> {
 
     #[inline]
     fn hash(&self, client: &K) -> u64 {
-        match self.hash_seed {
-            Some(seed) => stir(client.flow_hash() ^ stir(seed)),
+        match &self.hash_seed {
+            Some(seed) => seed.mix(client.flow_hash()),
             None => client.flow_hash(),
         }
     }

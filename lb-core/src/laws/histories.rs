@@ -10,8 +10,8 @@ use proptest::prop_oneof;
 
 use crate::backend::Limits;
 use crate::backend::{Backend, BackendId};
-use crate::health::Weight;
 use crate::pool::Seat;
+use crate::weight::Weight;
 
 /// What a scheduler lives through: memberships one after the other, with flows in each.
 #[derive(Clone, Debug)]

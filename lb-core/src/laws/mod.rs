@@ -45,9 +45,9 @@ use rand::{Rng, SeedableRng};
 
 use crate::backend::{Backend, BackendId, Lease};
 use crate::flow::Flow;
-use crate::health::Weight;
 use crate::pool::{Census, Pool};
 use crate::scheduler::Scheduler;
+use crate::weight::Weight;
 
 use histories::{History, Stage, extremes, history, refusals, stage};
 

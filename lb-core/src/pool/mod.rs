@@ -13,8 +13,8 @@ use rand::Rng;
 
 use crate::backend::{Backend, BackendId};
 use crate::flow::Flow;
-use crate::health::Weight;
 use crate::scheduler::{Scheduler, hash::ketama};
+use crate::weight::Weight;
 
 pub use census::Census;
 pub use member::Member;

@@ -10,8 +10,8 @@ use super::cursor::Cursor;
 use super::weighted::smooth_period;
 use crate::backend::BackendId;
 use crate::flow::Flow;
-use crate::health::Weight;
 use crate::pool::Member;
+use crate::weight::Weight;
 
 /// `rr`: every backend with a weight above 0 in turn, in configured order, whatever the weight
 /// (IPVS `ip_vs_rr.c`).

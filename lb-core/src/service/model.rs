@@ -18,10 +18,10 @@ use crate::backend::{Backend, BackendId, Lease, Limits};
 use crate::director::{Director, QueueConfig};
 use crate::env::Env;
 use crate::flow::{ClientKey, Sticky};
-use crate::health::Weight;
 use crate::model::explore;
 use crate::pool::Pool;
 use crate::scheduler::First;
+use crate::weight::Weight;
 
 /// Nobody is told the time, and nobody asks for it.
 #[derive(Clone)]

@@ -17,10 +17,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, BackendId};
-use crate::health::{Admin, Health, Weight};
+use crate::health::{Admin, Health};
 use crate::pool::{Census, Pool};
 use crate::quorum::{Quorum, Strength};
 use crate::scheduler::Scheduler;
+use crate::weight::Weight;
 
 pub use config::{
     BackendConfig, ConfigError, DrainingClients, SorryMode, SorryServer, VirtualServerConfig,

@@ -8,10 +8,10 @@ use super::slot::Slot;
 use super::slow_start::{STEPS, SlowStart, part};
 use super::{Action, DrainingClients, Due, Event, VirtualServer, WhenDown, WhenFull};
 use crate::backend::Backend;
-use crate::health::Weight;
 use crate::pool::{Pool, Seat};
 use crate::quorum::{QuorumChange, Strength};
 use crate::scheduler::First;
+use crate::weight::Weight;
 
 impl<E> VirtualServer<E> {
     /// Judges the quorum and lays out what is to be done: first publish, so that no script delays

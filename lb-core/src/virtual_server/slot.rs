@@ -7,7 +7,8 @@ use super::draining::Draining;
 use super::slow_start::{STEPS, Service, SlowStart};
 use super::{BackendConfig, BackendState, BackendStatus};
 use crate::backend::{Backend, Limits};
-use crate::health::{Admin, Health, Weight};
+use crate::health::{Admin, Health};
+use crate::weight::Weight;
 
 /// What everybody said about one backend.
 pub(super) struct Slot<E> {

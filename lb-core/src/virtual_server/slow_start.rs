@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::health::Weight;
+use crate::weight::Weight;
 
 /// In how many steps a share is taken on. While anybody is on the way, all weights are given in
 /// these parts (as HAProxy scales them by 16), so that a weight of 1 has steps, too; and whoever goes

@@ -46,8 +46,8 @@ use rand::Rng;
 
 use super::Scheduler;
 use super::draw::below;
-use super::hash::stir;
 use crate::flow::Flow;
+use crate::hash::stir;
 use crate::pool::Member;
 
 pub use priorities::Priorities;

@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use super::{Consistent, fold, ring, stir};
+use super::{Consistent, ring};
+use crate::hash::{fold, stir};
 use crate::pool::Member;
 
 /// `rendezvous`: highest random weight (Thaler and Ravishankar, *Using Name-Based Mappings to

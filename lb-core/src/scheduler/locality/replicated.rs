@@ -131,8 +131,8 @@ mod tests {
     use super::*;
     use crate::backend::Lease;
     use crate::backend::{Backend, BackendId};
-    use crate::health::Weight;
     use crate::pool::Pool;
+    use crate::weight::Weight;
 
     const DESTINATION: u64 = 7;
     const SECOND: Duration = Duration::from_secs(1);

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use super::epoch::{Epoch, Moment};
 use super::servers::Servers;
+use crate::hash::stir;
 use crate::scheduler::draw::below;
-use crate::scheduler::hash::stir;
 
 /// Sets of a few entries each. A destination belongs to one set, and within it to any entry; who is
 /// new there takes the place of one that was not asked for lately.

@@ -8,10 +8,10 @@ use rand::Rng;
 use super::{Period, shares};
 use crate::backend::BackendId;
 use crate::flow::Flow;
-use crate::health::Weight;
+use crate::hash::stir;
 use crate::pool::Member;
 use crate::scheduler::Scheduler;
-use crate::scheduler::hash::stir;
+use crate::weight::Weight;
 
 /// `wrr-ipvs`: the weighted round robin of IPVS (`ip_vs_wrr.c`), pick by pick.
 ///
