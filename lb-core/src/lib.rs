@@ -104,6 +104,7 @@ pub mod backend;
 pub mod cookie;
 pub mod director;
 pub mod env;
+mod epoch;
 pub mod flow;
 #[cfg(all(any(doc, doctest), feature = "service", feature = "system"))]
 pub mod guide;

@@ -9,7 +9,7 @@
 //! anybody is idle.
 
 mod based;
-mod epoch;
+mod moment;
 mod replicated;
 mod servers;
 mod table;

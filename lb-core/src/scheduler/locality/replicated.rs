@@ -124,6 +124,7 @@ impl Scheduler for LocalityReplicated {
 }
 
 #[cfg(test)]
+#[cfg(not(lb_loom))]
 mod tests {
     use rand::SeedableRng;
     use rand::rngs::Xoshiro256PlusPlus;
