@@ -3,8 +3,7 @@
 //!
 //! ```
 //! use std::{net::{IpAddr, SocketAddr}, sync::Arc, time::Instant};
-//! use lb_core::virtual_server::{Action, BackendConfig, VirtualServerConfig};
-//! use lb_core::{Algorithm, Director, Health, VirtualServer};
+//! use lb_core::{Algorithm, Director, Health, VirtualServer, virtual_server::{Action, BackendConfig, VirtualServerConfig}};
 //! use rand::{SeedableRng, rngs::StdRng};
 //!
 //! // The control plane: one owner, which says what it learns and does what it is told.
@@ -24,9 +23,8 @@
 //!
 //! // The data plane: any number of threads, no locks.
 //! let (client, mut rng) = (IpAddr::from([192, 0, 2, 7]), StdRng::seed_from_u64(1));
-//! let lease = director.assign(Instant::now(), &client, &[], &mut rng)?;
+//! let lease = director.assign(Instant::now(), &client, &[], &mut rng)?; // a flow, until it is dropped
 //! assert_eq!((*lease.endpoint(), lease.load().active()), (addresses[1], 1));
-//! drop(lease); // the flow is over
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

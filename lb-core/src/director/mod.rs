@@ -63,16 +63,12 @@ pub(crate) use queue::Ticket;
 /// - Clients that are sent to a sorry server do not belong to it: they return to their backend.
 ///
 /// ```
-/// use std::{net::IpAddr, num::NonZeroUsize, sync::Arc, time::{Duration, Instant}};
-/// use lb_core::backend::BackendId;
-/// use lb_core::{Algorithm, Backend, Director, Pool, Weight};
+/// use std::{net::IpAddr, num::NonZeroUsize, time::{Duration, Instant}};
+/// use lb_core::{Algorithm, Director, Pool};
 /// use rand::{SeedableRng, rngs::StdRng};
 ///
-/// let backends = ["10.0.0.1:80", "10.0.0.2:80"].into_iter().zip(0..).map(|(address, n)| {
-///     let endpoint: std::net::SocketAddr = address.parse().unwrap();
-///     (Arc::new(Backend::new(BackendId::new(n), address, endpoint)), Weight::ONE)
-/// });
-/// let director = Director::new(Pool::new(backends, &*Algorithm::Rr.scheduler()))
+/// let backends = ["10.0.0.1:80", "10.0.0.2:80"].map(|name| (name, name.parse().unwrap()));
+/// let director: Director = Director::new(Pool::named(backends, &*Algorithm::Rr.scheduler()))
 ///     .with_persistence(Duration::from_secs(60), NonZeroUsize::new(10_000).unwrap());
 ///
 /// let client: IpAddr = "192.0.2.7".parse()?;

@@ -10,17 +10,13 @@ use super::ClientKey;
 /// redispatch, although it may never have seen it before:
 ///
 /// ```
-/// use std::sync::Arc;
-/// use lb_core::backend::BackendId;
 /// use lb_core::flow::Sticky;
-/// use lb_core::{Algorithm, Backend, Director, Pool, Weight};
+/// use lb_core::{Algorithm, Director, Pool};
 /// # use rand::{SeedableRng, rngs::StdRng};
 /// # let (now, mut rng) = (std::time::Instant::now(), StdRng::seed_from_u64(1));
 ///
-/// let backends = ["a", "b", "c"].into_iter().zip(0..).map(|(name, number)| {
-///     (Arc::new(Backend::new(BackendId::new(number), name, ())), Weight::ONE)
-/// });
-/// let director = Director::<Sticky<()>, ()>::new(Pool::new(backends, &*Algorithm::Rr.scheduler()));
+/// let backends = ["a", "b", "c"].map(|name| (name, ()));
+/// let director = Director::<Sticky<()>, ()>::new(Pool::named(backends, &*Algorithm::Rr.scheduler()));
 /// let first = director.assign(now, &Sticky::new((), None), &[], &mut rng)?;
 /// // Whatever the client is handed says where it belongs now …
 /// let place = first.is_home().then(|| first.place());

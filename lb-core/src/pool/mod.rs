@@ -185,6 +185,25 @@ impl<E> Pool<E> {
         }
     }
 
+    /// These endpoints by name, each of weight 1 and with its place in the list for a number: for
+    /// whoever has no more than that to say of them. Costs what [`new`](Self::new) does.
+    ///
+    /// ```
+    /// use lb_core::{Algorithm, Pool};
+    ///
+    /// let pool = Pool::named([("a", 8080), ("b", 8081)], &*Algorithm::Rr.scheduler());
+    /// assert_eq!(pool.backends()[1].endpoint(), &8081);
+    /// ```
+    pub fn named<N: Into<Arc<str>>>(
+        endpoints: impl IntoIterator<Item = (N, E)>,
+        previous: &dyn Scheduler,
+    ) -> Self {
+        let backends = endpoints.into_iter().zip(0..).map(|((name, endpoint), number)| {
+            (Arc::new(Backend::new(BackendId::new(number), name, endpoint)), Weight::ONE)
+        });
+        Self::new(backends, previous)
+    }
+
     /// A pool without members.
     pub fn empty(previous: &dyn Scheduler) -> Self {
         Self::new([], previous)
