@@ -147,8 +147,8 @@ impl StickyCookie {
         if format != FORMAT {
             return Err(CookieError::UnknownFormat { found: format });
         }
-        let number = |place: usize| {
-            numbers.as_chunks().0.get(place).map_or(0, |bytes| u64::from_be_bytes(*bytes))
+        let number = |index: usize| {
+            numbers.as_chunks().0.get(index).map_or(0, |bytes| u64::from_be_bytes(*bytes))
         };
         Ok(Self { place: number(0), issued: number(1), last_used: number(2) })
     }

@@ -107,7 +107,7 @@ pub struct QueueConfig {
 
 impl QueueConfig {
     /// A line of at most `length` flows, each of which waits until there is room. One that has waited
-    /// and is refused by its backend has its place again, even if the line is full by then.
+    /// and is refused by its backend has its position again, even if the line is full by then.
     pub const fn new(length: NonZeroUsize) -> Self {
         Self { length, timeout: None }
     }
@@ -165,8 +165,8 @@ impl<K: ClientKey, E> Director<K, E> {
         self.queue.call();
     }
 
-    /// Lets flows wait in the line of another director, which this one is to replace: places that
-    /// become free at either are for whoever is first in it.
+    /// Lets flows wait in the line of another director, which this one is to replace: room that
+    /// becomes free at either is for whoever is first in it.
     #[must_use]
     pub fn sharing_queue(self, other: &Self) -> Self {
         Self { queue: Arc::clone(&other.queue), ..self }
@@ -259,7 +259,7 @@ impl<K: ClientKey, E> Director<K, E> {
         }
     }
 
-    /// A place for a client that is remembered, or will be. Apart, so that without persistence an
+    /// A backend for a client that is remembered, or will be. Apart, so that without persistence an
     /// assignment is small enough to become part of its caller.
     #[inline(never)]
     fn assign_persisted(
@@ -293,7 +293,7 @@ impl<K: ClientKey, E> Director<K, E> {
         }
     }
 
-    /// A place at a backend of the pool's choice.
+    /// Room at a backend of the pool's choice.
     // A call would hand over the lease in memory, in pieces: that costs as much as the pick.
     #[inline(always)]
     fn enter(
@@ -304,7 +304,7 @@ impl<K: ClientKey, E> Director<K, E> {
     ) -> Result<Lease<E>, NoBackend> {
         let mut again: Flow<'_>;
         let mut flow = flow;
-        // Every round but the first is a place that somebody else took, or limits that are newer than
+        // Every round but the first is room that somebody else took, or limits that are newer than
         // the pool; a scheduler that minds none is not asked for ever.
         for _ in 0..=pool.members().len() {
             let backend: &Arc<Backend<E>> = pool.pick(flow, rng)?;

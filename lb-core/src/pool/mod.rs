@@ -94,7 +94,7 @@ pub struct Pool<E = SocketAddr> {
     backends: Box<[Arc<Backend<E>>]>,
     /// Positions by identity, sorted, for affinity's look-up.
     positions: Box<[(BackendId, u32)]>,
-    /// Positions by place, sorted, for clients that know their backend by that.
+    /// Positions by [place](Backend::place), sorted, for clients that know their backend by that.
     places: Box<[(u64, u32)]>,
     scheduler: Arc<dyn Scheduler>,
     generation: u64,

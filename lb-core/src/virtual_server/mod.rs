@@ -130,8 +130,8 @@ pub struct VirtualServer<E = SocketAddr> {
     /// Who was removed while flows were there: whoever comes back under the name is the same, with
     /// the same limits to keep.
     departed: Vec<Arc<Backend<E>>>,
-    /// Places in `slots`.
-    places: HashMap<BackendId, usize>,
+    /// Where in `slots` each is.
+    positions: HashMap<BackendId, usize>,
     census: Census,
     quorum: Quorum,
     policy: Policy,
@@ -185,7 +185,7 @@ impl<E> VirtualServer<E> {
             slots: Vec::new(),
             sorry: None,
             departed: Vec::new(),
-            places: HashMap::new(),
+            positions: HashMap::new(),
             census: Census::default(),
             quorum: Quorum::new(config.quorum),
             policy: Policy::default(),
@@ -316,7 +316,7 @@ impl<E> VirtualServer<E> {
 
     /// One configured backend. O(1).
     pub fn backend(&self, backend: BackendId) -> Option<BackendStatus<'_, E>> {
-        let slot = self.slots.get(*self.places.get(&backend)?)?;
+        let slot = self.slots.get(*self.positions.get(&backend)?)?;
         Some(slot.status(self.now, self.policy.drain_timeout))
     }
 
@@ -352,7 +352,7 @@ impl<E> VirtualServer<E> {
     }
 
     fn slot(&mut self, backend: BackendId) -> Option<&mut Slot<E>> {
-        self.slots.get_mut(*self.places.get(&backend)?)
+        self.slots.get_mut(*self.positions.get(&backend)?)
     }
 
     fn administer(

@@ -28,7 +28,7 @@ impl<E> VirtualServer<E> {
                 Some(slot) => slot.reconfigured(endpoint, &terms),
                 None => {
                     let backend = self.known_or_new(former.backend(&name), &name, endpoint);
-                    Slot::new(Arc::new(terms.place(backend)), &terms, later)
+                    Slot::new(Arc::new(terms.applied_to(backend)), &terms, later)
                 }
             };
             self.slots.push(slot);
@@ -53,7 +53,7 @@ impl<E> VirtualServer<E> {
             self.sorry = Some(Sorry { backend, mode, is_down });
         }
         let ids = self.slots.iter().map(|slot| slot.backend.id());
-        self.places = ids.zip(0..).collect();
+        self.positions = ids.zip(0..).collect();
         self.departed = former.departed(|id| self.is_configured(id)).collect();
         self.quorum.set_rule(config.quorum);
         self.slots.iter_mut().for_each(|slot| slot.last(config.slow_start));
@@ -70,7 +70,7 @@ impl<E> VirtualServer<E> {
 
     /// Whether it is a backend, or the sorry server. O(1).
     fn is_configured(&self, id: BackendId) -> bool {
-        self.places.contains_key(&id) || self.sorry().is_some_and(|sorry| sorry.id() == id)
+        self.positions.contains_key(&id) || self.sorry().is_some_and(|sorry| sorry.id() == id)
     }
 
     /// The backend that was there before, with its endpoint replaced, or a new one.

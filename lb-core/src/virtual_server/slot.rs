@@ -57,7 +57,7 @@ impl<E> Slot<E> {
 
     pub(super) fn reconfigured(self, endpoint: E, terms: &Terms) -> Self {
         Self {
-            backend: Arc::new(terms.place(self.backend.with_endpoint(endpoint))),
+            backend: Arc::new(terms.applied_to(self.backend.with_endpoint(endpoint))),
             configured: terms.weight,
             ordered: self.ordered.filter(|_| terms.weight == self.configured),
             initially_up: terms.initially_up,
@@ -269,8 +269,8 @@ impl Terms {
         (name, endpoint, terms)
     }
 
-    /// Puts `backend` where it belongs.
-    pub(super) fn place<E>(&self, backend: Backend<E>) -> Backend<E> {
+    /// `backend` on these terms.
+    pub(super) fn applied_to<E>(&self, backend: Backend<E>) -> Backend<E> {
         backend.set_limits(self.limits);
         backend.at_priority(self.priority).in_zone(self.zone.clone())
     }

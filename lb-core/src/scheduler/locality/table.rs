@@ -68,7 +68,7 @@ impl Table {
     /// What is known of `destination`, which is hereby asked for.
     #[inline]
     pub(super) fn find(&self, destination: u64) -> Option<Known> {
-        let (set, tag) = self.place(destination)?;
+        let (set, tag) = self.locate(destination)?;
         let (entry, label, servers) = set.find(tag)?;
         if label & LATELY == 0 {
             entry.label.fetch_or(LATELY, Ordering::Relaxed);
@@ -79,7 +79,7 @@ impl Table {
     /// From now on `known` is what is known of `destination`. That nobody serves it is not worth an
     /// entry.
     pub(super) fn store(&self, destination: u64, known: Known) {
-        let Some((set, tag)) = self.place(destination) else { return };
+        let Some((set, tag)) = self.locate(destination) else { return };
         if known.servers.is_empty() {
             return;
         }
@@ -106,7 +106,7 @@ impl Table {
 
     /// The set of `destination`, and its tag there, where labels have it.
     #[inline]
-    fn place(&self, destination: u64) -> Option<(&Set, u64)> {
+    fn locate(&self, destination: u64) -> Option<(&Set, u64)> {
         // Stirred: those of embedders need not be even. The set is chosen by the upper bits.
         let hash = stir(destination);
         let set = self.sets.get(below(hash, self.sets.len() as u64) as usize)?;
