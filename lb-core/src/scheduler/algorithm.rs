@@ -141,7 +141,8 @@ impl Algorithm {
     }
 
     /// The scheduler with its rotation starting `phase` turns behind the first: where it is known
-    /// beforehand who comes when, as in a test, or each instance of a fleet has a phase of its own.
+    /// beforehand who comes when, as in a test, or each instance of a fleet has a phase of its own (for
+    /// `wrr-ipvs`, one that differs in [both halves](GcdWeighted::starting_at)).
     pub fn scheduler_at(self, phase: u64) -> Arc<dyn Scheduler> {
         match self {
             Self::Dh | Self::Ring | Self::Sh => Arc::new(Ring::new()),
