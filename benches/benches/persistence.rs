@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_core::backend::BackendId;
-use lb_core::persistence::{HashSeed, PersistenceConfig};
+use lb_core::hash::HashSeed;
+use lb_core::persistence::PersistenceConfig;
 use lb_core::{Algorithm, Backend, Director, PersistenceTable, Pool, Weight};
 use lru::LruCache;
 use rand::rngs::SmallRng;

@@ -13,7 +13,7 @@
 //!     .max_idle(Duration::from_secs(1_800))
 //!     .max_life(Duration::from_secs(86_400));
 //!
-//! let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+//! let now = SystemTime::now();
 //! let text = signer.issue(now, "10.0.0.1:80");
 //! // Set-Cookie: lb=<text>; Path=/; HttpOnly; Secure; SameSite=Lax … and with the next request:
 //! let later = now + Duration::from_secs(600);
@@ -25,10 +25,8 @@
 //! // Whoever does not have a key gets nowhere, and so does who has waited for too long.
 //! let forger = CookieSigner::new("www", &[0; 32])?;
 //! assert_eq!(signer.verify(later, &forger.issue(now, "10.0.0.2:80")), Err(CookieError::Forged));
-//! assert!(matches!(
-//!     signer.verify(later + Duration::from_secs(1_801), &text),
-//!     Err(CookieError::Idle { .. }),
-//! ));
+//! let late = signer.verify(later + Duration::from_secs(1_801), &text);
+//! assert!(matches!(late, Err(CookieError::Idle { .. })));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -36,7 +34,8 @@
 //! backend, and to nothing else. It is not encrypted: it shows two dates and a hash from which a
 //! guessed name can be confirmed, but neither address nor name. It does not know whether the backend
 //! is up: a [`Director`](crate::Director) does, to which its bearer is a
-//! [`Sticky`](crate::flow::Sticky) client of its [`place`](StickyCookie::place). A refused cookie is not an attack as a rule, but a client that was away for long; schedule it anew.
+//! [`Sticky`](crate::flow::Sticky) client of its [`place`](StickyCookie::place). A refused cookie is not
+//! an attack as a rule, but a client that was away for long; schedule it anew.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -45,7 +44,8 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::flow::stable_hash;
+use crate::backend::Lease;
+use crate::hash::stable_hash;
 
 /// Why a cookie is not honoured. Whatever the reason, its bearer is a new client.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
@@ -147,8 +147,8 @@ impl StickyCookie {
         if format != FORMAT {
             return Err(CookieError::UnknownFormat { found: format });
         }
-        let number = |place: usize| {
-            numbers.as_chunks().0.get(place).map_or(0, |bytes| u64::from_be_bytes(*bytes))
+        let number = |index: usize| {
+            numbers.as_chunks().0.get(index).map_or(0, |bytes| u64::from_be_bytes(*bytes))
         };
         Ok(Self { place: number(0), issued: number(1), last_used: number(2) })
     }
@@ -223,6 +223,21 @@ impl CookieSigner {
     pub fn renew(&self, now: SystemTime, cookie: &StickyCookie) -> String {
         let last_used = seconds(now).max(cookie.issued);
         self.sign(StickyCookie { last_used, ..*cookie })
+    }
+
+    /// What a client is to be handed that was sent where `lease` is: its `cookie` renewed, if it says so
+    /// already, and a new one if it belongs there from now on. `None` if it does not: while its own
+    /// backend is merely full, or at the sorry server.
+    pub fn refresh<E>(
+        &self,
+        now: SystemTime,
+        cookie: Option<&StickyCookie>,
+        lease: &Lease<E>,
+    ) -> Option<String> {
+        match cookie.filter(|cookie| cookie.place == lease.place()) {
+            Some(cookie) => Some(self.renew(now, cookie)),
+            None => lease.is_home().then(|| self.issue(now, lease.name())),
+        }
     }
 
     /// What a cookie says, if it is ours and not too old. The signature is compared in constant

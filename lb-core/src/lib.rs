@@ -3,8 +3,7 @@
 //!
 //! ```
 //! use std::{net::{IpAddr, SocketAddr}, sync::Arc, time::Instant};
-//! use lb_core::virtual_server::{Action, BackendConfig, VirtualServerConfig};
-//! use lb_core::{Algorithm, Director, Health, VirtualServer};
+//! use lb_core::{Algorithm, Director, Health, VirtualServer, virtual_server::{Action, BackendConfig, VirtualServerConfig}};
 //! use rand::{SeedableRng, rngs::StdRng};
 //!
 //! // The control plane: one owner, which says what it learns and does what it is told.
@@ -24,9 +23,8 @@
 //!
 //! // The data plane: any number of threads, no locks.
 //! let (client, mut rng) = (IpAddr::from([192, 0, 2, 7]), StdRng::seed_from_u64(1));
-//! let lease = director.assign(Instant::now(), &client, &[], &mut rng)?;
+//! let lease = director.assign(Instant::now(), &client, &[], &mut rng)?; // a flow, until it is dropped
 //! assert_eq!((*lease.endpoint(), lease.load().active()), (addresses[1], 1));
-//! drop(lease); // the flow is over
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -104,9 +102,11 @@ pub mod backend;
 pub mod cookie;
 pub mod director;
 pub mod env;
+mod epoch;
 pub mod flow;
 #[cfg(all(any(doc, doctest), feature = "service", feature = "system"))]
 pub mod guide;
+pub mod hash;
 pub mod health;
 #[cfg(feature = "laws")]
 pub mod laws;
@@ -120,15 +120,17 @@ pub mod scheduler;
 pub mod service;
 mod sync;
 pub mod virtual_server;
+mod weight;
 
 pub use rand::rand_core;
 
 pub use backend::{Backend, Lease};
 pub use director::Director;
 pub use flow::Flow;
-pub use health::{Health, Weight};
+pub use health::Health;
 pub use persistence::PersistenceTable;
 pub use pool::Pool;
 pub use quorum::Quorum;
 pub use scheduler::{Algorithm, Scheduler};
 pub use virtual_server::VirtualServer;
+pub use weight::Weight;

@@ -1,6 +1,6 @@
 //! The counters under loom, which tries every way in which threads can get into each other's way:
-//! `RUSTFLAGS='--cfg lb_loom' cargo test -p lb-core --lib --release model`. The queue and the lanes of
-//! rotations have models beside them.
+//! `RUSTFLAGS='--cfg lb_loom' cargo test -p lb-core --lib --release model`. The queue, the lanes of
+//! rotations, the tables of `lblc` and where time is counted from have models beside them.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

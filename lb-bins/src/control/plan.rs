@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use lb_core::backend::{Limits, LimitsError};
 use lb_core::director::QueueConfig;
-use lb_core::flow::{Granularity, stable_hash};
-use lb_core::persistence::{HashSeed, PersistenceConfig};
+use lb_core::flow::Granularity;
+use lb_core::hash::HashSeed;
+use lb_core::persistence::PersistenceConfig;
 use lb_core::quorum::{QuorumError, QuorumRule};
 use lb_core::scheduler::{LoadFactor, Priorities, Zones};
 use lb_core::virtual_server::{BackendConfig, ConfigError, SorryServer, VirtualServerConfig};
@@ -253,7 +254,7 @@ fn director(
 ) -> Director<Client, Endpoint> {
     let mut director = Director::new(Arc::clone(machine.published()));
     if let Some(seed) = &config.hash_seed {
-        director = director.with_hash_seed(stable_hash(seed.as_bytes()));
+        director = director.with_hash_seed(HashSeed::of(seed.as_bytes()));
     }
     if let Some(persistence) = config.persistence {
         let capacity = NonZeroUsize::new(persistence.capacity as usize);

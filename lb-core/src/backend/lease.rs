@@ -51,7 +51,7 @@ pub enum Outcome {
 pub struct Lease<E = SocketAddr> {
     backend: Arc<Backend<E>>,
     since: Option<Instant>,
-    /// Who waits for the place that becomes free.
+    /// Who waits for the room that becomes free.
     queue: Option<Arc<Queue>>,
     is_home: bool,
     is_reported: AtomicBool,

@@ -2,11 +2,11 @@
 //! writes.
 
 use std::fmt;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::estimate::{Mean, Peak};
 use super::{Limits, Outcome};
+use crate::epoch::Epoch;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 /// Live counters of one backend, and the limits that they are held to.
@@ -38,7 +38,7 @@ struct Times {
     mean: Mean,
     peak: Peak,
     /// What the estimates count time from: the first outcome.
-    epoch: OnceLock<Instant>,
+    epoch: Epoch,
 }
 
 /// In `state`: the backend has reached its upper threshold, and not fallen below the lower one since.
@@ -197,8 +197,8 @@ impl Load {
                 }
                 // Of failures the time is not taken: one that fails at once is not fast.
                 if let Some((now, took)) = took {
-                    let epoch = *self.times.epoch.get_or_init(|| now);
-                    let tick = milliseconds(now.saturating_duration_since(epoch));
+                    // If another thread has the first outcome just now, this one is as early.
+                    let tick = milliseconds(self.times.epoch.begin(now).unwrap_or_default());
                     self.times.mean.sample(tick, took);
                     self.times.peak.sample(tick, took);
                 }
@@ -223,7 +223,7 @@ impl Load {
 
     /// The time in the estimates' count; `None` before the first outcome.
     fn tick(&self, now: Instant) -> Option<u32> {
-        Some(milliseconds(now.saturating_duration_since(*self.times.epoch.get()?)))
+        self.times.epoch.since(now).map(milliseconds)
     }
 }
 

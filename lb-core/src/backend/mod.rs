@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::flow::stable_hash;
+use crate::hash::stable_hash;
 
 #[cfg(feature = "service")]
 pub(crate) use lease::Reporter;

@@ -1,4 +1,4 @@
-//! The places of those who wait, and whose turn it is.
+//! Those who wait, in order, and whose turn it is.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::backend::{BackendId, Load};
 /// in which they came.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    places: VecDeque<Place>,
+    waiters: VecDeque<Waiter>,
     /// Nobody in it has an empty line.
     homes: Vec<HomeLine>,
     next_number: u64,
@@ -19,7 +19,7 @@ pub(super) struct Line {
 }
 
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Waiter {
     pub(super) number: u64,
     pub(super) waker: Waker,
     pub(super) called: bool,
@@ -35,7 +35,7 @@ pub(crate) struct Home {
 #[derive(Debug)]
 struct HomeLine {
     home: Home,
-    places: VecDeque<Place>,
+    waiters: VecDeque<Waiter>,
 }
 
 /// Whom to wake, once the line is not locked any more.
@@ -53,7 +53,7 @@ impl Calls {
     }
 }
 
-impl Place {
+impl Waiter {
     fn call(&mut self) -> Waker {
         self.called = true;
         self.waker.clone()
@@ -67,7 +67,7 @@ impl HomeLine {
 
     /// Whether its first came before whoever has this number; everybody did, if nobody has.
     fn came_before(&self, number: Option<u64>) -> bool {
-        let first = self.places.front().map(|place| place.number);
+        let first = self.waiters.front().map(|waiter| waiter.number);
         first.is_some_and(|first| number.is_none_or(|number| first < number))
     }
 }
@@ -75,7 +75,7 @@ impl HomeLine {
 impl Line {
     /// How many wait.
     pub(super) fn len(&self) -> usize {
-        self.places.len() + self.homes.iter().map(|line| line.places.len()).sum::<usize>()
+        self.waiters.len() + self.homes.iter().map(|line| line.waiters.len()).sum::<usize>()
     }
 
     /// The number of whoever comes now, unless it had one before.
@@ -90,44 +90,44 @@ impl Line {
         std::mem::take(&mut self.unanswered)
     }
 
-    /// Puts a place where its number says, among those who wait for the same.
-    pub(super) fn insert(&mut self, place: Place, home: Option<Home>) {
-        let places = match home {
-            None => &mut self.places,
+    /// Puts a waiter where its number says, among those who wait for the same.
+    pub(super) fn insert(&mut self, waiter: Waiter, home: Option<Home>) {
+        let waiters = match home {
+            None => &mut self.waiters,
             Some(home) => {
                 let load = Arc::clone(&home.load);
                 let at = self.homes.iter().position(|line| line.home.id == home.id);
                 let at = at.unwrap_or_else(|| {
-                    self.homes.push(HomeLine { home, places: VecDeque::new() });
+                    self.homes.push(HomeLine { home, waiters: VecDeque::new() });
                     self.homes.len() - 1
                 });
                 // Of what counts now, should it be another one of the same identity.
                 self.homes[at].home.load = load;
-                &mut self.homes[at].places
+                &mut self.homes[at].waiters
             }
         };
-        let position = places.partition_point(|other| other.number < place.number);
-        places.insert(position, place);
+        let position = waiters.partition_point(|other| other.number < waiter.number);
+        waiters.insert(position, waiter);
     }
 
-    /// Takes a place out.
-    pub(super) fn remove(&mut self, number: u64, home: Option<BackendId>) -> Option<Place> {
-        let places = self.places_mut(home)?;
-        let position = position(places, number)?;
-        let place = places.remove(position);
-        self.homes.retain(|line| !line.places.is_empty());
-        place
+    /// Takes a waiter out.
+    pub(super) fn remove(&mut self, number: u64, home: Option<BackendId>) -> Option<Waiter> {
+        let waiters = self.waiters_for(home)?;
+        let position = position(waiters, number)?;
+        let waiter = waiters.remove(position);
+        self.homes.retain(|line| !line.waiters.is_empty());
+        waiter
     }
 
-    /// Whether it is the turn of this place, whose task is `waker`'s from now on: it is called, or
+    /// Whether it is the turn of this waiter, whose task is `waker`'s from now on: it is called, or
     /// nobody came before it that waits for the same.
     pub(super) fn answers(&mut self, number: u64, home: Option<BackendId>, waker: &Waker) -> bool {
-        let first = self.places.front().map_or(u64::MAX, |place| place.number);
-        let Some(places) = self.places_mut(home) else { return true };
-        let Some(position) = position(places, number) else { return true };
-        let place = &mut places[position];
-        place.waker.clone_from(waker);
-        std::mem::take(&mut place.called) || (position == 0 && number <= first)
+        let first = self.waiters.front().map_or(u64::MAX, |waiter| waiter.number);
+        let Some(waiters) = self.waiters_for(home) else { return true };
+        let Some(position) = position(waiters, number) else { return true };
+        let waiter = &mut waiters[position];
+        waiter.waker.clone_from(waker);
+        std::mem::take(&mut waiter.called) || (position == 0 && number <= first)
     }
 
     /// The backends for which somebody waits who came before `number`.
@@ -138,20 +138,20 @@ impl Line {
 
     /// The backends for which somebody waits, unless others wait for any.
     pub(super) fn claimed(&self) -> Option<Vec<BackendId>> {
-        self.places.is_empty().then(|| self.claimed_before(u64::MAX))
+        self.waiters.is_empty().then(|| self.claimed_before(u64::MAX))
     }
 
-    /// Calls the first place, or the first after `number`, and before it those who came earlier and
+    /// Calls the first waiter, or the first after `number`, and before it those who came earlier and
     /// whose backends have room. Whoever is called calls those behind it.
     pub(super) fn call_after(&mut self, number: Option<u64>) -> Calls {
         let next = match number {
-            Some(number) => self.places.partition_point(|place| place.number <= number),
+            Some(number) => self.waiters.partition_point(|waiter| waiter.number <= number),
             None => 0,
         };
-        let next_number = self.places.get(next).map(|place| place.number);
+        let next_number = self.waiters.get(next).map(|waiter| waiter.number);
         let calls = self.call_homes(next_number);
         self.unanswered = next_number.is_none();
-        Calls { first: self.places.get_mut(next).map(Place::call), ..calls }
+        Calls { first: self.waiters.get_mut(next).map(Waiter::call), ..calls }
     }
 
     /// Calls who is first for each backend that has room, if it came before `number`.
@@ -162,8 +162,8 @@ impl Line {
     /// Calls everybody who is first for anything.
     pub(super) fn call_all(&mut self) -> Calls {
         let calls = self.call_lines(|_| true);
-        self.unanswered = self.places.is_empty();
-        Calls { first: self.places.front_mut().map(Place::call), ..calls }
+        self.unanswered = self.waiters.is_empty();
+        Calls { first: self.waiters.front_mut().map(Waiter::call), ..calls }
     }
 
     /// If `home` has room, calls whoever it is for.
@@ -201,21 +201,21 @@ impl Line {
 
     fn call_lines(&mut self, which: impl Fn(&HomeLine) -> bool) -> Calls {
         let lines = self.homes.iter_mut().filter(|line| which(line));
-        let homes = lines.filter_map(|line| line.places.front_mut()).map(Place::call).collect();
+        let homes = lines.filter_map(|line| line.waiters.front_mut()).map(Waiter::call).collect();
         Calls { first: None, homes }
     }
 
-    fn places_mut(&mut self, home: Option<BackendId>) -> Option<&mut VecDeque<Place>> {
+    fn waiters_for(&mut self, home: Option<BackendId>) -> Option<&mut VecDeque<Waiter>> {
         match home {
-            None => Some(&mut self.places),
+            None => Some(&mut self.waiters),
             Some(id) => {
                 let line = self.homes.iter_mut().find(|line| line.home.id == id)?;
-                Some(&mut line.places)
+                Some(&mut line.waiters)
             }
         }
     }
 }
 
-fn position(places: &VecDeque<Place>, number: u64) -> Option<usize> {
-    places.binary_search_by_key(&number, |place| place.number).ok()
+fn position(waiters: &VecDeque<Waiter>, number: u64) -> Option<usize> {
+    waiters.binary_search_by_key(&number, |waiter| waiter.number).ok()
 }

@@ -18,9 +18,9 @@ use rand::Rng;
 
 use crate::backend::{Backend, BackendId, Lease};
 use crate::flow::{ClientKey, Flow};
+use crate::hash::HashSeed;
 use crate::persistence::Shards;
 use crate::pool::{NoBackend, Pool};
-use crate::scheduler::hash::stir;
 
 pub(crate) use queue::Queue;
 #[cfg(feature = "service")]
@@ -63,16 +63,12 @@ pub(crate) use queue::Ticket;
 /// - Clients that are sent to a sorry server do not belong to it: they return to their backend.
 ///
 /// ```
-/// use std::{net::IpAddr, num::NonZeroUsize, sync::Arc, time::{Duration, Instant}};
-/// use lb_core::backend::BackendId;
-/// use lb_core::{Algorithm, Backend, Director, Pool, Weight};
+/// use std::{net::IpAddr, num::NonZeroUsize, time::{Duration, Instant}};
+/// use lb_core::{Algorithm, Director, Pool};
 /// use rand::{SeedableRng, rngs::StdRng};
 ///
-/// let backends = ["10.0.0.1:80", "10.0.0.2:80"].into_iter().zip(0..).map(|(address, n)| {
-///     let endpoint: std::net::SocketAddr = address.parse().unwrap();
-///     (Arc::new(Backend::new(BackendId::new(n), address, endpoint)), Weight::ONE)
-/// });
-/// let director = Director::new(Pool::new(backends, &*Algorithm::Rr.scheduler()))
+/// let backends = ["10.0.0.1:80", "10.0.0.2:80"].map(|name| (name, name.parse().unwrap()));
+/// let director: Director = Director::new(Pool::named(backends, &*Algorithm::Rr.scheduler()))
 ///     .with_persistence(Duration::from_secs(60), NonZeroUsize::new(10_000).unwrap());
 ///
 /// let client: IpAddr = "192.0.2.7".parse()?;
@@ -87,7 +83,7 @@ pub struct Director<K = IpAddr, E = SocketAddr> {
     pool: ArcSwap<Pool<E>>,
     persistence: Option<Shards<K>>,
     queue: Arc<Queue>,
-    hash_seed: Option<u64>,
+    hash_seed: Option<HashSeed>,
 }
 
 /// What a flow has to mind because of the queue.
@@ -111,7 +107,7 @@ pub struct QueueConfig {
 
 impl QueueConfig {
     /// A line of at most `length` flows, each of which waits until there is room. One that has waited
-    /// and is refused by its backend has its place again, even if the line is full by then.
+    /// and is refused by its backend has its position again, even if the line is full by then.
     pub const fn new(length: NonZeroUsize) -> Self {
         Self { length, timeout: None }
     }
@@ -135,12 +131,12 @@ impl<K: ClientKey, E> Director<K, E> {
     }
 
     /// Gives every flow another hash for another `seed`, so that nobody outside knows which keys go
-    /// to the same backend and could send them all there. Directors with the same seed agree on every
-    /// key.
+    /// to the same backend and could send them all there. Directors with the same seed, for which [`HashSeed::of`] a secret
+    /// is made, agree on every key.
     ///
     /// Not for [`Ketama`](crate::scheduler::Ketama), if it is to agree with nginx.
     #[must_use]
-    pub fn with_hash_seed(self, seed: u64) -> Self {
+    pub fn with_hash_seed(self, seed: HashSeed) -> Self {
         Self { hash_seed: Some(seed), ..self }
     }
 
@@ -169,8 +165,8 @@ impl<K: ClientKey, E> Director<K, E> {
         self.queue.call();
     }
 
-    /// Lets flows wait in the line of another director, which this one is to replace: places that
-    /// become free at either are for whoever is first in it.
+    /// Lets flows wait in the line of another director, which this one is to replace: room that
+    /// becomes free at either is for whoever is first in it.
     #[must_use]
     pub fn sharing_queue(self, other: &Self) -> Self {
         Self { queue: Arc::clone(&other.queue), ..self }
@@ -263,7 +259,7 @@ impl<K: ClientKey, E> Director<K, E> {
         }
     }
 
-    /// A place for a client that is remembered, or will be. Apart, so that without persistence an
+    /// A backend for a client that is remembered, or will be. Apart, so that without persistence an
     /// assignment is small enough to become part of its caller.
     #[inline(never)]
     fn assign_persisted(
@@ -291,13 +287,13 @@ impl<K: ClientKey, E> Director<K, E> {
 
     #[inline]
     fn hash(&self, client: &K) -> u64 {
-        match self.hash_seed {
-            Some(seed) => stir(client.flow_hash() ^ stir(seed)),
+        match &self.hash_seed {
+            Some(seed) => seed.mix(client.flow_hash()),
             None => client.flow_hash(),
         }
     }
 
-    /// A place at a backend of the pool's choice.
+    /// Room at a backend of the pool's choice.
     // A call would hand over the lease in memory, in pieces: that costs as much as the pick.
     #[inline(always)]
     fn enter(
@@ -308,7 +304,7 @@ impl<K: ClientKey, E> Director<K, E> {
     ) -> Result<Lease<E>, NoBackend> {
         let mut again: Flow<'_>;
         let mut flow = flow;
-        // Every round but the first is a place that somebody else took, or limits that are newer than
+        // Every round but the first is room that somebody else took, or limits that are newer than
         // the pool; a scheduler that minds none is not asked for ever.
         for _ in 0..=pool.members().len() {
             let backend: &Arc<Backend<E>> = pool.pick(flow, rng)?;

@@ -1,11 +1,11 @@
-//! Who waits for a place: first come, first served.
+//! Who waits for room: first come, first served.
 
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use super::QueueConfig;
-use super::line::{Calls, Home, Line, Place};
+use super::line::{Calls, Home, Line, Waiter};
 use crate::backend::BackendId;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, fence};
 
@@ -15,10 +15,10 @@ use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, fence};
 /// first in it may try. It is called when a flow ends or a pool is published; once served, it calls
 /// the next. A ticket that is dropped leaves the line, and passes a call on that it had not used.
 ///
-/// A flow that comes back, because the backend that it waited for refused it, has its place again.
+/// A flow that comes back, because the backend that it waited for refused it, has its position again.
 ///
-/// One flow may be unable to take the place that there is, because that very backend refused it
-/// before: it passes the call on as well, and keeps its place.
+/// One flow may be unable to take the room that there is, because that very backend refused it
+/// before: it passes the call on as well, and keeps its position.
 ///
 /// Who waits for one backend alone stands aside, in a line for that backend, and keeps nobody else
 /// from any other. To whoever comes after it that backend is as good as full: it is *claimed*.
@@ -73,7 +73,7 @@ impl Queue {
         }
     }
 
-    /// Takes the last place, or the one that a flow had `before`, for any backend or for its `home`
+    /// Takes the last position, or the one that a flow had `before`, for any backend or for its `home`
     /// alone. If the line is full, how many wait.
     pub(crate) fn join(
         self: &Arc<Self>,
@@ -91,7 +91,7 @@ impl Queue {
         let number = line.number(before);
         let called = home.is_none() && line.take_unanswered();
         let id = home.as_ref().map(|home| home.id);
-        line.insert(Place { number, waker: waker.clone(), called }, home);
+        line.insert(Waiter { number, waker: waker.clone(), called }, home);
         self.waiting.store(line.len(), Ordering::Relaxed);
         // Before the first try: whichever flow that try does not see ended sees this one waiting.
         fence(Ordering::SeqCst);
@@ -102,7 +102,7 @@ impl Queue {
         Ok(Ticket { queue: Arc::clone(self), number, home: id })
     }
 
-    /// There may be a place now: calls the first in line, and who is first for each backend that has
+    /// There may be room now: calls the first in line, and who is first for each backend that has
     /// room.
     pub(crate) fn call(&self) {
         self.call_by(|line| line.call_after(None));
@@ -129,9 +129,9 @@ impl Queue {
     }
 }
 
-/// A place in the line, for as long as this lives.
+/// A position in the line, for as long as this lives.
 #[derive(Debug)]
-#[must_use = "the place in the line is given up when the ticket is dropped"]
+#[must_use = "the position in the line is given up when the ticket is dropped"]
 pub(crate) struct Ticket {
     queue: Arc<Queue>,
     number: u64,
@@ -160,8 +160,8 @@ impl Ticket {
             return false;
         }
         let mut line = self.queue.lock();
-        let Some(place) = line.remove(self.number, self.home) else { return false };
-        line.insert(Place { called: true, ..place }, home);
+        let Some(waiter) = line.remove(self.number, self.home) else { return false };
+        line.insert(Waiter { called: true, ..waiter }, home);
         let calls = line.call_behind(self.number, self.home);
         drop(line);
         self.home = id;
@@ -169,7 +169,7 @@ impl Ticket {
         true
     }
 
-    /// This one cannot use the place that there may be: lets those try that wait for backends of their
+    /// This one cannot use the room that there may be: lets those try that wait for backends of their
     /// own, and if `any` could use it, whoever is next.
     pub(crate) fn pass_on(&self, any: bool) {
         if self.home.is_some() {

@@ -106,7 +106,7 @@ impl<K: ClientKey, E> Director<K, E> {
     }
 
     /// Takes back the room of clients that were not seen for the timeout. Call it now and then
-    /// (each second will do); only memory depends on it, and whoever waits for a place that was taken
+    /// (each second will do); only memory depends on it, and whoever waits for room that was taken
     /// before there was a [queue](Self::set_queue).
     pub fn expire(&self, now: Instant) {
         self.queue.call();

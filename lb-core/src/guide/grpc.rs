@@ -6,39 +6,8 @@
 //! [`Discover`](tower::discover::Discover), with `.map(Ok::<_, Infallible>)` if it knows no errors.
 //!
 //! ```
-//! use std::{convert::Infallible, net::SocketAddr, sync::Arc};
-//! use lb_core::service::{Balance, Discovery};
-//! use lb_core::virtual_server::BackendConfig;
-//! use lb_core::{Algorithm, Director, Pool};
-//! use tonic::{body::Body, client::Grpc, transport::Endpoint};
-//! use tower::{BoxError, discover::Discover};
-//!
-//! async fn greet<D>(found: D) -> Result<(), BoxError>
-//! where
-//!     D: Discover<Key = SocketAddr, Service = Endpoint, Error = Infallible> + Send + Unpin + 'static,
-//! {
-//!     let director = Arc::new(Director::new(Pool::empty(&*Algorithm::Wlc.scheduler())));
-//!     let config = |address: &SocketAddr, endpoint: Endpoint| {
-//!         BackendConfig::new(address.to_string(), endpoint.connect_lazy()).initially_up()
-//!     };
-//!     let mut discovery = Discovery::configured_by(found, Arc::clone(&director), config);
-//!     println!("{:?}", discovery.next().await); // quorum gained: there is somebody
-//!     tokio::spawn(async move {
-//!         while let Some(told) = discovery.next().await {
-//!             println!("{told:?}");
-//!         }
-//!     });
-//!     let balance = Balance::over_services(director, |_: &http::Request<Body>| ());
-//!     let mut client = Grpc::new(balance);
-//!     client.ready().await?;
-//!     let path = http::uri::PathAndQuery::from_static("/demo.Greeter/Greet");
-//!     client.unary(tonic::Request::new(()), path, Empty).await?;
-//!     Ok(())
-//! }
-//! #
 //! # use http::Request;
 //! # use tonic::Status;
-//! # use tower::discover::Change;
 //! # // What code that is generated from a .proto file brings along: here for empty messages.
 //! # #[derive(Clone, Default)]
 //! # struct Empty;
@@ -61,7 +30,7 @@
 //! #     fn decode(&mut self, _: &mut tonic::codec::DecodeBuf<'_>) -> Result<Option<()>, Status> { Ok(Some(())) }
 //! # }
 //! #
-//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), tower::BoxError> {
 //! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 //! # let address = listener.local_addr()?;
 //! # let greeter = |request: Request<axum::body::Body>| async move {
@@ -70,9 +39,28 @@
 //! #     tonic::server::Grpc::new(Empty).unary(greet, request).await.map(axum::body::Body::new)
 //! # };
 //! # tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(greeter)).await });
-//! # let endpoint = Endpoint::try_from(format!("http://{address}"))?;
-//! # greet(futures::stream::iter([Ok(Change::Insert(address, endpoint))])).await
-//! # }
+//! use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+//! use lb_core::{Algorithm, Director, Pool, service::{Balance, Discovery}, virtual_server::BackendConfig};
+//! use tonic::{body::Body, client::Grpc, transport::Endpoint};
+//! use tower::discover::Change;
+//!
+//! // Whatever tells who is there; here one server, for good.
+//! let there = Change::Insert(address, Endpoint::try_from(format!("http://{address}"))?);
+//! let found = futures::stream::iter([Ok::<_, Infallible>(there)]);
+//! let director = Arc::new(Director::new(Pool::empty(&*Algorithm::Wlc.scheduler())));
+//! let config = |address: &SocketAddr, endpoint: Endpoint| {
+//!     BackendConfig::new(address.to_string(), endpoint.connect_lazy()).initially_up()
+//! };
+//! let mut discovery = Discovery::configured_by(found, Arc::clone(&director), config);
+//! println!("{:?}", discovery.next().await); // quorum gained: there is somebody
+//! // From now on the director is kept to what is found.
+//! tokio::spawn(async move { while discovery.next().await.is_some() {} });
+//!
+//! let mut client = Grpc::new(Balance::over_services(director, |_: &http::Request<Body>| ()));
+//! client.ready().await?;
+//! let path = http::uri::PathAndQuery::from_static("/demo.Greeter/Greet");
+//! client.unary(tonic::Request::new(()), path, Empty).await?;
+//! # Ok(()) }
 //! ```
 //!
 //! - **Weights** are what `config` says of each: `.weighing(3)`. An `Insert` of a known address may

@@ -5,40 +5,28 @@
 //!
 //! ```
 //! use std::{net::SocketAddr, sync::Arc, time::Duration};
-//! use axum::{Router, ServiceExt, body::Body, extract::Request, http::{Response, StatusCode}, routing::get};
+//! use axum::{Router, ServiceExt, body::Body, extract::Request, http::StatusCode};
 //! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-//! use lb_core::service::{Balance, BalanceError};
-//! use lb_core::backend::{BackendId, Outcome};
-//! use lb_core::{Algorithm, Backend, Director, Pool, Weight};
+//! use lb_core::{Algorithm, Director, Pool, service::{Balance, BalanceError}};
 //! use tower::{BoxError, ServiceBuilder};
-//! # use tokio::net::TcpListener;
 //!
-//! async fn serve(listener: TcpListener, upstreams: [SocketAddr; 3]) -> Result<(), BoxError> {
+//! fn app(upstreams: [SocketAddr; 3]) -> Router {
 //!     let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
-//!     let backends = upstreams.into_iter().zip(0..).map(|(address, number)| {
-//!         let client = client.clone();
-//!         let layers = ServiceBuilder::new().timeout(Duration::from_secs(5));
-//!         let upstream = layers.service_fn(move |mut request: Request| {
+//!     let services = upstreams.map(|address| {
+//!         let forward = move |mut request: Request| {
 //!             let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-//!             let target = format!("http://{address}{path}").parse();
-//!             let client = client.clone();
-//!             async move {
-//!                 *request.uri_mut() = target?;
-//!                 Ok::<_, BoxError>(client.request(request).await?)
-//!             }
-//!         });
-//!         (Arc::new(Backend::new(BackendId::new(number), address.to_string(), upstream)), Weight::ONE)
+//!             *request.uri_mut() = format!("http://{address}{path}").parse()?;
+//!             Ok::<_, BoxError>(request)
+//!         };
+//!         let layers = ServiceBuilder::new().timeout(Duration::from_secs(5)).filter(forward);
+//!         (address.to_string(), layers.service(client.clone()))
 //!     });
-//!     let director = Director::new(Pool::new(backends, &*Algorithm::Rr.scheduler()));
-//!     // An error of its own is an answer, but no success: schedulers have to know.
-//!     let judge = |answer: &Response<_>| {
-//!         Some(if answer.status().is_server_error() { Outcome::Failure } else { Outcome::Success })
-//!     };
-//!     let balance = Balance::over_services(Arc::new(director), |_: &Request| ()).judging(judge);
-//!     let answer = |error: BalanceError| async move { (StatusCode::BAD_GATEWAY, error.to_string()) };
-//!     let app = Router::new().route("/alive", get("yes")).fallback_service(balance.handle_error(answer));
-//!     Ok(axum::serve(listener, app).await?)
+//!     let director = Director::new(Pool::named(services, &*Algorithm::Rr.scheduler()));
+//!     let balance = Balance::over_services(Arc::new(director), |_: &Request| ());
+//!     Router::new().fallback_service(balance.handle_error(async |_: BalanceError| StatusCode::BAD_GATEWAY))
 //! }
+//! # use axum::routing::get;
+//! # use tokio::net::TcpListener;
 //! #
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
 //! # let mut upstreams = Vec::new();
@@ -50,7 +38,8 @@
 //! # }
 //! # let listener = TcpListener::bind("127.0.0.1:0").await?;
 //! # let address = listener.local_addr()?;
-//! # tokio::spawn(serve(listener, [upstreams[0], upstreams[1], upstreams[2]]));
+//! # let app = app([upstreams[0], upstreams[1], upstreams[2]]).route("/alive", get("yes"));
+//! # tokio::spawn(async move { axum::serve(listener, app).await });
 //! # let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
 //! # let mut asked = std::collections::BTreeSet::new();
 //! # for path in ["/?q=1", "/alive", "/2", "/3", "/4"] {
@@ -72,6 +61,8 @@
 //!   backend asked then, use one inner service that opens the connection first and
 //!   [returns](crate::service::Undelivered::returned) the request when it cannot, as [`tcp`] does,
 //!   or tower's `retry` above `Balance`, for requests that can be cloned.
+//! - **An answer that is an error** of the upstream's own is an answer, and so a success, unless
+//!   [`Balance::judging`](crate::service::Balance::judging) says otherwise: schedulers have to know.
 //! - **A body that streams on** after the response began is not counted as a flow; an inner service
 //!   can keep the lease in the body.
 //! - **Headers are forwarded as they are.** Hop-by-hop ones, `X-Forwarded-For` and `Host` are yours.

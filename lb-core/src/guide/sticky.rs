@@ -2,59 +2,46 @@
 //! nothing but a key.
 //!
 //! The inner service is handed the request together with its backend, and so can tell the client
-//! where it belongs from now on.
+//! where it belongs from now on. `forward` asks the backend of the lease, as in [`http`].
 //!
 //! ```
-//! use std::{net::SocketAddr, sync::Arc, time::{Duration, SystemTime}};
-//! use axum::{ServiceExt, body::Body, extract::Request, http::{Response, StatusCode, header}};
-//! use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-//! use lb_core::cookie::{CookieSigner, StickyCookie};
-//! use lb_core::flow::Sticky;
-//! use lb_core::service::{Balance, BalanceError, Dispatch, Undelivered};
-//! use lb_core::Director;
-//! use tower::{BoxError, service_fn};
+//! # use axum::{ServiceExt, body::Body, http::{Response, StatusCode}};
+//! # use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+//! # use lb_core::service::BalanceError;
+//! # use lb_core::{Director, Lease};
+//! # use tower::BoxError;
+//! # async fn forward(lease: &Lease<SocketAddr>, mut request: Request) -> Result<Response<Body>, Undelivered<Request>> {
+//! #     let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+//! #     *request.uri_mut() = format!("http://{}/", lease.endpoint()).parse().map_err(Undelivered::consumed)?;
+//! #     Ok(client.request(request).await.map_err(Undelivered::consumed)?.map(Body::new))
+//! # }
+//! use std::{net::SocketAddr, time::SystemTime};
+//! use axum::{extract::Request, http::header::{COOKIE, SET_COOKIE}};
+//! use lb_core::{cookie::{CookieSigner, StickyCookie}, flow::Sticky, service::{Balance, Dispatch, Undelivered}};
 //!
 //! fn cookie(signer: &CookieSigner, request: &Request) -> Option<StickyCookie> {
-//!     let cookies = request.headers().get(header::COOKIE)?.to_str().ok()?;
+//!     let cookies = request.headers().get(COOKIE)?.to_str().ok()?;
 //!     let text = cookies.split("; ").find_map(|cookie| cookie.strip_prefix("lb="))?;
 //!     signer.verify(SystemTime::now(), text).ok()
 //! }
-//!
-//! async fn serve(
-//!     listener: tokio::net::TcpListener,
-//!     director: Arc<Director<Sticky<()>>>,
-//!     signer: CookieSigner,
-//! ) -> Result<(), BoxError> {
-//!     let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
-//!     let reader = signer.clone();
-//!     let home = move |request: &Request| {
-//!         Sticky::new((), cookie(&reader, request).map(|cookie| cookie.place()))
-//!     };
-//!     let forward = service_fn(move |Dispatch { lease, mut request }: Dispatch<SocketAddr, Request>| {
-//!         let (client, signer) = (client.clone(), signer.clone());
-//!         async move {
-//!             let (now, name) = (SystemTime::now(), lease.name());
-//!             let fresh = match cookie(&signer, &request).filter(|cookie| cookie.is_for(name)) {
-//!                 Some(cookie) => Some(signer.renew(now, &cookie)),
-//!                 // Not so while its own backend is merely full, or at the sorry server.
-//!                 None => lease.is_home().then(|| signer.issue(now, name)),
-//!             };
-//!             let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-//!             *request.uri_mut() = format!("http://{name}{path}").parse().map_err(Undelivered::consumed)?;
-//!             let mut response = client.request(request).await.map_err(Undelivered::consumed)?;
-//!             if let Some(text) = fresh {
-//!                 let cookie = format!("lb={text}; Path=/; HttpOnly; Secure; SameSite=Lax");
-//!                 let cookie = cookie.parse().map_err(Undelivered::consumed)?;
-//!                 response.headers_mut().append(header::SET_COOKIE, cookie);
-//!             }
-//!             Ok::<_, Undelivered<Request>>(response)
-//!         }
-//!     });
-//!     let balance = Balance::new(director, home, forward);
-//!     let answer = |error: BalanceError| async move { (StatusCode::BAD_GATEWAY, error.to_string()) };
-//!     Ok(axum::serve(listener, balance.handle_error(answer).into_make_service()).await?)
-//! }
-//! # use axum::Router;
+//! # async fn serve(listener: TcpListener, director: Arc<Director<Sticky<()>>>, signer: CookieSigner) -> Result<(), BoxError> {
+//! let reader = signer.clone();
+//! let home = move |request: &Request| Sticky::new((), cookie(&reader, request).map(|one| one.place()));
+//! let inner = tower::service_fn(move |Dispatch { lease, request }: Dispatch<SocketAddr, Request>| {
+//!     let text = signer.refresh(SystemTime::now(), cookie(&signer, &request).as_ref(), &lease);
+//!     let set = text.map(|text| format!("lb={text}; Path=/; HttpOnly; Secure; SameSite=Lax"));
+//!     async move {
+//!         let mut response = forward(&lease, request).await?;
+//!         response.headers_mut().extend(set.and_then(|set| Some((SET_COOKIE, set.parse().ok()?))));
+//!         Ok::<_, Undelivered<Request>>(response)
+//!     }
+//! });
+//! let balance = Balance::new(director, home, inner);
+//! # let answer = |error: BalanceError| async move { (StatusCode::BAD_GATEWAY, error.to_string()) };
+//! # Ok(axum::serve(listener, balance.handle_error(answer).into_make_service()).await?)
+//! # }
+//! # use std::{sync::Arc, time::Duration};
+//! # use axum::{Router, http::header};
 //! # use lb_core::backend::BackendId;
 //! # use lb_core::{Algorithm, Backend, Pool, Weight};
 //! # use tokio::net::TcpListener;
@@ -110,4 +97,5 @@
 //!   lease of the next one says whether the client has moved.
 //!
 //! [`Director`]: crate::Director
+//! [`http`]: super::http
 //! [`Sticky`]: crate::flow::Sticky

@@ -2,17 +2,16 @@
 //!
 //! The inner service connects. A backend that refuses never saw the client, so the connection comes
 //! back ([`Undelivered::returned`]) and goes to another one. The [lease] is held as long as the
-//! connection lives: least-connections schedulers count by it.
+//! connection lives, and dropped when it is over: least-connections schedulers count by it.
 //!
 //! ```
 //! use std::{net::SocketAddr, sync::Arc};
-//! use lb_core::service::{Balance, Dispatch, Undelivered};
-//! use lb_core::Director;
+//! use lb_core::{Director, service::{Balance, Dispatch, Undelivered}};
 //! use tokio::{io::copy_bidirectional, net::{TcpListener, TcpStream}};
 //! use tower::{BoxError, Service, service_fn};
 //!
 //! async fn proxy(listener: TcpListener, director: Arc<Director>) -> Result<(), BoxError> {
-//!     let connect = service_fn(|flow: Dispatch<SocketAddr, (TcpStream, SocketAddr)>| async move {
+//!     let connect = service_fn(async |flow: Dispatch<SocketAddr, (TcpStream, SocketAddr)>| {
 //!         match TcpStream::connect(flow.lease.endpoint()).await {
 //!             Ok(backend) => Ok((flow.request.0, backend, flow.lease)),
 //!             Err(error) => Err(Undelivered::returned(flow.request, error)),
@@ -20,18 +19,14 @@
 //!     });
 //!     let balance = Balance::new(director, |(_, peer): &(_, SocketAddr)| peer.ip(), connect);
 //!     loop {
-//!         let client = listener.accept().await?;
-//!         let mut balance = balance.clone();
+//!         let connecting = balance.clone().call(listener.accept().await?);
 //!         tokio::spawn(async move {
-//!             let (mut client, mut backend, lease) = balance.call(client).await?;
-//!             copy_bidirectional(&mut client, &mut backend).await?;
-//!             drop(lease); // the connection is over, and only now
-//!             Ok::<_, BoxError>(())
+//!             let (mut client, mut backend, _lease) = connecting.await?;
+//!             Ok::<_, BoxError>(copy_bidirectional(&mut client, &mut backend).await?)
 //!         });
 //!     }
 //! }
-//! # use lb_core::backend::BackendId;
-//! # use lb_core::{Algorithm, Backend, Pool, Weight};
+//! # use lb_core::{Algorithm, Pool};
 //! # use tokio::io::{AsyncReadExt, AsyncWriteExt};
 //! #
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), BoxError> {
@@ -39,11 +34,8 @@
 //! # let closed = tokio::net::TcpSocket::new_v4()?;
 //! # closed.bind("127.0.0.1:0".parse()?)?;
 //! # let echo = TcpListener::bind("127.0.0.1:0").await?;
-//! # let backends = [closed.local_addr()?, echo.local_addr()?].into_iter().zip(0..).map(|(address, number)| {
-//! #     let backend = Backend::new(BackendId::new(number), address.to_string(), address);
-//! #     (Arc::new(backend), Weight::ONE)
-//! # });
-//! # let director = Arc::new(Director::new(Pool::new(backends, &*Algorithm::Rr.scheduler())));
+//! # let backends = [closed.local_addr()?, echo.local_addr()?].map(|one| (one.to_string(), one));
+//! # let director = Arc::new(Director::new(Pool::named(backends, &*Algorithm::Rr.scheduler())));
 //! # tokio::spawn(async move {
 //! #     let (mut stream, _) = echo.accept().await?;
 //! #     let (mut reader, mut writer) = stream.split();

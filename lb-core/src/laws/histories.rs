@@ -10,8 +10,8 @@ use proptest::prop_oneof;
 
 use crate::backend::Limits;
 use crate::backend::{Backend, BackendId};
-use crate::health::Weight;
 use crate::pool::Seat;
+use crate::weight::Weight;
 
 /// What a scheduler lives through: memberships one after the other, with flows in each.
 #[derive(Clone, Debug)]
@@ -166,7 +166,7 @@ pub(super) fn refusals() -> impl Strategy<Value = Stage> {
     (vec(role(), 0..6), any::<u64>()).prop_map(|(members, hash)| {
         let subset = |bits: usize| {
             let chosen =
-                members.iter().enumerate().filter(move |(place, _)| bits >> place & 1 == 1);
+                members.iter().enumerate().filter(move |(index, _)| bits >> index & 1 == 1);
             chosen.map(|(_, role)| BackendId::new(role.number)).collect()
         };
         let attempts = (0..1 << members.len())

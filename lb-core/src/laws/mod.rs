@@ -45,9 +45,9 @@ use rand::{Rng, SeedableRng};
 
 use crate::backend::{Backend, BackendId, Lease};
 use crate::flow::Flow;
-use crate::health::Weight;
 use crate::pool::{Census, Pool};
 use crate::scheduler::Scheduler;
+use crate::weight::Weight;
 
 use histories::{History, Stage, extremes, history, refusals, stage};
 
@@ -266,9 +266,9 @@ fn repeats(make: &dyn Fn() -> Arc<dyn Scheduler>, history: &History) -> TestCase
     };
     let (once, again) = (picks()?, picks()?);
     match once.iter().zip(&again).position(|(one, other)| one != other) {
-        Some(place) => Err(TestCaseError::fail(format!(
-            "pick {place} was {:?} once and {:?} again",
-            once[place], again[place]
+        Some(index) => Err(TestCaseError::fail(format!(
+            "pick {index} was {:?} once and {:?} again",
+            once[index], again[index]
         ))),
         None => Ok(()),
     }

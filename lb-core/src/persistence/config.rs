@@ -3,13 +3,14 @@
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use super::seed::HashSeed;
+use crate::hash::HashSeed;
 
 /// How a [`Director`](crate::Director) remembers its clients.
 ///
 /// ```
 /// use std::time::Duration;
-/// use lb_core::persistence::{HashSeed, PersistenceConfig};
+/// use lb_core::hash::HashSeed;
+/// use lb_core::persistence::PersistenceConfig;
 ///
 /// let config = PersistenceConfig::new(Duration::from_secs(300), 1_000_000.try_into()?)
 ///     .min_age(Duration::from_secs(10))

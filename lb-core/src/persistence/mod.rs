@@ -4,7 +4,6 @@ mod clock;
 mod config;
 mod forgotten;
 mod replicated;
-mod seed;
 mod shards;
 mod slots;
 
@@ -17,11 +16,11 @@ use clock::Clock;
 pub use config::PersistenceConfig;
 use forgotten::Forgotten;
 pub use replicated::{Replicated, Stamp, Update};
-pub use seed::{HashSeed, SeededHasher};
 pub(crate) use shards::Shards;
 use slots::{Entry, Slots};
 
 use crate::backend::BackendId;
+use crate::hash::HashSeed;
 
 /// A bounded, expiring table from client to backend: IPVS' persistence templates, HAProxy's stick
 /// table.

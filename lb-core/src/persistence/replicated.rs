@@ -6,8 +6,8 @@ use std::hash::{BuildHasher, Hash};
 use std::time::{Duration, Instant};
 
 use super::PersistenceTable;
-use super::seed::HashSeed;
 use crate::backend::BackendId;
+use crate::hash::HashSeed;
 
 /// When something was learnt, and by whom: later stamps win over earlier ones, everywhere alike.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -7,8 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::config::Node;
-use super::{HashSeed, PersistenceConfig, PersistenceTable, Replicated, Update};
+use super::{PersistenceConfig, PersistenceTable, Replicated, Update};
 use crate::backend::BackendId;
+use crate::hash::HashSeed;
 
 /// One table in parts, each behind a lock of its own.
 pub(crate) struct Shards<K> {
@@ -187,6 +188,7 @@ mod tests {
 
     use super::*;
     use crate::backend::BackendId;
+    use crate::hash::HashSeed;
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "any instant will do")]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::health::Weight;
+use crate::weight::Weight;
 
 /// What is configured, whoever of it lives: what the live ones are a part of.
 ///

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::backend::{Backend, BackendId, Load};
-use crate::health::Weight;
+use crate::weight::Weight;
 
 /// What a [`Scheduler`](crate::Scheduler) sees of one backend: never the endpoint.
 #[derive(Clone, Debug)]

@@ -13,8 +13,8 @@ use rand::Rng;
 
 use crate::backend::{Backend, BackendId};
 use crate::flow::Flow;
-use crate::health::Weight;
 use crate::scheduler::{Scheduler, hash::ketama};
+use crate::weight::Weight;
 
 pub use census::Census;
 pub use member::Member;
@@ -94,7 +94,7 @@ pub struct Pool<E = SocketAddr> {
     backends: Box<[Arc<Backend<E>>]>,
     /// Positions by identity, sorted, for affinity's look-up.
     positions: Box<[(BackendId, u32)]>,
-    /// Positions by place, sorted, for clients that know their backend by that.
+    /// Positions by [place](Backend::place), sorted, for clients that know their backend by that.
     places: Box<[(u64, u32)]>,
     scheduler: Arc<dyn Scheduler>,
     generation: u64,
@@ -183,6 +183,25 @@ impl<E> Pool<E> {
             waits_for_full: false,
             refused: None,
         }
+    }
+
+    /// These endpoints by name, each of weight 1 and with its place in the list for a number: for
+    /// whoever has no more than that to say of them. Costs what [`new`](Self::new) does.
+    ///
+    /// ```
+    /// use lb_core::{Algorithm, Pool};
+    ///
+    /// let pool = Pool::named([("a", 8080), ("b", 8081)], &*Algorithm::Rr.scheduler());
+    /// assert_eq!(pool.backends()[1].endpoint(), &8081);
+    /// ```
+    pub fn named<N: Into<Arc<str>>>(
+        endpoints: impl IntoIterator<Item = (N, E)>,
+        previous: &dyn Scheduler,
+    ) -> Self {
+        let backends = endpoints.into_iter().zip(0..).map(|((name, endpoint), number)| {
+            (Arc::new(Backend::new(BackendId::new(number), name, endpoint)), Weight::ONE)
+        });
+        Self::new(backends, previous)
     }
 
     /// A pool without members.

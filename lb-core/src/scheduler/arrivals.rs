@@ -43,8 +43,8 @@ impl Arrivals {
     pub(super) fn over(&self, members: &[Member], load: impl Fn(&Member) -> PerShare) -> Self {
         let takes_flows = |member: &&Member| !member.weight.is_zero();
         let known = |member: &Member| {
-            let place = self.known.binary_search_by_key(&member.id, |known| known.id).ok()?;
-            Some(&self.known[place])
+            let position = self.known.binary_search_by_key(&member.id, |known| known.id).ok()?;
+            Some(&self.known[position])
         };
         let sum_of = |counts: &dyn Fn(&Known, &Member) -> bool| {
             let members = members.iter().filter(takes_flows);
@@ -81,14 +81,14 @@ impl Arrivals {
         if all.iter().all(|&owed| owed == 0) {
             all = Box::default();
         }
-        let place = |index: usize| u64::from(all.get(index).copied().unwrap_or(0));
+        let owed = |index: usize| u64::from(all.get(index).copied().unwrap_or(0));
         let mut known: Box<[_]> = (members.iter().enumerate())
             .filter(|(_, member)| !member.weight.is_zero())
             .map(|(index, one)| Known {
                 id: one.id,
                 weight: one.weight.value(),
                 parts: one.parts,
-                owed: place(index),
+                owed: owed(index),
             })
             .collect();
         known.sort_unstable_by_key(|known| known.id);

@@ -110,11 +110,11 @@ impl WeightedDraw {
         let first = self.one(rng)?;
         let mut second = self.column(rng.next_u64());
         if first == second && self.columns.len() > 1 {
-            // The columns' own members are all the usable ones in order, so that the place after
+            // The columns' own members are all the usable ones in order, so that the one after
             // the first's, wrapped, is any other one.
-            let place = self.columns.partition_point(|column| (column.own as usize) < first);
+            let position = self.columns.partition_point(|column| (column.own as usize) < first);
             let steps = 1 + below(rng.next_u64(), self.columns.len() as u64 - 1) as usize;
-            second = self.columns[(place + steps) % self.columns.len()].own as usize;
+            second = self.columns[(position + steps) % self.columns.len()].own as usize;
         }
         Some((first, second))
     }
@@ -122,8 +122,8 @@ impl WeightedDraw {
     /// The upper half of the bits chooses the column, the lower half the side of its threshold.
     #[inline]
     fn column(&self, bits: u64) -> usize {
-        let place = ((bits >> 32) * self.columns.len() as u64) >> 32;
-        let column = self.columns[place as usize];
+        let index = ((bits >> 32) * self.columns.len() as u64) >> 32;
+        let column = self.columns[index as usize];
         (if (bits as u32) < column.threshold { column.own } else { column.alias }) as usize
     }
 }

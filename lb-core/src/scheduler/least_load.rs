@@ -10,8 +10,8 @@ use super::arrivals::Arrivals;
 use super::draw::{WeightedDraw, is_trial};
 use super::least::{PerShare, least};
 use crate::flow::Flow;
-use crate::health::Weight;
 use crate::pool::Member;
+use crate::weight::Weight;
 
 /// What [`LeastLoad`] keeps small. `a` is the number of active flows, `w` the weight.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -10,8 +10,8 @@ use super::cursor::Cursor;
 use super::weighted::smooth_period;
 use crate::backend::BackendId;
 use crate::flow::Flow;
-use crate::health::Weight;
 use crate::pool::Member;
+use crate::weight::Weight;
 
 /// `rr`: every backend with a weight above 0 in turn, in configured order, whatever the weight
 /// (IPVS `ip_vs_rr.c`).
@@ -76,8 +76,8 @@ impl RoundRobin {
         let mut upcoming = self.turns[next..].iter().chain(&self.turns[..next]);
         let Some(upcoming) = upcoming.find(|turn| present.contains(&turn.id)) else { return 0 };
         let passed = next * turns.len() / self.turns.len();
-        let mut places = (passed..turns.len()).chain(0..passed);
-        places.find(|&place| turns[place].id == upcoming.id).unwrap_or(0) as u64
+        let mut positions = (passed..turns.len()).chain(0..passed);
+        positions.find(|&position| turns[position].id == upcoming.id).unwrap_or(0) as u64
     }
 }
 
@@ -110,15 +110,15 @@ impl RoundRobin {
         // Where all have one turn, twice around finds every one even if other pickers take turns in
         // between. The plain walk at the end is for when they took just the wrong ones, and for those
         // of whom there are few because they start slowly.
-        let mut place = 0;
+        let mut position = 0;
         for _ in 0..2 * length.min(members.len()) {
-            place = self.cursor.advance(length, rng);
-            let turn = self.turns[place];
+            position = self.cursor.advance(length, rng);
+            let turn = self.turns[position];
             if may_use(&turn) {
                 return Some(turn.index());
             }
         }
-        let (before, after) = self.turns.split_at(place);
+        let (before, after) = self.turns.split_at(position);
         after.iter().chain(before).find(|turn| may_use(turn)).map(Turn::index)
     }
 }

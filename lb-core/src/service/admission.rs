@@ -14,9 +14,9 @@ use crate::flow::ClientKey;
 use crate::pool::NoBackend;
 
 pin_project! {
-    /// What a flow holds while it has no backend yet: nothing, or a place in the queue.
+    /// What a flow holds while it has no backend yet: nothing, or a position in the queue.
     ///
-    /// Dropped, it gives up its place; whoever is next is told.
+    /// Dropped, it gives up its position; whoever is next is told.
     pub(super) struct Admission<W> {
         ticket: Option<Ticket>,
         #[pin]
@@ -27,7 +27,7 @@ pin_project! {
 /// A flow that has waited, and may have to again when its backend refuses it.
 #[derive(Clone, Copy)]
 pub(super) struct Waiting {
-    /// Its place in the line, while that is the same one.
+    /// Its position in the line, while that is the same one.
     number: u64,
     /// How long it waits, all in all.
     patience: Option<Patience>,

@@ -36,17 +36,13 @@ use crate::flow::ClientKey;
 ///
 /// ```
 /// use std::{net::{IpAddr, SocketAddr}, sync::Arc};
-/// use lb_core::backend::BackendId;
-/// use lb_core::{Algorithm, Backend, Director, Pool, Weight};
 /// use lb_core::service::{Balance, Dispatch, Undelivered};
+/// use lb_core::{Algorithm, Director, Pool};
 /// use tower::{Service, ServiceExt, service_fn};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let backends = ["10.0.0.1:80", "10.0.0.2:80"].into_iter().zip(0..).map(|(address, n)| {
-///     let endpoint: SocketAddr = address.parse().unwrap();
-///     (Arc::new(Backend::new(BackendId::new(n), address, endpoint)), Weight::ONE)
-/// });
-/// let director = Arc::new(Director::new(Pool::new(backends, &*Algorithm::Rr.scheduler())));
+/// let backends = ["10.0.0.1:80", "10.0.0.2:80"].map(|name| (name, name.parse().unwrap()));
+/// let director = Arc::new(Director::new(Pool::named(backends, &*Algorithm::Rr.scheduler())));
 ///
 /// // A connector that finds the first backend dead.
 /// let connect = service_fn(|Dispatch { lease, request }: Dispatch<SocketAddr, IpAddr>| async move {
@@ -85,20 +81,19 @@ impl<K, F, E> Balance<super::EachService, K, F, crate::env::SystemEnv, E> {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use lb_core::backend::BackendId;
     /// use lb_core::service::Balance;
-    /// use lb_core::{Algorithm, Backend, Director, Pool, Weight};
-    /// use tower::{BoxError, Service, ServiceExt, util::BoxCloneSyncService, service_fn};
+    /// use lb_core::{Algorithm, Director, Pool};
+    /// use tower::{BoxError, Service, ServiceExt, service_fn};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let upstreams = ["a", "b", "c"].into_iter().zip(0..).map(|(name, n)| {
-    ///     let service = BoxCloneSyncService::new(service_fn(move |path: &'static str| async move {
+    /// let upstreams = ["a", "b", "c"].map(|name| {
+    ///     let service = service_fn(move |path: &'static str| async move {
     ///         Ok::<_, BoxError>(format!("{path} from {name}"))
-    ///     }));
-    ///     (Arc::new(Backend::new(BackendId::new(n), name, service)), Weight::ONE)
+    ///     });
+    ///     (name, service)
     /// });
     /// let scheduler = Algorithm::Rr.scheduler_at(0); // `scheduler()` begins anywhere
-    /// let director = Arc::new(Director::new(Pool::new(upstreams, &*scheduler)));
+    /// let director = Arc::new(Director::new(Pool::named(upstreams, &*scheduler)));
     /// let mut balance = Balance::over_services(director, |_: &&str| ());
     /// assert_eq!(balance.ready().await?.call("/").await?, "/ from a");
     /// assert_eq!(balance.ready().await?.call("/").await?, "/ from b");

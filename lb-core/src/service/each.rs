@@ -98,7 +98,7 @@ pin_project! {
     where
         S: Service<Req>,
     {
-        // Dropped in this order: the place is given to the next when the request is not there any
+        // Dropped in this order: the room is given to the next when the request is not there any
         // more.
         #[pin]
         step: Step<S, S::Future, Req>,

@@ -18,10 +18,10 @@ use crate::backend::{Backend, BackendId, Lease, Limits};
 use crate::director::{Director, QueueConfig};
 use crate::env::Env;
 use crate::flow::{ClientKey, Sticky};
-use crate::health::Weight;
 use crate::model::explore;
 use crate::pool::Pool;
 use crate::scheduler::First;
+use crate::weight::Weight;
 
 /// Nobody is told the time, and nobody asks for it.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ fn gate() -> Gate {
     Arc::new(Director::new(pool).with_queue(queue))
 }
 
-/// A place at the backend, waited for if need be.
+/// Room at the backend, waited for if need be.
 async fn enter(gate: &Gate) -> Lease<()> {
     enter_as(gate, ()).await
 }
@@ -85,7 +85,7 @@ fn counts<K: ClientKey>(gate: &Gate<K>) -> (u32, usize) {
 }
 
 #[test]
-fn nobody_waits_beside_a_free_place() {
+fn nobody_waits_beside_free_room() {
     explore(|| {
         let gate = gate();
         let lease = block_on(enter(&gate));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::Limits;
-use crate::health::Weight;
 use crate::quorum::{QuorumError, QuorumRule};
+use crate::weight::Weight;
 
 /// One backend, as configured.
 #[derive(Clone, Debug)]

@@ -1,10 +1,13 @@
 //! The control machine of one service: who is configured, who lives, what is published.
 
 mod config;
+mod draining;
+mod former;
 mod publication;
 mod reconfiguration;
 mod slot;
 mod slow_start;
+mod sorry;
 mod status;
 
 use std::collections::{HashMap, VecDeque};
@@ -14,10 +17,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, BackendId};
-use crate::health::{Admin, Health, Weight};
+use crate::health::{Admin, Health};
 use crate::pool::{Census, Pool};
 use crate::quorum::{Quorum, Strength};
 use crate::scheduler::Scheduler;
+use crate::weight::Weight;
 
 pub use config::{
     BackendConfig, ConfigError, DrainingClients, SorryMode, SorryServer, VirtualServerConfig,
@@ -26,6 +30,7 @@ pub use config::{
 pub use status::{BackendState, BackendStatus};
 
 use slot::Slot;
+use sorry::Sorry;
 
 /// What to do, in this order.
 #[derive(Debug)]
@@ -121,14 +126,12 @@ pub enum Event {
 /// ```
 pub struct VirtualServer<E = SocketAddr> {
     slots: Vec<Slot<E>>,
-    sorry: Option<(Arc<Backend<E>>, SorryMode)>,
-    /// Whether the checks of the sorry server fail, if it has any.
-    sorry_is_down: bool,
+    sorry: Option<Sorry<E>>,
     /// Who was removed while flows were there: whoever comes back under the name is the same, with
     /// the same limits to keep.
     departed: Vec<Arc<Backend<E>>>,
-    /// Places in `slots`.
-    places: HashMap<BackendId, usize>,
+    /// Where in `slots` each is.
+    positions: HashMap<BackendId, usize>,
     census: Census,
     quorum: Quorum,
     policy: Policy,
@@ -139,12 +142,21 @@ pub struct VirtualServer<E = SocketAddr> {
     next_id: u32,
     /// When the last input came.
     now: Option<Instant>,
-    /// Whether an input came since the last drain.
-    unsettled: bool,
-    /// Whether endpoints or the scheduler changed, so that equal members do not mean an equal pool.
-    replaced: bool,
+    due: Due,
     events: Vec<Event>,
     actions: VecDeque<Action<E>>,
+}
+
+/// What the next drain has to do.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Due {
+    /// Nothing: no input came since the last one.
+    Nothing,
+    /// To see what the inputs come to, and to publish if that is another pool.
+    Settling,
+    /// To publish in any case: endpoints or the scheduler changed, so that equal members do not mean an
+    /// equal pool.
+    Publishing,
 }
 
 /// What is done with those that live, and those that do not.
@@ -172,9 +184,8 @@ impl<E> VirtualServer<E> {
         let mut server = Self {
             slots: Vec::new(),
             sorry: None,
-            sorry_is_down: false,
             departed: Vec::new(),
-            places: HashMap::new(),
+            positions: HashMap::new(),
             census: Census::default(),
             quorum: Quorum::new(config.quorum),
             policy: Policy::default(),
@@ -183,8 +194,7 @@ impl<E> VirtualServer<E> {
             scheduler,
             next_id: 0,
             now: None,
-            unsettled: true,
-            replaced: true,
+            due: Due::Publishing,
             events: Vec::new(),
             actions: VecDeque::new(),
         };
@@ -216,8 +226,7 @@ impl<E> VirtualServer<E> {
     /// scheduler's `rebuild` does.
     pub fn set_scheduler(&mut self, scheduler: Arc<dyn Scheduler>) {
         self.scheduler = scheduler;
-        self.unsettled = true;
-        self.replaced = true;
+        self.due = Due::Publishing;
     }
 
     /// The verdict of a backend's checks. Ignored for a backend that is not configured any more.
@@ -226,10 +235,10 @@ impl<E> VirtualServer<E> {
     /// A sorry server need not be checked; one that was found to be down is as good as none.
     pub fn handle_health(&mut self, now: Instant, backend: BackendId, health: Health) {
         let Some(slot) = self.slot(backend) else {
-            if self.sorry().is_some_and(|sorry| sorry.id() == backend) {
-                self.sorry_is_down = !health.is_up();
-                self.now = Some(now);
-                self.unsettled = true;
+            let sorry = self.sorry.as_mut().filter(|sorry| sorry.backend.id() == backend);
+            if let Some(sorry) = sorry {
+                sorry.is_down = !health.is_up();
+                self.note_input(now);
             }
             return;
         };
@@ -243,10 +252,11 @@ impl<E> VirtualServer<E> {
                 Health::Down => Event::BackendDown { backend, name },
             });
         }
-        // Whoever waits for room is called by the pool that comes with it.
-        self.replaced |= is_limited_anew;
-        self.now = Some(now);
-        self.unsettled = true;
+        self.note_input(now);
+        if is_limited_anew {
+            // Whoever waits for room is called by the pool that comes with it.
+            self.due = Due::Publishing;
+        }
     }
 
     /// The administrator's weight, in place of the configured one: what checks [report] counts on
@@ -270,7 +280,7 @@ impl<E> VirtualServer<E> {
     /// [panic](VirtualServerConfig::panic_below), and says nothing of a backend that is down. Whether
     /// the backend is configured. O(n).
     pub fn set_ejected(&mut self, now: Instant, backend: BackendId, ejected: bool) -> bool {
-        let known = self.administer(now, backend, |slot| slot.ejected = ejected);
+        let known = self.administer(now, backend, |slot| slot.note_ejection(ejected));
         self.heed_ejections();
         known
     }
@@ -288,7 +298,9 @@ impl<E> VirtualServer<E> {
     /// Time has passed: whoever starts slowly takes on the next part of its share, and the clients of
     /// whoever has drained for long enough are moved. O(n).
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.unsettled |= self.next_deadline().is_some_and(|deadline| deadline <= now);
+        if self.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.due = self.due.max(Due::Settling);
+        }
         self.now = self.now.max(Some(now));
     }
 
@@ -296,7 +308,7 @@ impl<E> VirtualServer<E> {
     /// after an input settles what all inputs since the last drain come to, in O(n) and the cost of
     /// the scheduler's `rebuild` if a pool is to be published; every other one is O(1).
     pub fn poll_action(&mut self) -> Option<Action<E>> {
-        if self.unsettled {
+        if self.due != Due::Nothing {
             self.settle();
         }
         self.actions.pop_front()
@@ -309,7 +321,7 @@ impl<E> VirtualServer<E> {
 
     /// One configured backend. O(1).
     pub fn backend(&self, backend: BackendId) -> Option<BackendStatus<'_, E>> {
-        let slot = self.slots.get(*self.places.get(&backend)?)?;
+        let slot = self.slots.get(*self.positions.get(&backend)?)?;
         Some(slot.status(self.now, self.policy.drain_timeout))
     }
 
@@ -320,12 +332,12 @@ impl<E> VirtualServer<E> {
 
     /// The sorry server.
     pub fn sorry(&self) -> Option<&Arc<Backend<E>>> {
-        self.sorry.as_ref().map(|(backend, _)| backend)
+        self.sorry.as_ref().map(|sorry| &sorry.backend)
     }
 
     /// Whether the sorry server is checked, and its checks fail.
-    pub const fn sorry_is_down(&self) -> bool {
-        self.sorry_is_down
+    pub fn sorry_is_down(&self) -> bool {
+        self.sorry.as_ref().is_some_and(|sorry| sorry.is_down)
     }
 
     /// The pool published last. Whether it is the sorry server is whether it
@@ -345,7 +357,7 @@ impl<E> VirtualServer<E> {
     }
 
     fn slot(&mut self, backend: BackendId) -> Option<&mut Slot<E>> {
-        self.slots.get_mut(*self.places.get(&backend)?)
+        self.slots.get_mut(*self.positions.get(&backend)?)
     }
 
     fn administer(
@@ -356,10 +368,14 @@ impl<E> VirtualServer<E> {
     ) -> bool {
         let known = self.slot(backend).map(change).is_some();
         if known {
-            self.now = Some(now);
-            self.unsettled = true;
+            self.note_input(now);
         }
         known
+    }
+
+    fn note_input(&mut self, now: Instant) {
+        self.now = Some(now);
+        self.due = self.due.max(Due::Settling);
     }
 }
 

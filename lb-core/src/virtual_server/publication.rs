@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use super::slot::Slot;
 use super::slow_start::{STEPS, SlowStart, part};
-use super::{Action, DrainingClients, Event, SorryMode, VirtualServer, WhenDown, WhenFull};
+use super::{Action, DrainingClients, Due, Event, VirtualServer, WhenDown, WhenFull};
 use crate::backend::Backend;
-use crate::health::Weight;
 use crate::pool::{Pool, Seat};
 use crate::quorum::{QuorumChange, Strength};
 use crate::scheduler::First;
+use crate::weight::Weight;
 
 impl<E> VirtualServer<E> {
     /// Judges the quorum and lays out what is to be done: first publish, so that no script delays
@@ -32,22 +32,21 @@ impl<E> VirtualServer<E> {
                 QuorumChange::Lost => Event::QuorumLost { strength },
             })
         }));
-        self.unsettled = false;
-        self.replaced = false;
+        self.due = Due::Nothing;
     }
 
     /// Whom clients find wanting is out as long as somebody else serves: one that fails now and then is
     /// better than nobody (R3).
     pub(super) fn heed_ejections(&mut self) {
-        let others = self.slots.iter().any(|slot| !slot.ejected && slot.may_serve());
+        let others = self.slots.iter().any(|slot| !slot.is_wanting() && slot.may_serve());
         for slot in &mut self.slots {
-            slot.out = slot.ejected && others;
+            slot.heed_ejection(others);
         }
     }
 
     /// Whoever begins to serve beside others begins slowly.
     fn note_service(&mut self) {
-        let stays = |slot: &Slot<E>| slot.serves && slot.is_serving();
+        let stays = |slot: &Slot<E>| slot.has_served() && slot.is_serving();
         let slowly = SlowStart::of(self.now, self.policy.slow_start);
         let slowly = slowly.filter(|_| self.slots.iter().any(stays));
         for slot in &mut self.slots {
@@ -57,11 +56,7 @@ impl<E> VirtualServer<E> {
 
     /// Whether the sorry server takes over.
     fn is_sorry(&self, strength: Strength) -> bool {
-        let sorry = self.sorry.as_ref().filter(|_| !self.sorry_is_down);
-        sorry.is_some_and(|(_, mode)| match mode {
-            SorryMode::NoneAlive => strength.weight == 0,
-            SorryMode::QuorumLost => !self.quorum.is_up(),
-        })
+        self.sorry.as_ref().is_some_and(|sorry| sorry.takes_over(strength, &self.quorum))
     }
 
     /// Checks are not believed when too few live of every priority, and nobody else would serve.
@@ -94,10 +89,10 @@ impl<E> VirtualServer<E> {
         let steps = self.steps();
         let scale = self.scale(steps);
         let seats: Vec<Seat<E>> = match sorry {
-            Some((sorry, _)) => vec![(Arc::clone(sorry), Weight::ONE).into()],
+            Some(sorry) => vec![(sorry.shared(), Weight::ONE).into()],
             None => self.slots.iter().filter_map(|slot| self.seat(slot, scale, steps)).collect(),
         };
-        if !self.replaced && self.is_published(&seats, sorry.is_none()) {
+        if self.due != Due::Publishing && self.is_published(&seats, sorry.is_none()) {
             return;
         }
         let census = self.census.clone().in_parts(scale);

@@ -1,35 +1,33 @@
 //! What a new configuration makes of what is there.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::former::Former;
 use super::slot::{Slot, Terms};
-use super::{BackendConfig, Policy, SorryServer, VirtualServer, VirtualServerConfig};
+use super::sorry::Sorry;
+use super::{BackendConfig, Due, Policy, SorryServer, VirtualServer, VirtualServerConfig};
 use crate::backend::{Backend, BackendId, Limits};
 use crate::pool::Census;
 
 impl<E> VirtualServer<E> {
     /// The same for a configuration that contradicts nothing but, where backends are still to be found,
-    /// a quorum that these cannot reach; at the time that was told last.
+    /// a quorum that these cannot reach; at the time that was told last. O(n): everybody is looked up
+    /// by name or by identity.
     pub(crate) fn take_over(&mut self, config: VirtualServerConfig<E>) {
         let configured = config.backends.iter().map(|backend| (backend.weight, backend.priority));
         self.census = Census::of(configured);
-        let mut known: HashMap<String, Slot<E>> =
-            self.slots.drain(..).map(|slot| (slot.backend.name().to_owned(), slot)).collect();
-        let former_sorry = self.sorry.take().map(|(backend, _)| backend);
+        let former_sorry = self.sorry.take();
         let departed = std::mem::take(&mut self.departed);
-        let gone_named = |name: &str| {
-            let mut gone = former_sorry.iter().chain(&departed);
-            gone.find(|backend| backend.name() == name)
-        };
+        let others = departed.into_iter().chain(former_sorry.iter().map(Sorry::shared));
+        let mut former = Former::of(self.slots.drain(..), others);
         // Whoever is there from the beginning is not new to its share.
         let later = self.published.generation() > 0;
         for backend in config.backends {
             let (name, endpoint, terms) = Terms::split(backend);
-            let slot = match known.remove(&*name) {
+            let slot = match former.take_slot(&name) {
                 Some(slot) => slot.reconfigured(endpoint, &terms),
                 None => {
-                    let backend = self.known_or_new(gone_named(&name), &name, endpoint);
+                    let backend = self.known_or_new(former.backend(&name), &name, endpoint);
                     Slot::new(backend, &terms, later)
                 }
             };
@@ -40,27 +38,23 @@ impl<E> VirtualServer<E> {
         {
             // A sorry server that is also a backend is one and the same.
             let twin = self.slots.iter().find(|slot| slot.backend.name() == &*name);
-            let former = || known.get(&*name).map(|slot| &slot.backend).or(gone_named(&name));
-            let sorry = match twin {
+            let backend = match twin {
                 Some(twin) => Arc::clone(&twin.backend),
                 None => {
                     // Whatever it was held to before, here it has to take them all.
-                    let sorry = self.known_or_new(former(), &name, endpoint);
+                    let sorry = self.known_or_new(former.backend(&name), &name, endpoint);
                     sorry.set_limits(Limits::NONE);
                     Arc::new(sorry)
                 }
             };
             // Of whoever was not the sorry server before nothing is known.
-            let stays = former_sorry.as_ref().is_some_and(|former| former.id() == sorry.id());
-            self.sorry_is_down &= stays;
-            self.sorry = Some((sorry, mode));
+            let same = former_sorry.filter(|former| former.backend.id() == backend.id());
+            let is_down = same.is_some_and(|former| former.is_down);
+            self.sorry = Some(Sorry { backend, mode, is_down });
         }
-        let removed = known.into_values().map(|slot| slot.backend);
-        let gone = removed.chain(former_sorry).chain(departed);
-        let stays = |id| self.backend_ids().any(|stays| stays == id);
-        self.departed = gone.filter(|gone| gone.load().active() > 0 && !stays(gone.id())).collect();
         let ids = self.slots.iter().map(|slot| slot.backend.id());
-        self.places = ids.zip(0..).collect();
+        self.positions = ids.zip(0..).collect();
+        self.departed = former.departed(|id| self.is_configured(id)).collect();
         self.quorum.set_rule(config.quorum);
         self.slots.iter_mut().for_each(|slot| slot.last(config.slow_start));
         self.policy = Policy {
@@ -71,14 +65,12 @@ impl<E> VirtualServer<E> {
             when_full: config.when_full,
             when_down: config.when_down,
         };
-        self.unsettled = true;
-        self.replaced = true;
+        self.due = Due::Publishing;
     }
 
-    /// Everybody who is configured, the sorry server included.
-    fn backend_ids(&self) -> impl Iterator<Item = BackendId> {
-        let sorry = self.sorry.iter().map(|(sorry, _)| sorry);
-        self.slots.iter().map(|slot| &slot.backend).chain(sorry).map(|backend| backend.id())
+    /// Whether it is a backend, or the sorry server. O(1).
+    fn is_configured(&self, id: BackendId) -> bool {
+        self.positions.contains_key(&id) || self.sorry().is_some_and(|sorry| sorry.id() == id)
     }
 
     /// The backend that was there before, with its endpoint replaced, or a new one.

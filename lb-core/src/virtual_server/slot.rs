@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::slow_start::{STEPS, SlowStart};
+use super::draining::Draining;
+use super::slow_start::{STEPS, Service, SlowStart};
 use super::{BackendConfig, BackendState, BackendStatus};
 use crate::backend::{Backend, Limits};
-use crate::health::{Admin, Health, ReportedLimit, Weight};
+use crate::health::{Admin, Health, ReportedLimit};
+use crate::weight::Weight;
 
 /// What everybody said about one backend.
 pub(super) struct Slot<E> {
@@ -16,43 +18,42 @@ pub(super) struct Slot<E> {
     /// The administrator's weight, in place of the configured one.
     pub(super) ordered: Option<Weight>,
     pub(super) admin: Admin,
-    /// Whether clients find it wanting.
-    pub(super) ejected: bool,
-    /// Whether that counts, as somebody else serves.
-    pub(super) out: bool,
+    ejection: Ejection,
     initially_up: bool,
     inhibit_on_failure: bool,
     /// `None` until the first verdict.
     pub(super) health: Option<Health>,
     /// Whether it took new flows when that was last looked at.
-    pub(super) serves: bool,
-    /// Whether it would be new to its share: it was out of service before, or is new itself.
-    cold: bool,
-    slow_start: Option<SlowStart>,
-    /// Since when it drains.
-    drains_since: Option<Instant>,
-    /// Whether it has drained for as long as its clients are kept.
-    is_drained_out: bool,
+    service: Service,
+    draining: Draining,
+}
+
+/// What clients find of a backend.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Ejection {
+    /// Nothing to complain of.
+    #[default]
+    None,
+    /// It is wanting, which does not count: nobody else serves.
+    Spared,
+    /// It is wanting, and out.
+    Out,
 }
 
 impl<E> Slot<E> {
     pub(super) fn new(backend: Backend<E>, config: &Terms, cold: bool) -> Self {
         let slot = Self {
-            backend: Arc::new(config.place(backend)),
+            backend: Arc::new(config.applied_to(backend)),
             configured: config.weight,
             limits: config.limits,
             ordered: None,
             admin: Admin::Ready,
-            ejected: false,
-            out: false,
+            ejection: Ejection::None,
             initially_up: config.initially_up,
             inhibit_on_failure: config.inhibit_on_failure,
             health: None,
-            serves: false,
-            cold,
-            slow_start: None,
-            drains_since: None,
-            is_drained_out: false,
+            service: Service::Away { is_cold: cold },
+            draining: Draining::No,
         };
         slot.hold_to_limits();
         slot
@@ -60,7 +61,7 @@ impl<E> Slot<E> {
 
     pub(super) fn reconfigured(self, endpoint: E, terms: &Terms) -> Self {
         let slot = Self {
-            backend: Arc::new(terms.place(self.backend.with_endpoint(endpoint))),
+            backend: Arc::new(terms.applied_to(self.backend.with_endpoint(endpoint))),
             configured: terms.weight,
             limits: terms.limits,
             ordered: self.ordered.filter(|_| terms.weight == self.configured),
@@ -89,29 +90,59 @@ impl<E> Slot<E> {
         is_news
     }
 
+    /// Notes whether clients find it wanting. Until that is [heeded](Self::heed_ejection), it does not
+    /// count more than before.
+    pub(super) fn note_ejection(&mut self, wanting: bool) {
+        self.ejection = match (wanting, self.ejection) {
+            (false, _) => Ejection::None,
+            (true, Ejection::None) => Ejection::Spared,
+            (true, known) => known,
+        };
+    }
+
+    /// Lets what clients find count if `others` serve whom they do not find wanting.
+    pub(super) fn heed_ejection(&mut self, others: bool) {
+        self.ejection = match (self.ejection, others) {
+            (Ejection::None, _) => Ejection::None,
+            (_, true) => Ejection::Out,
+            (_, false) => Ejection::Spared,
+        };
+    }
+
+    /// Whether clients find it wanting, be it out or not.
+    pub(super) fn is_wanting(&self) -> bool {
+        self.ejection != Ejection::None
+    }
+
+    fn is_out(&self) -> bool {
+        self.ejection == Ejection::Out
+    }
+
     /// Notes whether it takes new flows. If it comes to do so, and is cold, it does so `slowly`; in
     /// a panic it has all of its share at once, and keeps it when its checks pass again.
     pub(super) fn note_service(&mut self, slowly: Option<SlowStart>, panics: bool) {
-        let serves = self.is_serving();
-        if !serves {
-            self.cold |= self.health.is_some();
-            self.slow_start = None;
-        } else if !self.serves {
-            self.slow_start = slowly.filter(|_| self.cold);
-            self.cold = true;
-        }
-        self.serves = serves || (panics && self.is_only_down());
+        self.service = if self.is_serving() {
+            self.service.serving(slowly)
+        } else if panics && self.is_only_down() {
+            Service::Serving { slow_start: None }
+        } else {
+            self.service.away(self.health.is_some())
+        };
+    }
+
+    /// Whether it took new flows when that was last noted.
+    pub(super) const fn has_served(&self) -> bool {
+        matches!(self.service, Service::Serving { .. })
     }
 
     /// Lets a slow start that is under way last so long, or ends it.
     pub(super) fn last(&mut self, slow_start: Option<Duration>) {
-        self.slow_start =
-            self.slow_start.take().zip(slow_start).map(|(slow, lasts)| slow.lasting(lasts));
+        self.service = self.service.lasting(slow_start);
     }
 
     /// On its way to its whole share.
     pub(super) fn slow_start(&self, now: Instant) -> Option<&SlowStart> {
-        self.slow_start.as_ref().filter(|slow| slow.step(now) < STEPS)
+        self.service.slow_start().filter(|slow| slow.step(now) < STEPS)
     }
 
     /// The configured weight, or the administrator's in its place.
@@ -127,7 +158,7 @@ impl<E> Slot<E> {
     /// The weight to be published with: `None` keeps it out of the pool. Always computed anew from
     /// everything that was said.
     pub(super) fn live_weight(&self) -> Option<Weight> {
-        self.weight_said().filter(|weight| !(self.is_drained_out && weight.is_zero()))
+        self.weight_said().filter(|weight| !(self.draining.is_over() && weight.is_zero()))
     }
 
     /// The same however long it has drained.
@@ -136,7 +167,7 @@ impl<E> Slot<E> {
             (Admin::Drained | Admin::Maintenance, _) => None,
             (_, Health::Down) => self.inhibit_on_failure.then_some(Weight::ZERO),
             (Admin::Drain, Health::Up { .. }) => Some(Weight::ZERO),
-            (Admin::Ready, Health::Up { .. }) if self.out => {
+            (Admin::Ready, Health::Up { .. }) if self.is_out() => {
                 self.inhibit_on_failure.then_some(Weight::ZERO)
             }
             (Admin::Ready, Health::Up { .. }) => self.reported_weight(),
@@ -147,12 +178,12 @@ impl<E> Slot<E> {
     pub(super) fn is_only_down(&self) -> bool {
         self.admin == Admin::Ready
             && !self.weight().is_zero()
-            && (self.out || self.health() == Some(Health::Down))
+            && (self.is_out() || self.health() == Some(Health::Down))
     }
 
     /// Whether it is to serve, and is not known to be able to.
     pub(super) fn is_missed(&self) -> bool {
-        self.admin == Admin::Ready && !self.weight().is_zero() && (self.out || !self.is_up())
+        self.admin == Admin::Ready && !self.weight().is_zero() && (self.is_out() || !self.is_up())
     }
 
     /// Whether it would take new flows, whatever its clients find.
@@ -175,22 +206,19 @@ impl<E> Slot<E> {
 
     /// Whether it lives, but was drained to the end.
     pub(super) fn is_drained(&self) -> bool {
-        (self.admin == Admin::Drained || self.is_drained_out) && self.is_up()
+        (self.admin == Admin::Drained || self.draining.is_over()) && self.is_up()
     }
 
     /// Notes since when it drains, for whatever reason, and whether it has for as long as it may.
     /// One that is only inhibited, or ejected, does not: it is expected back.
     pub(super) fn note_draining(&mut self, now: Option<Instant>, lasts: Option<Duration>) {
-        let drains = self.is_up() && !self.out && self.weight_said() == Some(Weight::ZERO);
-        self.drains_since = self.drains_since.or(now).filter(|_| drains);
-        let end = self.draining_until(lasts);
-        self.is_drained_out = end.zip(now).is_some_and(|(end, now)| end <= now);
+        let drains = self.is_up() && !self.is_out() && self.weight_said() == Some(Weight::ZERO);
+        self.draining = self.draining.noted(drains, now, lasts);
     }
 
     /// Until when its clients are kept, if it drains and that is to end.
     pub(super) fn draining_until(&self, lasts: Option<Duration>) -> Option<Instant> {
-        // Further away than the clock goes is for ever.
-        self.drains_since?.checked_add(lasts?)
+        self.draining.until(lasts)
     }
 
     /// Whether its checks have not said anything yet.
@@ -213,7 +241,7 @@ impl<E> Slot<E> {
             (Admin::Drain | Admin::Drained, _) => BackendState::Drain,
             (Admin::Ready, None) => BackendState::Warming,
             (Admin::Ready, Some(Health::Down)) => BackendState::Down,
-            (Admin::Ready, Some(Health::Up { .. })) if self.out => BackendState::Ejected,
+            (Admin::Ready, Some(Health::Up { .. })) if self.is_out() => BackendState::Ejected,
             (Admin::Ready, Some(Health::Up { .. })) => match self.weight_said() {
                 Some(Weight::ZERO) => BackendState::Drain,
                 _ => BackendState::Up,
@@ -263,8 +291,8 @@ impl Terms {
         (name, endpoint, terms)
     }
 
-    /// Puts `backend` where it belongs.
-    pub(super) fn place<E>(&self, backend: Backend<E>) -> Backend<E> {
+    /// `backend` where these terms have it.
+    pub(super) fn applied_to<E>(&self, backend: Backend<E>) -> Backend<E> {
         backend.at_priority(self.priority).in_zone(self.zone.clone())
     }
 }

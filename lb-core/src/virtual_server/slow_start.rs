@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::health::Weight;
+use crate::weight::Weight;
 
 /// In how many steps a share is taken on. While anybody is on the way, all weights are given in
 /// these parts (as HAProxy scales them by 16), so that a weight of 1 has steps, too; and whoever goes
@@ -45,6 +45,59 @@ impl SlowStart {
         // Rounded up, so that the step has come when the time has.
         let after = (self.lasts.as_nanos() * u128::from(next)).div_ceil(STEPS.into());
         self.begun.checked_add(nanoseconds(after)).filter(|_| next <= STEPS)
+    }
+}
+
+/// Whether a backend takes new flows, and how it comes to do so.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Service {
+    /// It takes none.
+    Away {
+        /// Whether it would be new to its share: it was in service before, or has come to others.
+        is_cold: bool,
+    },
+    /// It does.
+    Serving {
+        /// On the way to its share, unless it had that at once.
+        slow_start: Option<SlowStart>,
+    },
+}
+
+impl Service {
+    /// It takes new flows: if it is cold, `slowly`.
+    #[must_use]
+    pub(super) fn serving(self, slowly: Option<SlowStart>) -> Self {
+        match self {
+            Self::Away { is_cold } => Self::Serving { slow_start: slowly.filter(|_| is_cold) },
+            Self::Serving { .. } => self,
+        }
+    }
+
+    /// It takes none, and is cold if it took some before, or is `known` to be out of service.
+    #[must_use]
+    pub(super) const fn away(self, known: bool) -> Self {
+        match self {
+            Self::Away { is_cold } => Self::Away { is_cold: is_cold || known },
+            Self::Serving { .. } => Self::Away { is_cold: true },
+        }
+    }
+
+    /// The same, on the way for so long, or no longer.
+    #[must_use]
+    pub(super) fn lasting(self, slow_start: Option<Duration>) -> Self {
+        match self {
+            Self::Away { .. } => self,
+            Self::Serving { slow_start: slow } => Self::Serving {
+                slow_start: slow.zip(slow_start).map(|(slow, lasts)| slow.lasting(lasts)),
+            },
+        }
+    }
+
+    pub(super) const fn slow_start(&self) -> Option<&SlowStart> {
+        match self {
+            Self::Away { .. } => None,
+            Self::Serving { slow_start } => slow_start.as_ref(),
+        }
     }
 }
 

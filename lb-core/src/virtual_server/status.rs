@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::backend::{Backend, BackendId};
-use crate::health::{Admin, Weight};
+use crate::health::Admin;
+use crate::weight::Weight;
 
 /// The state of a backend: of those that apply, the first.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -4,7 +4,7 @@
 use crate::support;
 
 use lb_core::backend::BackendId;
-use lb_core::flow::stable_hash;
+use lb_core::hash::stable_hash;
 use lb_core::{Algorithm, Flow, Pool};
 use support::{Zeros, index, pool};
 

@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use lb_core::backend::BackendId;
-use lb_core::flow::stable_hash;
+use lb_core::hash::{HashSeed, stable_hash};
 use lb_core::scheduler::{LoadFactor, Priorities, Subset, Zones};
 use lb_core::{Algorithm, Backend, Flow, Pool, Scheduler, Weight};
 use proptest::collection::vec;
@@ -271,7 +271,7 @@ fn directors_with_one_seed_agree_and_nobody_else_knows() {
         let pool = named(&*Mh.scheduler(), &equals(9), first);
         let director = lb_core::Director::<u64, ()>::new(pool);
         let director = match seed {
-            Some(seed) => director.with_hash_seed(seed),
+            Some(seed) => director.with_hash_seed(HashSeed::new([seed, 0])),
             None => director,
         };
         let assign = |number| {

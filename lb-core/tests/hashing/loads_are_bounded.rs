@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use lb_core::backend::BackendId;
-use lb_core::flow::stable_hash;
+use lb_core::hash::stable_hash;
 use lb_core::scheduler::{Bounded, LoadFactor, Maglev, TooTight};
 use lb_core::{Algorithm, Flow, Lease, laws};
 use proptest::collection::vec;

@@ -4,7 +4,7 @@
 
 use crate::support;
 
-use lb_core::flow::stable_hash;
+use lb_core::hash::stable_hash;
 use lb_core::scheduler::LoadFactor;
 use lb_core::virtual_server::{BackendConfig, VirtualServerConfig};
 use lb_core::{Algorithm, Flow, Scheduler, VirtualServer};

@@ -5,7 +5,7 @@
 use std::time::{Duration, SystemTime};
 
 use lb_core::cookie::{CookieError, CookieSigner, WeakKey};
-use lb_core::flow::stable_hash;
+use lb_core::hash::stable_hash;
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
 
 const NOW: u64 = 1_700_000_000;

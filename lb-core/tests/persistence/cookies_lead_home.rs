@@ -39,15 +39,15 @@ fn signer() -> CookieSigner {
 
 /// One balancer of several: those of `closed` refuse every connection.
 fn balance(director: &Arc<Director<Sticky<()>, ()>>, closed: &'static [&'static str]) -> Balancer {
-    let home = |request: &Request| {
-        let cookie = request.0.as_ref().and_then(|text| signer().verify(NOW, text).ok());
-        Sticky::new((), cookie.map(|cookie| cookie.place()))
-    };
+    let cookie =
+        |request: &Request| request.0.as_ref().and_then(|text| signer().verify(NOW, text).ok());
+    let home =
+        move |request: &Request| Sticky::new((), cookie(request).map(|cookie| cookie.place()));
     let connect = move |Dispatch { lease, request }: Dispatch<(), Request>| async move {
         if closed.contains(&lease.name()) {
             return Err(Undelivered::returned(request, "refused"));
         }
-        let fresh = lease.is_home().then(|| signer().issue(NOW, lease.name()));
+        let fresh = signer().refresh(NOW, cookie(&request).as_ref(), &lease);
         Ok((lease, fresh))
     };
     BoxCloneService::new(Balance::new(Arc::clone(director), home, service_fn(connect)))

@@ -5,6 +5,7 @@ mod support;
 
 mod cookies_are_honoured_or_refused;
 mod cookies_lead_home;
+mod floods_push_nobody_out;
 mod persisted_clients_stay_or_move;
 mod persistence_merges;
 mod persistence_model;

@@ -11,7 +11,6 @@ use rand::Rng;
 use support::{alphabet, seeded};
 
 const INSTANCES: u64 = 50;
-/// Chance makes one fleet or the other unlucky.
 const FLEETS: u64 = 16;
 const BACKENDS: usize = 10;
 
@@ -24,14 +23,13 @@ fn has_a_favourite(algorithm: Algorithm) -> bool {
 fn first_picks(
     fleet: u64,
     algorithm: Algorithm,
-    before: &[u16],
     news: impl Fn(&mut Vec<(Arc<Backend<()>>, Weight)>),
     flows_before: usize,
 ) -> Vec<usize> {
     let mut picks = vec![0; BACKENDS + 1];
     for instance in 0..INSTANCES {
         let mut rng = seeded(fleet * INSTANCES + instance);
-        let mut members = alphabet(before);
+        let mut members = alphabet(&[1; BACKENDS]);
         let pool = Pool::new(members.clone(), &*algorithm.scheduler_at(rng.next_u64()));
         let _staying: Vec<_> = (0..flows_before)
             .map(|_| {
@@ -46,33 +44,48 @@ fn first_picks(
     picks
 }
 
-/// Nobody is the first choice of more than three times the mean: of an even part of the instances, or,
-/// where weights differ, of its part by weight. Chance makes one fleet in sixteen unlucky; over all
-/// of them nobody has even two and a half times as much.
-fn at_most_three_times_the_mean(
-    algorithm: Algorithm,
-    weights: &[u16],
-    fleet: impl Fn(u64) -> Vec<usize>,
+/// Nobody is the first choice of more than three times the mean, or, of whoever weighs more than
+/// others, three times its part by weight. Over all fleets nobody has even two and a half times its part
+/// by weight.
+///
+/// Instances know nothing of each other, so that what they choose is independent at best, wherever
+/// rotations begin: of ten or eleven equal backends one then has more than three times the mean in up to
+/// 1 of 1000 fleets, and more than four times in none. So two may, of the three hundred fleets of a kind
+/// of news.
+fn at_most_three_times_the_mean<F: Fn(u64) -> Vec<usize>>(
+    fleets: impl Iterator<Item = (Algorithm, [u16; BACKENDS + 1], F)>,
 ) {
-    // Where the hash decides, chance has no say.
-    let count = if algorithm.scheduler().is_keyed() { 2 } else { FLEETS };
-    let total: usize = weights.iter().map(|&weight| usize::from(weight)).sum();
-    let parts = |picks: &[usize]| -> Vec<f64> {
-        let part = |(&picked, &weight): (&usize, &u16)| match weight {
-            0 => 0.0,
-            _ => {
-                (picked * total) as f64 / (picks.iter().sum::<usize>() * usize::from(weight)) as f64
-            }
+    let mut flocking = Vec::new();
+    for (algorithm, weights, fleet) in fleets {
+        // Where the hash decides, chance has no say.
+        let count = if algorithm.scheduler().is_keyed() { 2 } else { FLEETS };
+        let total: f64 = weights.iter().copied().map(f64::from).sum();
+        let parts = weights.map(|weight| f64::from(weight) / total);
+        let mean = 1.0 / weights.iter().filter(|&&weight| weight > 0).count() as f64;
+        let exceed = |picks: &[usize], due: &dyn Fn(f64) -> f64| {
+            let picked: usize = picks.iter().sum();
+            let mut shares = picks.iter().map(|&one| one as f64 / picked as f64).zip(parts);
+            shares.any(|(share, part)| share > due(part))
         };
-        picks.iter().zip(weights).map(part).collect()
-    };
-    let fleets: Vec<_> = (0..count).map(fleet).collect();
-    let flocks = |picks: &&Vec<usize>| parts(picks).iter().any(|&part| part > 3.0);
-    let flocking: Vec<_> = fleets.iter().filter(flocks).collect();
-    assert!(flocking.len() as u64 <= count / FLEETS, "{algorithm}: {flocking:?}");
-    let all: Vec<_> =
-        (0..=BACKENDS).map(|place| fleets.iter().map(|picks| picks[place]).sum()).collect();
-    assert!(parts(&all).iter().all(|&part| part <= 2.5), "{algorithm}: {all:?} over all fleets");
+        let fleets: Vec<_> = (0..count).map(fleet).collect();
+        for picks in &fleets {
+            assert!(!exceed(picks, &|part| 4.0 * part.max(mean)), "{algorithm}: {picks:?}");
+            if exceed(picks, &|part| 3.0 * part.max(mean)) {
+                flocking.push(format!("{algorithm}: {picks:?}"));
+            }
+        }
+        let all: Vec<usize> =
+            (0..=BACKENDS).map(|index| fleets.iter().map(|picks| picks[index]).sum()).collect();
+        assert!(!exceed(&all, &|part| 2.5 * part), "{algorithm}: {all:?} over all fleets");
+    }
+    assert!(flocking.len() <= 2, "{flocking:?}");
+}
+
+/// Ten equal backends, and one of this weight that may join.
+const fn ten_and(eleventh: u16) -> [u16; BACKENDS + 1] {
+    let mut weights = [1; BACKENDS + 1];
+    weights[BACKENDS] = eleventh;
+    weights
 }
 
 fn all_but_those_with_a_favourite() -> impl Iterator<Item = Algorithm> {
@@ -81,22 +94,20 @@ fn all_but_those_with_a_favourite() -> impl Iterator<Item = Algorithm> {
 
 #[test]
 fn at_a_start() {
-    for algorithm in all_but_those_with_a_favourite() {
-        at_most_three_times_the_mean(algorithm, &[1; BACKENDS], |fleet| {
-            first_picks(fleet, algorithm, &[1; BACKENDS], |_| {}, 0)
-        });
-    }
+    at_most_three_times_the_mean(all_but_those_with_a_favourite().map(|algorithm| {
+        let fleet = move |fleet| first_picks(fleet, algorithm, |_| {}, 0);
+        (algorithm, ten_and(0), fleet)
+    }));
 }
 
 #[test]
 fn when_a_backend_dies() {
-    let mut weights = [1; BACKENDS];
+    let mut weights = ten_and(0);
     weights[3] = 0;
-    for algorithm in all_but_those_with_a_favourite() {
-        at_most_three_times_the_mean(algorithm, &weights, |fleet| {
-            first_picks(fleet, algorithm, &[1; BACKENDS], |all| drop(all.remove(3)), 40)
-        });
-    }
+    at_most_three_times_the_mean(all_but_those_with_a_favourite().map(|algorithm| {
+        let fleet = move |fleet| first_picks(fleet, algorithm, |all| drop(all.remove(3)), 40);
+        (algorithm, weights, fleet)
+    }));
 }
 
 #[test]
@@ -104,29 +115,23 @@ fn when_all_weights_change() {
     let double = |all: &mut Vec<(_, Weight)>| {
         all.iter_mut().for_each(|(_, weight)| *weight = Weight::new(2));
     };
-    for algorithm in all_but_those_with_a_favourite() {
-        at_most_three_times_the_mean(algorithm, &[1; BACKENDS], |fleet| {
-            first_picks(fleet, algorithm, &[1; BACKENDS], double, 40)
-        });
-    }
+    at_most_three_times_the_mean(all_but_those_with_a_favourite().map(|algorithm| {
+        (algorithm, ten_and(0), move |fleet| first_picks(fleet, algorithm, double, 40))
+    }));
 }
 
 #[test]
 fn when_one_weight_changes() {
     for weight in [2, 4] {
-        let mut weights = [1; BACKENDS];
+        let mut weights = ten_and(0);
         weights[3] = weight;
-        let change = |all: &mut Vec<(_, Weight)>| all[3].1 = Weight::new(weight);
-        for algorithm in all_but_those_with_a_favourite() {
+        let change = move |all: &mut Vec<(_, Weight)>| all[3].1 = Weight::new(weight);
+        at_most_three_times_the_mean(all_but_those_with_a_favourite().map(|algorithm| {
             // Those that do not look at weights are to be even.
-            let weights = match algorithm {
-                Algorithm::Rr | Algorithm::Lc => &[1; BACKENDS],
-                _ => &weights,
-            };
-            at_most_three_times_the_mean(algorithm, weights, |fleet| {
-                first_picks(fleet, algorithm, &[1; BACKENDS], change, 40)
-            });
-        }
+            let is_even = matches!(algorithm, Algorithm::Rr | Algorithm::Lc);
+            let weights = if is_even { ten_and(0) } else { weights };
+            (algorithm, weights, move |fleet| first_picks(fleet, algorithm, change, 40))
+        }));
     }
 }
 
@@ -134,11 +139,10 @@ fn when_one_weight_changes() {
 fn when_a_backend_joins() {
     let joined = |all: &mut Vec<_>| all.extend(alphabet(&[1; BACKENDS + 1]).pop());
     // Never to leave anybody idle is what `nq` is for.
-    for algorithm in all_but_those_with_a_favourite().filter(|&one| one != Algorithm::Nq) {
-        at_most_three_times_the_mean(algorithm, &[1; BACKENDS + 1], |fleet| {
-            first_picks(fleet, algorithm, &[1; BACKENDS], joined, 40)
-        });
-    }
+    let algorithms = all_but_those_with_a_favourite().filter(|&one| one != Algorithm::Nq);
+    at_most_three_times_the_mean(algorithms.map(|algorithm| {
+        (algorithm, ten_and(1), move |fleet| first_picks(fleet, algorithm, joined, 40))
+    }));
 }
 
 /// Who has just come is not passed over either: with as many flows as there were it has its part of

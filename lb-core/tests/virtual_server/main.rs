@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod a_name_is_one_identity;
 mod concurrent_publish;
 mod ejected_backends_are_out_but_never_the_last;
 mod inhibited_backends_keep_who_is_there;

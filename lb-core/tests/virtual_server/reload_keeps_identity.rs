@@ -3,7 +3,7 @@
 
 use crate::support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -117,10 +117,8 @@ proptest! {
         let mut leases: Vec<Lease<&'static str>> = Vec::new();
         let (mut generation, mut quorum, mut drained) = (0, false, 0);
         let mut must_publish = true;
-        let mut told_up: BTreeMap<BackendId, bool> = BTreeMap::new();
-        // Who came back may be told once more what was told before, and what is yet to be told may be of that
-        // time, too.
-        let mut came_back: Vec<BackendId> = Vec::new();
+        // Who has come up or gone down since the last drain, in order.
+        let mut news: Vec<(BackendId, bool)> = Vec::new();
         let mut rng = support::seeded(1);
 
         for input in inputs {
@@ -146,7 +144,11 @@ proptest! {
                             Some(Some(weight)) => Health::weighing(Weight::new(weight)),
                         };
                         server.handle_health(support::start(), model[at].1.id, health);
-                        model[at].1.verdict = Some(verdict);
+                        // Whoever was removed and came back is checked anew, and told anew.
+                        let before = model[at].1.verdict.replace(verdict);
+                        if before.map(|before| before.is_some()) != Some(verdict.is_some()) {
+                            news.push((model[at].1.id, verdict.is_some()));
+                        }
                     }
                 }
                 Input::Scheduler(algorithm) => {
@@ -168,8 +170,6 @@ proptest! {
                                 let total = match back {
                                     Some((_, back)) => {
                                         assert_eq!(status.id, back.id);
-                                        // It is checked anew, and told anew.
-                                        came_back.push(back.id);
                                         back.total
                                     }
                                     None => {
@@ -212,7 +212,7 @@ proptest! {
                         .iter()
                         .filter_map(|(_, known)| Some((known.id, Weight::new(known.live_weight()?))))
                         .collect();
-                    let mut pools = 0;
+                    let (mut pools, mut told) = (0, Vec::new());
                     for (place, action) in actions.iter().enumerate() {
                         match action {
                             Action::Publish(pool) => {
@@ -228,19 +228,16 @@ proptest! {
                             Action::Notify(Event::QuorumLost { strength }) => {
                                 prop_assert!(std::mem::replace(&mut quorum, false) && strength.weight == 0);
                             }
-                            Action::Notify(
-                                event @ (Event::BackendUp { backend, .. } | Event::BackendDown { backend, .. }),
-                            ) => {
-                                let is_up = matches!(event, Event::BackendUp { .. });
-                                if told_up.insert(*backend, is_up) == Some(is_up) {
-                                    let place = came_back.iter().position(|id| id == backend);
-                                    prop_assert!(place.is_some(), "told twice: {:?}", event);
-                                    place.map(|place| came_back.remove(place));
-                                }
+                            Action::Notify(Event::BackendUp { backend, .. }) => {
+                                told.push((*backend, true));
+                            }
+                            Action::Notify(Event::BackendDown { backend, .. }) => {
+                                told.push((*backend, false));
                             }
                             Action::Notify(other) => panic!("{other:?}"),
                         }
                     }
+                    prop_assert_eq!(told, std::mem::take(&mut news));
                     // Why nobody takes flows is part of the pool.
                     let now_drained = model.iter().filter(|(_, known)| known.is_drained()).count();
                     let reason = drained != now_drained && after.iter().all(|(_, weight)| weight.is_zero());

@@ -46,8 +46,8 @@ use rand::Rng;
 
 use super::Scheduler;
 use super::draw::below;
-use super::hash::stir;
 use crate::flow::Flow;
+use crate::hash::stir;
 use crate::pool::Member;
 
 pub use priorities::Priorities;
@@ -72,7 +72,7 @@ struct Group<K> {
     key: K,
     members: Box<[Member]>,
     /// Where each of them is among all.
-    places: Box<[u32]>,
+    indices: Box<[u32]>,
     scheduler: Arc<dyn Scheduler>,
     /// Of all flows, those drawn below this in 2³²nds, and not below the one before it, begin here.
     end: u64,
@@ -98,13 +98,14 @@ impl<K: Clone + Ord> Groups<K> {
         key: impl Fn(&Member) -> K,
         shares: impl FnOnce(&[(K, Vec<&Member>)]) -> Vec<u128>,
     ) -> Self {
-        let mut places = BTreeMap::<K, Vec<u32>>::new();
-        for (place, member) in (0..).zip(members) {
-            places.entry(key(member)).or_default().push(place);
+        let mut indices = BTreeMap::<K, Vec<u32>>::new();
+        for (index, member) in (0..).zip(members) {
+            indices.entry(key(member)).or_default().push(index);
         }
-        let view = |places: &[u32]| places.iter().map(|&place| &members[place as usize]).collect();
+        let view =
+            |indices: &[u32]| indices.iter().map(|&index| &members[index as usize]).collect();
         let views: Vec<_> =
-            places.iter().map(|(key, places)| (key.clone(), view(places))).collect();
+            indices.iter().map(|(key, indices)| (key.clone(), view(indices))).collect();
         let shares = shares(&views);
         let total = shares.iter().sum::<u128>().max(1);
 
@@ -113,16 +114,16 @@ impl<K: Clone + Ord> Groups<K> {
             self.groups.iter().map(|group| (group.key.clone(), Arc::clone(&group.scheduler)));
         known.extend(present.clone());
         let mut sum = 0;
-        let groups = places.into_iter().zip(shares).map(|((key, places), share)| {
+        let groups = indices.into_iter().zip(shares).map(|((key, indices), share)| {
             sum += share;
             let members: Box<[_]> =
-                places.iter().map(|&place| members[place as usize].clone()).collect();
+                indices.iter().map(|&index| members[index as usize].clone()).collect();
             let former = known.remove(&key);
             Group {
                 key,
                 scheduler: former.as_ref().unwrap_or(&self.prototype).rebuild(&members),
                 members,
-                places: places.into(),
+                indices: indices.into(),
                 end: (sum * u128::from(WHOLE) / total) as u64,
             }
         });
@@ -149,10 +150,10 @@ impl<K: Clone + Ord> Groups<K> {
                 true => group.scheduler.pick(&group.members, &flow.minding_limits(), rng)?,
                 false => chosen,
             };
-            group.places.get(chosen).map(|&place| place as usize)
+            group.indices.get(chosen).map(|&index| index as usize)
         };
         from(self.groups.get(first)?, rng).or_else(|| {
-            let others = self.groups.iter().enumerate().filter(|&(place, _)| place != first);
+            let others = self.groups.iter().enumerate().filter(|&(index, _)| index != first);
             others.map(|(_, group)| group).find_map(|group| from(group, rng))
         })
     }

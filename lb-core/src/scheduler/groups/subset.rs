@@ -5,9 +5,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::Groups;
+use crate::hash::{fold, stir};
 use crate::pool::Member;
 use crate::scheduler::Scheduler;
-use crate::scheduler::hash::{fold, stir};
 
 /// Keeps to a few of the backends, others for each instance of a fleet, so that not every balancer
 /// holds connections to every backend.

@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::fmt;
 
-use super::{Consistent, PROBES, fold, rendezvous, stir};
+use super::{Consistent, PROBES, rendezvous};
+use crate::hash::{fold, stir};
 use crate::pool::Member;
 
 /// `mh`: Google's Maglev (Eisenbud et al., *Maglev: A Fast and Reliable Software Network Load

@@ -90,20 +90,3 @@ fn first_usable<H: Consistent>(
 /// How often a table or a ring is asked for another member before all members are walked instead:
 /// it comes to that where those that are left weigh next to nothing.
 const PROBES: u32 = 64;
-
-/// Both halves of the product, folded: one multiplication that spreads every bit of both factors
-/// (as wyhash and its kin do).
-#[inline]
-pub(super) const fn fold(a: u64, b: u64) -> u64 {
-    let product = a as u128 * b as u128;
-    (product >> 64) as u64 ^ product as u64
-}
-
-/// All 64 bits of `x`, stirred: for keys and places, whose bits need not be even. (The finalizer of
-/// SplitMix64; Steele, Lea and Flood, *Fast Splittable Pseudorandom Number Generators*, 2014.)
-#[inline]
-pub(crate) const fn stir(x: u64) -> u64 {
-    let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ x >> 31
-}

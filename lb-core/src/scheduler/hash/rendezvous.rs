@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use super::{Consistent, fold, ring, stir};
+use super::{Consistent, ring};
+use crate::hash::{fold, stir};
 use crate::pool::Member;
 
 /// `rendezvous`: highest random weight (Thaler and Ravishankar, *Using Name-Based Mappings to
@@ -107,13 +108,13 @@ const fn cost(hash: u64) -> u64 {
     // Between 1 and 2, in units of 2⁻⁶³: squared, it yields one digit of its logarithm after another.
     let mut rest = ((doubled << doubled.leading_zeros()) >> 64) as u64;
     let mut digits = 0;
-    let mut place = 0;
-    while place < FRACTION {
+    let mut count = 0;
+    while count < FRACTION {
         let square = rest as u128 * rest as u128;
         let digit = square >> 127;
         rest = (square >> (63 + digit)) as u64;
         digits = digits << 1 | digit as u64;
-        place += 1;
+        count += 1;
     }
     ((65 - whole as u64) << FRACTION) - digits
 }

@@ -7,7 +7,7 @@ use hashring::{DefaultHashBuilder, HashRing};
 
 use super::points::Points;
 use super::{Consistent, PROBES};
-use crate::flow::stable_hash;
+use crate::hash::stable_hash;
 use crate::pool::Member;
 use crate::scheduler::draw::draw;
 
@@ -233,9 +233,9 @@ mod tests {
 
     use super::*;
     use crate::backend::{Backend, BackendId};
-    use crate::health::Weight;
     use crate::pool::Pool;
     use crate::scheduler::First;
+    use crate::weight::Weight;
 
     /// Whose a key is: asked of every point.
     fn nearest(points: &[(u64, u32)], weights: &[u16], key: u64) -> Option<u32> {

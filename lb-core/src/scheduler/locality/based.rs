@@ -20,7 +20,7 @@ use crate::scheduler::Scheduler;
 /// as the numbers of flows that the servers are meant for.
 ///
 /// There is room for 16 384 destinations unless [another number](Self::remembering) is given, at 16
-/// bytes each, 256 KiB for all. Each may have one of eight places, and if all are taken it gets that
+/// bytes each, 256 KiB for all. Each may have one of eight entries, and if all are taken it gets that
 /// of one which was not asked for lately. So in half of the room nearly all are remembered (a
 /// twentieth have to compete for theirs), and in a quarter all but one in a thousand. Backends that
 /// leave are forgotten, those that are drained are not.
@@ -33,7 +33,8 @@ use crate::scheduler::Scheduler;
 /// # Where it differs
 /// The kernel's table has no bound: every minute it clears up what was idle for six minutes, if
 /// there are more than 16 384 destinations, and every half hour what was idle for a day. It can tell
-/// all destinations apart; here two in 2³¹ of those that share a place count as one. The kernel also
+/// all destinations apart; here two in 2³¹ of those that share a set of entries count as one. The kernel
+/// also
 /// counts connections that have ended, and asks for somebody half idle even among those that
 /// refused the flow.
 #[derive(Debug, Default)]

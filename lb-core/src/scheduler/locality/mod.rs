@@ -9,7 +9,7 @@
 //! anybody is idle.
 
 mod based;
-mod epoch;
+mod moment;
 mod replicated;
 mod servers;
 mod table;
@@ -65,9 +65,9 @@ impl Memory {
         } else if self.ids.is_empty() {
             Arc::new(Table::with_room_for(self.destinations))
         } else {
-            let places: HashMap<_, _> = ids.iter().zip(0..).collect();
+            let indices: HashMap<_, _> = ids.iter().zip(0..).collect();
             let new: Vec<Option<usize>> =
-                self.ids.iter().map(|id| places.get(id).copied()).collect();
+                self.ids.iter().map(|id| indices.get(id).copied()).collect();
             Arc::new(self.table.renumbered(|index| new.get(index).copied().flatten()))
         };
         let fallback = self.fallback.over(members);

@@ -124,6 +124,7 @@ impl Scheduler for LocalityReplicated {
 }
 
 #[cfg(test)]
+#[cfg(not(lb_loom))]
 mod tests {
     use rand::SeedableRng;
     use rand::rngs::Xoshiro256PlusPlus;
@@ -131,8 +132,8 @@ mod tests {
     use super::*;
     use crate::backend::Lease;
     use crate::backend::{Backend, BackendId};
-    use crate::health::Weight;
     use crate::pool::Pool;
+    use crate::weight::Weight;
 
     const DESTINATION: u64 = 7;
     const SECOND: Duration = Duration::from_secs(1);

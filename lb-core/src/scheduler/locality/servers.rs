@@ -42,9 +42,9 @@ impl Servers {
 impl FromIterator<usize> for Servers {
     fn from_iter<I: IntoIterator<Item = usize>>(indices: I) -> Self {
         let mut servers = Self::default();
-        let known = indices.into_iter().filter_map(|index| u16::try_from(index + 1).ok());
-        for (place, server) in servers.0.iter_mut().zip(known) {
-            *place = server;
+        let numbers = indices.into_iter().filter_map(|index| u16::try_from(index + 1).ok());
+        for (known, server) in servers.0.iter_mut().zip(numbers) {
+            *known = server;
         }
         servers
     }

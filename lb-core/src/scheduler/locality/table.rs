@@ -1,13 +1,14 @@
 //! Who served which destination: a table of a fixed size that pickers read and write without a lock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::epoch::{Epoch, Moment};
+use super::moment::Moment;
 use super::servers::Servers;
+use crate::epoch::Epoch;
+use crate::hash::stir;
 use crate::scheduler::draw::below;
-use crate::scheduler::hash::stir;
+use crate::sync::{AtomicU64, Ordering};
 
 /// Sets of a few entries each. A destination belongs to one set, and within it to any entry; who is
 /// new there takes the place of one that was not asked for lately.
@@ -59,14 +60,15 @@ impl Table {
         Self { sets: sets.collect(), epoch: Arc::default() }
     }
 
+    /// The moment of `now`. Unknown if that is, and while another thread sets the first one.
     pub(super) fn moment(&self, now: Option<Instant>) -> Moment {
-        self.epoch.moment(now)
+        now.and_then(|now| self.epoch.begin(now)).map(Moment::after).unwrap_or_default()
     }
 
     /// What is known of `destination`, which is hereby asked for.
     #[inline]
     pub(super) fn find(&self, destination: u64) -> Option<Known> {
-        let (set, tag) = self.place(destination)?;
+        let (set, tag) = self.locate(destination)?;
         let (entry, label, servers) = set.find(tag)?;
         if label & LATELY == 0 {
             entry.label.fetch_or(LATELY, Ordering::Relaxed);
@@ -77,7 +79,7 @@ impl Table {
     /// From now on `known` is what is known of `destination`. That nobody serves it is not worth an
     /// entry.
     pub(super) fn store(&self, destination: u64, known: Known) {
-        let Some((set, tag)) = self.place(destination) else { return };
+        let Some((set, tag)) = self.locate(destination) else { return };
         if known.servers.is_empty() {
             return;
         }
@@ -104,7 +106,7 @@ impl Table {
 
     /// The set of `destination`, and its tag there, where labels have it.
     #[inline]
-    fn place(&self, destination: u64) -> Option<(&Set, u64)> {
+    fn locate(&self, destination: u64) -> Option<(&Set, u64)> {
         // Stirred: those of embedders need not be even. The set is chosen by the upper bits.
         let hash = stir(destination);
         let set = self.sets.get(below(hash, self.sets.len() as u64) as usize)?;
@@ -144,7 +146,63 @@ impl Set {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, lb_loom))]
+pub(crate) mod model {
+    use loom::thread;
+
+    use super::*;
+
+    fn served_by(index: usize) -> Known {
+        Known { servers: Servers::default().with(index), changed: Moment::default() }
+    }
+
+    /// Which of the two comes first in the end loom leaves open, as it lets a store come between the
+    /// two halves of a `fetch_or`.
+    #[test]
+    fn who_is_asked_for_while_it_makes_room_is_served_by_the_old_or_the_new() {
+        crate::model::explore(|| {
+            let table = Arc::new(Table::with_room_for(WAYS));
+            // The ninth finds that all were asked for lately, and takes the place of the first.
+            (0..9)
+                .for_each(|destination| table.store(destination, served_by(destination as usize)));
+            let other = Arc::clone(&table);
+            let thread = thread::spawn(move || other.find(1));
+            table.store(9, served_by(9));
+            for known in [thread.join().unwrap(), table.find(1), table.find(9)] {
+                assert!(
+                    [None, Some(served_by(1)), Some(served_by(9))].contains(&known),
+                    "{known:?}"
+                );
+            }
+            for destination in 2..9 {
+                let known = table.find(destination);
+                assert!(known.is_none_or(|known| known == served_by(destination as usize)));
+            }
+        });
+    }
+
+    #[test]
+    fn of_two_that_are_new_one_is_known_at_least() {
+        crate::model::explore(|| {
+            let table = Arc::new(Table::with_room_for(WAYS));
+            let other = Arc::clone(&table);
+            let thread = thread::spawn(move || other.store(1, served_by(1)));
+            table.store(2, served_by(2));
+            thread.join().unwrap();
+            let known = [1, 2].map(|destination| table.find(destination));
+            assert!(known.iter().any(Option::is_some));
+            // Of both, the one may have got the other's servers; never anybody else's.
+            let stored = [served_by(1), served_by(2)];
+            assert!(known.iter().flatten().all(|known| stored.contains(known)), "{known:?}");
+            for destination in [1, 2] {
+                table.store(destination, served_by(3));
+                assert_eq!(table.find(destination), Some(served_by(3)));
+            }
+        });
+    }
+}
+
+#[cfg(all(test, not(lb_loom)))]
 mod tests {
     use super::*;
 

@@ -8,10 +8,10 @@ use rand::Rng;
 use super::{Period, shares};
 use crate::backend::BackendId;
 use crate::flow::Flow;
-use crate::health::Weight;
+use crate::hash::stir;
 use crate::pool::Member;
 use crate::scheduler::Scheduler;
-use crate::scheduler::hash::stir;
+use crate::weight::Weight;
 
 /// `wrr-ipvs`: the weighted round robin of IPVS (`ip_vs_wrr.c`), pick by pick.
 ///
@@ -91,10 +91,9 @@ impl GcdWeighted {
         let last = last.checked_rem(sequence.len() as u64)? as usize;
         // Each level goes up the list, and begins no later in it than the one before has ended.
         let (members, first) = (self.list.len(), self.first(self.list.len()));
-        let place = |index: u32| (index as usize + members - first) % members.max(1);
-        let falls = |picks: &[u32]| {
-            picks.windows(2).filter(|pair| place(pair[1]) <= place(pair[0])).count()
-        };
+        let turn = |index: u32| (index as usize + members - first) % members.max(1);
+        let falls =
+            |picks: &[u32]| picks.windows(2).filter(|pair| turn(pair[1]) <= turn(pair[0])).count();
         let all = falls(sequence);
         Some(((all - falls(&sequence[..=last])) as u64, all as u64 + 1))
     }
@@ -167,7 +166,7 @@ impl Scheduler for GcdWeighted {
             let greatest = members.iter().map(|member| u64::from(member.weight)).max();
             head_at(&shares, greatest.unwrap_or(0), self.weight_asked_for(position))
         };
-        let turn_back = |place: &u32| (*place as usize + first) as u32 % members.len() as u32;
+        let turn_back = |index: &u32| (*index as usize + first) as u32 % members.len() as u32;
         let sequence = lay_out(&shares).iter().map(turn_back).collect();
         let period = Period::at(head, sequence);
         Arc::new(Self { period, list, head, phase, turned })

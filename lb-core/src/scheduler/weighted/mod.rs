@@ -10,8 +10,8 @@ use rand::Rng;
 use super::cursor::Cursor;
 use super::draw::draw_by_walking;
 use crate::flow::Flow;
-use crate::health::Weight;
 use crate::pool::Member;
+use crate::weight::Weight;
 
 pub use gcd::GcdWeighted;
 pub use smooth::SmoothWeighted;

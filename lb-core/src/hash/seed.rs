@@ -1,9 +1,12 @@
-//! How a table hashes its keys.
+//! Hashes that only those who know the seed can foresee.
 
 use std::fmt;
-use std::hash::{BuildHasher, DefaultHasher, Hasher};
+use std::hash::{BuildHasher, Hasher};
 
-/// The key of a table's hash function.
+use super::stable_hash;
+
+/// The key of a hash function that nobody can foresee without it: that of a persistence table, and of a
+/// director [that has one](crate::Director::with_hash_seed).
 ///
 /// Clients choose their keys, or at least many of them can (a /64 of IPv6 addresses, a header).
 /// Whoever knows the hash function can make keys that all meet in one place of the table, where
@@ -12,7 +15,7 @@ use std::hash::{BuildHasher, DefaultHasher, Hasher};
 ///
 /// ```
 /// use std::time::Duration;
-/// use lb_core::persistence::HashSeed;
+/// use lb_core::hash::HashSeed;
 /// use lb_core::PersistenceTable;
 /// # let mut system = <rand::rngs::Xoshiro256PlusPlus as rand::SeedableRng>::seed_from_u64(1);
 /// use rand::Rng;
@@ -51,17 +54,20 @@ impl HashSeed {
     /// This seed: 128 bits, best drawn at random and told to nobody.
     pub fn new(seed: [u64; 2]) -> Self {
         let derived = |number: u64| {
-            let mut hasher = DefaultHasher::new();
-            for part in [seed[0], seed[1], number] {
-                hasher.write_u64(part);
-            }
-            hasher.finish()
+            let parts = [seed[0], seed[1], number].map(u64::to_le_bytes);
+            stable_hash(parts.as_flattened())
         };
         let wide = |number| u128::from(derived(number)) << 64 | u128::from(derived(number + 1));
         // Neither 0 nor 1, for which coefficients would be ignored or merely added up; below half
         // of the prime, so that values stay below twice the prime without being reduced entirely.
         let point = (derived(0) >> 4).max(2);
         Self { point, factor: wide(1) | 1, addend: wide(3) }
+    }
+
+    /// The seed that a `secret` comes to, the same on every platform and in every release: for directors
+    /// that are to agree. As good as the secret, up to 128 bits of it.
+    pub fn of(secret: &[u8]) -> Self {
+        Self::new([0, 1].map(|half| stable_hash(&[secret, &[half]].concat())))
     }
 
     /// Another hash for each hash, which differs from seed to seed.
