@@ -365,7 +365,11 @@ fn play(
             }
             Step::Reload(setting) => {
                 server.reconfigure(instant, config(&setting)).unwrap();
-                for (told, &bounds) in oracle.told.iter_mut().zip(&setting.bounds) {
+                let bounds = oracle.setting.bounds.iter().zip(&setting.bounds);
+                for (told, (&before, &bounds)) in oracle.told.iter_mut().zip(bounds) {
+                    let upper = |bounds: Bounds| bounds.1.map(|(upper, _)| upper);
+                    // Whoever raises the threshold wants it to take clients.
+                    told.overloaded &= upper(bounds) <= upper(before);
                     told.counted(told.flows, bounds);
                 }
                 oracle.setting = setting;
