@@ -99,7 +99,8 @@ fn show(arguments: &Arguments) -> Result<(), ExitCode> {
 
 fn runtime() -> Result<runtime::Runtime, ExitCode> {
     // Blocking work is to read files for checks, each of which holds a thread while its file system
-    // hangs. Threads are there only while there is something to do.
+    // hangs, and to find mail servers by their names. Threads are there only while there is
+    // something to do.
     let mut builder = runtime::Builder::new_current_thread();
     builder.enable_all().max_blocking_threads(MOST_READERS).build().map_err(explain)
 }

@@ -158,7 +158,8 @@ impl Checks {
     }
 
     /// Begins, replaces and ends checks so that exactly these run. Those that are the same keep
-    /// their state, streaks and phase; those that run already for the same server behind another virtual server are shared with it.
+    /// their state, streaks and phase; those that run already for the same server behind another
+    /// virtual server are shared with it.
     pub(super) fn set(&mut self, place: Place, address: &Address, checks: Vec<Prepared>) {
         let mut former = self.watched.remove(&place).unwrap_or_default();
         let mut watched: Vec<(Prepared, Option<Watched>)> = Vec::new();

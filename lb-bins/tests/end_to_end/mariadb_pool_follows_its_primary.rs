@@ -64,7 +64,9 @@ impl MariaDb {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        // Two that install a database at once would meet in the common folder for what is temporary.
+        let folder = self.folder.path();
+        command.current_dir(folder).env("TMPDIR", folder).stdin(Stdio::null());
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);
         }

@@ -31,7 +31,9 @@ impl MariaDb {
         let file = |name: &str| folder.join(name).display().to_string();
         let data = format!("--datadir={}", file("data"));
         let rights = "--auth-root-authentication-method=normal";
+        // Two at once would meet in the common folder for what is temporary.
         let installed = Command::new(INSTALL)
+            .env("TMPDIR", &folder)
             .args(["--no-defaults", "--user=mysql", &data, rights, "--skip-test-db"])
             .output()
             .unwrap();

@@ -93,7 +93,8 @@ impl Server {
     /// A command that runs as the server does.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(&self.folder).stdin(Stdio::null());
+        // Two that install a database at once would meet in the common folder for what is temporary.
+        command.current_dir(&self.folder).env("TMPDIR", &self.folder).stdin(Stdio::null());
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);
         }
