@@ -131,8 +131,8 @@ impl<K: ClientKey, E> Director<K, E> {
     }
 
     /// Gives every flow another hash for another `seed`, so that nobody outside knows which keys go
-    /// to the same backend and could send them all there. Directors with the same seed, for which [`HashSeed::of`] a secret
-    /// is made, agree on every key.
+    /// to the same backend and could send them all there. Directors with the same seed, as
+    /// [`HashSeed::of`] makes of a secret, agree on every key.
     ///
     /// Not for [`Ketama`](crate::scheduler::Ketama), if it is to agree with nginx.
     #[must_use]

@@ -47,8 +47,9 @@ impl VirtualMacs {
 }
 
 impl LinuxNetwork {
-    /// Makes the interface of the virtual MAC address if it should be there and is not, and sets it up. What a crash
-    /// has left under another name goes first: the kernel has no two with one MAC address.
+    /// Makes the interface of the virtual MAC address if it should be there and is not, and sets it
+    /// up. What a crash has left under another name goes first: the kernel has no two with one MAC
+    /// address.
     pub(super) fn make_virtual_mac(&mut self, id: RouterId) -> io::Result<()> {
         let Some(port) = self.ports.get(&id) else { return Ok(()) };
         let Some(name) = port.settings.virtual_mac.clone() else { return Ok(()) };

@@ -71,6 +71,7 @@ macro_rules! conversing {
 }
 
 /// Makes `with_tls` of a checker that has a `transport`; `details` end the sentence on it.
+#[allow(unused_macros, reason = "steps of send and expect begin TLS themselves")]
 macro_rules! securing {
     ($checker:ident, $details:literal) => {
         #[cfg(feature = "tls")]
