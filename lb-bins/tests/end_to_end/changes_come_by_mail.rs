@@ -190,6 +190,36 @@ fn whoever_is_not_the_server_gets_no_password() {
 }
 
 #[test]
+fn a_server_that_asks_for_a_certificate_gets_the_first_one_of_the_file() {
+    let [ours, other] = [(); 2]
+        .map(|()| rcgen::generate_simple_self_signed(["lb.example.org".to_owned()]).unwrap());
+    for (safety, switch) in
+        [(Safety::Starttls, "starttls = true"), (Safety::Implicit, "tls = true")]
+    {
+        let (post, folder) = (MailServer::suspicious(safety, ours.cert.der()), Folder::new());
+        let chain = format!("whoever made it\n{}{}", ours.cert.pem(), other.cert.pem());
+        let certificate = folder.write("certificate.pem", &chain);
+        let key = folder.write("key.pem", &ours.signing_key.serialize_pem());
+        let identity = format!(
+            r#"{switch}, certificate = "{}", key = "{}""#,
+            certificate.display(),
+            key.display(),
+        );
+        let keys = secured_keys(&post, &folder, &identity, "secret\n");
+        let _setup = start(&keys);
+        until("it has arrived", || post.letters().len() == 1);
+        assert!(post.letters()[0].is_known);
+        // Nobody else is believed.
+        let strange = [other.cert.pem(), other.signing_key.serialize_pem()];
+        folder.write("certificate.pem", &strange[0]);
+        folder.write("key.pem", &strange[1]);
+        let Setup { balancer, .. } = start(&keys);
+        balancer.until_logged(&["mail is not taken"]);
+        assert_eq!(post.letters().len(), 1);
+    }
+}
+
+#[test]
 fn a_file_that_is_missing_is_said_at_the_start() {
     let (post, folder) = (MailServer::secured(Safety::Implicit), Folder::new());
     let keys = secured_keys(&post, &folder, "tls = true", "secret\n");
