@@ -102,7 +102,8 @@ impl Notifier {
         Ok(Preparation { fifo: fifo.map(Fifo::open).transpose()?, letter })
     }
 
-    /// Tells by what `config` has from now on. What the former mail has not sent yet goes its way.
+    /// Tells by what `config` has from now on. So goes mail that has not been sent yet; if there is none
+    /// any more, it goes its way as before.
     /// Must be called within a runtime.
     pub fn take_over(&mut self, config: &Config, preparation: Preparation) {
         let Preparation { fifo, letter } = preparation;
@@ -116,8 +117,9 @@ impl Notifier {
         if let (None, Some(path), Some(script)) = (&self.reader, &config.notify_fifo, script) {
             self.reader = Some(Reader::start(script, path));
         }
-        if self.mailer.as_ref().map(Mailer::letter) != letter.as_ref() {
-            self.mailer = letter.map(Mailer::start);
+        match (&self.mailer, letter) {
+            (Some(mailer), Some(letter)) => mailer.change(letter),
+            (_, letter) => self.mailer = letter.map(Mailer::start),
         }
     }
 
