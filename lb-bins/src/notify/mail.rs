@@ -21,7 +21,7 @@ use super::News;
 use super::submission::Submission;
 use crate::backoff::Backoff;
 use crate::checkers::CheckConfigError;
-use crate::config::Mail;
+use crate::config::{Config, Mail};
 
 /// What follows within this time goes into the same mail: checks find out about one broken switch
 /// at different times.
@@ -100,7 +100,15 @@ pub struct Mailer {
 }
 
 impl Letter {
-    /// What mail looks like that is sent as `config` says.
+    /// The mail of a configuration, if it has any. Reads the files that it needs.
+    ///
+    /// # Errors
+    /// [`MailError`], as of [`new`](Self::new).
+    pub fn of(config: &Config) -> Result<Option<Arc<Self>>, MailError> {
+        config.smtp.as_ref().map(|mail| Self::new(mail).map(Arc::new)).transpose()
+    }
+
+    /// What mail looks like that is sent as `config` says. Reads the files that it needs.
     ///
     /// # Errors
     /// [`MailError`], if an address is none, or a file is not as it should be.
@@ -176,20 +184,20 @@ impl Letter {
 
 impl Mailer {
     /// Starts to send. Must be called within a runtime.
-    pub fn start(letter: Letter) -> Self {
+    pub fn start(letter: Arc<Letter>) -> Self {
         let (queue, news) = mpsc::channel(QUEUE);
         let counters = Arc::<Counters>::default();
-        let (letter, letters) = watch::channel(Arc::new(letter));
+        let (letter, letters) = watch::channel(letter);
         let post = Post { letters, counters: Arc::clone(&counters) };
         Self { letter, queue, worker: tokio::spawn(post.run(news)), counters }
     }
 
     /// Sends this letter from now on: what waits as well, at once, to whoever has not got it yet.
-    pub fn change(&self, letter: Letter) {
+    pub fn change(&self, letter: Arc<Letter>) {
         self.letter.send_if_modified(|known| {
-            let is_another = **known != letter;
+            let is_another = *known != letter;
             if is_another {
-                *known = Arc::new(letter);
+                *known = letter;
             }
             is_another
         });

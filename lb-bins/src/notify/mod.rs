@@ -18,6 +18,8 @@ pub use scripts::{Job, Scripts};
 
 use reader::Reader;
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::config::Config;
@@ -59,7 +61,7 @@ pub struct NotifierStatus {
 #[derive(Debug)]
 pub struct Preparation {
     fifo: Option<Fifo>,
-    letter: Option<Letter>,
+    letter: Option<Arc<Letter>>,
 }
 
 /// A configuration whose changes cannot be told.
@@ -86,19 +88,22 @@ impl Notifier {
     /// [`NotifyError`], as of `prepare`.
     pub fn rehearse(config: &Config) -> Result<(), NotifyError> {
         config.notify_fifo.as_deref().map_or(Ok(()), Fifo::rehearse)?;
-        config.smtp.as_ref().map(Letter::new).transpose()?;
+        Letter::of(config)?;
         Ok(())
     }
 
-    /// Gets ready what `config` needs. Nothing changes until it is
-    /// [taken over](Self::take_over).
+    /// Gets ready what `config` needs; its `letter` was read [before](Letter::of), by somebody who may wait for
+    /// a file system that hangs. Nothing changes until it is [taken over](Self::take_over).
     ///
     /// # Errors
-    /// [`NotifyError`], if the pipe or the mail cannot be as they are configured.
-    pub fn prepare(&self, config: &Config) -> Result<Preparation, NotifyError> {
+    /// [`NotifyError`], if the pipe cannot be as it is configured.
+    pub fn prepare(
+        &self,
+        config: &Config,
+        letter: Option<Arc<Letter>>,
+    ) -> Result<Preparation, NotifyError> {
         let there = |path| self.fifo.as_ref().is_some_and(|fifo| fifo.is_at(path));
         let fifo = config.notify_fifo.as_deref().filter(|path| !there(path));
-        let letter = config.smtp.as_ref().map(Letter::new).transpose()?;
         Ok(Preparation { fifo: fifo.map(Fifo::open).transpose()?, letter })
     }
 
