@@ -7,6 +7,7 @@ mod fifo;
 mod mail;
 mod observer;
 mod reader;
+mod said;
 mod scripts;
 mod submission;
 
