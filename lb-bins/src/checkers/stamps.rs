@@ -7,22 +7,19 @@ use std::path::{Path, PathBuf};
 
 use super::files::read;
 use crate::config::check::{Identity, Secret, SmtpSecurity, Tls};
-use crate::config::{Check, CheckKind, Config, Mail, VirtualServer};
+use crate::config::{Check, CheckKind, Config, VirtualServer};
 
 /// The contents of files, in short; each is read once. Two that are the same have the same stamp.
 #[derive(Debug, Default)]
 pub(crate) struct Stamps(HashMap<PathBuf, u64>);
 
 impl Stamps {
-    /// Of all files that checks of virtual servers, and mail, need.
+    /// Of all files that checks of virtual servers need.
     pub(crate) fn of_all(config: &Config) -> Self {
         let mut stamps = Self::default();
         for server in &config.virtual_servers {
             stamps.of_server(server);
         }
-        // What mail needs is compared when it is built: here it is only read first, by whoever may wait.
-        let files = config.smtp.iter().flat_map(files_of_mail);
-        files.for_each(|file| _ = stamps.of_file(file));
         stamps
     }
 
@@ -82,12 +79,6 @@ fn files(check: &Check) -> Vec<&Path> {
     }
     files.extend(tls.into_iter().flat_map(files_of_tls));
     files
-}
-
-/// The files that mail needs.
-fn files_of_mail(mail: &Mail) -> Vec<&Path> {
-    let tls = mail.security.iter().flat_map(|security| files_of_tls(security.tls()));
-    tls.chain(mail.login.as_ref().map(|login| &*login.password_file)).collect()
 }
 
 fn files_of_tls(Tls { ca, identity, .. }: &Tls) -> Vec<&Path> {

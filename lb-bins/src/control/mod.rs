@@ -11,6 +11,7 @@ mod administration;
 mod changes;
 mod checks;
 mod instance;
+mod looked;
 mod observed;
 mod passive;
 mod plan;
@@ -40,14 +41,14 @@ pub(crate) use rehearsal::Rehearsal;
 pub use reload::ReloadError;
 pub use request::{Decision, Handle, Order, Refusal};
 
-use crate::checkers::Stamps;
 use crate::config::Config;
 use crate::names::Names;
-use crate::notify::{Notifier, Observer};
+use crate::notify::{Notifier, NotifyError, Observer};
 use crate::status::in_full;
 use crate::tcp::{Attempt, Endpoint, Tally, Workers};
 pub(crate) use administration::Administration;
 use checks::{Checks, Place};
+use looked::Looked;
 use reload::Preparation;
 use request::Request;
 use service::Service;
@@ -134,7 +135,8 @@ impl Control {
             undecided: None,
             observer: None,
         };
-        control.reconfigure(config, Stamps::default())?;
+        let looked = Looked::at(&config).map_err(NotifyError::from)?;
+        control.reconfigure(config, looked)?;
         Ok(control)
     }
 
@@ -360,14 +362,14 @@ impl Control {
             {
                 let _ = reply.send(Err(ReloadError::Stopping));
             }
-            Request::Prepare { config, stamps, reply, decision } => {
-                let prepared = self.prepare(*config, stamps).map(|prepared| {
+            Request::Prepare { config, looked, reply, decision } => {
+                let prepared = self.prepare(*config, looked).map(|prepared| {
                     self.undecided = Some((prepared, decision));
                 });
                 let _ = reply.send(prepared);
             }
-            Request::Reconfigure { config, stamps, reply } => {
-                let _ = reply.send(self.reconfigure(*config, stamps));
+            Request::Reconfigure { config, looked, reply } => {
+                let _ = reply.send(self.reconfigure(*config, looked));
             }
             Request::Status { reply } => {
                 let _ = reply.send(self.status(Instant::now()));

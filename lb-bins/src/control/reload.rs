@@ -12,6 +12,7 @@ use tracing::info;
 
 use super::administration::Opened;
 use super::checks::{Checks, Place, Prepared};
+use super::looked::Looked;
 use super::plan::{Plan, PlanError, Socket};
 use super::service::Service;
 use super::{Control, Cut, Removed};
@@ -98,16 +99,16 @@ impl Control {
     }
 
     /// Gets ready what `config` needs, and changes nothing. Virtual servers are recognised by name (or,
-    /// if they were only renamed, by where they listen), backends by address. What is in files that `stamps`
-    /// do not know is looked at.
+    /// if they were only renamed, by where they listen), backends by address.
     ///
     /// # Errors
     /// [`ReloadError`]; nothing is left behind then.
     pub(super) fn prepare(
         &mut self,
         config: Config,
-        mut stamps: Stamps,
+        looked: Looked,
     ) -> Result<Preparation, ReloadError> {
+        let Looked { mut stamps, letter } = looked;
         let total = number_of_checks(&config);
         let mut steps = Vec::new();
         let former = Former::of(&self.services, &config);
@@ -139,7 +140,7 @@ impl Control {
             }
         }
         let admin = self.administration.open(config.admin.as_ref())?;
-        let telling = self.notifier.prepare(&config)?;
+        let telling = self.notifier.prepare(&config, letter)?;
         Ok(Preparation { config, steps, bound, admin, telling })
     }
 
@@ -156,9 +157,9 @@ impl Control {
     pub(super) fn reconfigure(
         &mut self,
         config: Config,
-        stamps: Stamps,
+        looked: Looked,
     ) -> Result<(), ReloadError> {
-        let prepared = self.prepare(config, stamps)?;
+        let prepared = self.prepare(config, looked)?;
         self.take_over(prepared);
         Ok(())
     }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use lb_core::Weight;
 use tokio::sync::{mpsc, oneshot};
 
+use super::looked::Looked;
 use super::reload::ReloadError;
-use crate::checkers::Stamps;
 use crate::config::{Address, Config, Daemon};
-use crate::process::{Governed, aside};
+use crate::notify::NotifyError;
+use crate::process::Governed;
 use crate::requests::Requests;
 use crate::status::{Explanation, Status};
 
@@ -34,13 +35,13 @@ pub(super) enum Request {
     },
     Prepare {
         config: Box<Config>,
-        stamps: Stamps,
+        looked: Looked,
         reply: Reply<ReloadError>,
         decision: oneshot::Receiver<()>,
     },
     Reconfigure {
         config: Box<Config>,
-        stamps: Stamps,
+        looked: Looked,
         reply: Reply<ReloadError>,
     },
     Status {
@@ -148,8 +149,8 @@ impl Handle {
     /// # Errors
     /// [`ReloadError`], if it cannot be taken over whole; nothing has changed then.
     pub async fn reconfigure(&self, config: Config) -> Result<(), ReloadError> {
-        let stamps = stamps(&config).await;
-        let request = |reply| Request::Reconfigure { config: Box::new(config), stamps, reply };
+        let (looked, config) = (look(&config).await?, Box::new(config));
+        let request = |reply| Request::Reconfigure { config, looked, reply };
         self.0.ask(request).await.unwrap_or(Err(ReloadError::Stopping))
     }
 
@@ -160,8 +161,8 @@ impl Handle {
     /// [`ReloadError`], if it cannot be taken over whole; nothing has changed then.
     pub async fn prepare(&self, config: Config) -> Result<Decision, ReloadError> {
         let (decide, decision) = oneshot::channel();
-        let (stamps, config) = (stamps(&config).await, Box::new(config));
-        let request = |reply| Request::Prepare { config, stamps, reply, decision };
+        let (looked, config) = (look(&config).await?, Box::new(config));
+        let request = |reply| Request::Prepare { config, looked, reply, decision };
         self.0.ask(request).await.unwrap_or(Err(ReloadError::Stopping))?;
         Ok(Decision(decide))
     }
@@ -174,13 +175,9 @@ impl Handle {
     }
 }
 
-/// What is in the files that checks need. Whoever asks waits for the file system that they are on, which may
-/// hang, and not control.
-async fn stamps(config: &Config) -> Stamps {
-    let config = config.clone();
-    let looked = aside(move || Stamps::of_all(&config)).await;
-    // Control looks itself, then.
-    looked.unwrap_or_default()
+/// What is in the files of a configuration: whoever asks waits for them, and not control.
+async fn look(config: &Config) -> Result<Looked, NotifyError> {
+    Ok(Looked::aside(config).await?)
 }
 
 impl Governed for Handle {

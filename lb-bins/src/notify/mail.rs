@@ -12,7 +12,7 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::{AsyncTransport, Message};
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, error, info, warn};
@@ -21,7 +21,7 @@ use super::News;
 use super::submission::Submission;
 use crate::backoff::Backoff;
 use crate::checkers::CheckConfigError;
-use crate::config::Mail;
+use crate::config::{Config, Mail};
 
 /// What follows within this time goes into the same mail: checks find out about one broken switch
 /// at different times.
@@ -93,14 +93,22 @@ struct Counters {
 /// Sends mail in a task of its own.
 #[derive(Debug)]
 pub struct Mailer {
-    letter: Letter,
+    letter: watch::Sender<Arc<Letter>>,
     queue: mpsc::Sender<(SystemTime, News)>,
     worker: JoinHandle<()>,
     counters: Arc<Counters>,
 }
 
 impl Letter {
-    /// What mail looks like that is sent as `config` says.
+    /// The mail of a configuration, if it has any. Reads the files that it needs.
+    ///
+    /// # Errors
+    /// [`MailError`], as of [`new`](Self::new).
+    pub fn of(config: &Config) -> Result<Option<Arc<Self>>, MailError> {
+        config.smtp.as_ref().map(|mail| Self::new(mail).map(Arc::new)).transpose()
+    }
+
+    /// What mail looks like that is sent as `config` says. Reads the files that it needs.
     ///
     /// # Errors
     /// [`MailError`], if an address is none, or a file is not as it should be.
@@ -158,20 +166,41 @@ impl Letter {
         }
         Ok(mail.body(text)?.formatted())
     }
+
+    async fn send(&self, to: &[Mailbox], mail: &[u8]) -> Result<(), Refusal> {
+        let to = to.iter().map(|to| to.email.clone()).collect();
+        let Ok(envelope) = Envelope::new(Some(self.from.email.clone()), to) else {
+            // It is for nobody.
+            return Ok(());
+        };
+        let sending = self.submission.transport().send_raw(&envelope, mail);
+        match timeout(LONGEST_SENDING, sending).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(Refusal::Smtp(error)),
+            Err(_) => Err(Refusal::Hangs),
+        }
+    }
 }
 
 impl Mailer {
     /// Starts to send. Must be called within a runtime.
-    pub fn start(letter: Letter) -> Self {
+    pub fn start(letter: Arc<Letter>) -> Self {
         let (queue, news) = mpsc::channel(QUEUE);
         let counters = Arc::<Counters>::default();
-        let post = Post { letter: letter.clone(), counters: Arc::clone(&counters) };
+        let (letter, letters) = watch::channel(letter);
+        let post = Post { letters, counters: Arc::clone(&counters) };
         Self { letter, queue, worker: tokio::spawn(post.run(news)), counters }
     }
 
-    /// What it sends, where to.
-    pub const fn letter(&self) -> &Letter {
-        &self.letter
+    /// Sends this letter from now on: what waits as well, at once, to whoever has not got it yet.
+    pub fn change(&self, letter: Arc<Letter>) {
+        self.letter.send_if_modified(|known| {
+            let is_another = *known != letter;
+            if is_another {
+                *known = letter;
+            }
+            is_another
+        });
     }
 
     /// Puts this into the next mail.
@@ -202,8 +231,18 @@ impl Mailer {
 
 /// The one who carries the mail.
 struct Post {
-    letter: Letter,
+    letters: watch::Receiver<Arc<Letter>>,
     counters: Arc<Counters>,
+}
+
+/// A mail on its way.
+struct Delivery {
+    letter: Arc<Letter>,
+    mail: Vec<u8>,
+    /// Who has not got it yet: together, as far as nobody among them is refused.
+    waiting: Vec<Vec<Mailbox>>,
+    /// Who has got it, or was refused for good.
+    settled: Vec<Mailbox>,
 }
 
 /// Why a mail was not taken.
@@ -216,7 +255,7 @@ enum Refusal {
 }
 
 impl Post {
-    async fn run(self, mut news: mpsc::Receiver<(SystemTime, News)>) {
+    async fn run(mut self, mut news: mpsc::Receiver<(SystemTime, News)>) {
         let mut told_lost = 0;
         while let Some(first) = news.recv().await {
             let mut together = vec![first];
@@ -227,82 +266,109 @@ impl Post {
                 together.push(next);
             }
             let lost = self.counters.lost.load(Ordering::Relaxed);
-            match self.letter.write(&together, lost - told_lost) {
-                Ok(mail) => self.deliver(&mail).await,
-                Err(error) => error!(%error, "a mail cannot be written"),
+            if let Err(error) = self.deliver(&together, lost - told_lost).await {
+                error!(%error, "a mail cannot be written");
             }
             told_lost = lost;
         }
     }
 
-    /// Sends until everybody has it, or will not get it.
-    async fn deliver(&self, mail: &[u8]) {
-        let Counters { sent, failures, abandoned, .. } = &*self.counters;
-        let server = &self.letter.config.server;
-        let (begun, mut backoff) = (Instant::now(), Backoff::new(FIRST_PAUSE, LONGEST_PAUSE));
-        let mut is_late = false;
-        // One for all; but an address that is refused takes the mail from nobody else.
-        let mut waiting = vec![self.letter.to.clone()];
-        loop {
-            let mut later = Vec::new();
-            let mut failure = None;
-            while let Some(to) = waiting.pop() {
-                match self.send(&to, mail).await {
-                    Ok(()) => {
-                        sent.fetch_add(1, Ordering::Relaxed);
-                        debug!(%server, "mail sent");
-                    }
-                    Err(Refusal::Smtp(error)) if error.is_permanent() && !refuses_us(&error) => {
-                        failures.fetch_add(1, Ordering::Relaxed);
-                        if let [to] = &to[..] {
-                            abandoned.fetch_add(1, Ordering::Relaxed);
-                            error!(%server, %to, %error, "mail refused");
-                        } else {
-                            waiting.extend(to.into_iter().map(|to| vec![to]));
-                        }
-                    }
-                    Err(error) => {
-                        failures.fetch_add(1, Ordering::Relaxed);
-                        failure = Some(error);
-                        later.push(to);
-                        // It would not be better off with the others.
-                        later.append(&mut waiting);
-                    }
-                }
-            }
-            let Some(error) = failure else {
-                if is_late {
-                    info!(%server, "mail was sent after all");
-                }
-                return;
-            };
+    /// Sends until everybody has it, or will not get it. Another letter is heeded at once.
+    async fn deliver(
+        &mut self,
+        news: &[(SystemTime, News)],
+        lost: u64,
+    ) -> Result<(), lettre::error::Error> {
+        let begun = Instant::now();
+        let (mut backoff, mut is_warned, mut is_late) = (fresh_backoff(), false, false);
+        let letter = Arc::clone(&self.letters.borrow_and_update());
+        let mut delivery = Delivery::new(letter, news, lost, Vec::new())?;
+        while let Some(error) = self.attempt(&mut delivery).await {
+            is_late = true;
+            let server = &delivery.letter.config.server;
             let pause = backoff.pause();
             if begun.elapsed() + pause > GIVEN_UP_AFTER {
-                abandoned.fetch_add(1, Ordering::Relaxed);
-                return error!(%server, %error, "mail given up");
+                self.counters.abandoned.fetch_add(1, Ordering::Relaxed);
+                error!(%server, %error, "mail given up");
+                return Ok(());
             }
             // Once is enough: what becomes of it will be told.
-            if !std::mem::replace(&mut is_late, true) {
+            if !std::mem::replace(&mut is_warned, true) {
                 warn!(%server, %error, "mail is not taken; it will be tried for an hour");
             }
-            sleep(pause).await;
-            waiting = later;
+            if let Some(letter) = self.another_letter(pause).await {
+                delivery = Delivery::new(letter, news, lost, delivery.settled)?;
+                (backoff, is_warned) = (fresh_backoff(), false);
+            }
+        }
+        if is_late {
+            info!(server = %delivery.letter.config.server, "mail was sent after all");
+        }
+        Ok(())
+    }
+
+    /// The letter that holds from now on, if another one comes within this time.
+    async fn another_letter(&mut self, within: Duration) -> Option<Arc<Letter>> {
+        tokio::select! {
+            // With nobody left who could bring one, this is waited for no more.
+            Ok(()) = self.letters.changed() => Some(Arc::clone(&self.letters.borrow_and_update())),
+            () = sleep(within) => None,
         }
     }
 
-    async fn send(&self, to: &[Mailbox], mail: &[u8]) -> Result<(), Refusal> {
-        let to = to.iter().map(|to| to.email.clone()).collect();
-        let Ok(envelope) = Envelope::new(Some(self.letter.from.email.clone()), to) else {
-            // It is for nobody.
-            return Ok(());
-        };
-        let sending = self.letter.submission.transport().send_raw(&envelope, mail);
-        match timeout(LONGEST_SENDING, sending).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(Refusal::Smtp(error)),
-            Err(_) => Err(Refusal::Hangs),
+    /// Sends to all who wait, and says why some of them go on waiting, if any do.
+    async fn attempt(&self, delivery: &mut Delivery) -> Option<Refusal> {
+        let Counters { sent, failures, abandoned, .. } = &*self.counters;
+        let Delivery { letter, mail, waiting, settled } = delivery;
+        let server = &letter.config.server;
+        while let Some(to) = waiting.pop() {
+            match letter.send(&to, mail).await {
+                Ok(()) => {
+                    sent.fetch_add(1, Ordering::Relaxed);
+                    debug!(%server, "mail sent");
+                    settled.extend(to);
+                }
+                Err(Refusal::Smtp(error)) if error.is_permanent() && !refuses_us(&error) => {
+                    failures.fetch_add(1, Ordering::Relaxed);
+                    if let [one] = &to[..] {
+                        abandoned.fetch_add(1, Ordering::Relaxed);
+                        error!(%server, to = %one, %error, "mail refused");
+                        settled.extend(to);
+                    } else {
+                        waiting.extend(to.into_iter().map(|to| vec![to]));
+                    }
+                }
+                Err(error) => {
+                    failures.fetch_add(1, Ordering::Relaxed);
+                    // The others would not be better off now; next time it is after them.
+                    waiting.insert(0, to);
+                    return Some(error);
+                }
+            }
         }
+        None
     }
+}
+
+impl Delivery {
+    /// Of a mail about `news`, as `letter` says, to whoever is not `settled`.
+    fn new(
+        letter: Arc<Letter>,
+        news: &[(SystemTime, News)],
+        lost: u64,
+        settled: Vec<Mailbox>,
+    ) -> Result<Self, lettre::error::Error> {
+        let mail = letter.write(news, lost)?;
+        // One for all; but an address that is refused takes the mail from nobody else.
+        let mut to = letter.to.clone();
+        to.retain(|one| !settled.contains(one));
+        let waiting = if to.is_empty() { Vec::new() } else { vec![to] };
+        Ok(Self { letter, mail, waiting, settled })
+    }
+}
+
+fn fresh_backoff() -> Backoff {
+    Backoff::new(FIRST_PAUSE, LONGEST_PAUSE)
 }
 
 /// Whether a server refuses whoever we are, and not those whom mail is for (RFC 4954, 6): another password

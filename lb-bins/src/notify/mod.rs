@@ -7,6 +7,7 @@ mod fifo;
 mod mail;
 mod observer;
 mod reader;
+mod said;
 mod scripts;
 mod submission;
 
@@ -17,6 +18,8 @@ pub(crate) use scripts::execute;
 pub use scripts::{Job, Scripts};
 
 use reader::Reader;
+
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -59,7 +62,7 @@ pub struct NotifierStatus {
 #[derive(Debug)]
 pub struct Preparation {
     fifo: Option<Fifo>,
-    letter: Option<Letter>,
+    letter: Option<Arc<Letter>>,
 }
 
 /// A configuration whose changes cannot be told.
@@ -86,23 +89,27 @@ impl Notifier {
     /// [`NotifyError`], as of `prepare`.
     pub fn rehearse(config: &Config) -> Result<(), NotifyError> {
         config.notify_fifo.as_deref().map_or(Ok(()), Fifo::rehearse)?;
-        config.smtp.as_ref().map(Letter::new).transpose()?;
+        Letter::of(config)?;
         Ok(())
     }
 
-    /// Gets ready what `config` needs. Nothing changes until it is
-    /// [taken over](Self::take_over).
+    /// Gets ready what `config` needs; its `letter` was read [before](Letter::of), by somebody who may wait for
+    /// a file system that hangs. Nothing changes until it is [taken over](Self::take_over).
     ///
     /// # Errors
-    /// [`NotifyError`], if the pipe or the mail cannot be as they are configured.
-    pub fn prepare(&self, config: &Config) -> Result<Preparation, NotifyError> {
+    /// [`NotifyError`], if the pipe cannot be as it is configured.
+    pub fn prepare(
+        &self,
+        config: &Config,
+        letter: Option<Arc<Letter>>,
+    ) -> Result<Preparation, NotifyError> {
         let there = |path| self.fifo.as_ref().is_some_and(|fifo| fifo.is_at(path));
         let fifo = config.notify_fifo.as_deref().filter(|path| !there(path));
-        let letter = config.smtp.as_ref().map(Letter::new).transpose()?;
         Ok(Preparation { fifo: fifo.map(Fifo::open).transpose()?, letter })
     }
 
-    /// Tells by what `config` has from now on. What the former mail has not sent yet goes its way.
+    /// Tells by what `config` has from now on. So goes mail that has not been sent yet; if there is none
+    /// any more, it goes its way as before.
     /// Must be called within a runtime.
     pub fn take_over(&mut self, config: &Config, preparation: Preparation) {
         let Preparation { fifo, letter } = preparation;
@@ -116,8 +123,9 @@ impl Notifier {
         if let (None, Some(path), Some(script)) = (&self.reader, &config.notify_fifo, script) {
             self.reader = Some(Reader::start(script, path));
         }
-        if self.mailer.as_ref().map(Mailer::letter) != letter.as_ref() {
-            self.mailer = letter.map(Mailer::start);
+        match (&self.mailer, letter) {
+            (Some(mailer), Some(letter)) => mailer.change(letter),
+            (_, letter) => self.mailer = letter.map(Mailer::start),
         }
     }
 

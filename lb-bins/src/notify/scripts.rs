@@ -2,17 +2,18 @@
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, getgid, getuid, kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command as Process};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
+use super::said::Said;
 use crate::config::Command;
 use crate::privileges::Identity;
 use crate::process::aside;
@@ -24,9 +25,6 @@ const LONGEST_RUN: Duration = Duration::from_secs(60);
 const DEATH: Duration = Duration::from_secs(2);
 /// What it says in one line; more is another one.
 const LONGEST_LINE: u64 = 4096;
-/// Of what it says, so many lines are logged in this time: nobody reads more, and the log is not its own.
-const MOST_LINES: u32 = 100;
-const LINES_WITHIN: Duration = Duration::from_secs(60);
 /// Events beyond this many wait nowhere: the scripts are hopelessly behind.
 const QUEUE: usize = 1024;
 
@@ -143,8 +141,11 @@ pub(crate) async fn execute(
 /// Logs what a script says on standard error, line by line. It is read to its end, however much it is: a
 /// full pipe would stop the script.
 async fn log_errors(script: String, errors: impl AsyncRead + Unpin) {
+    /// Whoever runs a program: it has one log.
+    static SAID: LazyLock<Mutex<Said>> = LazyLock::new(Mutex::default);
+    // Nothing panics while it has it.
+    let said = || SAID.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut errors, mut line) = (BufReader::new(errors), Vec::new());
-    let (mut begun, mut logged, mut lost) = (Instant::now(), 0, 0_u64);
     let tell = |lost: u64| {
         if lost > 0 {
             warn!(script, lost, "the script says too much: lines of it are in no log");
@@ -153,18 +154,15 @@ async fn log_errors(script: String, errors: impl AsyncRead + Unpin) {
     loop {
         line.clear();
         let read = (&mut errors).take(LONGEST_LINE).read_until(b'\n', &mut line).await;
-        if begun.elapsed() >= LINES_WITHIN {
-            tell(std::mem::take(&mut lost));
-            (begun, logged) = (Instant::now(), 0);
+        if matches!(read, Ok(0) | Err(_)) {
+            let lost = said().end(&script);
+            return tell(lost);
         }
-        match read {
-            Ok(0) | Err(_) => return tell(lost),
-            Ok(_) if logged == MOST_LINES => lost += 1,
-            Ok(_) => {
-                logged += 1;
-                let stderr = String::from_utf8_lossy(&line);
-                info!(script, stderr = stderr.trim_end(), "the script says");
-            }
+        let (is_logged, lost) = said().hear(&script, Instant::now());
+        tell(lost);
+        if is_logged {
+            let stderr = String::from_utf8_lossy(&line);
+            info!(script, stderr = stderr.trim_end(), "the script says");
         }
     }
 }

@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use lb_health::checkers::TlsError;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{
     Certificate, CertificateStore, Identity, Tls, TlsParameters,
 };
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, Tokio1Executor};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::mail::{LONGEST_SENDING, MailError};
 use crate::checkers::{CheckConfigError, password_in, read, tls};
@@ -112,8 +115,14 @@ fn parameters(options: &check::Tls, host: &str, files: &Files) -> Result<TlsPara
         builder =
             builder.certificate_store(CertificateStore::None).add_root_certificate(authorities);
     }
-    if let Some([certificate, key]) = &files.identity {
-        let identity = Identity::from_pem(certificate, key).map_err(MailError::Tls)?;
+    if let (Some([certificate, key]), Some(paths)) = (&files.identity, &options.identity) {
+        // Over rustls, `Identity::from_pem` takes what it is given for the DER of one certificate (lettre
+        // 0.11.23): there is no way to present those of authorities as well.
+        let certificate = CertificateDer::from_pem_slice(certificate).map_err(|_| {
+            let (path, source) = (paths.certificate.clone(), TlsError::NoCertificate);
+            MailError::Files(CheckConfigError::TlsFile { path, source })
+        })?;
+        let identity = Identity::from_pem(&certificate, key).map_err(MailError::Tls)?;
         builder = builder.identify_with(identity);
     }
     builder.build().map_err(MailError::Tls)

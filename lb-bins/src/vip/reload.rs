@@ -86,11 +86,15 @@ enum Step {
 impl Keeper {
     /// Takes over `config` whole, or not at all. Instances that are as they were are not disturbed;
     /// others of the same interface, identifier and family change in place, their names included.
-    pub(super) fn reconfigure(&mut self, config: Config, looked: Looked) -> Result<(), StartError> {
+    pub(super) fn reconfigure(
+        &mut self,
+        config: Config,
+        mut looked: Looked,
+    ) -> Result<(), StartError> {
         let beside = self.beside.clone();
         let _beside = beside.enter();
         let admin = self.administration.open(config.admin.as_ref())?;
-        let telling = self.notifier.prepare(&config)?;
+        let telling = self.notifier.prepare(&config, looked.letter.take())?;
         let (signals, checkers) = self.watches.signals(looked);
         let mut opened = Vec::new();
         let steps = self.steps(&config, &signals, &mut opened).inspect_err(|_| {

@@ -166,8 +166,29 @@ fn a_login_that_is_refused_is_tried_again_and_a_reload_brings_another_password()
     balancer.reload(&(keys + &server("web", &web, &["quorum = 2", QUICK_CHECK, &list])));
     let [mut one, ..] = three;
     one.kill();
-    // With the new one: the former mail goes its way with the old one.
-    until("it has arrived", || post.letters().iter().any(|letter| letter.text.contains("is down")));
+    for what in ["is up", "is down"] {
+        until("it has arrived", || post.letters().iter().any(|letter| letter.text.contains(what)));
+    }
+    until("both are counted", || balancer.status()["notify"]["mail"]["sent_total"] == 2);
+    // What it was counts on.
+    assert_ne!(balancer.status()["notify"]["mail"]["failures_total"], 0);
+}
+
+#[test]
+fn what_waits_goes_by_the_server_that_a_reload_names_to_whom_it_names() {
+    let (mut former, other) = (MailServer::friendly(), MailServer::friendly());
+    former.server().kill();
+    let Setup { balancer, web, three } = start(&keys(&former, &[OPS]));
+    balancer.until_logged(&["mail is not taken"]);
+    let list = backends(three.iter().map(|backend| (backend, 1)));
+    let rest = server("web", &web, &["quorum = 2", QUICK_CHECK, &list]);
+    balancer.reload(&(keys(&other, &["boss@example.org"]) + &rest));
+    until("it has arrived", || other.letters().len() == 1);
+    let letter = &other.letters()[0];
+    assert_eq!(letter.to, ["TO:<boss@example.org>"]);
+    assert!(letter.text.contains("To: boss@example.org\n"), "{letter:?}");
+    assert!(letter.text.contains("is up"), "{letter:?}");
+    balancer.until_logged(&["mail was sent after all"]);
 }
 
 #[test]
@@ -187,6 +208,36 @@ fn whoever_is_not_the_server_gets_no_password() {
     let Setup { balancer, .. } = start(&keys);
     balancer.until_logged(&["mail is not taken", "STARTTLS"]);
     assert!(plain.letters().is_empty());
+}
+
+#[test]
+fn a_server_that_asks_for_a_certificate_gets_the_first_one_of_the_file() {
+    let [ours, other] = [(); 2]
+        .map(|()| rcgen::generate_simple_self_signed(["lb.example.org".to_owned()]).unwrap());
+    for (safety, switch) in
+        [(Safety::Starttls, "starttls = true"), (Safety::Implicit, "tls = true")]
+    {
+        let (post, folder) = (MailServer::suspicious(safety, ours.cert.der()), Folder::new());
+        let chain = format!("whoever made it\n{}{}", ours.cert.pem(), other.cert.pem());
+        let certificate = folder.write("certificate.pem", &chain);
+        let key = folder.write("key.pem", &ours.signing_key.serialize_pem());
+        let identity = format!(
+            r#"{switch}, certificate = "{}", key = "{}""#,
+            certificate.display(),
+            key.display(),
+        );
+        let keys = secured_keys(&post, &folder, &identity, "secret\n");
+        let _setup = start(&keys);
+        until("it has arrived", || post.letters().len() == 1);
+        assert!(post.letters()[0].is_known);
+        // Nobody else is believed.
+        let strange = [other.cert.pem(), other.signing_key.serialize_pem()];
+        folder.write("certificate.pem", &strange[0]);
+        folder.write("key.pem", &strange[1]);
+        let Setup { balancer, .. } = start(&keys);
+        balancer.until_logged(&["mail is not taken"]);
+        assert_eq!(post.letters().len(), 1);
+    }
 }
 
 #[test]

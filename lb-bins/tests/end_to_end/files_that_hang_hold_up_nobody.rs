@@ -96,6 +96,38 @@ fn a_configuration_that_hangs_does_not_hold_up_the_end() {
     assert!(balancer.ended().success());
 }
 
+/// What mail needs: read once, by somebody else than who decides.
+#[test]
+fn a_password_for_mail_that_hangs_holds_up_no_verdict() {
+    let (folder, web, mut other) = (Folder::new(), Port::free(), Backend::greeter());
+    let (post, nobody) = (MailServer::friendly(), Backend::greeter());
+    let password = folder.write("password", "secret");
+    let mail = format!(
+        r#"smtp = {{ server = "{}", from = "lb@example.org", to = ["ops@example.org"], starttls = true, verify = false, user = "lb", password_file = "{}" }}
+        "#,
+        post.address(),
+        password.display(),
+    );
+    let quick = r#"check = { type = "tcp", interval = "50ms", rise = 1, fall = 1 }"#;
+    let list = backends_with([(&nobody, quick), (&other, quick)]);
+    let mut balancer = Balancer::start(&(mail + &server("web", &web, &[&list])));
+    balancer.until_state("web", &other, "up");
+    std::fs::remove_file(&password).unwrap();
+    mkfifoat(CWD, &password, Mode::RUSR | Mode::WUSR).unwrap();
+    balancer.signal(Signal::HUP);
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let writer = eventually("it is read", || open(&password, flags, Mode::empty()).ok());
+    other.kill();
+    balancer.until_state("web", &other, "down");
+    // Nobody writes there a second time.
+    File::from(writer).write_all(b"another").unwrap();
+    balancer.until_logged(&["configuration taken over"]);
+    other.revive();
+    balancer.until_state("web", &other, "up");
+    balancer.signal(Signal::TERM);
+    assert!(balancer.ended().success());
+}
+
 /// What a check reads when it is built, as passwords and certificates.
 #[test]
 fn a_password_that_hangs_holds_up_neither_verdicts_nor_the_end() {

@@ -83,7 +83,9 @@ fn is_running(process: &str) -> bool {
 #[test]
 fn what_scripts_say_is_a_field_of_the_log() {
     let (folder, web, mut only) = (Folder::new(), Port::free(), Backend::greeter());
-    let flood = r#"i=0; while [ $i -lt 250 ]; do echo "line $i" >&2; i=$((i + 1)); done"#;
+    // More than its pipe takes: when the script has ended, it was read.
+    let flood =
+        r#"i=0; while [ $i -lt 250 ]; do printf 'line %-1000d\n' $i >&2; i=$((i + 1)); done"#;
     let script = folder.script("hook", &format!(r#"echo 'it is "down"' >&2; {flood}"#));
     let hook = format!("on_down = [\"{}\"]", script.display());
     let config = server("web", &web, &[QUICK_CHECK, &hook, &backends([(&only, 1)])]);
@@ -92,6 +94,11 @@ fn what_scripts_say_is_a_field_of_the_log() {
     only.kill();
     balancer.until_logged(&[r#""stderr":"it is \"down\"""#, &script.display().to_string()]);
     balancer.until_logged(&[r#""lost":151"#, "says too much"]);
+    // Of another run there is nothing more in this minute.
+    only.revive();
+    balancer.until_all_up();
+    only.kill();
+    until("it ran again", || balancer.lines_with("script ran").len() == 2);
     assert_eq!(balancer.lines_with(r#""stderr":"line "#).len(), 99);
     for line in balancer.log() {
         assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");

@@ -8,6 +8,7 @@ mod quorum;
 mod script;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use lb_vrrp::Signal;
 use tokio::sync::{mpsc, watch};
@@ -20,7 +21,7 @@ use crate::config::check::Initial;
 use crate::config::{
     Config, Track, Tracks, VrrpCheck, VrrpScript, VrrpTrackFile, VrrpTrackProcess,
 };
-use crate::notify::Quorums;
+use crate::notify::{Letter, NotifyError, Quorums};
 use crate::process::aside;
 
 /// What it is, by name.
@@ -200,29 +201,32 @@ impl Thing {
 /// All that a configuration describes, and what it counts as until something was seen.
 #[derive(Debug)]
 pub(super) struct Looked {
+    /// The mail, as its files have it.
+    pub(super) letter: Option<Arc<Letter>>,
     signals: Vec<(Watched, Signal)>,
     checkers: Checkers,
 }
 
 impl Looked {
-    /// Looks, on a thread of its own: there may be many files, or many processes.
+    /// Looks, on a thread of its own: there may be many files, or many processes, and the file system may hang.
     ///
     /// # Errors
-    /// A check that cannot be built; or there is no thread to be had.
+    /// A check or the mail that cannot be built; or there is no thread to be had.
     pub(super) async fn at(config: &Config) -> Result<Self, StartError> {
-        let all: Vec<_> = Watched::all(config).collect();
-        let resolvers = config.resolvers.clone();
+        let config = config.clone();
         let look = move || {
+            let letter = Letter::of(&config).map_err(NotifyError::from)?;
+            let all: Vec<_> = Watched::all(&config).collect();
             let checks = all.iter().filter_map(|watched| match watched {
                 Watched::Check(check) => Some(check),
                 _ => None,
             });
-            let checkers = check::checkers(checks, &resolvers)?;
+            let checkers = check::checkers(checks, &config.resolvers)?;
             let signals = all.into_iter().map(|watched| {
                 let initially = watched.initially();
                 (watched, initially)
             });
-            Ok(Self { signals: signals.collect(), checkers })
+            Ok(Self { letter, signals: signals.collect(), checkers })
         };
         aside(look).await.map_err(StartError::Threads)?
     }
@@ -276,6 +280,28 @@ impl Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notify::Notifier;
+
+    /// The task that speaks VRRP must not wait for a file system.
+    #[tokio::test]
+    async fn mail_reads_its_files_when_they_are_looked_at_and_not_again() {
+        let path = std::env::temp_dir().join(format!("vip-mail-{}", std::process::id()));
+        let text = format!(
+            "[smtp]\nserver = \"192.0.2.25:587\"\nfrom = \"vip@example.org\"\nto = [\"ops@example.org\"]\n\
+             starttls = true\nverify = false\nuser = \"vip\"\npassword_file = {path:?}\n\
+             [[vrrp_instance]]\nname = \"web\"\ninterface = \"eth0\"\nvirtual_router_id = 51\n\
+             addresses = [\"192.0.2.200\"]\n"
+        );
+        let config = Config::parse("vip.toml", &text).unwrap();
+        assert!(matches!(Looked::at(&config).await, Err(StartError::Notify(NotifyError::Mail(_)))));
+        std::fs::write(&path, "secret").unwrap();
+        let looked = Looked::at(&config).await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let mut notifier = Notifier::default();
+        let preparation = notifier.prepare(&config, looked.letter).unwrap();
+        notifier.take_over(&config, preparation);
+        assert!(notifier.status().mail.is_some());
+    }
 
     /// As by backends: an old password is of no use.
     #[tokio::test]

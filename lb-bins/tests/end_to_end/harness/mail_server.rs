@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio_rustls::TlsAcceptor;
 
@@ -80,13 +81,32 @@ impl MailServer {
 
     /// One that takes nothing in clear, and nothing from strangers; its certificate is for `localhost`.
     pub(crate) fn secured(safety: Safety) -> Self {
+        Self::encrypted(safety, None)
+    }
+
+    /// The same; and nobody gets a word in who does not present a certificate that `authority` vouches for.
+    pub(crate) fn suspicious(safety: Safety, authority: &CertificateDer<'static>) -> Self {
+        Self::encrypted(safety, Some(authority.clone()))
+    }
+
+    fn encrypted(safety: Safety, authority: Option<CertificateDer<'static>>) -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let guests = match authority {
+            None => WebPkiClientVerifier::no_client_auth(),
+            Some(authority) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(authority).unwrap();
+                let guests =
+                    WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+                guests.build().unwrap()
+            }
+        };
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(guests)
             .with_single_cert(vec![made.cert.der().clone()], key)
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
