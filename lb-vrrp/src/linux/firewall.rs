@@ -137,7 +137,7 @@ impl Firewall {
         if !self.answers.is_empty() {
             return Poll::Ready(());
         }
-        self.watch.as_ref().map_or(Poll::Pending, |watch| watch.poll(context))
+        self.watch.as_mut().map_or(Poll::Pending, |watch| watch.poll(context))
     }
 
     fn heed(
