@@ -61,3 +61,35 @@ fn a_flush_of_many_rules_is_noticed() {
         until_refused(&mut network, "after a flush").await;
     });
 }
+
+/// Somebody deletes the table each time: it is put back, but not as fast as it goes.
+#[test]
+#[ignore = "needs root, ip and nft"]
+fn who_is_stubborn_does_not_keep_us_busy() {
+    if !is_possible(&[["ip", "-V"], ["nft", "--version"]]) {
+        return;
+    }
+    let space = Namespace::new();
+    space.inside(async || {
+        let mut network = LinuxNetwork::new().unwrap();
+        let mut settings = Settings::new("eth0");
+        settings.accept = false;
+        network.open(&channel([10, 99, 0, 1]), settings).unwrap();
+        until_refused(&mut network, "at the start").await;
+        let (start, mut restored) = (Instant::now(), 0);
+        for _ in 0..60 {
+            nft("flush ruleset");
+            let end = Instant::now() + 30 * MS;
+            while Instant::now() < end {
+                network.ready_until(end).await.unwrap();
+                drain(&mut network);
+            }
+            restored += u128::from(nft("list sets").contains("10.99.0.200"));
+        }
+        // So many at once, and then four a second.
+        let most = 17 + start.elapsed().as_millis() / 250;
+        assert!(most < 60, "too slow to tell");
+        assert!((10..=most).contains(&restored), "{restored} times, {most} at most");
+        until_refused(&mut network, "though he has let go").await;
+    });
+}
