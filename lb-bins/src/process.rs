@@ -108,7 +108,7 @@ impl Signals {
     /// system that hangs, somebody who has to leave first), they are heard meanwhile; all `SIGHUP`s that
     /// come meanwhile are one more reload.
     pub async fn obey<G: Governed>(mut self, governed: G, file: Option<ConfigFile>) {
-        tell_ready();
+        tell_ready().await;
         let mut pulse = JoinSet::new();
         pulse.spawn(reassure(governed.clone()));
         let mut reloads = JoinSet::new();
@@ -152,15 +152,15 @@ pub trait Governed: Clone + Send + Sync + 'static {
 }
 
 async fn stop<G: Governed>(governed: &G) {
-    tell_stopping();
+    tell_stopping().await;
     governed.stop().await;
 }
 
 /// Takes over the file as it is now, or says why not.
 async fn reload<G: Governed>(governed: G, file: ConfigFile) {
-    tell_reloading();
+    tell_reloading().await;
     take_over(governed, file).await;
-    tell_ready();
+    tell_ready().await;
 }
 
 async fn take_over<G: Governed>(governed: G, file: ConfigFile) {

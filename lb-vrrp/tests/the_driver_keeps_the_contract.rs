@@ -490,10 +490,13 @@ async fn routes_that_cannot_be_added_are_tried_again() {
     link.arrive(0, Waiting::RoutesLost);
     assert_eq!(not_added(run(&mut a, 2_500 * MS).await), 1, "said once more");
     assert_eq!(link.hosts()[0].routed, 15);
+    a.0.reconfigure(ID, config(0, 255), channel(0, 1), ()).unwrap();
+    assert_eq!(not_added(run(&mut a, 2_500 * MS).await), 1, "it may be others now");
+    assert_eq!(link.hosts()[0].routed, 18);
     a.shutdown();
     a.shutdown();
     run(&mut a, 10_000 * MS).await;
-    assert_eq!(link.hosts()[0].routed, 15, "who is no master needs none");
+    assert_eq!(link.hosts()[0].routed, 18, "who is no master needs none");
 }
 
 #[tokio::test(start_paused = true)]
@@ -575,6 +578,10 @@ async fn what_cannot_be_announced_is_said_once_though_others_can() {
     assert_eq!(said(run(&mut a, 5_000 * MS).await), 0);
     link.hosts()[0].hidden = Some(virtual_address(2));
     assert_eq!(said(run(&mut a, 60_000 * MS).await), 1, "it was announced meanwhile");
+    a.0.reconfigure(ID, config(0, 255), channel(0, 1), ()).unwrap();
+    assert_eq!(said(run(&mut a, 5_000 * MS).await), 0, "it is gone");
+    a.0.reconfigure(ID, config(0, 255), channel(0, 3), ()).unwrap();
+    assert_eq!(said(run(&mut a, 60_000 * MS).await), 1, "it is another configuration's");
 }
 
 #[tokio::test(start_paused = true)]

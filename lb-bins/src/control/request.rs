@@ -102,6 +102,18 @@ impl Handle {
         (Self(requests), receiver)
     }
 
+    /// One whose checks are so late, and that says nothing else. Must be called within a runtime.
+    #[cfg(test)]
+    pub(crate) fn late(overdue: Duration) -> Self {
+        let (handle, mut requests) = Self::new();
+        tokio::spawn(async move {
+            while let Some(Request::Ping { reply }) = requests.recv().await {
+                let _ = reply.send(overdue);
+            }
+        });
+        handle
+    }
+
     /// Whether control still takes up what it is asked.
     pub async fn decides(&self) -> bool {
         self.overdue().await.is_some()

@@ -63,6 +63,12 @@ impl Balancer {
         self.with(|running| running.as_ref().map(|running| running.control.clone()))
     }
 
+    /// One that somebody else runs.
+    #[cfg(test)]
+    pub(super) fn be(&self, control: Handle) {
+        self.with(|there| *there = Some(Running { control, task: None }));
+    }
+
     fn with<T>(&self, what: impl FnOnce(&mut Option<Running>) -> T) -> T {
         // Nothing panics while it has it.
         what(&mut self.0.running.lock().unwrap_or_else(PoisonError::into_inner))

@@ -1,6 +1,5 @@
 //! What the keeper can be asked, and the handle to ask it with.
 
-use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 
 use super::balancer::Balancer;
@@ -8,7 +7,7 @@ use super::reload::StartError;
 use super::status::Status;
 use super::watch::Looked;
 use crate::config::{Config, Daemon};
-use crate::control::{self, Decision};
+use crate::control::Decision;
 use crate::process::Governed;
 use crate::requests::Requests;
 
@@ -98,9 +97,15 @@ impl Handle {
 
     /// Whether the keeper still takes up what it is asked, and the balancer, if there is one.
     pub async fn decides(&self) -> bool {
-        let keeper = self.requests.ask(|reply| Request::Ping { reply }).await.is_ok();
-        let control = self.balancer.control();
-        keeper && join_all(control.iter().map(control::Handle::decides)).await != [false]
+        self.keeps().await
+            && match self.balancer.control() {
+                Some(control) => control.decides().await,
+                None => true,
+            }
+    }
+
+    async fn keeps(&self) -> bool {
+        self.requests.ask(|reply| Request::Ping { reply }).await.is_ok()
     }
 
     /// What everything is like now; `None` once the keeper has ended.
@@ -171,6 +176,44 @@ impl Governed for Handle {
     }
 
     async fn is_well(&self) -> bool {
-        self.decides().await
+        self.keeps().await
+            && match self.balancer.control() {
+                Some(control) => control.is_well().await,
+                None => true,
+            }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::control;
+
+    /// Of a keeper that answers, beside a balancer whose checks are so late.
+    fn handle(late: Option<Duration>) -> Handle {
+        let (balancer, _news) = Balancer::new(tokio::runtime::Handle::current(), NonZeroUsize::MIN);
+        if let Some(late) = late {
+            balancer.be(control::Handle::late(late));
+        }
+        let (handle, mut requests) = Handle::new(balancer);
+        tokio::spawn(async move {
+            while let Some(Request::Ping { reply }) = requests.recv().await {
+                let _ = reply.send(());
+            }
+        });
+        handle
+    }
+
+    #[tokio::test]
+    async fn checks_that_stop_are_no_sign_of_life() {
+        for (late, is_well) in [(None, true), (Some(0), true), (Some(29), true), (Some(30), false)]
+        {
+            let handle = handle(late.map(Duration::from_secs));
+            assert!(handle.decides().await, "{late:?}");
+            assert_eq!(handle.is_well().await, is_well, "{late:?}");
+        }
     }
 }

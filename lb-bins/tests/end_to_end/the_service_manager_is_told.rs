@@ -1,5 +1,6 @@
 //! What systemd is told: `Type=notify-reload` and `WatchdogSec`.
 
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 
 use rustix::process::Signal;
@@ -51,5 +52,40 @@ fn it_is_ready_reloads_lives_and_stops() {
     assert_eq!(next(&socket), "READY=1");
     balancer.signal(Signal::TERM);
     assert_eq!(next(&socket), "STOPPING=1");
+    assert!(balancer.ended().success());
+}
+
+/// It hangs, or is stopped: nobody waits for it but who has to tell it something.
+#[test]
+fn a_service_manager_that_does_not_listen_keeps_nobody() {
+    let (manager, web, backend) = (Folder::new(), Port::free(), Backend::greeter());
+    let path = manager.file("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let others = UnixDatagram::unbound().unwrap();
+    others.set_nonblocking(true).unwrap();
+    let full = loop {
+        if let Err(error) = others.send_to(b"X=1", &path) {
+            break error;
+        }
+    };
+    assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    let list = backends([(&backend, 1)]);
+    let config = server("web", &web, &[QUICK_CHECK, &list]);
+    let mut balancer = Balancer::start_with(&config, |_, config| {
+        let mut command = binary();
+        command.arg("--config").arg(config);
+        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "300000");
+        command
+    });
+    balancer.reload(&config);
+    assert!(ask(web.address()).is_ok());
+    // What it was told comes in its order when it listens again.
+    let mut told = std::iter::repeat_with(|| next(&socket)).filter(|said| said != "X=1");
+    assert_eq!(told.next().unwrap(), "READY=1");
+    assert!(told.next().unwrap().starts_with("RELOADING=1"));
+    assert_eq!(told.next().unwrap(), "READY=1");
+    while others.send_to(b"X=1", &path).is_ok() {}
+    balancer.signal(Signal::TERM);
     assert!(balancer.ended().success());
 }

@@ -102,7 +102,6 @@ impl Member {
             Action::RemoveAddresses => {
                 self.announcer.clear();
                 self.restorer.clear();
-                self.unannounced.clear();
                 self.routes_retry_at = None;
                 self.is_unrouted = false;
                 let removed = network.remove_routes(self.id);
@@ -157,6 +156,9 @@ impl Member {
         for gone in before.iter().filter(|old| !after.contains(old)) {
             self.announcer.forget(*gone);
         }
+        self.unannounced.retain(|address| after.contains(address));
+        // It may be others now that are not there.
+        self.is_unrouted = false;
         if holds { self.add_all(now, network) } else { Done::Yes }
     }
 
@@ -257,6 +259,7 @@ impl Member {
     }
 
     fn remove(&mut self, address: IpAddr, network: &mut impl Network) {
+        self.unannounced.retain(|known| *known != address);
         let removed = network.remove_address(self.id, address);
         self.note(Operation::Remove(address), removed);
     }

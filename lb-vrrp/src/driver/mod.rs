@@ -11,7 +11,7 @@ mod member;
 mod network;
 mod reconfigure;
 mod report;
-mod restorer;
+pub(crate) mod restorer;
 mod turn;
 mod unit;
 mod voice;

@@ -54,12 +54,13 @@ pub enum Operation {
     /// ([`FaultCause::Addresses`](crate::FaultCause::Addresses)) for five seconds, and then tries
     /// again if nobody else has them.
     Add(IpAddr),
-    /// Adding routes and rules. The router goes on without, and tries again every second. Said once, until
-    /// all of them were added.
+    /// Adding routes and rules. The router goes on without, and tries again every second. Said once for each
+    /// configuration, until all of them were added.
     AddRoutes,
     /// Sending an advertisement: it is as good as lost. Said once, until one was sent again.
     Advertise(IpAddr),
-    /// Announcing an address. Said of the first one, until all that could not be announced were.
+    /// Announcing an address. Said of the first one, until all that could not be announced were,
+    /// or are the router's no more.
     Announce(IpAddr),
     /// Hearing anything.
     Receive,

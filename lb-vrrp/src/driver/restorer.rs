@@ -11,7 +11,7 @@ const BUDGET: Budget = Budget::new(16, Duration::from_millis(250));
 
 /// Of what was taken away: what has to wait, and how much patience is left for it.
 #[derive(Debug)]
-pub(super) struct Restorer<T>(Vec<Lost<T>>);
+pub(crate) struct Restorer<T>(Vec<Lost<T>>);
 
 #[derive(Debug)]
 struct Lost<T> {
@@ -29,7 +29,7 @@ impl<T> Default for Restorer<T> {
 
 impl<T: Copy + PartialEq> Restorer<T> {
     /// It is gone. Whether it is to be put back now; otherwise it is [due](Self::pop) later.
-    pub(super) fn lose(&mut self, now: Instant, what: T) -> bool {
+    pub(crate) fn lose(&mut self, now: Instant, what: T) -> bool {
         // Who has behaved since is forgotten.
         self.0.retain(|lost| !lost.spent.is_whole(now) || lost.due.is_some());
         let at = self.0.iter().position(|lost| lost.what == what);
@@ -51,12 +51,12 @@ impl<T: Copy + PartialEq> Restorer<T> {
     }
 
     /// When the next one is put back, if one has to wait.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.0.iter().filter_map(|lost| lost.due).min()
     }
 
     /// One whose time has come.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<T> {
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<T> {
         let lost = self.0.iter_mut().find(|lost| lost.due.is_some_and(|due| due <= now))?;
         lost.due = None;
         lost.spent.spend(BUDGET, now);
@@ -64,12 +64,12 @@ impl<T: Copy + PartialEq> Restorer<T> {
     }
 
     /// Whether it is gone, and has to wait.
-    pub(super) fn is_waiting(&self, what: T) -> bool {
+    pub(crate) fn is_waiting(&self, what: T) -> bool {
         self.0.iter().any(|lost| lost.what == what && lost.due.is_some())
     }
 
     /// Nothing is to be put back any more.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0.iter_mut().for_each(|lost| lost.due = None);
     }
 }

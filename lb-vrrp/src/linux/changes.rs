@@ -21,6 +21,7 @@ impl LinuxNetwork {
         let now = now();
         self.watcher.read(now);
         let seen = if self.watcher.is_to_look(now) { self.look() } else { self.handle_all() };
+        self.repair_virtual_macs_late(now);
         if seen.is_err() {
             self.watcher.fail(now);
         }
@@ -120,10 +121,7 @@ impl LinuxNetwork {
         }
         let outcome = self.hearing.follow(name, index);
         for id in self.ids(|port| port.settings.interface == name || port.has_mac(name)) {
-            if let Err(error) = self.make_virtual_mac(id) {
-                let operation = Operation::SetUp;
-                self.inputs.push_back((id, Input::Failed { operation, error }));
-            }
+            self.repair_virtual_mac(now(), id);
         }
         for id in self.ids(|port| port.settings.interface == name) {
             let present = !is_up && self.ports[&id].settings.tracks_interface;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::nft::{Answer, Failed, Job, TABLE, Worker};
 use super::table_watch::TableWatch;
 use crate::driver::Operation;
+use crate::driver::restorer::Restorer;
 
 /// After how long it is tried again to have refused what is to be.
 const RETRY: Duration = Duration::from_secs(5);
@@ -35,6 +36,8 @@ pub(super) struct Firewall {
     answers: VecDeque<Answer>,
     /// From when there is something to refuse.
     watch: Option<TableWatch>,
+    /// Who takes the table away again and again has it back a little later.
+    losses: Restorer<()>,
 }
 
 impl Firewall {
@@ -45,8 +48,14 @@ impl Firewall {
             // With more behind it if there are two processes in a network namespace.
             false => format!("{TABLE}_{}", std::process::id()),
         };
-        let (table, answers) = (Table::new(name), VecDeque::new());
-        Self { table, is_outdated: false, worker: None, answers, watch: None }
+        Self {
+            table: Table::new(name),
+            is_outdated: false,
+            worker: None,
+            answers: VecDeque::new(),
+            watch: None,
+            losses: Restorer::default(),
+        }
     }
 
     /// Something else may be to be refused, now or soon.
@@ -79,7 +88,7 @@ impl Firewall {
                 failed.extend(self.heed(now, answer));
                 continue;
             }
-            self.look_after();
+            self.look_after(now);
             let Some(script) = self.table.next(now) else { return failed };
             self.watch_table();
             self.ask(Job::Replace(script), Operation::Refuse);
@@ -105,12 +114,17 @@ impl Firewall {
 
     /// Somebody may have taken the table away. What is being done now does so itself before it makes it
     /// anew, and all of that is told before it is answered.
-    fn look_after(&mut self) {
+    fn look_after(&mut self, now: Instant) {
         if let Some(watch) = &mut self.watch
             && !watch.is_whole()
             && self.table.asked.is_none()
         {
             watch.begin();
+            if self.table.can_be_lost() && self.losses.lose(now, ()) {
+                self.table.lose();
+            }
+        }
+        if self.losses.pop(now).is_some() {
             self.table.lose();
         }
     }
@@ -124,7 +138,8 @@ impl Firewall {
 
     /// When it is to be tried again.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.table.next_deadline()
+        let deadlines = [self.table.next_deadline(), self.losses.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Whether something was done.
@@ -137,7 +152,7 @@ impl Firewall {
         if !self.answers.is_empty() {
             return Poll::Ready(());
         }
-        self.watch.as_ref().map_or(Poll::Pending, |watch| watch.poll(context))
+        self.watch.as_mut().map_or(Poll::Pending, |watch| watch.poll(context))
     }
 
     fn heed(
@@ -206,9 +221,14 @@ impl Table {
         }
     }
 
-    /// What was done is not any more. Nothing cannot be taken away.
+    /// Nothing cannot be taken away, nor what nobody knows to be there.
+    fn can_be_lost(&self) -> bool {
+        self.applied.as_ref().is_some_and(|applied| !applied.is_empty())
+    }
+
+    /// What was done is not any more.
     fn lose(&mut self) {
-        if self.applied.as_ref().is_some_and(|applied| !applied.is_empty()) {
+        if self.can_be_lost() {
             self.applied = None;
         }
     }

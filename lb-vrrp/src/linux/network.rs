@@ -200,7 +200,11 @@ impl LinuxNetwork {
 
     /// When it has something to do itself.
     fn next_deadline(&self) -> Option<Instant> {
-        let deadlines = [self.watcher.next_deadline(), self.firewall.next_deadline()];
+        let deadlines = [
+            self.watcher.next_deadline(),
+            self.firewall.next_deadline(),
+            self.virtual_macs.next_deadline(),
+        ];
         deadlines.into_iter().flatten().min()
     }
 

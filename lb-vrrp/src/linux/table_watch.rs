@@ -9,6 +9,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::netlink::{HEADER, kind, raw_messages, socket};
 use super::receiver::{poll_waiting, watched};
+use super::socket::make_room;
 
 const NETLINK_NETFILTER: i32 = 12;
 /// `NFNLGRP_NFTABLES` as a bit.
@@ -23,6 +24,8 @@ const FAMILY: usize = 4;
 /// The name of the table is the first attribute of each of them (`NFTA_TABLE_NAME`, `NFTA_CHAIN_TABLE`,
 /// `NFTA_RULE_TABLE`, `NFTA_SET_TABLE`, `NFTA_SET_ELEM_LIST_TABLE`).
 const TABLE: u16 = 1;
+/// Octets that may wait to be read.
+const ROOM: usize = 1 << 20;
 /// How much is read before others have their turn.
 const DATAGRAMS: usize = 256;
 
@@ -39,6 +42,8 @@ impl TableWatch {
     /// Takes `CAP_NET_ADMIN`.
     pub(super) fn open(name: &str) -> io::Result<Self> {
         let monitor = socket(NETLINK_NETFILTER, Type::RAW.nonblocking(), GROUPS)?;
+        // Whoever flushes all rules has each of them told.
+        make_room(&monitor, ROOM)?;
         let (name, datagram) = (name.to_owned(), vec![0; 32 * 1024]);
         Ok(Self { monitor: watched(monitor)?, name, datagram, is_whole: true })
     }
@@ -67,8 +72,13 @@ impl TableWatch {
     }
 
     /// Whether the kernel has told something.
-    pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
-        poll_waiting(&self.monitor, context).map(drop)
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        poll_waiting(&self.monitor, context).map(|waits| {
+            // Looking takes the error away (ENOBUFS), and it must not be forgotten.
+            if waits.is_err() {
+                self.is_whole = false;
+            }
+        })
     }
 }
 

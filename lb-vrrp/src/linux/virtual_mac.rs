@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Instant;
 
 use super::LinuxNetwork;
 use super::port::Port;
 use super::sysctl::Sysctls;
 use crate::addresses::Family;
 use crate::announce::MacAddr;
+use crate::driver::restorer::Restorer;
 use crate::driver::{Input, Operation, RouterId};
 
 /// The interfaces of virtual MAC addresses that we have set up, and what was changed for them.
@@ -16,9 +18,16 @@ pub(super) struct VirtualMacs {
     /// Their indexes, by name.
     made: BTreeMap<String, u32>,
     sysctls: Sysctls,
+    /// Who deletes it or sets it down again and again has it back a little later.
+    losses: Restorer<RouterId>,
 }
 
 impl VirtualMacs {
+    /// When one that had to wait is to be made again.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.losses.next_deadline()
+    }
+
     /// Whoever asks for the address on the other interface must not get that one's MAC address; a
     /// packet that comes in by one and leaves by the other is no forgery; and nothing but a master may
     /// speak from this one, not even to say which groups it listens to, or switches take it for the
@@ -35,7 +44,7 @@ impl VirtualMacs {
                 if family == Family::V4 { "1" } else { "0" },
             ),
         ];
-        let Self { made, sysctls } = self;
+        let Self { made, sysctls, .. } = self;
         let mut outcome = Ok(());
         for (key, value) in own {
             outcome = outcome.and(sysctls.set(&key, value));
@@ -58,14 +67,11 @@ impl LinuxNetwork {
         let Some((home, on)) = self.links.get(&name).zip(self.links.get(&base)) else {
             return Ok(());
         };
-        let (index, on, is_set_up) = (home.index(), on.index(), home.is_set_up());
-        if on == 0 {
+        let (index, on) = (home.index(), on.index());
+        if !self.lacks_virtual_mac(id) {
             return Ok(());
         }
         if index > 0 && self.virtual_macs.made.get(&name) == Some(&index) {
-            if is_set_up {
-                return Ok(());
-            }
             // Somebody has set it down, and nobody reaches what is on it.
             self.requests.set_up(index)?;
             return self.refresh(&name);
@@ -91,6 +97,38 @@ impl LinuxNetwork {
         self.requests.set_up(index)?;
         self.refresh(&name)?;
         self.hearing.follow(&name, index)
+    }
+
+    /// Does so after something has happened to it: at once, unless somebody is stubborn.
+    pub(super) fn repair_virtual_mac(&mut self, now: Instant, id: RouterId) {
+        if self.lacks_virtual_mac(id) && self.virtual_macs.losses.lose(now, id) {
+            self.remake_virtual_mac(id);
+        }
+    }
+
+    /// Does so for those that had to wait.
+    pub(super) fn repair_virtual_macs_late(&mut self, now: Instant) {
+        while let Some(id) = self.virtual_macs.losses.pop(now) {
+            self.remake_virtual_mac(id);
+        }
+    }
+
+    fn remake_virtual_mac(&mut self, id: RouterId) {
+        if let Err(error) = self.make_virtual_mac(id) {
+            let operation = Operation::SetUp;
+            self.inputs.push_back((id, Input::Failed { operation, error }));
+        }
+    }
+
+    /// Whether the interface of the virtual MAC address should be there, set up, and is not.
+    fn lacks_virtual_mac(&self, id: RouterId) -> bool {
+        let Some(port) = self.ports.get(&id) else { return false };
+        let Some(name) = &port.settings.virtual_mac else { return false };
+        let there = self.links.get(name).zip(self.links.get(&port.settings.interface));
+        let Some((home, on)) = there else { return false };
+        let index = home.index();
+        let is_made = index > 0 && self.virtual_macs.made.get(name) == Some(&index);
+        on.index() > 0 && !(is_made && home.is_set_up())
     }
 
     /// Whether an interface that is there already may be taken for ours. One that a virtual router had

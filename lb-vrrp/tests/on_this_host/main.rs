@@ -8,6 +8,7 @@
 
 mod long_advertisements_are_sent;
 mod namespace;
+mod packets_stay_refused;
 mod reloads_leave_nothing_open;
 mod routes_outlive_their_interfaces;
 mod rules_are_told_apart;

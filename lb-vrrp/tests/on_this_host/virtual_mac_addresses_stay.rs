@@ -53,3 +53,38 @@ fn it_is_deleted_or_set_down() {
         until(&mut network, &space, id, &whole).await;
     });
 }
+
+/// Somebody sets it down each time: it is set up again, but not as fast as that.
+#[test]
+#[ignore = "needs root and ip"]
+fn who_is_stubborn_does_not_keep_us_busy() {
+    if !is_possible(&[["ip", "-V"]]) {
+        return;
+    }
+    let space = Namespace::new();
+    space.inside(async || {
+        let mut network = LinuxNetwork::new().unwrap();
+        let mut settings = Settings::new("eth0");
+        settings.virtual_mac = Some("vip0".to_owned());
+        let id = network.open(&channel([10, 99, 0, 1]), settings).unwrap();
+        network.add_address(id, ADDRESS).unwrap();
+        drain(&mut network);
+        let whole = ["state UP", "10.99.0.200/32"];
+        until(&mut network, &space, id, &whole).await;
+        let (start, mut restored) = (Instant::now(), 0);
+        for _ in 0..60 {
+            space.ip("link set vip0 down");
+            let end = Instant::now() + 10 * MS;
+            while Instant::now() < end {
+                network.ready_until(end).await.unwrap();
+                drain(&mut network);
+            }
+            restored += u128::from(space.ip("link show vip0").contains(",UP"));
+        }
+        // So many at once, and then four a second.
+        let most = 17 + start.elapsed().as_millis() / 250;
+        assert!(most < 60, "too slow to tell");
+        assert!((10..=most).contains(&restored), "{restored} times, {most} at most");
+        until(&mut network, &space, id, &whole).await;
+    });
+}
