@@ -135,3 +135,13 @@ fn deep_nesting() {
         assert!(Config::parse("deep.toml", &text).is_err());
     }
 }
+
+/// Names of the file are among what is known, and shown as that.
+#[test]
+fn a_help_moves_no_cursor() {
+    let text = "[[vrrp_instance]]\nname = \"a\"\ninterface = \"lo\"\nvirtual_router_id = 5\n\
+                addresses = [\"192.0.2.1/32\"]\ntrack_files = [\"b\"]\n\
+                [[vrrp_track_file]]\nname = \"\\u001b[31m\"\nfile = \"/run/c\"\n";
+    let shown = Config::parse("input.toml", text).expect_err("there is no file `b`").to_string();
+    assert!(shown.contains("[31m") && !shown.contains('\u{1b}'), "{shown:?}");
+}

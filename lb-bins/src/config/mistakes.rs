@@ -68,7 +68,10 @@ impl Mistake {
 
     /// What to do about it.
     pub fn help(&self) -> Option<String> {
-        self.problem.help()
+        // Names that are known here may be of the file, and so anything.
+        let printable =
+            |character| if character == '\n' { character } else { printable(character) };
+        self.problem.help().map(|help| help.chars().map(printable).collect())
     }
 }
 
