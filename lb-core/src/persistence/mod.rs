@@ -236,12 +236,13 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
         }
         self.sweep(STEP);
         if self.slots.is_full() {
-            let age = |entry: &Entry<K>| match self.is_over(entry) {
+            // What has expired is older than anything else as it is.
+            let age = |entry: &Entry<K>| match self.is_forgotten(entry) {
                 true => u32::MAX,
                 false => self.clock.age(entry.stamp()),
             };
             let (eldest, age) = self.slots.eldest(hash, age)?;
-            if age < self.min_age {
+            if age < self.min_age.min(self.timeout) {
                 return None;
             }
             self.remove(eldest);
