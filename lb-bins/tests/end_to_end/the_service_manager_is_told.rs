@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 
 use rustix::process::Signal;
 
@@ -23,20 +24,30 @@ fn hear(socket: &UnixDatagram) -> String {
     String::from_utf8_lossy(&bytes[..length]).trim().to_owned()
 }
 
+fn listen(path: &Path) -> UnixDatagram {
+    let socket = UnixDatagram::bind(path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+/// A balancer whose manager listens at `path`, and wants a sign of life each 300 ms.
+fn managed(config: &str, path: &Path) -> Balancer {
+    Balancer::start_with(config, |_, config| {
+        let mut command = binary();
+        command.arg("--config").arg(config);
+        command.env("NOTIFY_SOCKET", path).env("WATCHDOG_USEC", "300000");
+        command
+    })
+}
+
 #[test]
 fn it_is_ready_reloads_lives_and_stops() {
     let (manager, web, backend) = (Folder::new(), Port::free(), Backend::greeter());
     let path = manager.file("notify");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let socket = listen(&path);
     let list = backends([(&backend, 1)]);
     let config = server("web", &web, &[QUICK_CHECK, &list]);
-    let mut balancer = Balancer::start_with(&config, |_, config| {
-        let mut command = binary();
-        command.arg("--config").arg(config);
-        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "300000");
-        command
-    });
+    let mut balancer = managed(&config, &path);
     assert_eq!(next(&socket), "READY=1");
     // Three times as often as would be enough.
     for _ in 0..5 {
@@ -60,8 +71,7 @@ fn it_is_ready_reloads_lives_and_stops() {
 fn a_service_manager_that_does_not_listen_keeps_nobody() {
     let (manager, web, backend) = (Folder::new(), Port::free(), Backend::greeter());
     let path = manager.file("notify");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let socket = listen(&path);
     let others = UnixDatagram::unbound().unwrap();
     others.set_nonblocking(true).unwrap();
     let full = loop {
@@ -72,12 +82,7 @@ fn a_service_manager_that_does_not_listen_keeps_nobody() {
     assert_eq!(full.kind(), ErrorKind::WouldBlock);
     let list = backends([(&backend, 1)]);
     let config = server("web", &web, &[QUICK_CHECK, &list]);
-    let mut balancer = Balancer::start_with(&config, |_, config| {
-        let mut command = binary();
-        command.arg("--config").arg(config);
-        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "300000");
-        command
-    });
+    let mut balancer = managed(&config, &path);
     balancer.reload(&config);
     assert!(ask(web.address()).is_ok());
     // What it was told comes in its order when it listens again.

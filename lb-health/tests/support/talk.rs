@@ -102,6 +102,10 @@ where
     }
 }
 
+/// What [`misbehaving`] comes to with a checker of a protocol.
+pub(crate) const MISBEHAVIOUR: [&str; 7] =
+    ["refused", "timeout-response", "closed", "reset", "timeout-response", "protocol", "protocol"];
+
 /// What a checker makes of servers that misbehave, in this order: one that is not there, one that
 /// accepts and never speaks, one that hangs up, one that resets, one that says `answer`, as it should,
 /// but a byte now and then, one that never ends its line, one that says what no protocol has.

@@ -20,7 +20,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use lb_vrrp::driver::{Input, Network, RouterId};
-use lb_vrrp::linux::LinuxNetwork;
+use lb_vrrp::linux::{LinuxNetwork, Settings};
 use lb_vrrp::{AddressList, ChannelConfig, Vrid};
 
 const MS: Duration = Duration::from_millis(1);
@@ -29,6 +29,15 @@ const MS: Duration = Duration::from_millis(1);
 fn channel(source: impl Into<IpAddr>) -> ChannelConfig {
     let addresses = AddressList::new([[10, 99, 0, 200].into()]).unwrap();
     ChannelConfig::new(Vrid::new(51).unwrap(), source.into(), addresses).unwrap()
+}
+
+/// A network with one router on `eth0` of [`channel`], whose settings are `set` beside.
+fn open(set: impl FnOnce(&mut Settings)) -> (LinuxNetwork, RouterId) {
+    let mut network = LinuxNetwork::new().unwrap();
+    let mut settings = Settings::new("eth0");
+    set(&mut settings);
+    let id = network.open(&channel([10, 99, 0, 1]), settings).unwrap();
+    (network, id)
 }
 
 /// All that has happened, as text, and how often it could not be found out.

@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use lb_vrrp::driver::Network;
-use lb_vrrp::linux::{LinuxNetwork, Settings};
+use lb_vrrp::linux::LinuxNetwork;
 
 use crate::namespace::{Namespace, is_possible};
-use crate::{MS, channel, drain};
+use crate::{MS, drain, open};
 
 /// More than the kernel keeps for who does not read them.
 const RULES: usize = 30_000;
@@ -46,10 +46,7 @@ fn a_flush_of_many_rules_is_noticed() {
         // Flushed first: what is told of ours comes last.
         let rules = "ip saddr 192.0.2.1 tcp dport 80 counter accept\n".repeat(RULES);
         nft(&format!("table ip others {{ chain input {{\n{rules}}}\n}}\n"));
-        let mut network = LinuxNetwork::new().unwrap();
-        let mut settings = Settings::new("eth0");
-        settings.accept = false;
-        network.open(&channel([10, 99, 0, 1]), settings).unwrap();
+        let (mut network, _) = open(|settings| settings.accept = false);
         until_refused(&mut network, "at the start").await;
         // What it is told of its own table is read.
         for _ in 0..5 {
@@ -71,10 +68,7 @@ fn who_is_stubborn_does_not_keep_us_busy() {
     }
     let space = Namespace::new();
     space.inside(async || {
-        let mut network = LinuxNetwork::new().unwrap();
-        let mut settings = Settings::new("eth0");
-        settings.accept = false;
-        network.open(&channel([10, 99, 0, 1]), settings).unwrap();
+        let (mut network, _) = open(|settings| settings.accept = false);
         until_refused(&mut network, "at the start").await;
         let (start, mut restored) = (Instant::now(), 0);
         for _ in 0..60 {

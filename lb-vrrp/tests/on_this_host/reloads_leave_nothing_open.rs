@@ -5,7 +5,7 @@ use lb_vrrp::linux::{LinuxNetwork, Settings};
 use lb_vrrp::{AddressList, ChannelConfig, Vrid};
 
 use crate::namespace::{Namespace, is_possible};
-use crate::{channel, drain};
+use crate::{channel, drain, open};
 
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
@@ -35,8 +35,7 @@ fn fifty_reloads_leave_as_much_open_as_one() {
         space.ip(&format!("address add 10.99.0.{}/24 dev eth{}", 2 + number, number % 2));
     }
     space.inside(async || {
-        let mut network = LinuxNetwork::new().unwrap();
-        let id = network.open(&channel([10, 99, 0, 1]), Settings::new("eth0")).unwrap();
+        let (mut network, id) = open(|_| ());
         let steady = ChannelConfig::new(
             Vrid::new(52).unwrap(),
             [10, 99, 1, 1].into(),

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use lb_vrrp::driver::{Network, RouterId};
-use lb_vrrp::linux::{LinuxNetwork, Route, Settings};
+use lb_vrrp::linux::{LinuxNetwork, Route};
 
 use crate::namespace::{Namespace, is_possible};
-use crate::{MS, channel, drain};
+use crate::{MS, drain, open};
 
 /// By which way it leads over `eth1`.
 fn route(to: &str, via: Option<[u8; 4]>, dev: Option<&str>) -> Route {
@@ -39,16 +39,14 @@ fn an_interface_goes_and_comes_back() {
     }
     let space = Namespace::new();
     space.inside(async || {
-        let mut network = LinuxNetwork::new().unwrap();
-        let mut settings = Settings::new("eth0");
         let router = Some([10, 99, 1, 9]);
-        settings.routes = vec![
+        let routes = vec![
             route("10.1.0.0/16", router, Some("eth1")),
             route("10.2.0.0/16", router, None),
             route("10.3.0.0/16", None, Some("eth1")),
             route("10.4.0.0/16", None, Some("eth0")),
         ];
-        let id = network.open(&channel([10, 99, 0, 1]), settings).unwrap();
+        let (mut network, id) = open(|settings| settings.routes = routes);
         network.add_routes(id).unwrap();
         drain(&mut network);
         assert_eq!(ours(&space), 4);
@@ -67,14 +65,12 @@ fn what_cannot_be_added_is_named() {
     }
     let space = Namespace::new();
     space.inside(async || {
-        let mut network = LinuxNetwork::new().unwrap();
-        let mut settings = Settings::new("eth0");
-        settings.routes = vec![
+        let routes = vec![
             route("10.1.0.0/16", None, Some("eth1")),
             route("10.2.0.0/16", None, Some("late0")),
             route("10.3.0.0/16", Some([10, 88, 0, 1]), None),
         ];
-        let id = network.open(&channel([10, 99, 0, 1]), settings).unwrap();
+        let (mut network, id) = open(|settings| settings.routes = routes);
         let error = network.add_routes(id).unwrap_err().to_string();
         assert_eq!(
             error,

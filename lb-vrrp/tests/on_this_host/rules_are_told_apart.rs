@@ -6,7 +6,7 @@ use lb_vrrp::driver::Network;
 use lb_vrrp::linux::{LinuxNetwork, Rule, RuleAction, Settings};
 
 use crate::namespace::{Namespace, is_possible};
-use crate::{channel, drain};
+use crate::{channel, drain, open};
 
 /// One of ours, which is for the same packets as another one, or for more.
 fn rule(change: impl FnOnce(&mut Rule)) -> Rule {
@@ -41,10 +41,8 @@ fn what_a_crash_has_left_goes_and_nothing_else_does() {
     }
     let before = rules(&space);
     space.inside(async || {
-        let mut network = LinuxNetwork::new().unwrap();
-        let mut settings = Settings::new("eth0");
-        settings.rules = vec![rule(|rule| rule.dport = Some(443..=443))];
-        let id = network.open(&channel([10, 99, 0, 1]), settings).unwrap();
+        let ours = vec![rule(|rule| rule.dport = Some(443..=443))];
+        let (mut network, id) = open(|settings| settings.rules = ours);
         network.add_routes(id).unwrap();
         let with_ours = rules(&space);
         assert_eq!(with_ours.len(), before.len() + 1);

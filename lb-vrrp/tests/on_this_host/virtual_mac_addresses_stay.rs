@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use lb_vrrp::driver::{Network, RouterId};
-use lb_vrrp::linux::{LinuxNetwork, Settings};
+use lb_vrrp::linux::LinuxNetwork;
 
 use crate::namespace::{Namespace, is_possible};
-use crate::{MS, channel, drain};
+use crate::{MS, drain, open};
 
 const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 99, 0, 200));
 
@@ -30,6 +30,14 @@ async fn until(network: &mut LinuxNetwork, space: &Namespace, id: RouterId, word
     }
 }
 
+/// A network with one router that has the address on a virtual MAC address.
+fn master() -> (LinuxNetwork, RouterId) {
+    let (mut network, id) = open(|settings| settings.virtual_mac = Some("vip0".to_owned()));
+    network.add_address(id, ADDRESS).unwrap();
+    drain(&mut network);
+    (network, id)
+}
+
 #[test]
 #[ignore = "needs root and ip"]
 fn it_is_deleted_or_set_down() {
@@ -38,12 +46,7 @@ fn it_is_deleted_or_set_down() {
     }
     let space = Namespace::new();
     space.inside(async || {
-        let mut network = LinuxNetwork::new().unwrap();
-        let mut settings = Settings::new("eth0");
-        settings.virtual_mac = Some("vip0".to_owned());
-        let id = network.open(&channel([10, 99, 0, 1]), settings).unwrap();
-        network.add_address(id, ADDRESS).unwrap();
-        drain(&mut network);
+        let (mut network, id) = master();
         let whole = ["state UP", "00:00:5e:00:01:33", "10.99.0.200/32"];
         until(&mut network, &space, id, &whole).await;
         space.ip("link delete vip0");
@@ -63,12 +66,7 @@ fn who_is_stubborn_does_not_keep_us_busy() {
     }
     let space = Namespace::new();
     space.inside(async || {
-        let mut network = LinuxNetwork::new().unwrap();
-        let mut settings = Settings::new("eth0");
-        settings.virtual_mac = Some("vip0".to_owned());
-        let id = network.open(&channel([10, 99, 0, 1]), settings).unwrap();
-        network.add_address(id, ADDRESS).unwrap();
-        drain(&mut network);
+        let (mut network, id) = master();
         let whole = ["state UP", "10.99.0.200/32"];
         until(&mut network, &space, id, &whole).await;
         let (start, mut restored) = (Instant::now(), 0);

@@ -9,7 +9,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::namespace::{Namespace, is_possible};
-use crate::{MS, channel, drain};
+use crate::{MS, channel, drain, open};
 
 /// As long as it is there, this process gets no descriptor.
 struct NoDescriptors(u64);
@@ -37,8 +37,7 @@ fn without_descriptors_a_carrier_that_goes_is_seen_later() {
     }
     let space = Namespace::new();
     space.inside(async || {
-        let mut network = LinuxNetwork::new().unwrap();
-        let id = network.open(&channel([10, 99, 0, 1]), Settings::new("eth0")).unwrap();
+        let (mut network, id) = open(|_| ());
         let (inputs, errors) = drain(&mut network);
         let up = "Fault { cause: Interface, present: false }";
         assert!(errors == 0 && inputs.contains(&(id, up.to_owned())), "{inputs:?}");
@@ -99,8 +98,7 @@ fn what_a_reload_could_not_open_is_opened_later() {
     }
     let space = Namespace::new();
     space.inside(async || {
-        let mut network = LinuxNetwork::new().unwrap();
-        let id = network.open(&channel([10, 99, 0, 1]), Settings::new("eth0")).unwrap();
+        let (mut network, id) = open(|_| ());
         drain(&mut network);
         say("far1", 51);
         assert!(!hears(&mut network, id).await, "it is somewhere else");
