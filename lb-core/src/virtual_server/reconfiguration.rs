@@ -31,6 +31,7 @@ impl<E> VirtualServer<E> {
                     Slot::new(backend, &terms, later)
                 }
             };
+            slot.hold_to_limits();
             self.slots.push(slot);
         }
         if let Some(SorryServer { backend: BackendConfig { name, endpoint, .. }, mode }) =

@@ -42,7 +42,7 @@ enum Ejection {
 
 impl<E> Slot<E> {
     pub(super) fn new(backend: Backend<E>, config: &Terms, cold: bool) -> Self {
-        let slot = Self {
+        Self {
             backend: Arc::new(config.applied_to(backend)),
             configured: config.weight,
             limits: config.limits,
@@ -54,13 +54,11 @@ impl<E> Slot<E> {
             health: None,
             service: Service::Away { is_cold: cold },
             draining: Draining::No,
-        };
-        slot.hold_to_limits();
-        slot
+        }
     }
 
     pub(super) fn reconfigured(self, endpoint: E, terms: &Terms) -> Self {
-        let slot = Self {
+        Self {
             backend: Arc::new(terms.applied_to(self.backend.with_endpoint(endpoint))),
             configured: terms.weight,
             limits: terms.limits,
@@ -70,9 +68,7 @@ impl<E> Slot<E> {
             // Whoever was up without being checked stays up until the first check has a verdict.
             health: self.health(),
             ..self
-        };
-        slot.hold_to_limits();
-        slot
+        }
     }
 
     /// Holds the backend to the limits that are configured, or to what its checks say in their place;

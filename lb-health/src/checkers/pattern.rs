@@ -9,6 +9,8 @@ use regex_automata::nfa::thompson;
 use regex_automata::util::{start, syntax};
 use regex_automata::{Anchored, MatchKind};
 
+use crate::digest::hex;
+
 /// Something to look for in a text that arrives in pieces.
 ///
 /// A lazily built automaton: each byte is looked at once and none is kept, so that neither a long
@@ -176,7 +178,7 @@ impl Drop for Search {
 fn shown(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => format!("{text:?}"),
-        Err(_) => bytes.iter().fold("0x".to_owned(), |all, byte| format!("{all}{byte:02x}")),
+        Err(_) => format!("0x{}", hex(bytes)),
     }
 }
 

@@ -41,8 +41,6 @@ pub(super) struct Member {
     is_mute: bool,
     /// What could not be announced, which was said of the first one.
     unannounced: Vec<IpAddr>,
-    /// Whether it was said that routes or rules are not there.
-    is_unrouted: bool,
 }
 
 /// What an action came to.
@@ -70,7 +68,6 @@ impl Member {
             is_leaving: false,
             is_mute: false,
             unannounced: Vec::new(),
-            is_unrouted: false,
         }
     }
 
@@ -103,7 +100,6 @@ impl Member {
                 self.announcer.clear();
                 self.restorer.clear();
                 self.routes_retry_at = None;
-                self.is_unrouted = false;
                 let removed = network.remove_routes(self.id);
                 self.note(Operation::RemoveRoutes, removed);
                 for address in self.addresses(network) {
@@ -158,7 +154,7 @@ impl Member {
         }
         self.unannounced.retain(|address| after.contains(address));
         // It may be others now that are not there.
-        self.is_unrouted = false;
+        self.routes_retry_at = None;
         if holds { self.add_all(now, network) } else { Done::Yes }
     }
 
@@ -180,7 +176,7 @@ impl Member {
                 None => self.add_routes(now, network),
             }
         }
-        if self.routes_retry_at.take_if(|at| *at <= now).is_some() {
+        if self.routes_retry_at.is_some_and(|at| at <= now) {
             self.add_routes(now, network);
         }
         Done::Yes
@@ -195,8 +191,9 @@ impl Member {
 
     fn add_routes(&mut self, now: Instant, network: &mut impl Network) {
         let added = network.add_routes(self.id);
-        self.routes_retry_at = added.is_err().then(|| now + ROUTES_RETRY);
-        if !std::mem::replace(&mut self.is_unrouted, added.is_err()) {
+        let retry_at = added.is_err().then(|| now + ROUTES_RETRY);
+        // Whoever tries again has been told of.
+        if std::mem::replace(&mut self.routes_retry_at, retry_at).is_none() {
             self.note(Operation::AddRoutes, added);
         }
     }

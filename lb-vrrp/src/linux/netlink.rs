@@ -273,10 +273,15 @@ impl RouteKey {
 
 /// A socket that is told of every change; of routes, of which there may be many, only if they are
 /// asked for.
-pub(super) fn monitor(routes: bool) -> io::Result<Socket> {
+pub(super) fn route_monitor(routes: bool) -> io::Result<Socket> {
+    monitor(NETLINK_ROUTE, if routes { GROUPS | ROUTES } else { GROUPS })
+}
+
+/// A socket that is told by a part of the kernel what happens in these groups, of which much may wait to
+/// be read.
+pub(super) fn monitor(part: i32, groups: u32) -> io::Result<Socket> {
     const ROOM: usize = 1 << 20;
-    let groups = if routes { GROUPS | ROUTES } else { GROUPS };
-    let socket = socket(NETLINK_ROUTE, Type::RAW.nonblocking(), groups)?;
+    let socket = socket(part, Type::RAW.nonblocking(), groups)?;
     make_room(&socket, ROOM)?;
     Ok(socket)
 }

@@ -4,12 +4,12 @@
 use std::io::{self, Read};
 use std::task::{Context, Poll};
 
-use socket2::{Socket, Type};
+use netlink_packet_core::NlasIterator;
+use socket2::Socket;
 use tokio::io::unix::AsyncFd;
 
-use super::netlink::{HEADER, kind, raw_messages, socket};
+use super::netlink::{HEADER, kind, monitor, raw_messages};
 use super::receiver::{poll_waiting, watched};
-use super::socket::make_room;
 
 const NETLINK_NETFILTER: i32 = 12;
 /// `NFNLGRP_NFTABLES` as a bit.
@@ -24,8 +24,6 @@ const FAMILY: usize = 4;
 /// The name of the table is the first attribute of each of them (`NFTA_TABLE_NAME`, `NFTA_CHAIN_TABLE`,
 /// `NFTA_RULE_TABLE`, `NFTA_SET_TABLE`, `NFTA_SET_ELEM_LIST_TABLE`).
 const TABLE: u16 = 1;
-/// Octets that may wait to be read.
-const ROOM: usize = 1 << 20;
 /// How much is read before others have their turn.
 const DATAGRAMS: usize = 256;
 
@@ -41,9 +39,8 @@ pub(super) struct TableWatch {
 impl TableWatch {
     /// Takes `CAP_NET_ADMIN`.
     pub(super) fn open(name: &str) -> io::Result<Self> {
-        let monitor = socket(NETLINK_NETFILTER, Type::RAW.nonblocking(), GROUPS)?;
         // Whoever flushes all rules has each of them told.
-        make_room(&monitor, ROOM)?;
+        let monitor = monitor(NETLINK_NETFILTER, GROUPS)?;
         let (name, datagram) = (name.to_owned(), vec![0; 32 * 1024]);
         Ok(Self { monitor: watched(monitor)?, name, datagram, is_whole: true })
     }
@@ -95,16 +92,10 @@ fn told(datagram: &[u8], table: &str) -> Option<bool> {
 
 /// The table that a message is about.
 fn table_of(raw: &[u8]) -> Option<&[u8]> {
-    let mut rest = raw.get(HEADER + FAMILY..)?;
-    loop {
-        let length = usize::from(u16::from_ne_bytes(*rest.first_chunk()?));
-        let kind = u16::from_ne_bytes([*rest.get(2)?, *rest.get(3)?]);
-        if kind == TABLE {
-            return rest.get(4..length)?.split(|octet| *octet == 0).next();
-        }
-        // `NLA_ALIGN`; one that has no length would be there without end.
-        rest = rest.get(length.max(4).next_multiple_of(4)..)?;
-    }
+    let mut attributes = NlasIterator::new(raw.get(HEADER + FAMILY..)?).map_while(Result::ok);
+    let name = attributes.find(|attribute| attribute.kind() == TABLE)?;
+    let length = usize::from(name.length());
+    name.into_inner().get(4..length)?.split(|octet| *octet == 0).next()
 }
 
 #[cfg(test)]

@@ -28,6 +28,11 @@ impl VirtualMacs {
         self.losses.next_deadline()
     }
 
+    /// Whether the interface of this name is one that we have made.
+    fn has_made(&self, name: &str, index: u32) -> bool {
+        index > 0 && self.made.get(name) == Some(&index)
+    }
+
     /// Whoever asks for the address on the other interface must not get that one's MAC address; a
     /// packet that comes in by one and leaves by the other is no forgery; and nothing but a master may
     /// speak from this one, not even to say which groups it listens to, or switches take it for the
@@ -71,7 +76,7 @@ impl LinuxNetwork {
         if !self.lacks_virtual_mac(id) {
             return Ok(());
         }
-        if index > 0 && self.virtual_macs.made.get(&name) == Some(&index) {
+        if self.virtual_macs.has_made(&name, index) {
             // Somebody has set it down, and nobody reaches what is on it.
             self.requests.set_up(index)?;
             return self.refresh(&name);
@@ -91,8 +96,7 @@ impl LinuxNetwork {
         let index = self.index(&name)?;
         self.virtual_macs.made.insert(name.clone(), index);
         if let Err(error) = self.virtual_macs.set_up(&base, &name, family) {
-            let operation = Operation::SetUp;
-            self.inputs.push_back((id, Input::Failed { operation, error }));
+            self.not_set_up(id, error);
         }
         self.requests.set_up(index)?;
         self.refresh(&name)?;
@@ -115,9 +119,13 @@ impl LinuxNetwork {
 
     fn remake_virtual_mac(&mut self, id: RouterId) {
         if let Err(error) = self.make_virtual_mac(id) {
-            let operation = Operation::SetUp;
-            self.inputs.push_back((id, Input::Failed { operation, error }));
+            self.not_set_up(id, error);
         }
+    }
+
+    fn not_set_up(&mut self, id: RouterId, error: io::Error) {
+        let operation = Operation::SetUp;
+        self.inputs.push_back((id, Input::Failed { operation, error }));
     }
 
     /// Whether the interface of the virtual MAC address should be there, set up, and is not.
@@ -126,8 +134,7 @@ impl LinuxNetwork {
         let Some(name) = &port.settings.virtual_mac else { return false };
         let there = self.links.get(name).zip(self.links.get(&port.settings.interface));
         let Some((home, on)) = there else { return false };
-        let index = home.index();
-        let is_made = index > 0 && self.virtual_macs.made.get(name) == Some(&index);
+        let is_made = self.virtual_macs.has_made(name, home.index());
         on.index() > 0 && !(is_made && home.is_set_up())
     }
 

@@ -35,7 +35,7 @@ impl Watcher {
     /// One that has seen nothing yet.
     pub(super) fn open(now: Instant) -> io::Result<Self> {
         Ok(Self {
-            monitor: watched(netlink::monitor(false)?)?,
+            monitor: watched(netlink::route_monitor(false)?)?,
             sees_routes: false,
             datagram: vec![0; 32 * 1024],
             changes: VecDeque::new(),
@@ -57,7 +57,7 @@ impl Watcher {
     /// Is told of routes and rules as well from now on.
     pub(super) fn see_routes(&mut self) -> io::Result<()> {
         if !self.sees_routes {
-            self.monitor = watched(netlink::monitor(true)?)?;
+            self.monitor = watched(netlink::route_monitor(true)?)?;
             self.sees_routes = true;
         }
         Ok(())
