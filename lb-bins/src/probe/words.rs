@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use crate::config::{Address, Check, Config, ConfigErrors};
 
 /// Keys whose values are lists: one element needs no brackets.
-const LISTS: [&str; 3] = ["answer", "command", "status"];
+const LISTS: [&str; 4] = ["answer", "command", "drain_status", "status"];
 
 /// Keys whose values are text, also if they look like a number, as `version=2` and `send_hex=00`.
 const TEXTS: [&str; 18] = [
@@ -114,6 +114,7 @@ mod tests {
                 "http, status=200-299, port=80",
                 r#"{ type = "http", status = ["200-299"], port = 80 }"#,
             ),
+            ("http,drain_status=404", r#"{ type = "http", drain_status = [404] }"#),
             (
                 "http,version=2,request_body=true",
                 r#"{ type = "http", version = "2", request_body = "true" }"#,
