@@ -31,19 +31,37 @@ pub(crate) fn password_in(path: &Path) -> Result<String, CheckConfigError> {
 }
 
 /// TLS as it is configured.
-pub(crate) fn tls(options: &check::Tls) -> Result<Tls, CheckConfigError> {
-    let check::Tls { sni, verify, ca, identity } = options;
-    let mut tls = match (verify, ca) {
-        (false, _) => Tls::unverified()?,
-        (true, None) => Tls::new()?,
-        (true, Some(path)) => Tls::trusting(&read(path)?)
-            .map_err(|source| CheckConfigError::TlsFile { path: path.clone(), source })?,
+pub(super) fn tls(options: &check::Tls) -> Result<Tls, CheckConfigError> {
+    let authorities = options.ca.as_deref().filter(|_| options.verify).map(read).transpose()?;
+    tls_of(options, authorities.as_deref(), identity(options)?.as_ref())
+}
+
+/// What is in the files of the certificate to be presented and its key.
+pub(crate) fn identity(options: &check::Tls) -> Result<Option<[Vec<u8>; 2]>, CheckConfigError> {
+    let Some(check::Identity { certificate, key }) = &options.identity else { return Ok(None) };
+    Ok(Some([read(certificate)?, read(key)?]))
+}
+
+/// The same out of what was in the files.
+pub(crate) fn tls_of(
+    options: &check::Tls,
+    authorities: Option<&[u8]>,
+    identity: Option<&[Vec<u8>; 2]>,
+) -> Result<Tls, CheckConfigError> {
+    let wrong = |path: &Path, source| CheckConfigError::TlsFile { path: path.to_owned(), source };
+    let mut tls = match (options.verify, &options.ca, authorities) {
+        (false, ..) => Tls::unverified()?,
+        (true, Some(path), Some(authorities)) => {
+            Tls::trusting(authorities).map_err(|source| wrong(path, source))?
+        }
+        (true, ..) => Tls::new()?,
     };
-    if let Some(check::Identity { certificate, key }) = identity {
+    if let (Some(paths), Some([certificate, key])) = (&options.identity, identity) {
         tls = tls
-            .with_identity(&read(certificate)?, &read(key)?)
-            .map_err(|source| CheckConfigError::TlsFile { path: certificate.clone(), source })?;
+            .with_identity(certificate, key)
+            .map_err(|source| wrong(&paths.certificate, source))?;
     }
+    let sni = &options.sni;
     Ok(match sni {
         Some(name) => tls.with_name(name)?,
         None => tls,

@@ -21,8 +21,8 @@ use lb_health::{Failure, Report, Target};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
-use self::files::password;
-pub(crate) use self::files::{password_in, read, tls};
+pub(crate) use self::files::{identity, password_in, read, tls_of};
+use self::files::{password, tls};
 pub(crate) use self::spec::spec;
 pub(crate) use self::stamps::Stamps;
 use crate::config::check::{self, CheckKind, Database, Role, SmtpSecurity, Step};

@@ -13,15 +13,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::mail::{LONGEST_SENDING, MailError};
-use crate::checkers::{CheckConfigError, password_in, read, tls};
+use crate::checkers::{CheckConfigError, identity, password_in, read, tls_of};
 use crate::config::check::{self, SmtpSecurity};
 use crate::config::{Address, Mail};
 
-/// A way to a server. Two are the same if they are configured alike and their files have the same in
-/// them.
+/// A way to a server. Two of one configuration are the same if their files have the same in them.
 #[derive(Clone)]
 pub(super) struct Submission {
-    config: Mail,
     files: Files,
     transport: AsyncSmtpTransport<Tokio1Executor>,
 }
@@ -64,7 +62,7 @@ impl Submission {
             let credentials = Credentials::new(login.user.clone(), password.clone());
             transport = transport.credentials(credentials);
         }
-        Ok(Self { config: config.clone(), files, transport: transport.build() })
+        Ok(Self { files, transport: transport.build() })
     }
 
     pub(super) const fn transport(&self) -> &AsyncSmtpTransport<Tokio1Executor> {
@@ -74,13 +72,13 @@ impl Submission {
 
 impl PartialEq for Submission {
     fn eq(&self, other: &Self) -> bool {
-        (&self.config, &self.files) == (&other.config, &other.files)
+        self.files == other.files
     }
 }
 
 impl fmt::Debug for Submission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Submission").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Submission").finish_non_exhaustive()
     }
 }
 
@@ -89,13 +87,11 @@ impl Files {
         let Mail { security, login, .. } = config;
         let mut files = Self::default();
         if let Some(security) = security {
+            let options = security.tls();
+            files.authorities = options.ca.as_deref().map(read).transpose()?;
+            files.identity = identity(options)?;
             // Said as for checks, of which a file can be wrong in as many ways.
-            tls(security.tls())?;
-            let check::Tls { ca, identity, .. } = security.tls();
-            files.authorities = ca.as_deref().map(read).transpose()?;
-            if let Some(check::Identity { certificate, key }) = identity {
-                files.identity = Some([read(certificate)?, read(key)?]);
-            }
+            tls_of(options, files.authorities.as_deref(), files.identity.as_ref())?;
         }
         if let Some(login) = login {
             files.password = Some(password_in(&login.password_file)?);

@@ -164,14 +164,13 @@ impl Teller {
             }
         }
         if !is_lower || self.lower.strong_count() == 0 {
-            let held = Arc::new(());
+            let held = is_lower.then(|| Arc::new(()));
+            if let Some(held) = &held {
+                self.lower = Arc::downgrade(held);
+            }
             for command in notice.commands(notify) {
-                if is_lower {
-                    self.lower = Arc::downgrade(&held);
-                }
                 let scripts = self.scripts.get_or_insert_with(Scripts::start);
-                let held = Some(Arc::clone(&held));
-                scripts.run(Job { command, variables: Vec::new(), held });
+                scripts.run(Job { command, variables: Vec::new(), held: held.clone() });
             }
         }
         if !notice.happening.is_of_priority() || notify.priority_changes {

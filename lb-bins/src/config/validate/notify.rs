@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::check::{SMTP_SWITCH, smtp_security};
-use super::values::{command, file, server, text, word};
+use super::values::{command, file, needs, server, text, word};
 use super::{elements, is_empty};
 use crate::config::defaults;
 use crate::config::draft::{self, Field, List};
@@ -113,14 +113,8 @@ fn login(
     password_file: &Field<String>,
     mistakes: &mut Mistakes,
 ) -> Option<Login> {
-    for (key, given, needs, other) in [
-        ("user", user, "`password_file`", password_file),
-        ("password_file", password_file, "`user`", user),
-    ] {
-        if let (Some(given), Field::Absent) = (given.given(), other) {
-            mistakes.error(given.span, Problem::Without { key, needs });
-        }
-    }
+    needs(password_file, "`password_file`", [("user", user.span())], mistakes);
+    needs(user, "`user`", [("password_file", password_file.span())], mistakes);
     let (user, file) =
         (text("user", user, mistakes), file("password_file", password_file, mistakes));
     Some(Login { user: user?, password_file: file? })

@@ -297,3 +297,20 @@ pub(super) fn is_domain(name: &str) -> bool {
     name == "."
         || labels.len() <= 253 && labels.split('.').all(|label| (1..=63).contains(&label.len()))
 }
+
+/// Reports what is given though nothing is there that it needs.
+pub(super) fn needs<T>(
+    needed: &Field<T>,
+    needs: &'static str,
+    dependants: impl IntoIterator<Item = (&'static str, Option<Span>)>,
+    mistakes: &mut Mistakes,
+) {
+    if !matches!(needed, Field::Absent) {
+        return;
+    }
+    for (key, span) in dependants {
+        if let Some(span) = span {
+            mistakes.error(span, Problem::Without { key, needs });
+        }
+    }
+}

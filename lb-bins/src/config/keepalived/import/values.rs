@@ -207,18 +207,22 @@ impl Values<'_> {
 
     /// The only argument as that.
     pub(super) fn host_of(&mut self, statement: Option<&Statement>) -> Field<IpAddr> {
-        let Some(statement) = statement else { return Field::Absent };
-        match self.argument(statement) {
-            Some(word) => self.host(statement.keyword.name, word),
-            None => Field::Refused,
-        }
+        self.only(statement, Self::host)
     }
 
     /// The only argument as an address.
     pub(super) fn ip_of(&mut self, statement: Option<&Statement>) -> Field<IpAddr> {
+        self.only(statement, Self::ip)
+    }
+
+    fn only<T>(
+        &mut self,
+        statement: Option<&Statement>,
+        read: fn(&mut Self, &'static str, &Word) -> Field<T>,
+    ) -> Field<T> {
         let Some(statement) = statement else { return Field::Absent };
         match self.argument(statement) {
-            Some(word) => self.ip(statement.keyword.name, word),
+            Some(word) => read(self, statement.keyword.name, word),
             None => Field::Refused,
         }
     }

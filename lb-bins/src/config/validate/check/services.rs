@@ -8,7 +8,7 @@ use crate::config::mistakes::Mistakes;
 use crate::config::model::check::{Database, Grpc, Ldap, Redis, Secret};
 use crate::config::problem::Problem;
 use crate::config::source::Span;
-use crate::config::validate::values::{content, file, text};
+use crate::config::validate::values::{content, file, needs, text};
 
 pub(super) fn database(
     draft: &draft::check::Database,
@@ -111,23 +111,6 @@ pub(super) fn grpc(draft: &draft::check::Grpc, span: Span, mistakes: &mut Mistak
             mistakes,
         ),
         host,
-    }
-}
-
-/// Reports what is given though nothing is there that it needs.
-fn needs<T>(
-    needed: &Field<T>,
-    needs: &'static str,
-    dependants: impl IntoIterator<Item = (&'static str, Option<Span>)>,
-    mistakes: &mut Mistakes,
-) {
-    if !matches!(needed, Field::Absent) {
-        return;
-    }
-    for (key, span) in dependants {
-        if let Some(span) = span {
-            mistakes.error(span, Problem::Without { key, needs });
-        }
     }
 }
 

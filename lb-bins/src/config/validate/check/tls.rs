@@ -8,7 +8,7 @@ use crate::config::mistakes::Mistakes;
 use crate::config::model::check::{Identity, SmtpSecurity, Tls};
 use crate::config::problem::Problem;
 use crate::config::source::{Span, Spanned};
-use crate::config::validate::values::{domain, file};
+use crate::config::validate::values::{domain, file, needs};
 
 /// What has a mail server speak TLS.
 pub(in crate::config::validate) const SMTP_SWITCH: &str = "`starttls = true` or `tls = true`";
@@ -30,15 +30,8 @@ pub(super) fn tls(
     } else if sni.is_none() && draft.sni.is_absent() && !draft.verify.is_refused() {
         mistakes.warning(span, Problem::VerifiedByAddress);
     }
-    let pairs = [
-        ("certificate", &draft.certificate, "`key`", &draft.key),
-        ("key", &draft.key, "`certificate`", &draft.certificate),
-    ];
-    for (key, given, needs, other) in pairs {
-        if let (Some(given), Field::Absent) = (given.given(), other) {
-            mistakes.error(given.span, Problem::Without { key, needs });
-        }
-    }
+    needs(&draft.key, "`key`", [("certificate", draft.certificate.span())], mistakes);
+    needs(&draft.certificate, "`certificate`", [("key", draft.key.span())], mistakes);
     let certificate = file("certificate", &draft.certificate, mistakes);
     let key = file("key", &draft.key, mistakes);
     Tls {
