@@ -4,6 +4,7 @@ mod crew;
 mod hurry;
 mod lag;
 mod mailbox;
+mod outbox;
 mod pace;
 mod run;
 mod runner;

@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::lag::Due;
 use super::mailbox::Mailbox;
 use super::now;
+use super::outbox::Outbox;
 use super::pace::{self, Pace, Work};
 use super::runner::Runner;
 use super::runs::{Finished, Job, Spot};
@@ -105,7 +106,7 @@ impl Desk {
             spots: HashMap::new(),
             orders: Arc::clone(&orders),
             batch: Vec::new(),
-            results,
+            outbox: Outbox::new(results),
             due: due.clone(),
             is_over: false,
             pace: Pace::default(),
@@ -140,7 +141,7 @@ struct Worker {
     spots: HashMap<u32, (Run, Spot)>,
     orders: Arc<Mailbox<Order>>,
     batch: Vec<Order>,
-    results: Arc<Mailbox<Finished>>,
+    outbox: Outbox,
     due: Due,
     is_over: bool,
     pace: Pace,
@@ -179,7 +180,7 @@ impl Worker {
 
     fn finish(&mut self, finished: Finished) {
         self.spots.remove(&finished.run.check().slot);
-        self.results.post(finished);
+        self.outbox.put(finished);
     }
 }
 
@@ -201,7 +202,7 @@ impl Work for Worker {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.runner.next_deadline()
+        self.runner.next_deadline().into_iter().chain(self.outbox.next_deadline()).min()
     }
 
     fn waits_for(&self, due: Option<Instant>) {
@@ -210,6 +211,7 @@ impl Work for Worker {
 
     fn handle_timeout(&mut self, due: Instant, now: Instant) {
         self.runner.woken(due, now);
+        self.outbox.handle_timeout(now);
         while let Some(finished) = self.runner.end_overdue(now) {
             self.finish(finished);
         }
