@@ -143,7 +143,7 @@ impl Checks {
         let prepare = |check: &Check| {
             let checker = checker(check, weight, &self.shared)?;
             let target = check.target(address);
-            let checker = names.checker(&target, checker);
+            let checker = names.checker(&target, &check.kind, checker);
             let weight = check.kind.changes_weight().then_some(weight);
             Ok(Prepared {
                 check: Arc::new(check.clone()),

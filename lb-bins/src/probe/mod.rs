@@ -200,7 +200,7 @@ impl Probe {
         let Self { check, backend, weight, .. } = self;
         let checker = checker(check, *weight, &Shared::default())?;
         let address = check.target(backend);
-        let checker = names.checker(&address, checker);
+        let checker = names.checker(&address, &check.kind, checker);
         let target = Target::new(nominal(&address), check.timeout);
         let begun = Instant::now();
         let run = timeout(check.timeout + GRACE, checker.oneshot(target)).await;

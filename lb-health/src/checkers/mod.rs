@@ -57,6 +57,8 @@ mod process;
 mod redis;
 #[cfg(feature = "script")]
 mod script;
+#[cfg(feature = "script")]
+mod script_slots;
 #[cfg(feature = "send-expect")]
 mod send_expect;
 #[cfg(any(
@@ -107,7 +109,9 @@ pub use postgres::Postgres;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisRole};
 #[cfg(feature = "script")]
-pub use script::{Script, ScriptSlots};
+pub use script::Script;
+#[cfg(feature = "script")]
+pub use script_slots::ScriptSlots;
 #[cfg(feature = "send-expect")]
 pub use send_expect::SendExpect;
 #[cfg(feature = "smtp")]

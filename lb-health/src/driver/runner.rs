@@ -72,17 +72,15 @@ impl Runner {
             if let Some(beat) = self.beat {
                 self.stalls.woken(beat, now);
             }
-            let local = match *called {
+            let Some(called) = *called else {
                 // It takes no turn while the next ones come up: one that does not take place.
-                None => Some(limits.patience),
-                Some(called) => {
-                    let late = now.saturating_duration_since(called + limits.timeout + GRACE);
-                    self.stalls
-                        .excusing(called, called + limits.timeout)
-                        .or(Some(late).filter(|&late| late > GRACE))
-                }
+                *error = CheckError::NoTurn { waited: limits.patience };
+                return finished;
             };
-            if let Some(lag) = local {
+            let end = called + limits.timeout;
+            let late = now.saturating_duration_since(end + GRACE);
+            let lag = self.stalls.excusing(called, end).or(Some(late).filter(|&late| late > GRACE));
+            if let Some(lag) = lag {
                 *error = CheckError::Overloaded { lag };
             }
         }

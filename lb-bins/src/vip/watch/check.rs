@@ -61,7 +61,7 @@ pub(super) fn checkers<'a>(
         let prepared = check.checks.iter().map(|one| {
             let checker = checker(one, Weight::ONE, &shared)?;
             let address = one.target(&target);
-            let checker = names.checker(&address, checker);
+            let checker = names.checker(&address, &one.kind, checker);
             Ok(Prepared { target: nominal(&address), checker, spec: spec(one, 1)? })
         });
         let prepared = prepared.collect::<Result<Vec<_>, _>>();
