@@ -10,6 +10,7 @@ use super::Backend;
 #[cfg(feature = "service")]
 use super::{BackendId, Load};
 use crate::director::Queue;
+use crate::persistence::Held;
 use crate::sync::{AtomicBool, Ordering};
 
 /// How a flow fared at its backend.
@@ -53,6 +54,8 @@ pub struct Lease<E = SocketAddr> {
     since: Option<Instant>,
     /// Who waits for the room that becomes free.
     queue: Option<Arc<Queue>>,
+    /// Whom the director remembers for as long.
+    held: Held,
     is_home: bool,
     is_reported: AtomicBool,
 }
@@ -95,7 +98,20 @@ impl<E> Lease<E> {
         queue: Option<Arc<Queue>>,
         is_home: bool,
     ) -> Self {
-        Self { backend, since, queue, is_home, is_reported: AtomicBool::new(false) }
+        let is_reported = AtomicBool::new(false);
+        Self { backend, since, queue, held: Held::default(), is_home, is_reported }
+    }
+
+    /// Keeps a client remembered until the flow has ended.
+    pub(crate) fn keep(&mut self, held: Held) {
+        self.held = held;
+    }
+
+    /// The flow has ended, at `now`: drops the lease. It makes a difference only where the director
+    /// remembers clients [while their flows are open](crate::persistence::PersistenceConfig::while_open):
+    /// just dropped, they count as ended when the director was told the time last. O(1).
+    pub fn end(mut self, now: Instant) {
+        self.held.end(now);
     }
 
     /// The same, begun at a known time: a [success](Outcome::Success) then tells how long it took.

@@ -10,11 +10,16 @@ const EMPTY: u8 = u8::MAX;
 /// Who makes room is looked for among so many at least.
 const CHOICE: usize = 8;
 
+/// In `flows`: the entry is there only for its flows, and belongs nowhere.
+const HOMELESS: u32 = 1 << 31;
+
 /// A remembered client.
 pub(super) struct Entry<K> {
     key: K,
     backend: BackendId,
     stamp: u32,
+    /// How many open flows hold it in its slot, and [`HOMELESS`]. For 2³¹ of them there is no memory.
+    flows: u32,
 }
 
 impl<K> Entry<K> {
@@ -32,6 +37,18 @@ impl<K> Entry<K> {
     #[inline]
     pub(super) const fn stamp(&self) -> u32 {
         self.stamp
+    }
+
+    /// Whether flows hold it: it is in use all the time, and stays in its slot.
+    #[inline]
+    pub(super) const fn is_held(&self) -> bool {
+        self.flows & !HOMELESS > 0
+    }
+
+    /// Whether it would have left if no flow held it.
+    #[inline]
+    pub(super) const fn is_homeless(&self) -> bool {
+        self.flows & HOMELESS > 0
     }
 }
 
@@ -180,13 +197,13 @@ impl<K: Eq> Slots<K> {
             group = self.after(group);
         };
         let slot = group * SLOTS + place;
-        self.slots[slot].0 = Some(Entry { key, backend, stamp });
+        self.slots[slot].0 = Some(Entry { key, backend, stamp, flows: 0 });
         self.count += 1;
         self.used = stamp;
         slot
     }
 
-    /// Takes an entry out that was added under this hash.
+    /// Takes an entry out that was added under this hash and that no flow holds.
     pub(super) fn remove(&mut self, hash: u64, slot: usize) {
         let mut group = self.home(hash);
         while group != slot / SLOTS {
@@ -207,7 +224,29 @@ impl<K: Eq> Slots<K> {
         Some(entry.backend)
     }
 
-    /// Of those that a key with this hash meets first, the one of greatest `age`, and that.
+    /// One more flow holds an entry.
+    pub(super) fn hold(&mut self, slot: usize) {
+        if let Some(entry) = &mut self.slots[slot].0 {
+            entry.flows += 1;
+        }
+    }
+
+    /// One flow less holds an entry.
+    pub(super) fn release(&mut self, slot: usize) {
+        if let Some(entry) = self.slots[slot].0.as_mut().filter(|entry| entry.is_held()) {
+            entry.flows -= 1;
+        }
+    }
+
+    /// Takes an entry's backend from it that cannot leave its slot yet.
+    pub(super) fn evict(&mut self, slot: usize) {
+        if let Some(entry) = &mut self.slots[slot].0 {
+            entry.flows |= HOMELESS;
+        }
+    }
+
+    /// Of those that a key with this hash meets first and that no flow holds, the one of greatest
+    /// `age`, and that.
     pub(super) fn eldest(&self, hash: u64, age: impl Fn(&Entry<K>) -> u32) -> Option<(usize, u32)> {
         let home = self.home(hash);
         // The age above the slot: the greater of two numbers is found without a branch, which could
@@ -219,7 +258,8 @@ impl<K: Eq> Slots<K> {
                 if piece != EMPTY
                     && let Some(entry) = self.entry(slot)
                 {
-                    eldest = eldest.max(Some(u64::from(age(entry)) << 32 | slot as u64));
+                    let this = u64::from(age(entry)) << 32 | slot as u64;
+                    eldest = eldest.max((!entry.is_held()).then_some(this));
                     met += 1;
                 }
             }
@@ -278,6 +318,7 @@ impl<K> Slots<K> {
     pub(super) fn assign(&mut self, slot: usize, backend: BackendId) {
         if let Some(entry) = &mut self.slots[slot].0 {
             entry.backend = backend;
+            entry.flows &= !HOMELESS;
         }
     }
 }
@@ -302,6 +343,7 @@ impl<K> Slots<K> {
 mod tests {
     use std::mem::size_of;
     use std::net::{IpAddr, SocketAddr};
+    use std::sync::Arc;
 
     use super::*;
 
@@ -378,7 +420,7 @@ mod tests {
         assert_eq!(size_of::<Group>(), 16);
         assert_eq!(size_of::<Slot<IpAddr>>(), 32);
         assert_eq!(size_of::<Slot<u64>>(), 32);
-        assert_eq!(size_of::<Slot<String>>(), 32);
+        assert_eq!(size_of::<Slot<Arc<str>>>(), 32);
         assert_eq!(size_of::<Slot<SocketAddr>>(), 64);
     }
 }
