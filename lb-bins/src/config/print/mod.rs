@@ -182,11 +182,12 @@ fn inline_queue(Queue { length, timeout }: Queue) -> String {
 }
 
 fn inline_persistence(persistence: Persistence) -> String {
-    let Persistence { timeout, granularity, capacity, min_age, when_full, when_down } = persistence;
+    let Persistence { timeout, while_open, granularity, capacity, min_age, when_full, when_down } =
+        persistence;
     let [timeout, min_age] = [timeout, min_age].map(|time| text(&duration(time)));
     format!(
-        "{{ timeout = {timeout}, granularity = {granularity}, capacity = {capacity}, \
-         min_age = {min_age}, when_full = {}, when_down = {} }}",
+        "{{ timeout = {timeout}, while_open = {while_open}, granularity = {granularity}, \
+         capacity = {capacity}, min_age = {min_age}, when_full = {}, when_down = {} }}",
         text(when_full.word()),
         text(when_down.word())
     )
