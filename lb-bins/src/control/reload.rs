@@ -230,6 +230,7 @@ impl Control {
             let until = Instant::now() + gone.config.drain_timeout;
             self.removed.push(Removed { tally: gone.tally, until });
         }
+        self.leaving.extend(open.into_values(), &self.services);
     }
 
     /// The endpoints of a service, and of whoever is on the way out of it: one that comes back has its
