@@ -19,7 +19,7 @@ use rand::Rng;
 use crate::backend::{Backend, BackendId, Lease};
 use crate::flow::{ClientKey, Flow};
 use crate::hash::HashSeed;
-use crate::persistence::{Shards, lock};
+use crate::persistence::{Shard, Shards, lock};
 use crate::pool::{NoBackend, Pool};
 
 pub(crate) use queue::Queue;
@@ -285,8 +285,10 @@ impl<K: ClientKey, E> Director<K, E> {
         if known != Some(lease.id()) && lease.is_home() {
             slot = table.insert_slot(now, client.clone(), lease.id());
         }
-        if let Some(held) = slot.and_then(|slot| shards.hold(shard, &mut table, slot)) {
-            lease.keep(held);
+        if let Some(slot) = slot.filter(|_| shards.while_open()) {
+            table.hold(slot);
+            let shard: Shard<K> = Arc::clone(shard);
+            lease.hold(shard, slot as u32);
         }
         Ok(lease)
     }

@@ -40,13 +40,11 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
         for slot in 0..self.slots.slots() {
             let Some(entry) = self.slots.entry(slot) else { continue };
             let age = u64::from(self.clock.age(entry.stamp())).saturating_add(ticks);
-            if self.is_forgotten(entry) {
+            if age >= timeout && !entry.is_held() || self.is_forgotten(entry) {
                 self.remove(slot);
             } else if entry.is_held() {
                 // However long it is, no age comes near the point where it would wrap around.
                 self.slots.touch(slot, self.clock.stamp().wrapping_add(ticks as u32));
-            } else if age >= timeout {
-                self.remove(slot);
             } else {
                 oldest = oldest.max(age);
             }

@@ -19,7 +19,7 @@ pub use config::PersistenceConfig;
 use forgotten::Forgotten;
 pub(crate) use held::Held;
 pub use replicated::{Replicated, Stamp, Update};
-pub(crate) use shards::{Shards, lock};
+pub(crate) use shards::{Shard, Shards, lock};
 use slots::{Entry, Slots};
 
 use crate::backend::BackendId;
@@ -217,7 +217,7 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
         self.advance(now);
         let hash = self.hasher.hash_one(key);
         let slot = self.slots.find(hash, key)?;
-        if self.live(slot).is_none() {
+        if self.slots.entry(slot).is_none_or(|entry| self.is_over(entry)) {
             self.take_out(hash, slot);
             return None;
         }
@@ -262,11 +262,13 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
     fn release(&mut self, now: Option<Instant>, slot: usize) -> bool {
         now.into_iter().for_each(|now| self.advance(now));
         let is_live = self.live(slot).is_some();
-        self.slots.release(slot);
         if is_live {
             self.slots.touch(slot, self.clock.stamp());
         } else {
-            // Nothing keeps it any more, unless another flow does.
+            // It has to leave, unless another flow holds it.
+            self.slots.evict(slot);
+        }
+        if self.slots.release(slot) {
             self.remove(slot);
         }
         is_live
@@ -287,15 +289,17 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
     /// Whether an entry has expired or its backend has been forgotten.
     #[inline]
     fn is_over(&self, entry: &Entry<K>) -> bool {
-        (self.clock.age(entry.stamp()) >= self.timeout && !entry.is_held())
-            || self.is_forgotten(entry)
+        let has_expired = self.clock.age(entry.stamp()) >= self.timeout;
+        match entry.is_held() {
+            false => has_expired || self.is_forgotten(entry),
+            true => entry.is_homeless() || self.is_forgotten(entry),
+        }
     }
 
     #[inline]
     fn is_forgotten(&self, entry: &Entry<K>) -> bool {
-        entry.is_homeless()
-            || !self.forgotten.is_empty()
-                && self.forgotten.covers(&self.clock, entry.backend(), entry.stamp())
+        !self.forgotten.is_empty()
+            && self.forgotten.covers(&self.clock, entry.backend(), entry.stamp())
     }
 
     /// As [`take_out`](Self::take_out), if there is anything.
@@ -307,6 +311,7 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
 
     /// Takes out what is over. What flows hold stays in its slot until they have ended, or until its
     /// client comes back, and belongs nowhere.
+    #[cold]
     fn take_out(&mut self, hash: u64, slot: usize) {
         match self.slots.entry(slot).is_some_and(Entry::is_held) {
             true => self.slots.evict(slot),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::config::Node;
-use super::held::{Held, Release};
+use super::held::Held;
 use super::{PersistenceConfig, PersistenceTable, Replicated, Update};
 use crate::backend::BackendId;
 use crate::hash::HashSeed;
@@ -75,7 +75,8 @@ impl<K: Clone + Eq + Hash> Table<K> {
         }
     }
 
-    fn hold(&mut self, slot: usize) {
+    /// One more flow holds a slot, until it is [released](Held::release).
+    pub(crate) fn hold(&mut self, slot: usize) {
         match self {
             Self::Alone(table) => table.hold(slot),
             Self::Replicated(table, _) => table.hold(slot),
@@ -139,17 +140,9 @@ impl<K: Clone + Eq + Hash> Shards<K> {
         &self.tables[self.place(client)]
     }
 
-    /// Keeps whoever is in this slot of `shard`, whose table is locked, for as long as a flow lasts.
-    /// `None` if flows keep nobody.
-    pub(crate) fn hold(&self, shard: &Shard<K>, table: &mut Table<K>, slot: usize) -> Option<Held>
-    where
-        K: Send + 'static,
-    {
-        self.while_open.then(|| {
-            table.hold(slot);
-            let shard: Shard<K> = Arc::clone(shard);
-            Held::new(shard, slot)
-        })
+    /// Whether clients are remembered for as long as they have flows open.
+    pub(crate) const fn while_open(&self) -> bool {
+        self.while_open
     }
 
     fn place(&self, client: &K) -> usize {
@@ -219,9 +212,9 @@ impl<K: Clone + Eq + Hash> Shards<K> {
     }
 }
 
-impl<K: Clone + Eq + Hash + Send> Release for Mutex<Table<K>> {
-    fn release(&self, slot: usize, now: Option<Instant>) {
-        lock(self).release(now, slot);
+impl<K: Clone + Eq + Hash + Send> Held for Mutex<Table<K>> {
+    fn release(&self, slot: u32, now: Option<Instant>) {
+        lock(self).release(now, slot as usize);
     }
 }
 

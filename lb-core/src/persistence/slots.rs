@@ -18,7 +18,8 @@ pub(super) struct Entry<K> {
     key: K,
     backend: BackendId,
     stamp: u32,
-    /// How many open flows hold it in its slot, and [`HOMELESS`]. For 2³¹ of them there is no memory.
+    /// How many open flows hold it in its slot (for 2³¹ there is no memory), and if any do perhaps
+    /// [`HOMELESS`].
     flows: u32,
 }
 
@@ -42,7 +43,7 @@ impl<K> Entry<K> {
     /// Whether flows hold it: it is in use all the time, and stays in its slot.
     #[inline]
     pub(super) const fn is_held(&self) -> bool {
-        self.flows & !HOMELESS > 0
+        self.flows > 0
     }
 
     /// Whether it would have left if no flow held it.
@@ -231,14 +232,20 @@ impl<K: Eq> Slots<K> {
         }
     }
 
-    /// One flow less holds an entry.
-    pub(super) fn release(&mut self, slot: usize) {
-        if let Some(entry) = self.slots[slot].0.as_mut().filter(|entry| entry.is_held()) {
+    /// One flow less holds an entry. Whether it is homeless and held by none, and so has to leave.
+    pub(super) fn release(&mut self, slot: usize) -> bool {
+        let Some(entry) = &mut self.slots[slot].0 else { return false };
+        if entry.flows & !HOMELESS > 0 {
             entry.flows -= 1;
         }
+        let is_over = entry.flows == HOMELESS;
+        if is_over {
+            entry.flows = 0;
+        }
+        is_over
     }
 
-    /// Takes an entry's backend from it that cannot leave its slot yet.
+    /// Takes an entry's backend from it that flows hold in its slot.
     pub(super) fn evict(&mut self, slot: usize) {
         if let Some(entry) = &mut self.slots[slot].0 {
             entry.flows |= HOMELESS;
@@ -249,17 +256,17 @@ impl<K: Eq> Slots<K> {
     /// `age`, and that.
     pub(super) fn eldest(&self, hash: u64, age: impl Fn(&Entry<K>) -> u32) -> Option<(usize, u32)> {
         let home = self.home(hash);
-        // The age above the slot: the greater of two numbers is found without a branch, which could
-        // only be guessed while all the slots are on their way from memory.
-        let (mut met, mut eldest) = (0, None);
+        // The age above the slot, counted from one: the greater of two numbers is found without a branch,
+        // which could only be guessed while all the slots are on their way from memory.
+        let (mut met, mut eldest) = (0, 0);
         for group in std::iter::once(home).chain(self.groups_after(home)) {
             for (place, piece) in self.groups[group].pieces().enumerate() {
                 let slot = group * SLOTS + place;
                 if piece != EMPTY
                     && let Some(entry) = self.entry(slot)
                 {
-                    let this = u64::from(age(entry)) << 32 | slot as u64;
-                    eldest = eldest.max((!entry.is_held()).then_some(this));
+                    let this = u64::from(age(entry)) << 32 | (slot as u64 + 1);
+                    eldest = eldest.max(if entry.is_held() { 0 } else { this });
                     met += 1;
                 }
             }
@@ -267,7 +274,8 @@ impl<K: Eq> Slots<K> {
                 break;
             }
         }
-        eldest.map(|eldest| (eldest as u32 as usize, (eldest >> 32) as u32))
+        let slot = (eldest as u32).checked_sub(1)?;
+        Some((slot as usize, (eldest >> 32) as u32))
     }
 
     /// The upper bits choose, by multiplication (Lemire 2016), as any number of groups will do.
