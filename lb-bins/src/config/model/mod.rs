@@ -12,6 +12,7 @@ mod hashing;
 mod tracks;
 mod vrrp;
 mod walk;
+mod zone;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -39,6 +40,7 @@ pub use self::vrrp::{
     Authentication, CarpInstance, Delays, Deleted, HmacKey, KeySecret, Notify, ParameterMatch,
     VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
+pub(in crate::config) use self::zone::{is_on_every_link, socket_address, zoned};
 use super::mistakes::Mistake;
 
 /// Everything that a configuration file says.
