@@ -47,7 +47,7 @@ fn the_least_configuration() {
     let persistence = server.persistence.unwrap();
     assert_eq!(persistence.timeout, Duration::from_secs(360));
     assert_eq!((persistence.granularity, persistence.capacity), (64, 65_536));
-    assert_eq!(persistence.min_age, Duration::ZERO);
+    assert_eq!((persistence.min_age, persistence.while_open), (Duration::ZERO, false));
     assert_eq!((persistence.when_full, persistence.when_down), (WhenFull::Move, WhenDown::Move));
     assert_eq!((&server.on_quorum_up, &server.on_quorum_down), (&None, &None));
     assert_eq!(server.connect_timeout, Duration::from_secs(5));

@@ -460,12 +460,12 @@ struct Around {
 }
 
 fn persistence() -> impl Strategy<Value = Persistence> {
-    let numbers = (duration(), 1..=32_u8, 1..=1_u32 << 24, duration());
+    let numbers = (duration(), any::<bool>(), 1..=32_u8, 1..=1_u32 << 24, duration());
     let when_full = prop_oneof![Just(WhenFull::Move), Just(WhenFull::Wait)];
     let when_down = prop_oneof![Just(WhenDown::Move), Just(WhenDown::Refuse)];
     (numbers, when_full, when_down).prop_map(|(numbers, when_full, when_down)| {
-        let (timeout, granularity, capacity, min_age) = numbers;
-        Persistence { timeout, granularity, capacity, min_age, when_full, when_down }
+        let (timeout, while_open, granularity, capacity, min_age) = numbers;
+        Persistence { timeout, while_open, granularity, capacity, min_age, when_full, when_down }
     })
 }
 

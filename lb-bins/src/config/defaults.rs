@@ -45,6 +45,8 @@ pub const RETRIES: u8 = 3;
 
 /// `persistence.timeout`: 6 minutes, as in keepalived and IPVS.
 pub const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(360);
+/// `persistence.while_open`: the timeout counts from when the last connection began.
+pub const PERSISTENCE_WHILE_OPEN: bool = false;
 /// `persistence.capacity`: 65 536 clients.
 pub const PERSISTENCE_CAPACITY: u32 = 65_536;
 /// `persistence.min_age`: none, every new client is remembered.

@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::changes::Changes;
 use super::instance::instance;
-use crate::checkers::{AnyChecker, CheckConfigError, Shared, Stamps, checker, spec};
+use crate::checkers::{AnyChecker, CheckConfigError, Files, Shared, checker, spec};
 use crate::config::{Address, Check};
 use crate::names::{Names, nominal};
 use crate::privileges::hand_on_nothing;
@@ -138,17 +138,17 @@ impl Checks {
         checks: &[Check],
         total: u32,
         names: &mut Names,
-        stamps: &mut Stamps,
+        files: &mut Files,
     ) -> Result<Vec<Prepared>, CheckConfigError> {
         let prepare = |check: &Check| {
-            let checker = checker(check, weight, &self.shared)?;
+            let checker = checker(check, weight, &self.shared, files)?;
             let target = check.target(address);
             let checker = names.checker(&target, &check.kind, checker);
             let weight = check.kind.changes_weight().then_some(weight);
             Ok(Prepared {
                 check: Arc::new(check.clone()),
                 weight,
-                stamp: stamps.of(check),
+                stamp: files.of(check),
                 spec: spec(check, total)?,
                 checker,
                 target,

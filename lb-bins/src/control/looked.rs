@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::checkers::Stamps;
+use crate::checkers::Files;
 use crate::config::Config;
 use crate::notify::{Letter, MailError};
 use crate::process::aside;
 
-/// The stamps of what checks need, and the mail as its files have it.
+/// What is in the files that checks need, and the mail as its files have it.
 #[derive(Debug)]
 pub(super) struct Looked {
-    pub(super) stamps: Stamps,
+    pub(super) files: Files,
     pub(super) letter: Option<Arc<Letter>>,
 }
 
@@ -20,7 +20,7 @@ impl Looked {
     /// # Errors
     /// [`MailError`], if the mail cannot be as it is configured.
     pub(super) fn at(config: &Config) -> Result<Self, MailError> {
-        Ok(Self { stamps: Stamps::of_all(config), letter: Letter::of(config)? })
+        Ok(Self { files: Files::of_all(config), letter: Letter::of(config)? })
     }
 
     /// The same on a thread of its own, for which only the caller waits.

@@ -206,6 +206,7 @@ pub(in crate::config) enum Threshold {
 #[derive(Debug, Default)]
 pub(in crate::config) struct Persistence {
     pub(in crate::config) timeout: Field<Duration>,
+    pub(in crate::config) while_open: Field<bool>,
     pub(in crate::config) granularity: Field<i64>,
     pub(in crate::config) capacity: Field<i64>,
     pub(in crate::config) min_age: Field<Duration>,

@@ -12,6 +12,7 @@ mod hashing;
 mod tracks;
 mod vrrp;
 mod walk;
+mod zone;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -39,6 +40,7 @@ pub use self::vrrp::{
     Authentication, CarpInstance, Delays, Deleted, HmacKey, KeySecret, Notify, ParameterMatch,
     VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
+pub(in crate::config) use self::zone::{is_on_every_link, socket_address, zoned};
 use super::mistakes::Mistake;
 
 /// Everything that a configuration file says.
@@ -358,8 +360,11 @@ pub enum SorryMode {
 /// How clients are kept at their backend.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Persistence {
-    /// How long a client is remembered after its last flow; above zero, default: 6 min.
+    /// How long a client is remembered after its last connection began; above zero, default: 6 min.
     pub timeout: Duration,
+    /// Whether it is remembered while a connection is open, too, and for that long after the last one
+    /// ended; default: no.
+    pub while_open: bool,
     /// Bits of the client address that tell clients apart: from 1 to all of them; default: 32 for
     /// IPv4 and 64 for IPv6.
     pub granularity: u8,

@@ -2,7 +2,7 @@
 
 use std::fmt::{Formatter, Result};
 
-use super::{array, command, duration, optional, path, text};
+use super::{array, command, duration, optional, path, table, text};
 use crate::config::defaults;
 use crate::config::model::check::{
     BodyRule, Check, CheckKind, Database, Digest, Dns, HeaderRule, Headers, Http, Identity, Ldap,
@@ -154,9 +154,7 @@ fn print_page(f: &mut Formatter<'_>, page: &Page) -> Result {
 }
 
 fn inline_page(page: &Page) -> String {
-    let given = page_keys(page).into_iter().filter_map(|(key, value)| Some((key, value?)));
-    let given: Vec<_> = given.map(|(key, value)| format!("{key} = {value}")).collect();
-    format!("{{ {} }}", given.join(", "))
+    table(&page_keys(page))
 }
 
 /// Every key of a page with its value, if it has one.
@@ -212,15 +210,19 @@ pub(super) fn inline_headers(headers: &Headers) -> String {
     format!("{{ {} }}", headers.join(", "))
 }
 
-/// The keys of TLS, each with its value, as far as they are set.
-pub(super) fn inline_tls(Tls { sni, verify, ca, identity }: &Tls) -> Vec<String> {
-    let mut keys = vec![format!("verify = {verify}")];
-    keys.extend(sni.as_deref().map(|sni| format!("sni = {}", text(sni))));
-    keys.extend(ca.as_deref().map(|file| format!("ca = {}", path(file))));
-    keys.extend(identity.as_ref().map(|Identity { certificate, key }| {
-        format!("certificate = {}, key = {}", path(certificate), path(key))
-    }));
-    keys
+/// Every key of TLS with its value, if it has one.
+pub(super) fn tls_keys(
+    Tls { sni, verify, ca, identity }: &Tls,
+) -> [(&'static str, Option<String>); 5] {
+    let (certificate, key) =
+        identity.as_ref().map(|Identity { certificate, key }| (certificate, key)).unzip();
+    [
+        ("sni", sni.as_deref().map(text)),
+        ("verify", Some(verify.to_string())),
+        ("ca", ca.as_deref().map(path)),
+        ("certificate", certificate.map(|file| path(file))),
+        ("key", key.map(|file| path(file))),
+    ]
 }
 
 /// TLS that has to be switched on by `key`.
@@ -229,14 +231,11 @@ fn switched(f: &mut Formatter<'_>, key: &str, tls: Option<&Tls>) -> Result {
     tls.map_or(Ok(()), |tls| print_tls(f, tls))
 }
 
-fn print_tls(f: &mut Formatter<'_>, Tls { sni, verify, ca, identity }: &Tls) -> Result {
-    optional(f, "sni", sni.as_deref().map(text))?;
-    writeln!(f, "verify = {verify}")?;
-    optional(f, "ca", ca.as_deref().map(path))?;
-    let (certificate, key) =
-        identity.as_ref().map(|Identity { certificate, key }| (certificate, key)).unzip();
-    optional(f, "certificate", certificate.map(|file| path(file)))?;
-    optional(f, "key", key.map(|file| path(file)))
+fn print_tls(f: &mut Formatter<'_>, tls: &Tls) -> Result {
+    for (key, value) in tls_keys(tls) {
+        optional(f, key, value)?;
+    }
+    Ok(())
 }
 
 fn print_database(f: &mut Formatter<'_>, database: &Database) -> Result {

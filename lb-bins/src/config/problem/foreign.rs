@@ -93,6 +93,7 @@ const KEYS: &[Foreign] = &[
     ("weight", "backend = [{ weight = … }]", ""),
     ("when_down", "persistence = { when_down = … }", ""),
     ("when_full", "persistence = { when_full = … }", ""),
+    ("while_open", "persistence = { while_open = … }", ""),
 ];
 
 /// Words after keys.

@@ -190,6 +190,7 @@ impl Read for Persistence {
         let mut table = Table::open(entry, mistakes)?;
         let persistence = Self {
             timeout: table.take("timeout", r#"timeout = "6m""#),
+            while_open: table.take("while_open", "while_open = true"),
             granularity: table.take("granularity", "granularity = 32"),
             capacity: table.take("capacity", "capacity = 65536"),
             min_age: table.take("min_age", r#"min_age = "10s""#),
