@@ -10,7 +10,7 @@ use std::time::Duration;
 use lb_bins::config::check::{
     Agent, BodyRule, Database, Digest, Dns, File, Grpc, HeaderRule, Http, HttpVersion, Identity,
     Initial, Ldap, Nibbles, Page, Pattern, Ping, Record, Redis, Role, Script, Secret, Smtp,
-    SmtpSecurity, StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
+    SmtpSecurity, StatusRange, Step, Tcp, Text, Tls, Udp, Words, Worker,
 };
 use lb_bins::config::{
     Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim,
@@ -152,10 +152,11 @@ fn http() -> impl Strategy<Value = CheckKind> {
 }
 
 fn network() -> impl Strategy<Value = CheckKind> {
+    let words = || prop_oneof![bytes().prop_map(Words::Are), pattern().prop_map(Words::Match)];
     let step = prop_oneof![
         bytes().prop_map(Step::Send),
-        bytes().prop_map(Step::Expect),
-        pattern().prop_map(Step::ExpectRegex),
+        words().prop_map(Step::Expect),
+        words().prop_map(Step::Refuse),
     ];
     let nibbles = prop_oneof![
         bytes().prop_map(Nibbles::exactly),

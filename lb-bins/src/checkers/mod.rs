@@ -25,7 +25,7 @@ pub(crate) use self::files::{identity, password_in, read, tls_of};
 use self::files::{password, tls};
 pub(crate) use self::spec::spec;
 pub(crate) use self::stamps::Stamps;
-use crate::config::check::{self, CheckKind, Database, Role, SmtpSecurity, Step};
+use crate::config::check::{self, CheckKind, Database, Role, SmtpSecurity, Step, Words};
 use crate::config::{Check, Command};
 
 /// A configured check that cannot be built: a file that it needs is not as it should be, or the
@@ -234,11 +234,18 @@ fn send_expect(talk: &check::Tcp) -> Result<SendExpect, CheckConfigError> {
     for step in &talk.steps {
         checker = match step {
             Step::Send(bytes) => checker.with_send(bytes),
-            Step::Expect(bytes) => checker.with_expect(Pattern::text(bytes)?),
-            Step::ExpectRegex(pattern) => checker.with_expect(Pattern::regex(pattern.as_str())?),
+            Step::Expect(words) => checker.with_expect(pattern(words)?),
+            Step::Refuse(words) => checker.with_refusal(pattern(words)?),
         };
     }
     Ok(checker)
+}
+
+fn pattern(words: &Words) -> Result<Pattern, PatternError> {
+    match words {
+        Words::Are(bytes) => Pattern::text(bytes),
+        Words::Match(pattern) => Pattern::regex(pattern.as_str()),
+    }
 }
 
 fn mysql(database: &Database) -> Result<Mysql, CheckConfigError> {

@@ -92,7 +92,7 @@ pub(in crate::config) struct Tcp {
     pub(in crate::config) options: Tls,
 }
 
-/// One step: exactly one of these.
+/// One step: exactly one of these, but for `not`.
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Step {
     pub(in crate::config) send: Field<String>,
@@ -100,6 +100,8 @@ pub(in crate::config) struct Step {
     pub(in crate::config) expect: Field<String>,
     pub(in crate::config) expect_hex: Field<String>,
     pub(in crate::config) expect_regex: Field<String>,
+    /// May come with any of the three before.
+    pub(in crate::config) not: Field<bool>,
 }
 
 /// What every kind that may speak TLS has.

@@ -6,7 +6,7 @@ use super::{array, command, duration, optional, path, text};
 use crate::config::defaults;
 use crate::config::model::check::{
     BodyRule, Check, CheckKind, Database, Digest, Dns, HeaderRule, Headers, Http, Identity, Ldap,
-    Nibbles, Page, Redis, Secret, SmtpSecurity, StatusRange, Step, Text, Tls, Udp,
+    Nibbles, Page, Redis, Secret, SmtpSecurity, StatusRange, Step, Text, Tls, Udp, Words,
 };
 use crate::config::words::Word;
 
@@ -273,12 +273,19 @@ fn print_udp(f: &mut Formatter<'_>, udp: &Udp) -> Result {
 }
 
 fn step(step: &Step) -> String {
-    let (key, value) = match step {
-        Step::Send(sent) => bytes(["send", "send_hex"], sent),
-        Step::Expect(expected) => bytes(["expect", "expect_hex"], expected),
-        Step::ExpectRegex(pattern) => ("expect_regex", text(pattern.as_str())),
+    let (words, not) = match step {
+        Step::Send(sent) => {
+            let (key, value) = bytes(["send", "send_hex"], sent);
+            return format!("{{ {key} = {value} }}");
+        }
+        Step::Expect(words) => (words, false),
+        Step::Refuse(words) => (words, true),
     };
-    format!("{{ {key} = {value} }}")
+    let (key, value) = match words {
+        Words::Are(heard) => bytes(["expect", "expect_hex"], heard),
+        Words::Match(pattern) => ("expect_regex", text(pattern.as_str())),
+    };
+    format!("{{ {key} = {value}, not = {not} }}")
 }
 
 /// Bytes as text under the first key if they are some, else as digits under the second.

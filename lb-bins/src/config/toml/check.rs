@@ -324,6 +324,7 @@ impl Read for Step {
             expect: table.take("expect", r#"expect = "+PONG""#),
             expect_hex: table.take("expect_hex", r#"expect_hex = "00ff""#),
             expect_regex: table.take("expect_regex", r#"expect_regex = "^220 ""#),
+            not: table.take("not", "not = true"),
         };
         // Which of them an unknown key was meant to be, and so what the step is, nobody knows.
         let whole = table.knows_all();

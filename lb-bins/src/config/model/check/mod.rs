@@ -11,7 +11,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 pub use self::http::{BodyRule, HeaderRule, Headers, Http, HttpVersion, Page, StatusRange, Text};
-pub use self::network::{Dns, Identity, Ping, Record, Smtp, SmtpSecurity, Step, Tcp, Tls, Udp};
+pub use self::network::{
+    Dns, Identity, Ping, Record, Smtp, SmtpSecurity, Step, Tcp, Tls, Udp, Words,
+};
 pub use self::pattern::{Nibbles, Pattern, PatternError};
 pub use self::reports::{Agent, File, Script, Worker};
 pub use self::services::{Database, Grpc, Ldap, Redis, Role, Secret};
