@@ -113,6 +113,7 @@ fn the_least_check() {
         port: None,
         address: None,
         source: None,
+        source_port: None,
         interface: None,
         mark: None,
         interval: Duration::from_secs(2),

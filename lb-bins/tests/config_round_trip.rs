@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -294,10 +294,12 @@ fn check() -> impl Strategy<Value = Check> {
             let source = address.as_ref().filter(|_| used && bound);
             let source = source.and_then(Address::numeric).map(|address| address.ip());
             Check {
-                kind,
                 port,
                 address,
                 source,
+                source_port: local_limit
+                    .and_then(|number| NonZeroU16::try_from(number).ok())
+                    .filter(|_| used && !matches!(kind, CheckKind::Ping(_))),
                 interface: bound.then(|| "eth1".to_owned()).filter(|_| used),
                 mark: local_limit.filter(|_| used),
                 interval,
@@ -311,6 +313,7 @@ fn check() -> impl Strategy<Value = Check> {
                 initial,
                 first_decisive,
                 local_limit,
+                kind,
             }
         },
     )

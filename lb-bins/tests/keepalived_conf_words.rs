@@ -88,7 +88,7 @@ const CONNECTION: &[(&str, Becomes)] = &[
     ("connect_port 8080", Imported("port = 8080")),
     ("bindto 192.0.2.78", Imported("source = \"192.0.2.78\"")),
     ("bind_if eth9", Imported("interface = \"eth9\"")),
-    ("bind_port 999", Named),
+    ("bind_port 999", Imported("source_port = 999")),
     ("fwmark 3", Imported("mark = 3")),
     ("connect_timeout 7", Imported("timeout = \"7s\"")),
 ];
@@ -232,6 +232,7 @@ fn no_word_is_passed_over_in_silence() {
     // A ping has no port.
     let ping = CONNECTION.iter().filter(|(line, _)| !line.starts_with("connect_port"));
     for (lines, becomes) in ping.chain(EACH) {
+        let becomes = if lines.starts_with("bind_port") { &Named } else { becomes };
         wrong.extend(judge("PING_CHECK", lines, becomes).err());
     }
     // A script runs as often as it says already.

@@ -151,6 +151,9 @@ fn origin(check: &Check) -> Origin {
     if let Some(source) = check.source {
         origin = origin.with_address(source);
     }
+    if let Some(port) = check.source_port {
+        origin = origin.with_port(port.get());
+    }
     if let Some(interface) = &check.interface {
         origin = origin.with_interface(interface);
     }

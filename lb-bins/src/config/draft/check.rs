@@ -15,6 +15,7 @@ pub(in crate::config) struct Check {
     pub(in crate::config) port: Field<i64>,
     pub(in crate::config) address: Field<Address>,
     pub(in crate::config) source: Field<IpAddr>,
+    pub(in crate::config) source_port: Field<i64>,
     pub(in crate::config) interface: Field<String>,
     pub(in crate::config) mark: Field<i64>,
     pub(in crate::config) interval: Field<Duration>,

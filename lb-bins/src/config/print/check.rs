@@ -24,6 +24,7 @@ pub(super) fn print_tables(f: &mut Formatter<'_>, name: &str, checks: &[Check]) 
         port,
         address,
         source,
+        source_port,
         interface,
         mark,
         interval,
@@ -45,6 +46,7 @@ pub(super) fn print_tables(f: &mut Formatter<'_>, name: &str, checks: &[Check]) 
         optional(f, "port", port.map(|port| port.to_string()))?;
         optional(f, "address", address.as_ref().map(|address| text(&address.to_string())))?;
         optional(f, "source", source.map(|source| text(&source.to_string())))?;
+        optional(f, "source_port", source_port.map(|port| port.to_string()))?;
         optional(f, "interface", interface.as_deref().map(text))?;
         optional(f, "mark", mark.map(|mark| mark.to_string()))?;
         writeln!(f, "interval = {}", text(&duration(*interval)))?;

@@ -42,6 +42,7 @@ impl Read for Check {
             port: table.take("port", "port = 8080"),
             address: table.take("address", r#"address = "192.0.2.1:80""#),
             source: table.take("source", r#"source = "192.0.2.9""#),
+            source_port: table.take("source_port", "source_port = 4000"),
             interface: table.take("interface", r#"interface = "eth1""#),
             mark: table.take("mark", "mark = 7"),
             interval: table.take("interval", r#"interval = "2s""#),

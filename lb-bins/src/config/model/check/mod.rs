@@ -7,7 +7,7 @@ mod reports;
 mod services;
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 pub use self::http::{BodyRule, HeaderRule, Headers, Http, HttpVersion, Page, StatusRange, Text};
@@ -32,6 +32,8 @@ pub struct Check {
     pub address: Option<Address>,
     /// The address to connect from, as keepalived's `bindto`; default: as the system chooses.
     pub source: Option<IpAddr>,
+    /// The port to connect from, as keepalived's `bind_port`; default: as the system chooses.
+    pub source_port: Option<NonZeroU16>,
     /// The interface to connect through, whatever the routes say; default: as the system chooses.
     pub interface: Option<String>,
     /// The mark of its packets, by which rules of routing may know them, as keepalived's `fwmark`;
