@@ -1050,16 +1050,15 @@ fn users_are_read_back() {
         on_down = ["/down"]
         check = { type = "script", command = ["/check"] }
         sorry_server = "127.0.0.1:82"
-        sorry_check = { type = "script", command = ["/sorry"] }
+        sorry_check = { type = "worker", command = ["/sorry"], user = "games" }
         backend = [{ address = "127.0.0.1:81" }]
     "#;
     let config = Config::parse("users.toml", text).unwrap();
     let users = config.commands().map(|one| (one.program.as_str(), one.user.as_ref()));
     let users: Vec<_> = users.map(|(name, user)| (name, user.map(ToString::to_string))).collect();
     let expected = [
-        // The checker starts it itself.
-        ("/check", None),
-        ("/sorry", None),
+        ("/check", Some("nobody")),
+        ("/sorry", Some("games")),
         ("/up", Some("nobody")),
         ("/down", Some("nobody")),
         ("/first", Some("0:0")),

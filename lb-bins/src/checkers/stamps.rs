@@ -1,4 +1,5 @@
-//! What is in the files that checks need, so that a reload notices when it has changed.
+//! What is in the files that checks need, and who runs their programs, so that a reload notices when it
+//! has changed.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -7,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::files::read;
 use crate::config::check::{Identity, Secret, SmtpSecurity, Tls};
-use crate::config::{Check, CheckKind, Config, VirtualServer};
+use crate::config::{Account, Check, CheckKind, Config, VirtualServer};
+use crate::privileges;
 
 /// The contents of files, in short; each is read once. Two that are the same have the same stamp.
 #[derive(Debug, Default)]
@@ -33,10 +35,11 @@ impl Stamps {
         checks.into_iter().fold(0, |all, check| all.rotate_left(5) ^ self.of(check))
     }
 
-    /// Of every file that this check needs; 0 if it needs none.
+    /// Of every file that this check needs, and of whom it runs a program as; 0 if it needs nothing.
     pub(crate) fn of(&mut self, check: &Check) -> u64 {
-        let files = files(check);
-        files.into_iter().fold(0, |all, file| all.rotate_left(5) ^ self.of_file(file))
+        let files = files(check).into_iter();
+        let user = check.command().and_then(|command| command.user.as_ref()).map_or(0, of_account);
+        files.fold(user, |all, file| all.rotate_left(5) ^ self.of_file(file))
     }
 
     fn of_file(&mut self, path: &Path) -> u64 {
@@ -50,6 +53,14 @@ impl Stamps {
         self.0.insert(path.to_owned(), stamp);
         stamp
     }
+}
+
+/// Who that is on this host.
+fn of_account(account: &Account) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let known = privileges::Identity::of(account).ok();
+    known.map(|known| (known.uid, known.gid)).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The files that a check reads when it is built.

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Field, List};
-use crate::config::model::Address;
 use crate::config::model::check::{HttpVersion, Initial, Record, Role};
+use crate::config::model::{Account, Address};
 use crate::config::source::Spanned;
 
 #[derive(Debug, Default)]
@@ -235,12 +235,14 @@ pub(in crate::config) struct Grpc {
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Script {
     pub(in crate::config) command: Field<List<String>>,
+    pub(in crate::config) user: Field<Account>,
     pub(in crate::config) dynamic_weight: Field<bool>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Worker {
     pub(in crate::config) command: Field<List<String>>,
+    pub(in crate::config) user: Field<Account>,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,8 @@
 
 use std::fmt::{Formatter, Result};
 
-use super::{array, command, duration, optional, path, text};
+use super::{account, array, command, duration, optional, path, text};
+use crate::config::Command;
 use crate::config::defaults;
 use crate::config::model::check::{
     BodyRule, Check, CheckKind, Database, Digest, Dns, HeaderRule, Headers, Http, Identity, Ldap,
@@ -107,7 +108,7 @@ fn print_kind(f: &mut Formatter<'_>, kind: &CheckKind) -> Result {
             switched(f, "tls", tls.as_ref())
         }
         CheckKind::Script(script) => {
-            writeln!(f, "command = {}", command(&script.command))?;
+            print_command(f, &script.command)?;
             writeln!(f, "dynamic_weight = {}", script.dynamic_weight)
         }
         CheckKind::Smtp(smtp) => {
@@ -126,8 +127,14 @@ fn print_kind(f: &mut Formatter<'_>, kind: &CheckKind) -> Result {
         }
         CheckKind::Tls(tls) => print_tls(f, tls),
         CheckKind::Udp(udp) => print_udp(f, udp),
-        CheckKind::Worker(worker) => writeln!(f, "command = {}", command(&worker.command)),
+        CheckKind::Worker(worker) => print_command(f, &worker.command),
     }
+}
+
+/// What is run, and as whom.
+fn print_command(f: &mut Formatter<'_>, run: &Command) -> Result {
+    writeln!(f, "command = {}", command(run))?;
+    optional(f, "user", run.user.as_ref().map(account))
 }
 
 fn print_http(f: &mut Formatter<'_>, http: &Http) -> Result {

@@ -285,6 +285,7 @@ impl Script {
     fn take(table: &mut Table<'_, '_>) -> Self {
         Self {
             command: table.take("command", r#"command = ["/usr/local/bin/check", "argument"]"#),
+            user: table.take("user", r#"user = "nobody""#),
             dynamic_weight: table.take("dynamic_weight", "dynamic_weight = true"),
         }
     }
@@ -292,7 +293,10 @@ impl Script {
 
 impl Worker {
     fn take(table: &mut Table<'_, '_>) -> Self {
-        Self { command: table.take("command", r#"command = ["/usr/local/bin/check", "argument"]"#) }
+        Self {
+            command: table.take("command", r#"command = ["/usr/local/bin/check", "argument"]"#),
+            user: table.take("user", r#"user = "nobody""#),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The words of checkers.
 
-use super::{USER, Words, block, once, same, unused, unused_block};
+use super::{Words, block, once, same, unused, unused_block};
 
 const PORT: &str = "a ping has no port";
 const SNI: &str = "the server is asked for `virtualhost` in any case";
@@ -77,7 +77,7 @@ pub(super) const MISC_CHECK: Words = &[
     once("misc_path"),
     once("misc_timeout"),
     once("retry"),
-    unused("user", USER),
+    once("user"),
     once("warmup"),
 ];
 

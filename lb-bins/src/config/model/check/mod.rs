@@ -19,7 +19,7 @@ pub use self::reports::{Agent, File, Script, Worker};
 pub use self::services::{Database, Grpc, Ldap, Redis, Role, Secret};
 pub use lb_health::digest::Digest;
 
-use super::Address;
+use super::{Address, Command};
 
 /// How a backend is examined, and what it takes to change the verdict.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +71,23 @@ impl Check {
     pub fn target(&self, backend: &Address) -> Address {
         let own = || backend.with_port(self.port.unwrap_or(backend.port()));
         self.address.clone().unwrap_or_else(own)
+    }
+
+    /// The program that it runs, if it runs one.
+    pub const fn command(&self) -> Option<&Command> {
+        match &self.kind {
+            CheckKind::Script(script) => Some(&script.command),
+            CheckKind::Worker(worker) => Some(&worker.command),
+            _ => None,
+        }
+    }
+
+    pub(in crate::config) const fn command_mut(&mut self) -> Option<&mut Command> {
+        match &mut self.kind {
+            CheckKind::Script(script) => Some(&mut script.command),
+            CheckKind::Worker(worker) => Some(&mut worker.command),
+            _ => None,
+        }
     }
 }
 
