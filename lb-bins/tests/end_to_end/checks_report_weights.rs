@@ -47,6 +47,12 @@ fn an_agent_has_a_share_of_what_the_administrator_gives() {
     "drain\n".clone_into(&mut line.lock().unwrap());
     weighs(&balancer, &backend, 0, "drain");
     "up 200%\n".clone_into(&mut line.lock().unwrap());
+    until("it was heard", || {
+        let report = balancer.backend("web", backend.address());
+        report["checks"][0]["runs"][0]["percent"] == 200
+    });
+    weighs(&balancer, &backend, 0, "drain");
+    "ready\n".clone_into(&mut line.lock().unwrap());
     weighs(&balancer, &backend, 60, "up");
     assert_eq!(balancer.order("web", &backend, "weight", "0").status, 200);
     assert_eq!(balancer.state("web", &backend), "drain");
@@ -56,7 +62,7 @@ fn an_agent_has_a_share_of_what_the_administrator_gives() {
     "up\n".clone_into(&mut line.lock().unwrap());
     weighs(&balancer, &backend, 0, "drain");
     assert_eq!(balancer.order("web", &backend, "weight", "7").status, 200);
-    weighs(&balancer, &backend, 7, "up");
+    weighs(&balancer, &backend, 14, "up");
 }
 
 #[test]
@@ -99,10 +105,10 @@ fn an_agent_says_how_many_connections_there_may_be() {
     assert_eq!(Visitor(waiting).who().unwrap(), backend.name());
     // Those who are there stay; what it says holds on while it is of no help.
     "maxconn:1\n".clone_into(&mut line.lock().unwrap());
-    allowed(Some(1), 100);
+    allowed(Some(1), 50);
     "what?\n".clone_into(&mut line.lock().unwrap());
     until("it is of no help", || report()["checks"][0]["local_errors"].as_u64() > Some(0));
-    allowed(Some(1), 100);
+    allowed(Some(1), 50);
     let [mut one, other] = guests;
     assert_eq!(one.who().unwrap(), backend.name());
     let waiting = connect(web.address()).unwrap();
@@ -110,7 +116,9 @@ fn an_agent_says_how_many_connections_there_may_be() {
     drop(other);
     until("one is there", || report()["active_connections"] == 1);
     waits(1);
-    "up\n".clone_into(&mut line.lock().unwrap());
+    "up 100%\n".clone_into(&mut line.lock().unwrap());
+    allowed(Some(1), 100);
+    "maxconn:0\n".clone_into(&mut line.lock().unwrap());
     allowed(None, 100);
     assert_eq!(Visitor(waiting).who().unwrap(), backend.name());
 }

@@ -5,14 +5,13 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lb_core::Weight;
 use lb_core::backend::BackendId;
-use lb_core::health::ReportedLimit;
 
 use super::chunks::Chunks;
 use super::few::Few;
 use super::history::History;
 use super::hold::Hold;
+use super::said::Said;
 use super::timetable::Timetable;
 use super::{Obstruction, PastRun};
 use crate::state::{CheckInput, CheckState};
@@ -57,12 +56,8 @@ pub struct Check<K = BackendId> {
     pub(crate) timetable: Timetable,
     /// The number of the run that is going.
     pub(crate) running: Option<NonZeroU64>,
-    /// The weight that the last success reported.
-    pub(crate) weight: Option<Weight>,
-    /// The share of the weight that the last success reported, in percent.
-    pub(crate) percent: Option<u16>,
-    /// What the last success said of how many connections there are to be.
-    pub(crate) limit: ReportedLimit,
+    /// What runs that passed reported.
+    pub(crate) said: Said,
     pub(crate) local_errors: u32,
     /// Whether an obstruction was told that has not been taken back.
     pub(crate) obstructed: bool,
@@ -167,11 +162,7 @@ impl<K: Copy + Eq> Check<K> {
         self.running = None;
         let input = match &result {
             Ok(report) => {
-                let drains = report.advice.drains();
-                self.weight = if drains { Some(Weight::ZERO) } else { report.weight };
-                self.percent = report.advice.percent.filter(|_| !drains);
-                let most = report.advice.max_connections;
-                self.limit = most.map_or(ReportedLimit::NONE, |most| ReportedLimit::NONE.and(most));
+                self.said.take(report);
                 CheckInput::Ok
             }
             Err(failure) if failure.error.is_local() => {
