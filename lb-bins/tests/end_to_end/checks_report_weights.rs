@@ -1,5 +1,6 @@
 //! Checks that report a weight, beside an administrator who gives one.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::AsyncWriteExt;
@@ -121,6 +122,36 @@ fn an_agent_says_how_many_connections_there_may_be() {
     "maxconn:0\n".clone_into(&mut line.lock().unwrap());
     allowed(None, 100);
     assert_eq!(Visitor(waiting).who().unwrap(), backend.name());
+}
+
+/// It has the weight that it says each time, and the log its peace.
+#[test]
+fn an_agent_that_says_something_else_each_time_fills_no_log() {
+    let backend = Backend::greeter();
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    let agent = Backend::serving(move |mut stream| {
+        let turn = count.fetch_add(1, Ordering::SeqCst) % 100;
+        async move {
+            let line = format!("up {}% maxconn:{}\n", turn + 1, turn + 7);
+            let _ = stream.write_all(line.as_bytes()).await;
+        }
+    });
+    let check = format!(r#"type = "agent", port = {}"#, agent.address().port());
+    let check = format!("check = {{ interval = \"10ms\", timeout = \"10s\", {check} }}");
+    let web = Port::free();
+    let balancer = Balancer::start(&server("web", &web, &[&check, &backends([(&backend, 100)])]));
+    until("it was asked often", || asked.load(Ordering::SeqCst) > 150);
+    let report = || balancer.backend("web", backend.address());
+    let (before, weight) = (asked.load(Ordering::SeqCst), report()["weight"].clone());
+    until("it has another weight", || report()["weight"] != weight);
+    assert!(asked.load(Ordering::SeqCst) > before);
+    let lines = [" → ", "connections: "].map(|what| balancer.lines_with(what).len());
+    // A state, and 20 of both together.
+    assert!(lines.iter().sum::<usize>() <= 21, "{lines:?}");
+    // An order is told in any case.
+    assert_eq!(balancer.order("web", &backend, "weight", "0").status, 200);
+    balancer.until_logged(&["the administrator says so"]);
 }
 
 #[test]
