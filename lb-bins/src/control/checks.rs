@@ -282,6 +282,15 @@ impl Checks {
             })
     }
 
+    /// What one check has found so far, if it has.
+    pub(super) fn has_found(&self, check: CheckId) -> Option<&'static str> {
+        match self.driver.monitor().check(check)?.state() {
+            CheckState::Down { .. } => Some("failed"),
+            CheckState::Up { .. } => Some("passed"),
+            CheckState::Off { .. } | CheckState::Unknown { .. } => None,
+        }
+    }
+
     /// The last run of a backend's checks: the failing one, else the latest.
     pub(super) fn last(&self, now: Instant, place: Place) -> Option<LastCheck> {
         let checks = self.driver.monitor().checks_of(place);

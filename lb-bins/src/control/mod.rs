@@ -312,15 +312,11 @@ impl Control {
                 let hold = until.saturating_duration_since(now);
                 format!("connections fail again: {error}; checks do not count for {hold:.1?}")
             }
-            Because::Initial { check } => {
-                match self.checks.last(now, place).map(|last| last.outcome) {
-                    // For another virtual server, that has the same one.
-                    Some(outcome @ ("passed" | "failed")) => {
-                        format!("{} check {outcome} already", self.checks.name(place, *check))
-                    }
-                    _ => "taken to be up until it is checked".to_owned(),
-                }
-            }
+            Because::Initial { check } => match self.checks.has_found(*check) {
+                // For another virtual server, that has the same one.
+                Some(found) => format!("{} check {found} already", self.checks.name(place, *check)),
+                None => "taken to be up until it is checked".to_owned(),
+            },
             _ => "a check was removed".to_owned(),
         };
         if let Some(service) = self.service(place) {
