@@ -12,6 +12,7 @@ use super::few::Few;
 use super::history::History;
 use super::hold::Hold;
 use super::said::Said;
+use super::specs::Terms;
 use super::timetable::Timetable;
 use super::{Obstruction, PastRun};
 use crate::state::{CheckInput, CheckState};
@@ -51,7 +52,7 @@ impl Run {
 pub struct Check<K = BackendId> {
     /// Whom it speaks for.
     pub(crate) backends: Few<Seat<K>>,
-    pub(crate) spec: Arc<CheckSpec>,
+    pub(crate) spec: Arc<Terms>,
     pub(crate) state: CheckState,
     pub(crate) timetable: Timetable,
     /// The number of the run that is going.
@@ -104,7 +105,7 @@ impl<K: Copy + Eq> Check<K> {
 
     /// Since when a run is going, or waits for its turn, if one does.
     pub fn running_since(&self) -> Option<Instant> {
-        self.running.and(self.timetable.started())
+        self.running.and(self.timetable.started(&self.spec))
     }
 
     /// How late its last run started: this host had other things to do. Zero if none has.
@@ -176,7 +177,7 @@ impl<K: Copy + Eq> Check<K> {
             Err(failure) if failure.error.is_local() => self.local_errors.saturating_add(1),
             _ => 0,
         };
-        let started = self.timetable.started().unwrap_or(now);
+        let started = self.timetable.started(&self.spec).unwrap_or(now);
         self.history.add(now, now.saturating_duration_since(started), result, remembered);
         input
     }
@@ -248,12 +249,16 @@ impl<K> Checks<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::monitor::backends::Watched;
 
     /// There may be a hundred thousand of them, and their last errors with them: what is large and rare
     /// belongs behind a pointer.
     #[test]
     fn a_check_is_small() {
         assert!(size_of::<CheckError>() <= 40, "{}", size_of::<CheckError>());
-        assert!(size_of::<Check>() <= 240, "{}", size_of::<Check>());
+        assert!(size_of::<Check>() <= 224, "{}", size_of::<Check>());
+        // What a monitor keeps of a backend with one check.
+        let all = size_of::<(u32, Option<Check>)>() + size_of::<Watched>();
+        assert!(all <= 272, "{all}");
     }
 }

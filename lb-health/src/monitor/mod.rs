@@ -170,6 +170,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         spec: CheckSpec,
         rng: &mut dyn Rng,
     ) -> CheckId {
+        let spec = self.specs.share(now, spec);
         let (timetable, first) = Timetable::new(now, &spec, rng);
         let seat = self.backends.seat(backend);
         let suspended = self.backends.is_suspended(seat);
@@ -179,7 +180,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         }
         let id = self.checks.insert(Check {
             backends: Few::One(seat),
-            spec: self.specs.share(spec),
+            spec,
             state,
             timetable,
             running: None,
@@ -208,7 +209,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
     pub fn replace(&mut self, now: Instant, check: CheckId, spec: CheckSpec) {
         self.cancel(check);
         let Some(known) = self.checks.get_mut(check) else { return };
-        known.spec = self.specs.share(spec);
+        known.spec = self.specs.share(now, spec);
         known.state = known.state.replaced();
         known.said = known.said.of_former();
         known.local_errors = 0;
@@ -239,7 +240,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             let Some((id, check)) = self.checks.at(slot) else { continue };
             self.runs += 1;
             let run = Run { check: id, number: NonZeroU64::MIN.saturating_add(self.runs - 1) };
-            check.timetable.start(now, due);
+            check.timetable.start(now, due, &check.spec);
             check.running = Some(run.number);
             self.orders.push_back(Action::Run(run));
         }
