@@ -977,6 +977,7 @@ fn config() -> impl Strategy<Value = Config> {
                 notify_fifo,
                 smtp,
                 resolvers,
+                max_checks: max_scripts.map(|count| count.saturating_add(7)),
                 max_scripts,
                 virtual_servers,
                 vrrp_instances,

@@ -8,6 +8,7 @@
 
 mod administer;
 mod administration;
+mod bounds;
 mod changes;
 mod checks;
 mod instance;
@@ -47,6 +48,7 @@ use crate::notify::{Notifier, NotifyError, Observer};
 use crate::status::in_full;
 use crate::tcp::{Attempt, Endpoint, Tally, Workers};
 pub(crate) use administration::Administration;
+pub use bounds::Bounds;
 use checks::{Checks, Place};
 use looked::Looked;
 use reload::Preparation;
@@ -118,7 +120,7 @@ impl Control {
         let mut control = Self {
             services: Vec::new(),
             next_server: 0,
-            checks: Checks::aside(config.max_scripts),
+            checks: Checks::aside(Bounds::from(&config)),
             names: Names::new(&config.resolvers),
             cuts: Vec::new(),
             removed: Vec::new(),
