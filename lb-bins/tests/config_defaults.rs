@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lb_bins::config::check::{
     Agent, BodyRule, Database, Digest, Dns, File, Grpc, Http, HttpVersion, Initial, Ldap, Nibbles,
-    Page, Ping, Record, Redis, Script, Smtp, StatusRange, Tcp, Text, Tls, Udp, Worker,
+    Page, Ping, Record, Redis, Script, Smtp, StatusRange, Step, Tcp, Text, Tls, Udp, Words, Worker,
 };
 use lb_bins::config::{
     Check, CheckKind, Command, Config, Forwarding, HashKey, OnFailure, Passive, Queue, Quorum,
@@ -113,6 +113,7 @@ fn the_least_check() {
         port: None,
         address: None,
         source: None,
+        source_port: None,
         interface: None,
         mark: None,
         interval: Duration::from_secs(2),
@@ -166,6 +167,10 @@ fn the_least_check_of_each_kind() {
     let least = [
         (r#"type = "tcp""#, CheckKind::Tcp(Tcp { steps: Vec::new(), tls: None })),
         (r#"type = "tcp", tls = true"#, CheckKind::Tcp(Tcp { steps: Vec::new(), tls: Some(TLS) })),
+        (
+            r#"type = "tcp", steps = [{ expect = "a" }]"#,
+            CheckKind::Tcp(Tcp { steps: vec![Step::Expect(Words::Are(b"a".to_vec()))], tls: None }),
+        ),
         (r#"type = "tls""#, CheckKind::Tls(TLS)),
         (r#"type = "smtp""#, CheckKind::Smtp(Smtp { helo: "localhost".into(), security: None })),
         (

@@ -3,6 +3,7 @@
 
 mod files;
 mod http;
+mod programs;
 mod spec;
 mod stamps;
 
@@ -12,21 +13,20 @@ use std::path::PathBuf;
 use lb_core::Weight;
 use lb_health::checkers::{
     Agent, Dns, DnsError, File, Grpc, Handshake, HttpError, Ldap, Mysql, Nibbles, Origin, Pattern,
-    PatternError, Ping, Postgres, Redis, RedisRole, Script, ScriptSlots, SendExpect, Smtp,
-    SmtpNameError, Tcp, TlsError, Udp, Workers,
+    PatternError, Ping, Postgres, Redis, RedisRole, ScriptSlots, SendExpect, Smtp, SmtpNameError,
+    Tcp, TlsError, Udp, Workers,
 };
 use lb_health::spec::SpecError;
 use lb_health::status_ranges::ParseStatusError;
 use lb_health::{Failure, Report, Target};
-use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
 pub(crate) use self::files::{identity, password_in, read, tls_of};
 use self::files::{password, tls};
 pub(crate) use self::spec::spec;
 pub(crate) use self::stamps::Files;
-use crate::config::check::{self, CheckKind, Database, Role, SmtpSecurity, Step};
-use crate::config::{Check, Command};
+use crate::config::Check;
+use crate::config::check::{self, CheckKind, Database, Role, SmtpSecurity, Step, Words};
 
 /// A configured check that cannot be built: a file that it needs is not as it should be, or the
 /// configuration's rules and the checkers' differ.
@@ -109,15 +109,7 @@ pub(crate) fn checker(
         CheckKind::Redis(server) => {
             AnyChecker::new(redis(server, files)?.with_connector(connector))
         }
-        CheckKind::Script(script) => {
-            let Command { program, arguments, .. } = &script.command;
-            let checker = Script::new(program, arguments, shared.slots.clone());
-            let checker = match script.dynamic_weight {
-                true => checker.with_dynamic_weight(),
-                false => checker,
-            };
-            AnyChecker::new(checker.map_err(Failure::from))
-        }
+        CheckKind::Script(script) => programs::script(script, shared),
         CheckKind::Smtp(check::Smtp { helo, security }) => {
             let checker = Smtp::new().with_name(helo)?.with_connector(connector);
             AnyChecker::new(match security {
@@ -152,10 +144,7 @@ pub(crate) fn checker(
             AnyChecker::new(checker.with_origin(origin))
         }
         CheckKind::Udp(datagram) => AnyChecker::new(udp(datagram, origin)),
-        CheckKind::Worker(worker) => {
-            let Command { program, arguments, .. } = &worker.command;
-            AnyChecker::new(shared.workers.worker(program, arguments))
-        }
+        CheckKind::Worker(worker) => programs::worker(worker, shared),
     })
 }
 
@@ -164,6 +153,9 @@ fn origin(check: &Check) -> Origin {
     let mut origin = Origin::new();
     if let Some(source) = check.source {
         origin = origin.with_address(source);
+    }
+    if let Some(port) = check.source_port {
+        origin = origin.with_port(port.get());
     }
     if let Some(interface) = &check.interface {
         origin = origin.with_interface(interface);
@@ -252,11 +244,18 @@ fn send_expect(talk: &check::Tcp, files: &mut Files) -> Result<SendExpect, Check
     for step in &talk.steps {
         checker = match step {
             Step::Send(bytes) => checker.with_send(bytes),
-            Step::Expect(bytes) => checker.with_expect(Pattern::text(bytes)?),
-            Step::ExpectRegex(pattern) => checker.with_expect(Pattern::regex(pattern.as_str())?),
+            Step::Expect(words) => checker.with_expect(pattern(words)?),
+            Step::Refuse(words) => checker.with_refusal(pattern(words)?),
         };
     }
     Ok(checker)
+}
+
+fn pattern(words: &Words) -> Result<Pattern, PatternError> {
+    match words {
+        Words::Are(bytes) => Pattern::text(bytes),
+        Words::Match(pattern) => Pattern::regex(pattern.as_str()),
+    }
 }
 
 fn mysql(database: &Database, files: &mut Files) -> Result<Mysql, CheckConfigError> {

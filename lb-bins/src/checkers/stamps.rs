@@ -1,4 +1,5 @@
-//! What is in the files that checks need, so that a reload notices when it has changed.
+//! What is in the files that checks need, and who runs their programs, so that a reload notices when it
+//! has changed.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 use super::CheckConfigError;
 use super::files::bytes_in;
 use crate::config::check::{Identity, Secret, SmtpSecurity, Tls};
-use crate::config::{Check, CheckKind, Config, VirtualServer};
+use crate::config::{Account, Check, CheckKind, Config, VirtualServer};
+use crate::privileges;
 
 /// What is in files, each of which is read once: whoever builds checks after somebody else has waited for
 /// the file system builds them of just what is stamped. Two that are the same have the same stamp.
@@ -42,10 +44,11 @@ impl Files {
         checks.into_iter().fold(0, |all, check| all.rotate_left(5) ^ self.of(check))
     }
 
-    /// Of every file that this check needs; 0 if it needs none.
+    /// Of every file that this check needs, and of whom it runs a program as; 0 if it needs nothing.
     pub(crate) fn of(&mut self, check: &Check) -> u64 {
-        let files = files(check);
-        files.into_iter().fold(0, |all, file| all.rotate_left(5) ^ self.of_file(file))
+        let files = files(check).into_iter();
+        let user = check.command().and_then(|command| command.user.as_ref()).map_or(0, of_account);
+        files.fold(user, |all, file| all.rotate_left(5) ^ self.of_file(file))
     }
 
     /// What is in a file.
@@ -85,6 +88,14 @@ impl fmt::Debug for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
+}
+
+/// Who that is on this host.
+fn of_account(account: &Account) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let known = privileges::Identity::of(account).ok();
+    known.map(|known| (known.uid, known.gid)).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The files that a check reads when it is built.

@@ -8,6 +8,7 @@
 
 mod administer;
 mod administration;
+mod bounds;
 mod changes;
 mod checks;
 mod instance;
@@ -49,6 +50,7 @@ use crate::notify::{Notifier, NotifyError, Observer};
 use crate::status::in_full;
 use crate::tcp::{Attempt, Endpoint, Tally, Workers};
 pub(crate) use administration::Administration;
+pub use bounds::Bounds;
 use checks::{Checks, Place};
 use leaving::Leaving;
 use looked::Looked;
@@ -118,7 +120,7 @@ impl Control {
         let mut control = Self {
             services: Vec::new(),
             next_server: 0,
-            checks: Checks::aside(config.max_scripts),
+            checks: Checks::aside(Bounds::from(&config)),
             names: Names::new(&config.resolvers),
             cuts: Vec::new(),
             removed: Vec::new(),
@@ -253,15 +255,11 @@ impl Control {
                 let hold = until.saturating_duration_since(now);
                 format!("connections fail again: {error}; checks do not count for {hold:.1?}")
             }
-            Because::Initial { check } => {
-                match self.checks.last(now, place).map(|last| last.outcome) {
-                    // For another virtual server, that has the same one.
-                    Some(outcome @ ("passed" | "failed")) => {
-                        format!("{} check {outcome} already", self.checks.name(place, *check))
-                    }
-                    _ => "taken to be up until it is checked".to_owned(),
-                }
-            }
+            Because::Initial { check } => match self.checks.has_found(*check) {
+                // For another virtual server, that has the same one.
+                Some(found) => format!("{} check {found} already", self.checks.name(place, *check)),
+                None => "taken to be up until it is checked".to_owned(),
+            },
             _ => "a check was removed".to_owned(),
         };
         if let Some(service) = self.service(place) {

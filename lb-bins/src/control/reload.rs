@@ -15,7 +15,7 @@ use super::checks::{Checks, Place, Prepared};
 use super::looked::Looked;
 use super::plan::{Plan, PlanError, Socket};
 use super::service::Service;
-use super::{Control, Cut, Removed};
+use super::{Bounds, Control, Cut, Removed};
 use crate::admin::DoorError;
 use crate::checkers::{CheckConfigError, Files};
 use crate::config::{Address, Config, VirtualServer};
@@ -168,7 +168,7 @@ impl Control {
     pub(super) fn take_over(&mut self, prepared: Preparation) {
         let Preparation { config, steps, mut bound, admin, telling } = prepared;
         let open = self.open();
-        self.checks.warn_of_start(config.max_scripts);
+        self.checks.warn_of_start(Bounds::from(&config));
         // What the system says of names may have changed, too.
         self.names.resolve_by(&config.resolvers);
         // Everything that could fail has not: the plans were validated by the machines' own rules.

@@ -7,7 +7,6 @@ mod fifo;
 mod mail;
 mod observer;
 mod reader;
-mod said;
 mod scripts;
 mod submission;
 

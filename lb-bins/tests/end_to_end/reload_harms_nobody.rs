@@ -308,9 +308,10 @@ fn what_takes_a_restart_is_said() {
     let balancer = Balancer::start(&config);
     balancer.reload(&config);
     assert!(balancer.lines_with("takes a restart").is_empty());
-    balancer.reload(&format!("user = \"root\"\nmax_scripts = 3\n{config}"));
+    balancer.reload(&format!("user = \"root\"\nmax_scripts = 3\nmax_checks = 9\n{config}"));
     balancer.until_logged(&["WARN", "another `user` takes a restart"]);
     balancer.until_logged(&["WARN", "another `max_scripts` takes a restart"]);
+    balancer.until_logged(&["WARN", "another `max_checks` takes a restart"]);
 }
 
 #[test]

@@ -106,6 +106,8 @@ pub use pattern::{Pattern, PatternError};
 pub use ping::{Echo, EchoError, EchoFamily, Ping};
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
+#[cfg(any(feature = "script", feature = "worker"))]
+pub use process::Credentials;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisRole};
 #[cfg(feature = "script")]

@@ -19,7 +19,7 @@ use tokio::time::{sleep_until, timeout_at};
 use tower_service::Service;
 
 use super::deadline_after;
-use super::process::{Process, spawn_error};
+use super::process::{Credentials, Process, spawn_error};
 use super::script_slots::{Places, ScriptSlot, ScriptSlots, Wait};
 use crate::trace::{Excerpt, Phase};
 use crate::{CheckError, Report, Target};
@@ -85,10 +85,20 @@ impl Script {
         let job = Job {
             program: program.into(),
             arguments: arguments.into_iter().map(Into::into).collect(),
+            user: None,
             dynamic_weight: false,
             running: Arc::new(watch::Sender::default()),
         };
         Self { job, slots, places: Places::default(), slot: Slot::None }
+    }
+
+    /// This checker, with its program run as somebody else. Default: as this process.
+    ///
+    /// What this process may not do is [`CheckError::Local`], and no failure of the target.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.job.user = Some(credentials);
+        self
     }
 
     /// This checker, with exit codes above 1 read as weights: keepalived's `misc_dynamic`.
@@ -150,6 +160,7 @@ impl Service<Target> for Script {
 struct Job {
     program: PathBuf,
     arguments: Vec<OsString>,
+    user: Option<Credentials>,
     dynamic_weight: bool,
     running: Lanes,
 }
@@ -192,10 +203,10 @@ impl Job {
                 return;
             }
         };
-        let mut process = match Process::spawn(self.command(target.address)) {
+        let mut process = match Process::spawn(self.command(target.address), self.user) {
             Ok(process) => process,
             Err(error) => {
-                let _ = answer.send(Err(spawn_error(&self.program, error)));
+                let _ = answer.send(Err(spawn_error(&self.program, self.user, error)));
                 return;
             }
         };

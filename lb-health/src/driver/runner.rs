@@ -24,6 +24,10 @@ impl Runner {
     /// Half of [`Stalls::SHORTEST`].
     const BEAT: Duration = Duration::from_millis(25);
 
+    pub(super) const fn limit(&mut self, most: usize) {
+        self.runs.limit(most);
+    }
+
     pub(super) fn start(&mut self, now: Instant, job: Job) -> Spot {
         // While nothing ran nobody looked, and nobody had to.
         if self.runs.next_bound().is_none() {

@@ -43,6 +43,7 @@ struct Desk {
 }
 
 enum Order {
+    Limit(usize),
     Start(Job),
     Stop(Run),
     Quit,
@@ -58,6 +59,12 @@ impl Threads {
         let desk = |number| Desk::new(number, begin.clone(), Arc::clone(&results));
         let desks = (0..count.get()).map(desk).collect::<io::Result<_>>()?;
         Ok(Self { desks, results, batch: Vec::new() })
+    }
+
+    /// Gives each its part of so many runs at once, and one at least.
+    pub(super) fn limit(&self, most: usize) {
+        let share = (most / self.desks.len()).max(1);
+        self.desks.iter().for_each(|desk| desk.orders.post(Order::Limit(share)));
     }
 
     pub(super) fn start(&self, now: Instant, job: Job) {
@@ -160,6 +167,7 @@ impl Worker {
 
     fn follow(&mut self, order: Order) {
         match order {
+            Order::Limit(most) => self.runner.limit(most),
             Order::Quit => self.is_over = true,
             Order::Start(job) => {
                 let run = job.run;

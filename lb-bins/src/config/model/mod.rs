@@ -68,6 +68,8 @@ pub struct Config {
     pub smtp: Option<Mail>,
     /// The name servers that are asked what names stand for; default: those of the system.
     pub resolvers: Vec<SocketAddr>,
+    /// How many checks are under way at once; default: as many as are due.
+    pub max_checks: Option<NonZeroU32>,
     /// How many scripts of checks run at once; default: two per processor.
     pub max_scripts: Option<NonZeroU32>,
     /// The virtual servers in the order of the file; without virtual routers at least one.
@@ -132,6 +134,7 @@ impl PartialEq for Config {
             notify_fifo_script,
             smtp,
             resolvers,
+            max_checks,
             max_scripts,
             virtual_servers,
             vrrp_instances,
@@ -156,6 +159,7 @@ impl PartialEq for Config {
             && *notify_fifo_script == other.notify_fifo_script
             && *smtp == other.smtp
             && *resolvers == other.resolvers
+            && *max_checks == other.max_checks
             && *max_scripts == other.max_scripts
             && *virtual_servers == other.virtual_servers
             && *vrrp_instances == other.vrrp_instances

@@ -2,11 +2,12 @@
 
 use std::fmt::{Formatter, Result};
 
-use super::{array, command, duration, optional, path, table, text};
+use super::{account, array, command, duration, optional, path, table, text};
+use crate::config::Command;
 use crate::config::defaults;
 use crate::config::model::check::{
     BodyRule, Check, CheckKind, Database, Digest, Dns, HeaderRule, Headers, Http, Identity, Ldap,
-    Nibbles, Page, Redis, Secret, SmtpSecurity, StatusRange, Step, Text, Tls, Udp,
+    Nibbles, Page, Redis, Secret, SmtpSecurity, StatusRange, Step, Text, Tls, Udp, Words,
 };
 use crate::config::words::Word;
 
@@ -24,6 +25,7 @@ pub(super) fn print_tables(f: &mut Formatter<'_>, name: &str, checks: &[Check]) 
         port,
         address,
         source,
+        source_port,
         interface,
         mark,
         interval,
@@ -45,6 +47,7 @@ pub(super) fn print_tables(f: &mut Formatter<'_>, name: &str, checks: &[Check]) 
         optional(f, "port", port.map(|port| port.to_string()))?;
         optional(f, "address", address.as_ref().map(|address| text(&address.to_string())))?;
         optional(f, "source", source.map(|source| text(&source.to_string())))?;
+        optional(f, "source_port", source_port.map(|port| port.to_string()))?;
         optional(f, "interface", interface.as_deref().map(text))?;
         optional(f, "mark", mark.map(|mark| mark.to_string()))?;
         writeln!(f, "interval = {}", text(&duration(*interval)))?;
@@ -105,7 +108,7 @@ fn print_kind(f: &mut Formatter<'_>, kind: &CheckKind) -> Result {
             switched(f, "tls", tls.as_ref())
         }
         CheckKind::Script(script) => {
-            writeln!(f, "command = {}", command(&script.command))?;
+            print_command(f, &script.command)?;
             writeln!(f, "dynamic_weight = {}", script.dynamic_weight)
         }
         CheckKind::Smtp(smtp) => {
@@ -124,8 +127,14 @@ fn print_kind(f: &mut Formatter<'_>, kind: &CheckKind) -> Result {
         }
         CheckKind::Tls(tls) => print_tls(f, tls),
         CheckKind::Udp(udp) => print_udp(f, udp),
-        CheckKind::Worker(worker) => writeln!(f, "command = {}", command(&worker.command)),
+        CheckKind::Worker(worker) => print_command(f, &worker.command),
     }
+}
+
+/// What is run, and as whom.
+fn print_command(f: &mut Formatter<'_>, run: &Command) -> Result {
+    writeln!(f, "command = {}", command(run))?;
+    optional(f, "user", run.user.as_ref().map(account))
 }
 
 fn print_http(f: &mut Formatter<'_>, http: &Http) -> Result {
@@ -272,12 +281,19 @@ fn print_udp(f: &mut Formatter<'_>, udp: &Udp) -> Result {
 }
 
 fn step(step: &Step) -> String {
-    let (key, value) = match step {
-        Step::Send(sent) => bytes(["send", "send_hex"], sent),
-        Step::Expect(expected) => bytes(["expect", "expect_hex"], expected),
-        Step::ExpectRegex(pattern) => ("expect_regex", text(pattern.as_str())),
+    let (words, not) = match step {
+        Step::Send(sent) => {
+            let (key, value) = bytes(["send", "send_hex"], sent);
+            return format!("{{ {key} = {value} }}");
+        }
+        Step::Expect(words) => (words, false),
+        Step::Refuse(words) => (words, true),
     };
-    format!("{{ {key} = {value} }}")
+    let (key, value) = match words {
+        Words::Are(heard) => bytes(["expect", "expect_hex"], heard),
+        Words::Match(pattern) => ("expect_regex", text(pattern.as_str())),
+    };
+    format!("{{ {key} = {value}, not = {not} }}")
 }
 
 /// Bytes as text under the first key if they are some, else as digits under the second.

@@ -24,7 +24,8 @@ use crate::config::words::Word;
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { admin, admin_allow_remote, user, script_user, script_security, .. } = self;
-        let Self { notify_fifo, smtp, resolvers, max_scripts, virtual_servers, .. } = self;
+        let Self { notify_fifo, smtp, resolvers, max_checks, max_scripts, virtual_servers, .. } =
+            self;
         optional(f, "admin", admin.as_ref().map(|door| text(&door.to_string())))?;
         writeln!(f, "admin_allow_remote = {admin_allow_remote}")?;
         optional(f, "user", user.as_ref().map(account))?;
@@ -37,6 +38,9 @@ impl fmt::Display for Config {
         if self.has_names() || !resolvers.is_empty() {
             let servers = || array(resolvers.iter().map(ToString::to_string));
             optional(f, "resolvers", (!resolvers.is_empty()).then(servers))?;
+        }
+        if max_checks.is_some() || self.checks().next().is_some() {
+            optional(f, "max_checks", max_checks.map(|count| count.to_string()))?;
         }
         // As with the names.
         if max_scripts.is_some() || self.has_scripts() {

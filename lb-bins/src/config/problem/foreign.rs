@@ -12,6 +12,7 @@ const KEYS: &[Foreign] = &[
     ("backup", "priority = 1", ""),
     ("balance", "scheduler", ""),
     ("bind", "listen", ""),
+    ("bind_port", "source_port", ""),
     ("bindto", "source", ""),
     ("connect_ip", "address", ""),
     ("connect_port", "port", ""),

@@ -47,6 +47,7 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
             .take("notify_fifo_script", r#"notify_fifo_script = ["/usr/local/bin/listen"]"#),
         smtp: table.take("smtp", r#"smtp = { server = "127.0.0.1:25", from = "lb@example.org", to = ["ops@example.org"] }"#),
         resolvers: table.take("resolvers", r#"resolvers = ["192.0.2.53:53"]"#),
+        max_checks: table.take("max_checks", "max_checks = 1000"),
         max_scripts: table.take("max_scripts", "max_scripts = 8"),
         virtual_servers: table.take("virtual_server", "[[virtual_server]]"),
         vrrp_instances: table.take("vrrp_instance", "[[vrrp_instance]]"),

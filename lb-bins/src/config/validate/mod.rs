@@ -69,6 +69,11 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
         notify_fifo_script: notify::fifo_script(draft, mistakes),
         smtp: notify::mail(draft, mistakes),
         resolvers: resolvers(draft, mistakes),
+        max_checks: draft.max_checks.given().and_then(|_| {
+            const MOST: u32 = 1_000_000;
+            let count = integer("max_checks", &draft.max_checks, 1..=MOST, 1, mistakes);
+            NonZeroU32::new(count)
+        }),
         max_scripts: draft.max_scripts.given().and_then(|_| {
             const MOST: u32 = 10_000;
             let count = integer("max_scripts", &draft.max_scripts, 1..=MOST, 1, mistakes);
