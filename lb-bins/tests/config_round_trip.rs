@@ -687,7 +687,9 @@ fn notify() -> impl Strategy<Value = Notify> {
 
 fn garp() -> impl Strategy<Value = Announcements> {
     let time = || prop_oneof![Just(Duration::ZERO), duration()];
-    (any::<u8>(), time(), any::<u8>(), time(), time()).prop_map(
+    let refresh = duration().prop_map(|refresh| refresh.max(Duration::from_millis(100)));
+    let refresh = prop_oneof![Just(Duration::ZERO), refresh];
+    (any::<u8>(), time(), any::<u8>(), refresh, time()).prop_map(
         |(first, second_after, reaction, refresh, spacing)| {
             let mut garp = Announcements::default();
             (garp.first, garp.second_after, garp.reaction) = (first, second_after, reaction);
