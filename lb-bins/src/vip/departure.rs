@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use tracing::info;
 
 use super::claim::Claim;
+use super::error::StartError;
 use super::keeper::Keeper;
-use super::reload::StartError;
 use super::reload::predecessors;
 use super::request::{Go, Order, Refusal};
 use super::spec::Spec;

@@ -3,10 +3,10 @@
 use tokio::sync::{mpsc, oneshot};
 
 use super::balancer::Balancer;
-use super::reload::StartError;
+use super::error::StartError;
 use super::status::Status;
 use super::watch::Looked;
-use crate::config::{Config, Daemon};
+use crate::config::{Config, Daemon, Door};
 use crate::control::Decision;
 use crate::process::Governed;
 use crate::requests::Requests;
@@ -18,6 +18,10 @@ pub(super) enum Request {
         instance: String,
         order: Order,
         reply: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// Where it is administered.
+    Door {
+        reply: oneshot::Sender<Option<Door>>,
     },
     Ping {
         reply: oneshot::Sender<()>,
@@ -149,7 +153,8 @@ impl Governed for Handle {
     /// The virtual routers and the virtual servers, or neither. Whoever leaves takes the time that it
     /// takes; the balancer goes on deciding until both have only to say yes.
     async fn reconfigure(&self, config: Config) -> Result<(), StartError> {
-        let looked = Looked::at(&config).await?;
+        let door = self.requests.ask(|reply| Request::Door { reply }).await;
+        let looked = Looked::at(&config, door.unwrap_or_default()).await?;
         // Nobody leaves for what would be refused afterwards.
         drop(self.balancer.prepare(&config).await?);
         let (left, has_left) = oneshot::channel();
