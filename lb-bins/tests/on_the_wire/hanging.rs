@@ -29,20 +29,23 @@ impl Slow {
         is_made.then_some(Self(folder))
     }
 
-    fn freeze(&self) {
+    /// Until what is returned is dropped.
+    fn freeze(&self) -> Frozen<'_> {
         assert!(run("fsfreeze", &["--freeze".as_ref(), &self.0]));
+        Frozen(self)
     }
+}
 
-    fn thaw(&self) -> bool {
-        run("fsfreeze", &["--unfreeze".as_ref(), &self.0])
+struct Frozen<'a>(&'a Slow);
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        run("fsfreeze", &["--unfreeze".as_ref(), &self.0.0]);
     }
 }
 
 impl Drop for Slow {
     fn drop(&mut self) {
-        if thread::panicking() {
-            self.thaw();
-        }
         run("umount", &["--lazy".as_ref(), &self.0]);
     }
 }
@@ -88,17 +91,17 @@ fn a_file_system_that_hangs_stops_no_advertisement() {
     let are_there = |is: bool| pipe.exists() == is && socket.exists() == is;
     let last = || sniffer.said(Host::A, Instant::now() - SECOND).last().map(|one| one.priority);
 
-    slow.freeze();
+    let frozen = slow.freeze();
     let places = format!("notify_fifo = {pipe:?}\nadmin = {socket:?}\n");
     reload(&daemon, &sniffer, &(places + &instance(190, "")));
     assert_eq!(last(), Some(200), "it waits for the file system");
-    assert!(slow.thaw());
+    drop(frozen);
     lab.until(5 * SECOND, "it is taken over", || last() == Some(190) && are_there(true));
 
-    slow.freeze();
+    let frozen = slow.freeze();
     reload(&daemon, &sniffer, &instance(180, ""));
     assert_eq!(last(), Some(180), "nothing has to wait");
-    assert!(slow.thaw());
+    drop(frozen);
     lab.until(5 * SECOND, "they are removed", || are_there(false));
 
     // Whoever opens a pipe to read waits for somebody who writes.
