@@ -90,6 +90,10 @@ impl Network for LinuxNetwork {
         link.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.announce(address)
     }
 
+    fn hush(&mut self, id: RouterId, is_leaving: bool) -> io::Result<()> {
+        self.hush_virtual_mac(id, is_leaving)
+    }
+
     /// The interface that it speaks on, which frames of its virtual MAC address leave by as well.
     fn link(&self, id: RouterId) -> Option<u32> {
         self.index(&self.ports.get(&id)?.settings.interface).ok()
