@@ -16,6 +16,9 @@ use crate::driver::{Input, Network, RouterId};
 
 const EMSGSIZE: i32 = 90;
 
+/// Room for so many things to be told is kept.
+const INPUTS: usize = 64;
+
 impl Network for LinuxNetwork {
     type Settings = Settings;
 
@@ -38,6 +41,8 @@ impl Network for LinuxNetwork {
             Some((id, datagram)) => Ok(Some((id, Input::Datagram(datagram)))),
             None => {
                 self.watcher.end();
+                // A look at everything tells each router of much; that room is not kept.
+                self.inputs.shrink_to(INPUTS);
                 Ok(None)
             }
         }

@@ -193,7 +193,7 @@ impl LinuxNetwork {
             let key = format!("ipv4/conf/{base}/arp_ignore");
             outcome = outcome.and(self.virtual_macs.sysctls.give_back(&key));
         }
-        if !self.ports.values().any(has_any) {
+        if !self.ports.values().any(|port| has_any(port)) {
             outcome = outcome.and(self.virtual_macs.sysctls.give_all_back());
         }
         outcome

@@ -26,7 +26,7 @@ use crate::config::validate::{elements, is_empty};
 const LEAST_REFRESH: Duration = Duration::from_millis(100);
 
 pub(super) fn instance(
-    Spanned { value: draft, span }: &Spanned<draft::VrrpInstance>,
+    Spanned { value: draft, span }: &Spanned<Box<draft::VrrpInstance>>,
     described: &Described,
     mistakes: &mut Mistakes,
 ) -> VrrpInstance {
@@ -78,7 +78,7 @@ pub(super) fn instance(
         track_primary: draft.track_primary.or(defaults::TRACK_PRIMARY),
         track_interfaces: interfaces(&draft.track_interfaces, mistakes),
         tracks: described.tracks(&draft.tracks, mistakes),
-        claim: claim(&draft.claim, mistakes),
+        claim: claim(&draft.claim, mistakes).map(Box::new),
         notify: notify(&draft.notify, Some(&draft.notify_master_rx_lower_pri), mistakes),
         interface,
     }
