@@ -28,7 +28,7 @@ pub(super) enum Request {
     },
     Reconfigure {
         config: Box<Config>,
-        looked: Looked,
+        looked: Box<Looked>,
         /// Told when whoever has to leave for it has left.
         left: oneshot::Sender<Go>,
         reply: oneshot::Sender<Result<(), StartError>>,
@@ -159,8 +159,8 @@ impl Governed for Handle {
         drop(self.balancer.prepare(&config).await?);
         let (left, has_left) = oneshot::channel();
         let (reply, answer) = oneshot::channel();
-        let request =
-            Request::Reconfigure { config: Box::new(config.clone()), looked, left, reply };
+        let (looked, theirs) = (Box::new(looked), Box::new(config.clone()));
+        let request = Request::Reconfigure { config: theirs, looked, left, reply };
         self.requests.send(request).await.map_err(|_| StartError::Stopping)?;
         let mut decision = None;
         // Else it is refused, and the answer says why.
