@@ -46,10 +46,10 @@ pub use request::{Decision, Handle, Order, Refusal};
 
 use crate::config::Config;
 use crate::names::Names;
-use crate::notify::{Notifier, NotifyError, Observer};
+use crate::notify::{Notifier, Observer};
 use crate::status::in_full;
 use crate::tcp::{Attempt, Endpoint, Tally, Workers};
-pub(crate) use administration::Administration;
+pub(crate) use administration::{Administration, Opened};
 pub use bounds::Bounds;
 use checks::{Checks, Place};
 use leaving::Leaving;
@@ -138,7 +138,7 @@ impl Control {
             undecided: None,
             observer: None,
         };
-        let looked = Looked::at(&config).map_err(NotifyError::from)?;
+        let looked = Looked::at(&config)?;
         control.reconfigure(config, looked)?;
         Ok(control)
     }
