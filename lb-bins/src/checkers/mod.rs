@@ -3,6 +3,7 @@
 
 mod files;
 mod http;
+mod named;
 mod spec;
 mod stamps;
 
@@ -26,7 +27,7 @@ use self::files::{password, tls};
 pub(crate) use self::spec::spec;
 pub(crate) use self::stamps::Stamps;
 use crate::config::check::{self, CheckKind, Database, Role, SmtpSecurity, Step};
-use crate::config::{Check, Command};
+use crate::config::{Address, Check, Command};
 
 /// A configured check that cannot be built: a file that it needs is not as it should be, or the
 /// configuration's rules and the checkers' differ.
@@ -84,16 +85,19 @@ pub(crate) struct Shared {
     pub(crate) workers: Workers,
 }
 
-/// The checker for `check` of a backend with this configured weight. Reads the files that it needs.
+/// The checker for `check` of what is at `target`, for a backend with this configured weight. Reads the
+/// files that it needs.
 ///
 /// # Errors
 /// [`CheckConfigError`], if a file is not as it should be, or the checker refuses what the
 /// configuration allowed.
 pub(crate) fn checker(
     check: &Check,
+    target: &Address,
     weight: Weight,
     shared: &Shared,
 ) -> Result<AnyChecker, CheckConfigError> {
+    let check = &*named::named(check, target);
     let origin = origin(check);
     let connector = Tcp::new().with_origin(origin.clone());
     Ok(match &check.kind {

@@ -141,8 +141,8 @@ impl Checks {
         stamps: &mut Stamps,
     ) -> Result<Vec<Prepared>, CheckConfigError> {
         let prepare = |check: &Check| {
-            let checker = checker(check, weight, &self.shared)?;
             let target = check.target(address);
+            let checker = checker(check, &target, weight, &self.shared)?;
             let checker = names.checker(&target, checker);
             let weight = check.kind.changes_weight().then_some(weight);
             Ok(Prepared {

@@ -198,8 +198,8 @@ impl Probe {
         names: &mut Names,
     ) -> Result<(Duration, Result<Report, Failure>), CheckConfigError> {
         let Self { check, backend, weight, .. } = self;
-        let checker = checker(check, *weight, &Shared::default())?;
         let address = check.target(backend);
+        let checker = checker(check, &address, *weight, &Shared::default())?;
         let checker = names.checker(&address, checker);
         let target = Target::new(nominal(&address), check.timeout);
         let begun = Instant::now();
