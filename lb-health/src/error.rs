@@ -250,16 +250,13 @@ impl CheckError {
     ///
     /// What only the network or the target can cause is the target's failure (refused, unreachable,
     /// reset, timed out), as in keepalived (`tcp_socket_state`); every other error is
-    /// [`CheckError::Local`]. So is, other than there, a network that this host has no way to when it
-    /// [connects](Phase::Connect): when its uplink is down, that holds for all targets at once.
+    /// [`CheckError::Local`]. A network that this host has no way to is unreachable as well: a director that
+    /// has lost its side of a network has nobody there to send clients to, however that came about.
     pub fn from_io(phase: Phase, error: io::Error) -> Self {
         use io::ErrorKind as Kind;
         match error.kind() {
             Kind::ConnectionRefused => Self::Refused,
             Kind::TimedOut => Self::Timeout { phase },
-            Kind::NetworkDown | Kind::NetworkUnreachable if phase == Phase::Connect => {
-                Self::Local { operation: "reach the network from", source: Arc::new(error) }
-            }
             Kind::HostUnreachable | Kind::NetworkDown | Kind::NetworkUnreachable => {
                 Self::Unreachable { source: Arc::new(error) }
             }

@@ -12,7 +12,7 @@ use crate::trace::Phase;
 /// Where the packets of a check come from. Default: wherever the system chooses, and unmarked.
 ///
 /// What this host does not have, or will not let this user have, is [`CheckError::Local`]: no failure
-/// of a target. So is a network that this host has no way to.
+/// of a target. A network that this host has no way to is [`CheckError::Unreachable`].
 ///
 /// ```
 /// use lb_health::checkers::{Http, Origin, Tcp};
@@ -136,10 +136,6 @@ pub(in crate::checkers) fn open(
 }
 
 /// The cause of a `connect` that the system refused at once: it did not even try.
-///
-/// A network that this host has no way to is this host's trouble: when its uplink is down, all
-/// backends are beyond it, and to take them all down helps nobody. What a router says of a network
-/// comes later, and is the target's (keepalived counts both: `tcp_socket_state`).
 pub(in crate::checkers) fn refused_at_once(error: io::Error) -> CheckError {
     CheckError::from_io(Phase::Connect, error)
 }
