@@ -2,6 +2,7 @@
 
 mod echo;
 
+use std::io;
 use std::net::SocketAddr;
 
 use socket2::{Protocol, Type};
@@ -103,10 +104,9 @@ impl Ping {
         };
         let (socket, is_raw) = match open(address, Type::DGRAM, protocol) {
             Ok(socket) => (socket, false),
-            Err(_) => {
-                let operation = "open a ping socket: net.ipv4.ping_group_range does not hold this \
-                                 group, and there is no CAP_NET_RAW;";
-                (open(address, Type::RAW, protocol).map_err(local(operation))?, true)
+            Err(first) => {
+                let raw = open(address, Type::RAW, protocol);
+                (raw.map_err(|error| neither(first, error))?, true)
             }
         };
         // Ping knows no ports.
@@ -115,6 +115,19 @@ impl Ping {
         socket.connect(&address.into()).map_err(refused_at_once)?;
         let socket = UdpSocket::from_std(socket.into());
         Ok((socket.map_err(local("set up a ping socket"))?, is_raw))
+    }
+}
+
+/// The cause where neither a ping socket nor a raw one is to be had.
+fn neither(ping: io::Error, raw: io::Error) -> CheckError {
+    const OPEN: &str = "open a ping socket";
+    const FORBIDDEN: &str = "open a ping socket: net.ipv4.ping_group_range does not hold this group, and \
+                             there is no CAP_NET_RAW;";
+    let is_forbidden = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    match (is_forbidden(&ping), is_forbidden(&raw)) {
+        (true, true) => local(FORBIDDEN)(raw),
+        (true, false) => local(OPEN)(raw),
+        (false, _) => local(OPEN)(ping),
     }
 }
 
