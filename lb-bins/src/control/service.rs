@@ -37,6 +37,8 @@ pub(super) struct Service {
     pub(super) untold: Vec<Event>,
     /// What led to the changes that are not settled yet.
     pub(super) reasons: HashMap<BackendId, String>,
+    /// Since when each backend is in its state, and what led to it.
+    decided: HashMap<BackendId, (Instant, String)>,
     pub(super) panics: bool,
     /// Those that start slowly, as far as it was told.
     slow: BTreeSet<BackendId>,
@@ -69,6 +71,7 @@ impl Service {
             gate_opens: Some(Instant::now() + LONGEST_GATE),
             untold: Vec::new(),
             reasons: HashMap::new(),
+            decided: HashMap::new(),
             panics: false,
             slow: BTreeSet::new(),
             ejector: None,
@@ -145,6 +148,11 @@ impl Service {
         Some((status.state, status.weight.value()))
     }
 
+    /// Since when a backend is in its state, and what led to it, if anything did.
+    pub(super) fn decided(&self, backend: BackendId) -> Option<&(Instant, String)> {
+        self.decided.get(&backend)
+    }
+
     /// What a backend is held to.
     fn limits(&self, backend: BackendId) -> Option<Limits> {
         Some(self.machine.backend(backend)?.backend.load().limits())
@@ -181,8 +189,14 @@ impl Service {
         }
         self.reasons.insert(backend, why.to_owned());
         if let (Some((before, old_weight)), Some((after, weight))) = (before, self.state(backend)) {
-            let backend = self.machine.backend(backend).map_or("", |status| status.name);
+            let id = backend;
+            let backend = self.machine.backend(id).map_or("", |status| status.name);
             let virtual_server = &*self.config.name;
+            if before != after {
+                let machine = &self.machine;
+                self.decided.retain(|known, _| machine.backend(*known).is_some());
+                self.decided.insert(id, (Instant::now(), why.to_owned()));
+            }
             if before == after {
                 if old_weight != weight {
                     info!(virtual_server, backend, "weight {old_weight} → {weight}: {why}");
