@@ -40,7 +40,7 @@ pub enum CheckError {
         what: Arc<str>,
     },
     /// The body is longer than the checker reads.
-    #[error("the body is longer than {limit} bytes")]
+    #[error("the body is longer than {limit} bytes (`body_limit`)")]
     BodyTooLarge {
         /// The longest body that is read, in bytes.
         limit: usize,
