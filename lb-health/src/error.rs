@@ -62,8 +62,8 @@ pub enum CheckError {
         /// What happened.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// The certificate's time is over, or has not come.
-    #[error("the certificate is expired or not yet valid")]
+    /// The certificate's time is over.
+    #[error("the certificate has expired")]
     CertificateExpired,
     /// The certificate is for other names.
     #[error("the certificate is not for {name}")]
@@ -71,6 +71,9 @@ pub enum CheckError {
         /// The name it should be for.
         name: Arc<str>,
     },
+    /// The certificate's time has not come: or a clock is wrong, this host's or the authority's.
+    #[error("the certificate is not valid yet")]
+    CertificateNotYetValid,
     /// Nobody who is trusted vouches for the certificate, or it is broken.
     #[error("the certificate is not trusted: {source}")]
     CertificateUntrusted {
@@ -278,6 +281,7 @@ impl CheckError {
             Self::BodyTruncated { .. } => "body-truncated",
             Self::CertificateExpired => "tls-expired",
             Self::CertificateName { .. } => "tls-name",
+            Self::CertificateNotYetValid => "tls-not-yet-valid",
             Self::CertificateUntrusted { .. } => "tls-untrusted",
             Self::Closed => "closed",
             Self::Custom { cause, .. } => cause,
