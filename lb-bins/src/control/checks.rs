@@ -350,6 +350,22 @@ impl Checks {
         self.driver.watchdog().overdue(now)
     }
 
+    /// That a check passed, and that its target asks for no new clients if it does, in words.
+    pub(super) fn passed(&self, place: Place, check: CheckId) -> String {
+        let name = self.name(place, check);
+        let last = self.driver.monitor().check(check).and_then(monitor::Check::last);
+        let report = last.and_then(|last| last.result.as_ref().ok());
+        match report.filter(|report| report.advice.drains()) {
+            None => format!("{name} check passed"),
+            Some(report) => match report.trace.evidence().status {
+                Some(status) => {
+                    format!("{name} check passed: status {status} asks for no new clients")
+                }
+                None => format!("{name} check passed: it asks for no new clients"),
+            },
+        }
+    }
+
     /// How a check is called in logs.
     pub(super) fn name(&self, place: Place, check: CheckId) -> &'static str {
         let known = self.watched.get(&place).into_iter().flatten().find(|one| one.id == check);
