@@ -184,7 +184,14 @@ fn network() -> impl Strategy<Value = CheckKind> {
         dns.prop_map(|(name, record, answer, require_answer)| CheckKind::Dns(Dns {
             name,
             record,
-            answer: answer.into_iter().map(|last| format!("2001:db8::{last:x}")).collect(),
+            answer: answer
+                .into_iter()
+                .map(|last| match record {
+                    Record::Mx => format!("{last} mail.example.org"),
+                    Record::Soa => format!("a.org b.org {last} 1 2 3 4"),
+                    _ => format!("2001:db8::{last:x}"),
+                })
+                .collect(),
             require_answer,
         })),
         ("[!-~]{1,20}", option::of(security))

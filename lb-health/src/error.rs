@@ -40,7 +40,7 @@ pub enum CheckError {
         what: Arc<str>,
     },
     /// The body is longer than the checker reads.
-    #[error("the body is longer than {limit} bytes")]
+    #[error("the body is longer than {limit} bytes (`body_limit`)")]
     BodyTooLarge {
         /// The longest body that is read, in bytes.
         limit: usize,
@@ -62,8 +62,8 @@ pub enum CheckError {
         /// What happened.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// The certificate's time is over, or has not come.
-    #[error("the certificate is expired or not yet valid")]
+    /// The certificate's time is over.
+    #[error("the certificate has expired")]
     CertificateExpired,
     /// The certificate is for other names.
     #[error("the certificate is not for {name}")]
@@ -71,6 +71,9 @@ pub enum CheckError {
         /// The name it should be for.
         name: Arc<str>,
     },
+    /// The certificate's time has not come: or a clock is wrong, this host's or the authority's.
+    #[error("the certificate is not valid yet")]
+    CertificateNotYetValid,
     /// Nobody who is trusted vouches for the certificate, or it is broken.
     #[error("the certificate is not trusted: {source}")]
     CertificateUntrusted {
@@ -257,16 +260,13 @@ impl CheckError {
     ///
     /// What only the network or the target can cause is the target's failure (refused, unreachable,
     /// reset, timed out), as in keepalived (`tcp_socket_state`); every other error is
-    /// [`CheckError::Local`]. So is, other than there, a network that this host has no way to when it
-    /// [connects](Phase::Connect): when its uplink is down, that holds for all targets at once.
+    /// [`CheckError::Local`]. A network that this host has no way to is unreachable as well: a director that
+    /// has lost its side of a network has nobody there to send clients to, however that came about.
     pub fn from_io(phase: Phase, error: io::Error) -> Self {
         use io::ErrorKind as Kind;
         match error.kind() {
             Kind::ConnectionRefused => Self::Refused,
             Kind::TimedOut => Self::Timeout { phase },
-            Kind::NetworkDown | Kind::NetworkUnreachable if phase == Phase::Connect => {
-                Self::Local { operation: "reach the network from", source: Arc::new(error) }
-            }
             Kind::HostUnreachable | Kind::NetworkDown | Kind::NetworkUnreachable => {
                 Self::Unreachable { source: Arc::new(error) }
             }
@@ -288,6 +288,7 @@ impl CheckError {
             Self::BodyTruncated { .. } => "body-truncated",
             Self::CertificateExpired => "tls-expired",
             Self::CertificateName { .. } => "tls-name",
+            Self::CertificateNotYetValid => "tls-not-yet-valid",
             Self::CertificateUntrusted { .. } => "tls-untrusted",
             Self::Closed => "closed",
             Self::Custom { cause, .. } => cause,

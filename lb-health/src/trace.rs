@@ -195,6 +195,13 @@ impl Excerpt {
         Self((!text.is_empty()).then(|| text.into()))
     }
 
+    /// The beginning of `output` with the space around it, where that may be what matters: a line end that an
+    /// expression does not expect.
+    pub fn exactly(output: &[u8]) -> Self {
+        let kept = &output[..output.len().min(Self::LIMIT)];
+        Self((!kept.is_empty()).then(|| String::from_utf8_lossy(kept).into()))
+    }
+
     /// The text; empty if there was none.
     pub fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Interface, source port and mark of checks; and what this host has no way to is its own trouble.
+//! Interface, source port and mark of checks; and whose fault it is that there is no way.
 #![cfg(all(
     target_os = "linux",
     feature = "dns",
@@ -46,11 +46,12 @@ async fn an_interface_that_is_not_there_is_our_own_fault() {
 
 /// The loopback interface leads to no other network, which the system knows before it sends anything.
 #[tokio::test]
-async fn a_network_without_a_way_to_it_is_our_own_fault() {
+async fn a_network_without_a_way_to_it_from_there_is_our_own_fault() {
     let origin = Origin::new().with_interface("lo");
     for result in all(origin, "[2001:db8::1]:9".parse().unwrap()).await {
         let failure = result.unwrap_err();
-        assert_eq!((failure.cause(), failure.is_local()), ("local", true), "{failure}");
+        let told = (failure.cause(), failure.is_local());
+        assert_eq!(told, ("local", true), "{failure}");
     }
 }
 

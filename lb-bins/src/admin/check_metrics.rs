@@ -53,12 +53,15 @@ pub(super) fn register(registry: &mut Registry, status: &Status) {
     gauge(check, "up", "Whether it finds its target alive", up);
 }
 
-/// Every check; its place in the list of its backend tells it from others of its type.
+/// Every check, of sorry servers as well; its place in the list of its backend tells it from others of its
+/// type.
 fn each(status: &Status) -> impl Iterator<Item = (Labels, &CheckReport)> {
     status.virtual_servers.iter().flat_map(|server| {
-        server.backends.iter().flat_map(move |backend| {
-            (0..).zip(&backend.checks).map(move |(place, check): (u32, _)| {
-                let mut labels = backend_labels(server, backend);
+        let backends = server.backends.iter().map(|one| (&one.address, &one.checks));
+        let sorry = server.sorry_server.iter().map(|one| (&one.address, &one.checks));
+        backends.chain(sorry).flat_map(move |(address, checks)| {
+            (0..).zip(checks).map(move |(place, check): (u32, _)| {
+                let mut labels = backend_labels(server, address);
                 labels.push(("check", place.to_string()));
                 labels.push(("type", check.kind.to_owned()));
                 (labels, check)

@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::check_metrics;
+use crate::config::Address;
 use crate::status::{BackendReport, Status, VirtualServerStatus};
 
 /// The OpenMetrics text format, which Prometheus reads.
@@ -104,6 +105,10 @@ pub(crate) fn register(registry: &mut Registry, status: &Status) {
     });
     let help = "Connections reset because no backend took them";
     counter(servers, "refused_connections", help, refused);
+    let sorry = status.virtual_servers.iter().filter_map(|server| {
+        Some((server_labels(server), u64::from(server.sorry_server.as_ref()?.down)))
+    });
+    gauge(servers, "sorry_server_down", "Whether the checks of the sorry server fail", sorry);
     let backends = registry.sub_registry_with_prefix("backend");
     for (name, help, value) in BACKEND_GAUGES {
         gauge(backends, name, help, each_backend(status, value));
@@ -127,7 +132,7 @@ pub(crate) fn register(registry: &mut Registry, status: &Status) {
     let states = status.virtual_servers.iter().flat_map(|server| {
         server.backends.iter().flat_map(move |backend| {
             STATES.into_iter().map(move |state| {
-                let mut labels = backend_labels(server, backend);
+                let mut labels = backend_labels(server, &backend.address);
                 labels.push(("state", state.to_owned()));
                 (labels, u64::from(backend.state == state))
             })
@@ -176,13 +181,13 @@ fn each_backend<'a, T>(
 ) -> impl Iterator<Item = (Labels, T)> {
     status.virtual_servers.iter().flat_map(move |server| {
         let backends = server.backends.iter();
-        backends.map(move |backend| (backend_labels(server, backend), value(backend)))
+        backends.map(move |backend| (backend_labels(server, &backend.address), value(backend)))
     })
 }
 
-pub(super) fn backend_labels(server: &VirtualServerStatus, backend: &BackendReport) -> Labels {
+pub(super) fn backend_labels(server: &VirtualServerStatus, address: &Address) -> Labels {
     let mut labels = server_labels(server);
-    labels.push(("backend", backend.address.to_string()));
+    labels.push(("backend", address.to_string()));
     labels
 }
 

@@ -34,7 +34,13 @@ fn first_line(path: &Path, bytes: &[u8]) -> Result<String, CheckConfigError> {
         let source = io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8");
         CheckConfigError::Unreadable { path: path.to_owned(), source }
     })?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    let password = text.lines().next().unwrap_or_default();
+    if password.is_empty() {
+        let source =
+            io::Error::new(io::ErrorKind::InvalidData, "there is no password in its first line");
+        return Err(CheckConfigError::Unreadable { path: path.to_owned(), source });
+    }
+    Ok(password.to_owned())
 }
 
 /// TLS as it is configured.

@@ -3,6 +3,7 @@
 
 mod files;
 mod http;
+mod named;
 mod programs;
 mod spec;
 mod stamps;
@@ -25,8 +26,8 @@ pub(crate) use self::files::{identity, password_in, read, tls_of};
 use self::files::{password, tls};
 pub(crate) use self::spec::spec;
 pub(crate) use self::stamps::Files;
-use crate::config::Check;
 use crate::config::check::{self, CheckKind, Database, Role, SmtpSecurity, Step, Words};
+use crate::config::{Address, Check};
 
 /// A configured check that cannot be built: a file that it needs is not as it should be, or the
 /// configuration's rules and the checkers' differ.
@@ -84,18 +85,20 @@ pub(crate) struct Shared {
     pub(crate) workers: Workers,
 }
 
-/// The checker for `check` of a backend with this configured weight, out of what is in `files`; those that
-/// were not read before are read now.
+/// The checker for `check` of what is at `target`, for a backend with this configured weight, out of what is
+/// in `files`; those that were not read before are read now.
 ///
 /// # Errors
 /// [`CheckConfigError`], if a file is not as it should be, or the checker refuses what the
 /// configuration allowed.
 pub(crate) fn checker(
     check: &Check,
+    target: &Address,
     weight: Weight,
     shared: &Shared,
     files: &mut Files,
 ) -> Result<AnyChecker, CheckConfigError> {
+    let check = &*named::named(check, target);
     let origin = origin(check);
     let connector = Tcp::new().with_origin(origin.clone());
     Ok(match &check.kind {

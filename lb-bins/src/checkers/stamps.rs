@@ -174,7 +174,9 @@ mod tests {
         let mut files = Files::of_all(&config);
         std::fs::remove_file(&path).unwrap();
         let check = &config.virtual_servers[0].backends[0].checks[0];
-        let build = |files: &mut Files| checker(check, Weight::ONE, &Shared::default(), files);
+        let target = "192.0.2.1:80".parse().unwrap();
+        let build =
+            |files: &mut Files| checker(check, &target, Weight::ONE, &Shared::default(), files);
         assert!(build(&mut files).is_ok());
         assert_eq!(files.read(&path).unwrap(), b"one");
         assert!(matches!(build(&mut Files::default()), Err(CheckConfigError::Unreadable { .. })));

@@ -181,6 +181,20 @@ impl Mistakes {
         self.found.push(Found { span, first: None, severity, problem });
     }
 
+    /// How many were found up to now.
+    pub(super) fn count(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Takes back such warnings that were found after the first `count` mistakes.
+    pub(super) fn take_back(&mut self, count: usize, problem: &Problem) {
+        let mut index = 0;
+        self.found.retain(|found| {
+            index += 1;
+            index <= count || found.problem != *problem
+        });
+    }
+
     /// Whether the configuration is unusable.
     pub(super) fn has_errors(&self) -> bool {
         self.found.iter().any(|found| found.severity == Severity::Error)

@@ -141,8 +141,8 @@ impl Checks {
         files: &mut Files,
     ) -> Result<Vec<Prepared>, CheckConfigError> {
         let prepare = |check: &Check| {
-            let checker = checker(check, weight, &self.shared, files)?;
             let target = check.target(address);
+            let checker = checker(check, &target, weight, &self.shared, files)?;
             let checker = names.checker(&target, &check.kind, checker);
             let weight = check.kind.changes_weight().then_some(weight);
             Ok(Prepared {
@@ -357,6 +357,22 @@ impl Checks {
     /// How far they are behind.
     pub(super) fn overdue(&self, now: Instant) -> Duration {
         self.driver.watchdog().overdue(now)
+    }
+
+    /// That a check passed, and that its target asks for no new clients if it does, in words.
+    pub(super) fn passed(&self, place: Place, check: CheckId) -> String {
+        let name = self.name(place, check);
+        let last = self.driver.monitor().check(check).and_then(monitor::Check::last);
+        let report = last.and_then(|last| last.result.as_ref().ok());
+        match report.filter(|report| report.advice.drains()) {
+            None => format!("{name} check passed"),
+            Some(report) => match report.trace.evidence().status {
+                Some(status) => {
+                    format!("{name} check passed: status {status} asks for no new clients")
+                }
+                None => format!("{name} check passed: it asks for no new clients"),
+            },
+        }
     }
 
     /// How a check is called in logs.

@@ -247,9 +247,7 @@ impl Control {
             Because::Failed { check, error } => {
                 format!("{} check failed: {}", self.checks.name(place, *check), in_full(error))
             }
-            Because::Passed { check } => {
-                format!("{} check passed", self.checks.name(place, *check))
-            }
+            Because::Passed { check } => self.checks.passed(place, *check),
             Because::Traffic { error, held_until: None } => format!("connections fail: {error}"),
             Because::Traffic { error, held_until: Some(until) } => {
                 let hold = until.saturating_duration_since(now);

@@ -39,12 +39,20 @@ impl Control {
         address: &Address,
     ) -> Result<Explanation, Refusal> {
         let service = self.named(virtual_server)?;
-        let mut backends = self.describe(now, service, usize::MAX).backends.into_iter();
-        match backends.find(|backend| backend.address == *address) {
-            Some(backend) => {
-                Ok(Explanation { virtual_server: service.config.name.clone(), backend })
+        let report = self.describe(now, service, usize::MAX);
+        let mut backends = report.backends.into_iter();
+        let backend = backends.find(|backend| backend.address == *address);
+        let sorry_server = report.sorry_server.filter(|sorry| sorry.address == *address);
+        let virtual_server_name = service.config.name.clone();
+        match (backend, sorry_server) {
+            (Some(backend), _) => Ok(Explanation::Backend {
+                virtual_server: virtual_server_name,
+                backend: Box::new(backend),
+            }),
+            (None, Some(sorry_server)) => {
+                Ok(Explanation::SorryServer { virtual_server: virtual_server_name, sorry_server })
             }
-            None => Err(Refusal::UnknownBackend {
+            (None, None) => Err(Refusal::UnknownBackend {
                 virtual_server: virtual_server.to_owned(),
                 backend: address.clone(),
             }),
@@ -80,6 +88,10 @@ impl Control {
                     .ejector
                     .as_ref()
                     .map_or(0, |ejector| ejector.ejections(status.id)),
+                state_ms: service
+                    .decided(status.id)
+                    .map(|(since, _)| now.saturating_duration_since(*since).as_millis() as u64),
+                reason: service.decided(status.id).map(|(_, why)| why.clone()),
                 last_check: self.checks.last(now, place),
                 checks: self.checks.describe(now, place, runs),
             }

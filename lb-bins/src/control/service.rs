@@ -44,6 +44,8 @@ pub(super) struct Service {
     pub(super) reasons: HashMap<BackendId, String>,
     /// Changes of weight and limits that were logged.
     said: Said,
+    /// Since when each backend is in its state, and what led to it.
+    decided: HashMap<BackendId, (Instant, String)>,
     pub(super) panics: bool,
     /// Those that start slowly, as far as it was told.
     slow: BTreeSet<BackendId>,
@@ -77,6 +79,7 @@ impl Service {
             untold: Vec::new(),
             reasons: HashMap::new(),
             said: Said::at_most(MOST_CHANGES),
+            decided: HashMap::new(),
             panics: false,
             slow: BTreeSet::new(),
             ejector: None,
@@ -156,6 +159,11 @@ impl Service {
         Some((status.state, status.weight.value()))
     }
 
+    /// Since when a backend is in its state, and what led to it, if anything did.
+    pub(super) fn decided(&self, backend: BackendId) -> Option<&(Instant, String)> {
+        self.decided.get(&backend)
+    }
+
     /// What a backend is held to.
     fn limits(&self, backend: BackendId) -> Option<Limits> {
         Some(self.machine.backend(backend)?.backend.load().limits())
@@ -217,8 +225,14 @@ impl Service {
             if !is_news || (is_bounded && is_by_weight && !self.is_logged(backend)) {
                 return;
             }
-            let backend = self.machine.backend(backend).map_or("", |status| status.name);
+            let id = backend;
+            let backend = self.machine.backend(id).map_or("", |status| status.name);
             let virtual_server = &*self.config.name;
+            if before != after {
+                let machine = &self.machine;
+                self.decided.retain(|known, _| machine.backend(*known).is_some());
+                self.decided.insert(id, (Instant::now(), why.to_owned()));
+            }
             if before == after {
                 info!(virtual_server, backend, "weight {old_weight} → {weight}: {why}");
             } else if matches!(after, BackendState::Down | BackendState::Ejected) {

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::service::Service;
 use crate::config::Command;
-use crate::notify::{Job, News, Notifier};
+use crate::notify::{Gravity, Job, News, Notifier};
 
 impl Service {
     /// What is so only until the first verdicts are in is not worth telling: clients wait for them
@@ -48,12 +48,12 @@ impl Service {
                      checks are not believed"
                 );
                 warn!(virtual_server = self.config.name, "{what}");
-                notifier.tell(self.news(None, &what, None));
+                notifier.tell(self.news(None, ("panic", Gravity::Grave), &what, None));
             }
             Event::PanicEnded { strength: Strength { alive, configured, .. } } => {
                 let what = format!("panic is over: {alive} of {configured} backends live");
                 info!(virtual_server = self.config.name, "{what}");
-                notifier.tell(self.news(None, &what, None));
+                notifier.tell(self.news(None, ("panic", Gravity::Well), &what, None));
             }
             Event::QuorumGained { strength } => self.tell_of_quorum("up", strength, notifier),
             Event::QuorumLost { strength } => self.tell_of_quorum("down", strength, notifier),
@@ -90,7 +90,10 @@ impl Service {
         };
         let server = trio(self.listener.address());
         let line = format!("RS {backend} {server} {}", state.to_uppercase());
-        notifier.tell(self.news(Some(line), &format!("backend {address} is {state}"), why));
+        let gravity = if state == "up" { Gravity::Well } else { Gravity::Impaired };
+        let about = address.to_string();
+        let what = format!("backend {address} is {state}");
+        notifier.tell(self.news(Some(line), (&about, gravity), &what, why));
     }
 
     fn tell_of_quorum(&self, state: &'static str, strength: &Strength, notifier: &mut Notifier) {
@@ -116,15 +119,21 @@ impl Service {
             self.run(command, about);
         }
         let server = trio(self.listener.address());
-        notifier.tell(self.news(
-            Some(format!("VS {server} {}", state.to_uppercase())),
-            &what,
-            None,
-        ));
+        let line = format!("VS {server} {}", state.to_uppercase());
+        let gravity = if state == "up" { Gravity::Well } else { Gravity::Grave };
+        notifier.tell(self.news(Some(line), ("quorum", gravity), &what, None));
     }
 
-    fn news(&self, line: Option<String>, what: &str, why: Option<String>) -> News {
-        News { line, what: format!("{}: {what}", self.config.name), why, mailed: true }
+    /// News about a part of this virtual server.
+    fn news(
+        &self,
+        line: Option<String>,
+        (about, gravity): (&str, Gravity),
+        what: &str,
+        why: Option<String>,
+    ) -> News {
+        let [about, what] = [about, what].map(|text| format!("{}: {text}", self.config.name));
+        News { line, about, gravity, what, why, mailed: true }
     }
 
     fn run<const N: usize>(&self, command: &Command, about: [(&'static str, String); N]) {

@@ -1,6 +1,8 @@
 //! Mail about changes: changes that come together are one mail, and a server that hangs or refuses
 //! is asked again until it is hopeless.
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -134,9 +136,9 @@ impl Letter {
         news: &[(SystemTime, News)],
         lost: u64,
     ) -> Result<Vec<u8>, lettre::error::Error> {
-        let first = news.first().map_or("changes", |(_, news)| &news.what);
+        let headline = headline(news);
         let mut subject: String =
-            format!("{}: {first}", self.host).chars().take(LONGEST_SUBJECT).collect();
+            format!("{}: {headline}", self.host).chars().take(LONGEST_SUBJECT).collect();
         if news.len() > 1 {
             subject += &format!(" (and {} more)", news.len() - 1);
         }
@@ -180,6 +182,14 @@ impl Letter {
             Err(_) => Err(Refusal::Hangs),
         }
     }
+}
+
+/// The worst that is so at the end, for those who read no more than the subject; of what is as bad, the last.
+fn headline(news: &[(SystemTime, News)]) -> &str {
+    let mut known = HashSet::new();
+    let is_so = news.iter().rev().filter(|(_, news)| known.insert(&*news.about));
+    let worst = is_so.map(|(_, news)| news).min_by_key(|news| Reverse(news.gravity));
+    worst.map_or("changes", |news| &news.what)
 }
 
 impl Mailer {
@@ -379,6 +389,7 @@ fn refuses_us(error: &SmtpError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Gravity;
     use super::*;
 
     fn letter() -> Letter {
@@ -395,7 +406,30 @@ mod tests {
 
     fn news(what: &str) -> (SystemTime, News) {
         let why = Some("tcp check failed: connection refused".to_owned());
-        (UNIX_EPOCH, News { line: None, what: what.to_owned(), why, mailed: true })
+        let gravity = match what {
+            what if what.ends_with("up") || what.contains("gained") => Gravity::Well,
+            what if what.contains("lost") => Gravity::Grave,
+            _ => Gravity::Impaired,
+        };
+        let about = what.split_inclusive(' ').take(2).collect();
+        let what = what.to_owned();
+        (UNIX_EPOCH, News { line: None, about, gravity, what, why, mailed: true })
+    }
+
+    #[test]
+    fn the_subject_is_the_worst_that_is_so_in_the_end() {
+        for (told, wanted) in [
+            (&["web: a is up", "web: a is down"][..], "web: a is down"),
+            (&["web: a is down", "web: a is up"], "web: a is up"),
+            (&["web: quorum lost", "web: a is down"], "web: quorum lost"),
+            (&["web: quorum lost", "web: quorum gained", "web: a is down"], "web: a is down"),
+            (&["web: a is down", "web: b is down", "web: c is up"], "web: b is down"),
+            (&["web: a is up", "web: quorum gained"], "web: quorum gained"),
+        ] {
+            let news: Vec<_> = told.iter().map(|what| news(what)).collect();
+            assert_eq!(headline(&news), wanted, "{told:?}");
+        }
+        assert_eq!(headline(&[]), "changes");
     }
 
     #[test]
@@ -407,7 +441,7 @@ mod tests {
         for line in [
             "From: lb@example.org\r\n",
             "To: ops@example.org, boss@example.org\r\n",
-            &format!("Subject: {host}: web: a is down (and 1 more)\r\n"),
+            &format!("Subject: {host}: web: b is down (and 1 more)\r\n"),
             "Auto-Submitted: auto-generated\r\n",
             "Thu, 01 Jan 1970 00:00:00 GMT\r\n  web: b is down\r\n  tcp check failed: connection refused\r\n",
             "3 more changes are in no mail",

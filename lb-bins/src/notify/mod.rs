@@ -30,12 +30,27 @@ use crate::process::Unhurried;
 pub struct News {
     /// As the pipe tells it; `None` if it does not.
     pub line: Option<String>,
+    /// What it is about: what is told later of the same is so in its place.
+    pub about: String,
+    /// How bad it is.
+    pub gravity: Gravity,
     /// In a few words, for people.
     pub what: String,
     /// What led to it, if that is known.
     pub why: Option<String>,
     /// Whether it is told by mail.
     pub mailed: bool,
+}
+
+/// How bad a change is.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Gravity {
+    /// All is well, or serves at least.
+    Well,
+    /// Something is missing, which others stand in for.
+    Impaired,
+    /// Too little is left.
+    Grave,
 }
 
 /// The pipe and the mail of a daemon, as far as there are any.

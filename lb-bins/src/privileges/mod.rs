@@ -16,7 +16,7 @@ use rustix::thread::{
 use tracing::warn;
 
 use crate::config::check::CheckKind;
-use crate::config::{Account, Config, Daemon};
+use crate::config::{Account, Check, Config, Daemon};
 
 pub use account::{AccountError, Identity};
 
@@ -55,7 +55,7 @@ impl From<Errno> for PrivilegeError {
 ///
 /// | | vip-keeper | tcp-lb with a `user` |
 /// |---|---|---|
-/// | `CAP_NET_ADMIN`, `CAP_NET_RAW` | needed | for pings the latter, if it has it |
+/// | `CAP_NET_ADMIN`, `CAP_NET_RAW` | needed | for pings and marks the latter, if it has it |
 /// | `CAP_NET_BIND_SERVICE` | with virtual servers, if it has it | if it has it |
 /// | `CAP_SETUID`, `CAP_SETGID`, `CAP_KILL` | for scripts of other users, if it is root | - |
 ///
@@ -129,7 +129,9 @@ fn useful(config: &Config) -> CapabilitySet {
     if !config.virtual_servers.is_empty() {
         useful |= CapabilitySet::NET_BIND_SERVICE;
     }
-    if config.checks().any(|check| matches!(check.kind, CheckKind::Ping(_))) {
+    // Since Linux 5.17 it is enough to set a mark as well (`sk_setsockopt`).
+    let is_raw = |check: &Check| matches!(check.kind, CheckKind::Ping(_)) || check.mark.is_some();
+    if config.checks().any(is_raw) {
         useful |= CapabilitySet::NET_RAW;
     }
     if config.user.is_none()

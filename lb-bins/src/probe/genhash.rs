@@ -67,10 +67,14 @@ impl Genhash {
         let timeout = self.timeout.map_or(5, NonZeroU64::get);
         let version = match self.protocol.as_deref() {
             Some("1.1") => "1.1",
-            _ => "1.0",
+            None | Some("1.0" | "1.0c" | "1.0C") => "1.0",
+            Some(_) => return Err(ProbeError::Usage("-P takes 1.0, 1.0c or 1.1")),
         };
         let mut words = format!(
-            "{kind},path={url:?},timeout=\"{timeout}s\",version={version:?},status=\"100-599\""
+            "{kind},path={url:?},timeout=\"{timeout}s\",version={version:?},status=\"100-599\",\
+             body_limit={longest}",
+            // As long as a page may be: it is not waited for within a check.
+            longest = 1 << 30,
         );
         if let Some(mark) = self.fwmark.filter(|mark| *mark > 0) {
             words += &format!(",mark={mark}");

@@ -198,8 +198,9 @@ impl Probe {
         names: &mut Names,
     ) -> Result<(Duration, Result<Report, Failure>), CheckConfigError> {
         let Self { check, backend, weight, .. } = self;
-        let checker = checker(check, *weight, &Shared::default(), &mut Files::default())?;
         let address = check.target(backend);
+        let (shared, mut files) = (Shared::default(), Files::default());
+        let checker = checker(check, &address, *weight, &shared, &mut files)?;
         let checker = names.checker(&address, &check.kind, checker);
         let target = Target::new(nominal(&address), check.timeout);
         let begun = Instant::now();
@@ -229,7 +230,7 @@ fn address(text: &str) -> Result<Address, ProbeError> {
     text.parse().map_err(|_| ProbeError::Address { text: text.to_owned() })
 }
 
-/// The checks of a backend, in every virtual server that has it; or of what a virtual router depends on.
+/// The checks of a backend or a sorry server, in every virtual server that has it; or of what a virtual router depends on.
 fn configured(config: &Config, address: &Address) -> Result<Vec<Probe>, ProbeError> {
     // Several virtual servers may have one backend.
     let (mut probes, mut found, mut known) = (Vec::new(), false, BTreeSet::new());
@@ -247,6 +248,19 @@ fn configured(config: &Config, address: &Address) -> Result<Vec<Probe>, ProbeErr
                     weight: backend.weight,
                 }));
             }
+        }
+    }
+    for server in &config.virtual_servers {
+        let Some(sorry) = &server.sorry_server else { continue };
+        known.insert(sorry.to_string());
+        if sorry == address {
+            found = true;
+            probes.extend(server.sorry_checks.iter().cloned().map(|check| Probe {
+                name: format!("{}, sorry server: ", server.name),
+                check,
+                backend: address.clone(),
+                weight: Weight::ONE,
+            }));
         }
     }
     for tracked in &config.vrrp_checks {

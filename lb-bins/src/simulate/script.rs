@@ -99,6 +99,9 @@ impl ScriptProblem {
                 "write the time since the beginning first, such as 500ms, 10s or 2m".to_owned()
             }
             Self::Incident(ParseIncidentError::Form { sample }) => format!("write: {sample}"),
+            Self::Incident(ParseIncidentError::Number { what, .. }) => {
+                format!("write a whole number as {what}, from 0 on")
+            }
             Self::Incident(_) => "write for example: 10s 192.0.2.1:80 dies".to_owned(),
             Self::NoPeriod => "write for example: 10s 192.0.2.1:80 flaps 3s".to_owned(),
             Self::UnknownBackend { known, .. } => format!("there are: {known}"),

@@ -5,33 +5,67 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{BackendReport, CheckReport, PastRun};
+use super::{BackendReport, CheckReport, PastRun, SorryReport};
 
-/// Everything that is known of one backend. Shown to people, it is what speaks for its state.
+/// Everything that is known of one server. Shown to people, it is what speaks for its state.
 #[derive(Clone, Debug, Serialize)]
-pub struct Explanation {
-    /// The virtual server.
-    pub virtual_server: String,
-    /// The backend.
-    pub backend: BackendReport,
+#[serde(untagged)]
+pub enum Explanation {
+    /// Of a backend.
+    Backend {
+        /// The virtual server.
+        virtual_server: String,
+        /// The backend.
+        backend: Box<BackendReport>,
+    },
+    /// Of a sorry server.
+    SorryServer {
+        /// The virtual server.
+        virtual_server: String,
+        /// Its sorry server.
+        sorry_server: SorryReport,
+    },
 }
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let BackendReport { address, state, weight, checks, .. } = &self.backend;
-        writeln!(f, "{}: backend {address} is {state}, weight {weight}", self.virtual_server)?;
-        writeln!(f, "{}", reason(&self.backend))?;
-        match (self.backend.resolved, address.numeric()) {
-            (Some(resolved), _) => writeln!(f, "Its name stands for {} now.", resolved.ip())?,
-            (None, None) => writeln!(f, "Its name stands for nothing: nobody can be sent there.")?,
-            (None, Some(_)) => {}
+        match self {
+            Self::Backend { virtual_server, backend } => of_backend(f, virtual_server, backend),
+            Self::SorryServer { virtual_server, sorry_server } => {
+                let SorryReport { address, down, checks } = sorry_server;
+                let (state, why) = match (down, checks.is_empty()) {
+                    (true, _) => ("down", "A check of it fails: it takes no clients."),
+                    (false, true) => ("up", "It is not checked."),
+                    (false, false) => ("up", "No check of it fails."),
+                };
+                writeln!(f, "{virtual_server}: sorry server {address} is {state}\n{why}")?;
+                checks.iter().try_for_each(|check| explain(f, check))
+            }
         }
-        if let Some(ejected) = self.backend.ejected_ms {
-            let (times, left) = (self.backend.ejections_total, Duration::from_millis(ejected));
-            writeln!(f, "Ejected for {left:.1?} yet; {times} times so far.")?;
-        }
-        checks.iter().try_for_each(|check| explain(f, check))
     }
+}
+
+fn of_backend(
+    f: &mut fmt::Formatter<'_>,
+    virtual_server: &str,
+    backend: &BackendReport,
+) -> fmt::Result {
+    let BackendReport { address, state, weight, checks, .. } = backend;
+    writeln!(f, "{virtual_server}: backend {address} is {state}, weight {weight}")?;
+    writeln!(f, "{}", reason(backend))?;
+    if let (Some(since), Some(reason)) = (backend.state_ms, &backend.reason) {
+        writeln!(f, "So for {:.1?}: {reason}", Duration::from_millis(since))?;
+    }
+    match (backend.resolved, address.numeric()) {
+        (Some(resolved), _) => writeln!(f, "Its name stands for {} now.", resolved.ip())?,
+        (None, None) => writeln!(f, "Its name stands for nothing: nobody can be sent there.")?,
+        (None, Some(_)) => {}
+    }
+    if let Some(ejected) = backend.ejected_ms {
+        let (times, left) = (backend.ejections_total, Duration::from_millis(ejected));
+        writeln!(f, "Ejected for {left:.1?} yet; {times} times so far.")?;
+    }
+    checks.iter().try_for_each(|check| explain(f, check))
 }
 
 /// The state in a sentence.

@@ -145,6 +145,10 @@ pub struct BackendReport {
     pub ejected_ms: Option<u64>,
     /// How often it was ejected.
     pub ejections_total: u64,
+    /// For how long it has been in this state; absent if it has been so from the beginning.
+    pub state_ms: Option<u64>,
+    /// What led to that: a check that failed, or clients that could not connect.
+    pub reason: Option<String>,
     /// The last run of its checks; the failing one, where there are several. Absent if it is not
     /// checked or no run has ended yet.
     pub last_check: Option<LastCheck>,

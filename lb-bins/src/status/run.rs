@@ -85,7 +85,7 @@ impl RunReport {
             cause: error.map(CheckError::cause),
             detail: error.map(in_full),
             took_ms: milliseconds(took),
-            weight: weight.map(lb_core::Weight::value),
+            weight: if advice.drains() { Some(0) } else { weight.map(lb_core::Weight::value) },
             percent: advice.percent,
             max_connections: advice.max_connections,
             phases_ms: Phases(phases.collect()),

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{Resource, getrlimit};
 use socket2::{SockFilter, SockRef};
@@ -199,11 +200,22 @@ async fn serve_queue(listener: &std::net::TcpListener, shared: &Arc<Shared>) {
                 tokio::time::sleep(REST).await;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            Err(error) if is_local(&error) => tokio::time::sleep(REST).await,
+            // Without a descriptor that is said before anybody looks into the queue.
+            Err(error) if is_local(&error) && !shaking_hands && is_empty(listener) => return,
+            Err(error) if is_local(&error) => {
+                shaking_hands = false;
+                tokio::time::sleep(REST).await;
+            }
             // The client has gone; let others have the worker meanwhile, in case it was not that.
             Err(_) => yield_now().await,
         }
     }
+}
+
+/// Whether nobody is queued.
+fn is_empty(listener: &std::net::TcpListener) -> bool {
+    let mut queue = [PollFd::new(listener, PollFlags::IN)];
+    matches!(poll(&mut queue, Some(&Timespec::default())), Ok(0))
 }
 
 /// Waits for room; said once per time that there is none.

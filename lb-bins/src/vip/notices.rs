@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use lb_vrrp::Role;
 
 use crate::config::{Command, Deleted, Notify};
-use crate::notify::{Job, News, Notifier, Scripts};
+use crate::notify::{Gravity, Job, News, Notifier, Scripts};
 
 /// How often at most it is told that a lower one was heard. Everybody on the link can say so.
 const LOWER: Duration = Duration::from_secs(1);
@@ -87,6 +87,18 @@ impl Happening {
         }
     }
 
+    /// How bad it is for who reads of it.
+    const fn gravity(self) -> Gravity {
+        match self {
+            Self::Became(Role::Fault) => Gravity::Grave,
+            Self::Deleted | Self::Stopped => Gravity::Impaired,
+            Self::Became(_)
+            | Self::HeardLower
+            | Self::PriorityOfBackup
+            | Self::PriorityOfMaster => Gravity::Well,
+        }
+    }
+
     const fn is_of_priority(self) -> bool {
         matches!(self, Self::PriorityOfBackup | Self::PriorityOfMaster)
     }
@@ -123,7 +135,9 @@ impl Notice<'_> {
             what += &format!(" with priority {priority}");
         }
         let mailed = notify.smtp_alert && happening.is_change();
-        News { line: Some(self.line()), what, why: None, mailed }
+        let about = format!("{} {name}", subject.word());
+        let gravity = happening.gravity();
+        News { line: Some(self.line()), about, gravity, what, why: None, mailed }
     }
 
     fn line(&self) -> String {

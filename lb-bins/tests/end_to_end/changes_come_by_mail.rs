@@ -52,8 +52,9 @@ fn backends_that_fail_together_are_one_mail() {
         );
         assert!(letter.text.contains(&said), "{letter:?}");
     }
-    assert_eq!(letter.text.matches("quorum lost").count(), 1, "{letter:?}");
-    assert!(letter.text.contains("(and 3 more)\n"), "{letter:?}");
+    assert_eq!(letter.text.matches("\n  web: quorum lost").count(), 1, "{letter:?}");
+    let subject = letter.text.lines().find(|line| line.starts_with("Subject: ")).unwrap();
+    assert!(subject.contains("quorum lost") && subject.ends_with("(and 3 more)"), "{letter:?}");
     until("it is counted", || balancer.status()["notify"]["mail"]["sent_total"] == 2);
 }
 

@@ -169,3 +169,16 @@ fn a_number_in_a_file_is_added_to_what_the_administrator_gives() {
     assert_eq!(balancer.backend("web", backend.address())["weight"], 0);
     assert_eq!(balancer.state("web", &backend), "drain");
 }
+
+#[test]
+fn a_page_that_asks_for_no_new_clients_is_named() {
+    let web = Port::free();
+    let leaving = Backend::http(|_| "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n".to_owned());
+    let check = r#"check = { type = "http", interval = "50ms", drain_status = [404] }"#;
+    let list = backends_with([(&leaving, check)]);
+    let balancer = Balancer::start(&server("web", &web, &[&list]));
+    balancer.until_state("web", &leaving, "drain");
+    balancer.until_logged(&["→ drain", "http check passed: status 404 asks for no new clients"]);
+    let run = balancer.backend("web", leaving.address())["checks"][0]["runs"][0].clone();
+    assert_eq!((&run["outcome"], &run["weight"]), (&"passed".into(), &0.into()), "{run}");
+}

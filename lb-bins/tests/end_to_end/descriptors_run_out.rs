@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use crate::harness::*;
 
@@ -67,6 +69,21 @@ fn clients_wait_until_there_is_room_and_nothing_spins() {
     // Not the backend's fault.
     assert!(balancer.lines_with("up → down").is_empty(), "{}", balancer.said());
     assert!(balancer.lines_with("panicked").is_empty(), "{}", balancer.said());
+}
+
+#[test]
+fn who_stops_needs_no_descriptor() {
+    let (web, only) = (Port::free(), Backend::greeter());
+    let mut balancer = start(64, &server("web", &web, &[QUICK_CHECK, &backends([(&only, 1)])]));
+    balancer.until_all_up();
+    // Fewer than are open, so that there is none to be had for anything.
+    let limit = Rlimit { current: Some(5), maximum: Some(64) };
+    let process = Pid::from_raw(balancer.id() as i32).unwrap();
+    prlimit(Some(process), Resource::Nofile, limit).unwrap();
+    let begun = Instant::now();
+    balancer.signal(Signal::TERM);
+    assert!(balancer.ended().success(), "{}", balancer.said());
+    assert!(begun.elapsed() < Duration::from_secs(20), "it waited for `drain_timeout`");
 }
 
 #[test]

@@ -52,6 +52,18 @@ fn a_check_that_fails_says_why() {
 }
 
 #[test]
+fn a_server_that_has_a_name_is_asked_for_by_it() {
+    let up = Backend::http(|head| {
+        let head = head.to_lowercase();
+        let status = if head.contains("\r\nhost: localhost:") { "200 OK" } else { "404 Where" };
+        format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")
+    });
+    assert_eq!(probe(&["--probe", "http", &up.name()]).0, 1);
+    let (code, text) = probe(&["--probe", "http", &format!("localhost:{}", up.address().port())]);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
 fn a_configured_backend_is_probed_by_all_of_its_checks() {
     let (folder, web) = (Folder::new(), Port::free());
     let (good, bare) = (page("200 OK", "fine"), Backend::greeter());

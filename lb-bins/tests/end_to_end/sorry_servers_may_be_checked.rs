@@ -24,6 +24,19 @@ fn a_sorry_server_that_is_down_is_as_good_as_none() {
     balancer.until_logged(&["cannot take any clients", "refused"]);
     let report = balancer.server("web")["sorry_server"].clone();
     assert_eq!((&report["down"], &report["checks"][0]["state"]), (&true.into(), &"down".into()));
+    // Which can be known before it is needed.
+    let metrics = get(balancer.admin(), "/metrics").unwrap().body;
+    let check = format!("lb_check_up{{virtual_server=\"web\",backend=\"{}\"", sorry.name());
+    for line in [check.as_str(), "lb_virtual_server_sorry_server_down{virtual_server=\"web\"} 1"] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+    let path = format!("/explain/web/{}", sorry.name());
+    let why = get(balancer.admin(), &path).unwrap().body;
+    assert!(why.contains(&format!("sorry server {} is down", sorry.name())), "{why}");
+    assert!(why.contains("connection refused [refused]"), "{why}");
+    let config_path = balancer.config_path();
+    let probed = arguments(&["--config", config_path.to_str().unwrap(), "--probe", &sorry.name()]);
+    assert_eq!(probed.status.code(), Some(1), "{probed:?}");
     sorry.revive();
     until("the sorry server has them", || ask(web.address()).is_ok_and(|who| who == sorry.name()));
     balancer.until_logged(&["can take clients again"]);

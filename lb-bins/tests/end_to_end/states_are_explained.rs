@@ -57,6 +57,25 @@ fn people_read_why_a_backend_is_down() {
 }
 
 #[test]
+fn clients_that_could_not_connect_are_the_reason() {
+    let (web, checked, gone) = (Port::free(), Backend::greeter(), Port::free());
+    let port = checked.address().port();
+    let check = format!("check = {{ type = \"tcp\", port = {port}, interval = \"20s\" }}");
+    let list = format!("backend = [{{ address = \"{}\" }}]", gone.address());
+    let balancer = Balancer::start(&server("web", &web, &[&check, &list]));
+    balancer.until_all_up();
+    until("it is down for clients", || {
+        let _ = ask(web.address());
+        balancer.backend("web", gone.address())["state"] == "down"
+    });
+    let report = balancer.backend("web", gone.address());
+    assert_eq!(report["last_check"]["outcome"], "passed", "{report}");
+    assert_eq!(report["reason"], "connections fail: connection refused", "{report}");
+    let why = get(balancer.admin(), &format!("/explain/web/{}", gone.address())).unwrap().body;
+    assert!(why.contains(": connections fail: connection refused\n"), "{why}");
+}
+
+#[test]
 fn machines_read_the_same_in_the_status() {
     let (balancer, [sick, _well]) = start();
     let path = format!("/explain/web/{}", sick.name());

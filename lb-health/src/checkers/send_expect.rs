@@ -189,7 +189,7 @@ async fn await_match(
             return Ok(());
         }
         let Err(error) = talk.receive().await.map(drop) else { continue };
-        let received = Excerpt::new(talk.received());
+        let received = Excerpt::exactly(talk.received());
         let evidence = talk.attempt().trace.evidence_mut();
         evidence.wanted = Excerpt::new(expect.to_string().as_bytes());
         evidence.received = received.clone();

@@ -3,14 +3,13 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Protocol, Socket, Type};
 use tokio::net::TcpStream;
 
 use super::connection::attempt::Attempt;
-use super::connection::origin::{Origin, local, refused_at_once};
+use super::connection::origin::{Origin, local};
 use super::service::checker;
 use crate::trace::Phase;
 use crate::{CheckError, Failure, Report, Target};
@@ -77,14 +76,14 @@ impl Tcp {
         let socket = self.origin.socket(address, Type::STREAM, Protocol::TCP)?;
         set_up(&socket, first).map_err(local("set up a socket"))?;
         match socket.connect(&address.into()) {
-            Err(error) if !is_under_way(&error) => return Err(refused_at_once(error)),
+            Err(error) if !is_under_way(&error) => return Err(self.origin.refused_at_once(error)),
             _ => {}
         }
         let stream = TcpStream::from_std(socket.into()).map_err(local("set up a socket"))?;
         poll_fn(|context| stream.poll_write_ready(context)).await.map_err(local("wait"))?;
         match stream.take_error() {
             Ok(None) => {}
-            Ok(Some(error)) | Err(error) => return Err(told(error)),
+            Ok(Some(error)) | Err(error) => return Err(CheckError::from_io(Phase::Connect, error)),
         }
         // Towards a port of this host that nobody listens at, the system may choose that very port
         // as the source; the socket is then connected to itself. It chooses none of the well-known.
@@ -141,16 +140,6 @@ fn is_under_way(error: &io::Error) -> bool {
         return true;
     }
     error.kind() == io::ErrorKind::WouldBlock
-}
-
-/// The cause of a connection that the network did not let come about.
-fn told(error: io::Error) -> CheckError {
-    use io::ErrorKind as Kind;
-    match error.kind() {
-        // A router said so: this host itself would have said it at once.
-        Kind::NetworkUnreachable => CheckError::Unreachable { source: Arc::new(error) },
-        _ => CheckError::from_io(Phase::Connect, error),
-    }
 }
 
 checker!(Tcp);

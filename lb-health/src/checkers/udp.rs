@@ -102,7 +102,8 @@ impl Udp {
         attempt.trace.evidence_mut().received(&reply);
         if !self.length.contains(&reply.len()) {
             let (got, least, most) = (reply.len(), self.length.start(), self.length.end());
-            let what = format!("the reply has {got} bytes or more, not {least} to {most}");
+            let more = if got > *most { " or more" } else { "" };
+            let what = format!("the reply has {got} bytes{more}, not {least} to {most}");
             return Err(CheckError::rejected(what));
         }
         match &self.expected {

@@ -64,6 +64,29 @@ async fn expected_answers_must_be_there() {
 }
 
 #[tokio::test]
+async fn texts_are_compared_as_they_are() {
+    // In two strings, as what is longer than 255 bytes must be.
+    let address = server(|mut query| {
+        query[2] |= 0x80;
+        query[7] = 1;
+        query.extend([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, 13]);
+        query.extend(b"\x06hello \x05world");
+        vec![query]
+    });
+    let (address, text) = (address.await, || Dns::new("www.example.org", "TXT").unwrap());
+    for (answer, wanted) in [
+        ("hello world", "ok"),
+        (r#""hello " world"#, "ok"),
+        (r#""hello " "world""#, "ok"),
+        (r#""hello world""#, "rejected"),
+        ("hello  world", "rejected"),
+        ("hello", "rejected"),
+    ] {
+        assert_eq!(cause(text().expecting(answer).unwrap(), address).await, wanted, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn an_empty_answer_passes_unless_one_is_required() {
     let address = server(|query| vec![answer(query, &[])]).await;
     assert_eq!(cause(Dns::default(), address).await, "ok");

@@ -27,6 +27,8 @@ async fn what_is_written_decides_the_next_run() {
     let path = path("number");
     let file = File::new(&path);
     assert_eq!(said(file.clone()).await, "ok", "no file is a zero");
+    let report = check(file.clone(), "192.0.2.1:1".parse().unwrap()).await.unwrap();
+    assert_eq!(report.trace.evidence().received.as_str(), "no such file, which counts as 0");
     for (text, wanted) in [
         ("0", "ok"),
         (" 0\n", "ok"),

@@ -175,7 +175,7 @@ async fn the_body_limit_is_exact() {
     let limited = |limit| Http::new("/").unwrap().with_body_limit(limit);
     assert!(check(limited(5), address).await.is_ok());
     let error = check(limited(4), address).await.unwrap_err();
-    assert_eq!(error.to_string(), "the body is longer than 4 bytes");
+    assert_eq!(error.to_string(), "the body is longer than 4 bytes (`body_limit`)");
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ async fn bodies_are_searched_as_they_arrive() {
         (page().refusing_body(text.clone()), "body"),
         (page().expecting_body(Pattern::text("dead").unwrap()), "body"),
         (page().refusing_body(Pattern::text("dead").unwrap()), "ok"),
-        (page().expecting_body(regex), "body"), // `$` is the end, not before the last `\n`
+        (page().expecting_body(regex.clone()), "body"), // `$` is the end, not before the last `\n`
         (
             page().expecting_body(Pattern::regex("^we.*live!\n$").unwrap()).refusing_body(text),
             "body",
@@ -165,6 +165,9 @@ async fn bodies_are_searched_as_they_arrive() {
     ] {
         assert_eq!(cause(Http::asking([page.clone()]), address).await, wanted, "{page:?}");
     }
+    // Which is seen in what is shown.
+    let failure = check(Http::asking([page().expecting_body(regex)]), address).await.unwrap_err();
+    assert_eq!(failure.trace.evidence().received.as_str(), "we are alive!\n");
 }
 
 #[tokio::test]

@@ -64,6 +64,7 @@ async fn certificates_out_of_order_fail_each_with_its_cause() {
     for (presented, wanted) in [
         (authority.vouch(SITE, 2090), "ok"),
         (authority.vouch(SITE, 2005), "tls-expired"),
+        (authority.vouch_from(2080, SITE, 2090), "tls-not-yet-valid"),
         (authority.vouch("www.example.com", 2090), "tls-name"),
         (other.vouch(SITE, 2090), "tls-untrusted"),
     ] {

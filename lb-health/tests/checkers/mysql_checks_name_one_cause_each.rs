@@ -98,6 +98,26 @@ async fn the_password_itself_is_sent_over_tls_only() {
     assert_eq!(told, "rejected: the server offers no TLS");
 }
 
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn who_logs_in_as_nobody_sees_the_certificate_all_the_same() {
+    use self::support::talk::securing;
+    use self::support::{cause, check};
+
+    let request = [(b"\x20\0\0\x01".to_vec(), vec![]), (vec![0; 23], vec![])];
+    let clear = [lines(&[(vec![], greeting(CACHING))]), lines(&request)].concat();
+    let (address, tls) = securing(clear, vec![]).await;
+    let report = check(Mysql::new().with_tls(tls.clone()), address).await.unwrap();
+    assert!(report.trace.evidence().certificate.is_some());
+    let elsewhere = tls.clone().with_name("example.org").unwrap();
+    assert_eq!(cause(Mysql::new().with_tls(elsewhere), address).await, "tls-name");
+
+    let mut without = greeting(NATIVE);
+    without[4 + 8 + 4 + 8 + 1 + 1] &= !0x08;
+    let told = at(Mysql::new().with_tls(tls), &[(vec![], without)]).await;
+    assert_eq!(told, "rejected: the server offers no TLS");
+}
+
 #[tokio::test]
 async fn a_replica_is_told_from_a_primary() {
     for (rows, wanted) in [

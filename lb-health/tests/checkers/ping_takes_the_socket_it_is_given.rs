@@ -73,7 +73,7 @@ fn printed(groups: &str, has_raw: bool) -> Option<String> {
 
 fn assert_alive(printed: &str) {
     assert_eq!(printed.matches("ping: alive").count(), 10, "{printed}");
-    assert_eq!(printed.matches("nobody: local").count(), 2, "{printed}");
+    assert_eq!(printed.matches("nobody: unreachable").count(), 2, "{printed}");
     assert_eq!(printed.matches("elsewhere: local").count(), 2, "{printed}");
 }
 

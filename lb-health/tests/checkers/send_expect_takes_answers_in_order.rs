@@ -71,21 +71,21 @@ async fn an_answer_may_come_byte_by_byte() {
 async fn what_was_received_and_what_was_wanted_is_told() {
     let address = playing(lines(&[("", "554 no service\r\n")]), Then::Close).await;
     let failure = check(greeted(), address).await.unwrap_err();
-    assert_eq!(failure.to_string(), r#"the answer has no /^220 .*\r\n/: "554 no service""#);
-    assert_eq!(failure.trace.evidence().received.as_str(), "554 no service");
+    assert_eq!(failure.to_string(), r#"the answer has no /^220 .*\r\n/: "554 no service\r\n""#);
+    assert_eq!(failure.trace.evidence().received.as_str(), "554 no service\r\n");
 
     // The same server, but it holds the line.
     let address = playing(lines(&[("", "554 no service\r\n")]), Then::Hold).await;
     let failure = check(greeted(), address).await.unwrap_err();
     assert!(matches!(failure.error, CheckError::Timeout { phase: Phase::Response }));
-    assert_eq!(failure.trace.evidence().received.as_str(), "554 no service");
+    assert_eq!(failure.trace.evidence().received.as_str(), "554 no service\r\n");
     assert_eq!(failure.trace.evidence().wanted.as_str(), r"/^220 .*\r\n/");
 
     // Of several answers, the one that was wrong.
     let asks = greeted().with_send("PING\r\n").with_expect(Pattern::text("PONG").unwrap());
     let script = [("", "220 hello\r\n"), ("PING\r\n", "OUCH\r\n")];
     let failure = check(asks, playing(lines(&script), Then::Close).await).await.unwrap_err();
-    assert_eq!(failure.trace.evidence().received.as_str(), "OUCH");
+    assert_eq!(failure.trace.evidence().received.as_str(), "OUCH\r\n");
 }
 
 /// What is refused counts up to the end of the next match: not what comes after it, nor what was there

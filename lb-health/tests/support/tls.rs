@@ -51,10 +51,15 @@ impl Authority {
 
     /// A certificate for `name` that ends with the year.
     pub(crate) fn vouch(&self, name: &str, until_year: i32) -> Presented {
+        self.vouch_from(2001, name, until_year)
+    }
+
+    /// The same that begins with a year.
+    pub(crate) fn vouch_from(&self, year: i32, name: &str, until_year: i32) -> Presented {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
-        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_before = rcgen::date_time_ymd(year, 1, 1);
         params.not_after = rcgen::date_time_ymd(until_year, 12, 31);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Presented {

@@ -3,6 +3,7 @@
 use super::{AddressFault, Problem, Quoted, foreign, misplaced, one_of};
 use crate::config::draft::check::CheckType;
 use crate::config::mistakes::Syntax;
+use crate::config::model::check::Record;
 use crate::config::model::{Forwarding, zoned};
 use crate::config::nearest::nearest;
 use crate::config::words::Word as _;
@@ -121,6 +122,13 @@ impl Problem {
             }
             Self::NotAMailbox { .. } => "write \"user@example.org\" alone",
             Self::NotAnAnswer { .. } => "write an address without a port, or change `record`",
+            Self::NotRecordData { record: Record::Mx, .. } => {
+                "write it as in a zone file: \"10 mail.example.org\""
+            }
+            Self::NotRecordData { record: Record::Srv, .. } => {
+                "write it as in a zone file: \"0 5 443 www.example.org\""
+            }
+            Self::NotRecordData { .. } => "write it as in a zone file, with full names",
             Self::NotAPattern { .. } => {
                 "see docs.rs/regex for what can be written; in '…' a backslash is a backslash"
             }

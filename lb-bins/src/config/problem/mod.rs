@@ -16,6 +16,7 @@ use thiserror::Error;
 pub(super) use self::vrrp::VrrpProblem;
 use super::duration::{self, DurationError};
 use super::keepalived::Problem as KeepalivedProblem;
+use super::model::check::Record;
 use super::model::{Account, Address, Forwarding, zoned};
 use super::print::Factor;
 use super::words::Word as _;
@@ -107,6 +108,10 @@ pub(super) enum Problem {
     NotAMailbox { key: &'static str, text: String },
     #[error("`answer` has {}, which is not an IPv{version} address", Quoted(.text))]
     NotAnAnswer { version: u8, text: String },
+    #[error(
+        "`answer` has {}, which is not the data of a record of type {}", Quoted(.text), .record.name()
+    )]
+    NotRecordData { record: Record, text: String },
     #[error("`{key}` is {}, which is not a regular expression: {reason}", Quoted(.text))]
     NotAPattern { key: &'static str, text: String, reason: String },
     #[error("`{key}` is {}, which is not two hexadecimal digits for each byte", Quoted(.text))]

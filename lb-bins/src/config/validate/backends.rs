@@ -54,7 +54,10 @@ pub(super) fn backends(
         let own = notify::hooks(&draft.on_failure, &draft.on_up, &draft.on_down, mistakes);
         let checks = match draft.checks {
             Field::Absent => shared_checks.to_vec(),
-            _ => check::checks(&draft.checks, mistakes),
+            _ => {
+                let is_named = draft.address.given().is_some_and(|at| check::is_name(&at.value));
+                check::checks(&draft.checks, is_named, mistakes)
+            }
         };
         if let Some(address) = draft.address.given() {
             check::suit(address, &checks, mistakes);

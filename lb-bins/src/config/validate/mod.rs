@@ -24,7 +24,7 @@ use self::values::{command, destination, duration, integer, on_one_link, port};
 use super::defaults;
 use super::draft::{self, Draft, Field, List};
 use super::mistakes::Mistakes;
-use super::model::{Account, Config, Door, VirtualServer};
+use super::model::{Account, Address, Config, Door, VirtualServer};
 use super::problem::Problem;
 use super::source::{Span, Spanned};
 
@@ -153,11 +153,18 @@ fn virtual_server(
         let (key, needs) = ("sorry_check", "`sorry_server`");
         mistakes.error(checks, Problem::Without { key, needs });
     }
-    let sorry_checks = check::checks(&draft.sorry_checks, mistakes);
+    let is_named = |at: Option<&Spanned<Address>>| at.is_some_and(|at| check::is_name(&at.value));
+    let sorry_checks =
+        check::checks(&draft.sorry_checks, is_named(draft.sorry_server.given()), mistakes);
     if let Some(sorry) = draft.sorry_server.given() {
         check::suit(sorry, &sorry_checks, mistakes);
     }
-    let shared_checks = check::checks(&draft.checks, mistakes);
+    // Those that have checks of their own do not matter.
+    let mut sharing =
+        elements(&draft.backends).iter().filter(|one| one.value.checks.is_absent()).peekable();
+    let are_named =
+        sharing.peek().is_some() && sharing.all(|backend| is_named(backend.value.address.given()));
+    let shared_checks = check::checks(&draft.checks, are_named, mistakes);
     let hooks = notify::hooks(&draft.on_failure, &draft.on_up, &draft.on_down, mistakes);
     let backends = backends(draft, *span, listen, &shared_checks, &hooks, mistakes);
     let checks_known = !draft.checks.is_refused()

@@ -59,8 +59,8 @@ pub(super) fn checkers<'a>(
     let each = all.map(|check| {
         let target = Address::from(check.target.unwrap_or(NOWHERE));
         let prepared = check.checks.iter().map(|one| {
-            let checker = checker(one, Weight::ONE, &shared, &mut files)?;
             let address = one.target(&target);
+            let checker = checker(one, &address, Weight::ONE, &shared, &mut files)?;
             let checker = names.checker(&address, &one.kind, checker);
             Ok(Prepared { target: nominal(&address), checker, spec: spec(one, 1)? })
         });

@@ -13,10 +13,12 @@ use crate::trace::Certificate;
 /// The cause of a check whose server presented a certificate to which there is this objection.
 pub(super) fn cause(objection: &CertificateError) -> CheckError {
     match objection {
-        CertificateError::Expired
-        | CertificateError::ExpiredContext { .. }
-        | CertificateError::NotValidYet
-        | CertificateError::NotValidYetContext { .. } => CheckError::CertificateExpired,
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            CheckError::CertificateExpired
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            CheckError::CertificateNotYetValid
+        }
         CertificateError::NotValidForName => CheckError::CertificateName { name: "it".into() },
         CertificateError::NotValidForNameContext { expected, .. } => {
             CheckError::CertificateName { name: expected.to_str().into() }

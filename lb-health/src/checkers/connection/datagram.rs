@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use socket2::{Protocol, Type};
 use tokio::net::UdpSocket;
 
-use super::origin::{Origin, local, refused_at_once};
+use super::origin::{Origin, local};
 use crate::CheckError;
 
 /// A UDP socket that hears `address` only: datagrams of others are dropped by the system, and its
@@ -16,6 +16,6 @@ pub(in crate::checkers) fn connected(
 ) -> Result<UdpSocket, CheckError> {
     let socket = origin.socket(address, Type::DGRAM, Protocol::UDP)?;
     // Without a way to the target this fails, and only then.
-    socket.connect(&address.into()).map_err(refused_at_once)?;
+    socket.connect(&address.into()).map_err(|error| origin.refused_at_once(error))?;
     UdpSocket::from_std(socket.into()).map_err(local("set up a socket"))
 }

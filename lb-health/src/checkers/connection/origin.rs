@@ -12,7 +12,8 @@ use crate::trace::Phase;
 /// Where the packets of a check come from. Default: wherever the system chooses, and unmarked.
 ///
 /// What this host does not have, or will not let this user have, is [`CheckError::Local`]: no failure
-/// of a target. So is a network that this host has no way to.
+/// of a target; so is a network that it has no way to from here. One that this host has no way to from
+/// anywhere is [`CheckError::Unreachable`].
 ///
 /// ```
 /// use lb_health::checkers::{Http, Origin, Tcp};
@@ -113,6 +114,24 @@ impl Origin {
         let source = SocketAddr::new(source.unwrap_or(any), *port);
         socket.bind(&source.into()).map_err(local("bind the source address"))
     }
+
+    /// The cause of a `connect` that the system refused at once: it did not even try.
+    ///
+    /// No way from where a check is told to come from is trouble of this host, and of that interface; no
+    /// way at all is the target out of reach, for clients as well.
+    pub(in crate::checkers) fn refused_at_once(&self, error: io::Error) -> CheckError {
+        use io::ErrorKind as Kind;
+        let is_told =
+            |settings: &Settings| settings.address.is_some() || settings.interface.is_some();
+        match error.kind() {
+            Kind::HostUnreachable | Kind::NetworkDown | Kind::NetworkUnreachable
+                if self.0.as_deref().is_some_and(is_told) =>
+            {
+                local("connect from the source of checks")(error)
+            }
+            _ => CheckError::from_io(Phase::Connect, error),
+        }
+    }
 }
 
 impl From<IpAddr> for Origin {
@@ -138,15 +157,6 @@ pub(in crate::checkers) fn open(
     }
 }
 
-/// The cause of a `connect` that the system refused at once: it did not even try.
-///
-/// A network that this host has no way to is this host's trouble: when its uplink is down, all
-/// backends are beyond it, and to take them all down helps nobody. What a router says of a network
-/// comes later, and is the target's (keepalived counts both: `tcp_socket_state`).
-pub(in crate::checkers) fn refused_at_once(error: io::Error) -> CheckError {
-    CheckError::from_io(Phase::Connect, error)
-}
-
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
 fn set_mark(socket: &Socket, mark: u32) -> io::Result<()> {
     socket.set_mark(mark)
@@ -169,4 +179,24 @@ fn bind_to_interface(_: &Socket, _: &str) -> io::Result<()> {
 
 pub(in crate::checkers) fn local(operation: &'static str) -> impl FnOnce(io::Error) -> CheckError {
     move |error| CheckError::Local { operation, source: Arc::new(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_way_from_a_source_is_local_and_no_way_at_all_is_not() {
+        let told = Origin::new().with_address([192, 0, 2, 7].into());
+        let bound = Origin::new().with_interface("eth1");
+        for kind in [io::ErrorKind::NetworkUnreachable, io::ErrorKind::HostUnreachable] {
+            let is_local = |origin: &Origin| origin.refused_at_once(kind.into()).is_local();
+            assert!(is_local(&told) && is_local(&bound));
+            assert!(!is_local(&Origin::new()) && !is_local(&Origin::new().with_mark(1)));
+        }
+        assert!(matches!(
+            told.refused_at_once(io::ErrorKind::ConnectionRefused.into()),
+            CheckError::Refused
+        ));
+    }
 }

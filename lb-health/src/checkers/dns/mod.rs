@@ -52,7 +52,8 @@ impl Dns {
     }
 
     /// This must be among the answers, as it would stand in a zone file: `192.0.2.1`,
-    /// `10 mail.example.org`, `"v=spf1 -all"`. Every name is a full one.
+    /// `10 mail.example.org`, `"v=spf1 -all"`. Every name is a full one. Of a TXT record, the text will do as
+    /// it is, without quotes, however many strings it is in.
     ///
     /// # Errors
     /// If it is not the data of a record of the type that is asked for.

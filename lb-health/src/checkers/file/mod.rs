@@ -99,14 +99,18 @@ impl File {
             }
             Err(error) => return attempt.finish(Err(error)),
         };
-        attempt.trace.evidence_mut().received(number.to_string());
-        match self.judge(number) {
+        let evidence = attempt.trace.evidence_mut();
+        match number {
+            Some(number) => evidence.received(number.to_string()),
+            None => evidence.received("no such file, which counts as 0"),
+        }
+        match self.judge(number.unwrap_or(0)) {
             Ok(weight) => attempt.finish(Ok(())).map(|report| Report { weight, ..report }),
             Err(error) => attempt.finish(Err(error)),
         }
     }
 
-    async fn read(&self) -> Result<i64, CheckError> {
+    async fn read(&self) -> Result<Option<i64>, CheckError> {
         // A file system that hangs holds one thread, not one more for each run.
         if self.busy.swap(true, Ordering::Acquire) {
             return Err(local(io::ErrorKind::ResourceBusy.into()));
@@ -152,8 +156,8 @@ impl Drop for Release {
     }
 }
 
-/// As keepalived reads it (`track_file.c`): no file is a zero.
-fn number_in(path: &Path) -> io::Result<i64> {
+/// The number in a file, if that is there.
+fn number_in(path: &Path) -> io::Result<Option<i64>> {
     let mut options = OpenOptions::new();
     options.read(true);
     // To open a pipe that nobody writes to would wait for whoever does.
@@ -163,7 +167,7 @@ fn number_in(path: &Path) -> io::Result<i64> {
         rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
     );
     let file = match options.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
     if !file.metadata()?.is_file() {
@@ -173,7 +177,8 @@ fn number_in(path: &Path) -> io::Result<i64> {
     if file.take(File::LIMIT).read_to_string(&mut text)? as u64 == File::LIMIT {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    text.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    let number = text.trim().parse();
+    number.map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 fn local(error: io::Error) -> CheckError {

@@ -230,7 +230,14 @@ impl Http {
             attempt.drains = true;
             return Ok(None);
         }
-        result.and_then(|()| judge.verdict())?;
+        result?;
+        let beginning = judge.beginning().to_vec();
+        if let Err(error) = judge.verdict() {
+            if matches!(error, CheckError::Body { .. }) {
+                attempt.trace.evidence_mut().received = Excerpt::exactly(&beginning);
+            }
+            return Err(error);
+        }
         Ok(if keep && session.is_reusable().await { Some(session) } else { None })
     }
 

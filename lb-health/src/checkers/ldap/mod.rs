@@ -96,7 +96,9 @@ impl Ldap {
                         let text = format!("there is no {name:?} with {attribute:?} to be seen");
                         return Err(CheckError::rejected(text));
                     };
-                    talk.attempt().trace.evidence_mut().received = Excerpt::new(found.as_bytes());
+                    // That of the server itself (RFC 4512, 5.1) has none.
+                    let shown = if found.is_empty() { "the entry without a name" } else { &*found };
+                    talk.attempt().trace.evidence_mut().received = Excerpt::new(shown.as_bytes());
                     return Ok(());
                 }
                 _ => return Err(unexpected(&answer)),

@@ -24,11 +24,9 @@ impl Mysql {
         greeting: &Greeting,
         user: &User,
     ) -> Result<(), CheckError> {
-        let capabilities = self.agree(greeting)?;
-        if self.transport.is_secured() {
-            session.send(Login::tls_request(capabilities)).await?;
-            self.transport.secure(session.talk, target).await?;
-        }
+        let needed =
+            capability::PROTOCOL_41 | capability::SECURE_CONNECTION | capability::PLUGIN_AUTH;
+        let capabilities = self.secure(session, target, greeting, needed).await?;
         // A server whose default is not known here may have another for the user.
         let plugin = Plugin::named(&greeting.plugin).unwrap_or(Plugin::Native);
         let login = Login {
@@ -42,10 +40,25 @@ impl Mysql {
         self.authenticate(session, plugin, user.password.expose()).await
     }
 
+    /// Begins TLS if that is asked for, which takes no user; answers what is asked of the server, which
+    /// must have the `needed` capabilities.
+    pub(super) async fn secure(
+        &self,
+        session: &mut Session<'_>,
+        target: Target,
+        greeting: &Greeting,
+        needed: u32,
+    ) -> Result<u32, CheckError> {
+        let capabilities = self.agree(greeting, needed)?;
+        if self.transport.is_secured() {
+            session.send(Login::tls_request(capabilities)).await?;
+            self.transport.secure(session.talk, target).await?;
+        }
+        Ok(capabilities)
+    }
+
     /// The capabilities that are asked of the server, if it offers them.
-    fn agree(&self, greeting: &Greeting) -> Result<u32, CheckError> {
-        let needed =
-            capability::PROTOCOL_41 | capability::SECURE_CONNECTION | capability::PLUGIN_AUTH;
+    fn agree(&self, greeting: &Greeting, needed: u32) -> Result<u32, CheckError> {
         if greeting.capabilities & needed != needed {
             let what = format!("version {:?} is too old to log in to", greeting.version);
             return Err(CheckError::rejected(what));

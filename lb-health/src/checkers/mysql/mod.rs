@@ -21,7 +21,8 @@ use crate::{CheckError, Target};
 /// PRIVILEGES`): that is done [over TLS](Self::with_tls), and without it fails. Every run that
 /// was let in takes its leave, so that the server counts no aborted connection.
 ///
-/// **Without a [user](Self::with_user)** only the greeting is awaited. The server counts that as a
+/// **Without a [user](Self::with_user)** only the greeting is awaited, and TLS begun if that is asked
+/// for. The server counts that as a
 /// failed handshake, and after `max_connect_errors` of them (100, if no login is between them)
 /// blocks the host that the checks come from, which is the director with all its traffic.
 ///
@@ -75,7 +76,13 @@ impl Mysql {
         // MariaDB says that it is 5.5.5, because replicas of MySQL once knew no version 10.
         let version = greeting.version.strip_prefix("5.5.5-").unwrap_or(&greeting.version);
         session.talk.attempt().trace.evidence_mut().received(version);
-        let Some(user) = &self.user else { return Ok(()) };
+        let Some(user) = &self.user else {
+            if self.transport.is_secured() {
+                let needed = packet::capability::PROTOCOL_41;
+                self.secure(&mut session, target, &greeting, needed).await?;
+            }
+            return Ok(());
+        };
         self.log_in(&mut session, target, &greeting, user).await?;
         let result = self.ask(&mut session).await;
         let quit = Packet { sequence: 0, payload: vec![command::QUIT] };

@@ -2,6 +2,7 @@
 
 mod echo;
 
+use std::io;
 use std::net::SocketAddr;
 
 use socket2::{Protocol, Type};
@@ -9,7 +10,7 @@ use tokio::net::UdpSocket;
 
 pub use self::echo::{Echo, EchoError, EchoFamily};
 use super::connection::attempt::Attempt;
-use super::connection::origin::{Origin, local, open, refused_at_once};
+use super::connection::origin::{Origin, local, open};
 use super::service::checker;
 use crate::trace::Phase;
 use crate::{CheckError, Failure, Report, Target};
@@ -103,18 +104,31 @@ impl Ping {
         };
         let (socket, is_raw) = match open(address, Type::DGRAM, protocol) {
             Ok(socket) => (socket, false),
-            Err(_) => {
-                let operation = "open a ping socket: net.ipv4.ping_group_range does not hold this \
-                                 group, and there is no CAP_NET_RAW;";
-                (open(address, Type::RAW, protocol).map_err(local(operation))?, true)
+            Err(first) => {
+                let raw = open(address, Type::RAW, protocol);
+                (raw.map_err(|error| neither(first, error))?, true)
             }
         };
         // Ping knows no ports.
         self.origin.clone().with_port(0).bind(&socket, address)?;
         let address = SocketAddr::new(address.ip(), 0);
-        socket.connect(&address.into()).map_err(refused_at_once)?;
+        let connected = socket.connect(&address.into());
+        connected.map_err(|error| self.origin.refused_at_once(error))?;
         let socket = UdpSocket::from_std(socket.into());
         Ok((socket.map_err(local("set up a ping socket"))?, is_raw))
+    }
+}
+
+/// The cause where neither a ping socket nor a raw one is to be had.
+fn neither(ping: io::Error, raw: io::Error) -> CheckError {
+    const OPEN: &str = "open a ping socket";
+    const FORBIDDEN: &str = "open a ping socket: net.ipv4.ping_group_range does not hold this group, and \
+                             there is no CAP_NET_RAW;";
+    let is_forbidden = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    match (is_forbidden(&ping), is_forbidden(&raw)) {
+        (true, true) => local(FORBIDDEN)(raw),
+        (true, false) => local(OPEN)(raw),
+        (false, _) => local(OPEN)(ping),
     }
 }
 

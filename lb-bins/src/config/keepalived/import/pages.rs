@@ -11,7 +11,8 @@ use crate::config::keepalived::tree::Statement;
 use crate::config::model::check::HttpVersion;
 use crate::config::source::Spanned;
 
-/// The checks of all pages: one for each host that they are of, as a check has one `Host` header.
+/// The checks of all pages: one for each host that they are of, as a check has one `Host` header and asks
+/// for no page twice.
 pub(super) fn http(checker: &Checker<'_>, values: &mut Values<'_>) -> Vec<Kind> {
     let mut by_host: Vec<(Option<String>, Http)> = Vec::new();
     let version = version(checker.statement, values);
@@ -19,7 +20,9 @@ pub(super) fn http(checker: &Checker<'_>, values: &mut Values<'_>) -> Vec<Kind> 
         let host = values.text(url.last("virtualhost").or_else(|| checker.last("virtualhost")));
         let page = Spanned { value: page(url, values), span: url.span };
         let name = host.given().map(|host| host.value.clone());
-        let known = by_host.iter().position(|(known, _)| *known == name);
+        // Of one path there may be several expectations, as long as each has a check.
+        let has_room = |http: &Http| !asks_for(http, &page.value.path);
+        let known = by_host.iter().position(|(known, http)| *known == name && has_room(http));
         let index = known.unwrap_or_else(|| {
             let tls = (checker.statement.word() == "SSL_GET").then(|| tls(checker, values));
             let http = Http { tls, host, version: version.clone(), ..Http::default() };
@@ -33,6 +36,13 @@ pub(super) fn http(checker: &Checker<'_>, values: &mut Values<'_>) -> Vec<Kind> 
         values.error(checker.statement.span, Problem::WithoutUrl { word });
     }
     by_host.into_iter().map(|(_, http)| Kind::Http(Box::new(alone(http)))).collect()
+}
+
+/// Whether a page of this path is among those of a check.
+fn asks_for(http: &Http, path: &Field<String>) -> bool {
+    let path = path.given().map(|path| &path.value);
+    let mut urls = http.urls.given().into_iter().flat_map(|list| &list.value.elements);
+    path.is_some() && urls.any(|url| url.value.path.given().map(|path| &path.value) == path)
 }
 
 fn add(field: &mut Field<List<Page>>, page: Spanned<Page>) {
@@ -142,7 +152,7 @@ fn regex(url: &Statement, values: &mut Values<'_>) -> Field<String> {
         return values.text(Some(statement));
     };
     values.nothing_more("regex", rest.first());
-    let mut flags = String::new();
+    let (mut flags, mut ends_only) = (String::new(), false);
     for option in url.last("regex_options").map_or(&[][..], |options| &options.arguments) {
         match option.text.as_str() {
             "caseless" => flags.push('i'),
@@ -150,6 +160,7 @@ fn regex(url: &Statement, values: &mut Values<'_>) -> Field<String> {
             "extended" => flags.push('x'),
             "multiline" => flags.push('m'),
             "ungreedy" => flags.push('U'),
+            "dollar_endonly" => ends_only = true,
             "ucp" | "utf" => {}
             _ => {
                 let problem =
@@ -158,6 +169,76 @@ fn regex(url: &Statement, values: &mut Values<'_>) -> Field<String> {
             }
         }
     }
+    let text = match ends_only || flags.contains('m') || is_of_many_lines(&word.text) {
+        true => word.text.clone(),
+        false => before_last_line_end(&word.text),
+    };
     let flags = if flags.is_empty() { flags } else { format!("(?{flags})") };
-    given(format!("{flags}{}", word.text), word.span)
+    given(format!("{flags}{text}"), word.span)
+}
+
+/// Whether an expression says itself that it is about lines, whose ends `$` matches anyhow.
+fn is_of_many_lines(expression: &str) -> bool {
+    expression.split("(?").skip(1).any(|rest| {
+        let flags: &str = rest.split([')', ':', '-']).next().unwrap_or_default();
+        flags.chars().all(|flag| flag.is_ascii_alphabetic()) && flags.contains('m')
+    })
+}
+
+/// The expression with each `$` that ends it, or one of its branches, as PCRE has it: it matches before a
+/// last line end as well (pcrepattern(3), "Circumflex and dollar").
+fn before_last_line_end(expression: &str) -> String {
+    let (mut text, mut characters) =
+        (String::with_capacity(expression.len() + 4), expression.chars().peekable());
+    let mut in_class = false;
+    while let Some(character) = characters.next() {
+        match (character, in_class) {
+            ('\\', _) => {
+                text.push(character);
+                text.extend(characters.next());
+            }
+            // The first of a class may be a bracket, which does not end it.
+            ('[', false) => {
+                text.push(character);
+                text.extend(characters.next_if_eq(&'^'));
+                text.extend(characters.next_if_eq(&']'));
+                in_class = true;
+            }
+            (']', true) => {
+                text.push(character);
+                in_class = false;
+            }
+            ('$', false) if matches!(characters.peek(), None | Some(')' | '|')) => {
+                text.push_str(r"\n?\z");
+            }
+            _ => text.push(character),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_may_be_before_a_last_line_end() {
+        for (pcre, ours) in [
+            ("OK$", r"OK\n?\z"),
+            ("^(OK$|fine$)", r"^(OK\n?\z|fine\n?\z)"),
+            (r"costs 5\$", r"costs 5\$"),
+            (r"\\$", r"\\\n?\z"),
+            ("[]$]$", r"[]$]\n?\z"),
+            ("[^]$]", "[^]$]"),
+            ("a$b", "a$b"),
+            ("", ""),
+        ] {
+            assert_eq!(before_last_line_end(pcre), ours, "{pcre}");
+        }
+        for (expression, wanted) in
+            [("(?m)a$", true), ("(?i-m:a$)", false), ("(?:m)$", false), ("m$", false)]
+        {
+            assert_eq!(is_of_many_lines(expression), wanted, "{expression}");
+        }
+    }
 }

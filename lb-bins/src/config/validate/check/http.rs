@@ -20,6 +20,7 @@ use crate::config::validate::values::{characters, content, digest, integer, patt
 
 pub(super) fn http(draft: &draft::check::Http, span: Span, mistakes: &mut Mistakes) -> Http {
     let host = host(&draft.host, mistakes);
+    report_bodies_of_head(draft, mistakes);
     Http {
         tls: draft.tls.as_ref().map(|draft| tls(draft, host.as_deref(), span, mistakes)),
         pages: pages(draft, mistakes),
@@ -56,6 +57,33 @@ fn pages(draft: &draft::check::Http, mistakes: &mut Mistakes) -> Vec<Page> {
         page(draft, &common, mistakes)
     };
     urls.elements.iter().map(page).collect()
+}
+
+/// Reports what can never pass: an answer to HEAD has no body (RFC 9110, 9.3.2).
+fn report_bodies_of_head(draft: &draft::check::Http, mistakes: &mut Mistakes) {
+    if draft.method.given().is_none_or(|method| method.value != "HEAD") {
+        return;
+    }
+    let urls = draft.urls.given().into_iter().flat_map(|urls| &urls.value.elements);
+    for page in urls.map(|page| &page.value).chain([&draft.page]) {
+        let said = [
+            ("body", page.body.span()),
+            ("body_regex", page.body_regex.span()),
+            ("md5", page.md5.span()),
+            ("sha256", page.sha256.span()),
+        ];
+        for (key, span) in said {
+            if let Some(span) = span {
+                mistakes.error(
+                    span,
+                    Problem::Without {
+                        key,
+                        needs: "a `method` whose answers have a body, such as GET",
+                    },
+                );
+            }
+        }
+    }
 }
 
 fn default_page() -> Page {

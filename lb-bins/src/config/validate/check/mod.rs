@@ -21,17 +21,35 @@ use crate::config::model::check::{Check, CheckKind, Tcp};
 use crate::config::problem::Problem;
 use crate::config::source::{Span, Spanned};
 
-/// The checks that are given; none if there are none.
-pub(super) fn checks(field: &Field<Checks>, mistakes: &mut Mistakes) -> Vec<Check> {
+/// The checks that are given, which are for servers that all have names or not; none if there are none.
+pub(super) fn checks(
+    field: &Field<Checks>,
+    are_named: bool,
+    mistakes: &mut Mistakes,
+) -> Vec<Check> {
     match field.given() {
         None | Some(Spanned { value: Checks::Unchecked, .. }) => Vec::new(),
         Some(Spanned { value: Checks::Listed(list), span }) => {
             if list.is_empty() {
                 mistakes.error(*span, Problem::Empty { key: "check" });
             }
-            list.elements.iter().map(|draft| check(&draft.value, draft.span, mistakes)).collect()
+            let mut each = |draft: &Spanned<draft::check::Check>| {
+                let before = mistakes.count();
+                let check = check(&draft.value, draft.span, mistakes);
+                // Who has a name is known by it.
+                if check.address.as_ref().map_or(are_named, is_name) {
+                    mistakes.take_back(before, &Problem::VerifiedByAddress);
+                }
+                check
+            };
+            list.elements.iter().map(&mut each).collect()
         }
     }
+}
+
+/// Whether a server has a name.
+pub(super) const fn is_name(address: &Address) -> bool {
+    address.host().is_some()
 }
 
 fn check(draft: &draft::check::Check, span: Span, mistakes: &mut Mistakes) -> Check {

@@ -117,6 +117,9 @@ pub(super) fn dns(draft: &draft::check::Dns, mistakes: &mut Mistakes) -> Dns {
             mistakes.error(answer.span, problem);
         } else if text.is_empty() {
             mistakes.error(answer.span, Problem::Empty { key: "answer" });
+        } else if !refused && !is_data(text, record) && !draft.record.is_refused() {
+            let problem = Problem::NotRecordData { record, text: text.clone() };
+            mistakes.error(answer.span, problem);
         }
         text.clone()
     });
@@ -127,6 +130,13 @@ pub(super) fn dns(draft: &draft::check::Dns, mistakes: &mut Mistakes) -> Dns {
         answer,
         require_answer: draft.require_answer.or(defaults::REQUIRE_ANSWER),
     }
+}
+
+/// Whether a record of this type can hold it.
+fn is_data(text: &str, record: Record) -> bool {
+    lb_health::checkers::Dns::new(defaults::DNS_NAME, record.name())
+        .and_then(|question| question.expecting(text))
+        .is_ok()
 }
 
 pub(super) fn smtp(draft: &draft::check::Smtp, span: Span, mistakes: &mut Mistakes) -> Smtp {

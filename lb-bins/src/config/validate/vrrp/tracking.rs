@@ -268,7 +268,7 @@ fn check(
     Spanned { value: draft, span }: &Spanned<draft::VrrpCheck>,
     mistakes: &mut Mistakes,
 ) -> VrrpCheck {
-    let checks = checks(&draft.checks, mistakes);
+    let checks = checks(&draft.checks, false, mistakes);
     if checks.is_empty() && !draft.checks.is_refused() {
         let sample = r#"check = { type = "mysql", writable = true }"#;
         mistakes.error(*span, Problem::Missing { key: "check", sample });
