@@ -28,6 +28,8 @@ struct Static {
     fixed: Fixed,
     /// Whether we put it there; else it was there before, and stays when we go.
     is_ours: bool,
+    /// Whether it was said that somebody else has put it there.
+    is_others: bool,
     /// What was wrong the last time: said once.
     failure: Option<String>,
 }
@@ -56,7 +58,7 @@ impl Statics {
         for fixed in wanted {
             let known = before.iter().position(|known| known.fixed == fixed);
             let is_ours = inherited.contains(&fixed);
-            let fresh = Static { fixed, is_ours, failure: None };
+            let fresh = Static { fixed, is_ours, is_others: false, failure: None };
             let one = known.map_or(fresh, |at| before.swap_remove(at));
             let is_new = known.is_none();
             self.all.push(one);
@@ -121,7 +123,12 @@ impl Static {
                 info!("put{again} in place: {}", described(&self.fixed));
                 (self.is_ours, self.failure) = (true, None);
             }
-            Ok(false) => self.failure = None,
+            Ok(false) => {
+                self.failure = None;
+                if !self.is_ours && !std::mem::replace(&mut self.is_others, true) {
+                    info!("there already, and left alone: {}", described(&self.fixed));
+                }
+            }
             Err(error) => {
                 let failure = Some(error.to_string());
                 if self.failure != failure {

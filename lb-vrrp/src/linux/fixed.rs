@@ -5,14 +5,15 @@ use std::io;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressProtocol};
-use netlink_packet_route::route::{RouteMessage, RouteProtocol};
+use netlink_packet_route::route::RouteProtocol;
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 use nix::net::if_::if_nametoindex;
 use socket2::Socket;
 
 use super::leftovers::claim;
-use super::messages::{is_rule, route_message, rule_message};
-use super::netlink::{self, EEXIST, FIXED, Requests, RouteKey};
+use super::messages::{is_rule, rule_message};
+use super::netlink::{self, EEXIST, FIXED, Requests};
+use super::routes::is_route;
 use super::{Route, RouteKind, Rule, VirtualAddress};
 
 /// One thing that is there whoever is master.
@@ -65,8 +66,10 @@ impl FixedSettings {
             }
         }
         for route in requests.routes(FIXED)? {
-            let key = RouteKey::of(&route);
-            let is_it = |it: &&Fixed| matches!(it, Fixed::Route(it) if Some(RouteKey::of_setting(it)) == key);
+            let is_it = |it: &&Fixed| {
+                matches!(it, Fixed::Route(it)
+                    if way_of(it).is_ok_and(|way| is_route(&route, it, way)))
+            };
             match wanted.iter().find(is_it) {
                 Some(known) => ours.push(known.clone()),
                 None => outcome = outcome.and(requests.remove_route_message(route)),
@@ -86,7 +89,8 @@ impl FixedSettings {
         outcome.map(|()| ours)
     }
 
-    /// Puts it there; `false` if it is there already.
+    /// Puts it there; `false` if it is there already. A route stands beside those that lead to the same
+    /// place by another router: over IPv4 it is asked first.
     ///
     /// # Errors
     /// [`io::ErrorKind::NotFound`] if there is no such interface, or what the kernel says.
@@ -101,7 +105,7 @@ impl FixedSettings {
                 }
                 RouteNetlinkMessage::NewAddress(message)
             }
-            Fixed::Route(route) => RouteNetlinkMessage::NewRoute(route_of(route)?),
+            Fixed::Route(route) => return self.requests.add_route(route, way_of(route)?, FIXED),
             Fixed::Rule(rule) => RouteNetlinkMessage::NewRule(rule_of(rule)),
         };
         match self.requests.request(message, NLM_F_CREATE | NLM_F_EXCL) {
@@ -121,11 +125,8 @@ impl FixedSettings {
                 Ok(index) => self.requests.remove(index, address),
                 Err(_gone_with_its_interface) => Ok(()),
             },
-            Fixed::Route(route) => match route_of(route) {
-                Ok(message) => {
-                    let message = RouteNetlinkMessage::DelRoute(message);
-                    netlink::unless(&netlink::GONE, self.requests.request(message, 0))
-                }
+            Fixed::Route(route) => match way_of(route) {
+                Ok(way) => self.requests.remove_route(route, way, FIXED),
                 Err(_gone_with_its_interface) => Ok(()),
             },
             Fixed::Rule(rule) => {
@@ -141,16 +142,11 @@ fn index_of(interface: Option<&str>) -> io::Result<u32> {
     if_nametoindex(interface).map_err(|_| io::ErrorKind::NotFound.into())
 }
 
-/// With the mark of what does not move.
-fn route_of(route: &Route) -> io::Result<RouteMessage> {
+/// The interface that a route leaves by, if it says so.
+fn way_of(route: &Route) -> io::Result<Option<u32>> {
     let leads = route.kind == RouteKind::Unicast && route.next_hops.is_empty();
-    let index = match route.dev.as_deref().filter(|_| leads) {
-        Some(dev) => Some(index_of(Some(dev))?),
-        None => None,
-    };
-    let mut message = route_message(route, index);
-    message.header.protocol = RouteProtocol::from(FIXED);
-    Ok(message)
+    let dev = route.dev.as_deref().filter(|_| leads);
+    dev.map(|dev| index_of(Some(dev))).transpose()
 }
 
 fn rule_of(rule: &Rule) -> RuleMessage {

@@ -10,13 +10,14 @@ use std::net::IpAddr;
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
-use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use netlink_packet_route::rule::RuleMessage;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::LinuxNetwork;
 use super::messages::{Macvlan, is_marked_rule, is_rule};
-use super::netlink::{OURS, Requests, RouteKey, address_in, is_marked_route};
+use super::netlink::{OURS, Requests, address_in};
+use super::port::Port;
+use super::routes::is_route;
 use crate::driver::Operation;
 
 /// What may have been left, and whether that is ours to say.
@@ -155,13 +156,15 @@ impl LinuxNetwork {
 
     fn sweep_routes(&mut self) -> io::Result<()> {
         let mut outcome = Ok(());
-        for route in self.requests.routes(OURS)? {
-            let Some(key) = RouteKey::of(&route) else { continue };
-            let mut configured = self.ports.values().flat_map(|port| &port.settings.routes);
-            let is_to_go = self.leftovers.is_alone()
-                || configured.any(|route| RouteKey::of_setting(route) == key);
-            if is_to_go && !self.ports.values().any(|port| port.holds_route(key)) {
-                outcome = outcome.and(self.requests.remove_route_message(route));
+        for left in self.requests.routes(OURS)? {
+            let has = |port: &Port| {
+                let mut routes = port.settings.routes.iter();
+                routes
+                    .any(|route| self.way(port, route).is_ok_and(|way| is_route(&left, route, way)))
+            };
+            let is_to_go = self.leftovers.is_alone() || self.ports.values().any(has);
+            if is_to_go && !self.ports.values().any(|port| port.has_routes && has(port)) {
+                outcome = outcome.and(self.requests.remove_route_message(left));
             }
         }
         outcome
@@ -191,17 +194,6 @@ impl Requests {
     }
 
     /// Those with this mark.
-    pub(super) fn routes(&mut self, mark: u8) -> io::Result<Vec<RouteMessage>> {
-        let message = RouteNetlinkMessage::GetRoute(RouteMessage::default());
-        let all = self.dump(message, |raw| is_marked_route(raw, mark))?;
-        let routes = all.into_iter().filter_map(|message| match message {
-            RouteNetlinkMessage::NewRoute(route) => Some(route),
-            _ => None,
-        });
-        Ok(routes.collect())
-    }
-
-    /// Those with this mark.
     pub(super) fn rules(&mut self, mark: u8) -> io::Result<Vec<RuleMessage>> {
         let all = self.dump(RouteNetlinkMessage::GetRule(RuleMessage::default()), |_| true)?;
         let rules = all.into_iter().filter_map(|message| match message {
@@ -209,20 +201,6 @@ impl Requests {
             _ => None,
         });
         Ok(rules.filter(|rule| is_marked_rule(rule, mark)).collect())
-    }
-
-    /// Only what says which one it is.
-    pub(super) fn remove_route_message(&mut self, mut route: RouteMessage) -> io::Result<()> {
-        route.attributes.retain(|attribute| {
-            matches!(
-                attribute,
-                RouteAttribute::Destination(_)
-                    | RouteAttribute::Oif(_)
-                    | RouteAttribute::Priority(_)
-                    | RouteAttribute::Table(_)
-            )
-        });
-        self.request(RouteNetlinkMessage::DelRoute(route), 0)
     }
 
     /// As the kernel has said it: whatever is left out would be any (`rule_find`), and another rule of

@@ -17,6 +17,7 @@ mod network;
 mod nft;
 mod port;
 mod receiver;
+mod routes;
 mod routing;
 mod settings;
 mod socket;
