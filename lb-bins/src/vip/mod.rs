@@ -24,6 +24,7 @@ mod notices;
 mod plan;
 mod reload;
 mod request;
+mod secrets;
 mod spec;
 mod statics;
 mod status;

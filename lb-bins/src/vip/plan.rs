@@ -1,9 +1,9 @@
 //! From what a configuration says of an instance to what drives it.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
-use std::{fs, io};
 
 use lb_vrrp::carp::{CarpChannel, CarpConfig};
 use lb_vrrp::driver::Debounce;
@@ -16,7 +16,6 @@ use lb_vrrp::{
 
 use super::spec::Spec;
 use super::watch::Thing;
-use crate::config::check::Nibbles;
 use crate::config::{Authentication, CarpInstance, Delays, KeySecret, Track, Tracks, VrrpInstance};
 
 /// All that drives one instance.
@@ -60,7 +59,7 @@ impl Plan {
     /// `seen` says what is known of what it depends on.
     ///
     /// # Errors
-    /// A secret that cannot be read, and what validation should have found.
+    /// A secret that is not there, and what validation should have found.
     pub(super) fn of(spec: &Spec, seen: impl Fn(&Thing) -> Signal) -> Result<Self, PlanError> {
         match spec {
             Spec::Carp(instance) => Ok(Self::of_carp(instance, seen)?),
@@ -206,19 +205,13 @@ fn authentication(authentication: &Authentication) -> Result<lb_vrrp::Authentica
     })
 }
 
-/// The secret itself.
+/// The secret itself; of a file it was read [before](super::secrets), or is not there.
 fn octets(secret: &KeySecret) -> Result<Vec<u8>, PlanError> {
-    let path = match secret {
-        KeySecret::Octets(octets) => return Ok(octets.clone()),
-        KeySecret::Text(text) => return Ok(text.clone().into_bytes()),
-        KeySecret::File(path) => path,
-    };
-    let failed = |source| PlanError::Secret { path: path.clone(), source };
-    let written = fs::read(path).map_err(failed)?;
-    let written = written.strip_suffix(b"\n").unwrap_or(&written);
-    let Some(digits) = written.strip_prefix(b"hex:") else { return Ok(written.to_vec()) };
-    let digits = std::str::from_utf8(digits).ok();
-    let octets = digits.and_then(Nibbles::from_digits).and_then(Nibbles::into_bytes);
-    octets
-        .ok_or_else(|| failed(io::Error::new(io::ErrorKind::InvalidData, "no hexadecimal digits")))
+    match secret {
+        KeySecret::Octets(octets) => Ok(octets.clone()),
+        KeySecret::Text(text) => Ok(text.clone().into_bytes()),
+        KeySecret::File(path) => {
+            Err(PlanError::Secret { path: path.clone(), source: io::ErrorKind::NotFound.into() })
+        }
+    }
 }

@@ -88,9 +88,10 @@ impl Keeper {
     /// others of the same interface, identifier and family change in place, their names included.
     pub(super) fn reconfigure(
         &mut self,
-        config: Config,
+        mut config: Config,
         mut looked: Looked,
     ) -> Result<(), StartError> {
+        looked.secrets.put_into(&mut config);
         let beside = self.beside.clone();
         let _beside = beside.enter();
         let admin = self.administration.open(config.admin.as_ref())?;

@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 
 use self::check::Checkers;
 use super::reload::StartError;
+use super::secrets::Secrets;
 use super::status::TrackedStatus;
 use crate::config::check::Initial;
 use crate::config::{
@@ -203,6 +204,8 @@ impl Thing {
 pub(super) struct Looked {
     /// The mail, as its files have it.
     pub(super) letter: Option<Arc<Letter>>,
+    /// The keys of instances, as their files have them.
+    pub(super) secrets: Secrets,
     signals: Vec<(Watched, Signal)>,
     checkers: Checkers,
 }
@@ -211,8 +214,9 @@ impl Looked {
     /// Looks, on a thread of its own: there may be many files, or many processes, and the file system may hang.
     ///
     /// # Errors
-    /// A check or the mail that cannot be built; or there is no thread to be had.
+    /// A key that cannot be read, a check or the mail that cannot be built; or there is no thread to be had.
     pub(super) async fn at(config: &Config) -> Result<Self, StartError> {
+        let secrets = Secrets::of(config).await?;
         let config = config.clone();
         let look = move || {
             let letter = Letter::of(&config).map_err(NotifyError::from)?;
@@ -226,7 +230,7 @@ impl Looked {
                 let initially = watched.initially();
                 (watched, initially)
             });
-            Ok(Self { letter, signals: signals.collect(), checkers })
+            Ok(Self { letter, secrets, signals: signals.collect(), checkers })
         };
         aside(look).await.map_err(StartError::Threads)?
     }
