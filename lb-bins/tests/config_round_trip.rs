@@ -664,7 +664,7 @@ fn rule(v6: bool) -> impl Strategy<Value = Rule> {
 }
 
 fn notify() -> impl Strategy<Value = Notify> {
-    let one = || option::of(command());
+    let one = || option::of(command().prop_map(Box::new));
     let flags = (any::<bool>(), any::<bool>());
     ((one(), one(), one()), (one(), one(), one()), flags).prop_map(
         |((any, master, backup), (fault, stop, deleted), flags)| Notify {
@@ -687,7 +687,9 @@ fn notify() -> impl Strategy<Value = Notify> {
 
 fn garp() -> impl Strategy<Value = Announcements> {
     let time = || prop_oneof![Just(Duration::ZERO), duration()];
-    (any::<u8>(), time(), any::<u8>(), time(), time()).prop_map(
+    let refresh = duration().prop_map(|refresh| refresh.max(Duration::from_millis(100)));
+    let refresh = prop_oneof![Just(Duration::ZERO), refresh];
+    (any::<u8>(), time(), any::<u8>(), refresh, time()).prop_map(
         |(first, second_after, reaction, refresh, spacing)| {
             let mut garp = Announcements::default();
             (garp.first, garp.second_after, garp.reaction) = (first, second_after, reaction);
@@ -830,7 +832,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                 let (centis, down_timer_adverts, delay, priority) = timers;
                 let (reach, authentication, checksum, has_source) = wire;
                 let (mut notify, lower, garp, claim) = told;
-                notify.master_rx_lower_pri = lower;
+                notify.master_rx_lower_pri = lower.map(Box::new);
                 let track = |(number, (weight, reverse)): (usize, (i16, bool))| Track {
                     name: format!("eth{number}"),
                     weight,
@@ -877,7 +879,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                         quorums: flags.2.then(|| by_name("")).into_iter().collect(),
                         ..Tracks::default()
                     },
-                    claim,
+                    claim: claim.map(Box::new),
                     notify,
                 }
             },

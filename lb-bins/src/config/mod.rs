@@ -68,7 +68,7 @@ pub use self::model::{
 };
 pub use self::source::Source;
 
-use self::mistakes::Mistakes;
+use self::mistakes::{Mistakes, Syntax};
 
 /// Who reads a configuration. One file may have something for each of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -135,7 +135,7 @@ impl Config {
         source: Source,
         surroundings: &keepalived::Surroundings<'_>,
     ) -> Result<Self, ConfigErrors> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = Mistakes::of(Syntax::Keepalived);
         let mut sources = vec![source];
         let draft = keepalived::read(surroundings, &mut sources, &mut mistakes);
         Self::judge(Some(draft), mistakes, &sources)

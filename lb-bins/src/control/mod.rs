@@ -43,10 +43,10 @@ pub use request::{Decision, Handle, Order, Refusal};
 
 use crate::config::Config;
 use crate::names::Names;
-use crate::notify::{Notifier, NotifyError, Observer};
+use crate::notify::{Notifier, Observer};
 use crate::status::in_full;
 use crate::tcp::{Attempt, Endpoint, Tally, Workers};
-pub(crate) use administration::Administration;
+pub(crate) use administration::{Administration, Opened};
 use checks::{Checks, Place};
 use looked::Looked;
 use reload::Preparation;
@@ -135,7 +135,7 @@ impl Control {
             undecided: None,
             observer: None,
         };
-        let looked = Looked::at(&config).map_err(NotifyError::from)?;
+        let looked = Looked::at(&config)?;
         control.reconfigure(config, looked)?;
         Ok(control)
     }

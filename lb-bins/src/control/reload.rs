@@ -108,7 +108,7 @@ impl Control {
         config: Config,
         looked: Looked,
     ) -> Result<Preparation, ReloadError> {
-        let Looked { mut stamps, letter } = looked;
+        let Looked { mut stamps, telling } = looked;
         let total = number_of_checks(&config);
         let mut steps = Vec::new();
         let former = Former::of(&self.services, &config);
@@ -140,7 +140,6 @@ impl Control {
             }
         }
         let admin = self.administration.open(config.admin.as_ref())?;
-        let telling = self.notifier.prepare(&config, letter)?;
         Ok(Preparation { config, steps, bound, admin, telling })
     }
 

@@ -12,7 +12,7 @@ use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::reload::StartError;
+use super::error::StartError;
 use crate::config::Config;
 use crate::control::{Control, Decision, Handle};
 use crate::notify::{News, Observer, Quorums};

@@ -56,7 +56,7 @@ pub(super) enum Machine {
 }
 
 impl Plan {
-    /// `seen` says what is known of what it depends on.
+    /// `seen` says what is known of what it depends on. Keys of files are in the specification already.
     ///
     /// # Errors
     /// A secret that is not there, and what validation should have found.

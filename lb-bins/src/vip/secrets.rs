@@ -11,8 +11,8 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 use tokio::time::timeout;
 
+use super::error::StartError;
 use super::plan::PlanError;
-use super::reload::StartError;
 use crate::config::check::Nibbles;
 use crate::config::{Authentication, Config, KeySecret, VrrpInstance};
 use crate::process::aside;

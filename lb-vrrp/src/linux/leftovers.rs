@@ -162,7 +162,7 @@ impl LinuxNetwork {
                 routes
                     .any(|route| self.way(port, route).is_ok_and(|way| is_route(&left, route, way)))
             };
-            let is_to_go = self.leftovers.is_alone() || self.ports.values().any(has);
+            let is_to_go = self.leftovers.is_alone() || self.ports.values().any(|port| has(port));
             if is_to_go && !self.ports.values().any(|port| port.has_routes && has(port)) {
                 outcome = outcome.and(self.requests.remove_route_message(left));
             }

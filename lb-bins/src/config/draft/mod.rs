@@ -107,7 +107,8 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) resolvers: Field<List<SocketAddr>>,
     pub(in crate::config) max_scripts: Field<i64>,
     pub(in crate::config) virtual_servers: Field<List<VirtualServer>>,
-    pub(in crate::config) vrrp_instances: Field<List<vrrp::VrrpInstance>>,
+    /// Boxed: each has several kilobytes, and there may be a thousand.
+    pub(in crate::config) vrrp_instances: Field<List<Box<vrrp::VrrpInstance>>>,
     pub(in crate::config) carp_instances: Field<List<vrrp::CarpInstance>>,
     pub(in crate::config) vrrp_sync_groups: Field<List<vrrp::VrrpSyncGroup>>,
     pub(in crate::config) vrrp_scripts: Field<List<vrrp::VrrpScript>>,

@@ -92,7 +92,7 @@ impl Notify {
     fn commands(&self) -> impl Iterator<Item = &Command> {
         let Self { any, master, backup, fault, stop, deleted, master_rx_lower_pri, .. } = self;
         let own = [any, master, backup, fault, stop, master_rx_lower_pri];
-        own.into_iter().flatten().chain(deleted.command())
+        own.into_iter().filter_map(Option::as_deref).chain(deleted.command())
     }
 
     /// Has everything run as `user`, unless it is said whose it is.
@@ -100,7 +100,8 @@ impl Notify {
         let user = self.user.get_or_insert_with(|| user.clone());
         let Self { any, master, backup, fault, stop, deleted, master_rx_lower_pri: lower, .. } =
             self;
-        let own = [any, master, backup, fault, stop, lower].into_iter().flatten();
+        let own = [any, master, backup, fault, stop, lower];
+        let own = own.into_iter().filter_map(Option::as_deref_mut);
         for command in own.chain(deleted.command_mut()) {
             command.user.get_or_insert_with(|| user.clone());
         }

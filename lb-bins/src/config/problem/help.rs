@@ -2,13 +2,22 @@
 
 use super::{AddressFault, Problem, Quoted, foreign, misplaced, one_of};
 use crate::config::draft::check::CheckType;
+use crate::config::mistakes::Syntax;
 use crate::config::model::Forwarding;
 use crate::config::nearest::nearest;
 use crate::config::words::Word as _;
 
 impl Problem {
-    /// What to do about it, in one line.
-    pub(in crate::config) fn help(&self) -> Option<String> {
+    /// What to do about it, in one line of that syntax.
+    pub(in crate::config) fn help_in(&self, syntax: Syntax) -> Option<String> {
+        let own = match syntax {
+            Syntax::Keepalived => self.help_in_keepalived(),
+            Syntax::Toml => None,
+        };
+        own.or_else(|| self.help())
+    }
+
+    fn help(&self) -> Option<String> {
         let help = match self {
             Self::Syntax { message } => return syntax_help(message).map(str::to_owned),
             Self::NotUtf8 => "save the file as UTF-8",

@@ -2,6 +2,7 @@
 
 mod foreign;
 mod help;
+mod in_keepalived;
 mod misplaced;
 mod vrrp;
 

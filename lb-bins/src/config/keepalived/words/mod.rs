@@ -170,7 +170,7 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/keepalived");
         let files = fs::read_dir(folder.join("import")).unwrap();
         let files = files.map(|file| file.unwrap().path());
-        let files = files.chain(iter::once(folder.join("preprocess.rs")));
+        let files = files.chain(iter::once(folder.join("preprocess/mod.rs")));
         let code: String = files.map(|file| fs::read_to_string(file).unwrap()).collect();
         each_block(ROOT, &mut |words| {
             for word in words.iter().filter(|word| !matches!(word.role, Role::Unused(_))) {
