@@ -17,7 +17,7 @@ use self::http::Api;
 use super::spec::Spec;
 use crate::backoff::Backoff;
 use crate::config::{self, ClaimBy};
-use crate::notify::execute;
+use crate::notify::{Ended, execute};
 
 /// After a failure it is tried again in this time, and then in twice that, up to its interval.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -162,10 +162,14 @@ impl Claimant {
             ("LB_ADDRESSES", self.addresses.join(" ")),
             ("LB_GENERATION", self.generation().to_string()),
         ];
-        let why = match execute(command, variables, self.config.timeout).await {
-            Ok(Some(status)) if status.success() => return Outcome::Held,
-            Ok(Some(status)) => format!("{}: {status}", command.program),
-            Ok(None) => format!("{}: it took too long", command.program),
+        let limit = self.config.timeout;
+        let why = match execute(&self.instance, command, variables, limit).await {
+            Ok(Ended::Said(status)) if status.success() => return Outcome::Held,
+            Ok(Ended::Said(status)) => format!("{}: {status}", command.program),
+            Ok(Ended::Late(dying)) => {
+                dying.end().await;
+                format!("{}: it took too long", command.program)
+            }
             Err(error) => format!("{}: {error}", command.program),
         };
         Outcome::Failed { why, patience: None }
