@@ -1,5 +1,6 @@
 //! Addresses, routes and rules that are there whoever is master.
 
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
@@ -73,10 +74,17 @@ impl Statics {
         if std::mem::replace(&mut self.has_inherited, true) {
             return Vec::new();
         }
-        self.kernel.inherit(wanted).unwrap_or_else(|error| {
-            warn!(%error, "what a crash may have left of what is static is left alone");
-            Vec::new()
-        })
+        match self.kernel.inherit(wanted) {
+            Ok(inherited) => {
+                let kept: Vec<_> = inherited.kept.iter().map(described).collect();
+                tell_leftovers(&inherited.removed, &kept);
+                inherited.kept
+            }
+            Err(error) => {
+                warn!(%error, "what a crash may have left of what is static is left alone");
+                Vec::new()
+            }
+        }
     }
 
     /// When they are to be looked at again; without any, never.
@@ -137,6 +145,16 @@ impl Static {
                 self.failure = failure;
             }
         }
+    }
+}
+
+/// Logs what a process that was killed has left, and what became of it.
+pub(super) fn tell_leftovers(removed: &[impl Display], kept: &[impl Display]) {
+    for what in removed {
+        info!("removed what a run that was killed had left: {what}");
+    }
+    for what in kept {
+        info!("found what a run that was killed had left: {what}");
     }
 }
 

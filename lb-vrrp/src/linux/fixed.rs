@@ -10,11 +10,12 @@ use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 use nix::net::if_::if_nametoindex;
 use socket2::Socket;
 
-use super::leftovers::claim;
+use super::leftovers::{claim, route_name, rule_name};
 use super::messages::{is_rule, rule_message};
 use super::netlink::{self, EEXIST, FIXED, Requests};
 use super::routes::is_route;
 use super::{Route, RouteKind, Rule, VirtualAddress};
+use crate::driver::Leftover;
 
 /// One thing that is there whoever is master.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -26,6 +27,16 @@ pub enum Fixed {
     Route(Route),
     /// A policy rule.
     Rule(Rule),
+}
+
+/// What a process that was killed has left of such things.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Inherited {
+    /// What stays, and is ours now.
+    pub kept: Vec<Fixed>,
+    /// What is gone.
+    pub removed: Vec<Leftover>,
 }
 
 /// Puts things on this host that are not to move, and takes them away again.
@@ -46,13 +57,13 @@ impl FixedSettings {
         Ok(Self { requests: Requests::open()?, name: claim("lb-vrrp-fixed") })
     }
 
-    /// Looks at what a process that was killed has left. What is `wanted` of it is the answer: it stays,
-    /// and is ours. All else goes. Beside another process that has things here, nothing is ours to say.
+    /// Looks at what a process that was killed has left. What is `wanted` of it stays, and is ours. All else
+    /// goes. Beside another process that has things here, nothing is ours to say.
     ///
     /// # Errors
     /// What the kernel says first. What could be removed has gone.
-    pub fn inherit(&mut self, wanted: &[Fixed]) -> io::Result<Vec<Fixed>> {
-        let mut ours = Vec::new();
+    pub fn inherit(&mut self, wanted: &[Fixed]) -> io::Result<Inherited> {
+        let mut ours = Inherited::default();
         if self.name.is_none() {
             return Ok(ours);
         }
@@ -61,8 +72,11 @@ impl FixedSettings {
         // Who needs another one goes first.
         for rule in requests.rules(FIXED)? {
             match wanted.iter().find(|it| matches!(it, Fixed::Rule(it) if is_rule(&rule, it))) {
-                Some(known) => ours.push(known.clone()),
-                None => outcome = outcome.and(requests.remove_rule_message(rule)),
+                Some(known) => ours.kept.push(known.clone()),
+                None => {
+                    ours.removed.push(rule_name(&rule));
+                    outcome = outcome.and(requests.remove_rule_message(rule));
+                }
             }
         }
         for route in requests.routes(FIXED)? {
@@ -71,8 +85,14 @@ impl FixedSettings {
                     if way_of(it).is_ok_and(|way| is_route(&route, it, way)))
             };
             match wanted.iter().find(is_it) {
-                Some(known) => ours.push(known.clone()),
-                None => outcome = outcome.and(requests.remove_route_message(route)),
+                Some(known) => ours.kept.push(known.clone()),
+                None => {
+                    let name = route_name(&route);
+                    match requests.remove_route_message(route) {
+                        Ok(was_there) => ours.removed.extend(name.filter(|_| was_there)),
+                        Err(error) => outcome = outcome.and(Err(error)),
+                    }
+                }
             }
         }
         for there in requests.addresses()?.into_iter().filter(|there| there.is_marked(FIXED)) {
@@ -82,8 +102,11 @@ impl FixedSettings {
                     && index_of(it.dev.as_deref()).is_ok_and(|on| on == index))
             };
             match wanted.iter().find(is_it) {
-                Some(known) => ours.push(known.clone()),
-                None => outcome = outcome.and(requests.remove_stray(index, address, prefix)),
+                Some(known) => ours.kept.push(known.clone()),
+                None => {
+                    ours.removed.push(there.name());
+                    outcome = outcome.and(requests.remove_stray(index, address, prefix));
+                }
             }
         }
         outcome.map(|()| ours)

@@ -115,8 +115,8 @@ impl Requests {
         Ok(routes.flat_map(each_way).map(marked).collect())
     }
 
-    /// Only what says which one it is. That it is not there is no error: it may be somebody else's.
-    pub(super) fn remove_route_message(&mut self, mut route: RouteMessage) -> io::Result<()> {
+    /// Only what says which one it is. Whether it was there: it may be somebody else's.
+    pub(super) fn remove_route_message(&mut self, mut route: RouteMessage) -> io::Result<bool> {
         route.header.flags = RouteFlags::empty();
         route.attributes.retain(|attribute| {
             matches!(
@@ -131,7 +131,10 @@ impl Requests {
                     | RouteAttribute::Via(_)
             )
         });
-        unless(&[ESRCH, ENODEV], self.request(RouteNetlinkMessage::DelRoute(route), 0))
+        match self.request(RouteNetlinkMessage::DelRoute(route), 0) {
+            Err(error) if error.raw_os_error() == Some(ESRCH) => Ok(false),
+            outcome => outcome.map(|()| true),
+        }
     }
 }
 

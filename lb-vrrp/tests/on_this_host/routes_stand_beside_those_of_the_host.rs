@@ -141,9 +141,13 @@ fn what_a_crash_has_left_goes_and_what_the_host_has_stays() {
         drop(network);
         assert_ne!(seen(&space), before);
         // The next one is to have others.
-        let (mut network, _) = open(|_| ());
-        drain(&mut network);
+        let (mut network, id) = open(|_| ());
+        let told = drain(&mut network).0;
         assert_eq!(seen(&space), before);
+        let told: Vec<_> =
+            told.iter().filter(|(_, input)| input.starts_with("Leftovers")).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].0 == id && told[0].1.matches("Route(").count() == 5, "{told:?}");
     });
 }
 
@@ -201,7 +205,7 @@ fn what_does_not_move_stands_beside_it_as_well() {
         assert_eq!(gateways(&space, "default"), ["10.99.0.253", "10.99.0.254"]);
         drop(first);
         let mut second = FixedSettings::new().unwrap();
-        let inherited = second.inherit(&wanted).unwrap();
+        let inherited = second.inherit(&wanted).unwrap().kept;
         assert!(wanted[..5].iter().all(|one| inherited.contains(one)), "{inherited:?}");
         assert!(!gateways(&space, "10.9.0.0/16").contains(&"10.99.0.252".to_owned()));
         for fixed in &wanted {
@@ -262,7 +266,7 @@ fn routes_of_every_kind_are_known_again() {
         let full = seen(&space);
         drop(first);
         let mut second = FixedSettings::new().unwrap();
-        let inherited = second.inherit(&wanted).unwrap();
+        let inherited = second.inherit(&wanted).unwrap().kept;
         for fixed in &wanted {
             assert!(inherited.contains(fixed), "{fixed:?}");
         }
