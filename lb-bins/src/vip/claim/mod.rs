@@ -195,26 +195,33 @@ impl Claimant {
 #[derive(Clone, Copy, Debug)]
 struct Pauses {
     interval: Duration,
+    /// After failures.
     backoff: Backoff,
+    /// After what was accepted: however long nothing was before, it may be had soon.
+    looks: Backoff,
 }
 
 impl Pauses {
     const fn new(interval: Duration) -> Self {
-        Self { interval, backoff: Backoff::new(FIRST_PAUSE, interval) }
+        let backoff = Backoff::new(FIRST_PAUSE, interval);
+        Self { interval, backoff, looks: backoff }
     }
 
     /// How long it waits at least, whatever happens, and at most. However often somebody else claims
     /// it, an API is not asked more often.
     fn after(&mut self, outcome: &Outcome) -> (Duration, Duration) {
-        let patience = match outcome {
+        let pause = match outcome {
             Outcome::Held => {
                 self.backoff.reset();
+                self.looks.reset();
                 return (FIRST_PAUSE.min(self.interval), self.interval);
             }
-            Outcome::Pending => None,
-            Outcome::Failed { patience, .. } => *patience,
+            Outcome::Pending => self.looks.pause(),
+            Outcome::Failed { patience, .. } => {
+                self.looks.reset();
+                self.backoff.pause().max(patience.unwrap_or_default().min(LONGEST_PAUSE))
+            }
         };
-        let pause = self.backoff.pause().max(patience.unwrap_or_default().min(LONGEST_PAUSE));
         (pause, pause)
     }
 }
@@ -239,7 +246,12 @@ mod tests {
         // Who asks for patience has it, but not for ever, and it does not count as a failure more.
         assert_eq!(said(failed(Some(seconds(60)))), seconds(60));
         assert_eq!(said(failed(Some(Duration::MAX))), LONGEST_PAUSE);
-        assert_eq!(said(failed(Some(Duration::ZERO))), seconds(3));
+        assert_eq!(said(failed(Some(Duration::ZERO))), seconds(2));
+        // An API that is back, and has accepted it, is asked soon whether it is had; and not too often.
+        let looked: Vec<_> = (0..4).map(|_| said(Outcome::Pending).as_millis()).collect();
+        assert_eq!(looked, [500, 1000, 2000, 3000]);
+        assert_eq!(said(failed(None)), seconds(3), "by turns it is no better");
+        assert_eq!(said(Outcome::Pending), FIRST_PAUSE);
     }
 
     #[test]
