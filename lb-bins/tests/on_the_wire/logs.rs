@@ -91,14 +91,19 @@ fn what_is_wrong_with_a_script_is_told_once() {
     let script = |name: &str, command: &str| {
         format!("[[vrrp_script]]\nname = \"{name}\"\ncommand = {command}\ninterval = \"100ms\"\n")
     };
-    let scripts = script("gone", "[\"/nonexistent\"]") + &script("slow", "[\"/bin/sleep\", \"9\"]");
-    let text = instance("track_scripts = [\"gone\", \"slow\"]\n") + &scripts;
+    let scripts = script("gone", "[\"/nonexistent\"]")
+        + &script("slow", "[\"/bin/sleep\", \"9\"]")
+        + &script("loud", "[\"/bin/sh\", \"-c\", \"echo oops >&2; exit 1\"]");
+    let text = instance("track_scripts = [\"gone\", \"slow\", \"loud\"]\n") + &scripts;
     let _a = run_ours(&lab, Host::A, &text);
     let gone = || lines_with(&lab, "a", &["WARN tracked script cannot be run", "\"gone\""]);
     let slow = || lines_with(&lab, "a", &["WARN tracked script ended", "\"slow\""]);
-    lab.until(5 * SECOND, "both are told of", || gone() > 0 && slow() > 0);
+    let loud =
+        || lines_with(&lab, "a", &["INFO the script says", "whose=\"loud\"", "stderr=\"oops\""]);
+    lab.until(5 * SECOND, "all are told of", || gone() > 0 && slow() > 0 && loud() > 0);
     thread::sleep(1000 * MS);
-    assert_eq!((gone(), slow()), (1, 1));
+    assert_eq!((gone(), slow(), loud()), (1, 1, 1));
+    assert_eq!(lines_with(&lab, "a", &["oops"]), 1, "nor without time and name");
 }
 
 /// What a crash has left goes, or stays if it is to: both are told; and that somebody else is there.
