@@ -67,6 +67,7 @@ pub use self::model::{
     is_keyed_by_destination,
 };
 pub use self::source::Source;
+pub(crate) use self::source::read_bounded;
 
 use self::mistakes::{Mistakes, Syntax};
 

@@ -1,14 +1,14 @@
 //! What is in the files of a configuration, for a control that does not wait for them.
 
-use crate::checkers::Stamps;
+use crate::checkers::Files;
 use crate::config::Config;
 use crate::notify::{NotifyError, Preparation};
 use crate::process::aside;
 
-/// The stamps of what checks need, and what changes are told by.
+/// What is in the files that checks need, and what changes are told by.
 #[derive(Debug)]
 pub(super) struct Looked {
-    pub(super) stamps: Stamps,
+    pub(super) files: Files,
     pub(super) telling: Preparation,
 }
 
@@ -18,7 +18,7 @@ impl Looked {
     /// # Errors
     /// [`NotifyError`], if the pipe or the mail cannot be as it is configured.
     pub(super) fn at(config: &Config) -> Result<Self, NotifyError> {
-        Ok(Self { stamps: Stamps::of_all(config), telling: Preparation::of(config)? })
+        Ok(Self { files: Files::of_all(config), telling: Preparation::of(config)? })
     }
 
     /// The same on a thread of its own, for which only the caller waits.

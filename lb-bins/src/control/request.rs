@@ -49,6 +49,16 @@ pub(super) enum Request {
     Stop,
 }
 
+impl Request {
+    /// The configuration that is to be taken over, if any is.
+    pub(super) fn config(&self) -> Option<&Config> {
+        match self {
+            Self::Prepare { config, .. } | Self::Reconfigure { config, .. } => Some(config),
+            _ => None,
+        }
+    }
+}
+
 type Reply<E> = oneshot::Sender<Result<(), E>>;
 type Explained = oneshot::Sender<Result<Explanation, Refusal>>;
 

@@ -12,10 +12,10 @@ use tokio::process::{Child, Command as Process};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::said::Said;
 use crate::config::Command;
 use crate::privileges::Identity;
 use crate::process::aside;
+use crate::said::Said;
 
 /// Between SIGTERM and SIGKILL, as in keepalived (`child_killed_thread`): a script may tidy up.
 const GRACE: Duration = Duration::from_secs(2);
@@ -25,6 +25,8 @@ const DEATH: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(20);
 /// What it says in one line; more is another one.
 const LONGEST_LINE: u64 = 4096;
+/// So many lines of a program are logged in a minute, over all its runs: some run every second.
+const MOST_LINES: u32 = 100;
 
 /// How a run came to its end.
 #[derive(Debug)]
@@ -115,7 +117,7 @@ pub(crate) async fn execute(
 /// full pipe would stop the script.
 async fn log_errors(whose: String, script: String, errors: impl AsyncRead + Unpin) {
     /// Whoever runs a program: it has one log.
-    static SAID: LazyLock<Mutex<Said>> = LazyLock::new(Mutex::default);
+    static SAID: LazyLock<Mutex<Said>> = LazyLock::new(|| Mutex::new(Said::at_most(MOST_LINES)));
     // Nothing panics while it has it.
     let said = || SAID.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut errors, mut line) = (BufReader::new(errors), Vec::new());
@@ -137,7 +139,7 @@ async fn log_errors(whose: String, script: String, errors: impl AsyncRead + Unpi
             let lost = said().end(&program);
             return tell(lost);
         }
-        let (is_logged, lost) = said().hear(&program, &line, Instant::now());
+        let (is_logged, lost) = said().hear_line(&program, &line, Instant::now());
         tell(lost);
         if is_logged {
             let stderr = String::from_utf8_lossy(&line);

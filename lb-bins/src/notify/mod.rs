@@ -8,7 +8,6 @@ mod fifo;
 mod mail;
 mod observer;
 mod reader;
-mod said;
 mod scripts;
 mod submission;
 

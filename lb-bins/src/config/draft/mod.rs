@@ -105,10 +105,10 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) notify_fifo_script: Field<List<String>>,
     pub(in crate::config) smtp: Field<Mail>,
     pub(in crate::config) resolvers: Field<List<SocketAddr>>,
+    pub(in crate::config) max_checks: Field<i64>,
     pub(in crate::config) max_scripts: Field<i64>,
     pub(in crate::config) virtual_servers: Field<List<VirtualServer>>,
-    /// Boxed: each has several kilobytes, and there may be a thousand.
-    pub(in crate::config) vrrp_instances: Field<List<Box<vrrp::VrrpInstance>>>,
+    pub(in crate::config) vrrp_instances: Field<List<vrrp::VrrpInstance>>,
     pub(in crate::config) carp_instances: Field<List<vrrp::CarpInstance>>,
     pub(in crate::config) vrrp_sync_groups: Field<List<vrrp::VrrpSyncGroup>>,
     pub(in crate::config) vrrp_scripts: Field<List<vrrp::VrrpScript>>,
@@ -207,6 +207,7 @@ pub(in crate::config) enum Threshold {
 #[derive(Debug, Default)]
 pub(in crate::config) struct Persistence {
     pub(in crate::config) timeout: Field<Duration>,
+    pub(in crate::config) while_open: Field<bool>,
     pub(in crate::config) granularity: Field<i64>,
     pub(in crate::config) capacity: Field<i64>,
     pub(in crate::config) min_age: Field<Duration>,

@@ -9,7 +9,7 @@ use super::addresses::{inline_address, inline_route, inline_rule};
 use super::announcement::announcement;
 use super::check::print_checks;
 use super::claim::inline_claim;
-use super::{account, array, command, duration, optional, text};
+use super::{account, array, command, duration, optional, table, text};
 use crate::config::model::check::Nibbles;
 use crate::config::model::{
     Authentication, CarpInstance, Config, Delays, Deleted, HmacKey, KeySecret, Notify, Track,
@@ -146,13 +146,6 @@ pub(super) fn list<T>(
             writeln!(f, "]")
         }
     }
-}
-
-/// The pairs that have a value, as an inline table.
-pub(super) fn table(pairs: &[(&str, Option<String>)]) -> String {
-    let given =
-        pairs.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?)));
-    format!("{{ {} }}", given.collect::<Vec<_>>().join(", "))
 }
 
 fn print_delays(f: &mut fmt::Formatter<'_>, delays: Delays) -> fmt::Result {

@@ -3,7 +3,7 @@
 use super::{AddressFault, Problem, Quoted, foreign, misplaced, one_of};
 use crate::config::draft::check::CheckType;
 use crate::config::mistakes::Syntax;
-use crate::config::model::Forwarding;
+use crate::config::model::{Forwarding, zoned};
 use crate::config::nearest::nearest;
 use crate::config::words::Word as _;
 
@@ -39,6 +39,14 @@ impl Problem {
             Self::NotAnAddress { key, text, fault: AddressFault::NoPort { or_brackets } }
             | Self::NotAServer { key, text, fault: AddressFault::NoPort { or_brackets } } => {
                 return Some(add_port(key, text, *or_brackets));
+            }
+            Self::NotAnAddress { text, fault: AddressFault::NoInterface, .. }
+            | Self::NotAServer { text, fault: AddressFault::NoInterface, .. } => {
+                let interface = zoned(text).map_or("", |(_, zone)| zone);
+                return Some(format!(
+                    "there is no interface {} here; `ip link` shows which there are",
+                    Quoted(interface)
+                ));
             }
             Self::NotAnAddress { fault: AddressFault::HugePort, .. }
             | Self::NotAServer { fault: AddressFault::HugePort, .. } => {
@@ -147,6 +155,10 @@ impl Problem {
             Self::TooSmall { key: "down_at", .. } => "1 means: lost when nothing is alive",
             Self::TooSmall { key: "hysteresis", .. } => "0 means: gained and lost at one weight",
             Self::TooSmall { .. } => "1 means: gained as soon as any backend is alive",
+            Self::NoZone { address, .. } => {
+                let (host, port) = (address.ip(), address.port());
+                return Some(format!("write the interface as well: \"[{host}%eth0]:{port}\""));
+            }
             Self::Unspecified { .. } => "write the address of the host; 127.0.0.1 for this one",
             Self::ZeroPort { .. } => "write a port from 1 to 65535",
             Self::ZeroDuration { .. } => "write at least \"1ms\"",

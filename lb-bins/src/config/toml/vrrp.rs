@@ -11,12 +11,6 @@ use crate::config::draft::vrrp::{
 use crate::config::mistakes::Mistakes;
 use crate::config::source::Spanned;
 
-impl Read for Box<VrrpInstance> {
-    fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        VrrpInstance::read(entry, mistakes).map(Self::new)
-    }
-}
-
 impl Read for VrrpInstance {
     fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
         let mut table = Table::open(entry, mistakes)?;

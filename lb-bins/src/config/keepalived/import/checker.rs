@@ -201,8 +201,13 @@ impl<'s> Checker<'s> {
             },
             bind => values.ip_of(bind),
         };
+        let source_port = match self.statement.word() {
+            "PING_CHECK" => Field::Absent,
+            _ => values.number(self.statement.last("bind_port"), 1..=65_535),
+        };
         let mut check = Check {
             source,
+            source_port,
             interface: values.text(self.statement.last("bind_if")),
             mark: values.number(self.statement.last("fwmark"), 0..=i64::from(u32::MAX)),
             ..Check::default()

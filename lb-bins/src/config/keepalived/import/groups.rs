@@ -32,7 +32,7 @@ pub(super) fn draft(
 /// reason a member has no weights of its own; keepalived sets them to 0 as well.
 pub(super) fn apply(
     groups: &[(&Statement, &VrrpSyncGroup)],
-    instances: &mut [Spanned<Box<VrrpInstance>>],
+    instances: &mut [Spanned<VrrpInstance>],
     tracked: &Reversed<'_>,
     values: &mut Values<'_>,
 ) {
@@ -40,7 +40,7 @@ pub(super) fn apply(
         .iter_mut()
         .filter_map(|instance| {
             let name = instance.value.name.given()?.value.clone();
-            Some((name, &mut *instance.value))
+            Some((name, &mut instance.value))
         })
         .collect();
     for (statement, group) in groups {

@@ -49,8 +49,8 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
     let processes =
         if_any(all(each("vrrp_track_process"), |block| tracked.process(block, &mut values)));
 
-    let mut instances: Vec<Spanned<Box<VrrpInstance>>> = all(each("vrrp_instance"), |statement| {
-        Box::new(Router { statement, globals: &globals }.draft(&tracked, &mut values))
+    let mut instances: Vec<Spanned<VrrpInstance>> = all(each("vrrp_instance"), |statement| {
+        Router { statement, globals: &globals }.draft(&tracked, &mut values)
     });
     let groups = all(each("vrrp_sync_group"), |block| groups::draft(block, &globals, &mut values));
     let with_drafts: Vec<_> =

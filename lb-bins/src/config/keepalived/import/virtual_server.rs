@@ -208,7 +208,8 @@ impl Server<'_> {
         }
     }
 
-    /// A netmask alone switches it on, too. Without one, each address is a client, of IPv6 as well.
+    /// A netmask alone switches it on, too. Without one, each address is a client, of IPv6 as well. A
+    /// template of IPVS does not expire while it controls a connection (`ip_vs_conn_expire`).
     fn persistence(&self, values: &mut Values<'_>) -> Field<Persistence> {
         const LONGEST: i64 = 31 * 24 * 60 * 60;
         let timeout = self.statement.last("persistence_timeout");
@@ -224,6 +225,7 @@ impl Server<'_> {
         };
         let persistence = Persistence {
             timeout: super::values::whole_seconds(values.number(timeout, 1..=LONGEST)),
+            while_open: given(true, span),
             granularity,
             ..Persistence::default()
         };

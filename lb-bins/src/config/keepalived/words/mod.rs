@@ -104,7 +104,6 @@ const RELOAD: &str = "a configuration with mistakes never replaces a good one, a
 const SNMP: &str = "SNMP is not spoken";
 const STATIC: &str = "what is static and goes away is put back, and no fault of an instance";
 const STATUS: &str = "what there is to know is on the admin address, which TOML has a key for";
-const USER: &str = "scripts of checkers run as the daemon does";
 
 /// The word `name` of a block.
 pub(super) fn find(words: Words, name: &str) -> Option<&'static Keyword> {

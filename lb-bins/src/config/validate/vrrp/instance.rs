@@ -26,7 +26,7 @@ use crate::config::validate::{elements, is_empty};
 const LEAST_REFRESH: Duration = Duration::from_millis(100);
 
 pub(super) fn instance(
-    Spanned { value: draft, span }: &Spanned<Box<draft::VrrpInstance>>,
+    Spanned { value: draft, span }: &Spanned<draft::VrrpInstance>,
     described: &Described,
     mistakes: &mut Mistakes,
 ) -> VrrpInstance {

@@ -122,7 +122,7 @@ fn instances(draft: &Draft) -> Instances {
 type Members = HashMap<String, bool>;
 
 fn config_of(
-    drafts: &[Spanned<Box<draft::VrrpInstance>>],
+    drafts: &[Spanned<draft::VrrpInstance>],
     instances: &[crate::config::model::VrrpInstance],
 ) -> Members {
     let weighs = |instance: &crate::config::model::VrrpInstance| {
