@@ -1,7 +1,8 @@
 //! How much is logged of what others say as often as they like, programs and agents of backends: nobody
 //! reads more, and the log is not their own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 /// The time in which so many lines are logged.
@@ -12,6 +13,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 pub(crate) struct Said {
     most: u32,
     spent: HashMap<String, Spent>,
+    hasher: RandomState,
 }
 
 /// Of one of them.
@@ -19,6 +21,8 @@ pub(crate) struct Said {
 struct Spent {
     since: Instant,
     logged: u32,
+    /// Which lines, in short.
+    lines: HashSet<u64>,
     /// Lines that are in no log, and of which nobody was told yet.
     lost: u64,
     /// Whether somebody was, in this time.
@@ -28,16 +32,29 @@ struct Spent {
 impl Said {
     /// Logs as many lines of each in a minute.
     pub(crate) fn at_most(most: u32) -> Self {
-        Self { most, spent: HashMap::new() }
+        Self { most, spent: HashMap::new(), hasher: RandomState::new() }
     }
 
     /// Counts a line. Whether it is logged; and how many were lost before, if that is to be told first.
     pub(crate) fn hear(&mut self, who: &str, now: Instant) -> (bool, u64) {
-        let fresh = || Spent { since: now, logged: 0, lost: 0, is_told: false };
+        self.hear_any(who, None, now)
+    }
+
+    /// The same, but what was logged already is not logged again: some run every second, and say the same
+    /// each time.
+    pub(crate) fn hear_line(&mut self, who: &str, line: &[u8], now: Instant) -> (bool, u64) {
+        let line = self.hasher.hash_one(line);
+        self.hear_any(who, Some(line), now)
+    }
+
+    fn hear_any(&mut self, who: &str, line: Option<u64>, now: Instant) -> (bool, u64) {
+        let fresh =
+            || Spent { since: now, logged: 0, lines: HashSet::new(), lost: 0, is_told: false };
         let spent = self.spent.entry(who.to_owned()).or_insert_with(fresh);
         let is_over = now.saturating_duration_since(spent.since) >= WITHIN;
         let lost = if is_over { std::mem::replace(spent, fresh()).lost } else { 0 };
-        let is_logged = spent.logged < self.most;
+        let is_logged =
+            spent.logged < self.most && line.is_none_or(|line| spent.lines.insert(line));
         if is_logged {
             spent.logged += 1;
         } else {
@@ -69,18 +86,35 @@ mod tests {
     #[test]
     fn however_often_a_program_runs_it_fills_no_log() {
         let (mut said, start) = (Said::at_most(100), Instant::now());
-        let mut run = |second| {
+        let mut run = |second: u64| {
             let now = start + Duration::from_secs(second);
-            let heard = [(); 70].map(|()| said.hear("noisy", now));
+            let lines: [_; 70] = std::array::from_fn(|line| format!("{second} {line}"));
+            let heard = lines.map(|line| said.hear_line("noisy", line.as_bytes(), now));
             let logged = heard.iter().filter(|(is_logged, _)| *is_logged).count();
             let lost: u64 = heard.iter().map(|(_, lost)| lost).sum();
             // Another one has as much for itself.
-            assert_eq!(said.hear("quiet", now), (true, 0));
+            assert!(said.hear_line("quiet", second.to_string().as_bytes(), now).0);
             (logged, lost, said.end("noisy"))
         };
         assert_eq!([0, 1, 2, 3].map(&mut run), [(70, 0, 0), (30, 0, 40), (0, 0, 0), (0, 0, 0)]);
         // Nothing that is lost is told of never, or twice.
         assert_eq!([60, 61].map(&mut run), [(70, 140, 0), (30, 0, 40)]);
+    }
+
+    /// A script that cannot be run says so every second.
+    #[test]
+    fn what_is_said_again_and_again_is_logged_once_a_minute() {
+        let (mut said, start) = (Said::at_most(100), Instant::now());
+        let mut run = |second| {
+            let now = start + Duration::from_secs(second);
+            let (is_logged, lost) = said.hear_line("broken", b"no such file\n", now);
+            (is_logged, lost + said.end("broken"))
+        };
+        assert_eq!(run(0), (true, 0));
+        let heard: Vec<_> = (1..60).map(&mut run).collect();
+        assert!(heard.iter().all(|(is_logged, _)| !is_logged));
+        assert_eq!(heard.iter().map(|(_, lost)| lost).sum::<u64>(), 1, "told of at once, once");
+        assert_eq!(run(60), (true, 58));
     }
 
     #[test]

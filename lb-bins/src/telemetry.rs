@@ -3,7 +3,6 @@
 use std::env;
 use std::io::{self, IsTerminal};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
 use tracing::warn;
@@ -23,13 +22,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
-}
-
-static IS_JSON: AtomicBool = AtomicBool::new(false);
-
-/// Whether what is on standard error is [`LogFormat::Json`].
-pub(crate) fn is_json() -> bool {
-    IS_JSON.load(Ordering::Relaxed)
 }
 
 /// What `RUST_LOG` asks for, and what is wrong with it, if it cannot be understood. An empty one, as
@@ -65,7 +57,6 @@ fn is_no_level(word: &str) -> bool {
 /// nothing else is.
 #[must_use = "lines that are not written yet are lost with the guard"]
 pub fn start(format: LogFormat) -> WorkerGuard {
-    IS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
     let (writer, guard) =
         NonBlockingBuilder::default().buffered_lines_limit(MOST_LINES).finish(io::stderr());
     let (filter, wrong) = filter(&env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default());

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::config::Door;
+use crate::privileges::hint;
 use crate::tcp::{BindError, Bound};
 
 /// Administrators that may wait at a socket; as many as the kernel usually lets.
@@ -55,7 +56,7 @@ pub enum DoorError {
         path: PathBuf,
     },
     /// At a socket.
-    #[error("admin: cannot listen at {}: {source}", path.display())]
+    #[error("admin: cannot listen at {}: {source}{}", path.display(), hint(source))]
     Socket {
         /// Where.
         path: PathBuf,

@@ -139,7 +139,8 @@ impl Service {
     fn run<const N: usize>(&self, command: &Command, about: [(&'static str, String); N]) {
         let server = [("LB_VIRTUAL_SERVER", self.config.name.clone())];
         let variables = server.into_iter().chain(about).collect();
-        self.scripts.run(Job { command: command.clone(), variables, held: None });
+        let whose = self.config.name.clone();
+        self.scripts.run(Job { whose, command: command.clone(), variables, held: None });
     }
 }
 

@@ -10,6 +10,8 @@ use rustix::io::Errno;
 use serde::Serialize;
 use tracing::{info, warn};
 
+use crate::privileges::hint;
+
 /// What is no longer than that is written whole or not at all (`PIPE_BUF`, pipe(7)).
 const LONGEST_LINE: usize = 4096;
 
@@ -40,7 +42,7 @@ pub enum FifoError {
         path: PathBuf,
     },
     /// The system does not let us.
-    #[error("notify_fifo: {} cannot be used: {source}", path.display())]
+    #[error("notify_fifo: {} cannot be used: {source}{}", path.display(), hint(source))]
     Open {
         /// Where.
         path: PathBuf,

@@ -3,6 +3,7 @@
 //! Nobody here is ever waited for: what they cannot take now they get later, or not at all, and
 //! then it is counted and logged. Any daemon can use it: what is told is text.
 
+mod execution;
 mod fifo;
 mod mail;
 mod observer;
@@ -10,10 +11,10 @@ mod reader;
 mod scripts;
 mod submission;
 
+pub(crate) use execution::{Dying, Ended, execute};
 pub use fifo::{Fifo, FifoError, FifoStatus};
 pub use mail::{Letter, MailError, MailStatus, Mailer};
 pub use observer::{Observer, Quorums};
-pub(crate) use scripts::execute;
 pub use scripts::{Job, Scripts};
 
 use reader::Reader;

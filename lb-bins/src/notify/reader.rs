@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-use super::execute;
+use super::execution::{Ended, execute};
 use crate::backoff::Backoff;
 use crate::config::Command;
 
@@ -68,7 +68,7 @@ async fn repeat(command: Command, is_last: Arc<AtomicBool>) {
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
         let begun = Instant::now();
-        let ended = execute(&command, Vec::new(), FOREVER).await;
+        let ended = execute("notify_fifo", &command, Vec::new(), FOREVER).await;
         if is_last.load(Ordering::Relaxed) {
             return;
         }
@@ -78,7 +78,10 @@ async fn repeat(command: Command, is_last: Arc<AtomicBool>) {
         let pause = backoff.pause();
         match ended {
             Ok(status) => {
-                let status = status.map_or_else(String::new, |status| status.to_string());
+                let status = match status {
+                    Ended::Said(status) => status.to_string(),
+                    Ended::Late(_) => String::new(),
+                };
                 warn!(script, status, ?pause, "the reader of the pipe has ended");
             }
             Err(error) => warn!(script, %error, ?pause, "the reader of the pipe cannot be started"),

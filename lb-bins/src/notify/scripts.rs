@@ -1,32 +1,17 @@
 //! Scripts for events: in order, one at a time per queue, never holding up anything.
 
-use std::io;
-use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, getgid, getuid, kill_process_group};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
-use tokio::process::{Child, Command as Process};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 use tracing::{info, warn};
 
+use super::execution::{Ended, execute};
 use crate::config::Command;
-use crate::privileges::Identity;
-use crate::process::aside;
-use crate::said::Said;
-use crate::telemetry;
 
-/// A script that takes longer than this is killed: the next one must not wait forever.
+/// A script that takes longer than this is ended: the next one must not wait forever.
 const LONGEST_RUN: Duration = Duration::from_secs(60);
-/// How long a killed one is waited for.
-const DEATH: Duration = Duration::from_secs(2);
-/// What it says in one line; more is another one.
-const LONGEST_LINE: u64 = 4096;
-/// So many lines of a program are logged in a minute, over all its runs: some run every second.
-const MOST_LINES: u32 = 100;
 /// Events beyond this many wait nowhere: the scripts are hopelessly behind.
 const QUEUE: usize = 1024;
 
@@ -40,6 +25,8 @@ pub struct Scripts {
 /// One run of a script.
 #[derive(Debug)]
 pub struct Job {
+    /// Whom it is about, for the log.
+    pub whose: String,
     /// What to run.
     pub command: Command,
     /// Variables that tell the script what happened, beside what this process has.
@@ -77,112 +64,15 @@ impl Scripts {
     }
 }
 
-async fn run(Job { command, variables, held: _held }: Job) {
+async fn run(Job { whose, command, variables, held: _held }: Job) {
     let script = &command.program;
-    match execute(&command, variables, LONGEST_RUN).await {
-        Ok(Some(status)) if status.success() => info!(script, "script ran"),
-        Ok(Some(status)) => warn!(script, %status, "script failed"),
-        Ok(None) => warn!(script, "script killed after {} s", LONGEST_RUN.as_secs()),
+    match execute(&whose, &command, variables, LONGEST_RUN).await {
+        Ok(Ended::Said(status)) if status.success() => info!(script, "script ran"),
+        Ok(Ended::Said(status)) => warn!(script, %status, "script failed"),
+        Ok(Ended::Late(dying)) => {
+            warn!(script, "script ended after {} s", LONGEST_RUN.as_secs());
+            dying.end().await;
+        }
         Err(error) => warn!(script, %error, "script cannot be started"),
-    }
-}
-
-/// Runs a command to its end; `None` if that did not come in time, so that it was killed with all
-/// that it had started. It is killed as well when nobody waits any more.
-///
-/// # Errors
-/// It cannot be started, or not be waited for.
-pub(crate) async fn execute(
-    command: &Command,
-    variables: Vec<(&'static str, String)>,
-    limit: Duration,
-) -> io::Result<Option<ExitStatus>> {
-    let mut process = Process::new(&command.program);
-    process.args(&command.arguments).envs(variables).stdin(Stdio::null()).process_group(0);
-    // In a log of JSON every line is an object; else what it says on standard error may stand as it is.
-    if telemetry::is_json() {
-        process.stderr(Stdio::piped());
-    }
-    // If nobody waits any more before it is known who it is.
-    process.kill_on_drop(true);
-    // A script has what the thread has that starts it; nor should anything wait for the fork.
-    let user = command.user.clone();
-    let spawned = aside(move || {
-        if let Some(account) = user {
-            let Identity { uid, gid, .. } = Identity::of(&account).map_err(io::Error::other)?;
-            // Whom it is already cannot be changed to, and need not.
-            if (getuid().as_raw(), getgid().as_raw()) != (uid, gid) {
-                // The groups of root are left as well (`CommandExt::uid`).
-                process.uid(uid).gid(gid);
-            }
-        }
-        process.spawn()
-    });
-    let mut child = spawned.await??;
-    let mut group = Group::of(&child);
-    if let Some(errors) = child.stderr.take() {
-        // Until the last one has ended that it has started.
-        tokio::spawn(log_errors(command.program.clone(), errors));
-    }
-    match timeout(limit, child.wait()).await {
-        Ok(ended) => {
-            // What it left running on purpose may run on.
-            group.0 = None;
-            ended.map(Some)
-        }
-        Err(_) => {
-            drop(group);
-            // One that cannot be killed, in an uninterruptible sleep, is reaped by the runtime when
-            // it may; nobody waits for it.
-            let _ = timeout(DEATH, child.wait()).await;
-            Ok(None)
-        }
-    }
-}
-
-/// Logs what a script says on standard error, line by line. It is read to its end, however much it is: a
-/// full pipe would stop the script.
-async fn log_errors(script: String, errors: impl AsyncRead + Unpin) {
-    /// Whoever runs a program: it has one log.
-    static SAID: LazyLock<Mutex<Said>> = LazyLock::new(|| Mutex::new(Said::at_most(MOST_LINES)));
-    // Nothing panics while it has it.
-    let said = || SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    let (mut errors, mut line) = (BufReader::new(errors), Vec::new());
-    let tell = |lost: u64| {
-        if lost > 0 {
-            warn!(script, lost, "the script says too much: lines of it are in no log");
-        }
-    };
-    loop {
-        line.clear();
-        let read = (&mut errors).take(LONGEST_LINE).read_until(b'\n', &mut line).await;
-        if matches!(read, Ok(0) | Err(_)) {
-            let lost = said().end(&script);
-            return tell(lost);
-        }
-        let (is_logged, lost) = said().hear(&script, Instant::now());
-        tell(lost);
-        if is_logged {
-            let stderr = String::from_utf8_lossy(&line);
-            info!(script, stderr = stderr.trim_end(), "the script says");
-        }
-    }
-}
-
-/// A script and all that it has started: killed with this, when its time or the daemon's is over.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // Perhaps there is nobody left.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
     }
 }

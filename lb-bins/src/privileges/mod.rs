@@ -3,6 +3,7 @@
 mod account;
 
 use std::ffi::CString;
+use std::io;
 use std::sync::OnceLock;
 
 use nix::unistd::{Gid, Uid, initgroups, setgroups, setresgid, setresuid};
@@ -173,6 +174,19 @@ fn become_user(account: &Account) -> Result<(), PrivilegeError> {
         .and_then(|()| setresgid(gid, gid, gid))
         .and_then(|()| setresuid(uid, uid, uid))
         .map_err(|source| PrivilegeError::Stays { account: account.clone(), source })
+}
+
+/// What to say beside a failure, if root is not what it was: it has given up the right to do everything
+/// everywhere (`CAP_DAC_OVERRIDE`).
+pub(crate) fn hint(error: &io::Error) -> &'static str {
+    let is_root = error.kind() == io::ErrorKind::PermissionDenied && getuid().is_root();
+    let has = |sets: CapabilitySets| sets.effective.contains(CapabilitySet::DAC_OVERRIDE);
+    if is_root && !capabilities(None).is_ok_and(has) {
+        "; this process has given up root's right to directories of others: set `user` to whose it is, or \
+         take one of root's"
+    } else {
+        ""
+    }
 }
 
 /// What was handed on by [`drop_privileges`], and not by whoever started this process.

@@ -20,7 +20,7 @@ use super::instance::{Group, Instance};
 use super::notices::{Happening, Notice, Subject};
 use super::request::{Handle, Order, Refusal, Request};
 use super::spec::Spec;
-use super::statics::Statics;
+use super::statics::{Statics, tell_leftovers};
 use super::status::{
     CarpInstanceStatus, InstanceStatus, Status, SyncGroupStatus, role_of_group, tracked_by,
 };
@@ -72,11 +72,17 @@ impl Keeper {
         workers: NonZeroUsize,
         serve_admin: Serve<Handle>,
     ) -> Result<Self, StartError> {
+        let network = LinuxNetwork::new().map_err(StartError::Network)?;
+        if !network.is_alone() {
+            warn!(
+                "another vip-keeper runs in this network namespace: no address should be in both files"
+            );
+        }
         let (balancer, news) = Balancer::new(beside.clone(), workers);
         let (handle, requests) = Handle::new(balancer.clone());
         let (watches, seen) = Watches::new(balancer.quorums());
         let mut keeper = Self {
-            driver: Driver::new(LinuxNetwork::new().map_err(StartError::Network)?),
+            driver: Driver::new(network),
             instances: BTreeMap::new(),
             names: HashMap::new(),
             leaving: Vec::new(),
@@ -301,6 +307,7 @@ impl Keeper {
                 let instance = instance.spec.name();
                 return warn!(instance, %sender, "another router lists other addresses");
             }
+            Report::Leftovers { removed, found } => return tell_leftovers(&removed, &found),
             Report::Refused { sender, refusal } => {
                 let instance = instance.spec.name();
                 let sender = sender.map_or_else(|| "unknown".to_owned(), |it| it.to_string());

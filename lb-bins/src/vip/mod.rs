@@ -26,6 +26,7 @@ mod notices;
 mod plan;
 mod reload;
 mod request;
+mod secrets;
 mod spec;
 mod statics;
 mod status;

@@ -185,7 +185,8 @@ impl Teller {
             }
             for command in notice.commands(notify) {
                 let scripts = self.scripts.get_or_insert_with(Scripts::start);
-                scripts.run(Job { command, variables: Vec::new(), held: held.clone() });
+                let (whose, variables) = (notice.name.to_owned(), Vec::new());
+                scripts.run(Job { whose, command, variables, held: held.clone() });
             }
         }
         if !notice.happening.is_of_priority() || notify.priority_changes {

@@ -15,8 +15,7 @@ use lb_vrrp::{
 };
 
 use super::spec::Spec;
-use super::watch::{Secrets, Thing};
-use crate::config::check::Nibbles;
+use super::watch::Thing;
 use crate::config::{Authentication, CarpInstance, Delays, KeySecret, Track, Tracks, VrrpInstance};
 
 /// All that drives one instance.
@@ -57,18 +56,14 @@ pub(super) enum Machine {
 }
 
 impl Plan {
-    /// `seen` says what is known of what it depends on; `secrets` has what is in files.
+    /// `seen` says what is known of what it depends on. Keys of files are in the specification already.
     ///
     /// # Errors
-    /// A secret that cannot be read, and what validation should have found.
-    pub(super) fn of(
-        spec: &Spec,
-        secrets: &Secrets,
-        seen: impl Fn(&Thing) -> Signal,
-    ) -> Result<Self, PlanError> {
+    /// A secret that is not there, and what validation should have found.
+    pub(super) fn of(spec: &Spec, seen: impl Fn(&Thing) -> Signal) -> Result<Self, PlanError> {
         match spec {
             Spec::Carp(instance) => Ok(Self::of_carp(instance, seen)?),
-            Spec::Vrrp(instance) => Self::of_vrrp(instance, secrets, seen),
+            Spec::Vrrp(instance) => Self::of_vrrp(instance, seen),
         }
     }
 
@@ -105,7 +100,6 @@ impl Plan {
 
     fn of_vrrp(
         instance: &VrrpInstance,
-        secrets: &Secrets,
         seen: impl Fn(&Thing) -> Signal,
     ) -> Result<Self, PlanError> {
         let addresses = match instance.addresses.is_empty() {
@@ -116,7 +110,7 @@ impl Plan {
         let mut channel = ChannelConfig::new(instance.virtual_router_id, source, addresses)?;
         channel
             .version(instance.version, instance.advert_interval)?
-            .authentication(authentication(&instance.authentication, secrets)?)?
+            .authentication(authentication(&instance.authentication)?)?
             .reach(instance.reach.clone())?
             .checksum(instance.checksum);
 
@@ -190,10 +184,7 @@ fn tracker(track: &Track) -> Tracker {
     if track.reverse { tracker.reversed() } else { tracker }
 }
 
-fn authentication(
-    authentication: &Authentication,
-    secrets: &Secrets,
-) -> Result<lb_vrrp::Authentication, PlanError> {
+fn authentication(authentication: &Authentication) -> Result<lb_vrrp::Authentication, PlanError> {
     Ok(match authentication {
         Authentication::None => lb_vrrp::Authentication::NONE,
         Authentication::Pass(password) => lb_vrrp::Authentication::password(password.as_bytes()),
@@ -201,9 +192,9 @@ fn authentication(
         Authentication::Hmac { keys, mode, freshness } => {
             let mut all = keys.iter();
             let Some(first) = all.next() else { return Err(ConfigError::KeyId.into()) };
-            let mut keys = HmacKeys::new(first.id, &octets(&first.secret, secrets)?)?;
+            let mut keys = HmacKeys::new(first.id, &octets(&first.secret)?)?;
             for key in all {
-                keys.accept(key.id, &octets(&key.secret, secrets)?)?;
+                keys.accept(key.id, &octets(&key.secret)?)?;
             }
             keys.migration(*mode);
             if let Some(freshness) = freshness {
@@ -214,23 +205,13 @@ fn authentication(
     })
 }
 
-/// The secret itself.
-fn octets(secret: &KeySecret, secrets: &Secrets) -> Result<Vec<u8>, PlanError> {
-    let path = match secret {
-        KeySecret::Octets(octets) => return Ok(octets.clone()),
-        KeySecret::Text(text) => return Ok(text.clone().into_bytes()),
-        KeySecret::File(path) => path,
-    };
-    let failed = |source| PlanError::Secret { path: path.clone(), source };
-    let written = match secrets.get(path) {
-        Some(Ok(written)) => written,
-        Some(Err(error)) => return Err(failed(io::Error::new(error.kind(), error.to_string()))),
-        None => return Err(failed(io::ErrorKind::NotFound.into())),
-    };
-    let written = written.strip_suffix(b"\n").unwrap_or(written);
-    let Some(digits) = written.strip_prefix(b"hex:") else { return Ok(written.to_vec()) };
-    let digits = std::str::from_utf8(digits).ok();
-    let octets = digits.and_then(Nibbles::from_digits).and_then(Nibbles::into_bytes);
-    octets
-        .ok_or_else(|| failed(io::Error::new(io::ErrorKind::InvalidData, "no hexadecimal digits")))
+/// The secret itself; of a file it was read [before](super::secrets), or is not there.
+fn octets(secret: &KeySecret) -> Result<Vec<u8>, PlanError> {
+    match secret {
+        KeySecret::Octets(octets) => Ok(octets.clone()),
+        KeySecret::Text(text) => Ok(text.clone().into_bytes()),
+        KeySecret::File(path) => {
+            Err(PlanError::Secret { path: path.clone(), source: io::ErrorKind::NotFound.into() })
+        }
+    }
 }

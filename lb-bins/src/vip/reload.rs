@@ -13,7 +13,7 @@ use super::keeper::Keeper;
 use super::notices::{Happening, Notice, Subject, Teller};
 use super::plan::{Machine, Plan};
 use super::spec::Spec;
-use super::watch::{Looked, Secrets, Thing};
+use super::watch::{Looked, Thing};
 use crate::config::Config;
 use crate::process::Unhurried;
 
@@ -32,14 +32,15 @@ impl Keeper {
     /// others of the same interface, identifier and family change in place, their names included.
     pub(super) fn reconfigure(
         &mut self,
-        config: Config,
+        mut config: Config,
         mut looked: Looked,
     ) -> Result<(), StartError> {
+        looked.secrets.put_into(&mut config);
         let beside = self.beside.clone();
         let _beside = beside.enter();
         let signals = self.watches.signals(&mut looked);
         let mut opened = Vec::new();
-        let steps = self.steps(&config, &looked.secrets, &signals, &mut opened);
+        let steps = self.steps(&config, &signals, &mut opened);
         let steps = steps.inspect_err(|_| {
             for id in &opened {
                 let _ = self.driver.network_mut().close(*id);
@@ -66,7 +67,6 @@ impl Keeper {
     fn steps(
         &mut self,
         config: &Config,
-        secrets: &Secrets,
         signals: &HashMap<Thing, Signal>,
         opened: &mut Vec<RouterId>,
     ) -> Result<HashMap<String, Step>, StartError> {
@@ -82,7 +82,7 @@ impl Keeper {
                 continue;
             }
             let seen = |thing: &Thing| signals.get(thing).copied().unwrap_or_default();
-            let plan = Plan::of(&spec, secrets, seen);
+            let plan = Plan::of(&spec, seen);
             let plan = plan.map_err(|source| StartError::Instance { instance: name(), source })?;
             let refused = |source| StartError::Open {
                 instance: name(),

@@ -1,5 +1,6 @@
 //! Addresses, routes and rules that are there whoever is master.
 
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ struct Static {
     fixed: Fixed,
     /// Whether we put it there; else it was there before, and stays when we go.
     is_ours: bool,
+    /// Whether it was said that somebody else has put it there.
+    is_others: bool,
     /// What was wrong the last time: said once.
     failure: Option<String>,
 }
@@ -56,7 +59,7 @@ impl Statics {
         for fixed in wanted {
             let known = before.iter().position(|known| known.fixed == fixed);
             let is_ours = inherited.contains(&fixed);
-            let fresh = Static { fixed, is_ours, failure: None };
+            let fresh = Static { fixed, is_ours, is_others: false, failure: None };
             let one = known.map_or(fresh, |at| before.swap_remove(at));
             let is_new = known.is_none();
             self.all.push(one);
@@ -71,10 +74,17 @@ impl Statics {
         if std::mem::replace(&mut self.has_inherited, true) {
             return Vec::new();
         }
-        self.kernel.inherit(wanted).unwrap_or_else(|error| {
-            warn!(%error, "what a crash may have left of what is static is left alone");
-            Vec::new()
-        })
+        match self.kernel.inherit(wanted) {
+            Ok(inherited) => {
+                let kept: Vec<_> = inherited.kept.iter().map(described).collect();
+                tell_leftovers(&inherited.removed, &kept);
+                inherited.kept
+            }
+            Err(error) => {
+                warn!(%error, "what a crash may have left of what is static is left alone");
+                Vec::new()
+            }
+        }
     }
 
     /// When they are to be looked at again; without any, never.
@@ -121,7 +131,12 @@ impl Static {
                 info!("put{again} in place: {}", described(&self.fixed));
                 (self.is_ours, self.failure) = (true, None);
             }
-            Ok(false) => self.failure = None,
+            Ok(false) => {
+                self.failure = None;
+                if !self.is_ours && !std::mem::replace(&mut self.is_others, true) {
+                    info!("there already, and left alone: {}", described(&self.fixed));
+                }
+            }
             Err(error) => {
                 let failure = Some(error.to_string());
                 if self.failure != failure {
@@ -130,6 +145,16 @@ impl Static {
                 self.failure = failure;
             }
         }
+    }
+}
+
+/// Logs what a process that was killed has left, and what became of it.
+pub(super) fn tell_leftovers(removed: &[impl Display], kept: &[impl Display]) {
+    for what in removed {
+        info!("removed what a run that was killed had left: {what}");
+    }
+    for what in kept {
+        info!("found what a run that was killed had left: {what}");
     }
 }
 

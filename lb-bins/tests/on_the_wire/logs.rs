@@ -91,12 +91,78 @@ fn what_is_wrong_with_a_script_is_told_once() {
     let script = |name: &str, command: &str| {
         format!("[[vrrp_script]]\nname = \"{name}\"\ncommand = {command}\ninterval = \"100ms\"\n")
     };
-    let scripts = script("gone", "[\"/nonexistent\"]") + &script("slow", "[\"/bin/sleep\", \"9\"]");
-    let text = instance("track_scripts = [\"gone\", \"slow\"]\n") + &scripts;
+    let scripts = script("gone", "[\"/nonexistent\"]")
+        + &script("slow", "[\"/bin/sleep\", \"9\"]")
+        + &script("loud", "[\"/bin/sh\", \"-c\", \"echo oops >&2; exit 1\"]");
+    let text = instance("track_scripts = [\"gone\", \"slow\", \"loud\"]\n") + &scripts;
     let _a = run_ours(&lab, Host::A, &text);
     let gone = || lines_with(&lab, "a", &["WARN tracked script cannot be run", "\"gone\""]);
-    let slow = || lines_with(&lab, "a", &["WARN tracked script killed", "\"slow\""]);
-    lab.until(5 * SECOND, "both are told of", || gone() > 0 && slow() > 0);
+    let slow = || lines_with(&lab, "a", &["WARN tracked script ended", "\"slow\""]);
+    let loud =
+        || lines_with(&lab, "a", &["INFO the script says", "whose=\"loud\"", "stderr=\"oops\""]);
+    lab.until(5 * SECOND, "all are told of", || gone() > 0 && slow() > 0 && loud() > 0);
     thread::sleep(1000 * MS);
-    assert_eq!((gone(), slow()), (1, 1));
+    assert_eq!((gone(), slow(), loud()), (1, 1, 1));
+    assert_eq!(lines_with(&lab, "a", &["oops"]), 1, "nor without time and name");
+}
+
+/// What a crash has left goes, or stays if it is to: both are told; and that somebody else is there.
+#[test]
+#[ignore = "needs root"]
+fn what_a_crash_has_left_is_told_of() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let fixed = |to: &str| format!("[[static_route]]\nto = \"{to}\"\ndev = \"eth0\"\n");
+    let more = "excluded_addresses = [\"10.99.0.201/24\"]\n\
+                routes = [{ to = \"10.5.0.0/16\", via = \"10.99.0.9\" }]\n\
+                rules = [{ from = \"10.99.0.200\", table = 100, priority = 500 }]\n";
+    let first =
+        run_ours(&lab, Host::A, &(instance(more) + &fixed("10.6.0.0/16") + &fixed("10.7.0.0/16")));
+    lab.until(10 * SECOND, "a master", || lab.holds(Host::A, "10.99.0.200"));
+    lab.until(SECOND, "routes", || {
+        ip(&format!("-n {} route", lab.space(Host::A))).contains("10.5.0.0/16")
+    });
+    assert_eq!(lines_with(&lab, "a", &["left"]), 0);
+    first.kill();
+    let second = run_ours(&lab, Host::A, &(instance("") + &fixed("10.7.0.0/16")));
+    lab.until(5 * SECOND, "it is told", || lines_with(&lab, "a", &["had left"]) == 6);
+    for what in [
+        "removed what a run that was killed had left: address 10.99.0.201/24",
+        "removed what a run that was killed had left: route to 10.5.0.0/16 in table 254",
+        "removed what a run that was killed had left: rule of priority 500",
+        "removed what a run that was killed had left: route to 10.6.0.0/16 in table 254",
+        "found what a run that was killed had left: route to 10.7.0.0/16 dev eth0 in table 254",
+        "found what a run that was killed had left: address 10.99.0.200/24",
+    ] {
+        assert_eq!(lines_with(&lab, "a", &["INFO", what]), 1, "{what}");
+    }
+    assert_eq!(lines_with(&lab, "a", &["another vip-keeper"]), 0);
+    let text = instance("").replace("127.0.0.1:9900", "127.0.0.1:9901").replace(".200", ".210");
+    let _beside = run_ours(&lab, Host::A, &text);
+    lab.until(5 * SECOND, "it is warned", || {
+        lines_with(&lab, "a", &["WARN another vip-keeper runs"]) == 1
+    });
+    drop(second);
+}
+
+/// Root that has dropped its right to everybody's directories says so.
+#[test]
+#[ignore = "needs root"]
+fn a_directory_that_root_may_not_write_to_is_explained() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let theirs = lab.files.join("theirs");
+    std::fs::create_dir(&theirs).unwrap();
+    std::os::unix::fs::chown(&theirs, Some(65534), None).unwrap();
+    for place in ["admin", "notify_fifo"] {
+        let text = instance("").replace("admin = \"127.0.0.1:9900\"", "");
+        let text = format!("{place} = {:?}\n", theirs.join(place)) + &text;
+        let _daemon = run_ours(&lab, Host::A, &text);
+        let words = [&format!("{place}: "), "Permission denied", "set `user` to whose it is"];
+        lab.until(5 * SECOND, place, || lines_with(&lab, "a", &words) == 1);
+    }
 }

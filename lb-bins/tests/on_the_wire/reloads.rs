@@ -348,3 +348,50 @@ fn other_routes_may_come_and_go() {
     let seen = monitor.lines_with("10.77.0.0/24");
     assert!(seen <= most, "{seen}, more than {most}");
 }
+
+/// What is in the file of a key counts from a reload on, for both hosts; and a file that never has a word
+/// in it stops nothing.
+#[test]
+#[ignore = "needs root"]
+fn keys_are_read_again_and_aside() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let key = |letter: &str| lab.files.join(format!("{letter}.key"));
+    let text = |letter: &str, priority: u8| {
+        let keys = format!("keys = [{{ id = 1, secret_file = {:?} }}]", key(letter));
+        let more = format!("authentication = {{ type = \"hmac\", {keys} }}");
+        with_vip("one", 51, priority) + &more + "\n"
+    };
+    let write =
+        |secret: &str| ["a", "b"].map(|letter| std::fs::write(key(letter), secret).unwrap());
+    write("0123456789abcdef0123456789abcdef");
+    let a = run_ours(&lab, Host::A, &text("a", 200));
+    lab.until(5 * SECOND, "a master", || lab.holds(Host::A, VIP));
+    let b = run_ours(&lab, Host::B, &text("b", 100));
+    thread::sleep(SECOND);
+    assert!(!lab.holds(Host::B, VIP), "they understand each other");
+    let monitor = Monitor::start(&lab, Host::A, "address");
+    write("fedcba9876543210fedcba9876543210");
+    a.reload_text(&text("a", 200));
+    b.reload_text(&text("b", 100));
+    thread::sleep(SECOND);
+    assert_eq!(monitor.lines_with(VIP), 0, "the address was touched");
+    assert!(lab.holds(Host::A, VIP) && !lab.holds(Host::B, VIP));
+    // Whoever starts now knows the new one alone.
+    b.tell_to_stop();
+    b.wait();
+    let b = run_ours(&lab, Host::B, &text("b", 100));
+    thread::sleep(2 * SECOND);
+    assert!(!lab.holds(Host::B, VIP), "the master still speaks by the old one");
+
+    std::fs::remove_file(key("a")).unwrap();
+    let made = Command::new("mkfifo").arg(key("a")).status().unwrap();
+    assert!(made.success());
+    a.reload_text(&text("a", 201));
+    lab.until(3 * SECOND, "it is refused", || log(&lab, "a").contains("it is no regular file"));
+    thread::sleep(SECOND);
+    assert!(lab.holds(Host::A, VIP) && !lab.holds(Host::B, VIP), "it is silent");
+    drop((a, b));
+}

@@ -7,8 +7,9 @@ use crate::tracking::TrackerId;
 /// How long an interface has to be down, or up again, before a router minds, its own and those that it
 /// tracks. Default: not at all.
 ///
-/// Both should be shorter than the silence after which others take over, less an interval: who is cut
-/// off for longer than that will find another master.
+/// Down should be shorter than the silence after which others take over, less an interval: who is cut off for
+/// longer than that will find another master. Up may be as long as it takes until a link that is back can be
+/// trusted (spanning trees, say); until then it is down.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub struct Debounce {

@@ -28,7 +28,7 @@ pub use self::debounce::Debounce;
 use self::links::Links;
 use self::member::Member;
 pub use self::network::{Input, Network, RouterId};
-pub use self::report::{Operation, Report};
+pub use self::report::{Leftover, Operation, Report};
 use self::unit::{Happening, Machine, Unit};
 use self::voice::Voice;
 use crate::addresses::AddressList;

@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use tokio::time;
 
-use super::Operation;
+use super::{Leftover, Operation};
 use crate::channel::ChannelConfig;
 use crate::refusal::Refusal;
 use crate::tracking::{FaultCause, Signal, TrackerId};
@@ -54,6 +54,14 @@ pub enum Input<'a> {
         operation: Operation,
         /// Why.
         error: io::Error,
+    },
+    /// Once, at the start, if there was anything: what a process that was killed has left on this host, for
+    /// whichever router.
+    Leftovers {
+        /// What nobody is to have: it is gone.
+        removed: Vec<Leftover>,
+        /// What somebody may have: it stays if it is a master's.
+        found: Vec<Leftover>,
     },
     /// Routes or rules have gone: they are to be added again.
     RoutesLost,

@@ -28,6 +28,13 @@ pub enum Report {
         /// Why.
         error: io::Error,
     },
+    /// What a process that was killed has left on this host. Said once, at the start, by one router for all.
+    Leftovers {
+        /// What nobody is to have: it is gone.
+        removed: Vec<Leftover>,
+        /// What somebody may have: it stays if it is a master's.
+        found: Vec<Leftover>,
+    },
     /// Something was heard that is not taken. Said once for each [`Reason`](crate::Reason) in ten minutes,
     /// or once for each configuration; that it is of another virtual router is never said.
     Refused {
@@ -44,6 +51,32 @@ pub enum Report {
         /// What it is.
         is_up: bool,
     },
+}
+
+/// Something that a process that was killed has left.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Leftover {
+    /// An address, with the length of its prefix.
+    Address(IpAddr, u8),
+    /// An interface of a virtual MAC address, by name.
+    Interface(String),
+    /// A route: to an address, with the length of its prefix, in a table.
+    Route(IpAddr, u8, u32),
+    /// A policy rule, by its priority.
+    Rule(u32),
+}
+
+/// As in "removed: address 192.0.2.1/24".
+impl fmt::Display for Leftover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address, prefix) => write!(f, "address {address}/{prefix}"),
+            Self::Interface(name) => write!(f, "interface {name}"),
+            Self::Route(to, length, table) => write!(f, "route to {to}/{length} in table {table}"),
+            Self::Rule(priority) => write!(f, "rule of priority {priority}"),
+        }
+    }
 }
 
 /// What can fail.

@@ -124,6 +124,9 @@ impl<N: Network> Driver<N> {
                 Input::Fault { cause, present } => {
                     machine.happen(now, place, Happening::Fault(cause, present));
                 }
+                Input::Leftovers { removed, found } => {
+                    member.reports.push(Report::Leftovers { removed, found });
+                }
                 Input::RoutesLost => {
                     if machine.holds_addresses(place) {
                         member.restore_routes(now, network);

@@ -215,7 +215,7 @@ impl LinuxNetwork {
                 Ok(())
             }
             Change::RouteGone(key) => {
-                self.lose_routes(|port| port.holds_route(key));
+                self.lose_routes(|port| port.leads_to(key));
                 Ok(())
             }
             Change::RuleGone(rule) => {

@@ -5,15 +5,17 @@ use std::io;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressProtocol};
-use netlink_packet_route::route::{RouteMessage, RouteProtocol};
+use netlink_packet_route::route::RouteProtocol;
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 use nix::net::if_::if_nametoindex;
 use socket2::Socket;
 
-use super::leftovers::claim;
-use super::messages::{is_rule, route_message, rule_message};
-use super::netlink::{self, EEXIST, FIXED, Requests, RouteKey};
+use super::leftovers::{claim, route_name, rule_name};
+use super::messages::{is_rule, rule_message};
+use super::netlink::{self, EEXIST, FIXED, Requests};
+use super::routes::is_route;
 use super::{Route, RouteKind, Rule, VirtualAddress};
+use crate::driver::Leftover;
 
 /// One thing that is there whoever is master.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -25,6 +27,16 @@ pub enum Fixed {
     Route(Route),
     /// A policy rule.
     Rule(Rule),
+}
+
+/// What a process that was killed has left of such things.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Inherited {
+    /// What stays, and is ours now.
+    pub kept: Vec<Fixed>,
+    /// What is gone.
+    pub removed: Vec<Leftover>,
 }
 
 /// Puts things on this host that are not to move, and takes them away again.
@@ -45,13 +57,13 @@ impl FixedSettings {
         Ok(Self { requests: Requests::open()?, name: claim("lb-vrrp-fixed") })
     }
 
-    /// Looks at what a process that was killed has left. What is `wanted` of it is the answer: it stays,
-    /// and is ours. All else goes. Beside another process that has things here, nothing is ours to say.
+    /// Looks at what a process that was killed has left. What is `wanted` of it stays, and is ours. All else
+    /// goes. Beside another process that has things here, nothing is ours to say.
     ///
     /// # Errors
     /// What the kernel says first. What could be removed has gone.
-    pub fn inherit(&mut self, wanted: &[Fixed]) -> io::Result<Vec<Fixed>> {
-        let mut ours = Vec::new();
+    pub fn inherit(&mut self, wanted: &[Fixed]) -> io::Result<Inherited> {
+        let mut ours = Inherited::default();
         if self.name.is_none() {
             return Ok(ours);
         }
@@ -60,16 +72,27 @@ impl FixedSettings {
         // Who needs another one goes first.
         for rule in requests.rules(FIXED)? {
             match wanted.iter().find(|it| matches!(it, Fixed::Rule(it) if is_rule(&rule, it))) {
-                Some(known) => ours.push(known.clone()),
-                None => outcome = outcome.and(requests.remove_rule_message(rule)),
+                Some(known) => ours.kept.push(known.clone()),
+                None => {
+                    ours.removed.push(rule_name(&rule));
+                    outcome = outcome.and(requests.remove_rule_message(rule));
+                }
             }
         }
         for route in requests.routes(FIXED)? {
-            let key = RouteKey::of(&route);
-            let is_it = |it: &&Fixed| matches!(it, Fixed::Route(it) if Some(RouteKey::of_setting(it)) == key);
+            let is_it = |it: &&Fixed| {
+                matches!(it, Fixed::Route(it)
+                    if way_of(it).is_ok_and(|way| is_route(&route, it, way)))
+            };
             match wanted.iter().find(is_it) {
-                Some(known) => ours.push(known.clone()),
-                None => outcome = outcome.and(requests.remove_route_message(route)),
+                Some(known) => ours.kept.push(known.clone()),
+                None => {
+                    let name = route_name(&route);
+                    match requests.remove_route_message(route) {
+                        Ok(was_there) => ours.removed.extend(name.filter(|_| was_there)),
+                        Err(error) => outcome = outcome.and(Err(error)),
+                    }
+                }
             }
         }
         for there in requests.addresses()?.into_iter().filter(|there| there.is_marked(FIXED)) {
@@ -79,14 +102,18 @@ impl FixedSettings {
                     && index_of(it.dev.as_deref()).is_ok_and(|on| on == index))
             };
             match wanted.iter().find(is_it) {
-                Some(known) => ours.push(known.clone()),
-                None => outcome = outcome.and(requests.remove_stray(index, address, prefix)),
+                Some(known) => ours.kept.push(known.clone()),
+                None => {
+                    ours.removed.push(there.name());
+                    outcome = outcome.and(requests.remove_stray(index, address, prefix));
+                }
             }
         }
         outcome.map(|()| ours)
     }
 
-    /// Puts it there; `false` if it is there already.
+    /// Puts it there; `false` if it is there already. A route stands beside those that lead to the same
+    /// place by another router: over IPv4 it is asked first.
     ///
     /// # Errors
     /// [`io::ErrorKind::NotFound`] if there is no such interface, or what the kernel says.
@@ -101,7 +128,7 @@ impl FixedSettings {
                 }
                 RouteNetlinkMessage::NewAddress(message)
             }
-            Fixed::Route(route) => RouteNetlinkMessage::NewRoute(route_of(route)?),
+            Fixed::Route(route) => return self.requests.add_route(route, way_of(route)?, FIXED),
             Fixed::Rule(rule) => RouteNetlinkMessage::NewRule(rule_of(rule)),
         };
         match self.requests.request(message, NLM_F_CREATE | NLM_F_EXCL) {
@@ -121,11 +148,8 @@ impl FixedSettings {
                 Ok(index) => self.requests.remove(index, address),
                 Err(_gone_with_its_interface) => Ok(()),
             },
-            Fixed::Route(route) => match route_of(route) {
-                Ok(message) => {
-                    let message = RouteNetlinkMessage::DelRoute(message);
-                    netlink::unless(&netlink::GONE, self.requests.request(message, 0))
-                }
+            Fixed::Route(route) => match way_of(route) {
+                Ok(way) => self.requests.remove_route(route, way, FIXED),
                 Err(_gone_with_its_interface) => Ok(()),
             },
             Fixed::Rule(rule) => {
@@ -141,16 +165,11 @@ fn index_of(interface: Option<&str>) -> io::Result<u32> {
     if_nametoindex(interface).map_err(|_| io::ErrorKind::NotFound.into())
 }
 
-/// With the mark of what does not move.
-fn route_of(route: &Route) -> io::Result<RouteMessage> {
+/// The interface that a route leaves by, if it says so.
+fn way_of(route: &Route) -> io::Result<Option<u32>> {
     let leads = route.kind == RouteKind::Unicast && route.next_hops.is_empty();
-    let index = match route.dev.as_deref().filter(|_| leads) {
-        Some(dev) => Some(index_of(Some(dev))?),
-        None => None,
-    };
-    let mut message = route_message(route, index);
-    message.header.protocol = RouteProtocol::from(FIXED);
-    Ok(message)
+    let dev = route.dev.as_deref().filter(|_| leads);
+    dev.map(|dev| index_of(Some(dev))).transpose()
 }
 
 fn rule_of(rule: &Rule) -> RuleMessage {

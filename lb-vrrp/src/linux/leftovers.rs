@@ -10,14 +10,16 @@ use std::net::IpAddr;
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
-use netlink_packet_route::route::{RouteAttribute, RouteMessage};
-use netlink_packet_route::rule::RuleMessage;
+use netlink_packet_route::route::RouteMessage;
+use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::LinuxNetwork;
 use super::messages::{Macvlan, is_marked_rule, is_rule};
-use super::netlink::{OURS, Requests, RouteKey, address_in, is_marked_route};
-use crate::driver::Operation;
+use super::netlink::{OURS, Requests, address_in};
+use super::port::Port;
+use super::routes::{RouteKey, is_route};
+use crate::driver::{Input, Leftover, Operation};
 
 /// What may have been left, and whether that is ours to say.
 #[derive(Debug)]
@@ -28,12 +30,21 @@ pub(super) struct Leftovers {
     is_swept: bool,
     /// What there was of its kind at the start, until then.
     macvlans: Option<Vec<Macvlan>>,
+    /// What was removed, and what was found that somebody may have: not told yet.
+    removed: Vec<Leftover>,
+    found: Vec<Leftover>,
 }
 
 impl Leftovers {
     /// Takes the name, unless somebody has it.
     pub(super) fn claim() -> Self {
-        Self { name: claim("lb-vrrp"), is_swept: false, macvlans: None }
+        Self {
+            name: claim("lb-vrrp"),
+            is_swept: false,
+            macvlans: None,
+            removed: Vec::new(),
+            found: Vec::new(),
+        }
     }
 
     /// Whether all that is marked was left by the dead: nobody else in this network namespace does
@@ -46,6 +57,11 @@ impl Leftovers {
     fn begin(&mut self) -> bool {
         self.macvlans = None;
         !std::mem::replace(&mut self.is_swept, true)
+    }
+
+    /// Remembers what was removed, if it was.
+    fn note(&mut self, outcome: io::Result<()>, what: Leftover) -> io::Result<()> {
+        outcome.map(|()| self.removed.push(what))
     }
 
     /// The interfaces with a MAC address of their own that are there; at the start, when many are made,
@@ -84,11 +100,29 @@ impl Address {
         Some(Self { index, address: address_in(&message)?, prefix, message })
     }
 
+    pub(super) const fn name(&self) -> Leftover {
+        Leftover::Address(self.address, self.prefix)
+    }
+
     /// Whether it has this mark.
     pub(super) fn is_marked(&self, mark: u8) -> bool {
         let mark = AddressAttribute::Protocol(AddressProtocol::Other(mark));
         self.message.attributes.contains(&mark)
     }
+}
+
+/// A route, as far as it can be read.
+pub(super) fn route_name(route: &RouteMessage) -> Option<Leftover> {
+    let RouteKey { to, table, .. } = RouteKey::of(route)?;
+    Some(Leftover::Route(to.address(), to.length(), table))
+}
+
+pub(super) fn rule_name(rule: &RuleMessage) -> Leftover {
+    let priority = rule.attributes.iter().find_map(|attribute| match attribute {
+        RuleAttribute::Priority(priority) => Some(*priority),
+        _ => None,
+    });
+    Leftover::Rule(priority.unwrap_or_default())
 }
 
 impl LinuxNetwork {
@@ -106,6 +140,7 @@ impl LinuxNetwork {
         }
         let mut there = HashMap::<_, Vec<_>>::new();
         self.strays.clear();
+        self.leftovers.found.clear();
         let is_time = !self.leftovers.is_swept && self.leftovers.is_alone();
         for one in all {
             let place = (one.index, one.address);
@@ -114,10 +149,14 @@ impl LinuxNetwork {
                     if !prefixes.contains(&one.prefix) {
                         self.strays.add(one.index, one.address, one.prefix);
                     }
+                    if is_time && one.is_marked(OURS) {
+                        self.leftovers.found.push(one.name());
+                    }
                     there.entry(place).or_default().push(one.prefix);
                 }
                 None if is_time && one.is_marked(OURS) => {
                     self.requests.remove_stray(one.index, one.address, one.prefix)?;
+                    self.leftovers.removed.push(one.name());
                 }
                 None => {}
             }
@@ -127,15 +166,26 @@ impl LinuxNetwork {
 
     /// Removes what else nobody has: rules, routes, interfaces.
     pub(super) fn sweep(&mut self) {
+        let macvlans = self.leftovers.macvlans.take().unwrap_or_default();
         if !self.leftovers.begin() {
             return;
         }
+        let kept = macvlans.into_iter().filter(|left| left.is_ours && self.has_mac(&left.name));
+        let kept: Vec<_> = kept.map(|left| Leftover::Interface(left.name)).collect();
+        self.leftovers.found.extend(kept);
         if self.leftovers.is_alone() {
             self.firewall.sweep();
         }
         let outcome = self.sweep_rules().and(self.sweep_routes()).and(self.sweep_interfaces());
         if let Err(error) = outcome {
             self.complain(Operation::Sweep, &error);
+        }
+        let removed = std::mem::take(&mut self.leftovers.removed);
+        let found = std::mem::take(&mut self.leftovers.found);
+        if let Some(&id) = self.ports.keys().next()
+            && !(removed.is_empty() && found.is_empty())
+        {
+            self.inputs.push_back((id, Input::Leftovers { removed, found }));
         }
     }
 
@@ -147,7 +197,9 @@ impl LinuxNetwork {
             let mut configured = self.ports.values().flat_map(|port| &port.settings.rules);
             let is_to_go = self.leftovers.is_alone() || configured.any(has);
             if is_to_go && !ports.any(|port| port.rules.iter().any(has)) {
-                outcome = outcome.and(self.requests.remove_rule_message(rule));
+                let name = rule_name(&rule);
+                let removed = self.requests.remove_rule_message(rule);
+                outcome = outcome.and(self.leftovers.note(removed, name));
             }
         }
         outcome
@@ -155,13 +207,19 @@ impl LinuxNetwork {
 
     fn sweep_routes(&mut self) -> io::Result<()> {
         let mut outcome = Ok(());
-        for route in self.requests.routes(OURS)? {
-            let Some(key) = RouteKey::of(&route) else { continue };
-            let mut configured = self.ports.values().flat_map(|port| &port.settings.routes);
-            let is_to_go = self.leftovers.is_alone()
-                || configured.any(|route| RouteKey::of_setting(route) == key);
-            if is_to_go && !self.ports.values().any(|port| port.holds_route(key)) {
-                outcome = outcome.and(self.requests.remove_route_message(route));
+        for left in self.requests.routes(OURS)? {
+            let has = |port: &Port| {
+                let mut routes = port.settings.routes.iter();
+                routes
+                    .any(|route| self.way(port, route).is_ok_and(|way| is_route(&left, route, way)))
+            };
+            let is_to_go = self.leftovers.is_alone() || self.ports.values().any(|port| has(port));
+            if is_to_go && !self.ports.values().any(|port| port.has_routes && has(port)) {
+                let name = route_name(&left);
+                match self.requests.remove_route_message(left) {
+                    Ok(was_there) => self.leftovers.removed.extend(name.filter(|_| was_there)),
+                    Err(error) => outcome = outcome.and(Err(error)),
+                }
             }
         }
         outcome
@@ -176,7 +234,8 @@ impl LinuxNetwork {
             });
             let is_to_go = left.is_ours && (is_configured || self.leftovers.is_alone());
             if is_to_go && !self.has_mac(&left.name) {
-                outcome = outcome.and(self.requests.remove_link(left.index));
+                let removed = self.requests.remove_link(left.index);
+                outcome = outcome.and(self.leftovers.note(removed, Leftover::Interface(left.name)));
             }
         }
         outcome
@@ -191,17 +250,6 @@ impl Requests {
     }
 
     /// Those with this mark.
-    pub(super) fn routes(&mut self, mark: u8) -> io::Result<Vec<RouteMessage>> {
-        let message = RouteNetlinkMessage::GetRoute(RouteMessage::default());
-        let all = self.dump(message, |raw| is_marked_route(raw, mark))?;
-        let routes = all.into_iter().filter_map(|message| match message {
-            RouteNetlinkMessage::NewRoute(route) => Some(route),
-            _ => None,
-        });
-        Ok(routes.collect())
-    }
-
-    /// Those with this mark.
     pub(super) fn rules(&mut self, mark: u8) -> io::Result<Vec<RuleMessage>> {
         let all = self.dump(RouteNetlinkMessage::GetRule(RuleMessage::default()), |_| true)?;
         let rules = all.into_iter().filter_map(|message| match message {
@@ -209,20 +257,6 @@ impl Requests {
             _ => None,
         });
         Ok(rules.filter(|rule| is_marked_rule(rule, mark)).collect())
-    }
-
-    /// Only what says which one it is.
-    pub(super) fn remove_route_message(&mut self, mut route: RouteMessage) -> io::Result<()> {
-        route.attributes.retain(|attribute| {
-            matches!(
-                attribute,
-                RouteAttribute::Destination(_)
-                    | RouteAttribute::Oif(_)
-                    | RouteAttribute::Priority(_)
-                    | RouteAttribute::Table(_)
-            )
-        });
-        self.request(RouteNetlinkMessage::DelRoute(route), 0)
     }
 
     /// As the kernel has said it: whatever is left out would be any (`rule_find`), and another rule of

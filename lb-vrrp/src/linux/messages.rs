@@ -1,31 +1,24 @@
-//! What comes with the addresses, by rtnetlink: routes, rules, and the interface of a virtual MAC
-//! address.
+//! What comes with the addresses, by rtnetlink: rules, and the interface of a virtual MAC address.
 
 use std::io;
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::link::{
     InfoData, InfoKind, InfoMacVlan, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
 };
-use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteNextHop,
-    RouteNextHopFlags, RouteProtocol, RouteScope, RouteType,
-};
+use netlink_packet_route::route::RouteProtocol;
 use netlink_packet_route::rule::{
     RuleAction as Action, RuleAttribute, RuleFlags, RuleMessage, RulePortRange, RuleUidRange,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use nix::net::if_::if_nametoindex;
 
-use super::netlink::{EEXIST, ENODEV, OURS, Requests, RouteKey, unless};
-use super::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Scope};
+use super::netlink::{EEXIST, ENODEV, OURS, Requests, unless};
+use super::{Prefix, Rule, RuleAction};
 use crate::addresses::Family;
 use crate::announce::MacAddr;
 
 const ENOENT: i32 = 2;
-const ESRCH: i32 = 3;
 /// How `ip link` shows that an interface is of ours.
 const ALIAS: &str = "lb-vrrp";
 
@@ -65,18 +58,6 @@ impl Macvlan {
 }
 
 impl Requests {
-    /// That it is there already is no error. `index` is that of its interface, if it has one.
-    pub(super) fn add_route(&mut self, route: &Route, index: Option<u32>) -> io::Result<()> {
-        let message = RouteNetlinkMessage::NewRoute(route_message(route, index));
-        self.request(message, NLM_F_CREATE | NLM_F_REPLACE)
-    }
-
-    /// That it is not there is no error.
-    pub(super) fn remove_route(&mut self, route: &Route, index: Option<u32>) -> io::Result<()> {
-        let message = RouteNetlinkMessage::DelRoute(route_message(route, index));
-        unless(&[ESRCH, ENODEV], self.request(message, 0))
-    }
-
     /// That it is there already is no error.
     pub(super) fn add_rule(&mut self, rule: &Rule) -> io::Result<()> {
         let message = RouteNetlinkMessage::NewRule(rule_message(rule));
@@ -128,76 +109,11 @@ impl Requests {
     }
 }
 
-fn family_of(family: Family) -> AddressFamily {
+pub(super) fn family_of(family: Family) -> AddressFamily {
     match family {
         Family::V4 => AddressFamily::Inet,
         Family::V6 => AddressFamily::Inet6,
     }
-}
-
-pub(super) fn route_message(route: &Route, index: Option<u32>) -> RouteMessage {
-    let Route { to, via, source, table, metric, scope, .. } = route;
-    let mut message = RouteMessage::default();
-    message.header = RouteHeader {
-        address_family: family_of(to.family()),
-        destination_prefix_length: to.length(),
-        // Larger numbers are in the attribute alone.
-        table: u8::try_from(*table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC),
-        protocol: RouteProtocol::from(OURS),
-        scope: match (scope, via) {
-            (Some(Scope::Global), _) | (None, Some(_)) => RouteScope::Universe,
-            (Some(Scope::Link), _) => RouteScope::Link,
-            (Some(Scope::Host), _) => RouteScope::Host,
-            // IPv6 has no scopes of routes, and what leads nowhere has none.
-            (None, None) if to.family() == Family::V6 => RouteScope::Universe,
-            (None, None) if route.kind != RouteKind::Unicast => RouteScope::Universe,
-            (None, None) if !route.next_hops.is_empty() => RouteScope::Universe,
-            (None, None) => RouteScope::Link,
-        },
-        kind: match route.kind {
-            RouteKind::Unicast => RouteType::Unicast,
-            RouteKind::Blackhole => RouteType::BlackHole,
-            RouteKind::Unreachable => RouteType::Unreachable,
-            RouteKind::Prohibit => RouteType::Prohibit,
-            RouteKind::Throw => RouteType::Throw,
-        },
-        flags: if route.onlink { RouteFlags::Onlink } else { RouteFlags::empty() },
-        ..RouteHeader::default()
-    };
-    let address = |address: IpAddr| RouteAddress::from(address);
-    if to.length() > 0 {
-        message.attributes.push(RouteAttribute::Destination(address(to.address())));
-    }
-    message.attributes.extend(via.map(|via| RouteAttribute::Gateway(address(via))));
-    message.attributes.extend(source.map(|source| RouteAttribute::PrefSource(address(source))));
-    message.attributes.extend(index.map(RouteAttribute::Oif));
-    message.attributes.extend(metric.map(RouteAttribute::Priority));
-    message.attributes.push(RouteAttribute::Table(*table));
-    // The bit of RTAX_MTU.
-    let lock = route.mtu_lock.then_some(RouteMetric::Lock(1 << 2));
-    let metrics = [lock, route.mtu.map(RouteMetric::Mtu), route.advmss.map(RouteMetric::Advmss)];
-    let metrics: Vec<_> = metrics.into_iter().flatten().collect();
-    if !metrics.is_empty() {
-        message.attributes.push(RouteAttribute::Metrics(metrics));
-    }
-    if !route.next_hops.is_empty() {
-        let hops = route.next_hops.iter().map(|hop| next_hop(hop, route.onlink));
-        message.attributes.push(RouteAttribute::MultiPath(hops.collect()));
-    }
-    message
-}
-
-/// An interface that is not there has no index, which the kernel refuses.
-fn next_hop(hop: &NextHop, onlink: bool) -> RouteNextHop {
-    let index = hop.dev.as_deref().map(|dev| if_nametoindex(dev).unwrap_or(u32::MAX));
-    let mut message = RouteNextHop::default();
-    message.flags = if onlink { RouteNextHopFlags::Onlink } else { RouteNextHopFlags::empty() };
-    // What is counted from 0 there.
-    message.hops = hop.weight.saturating_sub(1);
-    message.interface_index = index.unwrap_or_default();
-    let gateway = hop.via.map(|via| RouteAttribute::Gateway(RouteAddress::from(via)));
-    message.attributes.extend(gateway);
-    message
 }
 
 pub(super) fn rule_message(rule: &Rule) -> RuleMessage {
@@ -248,16 +164,6 @@ pub(super) fn rule_message(rule: &Rule) -> RuleMessage {
     }
     attributes.push(RuleAttribute::Protocol(RouteProtocol::from(OURS)));
     message
-}
-
-impl RouteKey {
-    /// That of a route of a configuration: without a metric it is the kernel's
-    /// (`IP6_RT_PRIO_USER`).
-    pub(super) fn of_setting(route: &Route) -> Self {
-        let default = if route.to.family() == Family::V6 { 1024 } else { 0 };
-        let metric = route.metric.filter(|metric| *metric > 0).unwrap_or(default);
-        Self { to: route.to, table: route.table, metric }
-    }
 }
 
 /// Whether it has this mark.

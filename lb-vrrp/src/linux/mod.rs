@@ -17,6 +17,7 @@ mod network;
 mod nft;
 mod port;
 mod receiver;
+mod routes;
 mod routing;
 mod settings;
 mod socket;
@@ -32,7 +33,7 @@ use std::net::IpAddr;
 
 use self::alarm::{Alarm, now};
 use self::firewall::{Firewall, Refused};
-pub use self::fixed::{Fixed, FixedSettings};
+pub use self::fixed::{Fixed, FixedSettings, Inherited};
 use self::hearing::Hearing;
 use self::holders::{Holders, Strays};
 use self::leftovers::Leftovers;
@@ -133,6 +134,12 @@ impl LinuxNetwork {
             firewall: Firewall::new(leftovers.is_alone()),
             leftovers,
         })
+    }
+
+    /// Whether no other process had one in this network namespace when this was made. Else that one may have
+    /// some of the same addresses, and what was left by the dead is not told from what is its.
+    pub const fn is_alone(&self) -> bool {
+        self.leftovers.is_alone()
     }
 
     /// Has a router speak and hear. The interface need not be there yet. Another one with the same

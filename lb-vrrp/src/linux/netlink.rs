@@ -14,15 +14,14 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope, CacheInfo,
 };
 use netlink_packet_route::link::LinkAttribute;
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use netlink_packet_route::rule::RuleMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::sys::socket::{NetlinkAddr, bind};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::routes::{self, RouteKey};
 use super::socket::make_room;
-use super::{Prefix, Scope, VirtualAddress};
-use crate::addresses::Family;
+use super::{Scope, VirtualAddress};
 
 const AF_NETLINK: i32 = 16;
 const NETLINK_ROUTE: i32 = 0;
@@ -218,11 +217,6 @@ fn parse(raw: &[u8]) -> Option<NetlinkMessage<RouteNetlinkMessage>> {
     NetlinkMessage::deserialize(raw).ok()
 }
 
-/// Whether a route has this mark (`rtm_protocol`): there may be a million others, which come and go.
-pub(super) fn is_marked_route(raw: &[u8], mark: u8) -> bool {
-    raw.get(HEADER + 5) == Some(&mark)
-}
-
 /// What changed on this host.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Change {
@@ -234,41 +228,10 @@ pub(super) enum Change {
     Link(String),
     /// An address with this prefix went away.
     Removed(u32, IpAddr, u8),
-    /// A route of ours went away.
+    /// A route went away that may have been ours.
     RouteGone(RouteKey),
     /// A rule went away.
     RuleGone(RuleMessage),
-}
-
-/// What tells routes apart: there is one of each.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct RouteKey {
-    pub(super) to: Prefix,
-    pub(super) table: u32,
-    pub(super) metric: u32,
-}
-
-impl RouteKey {
-    pub(super) fn of(message: &RouteMessage) -> Option<Self> {
-        let header = &message.header;
-        let is_v6 = header.address_family == AddressFamily::Inet6;
-        let mut to = Prefix::all(if is_v6 { Family::V6 } else { Family::V4 });
-        let (mut table, mut metric) = (u32::from(header.table), 0);
-        for attribute in &message.attributes {
-            match attribute {
-                RouteAttribute::Destination(RouteAddress::Inet(address)) => {
-                    to = Prefix::new((*address).into(), header.destination_prefix_length)?;
-                }
-                RouteAttribute::Destination(RouteAddress::Inet6(address)) => {
-                    to = Prefix::new((*address).into(), header.destination_prefix_length)?;
-                }
-                RouteAttribute::Table(number) => table = *number,
-                RouteAttribute::Priority(number) => metric = *number,
-                _ => {}
-            }
-        }
-        Some(Self { to, table, metric })
-    }
 }
 
 /// A socket that is told of every change; of routes, of which there may be many, only if they are
@@ -293,8 +256,8 @@ pub(super) fn changes(datagram: &[u8], out: &mut impl Extend<Change>) {
     const RTM_NEWNETCONF: u16 = 80;
     let mut forwarding = false;
     let messages = raw_messages(datagram).filter(|raw| match kind(raw) {
-        RTM_NEWROUTE => false,
-        RTM_DELROUTE => is_marked_route(raw, OURS),
+        RTM_NEWROUTE => routes::may_replace_ours(raw),
+        RTM_DELROUTE => routes::may_be_ours(raw, OURS),
         RTM_NEWNETCONF => {
             forwarding = true;
             false
@@ -312,7 +275,9 @@ pub(super) fn changes(datagram: &[u8], out: &mut impl Extend<Change>) {
                 let header = &message.header;
                 Some(Change::Removed(header.index, address_in(&message)?, header.prefix_len))
             }
-            RouteNetlinkMessage::DelRoute(message) => RouteKey::of(&message).map(Change::RouteGone),
+            RouteNetlinkMessage::NewRoute(message) | RouteNetlinkMessage::DelRoute(message) => {
+                RouteKey::of(&message).map(Change::RouteGone)
+            }
             RouteNetlinkMessage::DelRule(message) => Some(Change::RuleGone(message)),
             RouteNetlinkMessage::NewLink(message) | RouteNetlinkMessage::DelLink(message) => {
                 message.attributes.into_iter().find_map(|attribute| match attribute {

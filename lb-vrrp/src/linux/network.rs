@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime};
 
 use super::alarm::now;
-use super::netlink::RouteKey;
+use super::netlink::OURS;
 use super::port::Port;
 use super::receiver::Ear;
 use super::{LinuxNetwork, Route, Rule, Settings, VirtualAddress};
@@ -155,7 +155,8 @@ impl Network for LinuxNetwork {
         port.has_routes = true;
         let mut failures = Vec::new();
         for route in &port.settings.routes {
-            let added = self.way(&port, route).and_then(|way| self.requests.add_route(route, way));
+            let way = self.way(&port, route);
+            let added = way.and_then(|way| self.requests.add_route(route, way, OURS));
             failures.extend(added.err().map(|error| (route.to_string(), error)));
         }
         for rule in &port.settings.rules {
@@ -262,10 +263,10 @@ impl LinuxNetwork {
 
     /// A router has a route no more: it goes, unless another one has it.
     fn drop_route(&mut self, port: &Port, route: &Route) -> io::Result<()> {
-        let key = RouteKey::of_setting(route);
+        let mut others = self.ports.values();
         match self.way(port, route) {
-            Ok(way) if !self.ports.values().any(|other| other.holds_route(key)) => {
-                self.requests.remove_route(route, way)
+            Ok(way) if !others.any(|other| other.holds_route(route, port.way(route))) => {
+                self.requests.remove_route(route, way, OURS)
             }
             _ => Ok(()),
         }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::netlink::RouteKey;
+use super::routes::RouteKey;
 use super::{Route, RouteKind, Rule, Settings, VirtualAddress};
 use crate::addresses::Family;
 use crate::announce::MacAddr;
@@ -100,10 +100,15 @@ impl Port {
         self.settings.virtual_mac.as_deref() == Some(interface)
     }
 
-    /// Whether it has such a route on this host now.
-    pub(super) fn holds_route(&self, key: RouteKey) -> bool {
+    /// Whether it has a route to there on this host now.
+    pub(super) fn leads_to(&self, key: RouteKey) -> bool {
         let mut routes = self.settings.routes.iter();
         self.has_routes && routes.any(|route| RouteKey::of_setting(route) == key)
+    }
+
+    /// Whether it has this route on this host now, by the same way.
+    pub(super) fn holds_route(&self, route: &Route, way: Option<&str>) -> bool {
+        self.has_routes && self.settings.routes.contains(route) && self.way(route) == way
     }
 
     /// Whether it has a route that may have gone with this interface, or may come with it: of those over

@@ -11,6 +11,7 @@ mod namespace;
 mod packets_stay_refused;
 mod reloads_leave_nothing_open;
 mod routes_outlive_their_interfaces;
+mod routes_stand_beside_those_of_the_host;
 mod rules_are_told_apart;
 mod virtual_mac_addresses_stay;
 mod what_does_not_move_is_inherited;

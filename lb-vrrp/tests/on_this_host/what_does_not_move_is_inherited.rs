@@ -46,14 +46,20 @@ fn what_is_wanted_is_taken_over_and_all_else_of_it_goes() {
         let full = seen(&space);
         // Beside one that is alive, nothing is anybody else's.
         let mut beside = FixedSettings::new().unwrap();
-        assert_eq!(beside.inherit(&stays).unwrap(), []);
+        assert_eq!(beside.inherit(&stays).unwrap().kept, []);
         assert_eq!(seen(&space), full);
         drop((first, beside));
 
         let mut second = FixedSettings::new().unwrap();
         let mut wanted = stays.to_vec();
         wanted.push(address(9));
-        let mut ours = second.inherit(&wanted).unwrap();
+        let inherited = second.inherit(&wanted).unwrap();
+        let mut removed: Vec<_> = inherited.removed.iter().map(ToString::to_string).collect();
+        removed.sort();
+        let gone =
+            ["address 10.7.0.2/24", "route to 10.70.2.0/24 in table 254", "rule of priority 702"];
+        assert_eq!(removed, gone);
+        let mut ours = inherited.kept;
         let kind = |fixed: &Fixed| std::mem::discriminant(fixed);
         ours.sort_by_key(|fixed| stays.iter().position(|one| kind(one) == kind(fixed)));
         assert_eq!(ours, stays);

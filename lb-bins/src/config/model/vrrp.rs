@@ -143,8 +143,8 @@ pub struct HmacKey {
 /// A secret, or where it is.
 #[derive(Clone, Eq, PartialEq)]
 pub enum KeySecret {
-    /// In this file, an absolute path; read whenever the instance starts or changes. A line end is no
-    /// part of it, and behind `hex:` there are digits.
+    /// In this file, an absolute path; read at the start and at each reload. A line end is no part of it,
+    /// and behind `hex:` there are digits.
     File(PathBuf),
     /// These octets.
     Octets(Vec<u8>),

@@ -17,7 +17,7 @@ use self::http::Api;
 use super::spec::Spec;
 use crate::backoff::Backoff;
 use crate::config::{self, ClaimBy};
-use crate::notify::execute;
+use crate::notify::{Ended, execute};
 
 /// After a failure it is tried again in this time, and then in twice that, up to its interval.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -162,10 +162,14 @@ impl Claimant {
             ("LB_ADDRESSES", self.addresses.join(" ")),
             ("LB_GENERATION", self.generation().to_string()),
         ];
-        let why = match execute(command, variables, self.config.timeout).await {
-            Ok(Some(status)) if status.success() => return Outcome::Held,
-            Ok(Some(status)) => format!("{}: {status}", command.program),
-            Ok(None) => format!("{}: it took too long", command.program),
+        let limit = self.config.timeout;
+        let why = match execute(&self.instance, command, variables, limit).await {
+            Ok(Ended::Said(status)) if status.success() => return Outcome::Held,
+            Ok(Ended::Said(status)) => format!("{}: {status}", command.program),
+            Ok(Ended::Late(dying)) => {
+                dying.end().await;
+                format!("{}: it took too long", command.program)
+            }
             Err(error) => format!("{}: {error}", command.program),
         };
         Outcome::Failed { why, patience: None }
@@ -191,26 +195,33 @@ impl Claimant {
 #[derive(Clone, Copy, Debug)]
 struct Pauses {
     interval: Duration,
+    /// After failures.
     backoff: Backoff,
+    /// After what was accepted: however long nothing was before, it may be had soon.
+    looks: Backoff,
 }
 
 impl Pauses {
     const fn new(interval: Duration) -> Self {
-        Self { interval, backoff: Backoff::new(FIRST_PAUSE, interval) }
+        let backoff = Backoff::new(FIRST_PAUSE, interval);
+        Self { interval, backoff, looks: backoff }
     }
 
     /// How long it waits at least, whatever happens, and at most. However often somebody else claims
     /// it, an API is not asked more often.
     fn after(&mut self, outcome: &Outcome) -> (Duration, Duration) {
-        let patience = match outcome {
+        let pause = match outcome {
             Outcome::Held => {
                 self.backoff.reset();
+                self.looks.reset();
                 return (FIRST_PAUSE.min(self.interval), self.interval);
             }
-            Outcome::Pending => None,
-            Outcome::Failed { patience, .. } => *patience,
+            Outcome::Pending => self.looks.pause(),
+            Outcome::Failed { patience, .. } => {
+                self.looks.reset();
+                self.backoff.pause().max(patience.unwrap_or_default().min(LONGEST_PAUSE))
+            }
         };
-        let pause = self.backoff.pause().max(patience.unwrap_or_default().min(LONGEST_PAUSE));
         (pause, pause)
     }
 }
@@ -235,7 +246,12 @@ mod tests {
         // Who asks for patience has it, but not for ever, and it does not count as a failure more.
         assert_eq!(said(failed(Some(seconds(60)))), seconds(60));
         assert_eq!(said(failed(Some(Duration::MAX))), LONGEST_PAUSE);
-        assert_eq!(said(failed(Some(Duration::ZERO))), seconds(3));
+        assert_eq!(said(failed(Some(Duration::ZERO))), seconds(2));
+        // An API that is back, and has accepted it, is asked soon whether it is had; and not too often.
+        let looked: Vec<_> = (0..4).map(|_| said(Outcome::Pending).as_millis()).collect();
+        assert_eq!(looked, [500, 1000, 2000, 3000]);
+        assert_eq!(said(failed(None)), seconds(3), "by turns it is no better");
+        assert_eq!(said(Outcome::Pending), FIRST_PAUSE);
     }
 
     #[test]

@@ -1,21 +1,15 @@
 //! What a configuration needs of file systems, for a keeper that waits for none.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::{fs, io};
-
 use lb_vrrp::Signal;
 
 use super::Watched;
 use super::check::{self, Checkers};
-use crate::config::{Authentication, Config, Door, KeySecret};
+use crate::config::{Config, Door};
 use crate::control::Opened;
 use crate::notify::Preparation;
 use crate::process::{Unhurried, aside};
 use crate::vip::error::StartError;
-
-/// What is in the files of secrets, or why nobody knows.
-pub(in crate::vip) type Secrets = HashMap<PathBuf, io::Result<Vec<u8>>>;
+use crate::vip::secrets::Secrets;
 
 /// All that is needed, opened or read.
 #[derive(Debug)]
@@ -24,6 +18,7 @@ pub(in crate::vip) struct Looked {
     pub(in crate::vip) telling: Preparation,
     /// Where it is administered, unless it is there already.
     pub(in crate::vip) admin: Option<Unhurried<Opened>>,
+    /// The keys of instances.
     pub(in crate::vip) secrets: Secrets,
     pub(in crate::vip) checkers: Checkers,
     /// All that is described, and what it counts as until something was seen.
@@ -35,12 +30,13 @@ impl Looked {
     /// hang. It is administered at that `door` now, if at all.
     ///
     /// # Errors
-    /// A check, the pipe, the mail or the admin address that cannot be as configured; or there is no thread
+    /// A key that cannot be read, a check, the pipe, the mail or the admin address that cannot be as configured; or there is no thread
     /// to be had.
     pub(in crate::vip) async fn at(
         config: &Config,
         door: Option<Door>,
     ) -> Result<Self, StartError> {
+        let secrets = Secrets::of(config).await?;
         let config = config.clone();
         let look = move || {
             let all: Vec<_> = Watched::all(&config).collect();
@@ -57,23 +53,10 @@ impl Looked {
             let admin = config.admin.as_ref().filter(|wanted| door.as_ref() != Some(*wanted));
             let admin = admin.map(Opened::at).transpose()?.map(Unhurried::new);
             let telling = Preparation::of(&config)?;
-            Ok(Self { telling, admin, secrets: secrets(&config), checkers, signals })
+            Ok(Self { telling, admin, secrets, checkers, signals })
         };
         aside(look).await.map_err(StartError::Threads)?
     }
-}
-
-/// Of all instances.
-fn secrets(config: &Config) -> Secrets {
-    let keys = config.vrrp_instances.iter().flat_map(|instance| match &instance.authentication {
-        Authentication::Hmac { keys, .. } => &keys[..],
-        _ => &[],
-    });
-    let paths = keys.filter_map(|key| match &key.secret {
-        KeySecret::File(path) => Some(path),
-        KeySecret::Octets(_) | KeySecret::Text(_) => None,
-    });
-    paths.map(|path| (path.clone(), fs::read(path))).collect()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use self::check::Checkers;
-pub(super) use self::looked::{Looked, Secrets};
+pub(super) use self::looked::Looked;
 use super::status::TrackedStatus;
 use crate::config::check::Initial;
 use crate::config::{

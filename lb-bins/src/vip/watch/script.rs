@@ -7,38 +7,58 @@ use tracing::{debug, info, warn};
 use super::Reporter;
 use crate::config::VrrpScript;
 use crate::config::check::Initial;
-use crate::notify::execute;
+use crate::notify::{Dying, Ended, execute};
 
 /// Runs the script until this is dropped, and reports when it comes up or goes down.
 pub(super) async fn watch(script: VrrpScript, reporter: Reporter) {
-    let mut is_up = script.initial == Initial::Up;
-    // What was told may be of another script, if this one took its place by a reload: the first
-    // verdict is told whatever it is.
-    let mut is_told = false;
-    // How many runs in a row say otherwise.
-    let mut others = 0;
+    let mut verdict = Verdict::of(&script);
     let mut told = Told::default();
     let mut turns = interval(script.interval);
     // A run that takes long delays those after it, instead of having them follow at once.
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         turns.tick().await;
-        let succeeded = run(&script, &mut told).await == Ending::Said(true);
-        if succeeded == is_up {
-            others = 0;
-            if !is_told {
-                is_told = true;
-                reporter.report(if is_up { Signal::Up } else { Signal::Down }).await;
-            }
-            continue;
+        let (ending, late) = run(&script, &mut told).await;
+        if let Some(is_up) = verdict.hear(&script, ending == Ending::Said(true)) {
+            reporter.report(if is_up { Signal::Up } else { Signal::Down }).await;
         }
-        others += 1;
-        if others < (if succeeded { script.rise } else { script.fall }) {
-            continue;
+        // Nobody waits for its end but the next run.
+        if let Some(late) = late {
+            late.end().await;
         }
-        (is_up, is_told, others) = (succeeded, true, 0);
-        info!(script = script.name, up = is_up, "tracked script");
-        reporter.report(if is_up { Signal::Up } else { Signal::Down }).await;
+    }
+}
+
+/// What is known of a script.
+#[derive(Debug)]
+struct Verdict {
+    is_up: bool,
+    /// What was told may be of another script, if this one took its place by a reload: the first
+    /// verdict is told whatever it is.
+    is_told: bool,
+    /// How many runs in a row say otherwise.
+    others: u32,
+}
+
+impl Verdict {
+    fn of(script: &VrrpScript) -> Self {
+        Self { is_up: script.initial == Initial::Up, is_told: false, others: 0 }
+    }
+
+    /// Counts a run. What it is now, if that is to be told.
+    fn hear(&mut self, script: &VrrpScript, succeeded: bool) -> Option<bool> {
+        if succeeded == self.is_up {
+            self.others = 0;
+            let is_news = !std::mem::replace(&mut self.is_told, true);
+            return is_news.then_some(succeeded);
+        }
+        self.others += 1;
+        if self.others < (if succeeded { script.rise } else { script.fall }) {
+            return None;
+        }
+        *self = Self { is_up: succeeded, is_told: true, others: 0 };
+        info!(script = script.name, up = succeeded, "tracked script");
+        Some(succeeded)
     }
 }
 
@@ -46,7 +66,7 @@ pub(super) async fn watch(script: VrrpScript, reporter: Reporter) {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Ending {
     CannotRun,
-    Killed,
+    Late,
     Said(bool),
 }
 
@@ -55,7 +75,7 @@ enum Ending {
 #[derive(Debug, Default)]
 struct Told {
     cannot_run: bool,
-    killed: bool,
+    late: bool,
 }
 
 impl Told {
@@ -63,7 +83,7 @@ impl Told {
     fn is_news(&mut self, ending: Ending) -> bool {
         match ending {
             Ending::CannotRun => !std::mem::replace(&mut self.cannot_run, true),
-            Ending::Killed => !std::mem::replace(&mut self.killed, true),
+            Ending::Late => !std::mem::replace(&mut self.late, true),
             Ending::Said(true) => {
                 *self = Self::default();
                 false
@@ -73,25 +93,29 @@ impl Told {
     }
 }
 
-async fn run(script: &VrrpScript, told: &mut Told) -> Ending {
-    let outcome = execute(&script.command, Vec::new(), script.timeout).await;
+/// How it ended; if it has not, it is to be seen to its end.
+async fn run(script: &VrrpScript, told: &mut Told) -> (Ending, Option<Dying>) {
+    let outcome = execute(&script.name, &script.command, Vec::new(), script.timeout).await;
     let ending = match &outcome {
-        Ok(Some(status)) => Ending::Said(status.success()),
-        Ok(None) => Ending::Killed,
+        Ok(Ended::Said(status)) => Ending::Said(status.success()),
+        Ok(Ended::Late(_)) => Ending::Late,
         Err(_) => Ending::CannotRun,
     };
     let is_news = told.is_news(ending);
     match outcome {
-        Ok(Some(status)) => debug!(script = script.name, %status, "tracked script ran"),
-        Ok(None) if is_news => {
-            warn!(script = script.name, "tracked script killed: it took too long");
+        Ok(Ended::Said(status)) => debug!(script = script.name, %status, "tracked script ran"),
+        Ok(Ended::Late(late)) => {
+            if is_news {
+                warn!(script = script.name, "tracked script ended: it took too long");
+            }
+            return (ending, Some(late));
         }
         Err(error) if is_news => {
             warn!(script = script.name, %error, "tracked script cannot be run");
         }
-        Ok(None) | Err(_) => {}
+        Err(_) => {}
     }
-    ending
+    (ending, None)
 }
 
 #[cfg(test)]
@@ -101,12 +125,12 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_script_is_told_once_until_it_succeeds() {
         let mut told = Told::default();
-        let by_turns = [Ending::Killed, Ending::Said(false), Ending::CannotRun];
+        let by_turns = [Ending::Late, Ending::Said(false), Ending::CannotRun];
         for is_first in [true, false, false] {
             let news = by_turns.map(|ending| told.is_news(ending));
             assert_eq!(news, [is_first, false, is_first]);
         }
         assert!(!told.is_news(Ending::Said(true)));
-        assert!(told.is_news(Ending::Killed), "it had got over that");
+        assert!(told.is_news(Ending::Late), "it had got over that");
     }
 }

@@ -25,7 +25,6 @@ const ROUTE_OPTIONS: Unused = &[
     ("initrwnd", 1),
     ("no_track", 0),
     ("pref", 1),
-    ("prepend", 0),
     ("proto", 1),
     ("protocol", 1),
     ("quickack", 1),
@@ -142,7 +141,8 @@ pub(super) fn route(mut row: Row<'_>, values: &mut Values<'_>) -> Option<Route> 
             "table" => route.table = table(&mut row, option, values),
             "metric" | "priority" | "preference" => route.metric = row.number(option, values),
             "scope" => route.scope = scope(&mut row, option, values),
-            "inet" => {}
+            // Routes always come before others.
+            "inet" | "prepend" => {}
             "inet6" => is_v6 = true,
             "to" => {
                 let value = row.value(option, values);

@@ -194,15 +194,17 @@ fn preempt(draft: &draft::VrrpInstance, mistakes: &mut Mistakes) -> Preempt {
 /// Whose interface is down for longer than others are patient, the length of a `silence`, finds another
 /// master in any case.
 fn delays(draft: &draft::VrrpInstance, silence: Duration, mistakes: &mut Mistakes) -> Delays {
-    let mut interface = |key, field: &Field<Duration>| {
-        let delay = duration_or_zero(key, field, defaults::INTERFACE_DELAY, mistakes);
-        if let Some(given) = field.given().filter(|_| !delay.is_zero() && delay >= silence) {
-            mistakes.warning(given.span, VrrpProblem::DelayBeyondSilence { key, silence }.into());
-        }
-        delay
-    };
-    let interface_down = interface("interface_down_delay", &draft.interface_down_delay);
-    let interface_up = interface("interface_up_delay", &draft.interface_up_delay);
+    let key = "interface_down_delay";
+    let (down, up) = (&draft.interface_down_delay, &draft.interface_up_delay);
+    let interface_down = duration_or_zero(key, down, defaults::INTERFACE_DELAY, mistakes);
+    if let Some(given) = down.given().filter(|_| !interface_down.is_zero())
+        && interface_down >= silence
+    {
+        mistakes.warning(given.span, VrrpProblem::DelayBeyondSilence { key, silence }.into());
+    }
+    // Until it counts as up again it is at fault, and others have taken over: that may be for long.
+    let interface_up =
+        duration_or_zero("interface_up_delay", up, defaults::INTERFACE_DELAY, mistakes);
     let (startup, after_boot) = (&draft.startup_delay, &draft.delay_after_boot);
     Delays {
         startup: duration_or_zero("startup_delay", startup, defaults::STARTUP_DELAY, mistakes),
@@ -361,4 +363,23 @@ pub(super) fn garp(field: &Field<draft::Garp>, mistakes: &mut Mistakes) -> Annou
         garp.spacing = duration_or_zero("interval", &draft.interval, garp.spacing, mistakes);
     }
     garp
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    /// Who is down is patient with nobody: only who must be believed to be up has to hurry.
+    #[test]
+    fn a_link_that_is_back_may_have_to_last_for_long() {
+        let warnings = |delay: &str| {
+            let text = format!(
+                "[[vrrp_instance]]\nname = \"web\"\ninterface = \"eth0\"\nvirtual_router_id = 51\n\
+                 addresses = [\"192.0.2.200\"]\n{delay} = \"60s\"\n"
+            );
+            Config::parse("vip.toml", &text).unwrap().warnings.len()
+        };
+        assert_eq!(warnings("interface_down_delay"), 1);
+        assert_eq!(warnings("interface_up_delay"), 0);
+    }
 }
