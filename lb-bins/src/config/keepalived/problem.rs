@@ -153,8 +153,15 @@ pub(in crate::config) enum Problem {
     NoPreemptOfMaster,
     #[error("`preempt_delay` is left out with `state MASTER`, as in keepalived")]
     PreemptDelayOfMaster,
+    #[error(
+        "all interfaces of an instance have the longest delays here, {} s down and {} s up: {} as well",
+        .down.as_secs_f64(), .up.as_secs_f64(), Quoted(.interface)
+    )]
+    LongestDelay { interface: String, down: Duration, up: Duration },
     #[error("the length of the prefix is left out of {}, as in keepalived", Quoted(.text))]
     PrefixOfHost { text: String },
+    #[error("the label {} is left out: the address is on the interface with the virtual MAC address", Quoted(.label))]
+    LabelOfVmac { label: String },
     #[error("the group {group} is no multicast group, and is left out, as in keepalived")]
     NotMulticast { group: IpAddr },
     #[error("`{word}` does not go with strict mode, and is not as it says, as in keepalived")]
@@ -169,12 +176,16 @@ pub(in crate::config) enum Problem {
     TwoAuthentications,
     #[error("the weight {value} is left out, as in keepalived: it must be from -{most} to {most}")]
     WeightLeftOut { value: i64, most: i64 },
+    #[error("{address} is on two interfaces, which an instance cannot have here: the first counts")]
+    OnTwoInterfaces { address: IpAddr },
     #[error("the instance has no `virtual_ipaddress`")]
     WithoutAddresses,
     #[error("the instance has no `interface`: it is taken to be on {}", Quoted(.interface))]
     WithoutInterface { interface: String },
     #[error("there is no `auth_pass`: authentication is left out, as in keepalived")]
     WithoutPassword,
+    #[error("another instance has {}: the interface gets another name, as in keepalived", Quoted(.name))]
+    VmacNameTaken { name: String },
     #[error(
         "there is no `unicast_peer` to speak to: the instance speaks to the group, as in keepalived"
     )]
@@ -309,16 +320,22 @@ impl Problem {
             Self::NotMulticast { .. } => "remove it, or write a group such as 224.0.0.18",
             Self::NotStrict { .. } => "remove it, or strict mode",
             Self::OtherFamily { .. } => "IPv4 and IPv6 need an instance each",
+            Self::LongestDelay { .. } => {
+                "let all have the same, or split the instance's interfaces"
+            }
             Self::OtherState { .. } => "write MASTER or BACKUP",
             Self::RuleWithoutAction => "add for example: table 100",
             Self::TwoAuthentications => "remove one of them",
+            Self::LabelOfVmac { .. } => "begin it with the name of that interface, or remove it",
             Self::WeightInGroup { .. } => "remove the weight",
             Self::WeightLeftOut { .. } => "write a smaller one, or none",
             Self::WithoutAddresses => "add one, or say `no_virtual_ipaddress`",
             Self::WithoutInterface { .. } => "add `interface`",
             Self::WithoutPassword => "add it, or remove `authentication`",
             Self::WithoutPeers => "add them, or remove the words that are for them",
+            Self::OnTwoInterfaces { .. } => "write an instance for each interface",
         };
         Some(help.to_owned())
     }
+            Self::VmacNameTaken { .. } => "write a name of its own, or none",
 }

@@ -38,6 +38,8 @@ pub(super) fn whole_seconds(field: Field<i64>) -> Field<Duration> {
 /// Reads the values of statements, and reports those that cannot be read.
 pub(super) struct Values<'m> {
     pub(super) mistakes: &'m mut Mistakes,
+    /// Whom scripts run as that name nobody.
+    pub(super) script_user: Option<Account>,
 }
 
 impl Values<'_> {
@@ -140,10 +142,14 @@ impl Values<'_> {
     pub(super) fn timer_or_zero(&mut self, statement: Option<&Statement>) -> Field<Duration> {
         let Some(statement) = statement else { return Field::Absent };
         let Some(word) = self.argument(statement) else { return Field::Refused };
+        self.time(statement.keyword.name, word)
+    }
+
+    pub(super) fn time(&mut self, key: &'static str, word: &Word) -> Field<Duration> {
         match seconds(&word.text) {
             Some(value) => given(value, word.span),
             None => {
-                let (key, text) = (statement.keyword.name, word.text.clone());
+                let text = word.text.clone();
                 self.error(word.span, Problem::NotATime { word: key, text });
                 Field::Refused
             }

@@ -14,7 +14,7 @@ pub(in super::super) const ROOT: Words = &[
     unused_block("garp_group", GARP_GROUP, GARP_GROUPS),
     block("global_defs", GLOBAL_DEFS),
     unused("instance", PROCESS),
-    unused_rows("interface_up_down_delays", "changes of interfaces count at once"),
+    rows("interface_up_down_delays"),
     unused_rows("linkbeat_interfaces", "the kernel tells whether links are up"),
     unused("linkbeat_use_polling", "the kernel tells whether links are up"),
     unused("namespace_with_ipsets", PROCESS),
