@@ -95,8 +95,16 @@ pub(in crate::config) enum Problem {
     NotAnAccount { text: String },
     #[error("the command runs as {}, as the others of this block, and not as {}", Quoted(.user), Quoted(.named))]
     OtherUser { named: String, user: String },
-    #[error("the command runs as `script_user`, and not as {}", Quoted(.user))]
-    User { user: String },
+    #[error(
+        "the command runs as {}, and not as {}",
+        .script_user.as_ref().map_or("the daemon does".to_owned(), |user| format!("`script_user`, {user}")),
+        Quoted(.user)
+    )]
+    User { user: String, script_user: Option<String> },
+    #[error("`{word}` is {}, which is not known, and is left out, as in keepalived", Quoted(.text))]
+    ChoiceLeftOut { word: &'static str, text: String, known: Vec<&'static str> },
+    #[error("`{word}` is 0, and is left out, as in keepalived")]
+    ZeroLeftOut { word: &'static str },
     #[error("`{word}` needs a value")]
     WithoutValue { word: &'static str },
     #[error("`{word}` is zero")]

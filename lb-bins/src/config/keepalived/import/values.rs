@@ -254,8 +254,13 @@ impl Values<'_> {
     /// A script with its arguments. Whom it runs as cannot be said of this one.
     pub(super) fn command(&mut self, statement: Option<&Statement>) -> Field<List<String>> {
         let (command, account) = self.command_of(statement);
-        if let Some(Spanned { value, span }) = account.given() {
-            self.warning(*span, Problem::User { user: value.to_string() });
+        let root = Account::parse("root");
+        // Without a `script_user` it runs as the daemon, which is root where root can be named.
+        if let Some(Spanned { value, span }) = account.given()
+            && self.script_user.as_ref().or(root.as_ref()) != Some(value)
+        {
+            let script_user = self.script_user.as_ref().map(ToString::to_string);
+            self.warning(*span, Problem::User { user: value.to_string(), script_user });
         }
         command
     }
@@ -283,14 +288,15 @@ impl Values<'_> {
 }
 
 /// The program and its arguments. keepalived looks for a program without a path where a shell
-/// would, and so does `env`.
+/// would, and so does `env`. `<FILE` alone is for the shell, as in keepalived: whether a file can be
+/// opened, or a port where the shell knows `/dev/tcp`.
 fn command_words(script: &Word) -> Vec<Spanned<String>> {
     let span = script.span;
     let words = escaped_words(&Text::line(&script.text, 0, 0, 0));
     let mut words: Vec<_> =
         words.into_iter().map(|word| Spanned { value: word.text, span }).collect();
     if words.first().is_some_and(|program| !program.value.starts_with('/')) {
-        words.insert(0, Spanned { value: "/usr/bin/env".to_owned(), span });
+        words.insert(0, said("/usr/bin/env"));
     }
     words
 }
@@ -317,6 +323,10 @@ mod tests {
     use std::time::Duration;
 
     use super::seconds;
+    let said = |text: &str| Spanned { value: text.to_owned(), span };
+    if script.text.strip_prefix('<').is_some_and(|file| file.starts_with('/')) {
+        return vec![said("/bin/sh"), said("-c"), said(&script.text)];
+    }
 
     #[test]
     fn times_are_seconds_with_decimals() {
