@@ -39,7 +39,7 @@ const VIRTUAL_SERVER: &[Case] = &[
     ("virtual_server", "virtualhost www.example.org", Imported("host = \"www.example.org\"")),
     ("virtual_server", "snmp_name web", Named),
     ("virtual_server", "alpha", Imported("initial = \"down\"")),
-    ("virtual_server", "omega", Named),
+    ("virtual_server", "omega", Imported("down_when_stopped = true")),
     ("virtual_server", "weight 10\nquorum 2", Imported("quorum = 2")),
     ("virtual_server", "weight 10\nquorum 2\nhysteresis 1", Imported("hysteresis = 1")),
     (

@@ -38,6 +38,8 @@ pub const HYSTERESIS: u64 = 0;
 pub const SORRY_MODE: SorryMode = SorryMode::Quorum;
 /// `connect_timeout`: 5 s, the connect timeout of keepalived's checkers.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// `down_when_stopped`: a stop is no change of the backends.
+pub const DOWN_WHEN_STOPPED: bool = false;
 /// `drain_timeout`: 30 s.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// `retries`: three other backends, as many as HAProxy's `retries`.

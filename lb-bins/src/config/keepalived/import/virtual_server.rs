@@ -127,8 +127,9 @@ impl Server<'_> {
             hysteresis,
             sorry_server: self.sorry_server(values).map(Address::from),
             persistence: self.persistence(values),
-            on_quorum_up: values.command(statement.last("quorum_up")),
-            on_quorum_down: values.command(statement.last("quorum_down")),
+            on_quorum_up: values.command(self.hook(statement, "quorum_up")),
+            on_quorum_down: values.command(self.hook(statement, "quorum_down")),
+            down_when_stopped: values.switch(statement.last("omega")),
             on_failure: on_failure(statement, values),
             backends: list(backends, statement.span),
             ..VirtualServer::default()
