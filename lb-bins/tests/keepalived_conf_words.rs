@@ -132,7 +132,7 @@ const CHECKERS: &[Case] = &[
     ("url", "regex alive\nregex_max_offset 5", Named),
     ("url", "tls_compliant", Named),
     ("SMTP_CHECK", "helo_name lb.example.org", Imported("helo = \"lb.example.org\"")),
-    ("SMTP_CHECK", "host {\nconnect_port 26\n}", Named),
+    ("SMTP_CHECK", "host {\nconnect_port 26\n}", Imported("port = 26")),
     ("DNS_CHECK", "type MX", Imported("record = \"MX\"")),
     ("DNS_CHECK", "name example.org", Imported("name = \"example.org\"")),
     ("MISC_CHECK", "misc_path \"/bin/true more\"", Imported("command = [\"/bin/true\", \"more\"]")),

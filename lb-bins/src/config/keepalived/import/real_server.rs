@@ -15,6 +15,8 @@ use crate::config::source::Spanned;
 pub(super) struct Server<'s> {
     pub(super) statement: &'s Statement,
     pub(super) listen: Spanned<SocketAddr>,
+    /// Of a group, whether it is the first of its addresses.
+    pub(super) is_first: bool,
     pub(super) elsewhere: &'s Elsewhere<'s>,
 }
 
@@ -44,8 +46,8 @@ pub(super) fn real_servers(
             u_threshold,
             l_threshold,
             on_failure: on_failure(statement, values),
-            on_up: values.command(statement.last("notify_up")),
-            on_down: values.command(statement.last("notify_down")),
+            on_up: values.command(server.hook(statement, "notify_up")),
+            on_down: values.command(server.hook(statement, "notify_down")),
             checks: match checks.is_empty() {
                 true => given(Checks::Unchecked, statement.span),
                 false => {

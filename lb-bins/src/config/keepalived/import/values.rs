@@ -172,6 +172,37 @@ impl Values<'_> {
         }
     }
 
+    /// As [`choice`](Self::choice) for what keepalived leaves out if it does not know it.
+    pub(super) fn choice_if_known<T: Copy>(
+        &mut self,
+        key: &'static str,
+        word: &Word,
+        choices: &[(&'static str, T)],
+    ) -> Option<T> {
+        let chosen = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(&word.text));
+        if chosen.is_none() {
+            let known = choices.iter().map(|&(name, _)| name).collect();
+            let problem = Problem::ChoiceLeftOut { word: key, text: word.text.clone(), known };
+            self.warning(word.span, problem);
+        }
+        chosen.map(|&(_, value)| value)
+    }
+
+    /// A number that keepalived leaves out if it is 0.
+    pub(super) fn number_unless_zero(
+        &mut self,
+        statement: Option<&Statement>,
+        range: RangeInclusive<i64>,
+    ) -> Field<i64> {
+        match (self.number(statement, 0..=*range.end()), statement) {
+            (Field::Given(Spanned { value: 0, span }), Some(statement)) => {
+                self.warning(span, Problem::ZeroLeftOut { word: statement.keyword.name });
+                Field::Absent
+            }
+            (field, _) => field,
+        }
+    }
+
     /// One of a few words, in any case.
     pub(super) fn choice<T: Copy>(
         &mut self,
@@ -292,6 +323,10 @@ impl Values<'_> {
 /// opened, or a port where the shell knows `/dev/tcp`.
 fn command_words(script: &Word) -> Vec<Spanned<String>> {
     let span = script.span;
+    let said = |text: &str| Spanned { value: text.to_owned(), span };
+    if script.text.strip_prefix('<').is_some_and(|file| file.starts_with('/')) {
+        return vec![said("/bin/sh"), said("-c"), said(&script.text)];
+    }
     let words = escaped_words(&Text::line(&script.text, 0, 0, 0));
     let mut words: Vec<_> =
         words.into_iter().map(|word| Spanned { value: word.text, span }).collect();
@@ -323,10 +358,6 @@ mod tests {
     use std::time::Duration;
 
     use super::seconds;
-    let said = |text: &str| Spanned { value: text.to_owned(), span };
-    if script.text.strip_prefix('<').is_some_and(|file| file.starts_with('/')) {
-        return vec![said("/bin/sh"), said("-c"), said(&script.text)];
-    }
 
     #[test]
     fn times_are_seconds_with_decimals() {
