@@ -872,6 +872,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     routes: ways.0,
                     rules: ways.1,
                     virtual_mac: flags.3.then(|| format!("vrrp.{index}")),
+                    vmac_xmit_base: flags.0,
                     garp,
                     track_primary: flags.2,
                     track_interfaces: tracks.into_iter().enumerate().map(track).collect(),

@@ -123,6 +123,8 @@ pub const ACCEPT: bool = true;
 pub const STARTUP_DELAY: Duration = Duration::ZERO;
 /// `delay_after_boot`: none.
 pub const DELAY_AFTER_BOOT: Duration = Duration::ZERO;
+/// `vmac_xmit_base`: switches learn from advertisements where the virtual MAC address is.
+pub const VMAC_XMIT_BASE: bool = false;
 /// `interface_down_delay`, `interface_up_delay`: none.
 pub const INTERFACE_DELAY: Duration = Duration::ZERO;
 /// `parting_advert`: a master that gives way says so, so that the winner announces itself.

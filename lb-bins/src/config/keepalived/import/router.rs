@@ -101,6 +101,7 @@ impl Router<'_> {
             rules: if_any(rows(statement, "virtual_rules", routes::rule, values)),
             use_vmac,
             vmac_interface,
+            vmac_xmit_base: self.vmac_xmit_base(strict, values),
             garp: garp(self, strict, values),
             track_primary: match statement.last("dont_track_primary") {
                 Some(word) => given(false, word.span),
@@ -232,6 +233,19 @@ impl Router<'_> {
                 given(false, span)
             }
             Field::Absent if strict => given(false, self.statement.span),
+            field => field,
+        }
+    }
+
+    /// What is strict speaks by the virtual MAC address.
+    fn vmac_xmit_base(&self, strict: bool, values: &mut Values<'_>) -> Field<bool> {
+        let statement = self.statement.last("vmac_xmit_base");
+        let statement = statement.filter(|_| self.statement.last("use_vmac").is_some());
+        match values.switch(statement) {
+            Field::Given(Spanned { value: true, span }) if strict => {
+                values.warning(span, Problem::NotStrict { word: "vmac_xmit_base" });
+                Field::Absent
+            }
             field => field,
         }
     }
