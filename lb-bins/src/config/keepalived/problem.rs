@@ -178,6 +178,8 @@ pub(in crate::config) enum Problem {
     OtherFamily { address: IpAddr, family: Family },
     #[error("{address} is on two interfaces, which an instance cannot have here: the first counts")]
     OnTwoInterfaces { address: IpAddr },
+    #[error("{address} is the instance's own address, to which it does not speak")]
+    OwnPeer { address: IpAddr },
     #[error("the state {} is taken for BACKUP, as in keepalived", Quoted(.text))]
     OtherState { text: String },
     #[error("the rule does nothing, and is left out, as in keepalived")]
@@ -192,13 +194,15 @@ pub(in crate::config) enum Problem {
     WithoutAddresses,
     #[error("the instance has no `interface`: it is taken to be on {}", Quoted(.interface))]
     WithoutInterface { interface: String },
+    #[error("there is no `auth_type`: authentication is left out, as in keepalived")]
+    WithoutAuthenticationType,
     #[error("there is no `auth_pass`: authentication is left out, as in keepalived")]
     WithoutPassword,
     #[error(
         "there is no `unicast_peer` to speak to: the instance speaks to the group, as in keepalived"
     )]
     WithoutPeers,
-    #[error("a member of a group has no weights of its own: {} without a weight, so that a failure is a fault of all", Quoted(.name))]
+    #[error("a member of a group has no weights of its own: {} is not tracked, as in keepalived", Quoted(.name))]
     WeightInGroup { name: String },
 }
 
@@ -334,14 +338,18 @@ impl Problem {
             Self::NotStrict { .. } => "remove it, or strict mode",
             Self::OtherFamily { .. } => "IPv4 and IPv6 need an instance each",
             Self::OnTwoInterfaces { .. } => "write an instance for each interface",
+            Self::OwnPeer { .. } => "remove it",
             Self::OtherState { .. } => "write MASTER or BACKUP",
             Self::RuleWithoutAction => "add for example: table 100",
             Self::TwoAuthentications => "remove one of them",
             Self::VmacNameTaken { .. } => "write a name of its own, or none",
-            Self::WeightInGroup { .. } => "remove the weight",
+            Self::WeightInGroup { .. } => "remove the weight, and a failure is a fault of all",
             Self::WeightLeftOut { .. } => "write a smaller one, or none",
             Self::WithoutAddresses => "add one, or say `no_virtual_ipaddress`",
             Self::WithoutInterface { .. } => "add `interface`",
+            Self::WithoutAuthenticationType => {
+                "add `auth_type PASS` here and on the others, or remove `authentication`"
+            }
             Self::WithoutPassword => "add it, or remove `authentication`",
             Self::WithoutPeers => "add them, or remove the words that are for them",
         };

@@ -25,7 +25,7 @@ mod vmac;
 use std::collections::HashSet;
 
 use self::router::Router;
-use self::tracking::{Reversed, if_any};
+use self::tracking::{Described, if_any};
 use self::values::Values;
 use super::tree::Statement;
 use crate::config::draft::vrrp::VrrpInstance;
@@ -42,7 +42,7 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
     let script_user = notify::account_of(last("script_user"), &mut values);
     values.script_user = script_user.given().map(|user| user.value.clone());
 
-    let mut tracked = Reversed::default();
+    let mut tracked = Described::default();
     let scripts = if_any(all(each("vrrp_script"), |block| tracked.script(block, &mut values)));
     let checked = checked_files(statements);
     let files = each("track_file").filter(|block| {

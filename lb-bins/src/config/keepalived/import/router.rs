@@ -11,7 +11,7 @@ use super::authentication::authentication;
 use super::family::{family, fitting, network_fits};
 use super::garp::garp;
 use super::notify::notify;
-use super::tracking::{Reversed, each_once, if_any, name, rows};
+use super::tracking::{Described, each_once, if_any, name, rows};
 use super::values::{Values, given, list};
 use super::vmac::vmac;
 use super::{reach, routes};
@@ -40,7 +40,7 @@ impl Router<'_> {
         self.globals.iter().rev().find_map(|block| block.last(word))
     }
 
-    pub(super) fn draft(&self, tracked: &Reversed<'_>, values: &mut Values<'_>) -> VrrpInstance {
+    pub(super) fn draft(&self, tracked: &Described<'_>, values: &mut Values<'_>) -> VrrpInstance {
         let statement = self.statement;
         let family = family(statement);
         let version = self.version(family, values);

@@ -1,6 +1,6 @@
 //! What virtual routers depend on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::hash::Hash;
 
@@ -22,17 +22,28 @@ const MOST: i64 = 65_535;
 /// The largest weight: more than there are priorities.
 const MOST_WEIGHT: i64 = 254;
 
-/// The things whose weight is turned round where they are described: that holds wherever they are
-/// tracked without a weight.
+/// What is said of the weights of things where they are described: it holds wherever they are tracked
+/// without a weight.
 #[derive(Default)]
-pub(super) struct Reversed<'s>(HashMap<&'s str, bool>);
+pub(super) struct Described<'s> {
+    /// Those whose weight is turned round.
+    reversed: HashSet<&'s str>,
+    /// Those that have one that is not 0.
+    weighted: HashSet<&'s str>,
+}
 
 /// The name of a block, which must have one.
 pub(super) fn name(statement: &Statement, values: &mut Values<'_>) -> Field<String> {
     values.text(Some(statement))
 }
 
-impl<'s> Reversed<'s> {
+impl<'s> Described<'s> {
+    /// Whether it is said of something that is tracked that it has a weight.
+    pub(super) fn has_weight(&self, track: &Track) -> bool {
+        let described = track.name.given().is_some_and(|it| self.weighted.contains(&*it.value));
+        track.weight.given().map_or(described, |weight| weight.value != 0)
+    }
+
     /// `weight NUMBER [reverse]` of what is described by `statement`.
     fn weight(&mut self, statement: &'s Statement, values: &mut Values<'_>) -> Field<i64> {
         let Some(weight) = statement.last("weight") else { return Field::Absent };
@@ -43,10 +54,16 @@ impl<'s> Reversed<'s> {
         };
         let reversed = rest.first().is_some_and(|word| word.text == "reverse");
         values.nothing_more("weight", rest.get(usize::from(reversed)));
-        if let (true, Some(name)) = (reversed, statement.arguments.first()) {
-            self.0.insert(&name.text, true);
+        let weight = values.weight(first, MOST_WEIGHT);
+        if let Some(name) = statement.arguments.first() {
+            if reversed {
+                self.reversed.insert(&name.text);
+            }
+            if weight.or(0) != 0 {
+                self.weighted.insert(&name.text);
+            }
         }
-        values.weight(first, MOST_WEIGHT)
+        weight
     }
 
     pub(super) fn script(
@@ -166,7 +183,7 @@ impl<'s> Reversed<'s> {
     fn track(&self, mut row: Row<'_>, values: &mut Values<'_>) -> Option<Spanned<Track>> {
         let first = row.next()?;
         let mut track = Track { name: given(first.text.clone(), first.span), ..Track::default() };
-        if self.0.contains_key(first.text.as_str()) {
+        if self.reversed.contains(first.text.as_str()) {
             track.reverse = given(true, first.span);
         }
         while let Some(option) = row.next() {

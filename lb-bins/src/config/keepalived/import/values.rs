@@ -172,14 +172,14 @@ impl Values<'_> {
         }
     }
 
-    /// As [`choice`](Self::choice) for what keepalived leaves out if it does not know it.
+    /// As [`choice`](Self::choice), but exactly, for what keepalived leaves out if it does not know it.
     pub(super) fn choice_if_known<T: Copy>(
         &mut self,
         key: &'static str,
         word: &Word,
         choices: &[(&'static str, T)],
     ) -> Option<T> {
-        let chosen = choices.iter().find(|(name, _)| name.eq_ignore_ascii_case(&word.text));
+        let chosen = choices.iter().find(|(name, _)| *name == word.text);
         if chosen.is_none() {
             let known = choices.iter().map(|&(name, _)| name).collect();
             let problem = Problem::ChoiceLeftOut { word: key, text: word.text.clone(), known };
