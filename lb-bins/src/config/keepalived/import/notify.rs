@@ -46,6 +46,11 @@ pub(super) fn notify(
         given(Deleted { is_told: true, command }, word.span)
     });
     let deleted = deleted.unwrap_or_default();
+    // Of instances alone; what it runs is read there.
+    if let Some(lower) = statement.last("notify_master_rx_lower_pri") {
+        let words = lower.escaped_arguments();
+        users.push((account(words.get(1..).unwrap_or_default(), values), lower.span));
+    }
     let user = common_user(users, values);
     let priority_changes = values.switch(changes);
     let smtp_alert = values.switch(alert);

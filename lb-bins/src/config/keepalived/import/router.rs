@@ -117,7 +117,8 @@ impl Router<'_> {
             },
             notify: notify(statement, self.globals, values),
             notify_master_rx_lower_pri: values
-                .command(statement.last("notify_master_rx_lower_pri")),
+                .command_of(statement.last("notify_master_rx_lower_pri"))
+                .0,
             // What keepalived has no word for.
             ..VrrpInstance::default()
         }
