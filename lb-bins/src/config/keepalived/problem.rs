@@ -162,6 +162,10 @@ pub(in crate::config) enum Problem {
     LeftOut { what: &'static str, option: String },
     #[error("the label {} is left out: the address is on the interface with the virtual MAC address", Quoted(.label))]
     LabelOfVmac { label: String },
+    #[error("the name {} is taken for {name}: here names are of letters, digits and ._:[]-", Quoted(.text))]
+    NameMended { text: String, name: String },
+    #[error("there is no {} described for `{key}`: it is left out, as in keepalived", Quoted(.name))]
+    NotDescribed { key: &'static str, name: String, nearest: Option<String> },
     #[error("there is no key {id}")]
     NoKey { id: i64 },
     #[error("`nopreempt` is left out with `state MASTER`, as in keepalived")]
@@ -186,6 +190,8 @@ pub(in crate::config) enum Problem {
     RuleWithoutAction,
     #[error("there are both `authentication` and `auth_hmac`")]
     TwoAuthentications,
+    #[error("{} is longer than names of interfaces are, and is left out, as in keepalived", Quoted(.name))]
+    VmacNameTooLong { name: String },
     #[error("another instance has {}: the interface gets another name, as in keepalived", Quoted(.name))]
     VmacNameTaken { name: String },
     #[error("the weight {value} is left out, as in keepalived: it must be from -{most} to {most}")]
@@ -331,6 +337,11 @@ impl Problem {
                 "add it to the system's network configuration, or in a `notify` command"
             }
             Self::LabelOfVmac { .. } => "begin it with the name of that interface, or remove it",
+            Self::NameMended { .. } => "scripts are told the latter; give it such a name",
+            Self::NotDescribed { nearest: Some(nearest), .. } => {
+                return Some(format!("did you mean {}?", Quoted(nearest)));
+            }
+            Self::NotDescribed { .. } => "add a block of that name, or remove it",
             Self::NoKey { .. } => "write the number of a `key`",
             Self::NoPreemptOfMaster | Self::PreemptDelayOfMaster => "write `state BACKUP`",
             Self::PrefixOfHost { .. } => "write the address alone",
@@ -342,6 +353,7 @@ impl Problem {
             Self::OtherState { .. } => "write MASTER or BACKUP",
             Self::RuleWithoutAction => "add for example: table 100",
             Self::TwoAuthentications => "remove one of them",
+            Self::VmacNameTooLong { .. } => "write at most 15 characters, or none",
             Self::VmacNameTaken { .. } => "write a name of its own, or none",
             Self::WeightInGroup { .. } => "remove the weight, and a failure is a fault of all",
             Self::WeightLeftOut { .. } => "write a smaller one, or none",

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::notify::notify;
-use super::tracking::{Described, if_any, name};
+use super::tracking::{Described, if_any, mended, name};
 use super::values::{Values, given};
 use crate::config::draft::vrrp::{Track, VrrpInstance, VrrpSyncGroup};
 use crate::config::draft::{Field, List};
@@ -20,7 +20,7 @@ pub(super) fn draft(
     values: &mut Values<'_>,
 ) -> VrrpSyncGroup {
     let members = statement.each("group").flat_map(Statement::rows).flatten();
-    let members = members.map(|word| Spanned { value: word.text.clone(), span: word.span });
+    let members = members.map(|word| Spanned { value: mended(&word.text), span: word.span });
     VrrpSyncGroup {
         name: name(statement, values),
         members: if_any(members.collect()),

@@ -14,6 +14,7 @@ use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
 use crate::config::model::ParameterMatch;
 use crate::config::model::check::Initial;
+use crate::config::nearest::nearest;
 use crate::config::source::Spanned;
 
 /// The largest `rise`, `fall` or `quorum` that can be meant.
@@ -30,11 +31,26 @@ pub(super) struct Described<'s> {
     reversed: HashSet<&'s str>,
     /// Those that have one that is not 0.
     weighted: HashSet<&'s str>,
+    /// All of them.
+    names: HashSet<&'s str>,
 }
 
-/// The name of a block, which must have one.
+/// The name of a block, which must have one. keepalived takes any word.
 pub(super) fn name(statement: &Statement, values: &mut Values<'_>) -> Field<String> {
-    values.text(Some(statement))
+    let field = values.text(Some(statement));
+    if let Field::Given(Spanned { value, span }) = &field {
+        let name = mended(value);
+        if name != *value {
+            values.warning(*span, Problem::NameMended { text: value.clone(), name });
+        }
+    }
+    field.map(|name| mended(&name))
+}
+
+/// A name of characters that names have here.
+pub(super) fn mended(name: &str) -> String {
+    let is_known = |one: char| one.is_ascii_alphanumeric() || "._:[]-".contains(one);
+    name.chars().map(|one| if is_known(one) { one } else { '_' }).collect()
 }
 
 impl<'s> Described<'s> {
@@ -66,11 +82,16 @@ impl<'s> Described<'s> {
         weight
     }
 
+    fn describe(&mut self, statement: &'s Statement) {
+        self.names.extend(statement.arguments.first().map(|name| name.text.as_str()));
+    }
+
     pub(super) fn script(
         &mut self,
         statement: &'s Statement,
         values: &mut Values<'_>,
     ) -> VrrpScript {
+        self.describe(statement);
         let (command, behind_it) = values.command_of(statement.last("script"));
         let user = match account_of(statement.last("user"), values) {
             Field::Absent => behind_it,
@@ -97,6 +118,7 @@ impl<'s> Described<'s> {
         statement: &'s Statement,
         values: &mut Values<'_>,
     ) -> VrrpTrackFile {
+        self.describe(statement);
         VrrpTrackFile {
             name: name(statement, values),
             file: values.text(statement.last("file")),
@@ -109,6 +131,7 @@ impl<'s> Described<'s> {
         statement: &'s Statement,
         values: &mut Values<'_>,
     ) -> VrrpTrackProcess {
+        self.describe(statement);
         let (process, parameters) = match statement.last("process") {
             None => (Field::Absent, Field::Absent),
             Some(process) => {
@@ -182,7 +205,17 @@ impl<'s> Described<'s> {
 
     fn track(&self, mut row: Row<'_>, values: &mut Values<'_>) -> Option<Spanned<Track>> {
         let first = row.next()?;
-        let mut track = Track { name: given(first.text.clone(), first.span), ..Track::default() };
+        let is_interface = row.key == "track_interface";
+        if !is_interface && !self.names.contains(first.text.as_str()) {
+            let (key, name) = (row.key, first.text.clone());
+            let mut known: Vec<&str> = self.names.iter().copied().collect();
+            known.sort_unstable();
+            let nearest = nearest(&name, &known).map(str::to_owned);
+            values.warning(first.span, Problem::NotDescribed { key, name, nearest });
+            return None;
+        }
+        let name = if is_interface { first.text.clone() } else { mended(&first.text) };
+        let mut track = Track { name: given(name, first.span), ..Track::default() };
         if self.reversed.contains(first.text.as_str()) {
             track.reverse = given(true, first.span);
         }

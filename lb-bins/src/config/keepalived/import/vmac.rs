@@ -13,6 +13,8 @@ use crate::config::keepalived::tree::Statement;
 use crate::config::source::Spanned;
 
 const WORD: &str = "use_vmac";
+/// The kernel's names of interfaces (`IFNAMSIZ`, with the end of a text).
+const LONGEST_NAME: usize = 15;
 
 /// `use_vmac [[name] INTERFACE] [MAC] [netlink_notify_msg] [group GROUP]`: whether there is one, and
 /// what it is called if that is said.
@@ -47,6 +49,13 @@ pub(super) fn vmac(instance: &Statement, values: &mut Values<'_>) -> (Field<bool
             _ if name.is_absent() => name = given(word.text.clone(), word.span),
             _ => values.nothing_more(WORD, Some(word)),
         }
+    }
+    if let Field::Given(Spanned { value, span }) = &name
+        && value.len() > LONGEST_NAME
+    {
+        let name = value.clone();
+        values.warning(*span, Problem::VmacNameTooLong { name });
+        return (given(true, vmac.span), Field::Absent);
     }
     (given(true, vmac.span), name)
 }
