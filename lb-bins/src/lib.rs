@@ -17,6 +17,7 @@
 //! | [`privileges`] | who a daemon is, and what it may do |
 //! | [`command_line`] | what both daemons are told, and what they say to it |
 //! | `requests` | asking a task that owns something |
+//! | `said` | how much is logged of what others say |
 //! | `backoff` | how long to wait from one attempt to the next |
 //! | [`process`] | signals, limits |
 //! | `service_manager` | what systemd is told |
@@ -36,6 +37,7 @@ pub mod privileges;
 pub mod probe;
 pub mod process;
 mod requests;
+mod said;
 mod service_manager;
 pub mod simulate;
 pub mod status;

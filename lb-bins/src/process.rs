@@ -82,6 +82,35 @@ pub(crate) async fn aside<T: Send + 'static>(
     result.await.map_err(|_| io::Error::other("the thread panicked"))
 }
 
+/// Something whose end may take its time, since it removes a file: when it is dropped, a thread of its own
+/// sees to that.
+#[derive(Debug)]
+pub(crate) struct Unhurried<T: Send + 'static>(Option<T>);
+
+impl<T: Send + 'static> Unhurried<T> {
+    pub(crate) const fn new(what: T) -> Self {
+        Self(Some(what))
+    }
+
+    /// Itself, which ends as it does.
+    pub(crate) fn into_inner(mut self) -> Option<T> {
+        self.0.take()
+    }
+}
+
+impl<T: Send + 'static> Drop for Unhurried<T> {
+    fn drop(&mut self) {
+        if let Some(what) = self.0.take() {
+            let end = move || {
+                stop_hurrying();
+                drop(what);
+            };
+            // Where there is no thread to be had, it ends here.
+            let _ = thread::Builder::new().name("aside".to_owned()).spawn(end);
+        }
+    }
+}
+
 /// The signals that the daemons obey.
 #[derive(Debug)]
 pub struct Signals {

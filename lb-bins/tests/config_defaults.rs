@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lb_bins::config::check::{
     Agent, BodyRule, Database, Digest, Dns, File, Grpc, Http, HttpVersion, Initial, Ldap, Nibbles,
-    Page, Ping, Record, Redis, Script, Smtp, StatusRange, Tcp, Text, Tls, Udp, Worker,
+    Page, Ping, Record, Redis, Script, Smtp, StatusRange, Step, Tcp, Text, Tls, Udp, Words, Worker,
 };
 use lb_bins::config::{
     Check, CheckKind, Command, Config, Forwarding, HashKey, OnFailure, Passive, Queue, Quorum,
@@ -47,7 +47,7 @@ fn the_least_configuration() {
     let persistence = server.persistence.unwrap();
     assert_eq!(persistence.timeout, Duration::from_secs(360));
     assert_eq!((persistence.granularity, persistence.capacity), (64, 65_536));
-    assert_eq!(persistence.min_age, Duration::ZERO);
+    assert_eq!((persistence.min_age, persistence.while_open), (Duration::ZERO, false));
     assert_eq!((persistence.when_full, persistence.when_down), (WhenFull::Move, WhenDown::Move));
     assert_eq!((&server.on_quorum_up, &server.on_quorum_down), (&None, &None));
     assert!(!server.down_when_stopped);
@@ -114,6 +114,7 @@ fn the_least_check() {
         port: None,
         address: None,
         source: None,
+        source_port: None,
         interface: None,
         mark: None,
         interval: Duration::from_secs(2),
@@ -167,6 +168,10 @@ fn the_least_check_of_each_kind() {
     let least = [
         (r#"type = "tcp""#, CheckKind::Tcp(Tcp { steps: Vec::new(), tls: None })),
         (r#"type = "tcp", tls = true"#, CheckKind::Tcp(Tcp { steps: Vec::new(), tls: Some(TLS) })),
+        (
+            r#"type = "tcp", steps = [{ expect = "a" }]"#,
+            CheckKind::Tcp(Tcp { steps: vec![Step::Expect(Words::Are(b"a".to_vec()))], tls: None }),
+        ),
         (r#"type = "tls""#, CheckKind::Tls(TLS)),
         (r#"type = "smtp""#, CheckKind::Smtp(Smtp { helo: "localhost".into(), security: None })),
         (

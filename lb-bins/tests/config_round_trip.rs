@@ -3,14 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use lb_bins::config::check::{
     Agent, BodyRule, Database, Digest, Dns, File, Grpc, HeaderRule, Http, HttpVersion, Identity,
     Initial, Ldap, Nibbles, Page, Pattern, Ping, Record, Redis, Role, Script, Secret, Smtp,
-    SmtpSecurity, StatusRange, Step, Tcp, Text, Tls, Udp, Worker,
+    SmtpSecurity, StatusRange, Step, Tcp, Text, Tls, Udp, Words, Worker,
 };
 use lb_bins::config::{
     Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Check, CheckKind, Claim,
@@ -152,10 +152,11 @@ fn http() -> impl Strategy<Value = CheckKind> {
 }
 
 fn network() -> impl Strategy<Value = CheckKind> {
+    let words = || prop_oneof![bytes().prop_map(Words::Are), pattern().prop_map(Words::Match)];
     let step = prop_oneof![
         bytes().prop_map(Step::Send),
-        bytes().prop_map(Step::Expect),
-        pattern().prop_map(Step::ExpectRegex),
+        words().prop_map(Step::Expect),
+        words().prop_map(Step::Refuse),
     ];
     let nibbles = prop_oneof![
         bytes().prop_map(Nibbles::exactly),
@@ -293,10 +294,12 @@ fn check() -> impl Strategy<Value = Check> {
             let source = address.as_ref().filter(|_| used && bound);
             let source = source.and_then(Address::numeric).map(|address| address.ip());
             Check {
-                kind,
                 port,
                 address,
                 source,
+                source_port: local_limit
+                    .and_then(|number| NonZeroU16::try_from(number).ok())
+                    .filter(|_| used && !matches!(kind, CheckKind::Ping(_))),
                 interface: bound.then(|| "eth1".to_owned()).filter(|_| used),
                 mark: local_limit.filter(|_| used),
                 interval,
@@ -310,6 +313,7 @@ fn check() -> impl Strategy<Value = Check> {
                 initial,
                 first_decisive,
                 local_limit,
+                kind,
             }
         },
     )
@@ -460,12 +464,12 @@ struct Around {
 }
 
 fn persistence() -> impl Strategy<Value = Persistence> {
-    let numbers = (duration(), 1..=32_u8, 1..=1_u32 << 24, duration());
+    let numbers = (duration(), any::<bool>(), 1..=32_u8, 1..=1_u32 << 24, duration());
     let when_full = prop_oneof![Just(WhenFull::Move), Just(WhenFull::Wait)];
     let when_down = prop_oneof![Just(WhenDown::Move), Just(WhenDown::Refuse)];
     (numbers, when_full, when_down).prop_map(|(numbers, when_full, when_down)| {
-        let (timeout, granularity, capacity, min_age) = numbers;
-        Persistence { timeout, granularity, capacity, min_age, when_full, when_down }
+        let (timeout, while_open, granularity, capacity, min_age) = numbers;
+        Persistence { timeout, while_open, granularity, capacity, min_age, when_full, when_down }
     })
 }
 
@@ -667,7 +671,7 @@ fn rule(v6: bool) -> impl Strategy<Value = Rule> {
 }
 
 fn notify() -> impl Strategy<Value = Notify> {
-    let one = || option::of(command());
+    let one = || option::of(command().prop_map(Box::new));
     let flags = (any::<bool>(), any::<bool>());
     ((one(), one(), one()), (one(), one(), one()), flags).prop_map(
         |((any, master, backup), (fault, stop, deleted), flags)| Notify {
@@ -690,7 +694,9 @@ fn notify() -> impl Strategy<Value = Notify> {
 
 fn garp() -> impl Strategy<Value = Announcements> {
     let time = || prop_oneof![Just(Duration::ZERO), duration()];
-    (any::<u8>(), time(), any::<u8>(), time(), time()).prop_map(
+    let refresh = duration().prop_map(|refresh| refresh.max(Duration::from_millis(100)));
+    let refresh = prop_oneof![Just(Duration::ZERO), refresh];
+    (any::<u8>(), time(), any::<u8>(), refresh, time()).prop_map(
         |(first, second_after, reaction, refresh, spacing)| {
             let mut garp = Announcements::default();
             (garp.first, garp.second_after, garp.reaction) = (first, second_after, reaction);
@@ -833,7 +839,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                 let (centis, down_timer_adverts, delay, priority) = timers;
                 let (reach, authentication, checksum, has_source) = wire;
                 let (mut notify, lower, garp, claim) = told;
-                notify.master_rx_lower_pri = lower;
+                notify.master_rx_lower_pri = lower.map(Box::new);
                 let track = |(number, (weight, reverse)): (usize, (i16, bool))| Track {
                     name: format!("eth{number}"),
                     weight,
@@ -881,7 +887,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                         quorums: flags.2.then(|| by_name("")).into_iter().collect(),
                         ..Tracks::default()
                     },
-                    claim,
+                    claim: claim.map(Box::new),
                     notify,
                 }
             },
@@ -977,6 +983,7 @@ fn config() -> impl Strategy<Value = Config> {
                 notify_fifo,
                 smtp,
                 resolvers,
+                max_checks: max_scripts.map(|count| count.saturating_add(7)),
                 max_scripts,
                 virtual_servers,
                 vrrp_instances,
@@ -1050,16 +1057,15 @@ fn users_are_read_back() {
         on_down = ["/down"]
         check = { type = "script", command = ["/check"] }
         sorry_server = "127.0.0.1:82"
-        sorry_check = { type = "script", command = ["/sorry"] }
+        sorry_check = { type = "worker", command = ["/sorry"], user = "games" }
         backend = [{ address = "127.0.0.1:81" }]
     "#;
     let config = Config::parse("users.toml", text).unwrap();
     let users = config.commands().map(|one| (one.program.as_str(), one.user.as_ref()));
     let users: Vec<_> = users.map(|(name, user)| (name, user.map(ToString::to_string))).collect();
     let expected = [
-        // The checker starts it itself.
-        ("/check", None),
-        ("/sorry", None),
+        ("/check", Some("nobody")),
+        ("/sorry", Some("games")),
         ("/up", Some("nobody")),
         ("/down", Some("nobody")),
         ("/first", Some("0:0")),

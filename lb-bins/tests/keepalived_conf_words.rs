@@ -88,7 +88,7 @@ const CONNECTION: &[(&str, Becomes)] = &[
     ("connect_port 8080", Imported("port = 8080")),
     ("bindto 192.0.2.78", Imported("source = \"192.0.2.78\"")),
     ("bind_if eth9", Imported("interface = \"eth9\"")),
-    ("bind_port 999", Named),
+    ("bind_port 999", Imported("source_port = 999")),
     ("fwmark 3", Imported("mark = 3")),
     ("connect_timeout 7", Imported("timeout = \"7s\"")),
 ];
@@ -138,7 +138,8 @@ const CHECKERS: &[Case] = &[
     ("MISC_CHECK", "misc_path \"/bin/true more\"", Imported("command = [\"/bin/true\", \"more\"]")),
     ("MISC_CHECK", "misc_timeout 17", Imported("timeout = \"17s\"")),
     ("MISC_CHECK", "misc_dynamic", Imported("dynamic_weight = true")),
-    ("MISC_CHECK", "user nobody", Named),
+    ("MISC_CHECK", "user nobody", Imported("user = \"nobody\"")),
+    ("MISC_CHECK", "misc_path /bin/false nobody daemon", Imported("user = \"nobody:daemon\"")),
     ("UDP_CHECK", "payload Ab1", Imported("send_hex = \"ab01\"")),
     ("UDP_CHECK", "require_reply", Imported("require_reply = true")),
     ("UDP_CHECK", "require_reply a1x2", Imported("expect_hex = \"a1x2\"")),
@@ -232,6 +233,7 @@ fn no_word_is_passed_over_in_silence() {
     // A ping has no port.
     let ping = CONNECTION.iter().filter(|(line, _)| !line.starts_with("connect_port"));
     for (lines, becomes) in ping.chain(EACH) {
+        let becomes = if lines.starts_with("bind_port") { &Named } else { becomes };
         wrong.extend(judge("PING_CHECK", lines, becomes).err());
     }
     // A script runs as often as it says already.

@@ -120,6 +120,15 @@ fn draining_is_over_in_time_unless_it_is_called_off() {
     assert_eq!(pools.iter().filter(|line| line.contains("9001=0")).count(), 1, "{story}");
 }
 
+/// What has no end is not read to its end.
+#[test]
+fn a_script_that_is_too_long_is_refused() {
+    let output = simulate(&here("lb.toml"), Path::new("/dev/zero"), &[]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("cannot read /dev/zero: it is longer than 16 MiB"), "{told}");
+}
+
 #[test]
 fn mistakes_are_told_with_line_and_remedy() {
     let folder = Folder::new("simulate-mistakes");

@@ -35,7 +35,8 @@ use crate::weight::Weight;
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ReportedWeight {
-    sum: u64,
+    /// Of as many as 65 537 of the largest.
+    sum: u32,
     reports: u32,
     /// The least share that was asked for.
     percent: Option<u16>,
@@ -51,7 +52,7 @@ impl ReportedWeight {
     #[must_use]
     pub fn and(self, report: Weight) -> Self {
         Self {
-            sum: self.sum.saturating_add(report.into()),
+            sum: self.sum.saturating_add(report.value().into()),
             reports: self.reports.saturating_add(1),
             drained: self.drained || report.is_zero(),
             ..self

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use lb_core::backend::{BackendId, Limits, Outcome};
 use lb_core::director::QueueConfig;
+use lb_core::persistence::PersistenceConfig;
 use lb_core::scheduler::{LoadFactor, Priorities, Subset, Zones};
 use lb_core::{Algorithm, Backend, Director, Flow, Lease, Pool, Scheduler, Weight};
 use support::{after, seeded, start};
@@ -139,12 +140,12 @@ fn assignments() {
     let now = start();
     let queue = QueueConfig::new(5.try_into().unwrap()).timeout(Duration::from_secs(1));
     for (name, scheduler) in schedulers() {
-        for persists in [false, true] {
+        for (persists, while_open) in [(false, false), (true, false), (true, true)] {
             let director = Director::<u64, ()>::new(pool(&*scheduler, &[3, 1, 0, 2, 9, 1, 1]));
             let mut director = director.with_queue(queue);
             if persists {
-                director =
-                    director.with_persistence(Duration::from_secs(9), 50.try_into().unwrap());
+                let table = PersistenceConfig::new(Duration::from_secs(9), 50.try_into().unwrap());
+                director = director.with_persistence_config(&table.while_open(while_open));
             }
             let mut rng = seeded(1);
             // arc-swap sets up its own list for a thread that loads for the first time.
@@ -156,9 +157,10 @@ fn assignments() {
                     let other = director.assign(now, &client, &[], &mut rng).unwrap();
                     other.report(now, Outcome::Success);
                     drop(one);
+                    other.end(now);
                 }
             });
-            assert_eq!(asked, 0, "{name}, with persistence: {persists}");
+            assert_eq!(asked, 0, "{name}, with persistence: {persists}, while open: {while_open}");
         }
     }
 }

@@ -6,7 +6,7 @@ use lb_core::health::Admin;
 /// [`Report`](crate::Report).
 ///
 /// It is advice, since an administrator's word stands above it; and it holds until the next report
-/// of the same check, so what that does not repeat is over. A [`Monitor`](crate::Monitor) makes a
+/// of the same check: what that does not repeat is over, unless it [amends](crate::Report::amends). A [`Monitor`](crate::Monitor) makes a
 /// weight and a limit of it (C2): a backend that is to take no clients has no weight, one that is to
 /// have a share has that share of whatever weight holds, and what it is to have at most stands in
 /// place of what is configured.

@@ -38,13 +38,17 @@ pub struct Report {
     pub weight: Option<Weight>,
     /// What else it asks for.
     pub advice: Advice,
+    /// Whether what this does not say, of the weight and of each part of the advice, is as it was said
+    /// last: so it is with agents. Else that is over.
+    pub amends: bool,
     /// What was seen on the way.
     pub trace: Trace,
 }
 
 impl Report {
     /// Alive, at the configured weight.
-    pub const ALIVE: Self = Self { weight: None, advice: Advice::NONE, trace: Trace::EMPTY };
+    pub const ALIVE: Self =
+        Self { weight: None, advice: Advice::NONE, amends: false, trace: Trace::EMPTY };
 
     /// Alive, and asking for `weight`.
     pub const fn weighing(weight: Weight) -> Self {

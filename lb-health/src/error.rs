@@ -132,11 +132,18 @@ pub enum CheckError {
         /// What the system said.
         source: Arc<io::Error>,
     },
-    /// The driver itself was late, so that the run's timeout proves nothing, or the run waited in
-    /// vain for its turn. It says nothing of the target.
+    /// The run waited in vain for its checker to take it: so many others are going that there is no turn
+    /// for it, such as slots of scripts. It says nothing of the target.
+    #[error("no turn within {waited:?}: as many as may run at once have not ended")]
+    NoTurn {
+        /// How long it waited.
+        waited: Duration,
+    },
+    /// The driver itself was late, so that the run's timeout proves nothing. It says nothing of the
+    /// target.
     #[error("this host is overloaded: {lag:?} late")]
     Overloaded {
-        /// How late the driver woke, or how long the run waited.
+        /// How late the driver woke.
         lag: Duration,
     },
     /// The checker panicked. That is a bug in it, and no proof that the target lives.
@@ -289,6 +296,7 @@ impl CheckError {
             Self::Header { .. } => "header",
             Self::HeaderTooLarge { .. } => "header-too-large",
             Self::Local { .. } => "local",
+            Self::NoTurn { .. } => "no-turn",
             Self::Overloaded { .. } => "overloaded",
             Self::Panicked { .. } => "panicked",
             Self::Protocol { .. } => "protocol",
@@ -350,6 +358,7 @@ impl CheckError {
             self,
             Self::Agent { .. }
                 | Self::Local { .. }
+                | Self::NoTurn { .. }
                 | Self::Overloaded { .. }
                 | Self::ScriptNotFound { .. }
         )

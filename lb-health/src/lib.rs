@@ -94,7 +94,7 @@
 //!
 //! # Not supported
 //!
-//! **No other user or limits for scripts; no HTTP/3, no offsets for patterns in a body; no resumed TLS
+//! **No limits for scripts; no HTTP/3, no offsets for patterns in a body; no resumed TLS
 //! sessions, no revoked certificates; no EDNS, no DNS over TLS; no `Watch` of gRPC health; no check by
 //! the path of the traffic through IPVS. MySQL without `ed25519`, PostgreSQL without GSS
 //! and channel binding, LDAP without STARTTLS and SASL, SMTP without AUTH, no Redis Cluster.** Names

@@ -12,7 +12,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lb_health::checkers::{Dns, Http, Origin, Ping, SendExpect, Tcp, Udp};
+use lb_health::checkers::{Dns, Http, Origin, Pattern, Ping, SendExpect, Tcp, Udp};
 use lb_health::{Checker, Failure, Target};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
@@ -82,6 +82,36 @@ async fn connections_come_from_the_port() {
         result.unwrap();
         assert_eq!(accepted.unwrap().1.port(), port);
     }
+}
+
+/// One port is one connection to each target: who comes second, or finds somebody else there, cannot run,
+/// which is no fault of the target.
+#[tokio::test]
+async fn a_port_that_is_taken_is_our_own_fault() {
+    let [one, other] = [TcpListener::bind("127.0.0.1:0"), TcpListener::bind("127.0.0.1:0")];
+    let (one, other) = (one.await.unwrap(), other.await.unwrap());
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let tcp = Tcp::new().with_origin(Origin::new().with_port(port));
+    // It waits for a word that does not come, and has the port until then.
+    let patient = SendExpect::new().with_expect(Pattern::text("never").unwrap());
+    let patient = run(patient.with_connector(tcp.clone()), one.local_addr().unwrap());
+    let meanwhile = async {
+        let held = one.accept().await.unwrap();
+        let second = run(tcp.clone(), one.local_addr().unwrap()).await.unwrap_err();
+        let elsewhere = run(tcp.clone(), other.local_addr().unwrap()).await;
+        drop(held);
+        (second, elsewhere)
+    };
+    let (_, (second, elsewhere)) = tokio::join!(patient, meanwhile);
+    assert_eq!((second.cause(), second.is_local()), ("local", true), "{second}");
+    assert!(elsewhere.is_ok(), "{elsewhere:?}");
+
+    let stranger = TcpListener::bind(("0.0.0.0", port)).await.unwrap();
+    let third = run(tcp, one.local_addr().unwrap()).await.unwrap_err();
+    assert_eq!((third.cause(), third.is_local()), ("local", true), "{third}");
+    drop(stranger);
 }
 
 /// Whoever may not set a mark is told so, and no target is blamed.

@@ -263,7 +263,7 @@ async fn a_run_that_never_gets_its_turn_is_told() {
     let check = driver.watch(BACKEND, address(), Queued { ready: None }, CheckSpec::default());
     let begin = Instant::now();
     let Event::Obstructed(told) = driver.next().await else { panic!() };
-    assert_eq!((told.check, told.error.cause()), (check, "overloaded"));
+    assert_eq!((told.check, told.error.cause()), (check, "no-turn"));
     // Three runs that each wait for an interval and a timeout, and the way from one to the next.
     assert!(begin.elapsed() >= Duration::from_secs(9) && begin.elapsed() < Duration::from_secs(12));
     let waits_since = driver.monitor().check(check).unwrap().running_since();

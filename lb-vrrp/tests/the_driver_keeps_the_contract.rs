@@ -54,6 +54,8 @@ struct Host {
     hidden: Option<IpAddr>,
     said: Vec<(Instant, Vec<u8>)>,
     broken: bool,
+    /// Whether it was to keep quiet, each time that this changed.
+    hushed: Vec<bool>,
     /// Of the wall.
     clock: Duration,
     deaf: bool,
@@ -159,6 +161,11 @@ impl Network for Port {
                 host.arrived.notify_one();
             }
         }
+        Ok(())
+    }
+
+    fn hush(&mut self, _: RouterId, is_leaving: bool) -> io::Result<()> {
+        self.link.hosts()[self.place].hushed.push(is_leaving);
         Ok(())
     }
 
@@ -349,6 +356,8 @@ async fn switching_over_is_to_somebody_or_not_at_all() {
     let reports = run(&mut a, 10_000 * MS).await;
     assert!(reports.iter().any(|r| matches!(r, Report::Event(Event::SwitchoverFailed))));
     assert_eq!((role(&a), link.held(0)), (Role::Master, 1));
+    // It keeps quiet while it leaves, and whenever it is master again it does so no more.
+    assert_eq!(link.hosts()[0].hushed, [true, false, true, false]);
 }
 
 /// It slept through the time after which the master would be dead; the master's advertisements are

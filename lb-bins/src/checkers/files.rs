@@ -6,24 +6,31 @@ use std::path::Path;
 
 use lb_health::checkers::Tls;
 
-use super::CheckConfigError;
+use super::{CheckConfigError, Files};
 use crate::config::check::{self, Secret};
 
 /// Neither passwords nor certificates are larger; a device, or the wrong file, may be.
 const LARGEST: u64 = 4 << 20;
 
 /// The password itself, if there is one; of a file, the first line.
-pub(super) fn password(secret: Option<&Secret>) -> Result<Option<String>, CheckConfigError> {
+pub(super) fn password(
+    secret: Option<&Secret>,
+    files: &mut Files,
+) -> Result<Option<String>, CheckConfigError> {
     Ok(match secret {
         None => None,
         Some(Secret::Text(text)) => Some(text.clone()),
-        Some(Secret::File(path)) => Some(password_in(path)?),
+        Some(Secret::File(path)) => Some(first_line(path, files.read(path)?)?),
     })
 }
 
 /// The password in a file: its first line.
 pub(crate) fn password_in(path: &Path) -> Result<String, CheckConfigError> {
-    let text = String::from_utf8(read(path)?).map_err(|_| {
+    first_line(path, &read(path)?)
+}
+
+fn first_line(path: &Path, bytes: &[u8]) -> Result<String, CheckConfigError> {
+    let text = str::from_utf8(bytes).map_err(|_| {
         let source = io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8");
         CheckConfigError::Unreadable { path: path.to_owned(), source }
     })?;
@@ -31,9 +38,14 @@ pub(crate) fn password_in(path: &Path) -> Result<String, CheckConfigError> {
 }
 
 /// TLS as it is configured.
-pub(super) fn tls(options: &check::Tls) -> Result<Tls, CheckConfigError> {
-    let authorities = options.ca.as_deref().filter(|_| options.verify).map(read).transpose()?;
-    tls_of(options, authorities.as_deref(), identity(options)?.as_ref())
+pub(super) fn tls(options: &check::Tls, files: &mut Files) -> Result<Tls, CheckConfigError> {
+    let mut read = |path: &Path| files.read(path).map(<[u8]>::to_vec);
+    let authorities =
+        options.ca.as_deref().filter(|_| options.verify).map(&mut read).transpose()?;
+    let identity = options.identity.as_ref().map(|check::Identity { certificate, key }| {
+        Ok::<_, CheckConfigError>([read(certificate)?, read(key)?])
+    });
+    tls_of(options, authorities.as_deref(), identity.transpose()?.as_ref())
 }
 
 /// What is in the files of the certificate to be presented and its key.
@@ -69,9 +81,11 @@ pub(crate) fn tls_of(
 }
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CheckConfigError> {
+    bytes_in(path).map_err(|source| CheckConfigError::Unreadable { path: path.to_owned(), source })
+}
+
+pub(super) fn bytes_in(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
-        .map_err(|source| CheckConfigError::Unreadable { path: path.to_owned(), source })?;
+    File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

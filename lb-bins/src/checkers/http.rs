@@ -3,12 +3,16 @@
 use lb_health::checkers::{Http, HttpVersion, Origin, Page, Pattern};
 use lb_health::status_ranges::StatusRanges;
 
-use super::CheckConfigError;
 use super::files::tls;
+use super::{CheckConfigError, Files};
 use crate::config::check::{self, Text};
 
 /// The checker for `http`, connecting from `origin`.
-pub(super) fn checker(http: &check::Http, origin: Origin) -> Result<Http, CheckConfigError> {
+pub(super) fn checker(
+    http: &check::Http,
+    origin: Origin,
+    files: &mut Files,
+) -> Result<Http, CheckConfigError> {
     let pages: Result<Vec<Page>, _> = http.pages.iter().map(|answer| page(http, answer)).collect();
     let mut checker = Http::asking(pages?).with_version(match http.version {
         check::HttpVersion::Http10 => HttpVersion::Http10,
@@ -16,7 +20,7 @@ pub(super) fn checker(http: &check::Http, origin: Origin) -> Result<Http, CheckC
         check::HttpVersion::Http2 => HttpVersion::Http2,
     });
     if let Some(options) = &http.tls {
-        checker = checker.with_tls(tls(options)?);
+        checker = checker.with_tls(tls(options, files)?);
     }
     checker = checker.with_origin(origin);
     Ok(if http.keep_alive { checker.keeping_alive() } else { checker })

@@ -3,6 +3,7 @@
 
 mod files;
 mod http;
+mod programs;
 mod spec;
 mod stamps;
 
@@ -12,21 +13,20 @@ use std::path::PathBuf;
 use lb_core::Weight;
 use lb_health::checkers::{
     Agent, Dns, DnsError, File, Grpc, Handshake, HttpError, Ldap, Mysql, Nibbles, Origin, Pattern,
-    PatternError, Ping, Postgres, Redis, RedisRole, Script, ScriptSlots, SendExpect, Smtp,
-    SmtpNameError, Tcp, TlsError, Udp, Workers,
+    PatternError, Ping, Postgres, Redis, RedisRole, ScriptSlots, SendExpect, Smtp, SmtpNameError,
+    Tcp, TlsError, Udp, Workers,
 };
 use lb_health::spec::SpecError;
 use lb_health::status_ranges::ParseStatusError;
 use lb_health::{Failure, Report, Target};
-use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
 pub(crate) use self::files::{identity, password_in, read, tls_of};
 use self::files::{password, tls};
 pub(crate) use self::spec::spec;
-pub(crate) use self::stamps::Stamps;
-use crate::config::check::{self, CheckKind, Database, Role, SmtpSecurity, Step};
-use crate::config::{Check, Command};
+pub(crate) use self::stamps::Files;
+use crate::config::Check;
+use crate::config::check::{self, CheckKind, Database, Role, SmtpSecurity, Step, Words};
 
 /// A configured check that cannot be built: a file that it needs is not as it should be, or the
 /// configuration's rules and the checkers' differ.
@@ -84,7 +84,8 @@ pub(crate) struct Shared {
     pub(crate) workers: Workers,
 }
 
-/// The checker for `check` of a backend with this configured weight. Reads the files that it needs.
+/// The checker for `check` of a backend with this configured weight, out of what is in `files`; those that
+/// were not read before are read now.
 ///
 /// # Errors
 /// [`CheckConfigError`], if a file is not as it should be, or the checker refuses what the
@@ -93,55 +94,57 @@ pub(crate) fn checker(
     check: &Check,
     weight: Weight,
     shared: &Shared,
+    files: &mut Files,
 ) -> Result<AnyChecker, CheckConfigError> {
     let origin = origin(check);
     let connector = Tcp::new().with_origin(origin.clone());
     Ok(match &check.kind {
-        CheckKind::Http(page) => AnyChecker::new(http::checker(page, origin)?),
-        CheckKind::Mysql(database) => AnyChecker::new(mysql(database)?.with_connector(connector)),
+        CheckKind::Http(page) => AnyChecker::new(http::checker(page, origin, files)?),
+        CheckKind::Mysql(database) => {
+            AnyChecker::new(mysql(database, files)?.with_connector(connector))
+        }
         CheckKind::Postgres(database) => {
-            AnyChecker::new(postgres(database)?.with_connector(connector))
+            AnyChecker::new(postgres(database, files)?.with_connector(connector))
         }
-        CheckKind::Redis(server) => AnyChecker::new(redis(server)?.with_connector(connector)),
-        CheckKind::Script(script) => {
-            let Command { program, arguments, .. } = &script.command;
-            let checker = Script::new(program, arguments, shared.slots.clone());
-            let checker = match script.dynamic_weight {
-                true => checker.with_dynamic_weight(),
-                false => checker,
-            };
-            AnyChecker::new(checker.map_err(Failure::from))
+        CheckKind::Redis(server) => {
+            AnyChecker::new(redis(server, files)?.with_connector(connector))
         }
+        CheckKind::Script(script) => programs::script(script, shared),
         CheckKind::Smtp(check::Smtp { helo, security }) => {
             let checker = Smtp::new().with_name(helo)?.with_connector(connector);
             AnyChecker::new(match security {
-                Some(SmtpSecurity::Implicit(options)) => checker.with_tls(tls(options)?),
-                Some(SmtpSecurity::Starttls(options)) => checker.with_starttls(tls(options)?),
+                Some(SmtpSecurity::Implicit(options)) => checker.with_tls(tls(options, files)?),
+                Some(SmtpSecurity::Starttls(options)) => {
+                    checker.with_starttls(tls(options, files)?)
+                }
                 None => checker,
             })
         }
         CheckKind::Tcp(tcp) if *tcp == check::Tcp::default() => AnyChecker::new(connector),
-        CheckKind::Tcp(talk) => AnyChecker::new(send_expect(talk)?.with_connector(connector)),
-        CheckKind::Tls(options) => {
-            AnyChecker::new(Handshake::new(tls(options)?).with_connector(connector))
+        CheckKind::Tcp(talk) => {
+            AnyChecker::new(send_expect(talk, files)?.with_connector(connector))
         }
-        CheckKind::Agent(agent) => AnyChecker::new(self::agent(agent)?.with_connector(connector)),
+        CheckKind::Tls(options) => {
+            AnyChecker::new(Handshake::new(tls(options, files)?).with_connector(connector))
+        }
+        CheckKind::Agent(agent) => {
+            AnyChecker::new(self::agent(agent, files)?.with_connector(connector))
+        }
         CheckKind::Dns(question) => AnyChecker::new(dns(question, origin)?),
         CheckKind::File(file) => {
             let checker = File::new(&file.path).with_weight(file.weight, weight);
             AnyChecker::new(if file.reverse { checker.reversed() } else { checker })
         }
-        CheckKind::Grpc(service) => AnyChecker::new(grpc(service, origin)?),
-        CheckKind::Ldap(directory) => AnyChecker::new(ldap(directory)?.with_connector(connector)),
+        CheckKind::Grpc(service) => AnyChecker::new(grpc(service, origin, files)?),
+        CheckKind::Ldap(directory) => {
+            AnyChecker::new(ldap(directory, files)?.with_connector(connector))
+        }
         CheckKind::Ping(ping) => {
             let checker = Ping::new().with_size(ping.size);
             AnyChecker::new(checker.with_origin(origin))
         }
         CheckKind::Udp(datagram) => AnyChecker::new(udp(datagram, origin)),
-        CheckKind::Worker(worker) => {
-            let Command { program, arguments, .. } = &worker.command;
-            AnyChecker::new(shared.workers.worker(program, arguments))
-        }
+        CheckKind::Worker(worker) => programs::worker(worker, shared),
     })
 }
 
@@ -150,6 +153,9 @@ fn origin(check: &Check) -> Origin {
     let mut origin = Origin::new();
     if let Some(source) = check.source {
         origin = origin.with_address(source);
+    }
+    if let Some(port) = check.source_port {
+        origin = origin.with_port(port.get());
     }
     if let Some(interface) = &check.interface {
         origin = origin.with_interface(interface);
@@ -160,13 +166,13 @@ fn origin(check: &Check) -> Origin {
     }
 }
 
-fn agent(agent: &check::Agent) -> Result<Agent, CheckConfigError> {
+fn agent(agent: &check::Agent, files: &mut Files) -> Result<Agent, CheckConfigError> {
     let mut checker = Agent::new();
     if let Some(text) = &agent.send {
         checker = checker.with_send(text);
     }
     Ok(match &agent.tls {
-        Some(options) => checker.with_tls(tls(options)?),
+        Some(options) => checker.with_tls(tls(options, files)?),
         None => checker,
     })
 }
@@ -182,7 +188,11 @@ fn dns(question: &check::Dns, origin: Origin) -> Result<Dns, CheckConfigError> {
     Ok(checker.with_origin(origin))
 }
 
-fn grpc(service: &check::Grpc, origin: Origin) -> Result<Grpc, CheckConfigError> {
+fn grpc(
+    service: &check::Grpc,
+    origin: Origin,
+    files: &mut Files,
+) -> Result<Grpc, CheckConfigError> {
     let mut checker = Grpc::new().with_service(&service.service);
     if let Some(host) = &service.host {
         checker = checker.with_host(host)?;
@@ -191,16 +201,16 @@ fn grpc(service: &check::Grpc, origin: Origin) -> Result<Grpc, CheckConfigError>
         checker = checker.keeping_alive();
     }
     if let Some(options) = &service.tls {
-        checker = checker.with_tls(tls(options)?);
+        checker = checker.with_tls(tls(options, files)?);
     }
     Ok(checker.with_origin(origin))
 }
 
-fn ldap(directory: &check::Ldap) -> Result<Ldap, CheckConfigError> {
+fn ldap(directory: &check::Ldap, files: &mut Files) -> Result<Ldap, CheckConfigError> {
     let check::Ldap { bind_dn, password: secret, base, filter, tls: options } = directory;
     let mut checker = Ldap::new();
     if let Some(name) = bind_dn {
-        checker = checker.with_user(name, &password(secret.as_ref())?.unwrap_or_default());
+        checker = checker.with_user(name, &password(secret.as_ref(), files)?.unwrap_or_default());
     }
     if let Some(base) = base {
         // Validation has refused any other.
@@ -208,7 +218,7 @@ fn ldap(directory: &check::Ldap) -> Result<Ldap, CheckConfigError> {
         checker = checker.with_entry(base, attribute);
     }
     Ok(match options {
-        Some(options) => checker.with_tls(tls(options)?),
+        Some(options) => checker.with_tls(tls(options, files)?),
         None => checker,
     })
 }
@@ -226,26 +236,33 @@ fn udp(datagram: &check::Udp, origin: Origin) -> Udp {
     checker.with_origin(origin)
 }
 
-fn send_expect(talk: &check::Tcp) -> Result<SendExpect, CheckConfigError> {
+fn send_expect(talk: &check::Tcp, files: &mut Files) -> Result<SendExpect, CheckConfigError> {
     let mut checker = SendExpect::new();
     if let Some(options) = &talk.tls {
-        checker = checker.with_tls(tls(options)?);
+        checker = checker.with_tls(tls(options, files)?);
     }
     for step in &talk.steps {
         checker = match step {
             Step::Send(bytes) => checker.with_send(bytes),
-            Step::Expect(bytes) => checker.with_expect(Pattern::text(bytes)?),
-            Step::ExpectRegex(pattern) => checker.with_expect(Pattern::regex(pattern.as_str())?),
+            Step::Expect(words) => checker.with_expect(pattern(words)?),
+            Step::Refuse(words) => checker.with_refusal(pattern(words)?),
         };
     }
     Ok(checker)
 }
 
-fn mysql(database: &Database) -> Result<Mysql, CheckConfigError> {
+fn pattern(words: &Words) -> Result<Pattern, PatternError> {
+    match words {
+        Words::Are(bytes) => Pattern::text(bytes),
+        Words::Match(pattern) => Pattern::regex(pattern.as_str()),
+    }
+}
+
+fn mysql(database: &Database, files: &mut Files) -> Result<Mysql, CheckConfigError> {
     let Database { user, password: secret, database, query, writable, tls: options } = database;
     let mut checker = Mysql::new();
     if let Some(user) = user {
-        checker = checker.with_user(user, &password(secret.as_ref())?.unwrap_or_default());
+        checker = checker.with_user(user, &password(secret.as_ref(), files)?.unwrap_or_default());
     }
     if let Some(database) = database {
         checker = checker.with_database(database);
@@ -254,16 +271,16 @@ fn mysql(database: &Database) -> Result<Mysql, CheckConfigError> {
         checker = checker.with_query(query);
     }
     if let Some(options) = options {
-        checker = checker.with_tls(tls(options)?);
+        checker = checker.with_tls(tls(options, files)?);
     }
     Ok(if *writable { checker.with_writable() } else { checker })
 }
 
-fn postgres(database: &Database) -> Result<Postgres, CheckConfigError> {
+fn postgres(database: &Database, files: &mut Files) -> Result<Postgres, CheckConfigError> {
     let Database { user, password: secret, database, query, writable, tls: options } = database;
     // Validation has refused a configuration without one.
     let mut checker = Postgres::new(user.as_deref().unwrap_or_default());
-    if let Some(password) = password(secret.as_ref())? {
+    if let Some(password) = password(secret.as_ref(), files)? {
         checker = checker.with_password(&password);
     }
     if let Some(database) = database {
@@ -273,18 +290,18 @@ fn postgres(database: &Database) -> Result<Postgres, CheckConfigError> {
         checker = checker.with_query(query);
     }
     if let Some(options) = options {
-        checker = checker.with_tls(tls(options)?);
+        checker = checker.with_tls(tls(options, files)?);
     }
     Ok(if *writable { checker.with_writable() } else { checker })
 }
 
-fn redis(server: &check::Redis) -> Result<Redis, CheckConfigError> {
+fn redis(server: &check::Redis, files: &mut Files) -> Result<Redis, CheckConfigError> {
     let check::Redis { user, password: secret, role, tls: options } = server;
     let checker = match options {
-        Some(options) => Redis::new().with_tls(tls(options)?),
+        Some(options) => Redis::new().with_tls(tls(options, files)?),
         None => Redis::new(),
     };
-    let checker = match (user, password(secret.as_ref())?) {
+    let checker = match (user, password(secret.as_ref(), files)?) {
         (Some(user), Some(password)) => checker.with_user(user, &password),
         (None, Some(password)) => checker.with_password(&password),
         (_, None) => checker,

@@ -1,26 +1,37 @@
-//! What is in the files that checks need, so that a reload notices when it has changed.
+//! What is in the files that checks need, and who runs their programs, so that a reload notices when it
+//! has changed.
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::files::read;
+use super::CheckConfigError;
+use super::files::bytes_in;
 use crate::config::check::{Identity, Secret, SmtpSecurity, Tls};
-use crate::config::{Check, CheckKind, Config, VirtualServer};
+use crate::config::{Account, Check, CheckKind, Config, VirtualServer};
+use crate::privileges;
 
-/// The contents of files, in short; each is read once. Two that are the same have the same stamp.
-#[derive(Debug, Default)]
-pub(crate) struct Stamps(HashMap<PathBuf, u64>);
+/// What is in files, each of which is read once: whoever builds checks after somebody else has waited for
+/// the file system builds them of just what is stamped. Two that are the same have the same stamp.
+#[derive(Default)]
+pub(crate) struct Files(HashMap<PathBuf, Content>);
 
-impl Stamps {
+struct Content {
+    bytes: Result<Vec<u8>, io::Error>,
+    stamp: u64,
+}
+
+impl Files {
     /// Of all files that checks of virtual servers need.
     pub(crate) fn of_all(config: &Config) -> Self {
-        let mut stamps = Self::default();
+        let mut files = Self::default();
         for server in &config.virtual_servers {
-            stamps.of_server(server);
+            files.of_server(server);
         }
-        stamps
+        files
     }
 
     /// Of every file that the checks of this virtual server need; 0 if they need none.
@@ -33,23 +44,58 @@ impl Stamps {
         checks.into_iter().fold(0, |all, check| all.rotate_left(5) ^ self.of(check))
     }
 
-    /// Of every file that this check needs; 0 if it needs none.
+    /// Of every file that this check needs, and of whom it runs a program as; 0 if it needs nothing.
     pub(crate) fn of(&mut self, check: &Check) -> u64 {
-        let files = files(check);
-        files.into_iter().fold(0, |all, file| all.rotate_left(5) ^ self.of_file(file))
+        let files = files(check).into_iter();
+        let user = check.command().and_then(|command| command.user.as_ref()).map_or(0, of_account);
+        files.fold(user, |all, file| all.rotate_left(5) ^ self.of_file(file))
+    }
+
+    /// What is in a file.
+    ///
+    /// # Errors
+    /// [`CheckConfigError::Unreadable`].
+    pub(super) fn read(&mut self, path: &Path) -> Result<&[u8], CheckConfigError> {
+        match &self.content(path).bytes {
+            Ok(bytes) => Ok(bytes),
+            Err(error) => {
+                let source = match error.raw_os_error() {
+                    Some(number) => io::Error::from_raw_os_error(number),
+                    None => io::Error::new(error.kind(), error.to_string()),
+                };
+                Err(CheckConfigError::Unreadable { path: path.to_owned(), source })
+            }
+        }
     }
 
     fn of_file(&mut self, path: &Path) -> u64 {
-        if let Some(&known) = self.0.get(path) {
-            return known;
-        }
-        let mut hasher = DefaultHasher::new();
-        // One that cannot be read is told when the check is built.
-        read(path).unwrap_or_default().hash(&mut hasher);
-        let stamp = hasher.finish();
-        self.0.insert(path.to_owned(), stamp);
-        stamp
+        self.content(path).stamp
     }
+
+    fn content(&mut self, path: &Path) -> &Content {
+        self.0.entry(path.to_owned()).or_insert_with(|| {
+            let bytes = bytes_in(path);
+            let mut hasher = DefaultHasher::new();
+            // One that cannot be read is told when the check is built.
+            bytes.as_deref().unwrap_or_default().hash(&mut hasher);
+            Content { bytes, stamp: hasher.finish() }
+        })
+    }
+}
+
+/// For no log: there are passwords and keys in them.
+impl fmt::Debug for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Who that is on this host.
+fn of_account(account: &Account) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let known = privileges::Identity::of(account).ok();
+    known.map(|known| (known.uid, known.gid)).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The files that a check reads when it is built.
@@ -91,7 +137,10 @@ fn files_of_tls(Tls { ca, identity, .. }: &Tls) -> Vec<&Path> {
 
 #[cfg(test)]
 mod tests {
+    use lb_core::Weight;
+
     use super::*;
+    use crate::checkers::{Shared, checker};
 
     #[test]
     fn what_is_in_a_file_of_any_check_makes_another_stamp() {
@@ -102,12 +151,32 @@ mod tests {
              backend = [{{ address = \"127.0.0.1:82\", check = {{ type = \"tcp\" }} }}]\n"
         );
         let config = Config::parse("lb.toml", &text).unwrap();
-        let stamp = || Stamps::default().of_server(&config.virtual_servers[0]);
+        let stamp = || Files::default().of_server(&config.virtual_servers[0]);
         std::fs::write(&path, "one").unwrap();
         let before = stamp();
         assert_eq!(stamp(), before);
         std::fs::write(&path, "two").unwrap();
         assert_ne!(stamp(), before);
         std::fs::remove_file(&path).unwrap();
+    }
+
+    /// Whoever has looked may give what was there to somebody who must not wait for a file system.
+    #[test]
+    fn each_file_is_read_once() {
+        let path = std::env::temp_dir().join(format!("lb-once-{}", std::process::id()));
+        let text = format!(
+            "[[virtual_server]]\nlisten = \"127.0.0.1:80\"\n\
+             check = {{ type = \"redis\", password_file = {path:?} }}\n\
+             backend = [{{ address = \"127.0.0.1:82\" }}]\n"
+        );
+        let config = Config::parse("lb.toml", &text).unwrap();
+        std::fs::write(&path, "one").unwrap();
+        let mut files = Files::of_all(&config);
+        std::fs::remove_file(&path).unwrap();
+        let check = &config.virtual_servers[0].backends[0].checks[0];
+        let build = |files: &mut Files| checker(check, Weight::ONE, &Shared::default(), files);
+        assert!(build(&mut files).is_ok());
+        assert_eq!(files.read(&path).unwrap(), b"one");
+        assert!(matches!(build(&mut Files::default()), Err(CheckConfigError::Unreadable { .. })));
     }
 }

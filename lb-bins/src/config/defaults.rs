@@ -47,6 +47,8 @@ pub const RETRIES: u8 = 3;
 
 /// `persistence.timeout`: 6 minutes, as in keepalived and IPVS.
 pub const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(360);
+/// `persistence.while_open`: the timeout counts from when the last connection began.
+pub const PERSISTENCE_WHILE_OPEN: bool = false;
 /// `persistence.capacity`: 65 536 clients.
 pub const PERSISTENCE_CAPACITY: u32 = 65_536;
 /// `persistence.min_age`: none, every new client is remembered.
@@ -165,6 +167,8 @@ pub const HTTP_VERSION: HttpVersion = HttpVersion::Http11;
 pub const KEEP_ALIVE: bool = false;
 /// `check.body_limit` of an HTTP check, as of lb-health's.
 pub const BODY_LIMIT: u32 = lb_health::checkers::Page::BODY_LIMIT as u32;
+/// `not` of a step of a TCP check: what is given must be heard.
+pub const STEP_NOT: bool = false;
 /// `not` of a header rule: what is given must be there.
 pub const HEADER_NOT: bool = false;
 /// `check.body_not` of an HTTP check: what is given must be there.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ::toml::Table;
 
 use super::keepalived::Surroundings;
-use super::mistakes::{ConfigErrors, Mistakes};
+use super::mistakes::{ConfigErrors, Mistakes, Syntax};
 use super::problem::Problem;
 use super::source::Source;
 use super::{Config, Daemon, Door, surroundings};
@@ -32,6 +32,10 @@ impl ConfigFile {
     /// Whether it is in keepalived's syntax.
     pub fn is_keepalived(&self) -> bool {
         self.path.extension().is_none_or(|extension| extension != "toml")
+    }
+
+    fn syntax(&self) -> Syntax {
+        if self.is_keepalived() { Syntax::Keepalived } else { Syntax::Toml }
     }
 
     /// Reads it.
@@ -90,7 +94,7 @@ impl ConfigFile {
         if self.admin.is_some() {
             config.admin.clone_from(&self.admin);
         }
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = Mistakes::of(self.syntax());
         if let Some(Door::Address(address)) = config.admin {
             judge_admin(address, &config, !self.is_keepalived(), &mut mistakes);
         }

@@ -43,6 +43,7 @@ pub struct Mistake {
     severity: Severity,
     problem: Problem,
     first: Option<String>,
+    syntax: Syntax,
 }
 
 impl Mistake {
@@ -71,13 +72,13 @@ impl Mistake {
         // Names that are known here may be of the file, and so anything.
         let printable =
             |character| if character == '\n' { character } else { printable(character) };
-        self.problem.help().map(|help| help.chars().map(printable).collect())
+        self.problem.help_in(self.syntax).map(|help| help.chars().map(printable).collect())
     }
 }
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, place, severity, problem, first } = self;
+        let Self { file, place, severity, problem, first, .. } = self;
         match place {
             None => writeln!(f, "{file}: {severity}: {problem}")?,
             Some(Place { line, column, excerpt, underline }) => {
@@ -126,10 +127,19 @@ impl fmt::Display for ConfigErrors {
 
 impl Error for ConfigErrors {}
 
+/// In which way a configuration is written, and so are its remedies.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Syntax {
+    Keepalived,
+    #[default]
+    Toml,
+}
+
 /// The collector that reading and validation share.
 #[derive(Debug, Default)]
 pub(super) struct Mistakes {
     found: Vec<Found>,
+    syntax: Syntax,
 }
 
 /// A mistake before its place is turned into line, column and excerpt.
@@ -142,6 +152,11 @@ struct Found {
 }
 
 impl Mistakes {
+    /// Those of a text in that syntax; by default it is TOML.
+    pub(super) const fn of(syntax: Syntax) -> Self {
+        Self { found: Vec::new(), syntax }
+    }
+
     /// Adds what makes the configuration unusable.
     pub(super) fn error(&mut self, span: impl Into<Option<Span>>, problem: Problem) {
         let (span, severity) = (span.into(), Severity::Error);
@@ -188,6 +203,7 @@ impl Mistakes {
             Some((source.name.as_str(), lines.place(span)))
         };
         let first_name = sources.first().map_or("", |source| &source.name);
+        let syntax = self.syntax;
         self.found
             .into_iter()
             .filter(|Found { span, problem, .. }| shown.insert((*span, problem.to_string())))
@@ -197,7 +213,8 @@ impl Mistakes {
                 let first = first.and_then(&mut locate).map(|(name, Place { line, .. })| {
                     if name == file { format!("line {line}") } else { format!("{name}:{line}") }
                 });
-                Mistake { file, place: located.map(|(_, place)| place), severity, problem, first }
+                let place = located.map(|(_, place)| place);
+                Mistake { file, place, severity, problem, first, syntax }
             })
             .collect()
     }

@@ -67,8 +67,9 @@ pub use self::model::{
     is_keyed_by_destination,
 };
 pub use self::source::Source;
+pub(crate) use self::source::read_bounded;
 
-use self::mistakes::Mistakes;
+use self::mistakes::{Mistakes, Syntax};
 
 /// Who reads a configuration. One file may have something for each of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -135,7 +136,7 @@ impl Config {
         source: Source,
         surroundings: &keepalived::Surroundings<'_>,
     ) -> Result<Self, ConfigErrors> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = Mistakes::of(Syntax::Keepalived);
         let mut sources = vec![source];
         let draft = keepalived::read(surroundings, &mut sources, &mut mistakes);
         Self::judge(Some(draft), mistakes, &sources)

@@ -38,12 +38,12 @@ impl Source {
             mistakes.into_errors(&[Self::new(name.clone(), text)])
         };
         let bytes = read_bounded(path).map_err(|error| {
-            refuse(String::new(), None, Problem::Unreadable { reason: error.to_string() })
+            let problem = match error.kind() {
+                io::ErrorKind::FileTooLarge => Problem::TooLarge { most: LARGEST_FILE },
+                _ => Problem::Unreadable { reason: error.to_string() },
+            };
+            refuse(String::new(), None, problem)
         })?;
-        if bytes.len() as u64 > LARGEST_FILE {
-            let problem = Problem::TooLarge { most: LARGEST_FILE };
-            return Err(refuse(String::new(), None, problem));
-        }
         String::from_utf8(bytes).map(|text| Self::new(name.clone(), text)).map_err(|error| {
             // Up to the first wrong byte the lossy text is the text, so the place holds in it.
             let place = Span::at(error.utf8_error().valid_up_to());
@@ -56,11 +56,21 @@ impl Source {
     }
 }
 
-/// At most one byte more than allowed, so that the caller can tell; a length asked for beforehand
-/// would be no bound for pipes and files that grow.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+/// What is in a file, if that is not too much. A length asked for beforehand would be no bound for pipes and
+/// files that grow.
+///
+/// # Errors
+/// As of the system; [`io::ErrorKind::FileTooLarge`] if it is longer.
+pub(crate) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        let most = LARGEST_FILE >> 20;
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it is longer than {most} MiB"),
+        ));
+    }
     Ok(bytes)
 }
 

@@ -28,7 +28,7 @@ impl Control {
             return Err(Refusal::UnknownBackend { virtual_server, backend: address });
         };
         let now = Instant::now();
-        service.change(backend, "the administrator says so", |machine| {
+        service.order(backend, |machine| {
             match order {
                 Order::Disable => machine.set_admin(now, backend, Word::Maintenance),
                 Order::Drain => machine.set_admin(now, backend, Word::Drain),

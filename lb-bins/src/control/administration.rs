@@ -7,6 +7,7 @@ use tokio::task::AbortHandle;
 use super::request::Handle;
 use crate::admin::{DoorError, Listener, SocketFile};
 use crate::config::Door;
+use crate::process::Unhurried;
 
 /// Answers on the admin address. Control does not know how: it is handed one of these.
 pub type Serve<H = Handle> = fn(Listener, H) -> Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -36,9 +37,7 @@ impl Administration {
     /// # Errors
     /// [`DoorError`], if somebody else listens there.
     pub(crate) fn open(&self, wanted: Option<&Door>) -> Result<Option<Opened>, DoorError> {
-        let Some(door) = wanted.filter(|_| self.door() != wanted) else { return Ok(None) };
-        let (listener, file) = Listener::open(door)?;
-        Ok(Some(Opened { door: door.clone(), listener, file }))
+        wanted.filter(|_| self.door() != wanted).map(Opened::at).transpose()
     }
 
     /// Moves to what was [opened](Self::open), or away if nothing is wanted any more.
@@ -49,16 +48,30 @@ impl Administration {
         serve: Serve<H>,
         control: &H,
     ) {
-        if let Some(Opened { door, listener, file }) = opened {
-            let server = tokio::spawn(serve(listener, control.clone())).abort_handle();
-            *self = Self(Some(Answered { door, server, _file: file }));
-        } else if wanted.is_none() {
-            *self = Self(None);
+        if opened.is_none() && wanted.is_some() {
+            return;
         }
+        let answered = opened.map(|Opened { door, listener, file }| {
+            let server = tokio::spawn(serve(listener, control.clone())).abort_handle();
+            Answered { door, server, _file: file }
+        });
+        drop(std::mem::replace(&mut self.0, answered).map(Unhurried::new));
     }
 
-    fn door(&self) -> Option<&Door> {
+    /// Where that is.
+    pub(crate) fn door(&self) -> Option<&Door> {
         self.0.as_ref().map(|answered| &answered.door)
+    }
+}
+
+impl Opened {
+    /// Opens it: waits for the file system that a socket is on, which may hang.
+    ///
+    /// # Errors
+    /// [`DoorError`], if somebody else listens there.
+    pub(crate) fn at(door: &Door) -> Result<Self, DoorError> {
+        let (listener, file) = Listener::open(door)?;
+        Ok(Self { door: door.clone(), listener, file })
     }
 }
 

@@ -1,21 +1,22 @@
 //! Keeps the running checks in step with the configured ones.
 
 use std::collections::HashMap;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_core::Weight;
 use lb_core::backend::BackendId;
-use lb_health::checkers::{FileWatch, ScriptSlots};
+use lb_health::checkers::FileWatch;
 use lb_health::state::CheckState;
 use lb_health::{CheckError, CheckId, CheckSpec, Driver, Event, monitor};
 use rand::rngs::SmallRng;
 use tracing::warn;
 
+use super::bounds::Bounds;
 use super::changes::Changes;
 use super::instance::instance;
-use crate::checkers::{AnyChecker, CheckConfigError, Shared, Stamps, checker, spec};
+use crate::checkers::{AnyChecker, CheckConfigError, Files, Shared, checker, spec};
 use crate::config::{Address, Check};
 use crate::names::{Names, nominal};
 use crate::privileges::hand_on_nothing;
@@ -34,7 +35,7 @@ pub(super) struct Place {
 pub(super) struct Checks {
     driver: Driver<Place>,
     /// As configured when it was started.
-    max_scripts: Option<NonZeroU32>,
+    bounds: Bounds,
     shared: Shared,
     changes: Changes,
     /// What each running check was made from.
@@ -83,38 +84,37 @@ impl Prepared {
 impl Checks {
     /// None yet; they will run beside the caller.
     pub(super) fn new() -> Self {
-        Self::driven_by(driver(), None)
+        Self::driven_by(driver(), Bounds::default())
     }
 
     /// None yet; they will run on a thread of their own, so that what computes for long, as a TLS
     /// handshake does, holds up neither orders nor pools. Where there is no thread, beside the caller.
-    pub(super) fn aside(max_scripts: Option<NonZeroU32>) -> Self {
+    pub(super) fn aside(bounds: Bounds) -> Self {
         let aside = driver().with_threads(NonZeroUsize::MIN, hand_on_nothing);
         let aside = aside.unwrap_or_else(|error| {
             warn!(%error, "checks have no thread of their own");
             driver()
         });
-        Self::driven_by(aside, max_scripts)
+        Self::driven_by(aside, bounds)
     }
 
-    fn driven_by(driver: Driver<Place>, max_scripts: Option<NonZeroU32>) -> Self {
-        let most = max_scripts.and_then(|most| NonZeroUsize::new(most.get() as usize));
-        let slots = most.map_or_else(ScriptSlots::default, ScriptSlots::new);
+    fn driven_by(driver: Driver<Place>, bounds: Bounds) -> Self {
         Self {
-            driver,
-            max_scripts,
-            shared: Shared { slots, ..Shared::default() },
+            driver: match bounds.checks() {
+                Some(most) => driver.with_most_at_once(most),
+                None => driver,
+            },
+            bounds,
+            shared: Shared { slots: bounds.slots(), ..Shared::default() },
             changes: Changes::default(),
             watched: HashMap::new(),
             running: HashMap::new(),
         }
     }
 
-    /// Warns of another number of scripts at once: those that run have their places by the first one.
-    pub(super) fn warn_of_start(&self, max_scripts: Option<NonZeroU32>) {
-        if max_scripts != self.max_scripts {
-            warn!("another `max_scripts` takes a restart");
-        }
+    /// Warns of other bounds.
+    pub(super) fn warn_of_start(&self, bounds: Bounds) {
+        self.bounds.warn_of(bounds);
     }
 
     /// What happens next. Cancel safe.
@@ -138,17 +138,17 @@ impl Checks {
         checks: &[Check],
         total: u32,
         names: &mut Names,
-        stamps: &mut Stamps,
+        files: &mut Files,
     ) -> Result<Vec<Prepared>, CheckConfigError> {
         let prepare = |check: &Check| {
-            let checker = checker(check, weight, &self.shared)?;
+            let checker = checker(check, weight, &self.shared, files)?;
             let target = check.target(address);
-            let checker = names.checker(&target, checker);
+            let checker = names.checker(&target, &check.kind, checker);
             let weight = check.kind.changes_weight().then_some(weight);
             Ok(Prepared {
                 check: Arc::new(check.clone()),
                 weight,
-                stamp: stamps.of(check),
+                stamp: files.of(check),
                 spec: spec(check, total)?,
                 checker,
                 target,
@@ -280,6 +280,15 @@ impl Checks {
             && checks.all(|(_, check)| {
                 check.last().is_some_and(|last| last.result.is_ok() && last.at > since)
             })
+    }
+
+    /// What one check has found so far, if it has.
+    pub(super) fn has_found(&self, check: CheckId) -> Option<&'static str> {
+        match self.driver.monitor().check(check)?.state() {
+            CheckState::Down { .. } => Some("failed"),
+            CheckState::Up { .. } => Some("passed"),
+            CheckState::Off { .. } | CheckState::Unknown { .. } => None,
+        }
     }
 
     /// The last run of a backend's checks: the failing one, else the latest.

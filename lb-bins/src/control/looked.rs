@@ -1,33 +1,31 @@
 //! What is in the files of a configuration, for a control that does not wait for them.
 
-use std::sync::Arc;
-
-use crate::checkers::Stamps;
+use crate::checkers::Files;
 use crate::config::Config;
-use crate::notify::{Letter, MailError};
+use crate::notify::{NotifyError, Preparation};
 use crate::process::aside;
 
-/// The stamps of what checks need, and the mail as its files have it.
+/// What is in the files that checks need, and what changes are told by.
 #[derive(Debug)]
 pub(super) struct Looked {
-    pub(super) stamps: Stamps,
-    pub(super) letter: Option<Arc<Letter>>,
+    pub(super) files: Files,
+    pub(super) telling: Preparation,
 }
 
 impl Looked {
-    /// Reads the files: waits for the file system that they are on, which may hang.
+    /// Reads the files, and opens the pipe: waits for the file system that they are on, which may hang.
     ///
     /// # Errors
-    /// [`MailError`], if the mail cannot be as it is configured.
-    pub(super) fn at(config: &Config) -> Result<Self, MailError> {
-        Ok(Self { stamps: Stamps::of_all(config), letter: Letter::of(config)? })
+    /// [`NotifyError`], if the pipe or the mail cannot be as it is configured.
+    pub(super) fn at(config: &Config) -> Result<Self, NotifyError> {
+        Ok(Self { files: Files::of_all(config), telling: Preparation::of(config)? })
     }
 
     /// The same on a thread of its own, for which only the caller waits.
     ///
     /// # Errors
-    /// [`MailError`], as above.
-    pub(super) async fn aside(config: &Config) -> Result<Self, MailError> {
+    /// [`NotifyError`], as above.
+    pub(super) async fn aside(config: &Config) -> Result<Self, NotifyError> {
         let theirs = config.clone();
         // Where there is no thread to be had, there is nothing for it but to look here.
         aside(move || Self::at(&theirs)).await.unwrap_or_else(|_| Self::at(config))

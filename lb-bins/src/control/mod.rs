@@ -8,9 +8,11 @@
 
 mod administer;
 mod administration;
+mod bounds;
 mod changes;
 mod checks;
 mod instance;
+mod leaving;
 mod looked;
 mod observed;
 mod passive;
@@ -21,6 +23,7 @@ mod report;
 mod request;
 mod service;
 mod telling;
+mod timing;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -43,25 +46,23 @@ pub use request::{Decision, Handle, Order, Refusal};
 
 use crate::config::Config;
 use crate::names::Names;
-use crate::notify::{Notifier, NotifyError, Observer};
+use crate::notify::{Notifier, Observer};
 use crate::status::in_full;
 use crate::tcp::{Attempt, Endpoint, Tally, Workers};
-pub(crate) use administration::Administration;
+pub(crate) use administration::{Administration, Opened};
+pub use bounds::Bounds;
 use checks::{Checks, Place};
+use leaving::Leaving;
 use looked::Looked;
 use reload::Preparation;
 use request::Request;
 use service::Service;
+use timing::TICK;
 
 /// Attempts that control has not read yet. Beyond them it is told enough already.
 const ATTEMPTS: usize = 4096;
 /// Verdicts and attempts that may go into one pool. A request never waits for more.
 const BATCH: usize = 1024;
-/// How often expired clients are forgotten and, while stopping, open connections counted.
-const TICK: Duration = Duration::from_secs(1);
-const STOPPING_TICK: Duration = Duration::from_millis(20);
-/// How long the workers may take to reset the last connections.
-const LAST_CUTS: Duration = Duration::from_millis(200);
 /// How long the last scripts and mails are waited for.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -74,6 +75,7 @@ pub struct Control {
     /// Draining and removed backends whose connections are cut at some time.
     cuts: Vec<Cut>,
     removed: Vec<Removed>,
+    leaving: Leaving,
     workers: Workers,
     administration: Administration,
     notifier: Notifier,
@@ -118,10 +120,11 @@ impl Control {
         let mut control = Self {
             services: Vec::new(),
             next_server: 0,
-            checks: Checks::aside(config.max_scripts),
+            checks: Checks::aside(Bounds::from(&config)),
             names: Names::new(&config.resolvers),
             cuts: Vec::new(),
             removed: Vec::new(),
+            leaving: Leaving::default(),
             workers,
             administration: Administration::default(),
             notifier: Notifier::default(),
@@ -135,7 +138,7 @@ impl Control {
             undecided: None,
             observer: None,
         };
-        let looked = Looked::at(&config).map_err(NotifyError::from)?;
+        let looked = Looked::at(&config)?;
         control.reconfigure(config, looked)?;
         Ok(control)
     }
@@ -157,6 +160,9 @@ impl Control {
             let deadline = self.next_deadline();
             tokio::select! {
                 Some(request) = self.requests.recv() => {
+                    if let Some(config) = request.config() {
+                        self.leaving.make_way(config).await;
+                    }
                     if self.obey(request).is_break() {
                         return self.cut_the_rest().await;
                     }
@@ -180,69 +186,6 @@ impl Control {
         if tokio::time::timeout(LAST_WORDS, last).await.is_err() {
             warn!("scripts that still run are killed, and mail that waits is not sent");
         }
-    }
-
-    /// Resets what is still open: closed by the end of the process, it would look complete.
-    async fn cut_the_rest(&mut self) {
-        let endpoints = self.services.iter().flat_map(|service| service.endpoints().into_values());
-        endpoints.for_each(|endpoint| endpoint.cut());
-        let until = Instant::now() + LAST_CUTS;
-        while Instant::now() < until && self.services.iter().any(|one| one.tally.open() > 0) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    fn next_deadline(&self) -> Instant {
-        let gates = self.services.iter().filter_map(Service::gate_opens);
-        let cuts = self.cuts.iter().map(|cut| cut.at);
-        let machines = self.services.iter().filter_map(|service| service.machine.next_deadline());
-        let ejections = self.services.iter().filter_map(Service::next_ejection);
-        gates.chain(cuts).chain(machines).chain(ejections).fold(self.next_tick, Instant::min)
-    }
-
-    fn handle_timeout(&mut self, now: Instant) -> ControlFlow<()> {
-        for service in &mut self.services {
-            if service.gate_opens().is_some_and(|gate| gate <= now) {
-                service.open_gate(&mut self.notifier);
-            }
-            service.machine.handle_timeout(now);
-            service.handle_ejections(now);
-        }
-        for cut in self.cuts.extract_if(.., |cut| cut.at <= now) {
-            if cut.backend.load().active() > 0 {
-                info!(backend = cut.backend.name(), "drain timeout: its connections are cut");
-                cut.backend.endpoint().cut();
-            }
-            // Whoever belongs there does not come right back: the machine has the same time.
-        }
-        if now < self.next_tick {
-            return ControlFlow::Continue(());
-        }
-        for service in &mut self.services {
-            service.tick(now);
-            let (checks, server) = (&self.checks, service.key);
-            service.check_ejections(now, |backend, since| {
-                checks.passed_since(Place { server, backend }, since)
-            });
-        }
-        self.removed.retain(|removed| now < removed.until && removed.tally.open() > 0);
-        let Some(since) = self.stopping_since else {
-            self.next_tick = now + TICK;
-            return ControlFlow::Continue(());
-        };
-        self.next_tick = now + STOPPING_TICK;
-        let over = |service: &Service| {
-            now >= since + service.config.drain_timeout
-                || (service.listener.is_closed() && service.tally.open() == 0)
-        };
-        if !self.removed.is_empty() || !self.services.iter().all(over) {
-            return ControlFlow::Continue(());
-        }
-        match self.services.iter().map(|service| service.tally.open()).sum() {
-            0 => info!("every connection has ended"),
-            left => warn!("the drain timeout is over: {left} connections are cut"),
-        }
-        ControlFlow::Break(())
     }
 
     /// Takes in what else is there already, so that many verdicts at once (a start, a rack that
@@ -312,15 +255,11 @@ impl Control {
                 let hold = until.saturating_duration_since(now);
                 format!("connections fail again: {error}; checks do not count for {hold:.1?}")
             }
-            Because::Initial { check } => {
-                match self.checks.last(now, place).map(|last| last.outcome) {
-                    // For another virtual server, that has the same one.
-                    Some(outcome @ ("passed" | "failed")) => {
-                        format!("{} check {outcome} already", self.checks.name(place, *check))
-                    }
-                    _ => "taken to be up until it is checked".to_owned(),
-                }
-            }
+            Because::Initial { check } => match self.checks.has_found(*check) {
+                // For another virtual server, that has the same one.
+                Some(found) => format!("{} check {found} already", self.checks.name(place, *check)),
+                None => "taken to be up until it is checked".to_owned(),
+            },
             _ => "a check was removed".to_owned(),
         };
         if let Some(service) = self.service(place) {
@@ -381,16 +320,5 @@ impl Control {
             Request::Stop => self.stop(),
         }
         ControlFlow::Continue(())
-    }
-
-    fn stop(&mut self) {
-        info!("stopping: no new connections");
-        let now = Instant::now();
-        self.stopping_since = Some(now);
-        self.next_tick = now;
-        for service in &self.services {
-            service.listener.stop();
-            service.take_leave(&mut self.notifier);
-        }
     }
 }

@@ -1,18 +1,15 @@
 //! A balancer that somebody else in this process observes, who tells what it finds out.
 
-use std::num::NonZeroU32;
-
-use super::Control;
-use crate::config::Config;
+use super::{Bounds, Control};
 use crate::notify::{Notifier, Observer};
 use crate::tcp::Workers;
 
 impl Control {
     /// A control without any virtual server, that tells its news and its quorums to an observer instead
-    /// of by a pipe, mail and an admin address of its own, and runs `max_scripts` of checks at once. Must be
-    /// called within a runtime.
-    pub fn observed(workers: Workers, observer: Observer, max_scripts: Option<NonZeroU32>) -> Self {
-        let nothing = Config { max_scripts, ..Config::default() };
+    /// of by a pipe, mail and an admin address of its own, and runs so many checks at once. Must be called within
+    /// a runtime.
+    pub fn observed(workers: Workers, observer: Observer, bounds: Bounds) -> Self {
+        let nothing = bounds.alone();
         let nowhere = |_, _| Box::pin(std::future::ready(())) as _;
         let control = Self::start(nothing, workers, nowhere);
         let mut control = control.unwrap_or_else(|_| unreachable!("nothing needs nothing"));

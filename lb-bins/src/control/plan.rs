@@ -178,8 +178,9 @@ impl Plan {
         }
         // What becomes of clients is the machine's; whoever is remembered stays so.
         let table = |persistence: Persistence| {
-            let Persistence { timeout, granularity, capacity, min_age, .. } = persistence;
-            (timeout, granularity, capacity, min_age)
+            let Persistence { timeout, while_open, granularity, capacity, min_age, .. } =
+                persistence;
+            (timeout, while_open, granularity, capacity, min_age)
         };
         let assigning = |config: &config::VirtualServer| {
             (config.persistence.map(table), config.hash_seed.clone())
@@ -261,8 +262,11 @@ fn director(
         let capacity = capacity.unwrap_or(NonZeroUsize::MIN);
         // Nobody may know which clients share a place in the table.
         let seed = HashSeed::new(rand::random());
-        let table = PersistenceConfig::new(persistence.timeout, capacity);
-        director = director.with_persistence_config(&table.min_age(persistence.min_age).seed(seed));
+        let table = PersistenceConfig::new(persistence.timeout, capacity)
+            .min_age(persistence.min_age)
+            .while_open(persistence.while_open)
+            .seed(seed);
+        director = director.with_persistence_config(&table);
     }
     director
 }

@@ -15,9 +15,9 @@ use super::checks::{Checks, Place, Prepared};
 use super::looked::Looked;
 use super::plan::{Plan, PlanError, Socket};
 use super::service::Service;
-use super::{Control, Cut, Removed};
+use super::{Bounds, Control, Cut, Removed};
 use crate::admin::DoorError;
-use crate::checkers::{CheckConfigError, Stamps};
+use crate::checkers::{CheckConfigError, Files};
 use crate::config::{Address, Config, VirtualServer};
 use crate::names::Names;
 use crate::notify::{self, Notifier, NotifyError};
@@ -88,13 +88,13 @@ impl Control {
     /// [`ReloadError`], as of a start.
     pub fn rehearse(config: &Config) -> Result<(), ReloadError> {
         let (checks, total) = (Checks::new(), number_of_checks(config));
-        let (mut names, mut stamps) = (Names::new(&[]), Stamps::default());
+        let (mut names, mut files) = (Names::new(&[]), Files::default());
         Notifier::rehearse(config)?;
         let mut servers = config.virtual_servers.iter();
         servers.try_for_each(|server| {
             let failed = |source| ReloadError::Plan { virtual_server: server.name.clone(), source };
             Plan::new(server.clone(), &HashMap::new(), &mut names).map_err(failed)?;
-            prepare(&checks, server, total, &mut names, &mut stamps).map(drop)
+            prepare(&checks, server, total, &mut names, &mut files).map(drop)
         })
     }
 
@@ -108,12 +108,12 @@ impl Control {
         config: Config,
         looked: Looked,
     ) -> Result<Preparation, ReloadError> {
-        let Looked { mut stamps, letter } = looked;
+        let Looked { mut files, telling } = looked;
         let total = number_of_checks(&config);
         let mut steps = Vec::new();
         let former = Former::of(&self.services, &config);
         for server in &config.virtual_servers {
-            let stamp = stamps.of_server(server);
+            let stamp = files.of_server(server);
             let former = former.of_server(server).map(|at| &self.services[at]);
             // What is in a file belongs to what is configured.
             if let Some(same) = former.filter(|one| one.config == *server && one.stamp == stamp) {
@@ -124,7 +124,7 @@ impl Control {
             let known = former.map(|former| self.endpoints(former)).unwrap_or_default();
             let plan = Plan::new(server.clone(), &known, &mut self.names).map_err(failed)?;
             let former = former.map(|former| former.key);
-            let checks = prepare(&self.checks, server, total, &mut self.names, &mut stamps)?;
+            let checks = prepare(&self.checks, server, total, &mut self.names, &mut files)?;
             steps.push(Step::Change { plan: Box::new(plan), former, checks, stamp });
         }
         let open = self.open();
@@ -140,7 +140,6 @@ impl Control {
             }
         }
         let admin = self.administration.open(config.admin.as_ref())?;
-        let telling = self.notifier.prepare(&config, letter)?;
         Ok(Preparation { config, steps, bound, admin, telling })
     }
 
@@ -168,7 +167,7 @@ impl Control {
     pub(super) fn take_over(&mut self, prepared: Preparation) {
         let Preparation { config, steps, mut bound, admin, telling } = prepared;
         let open = self.open();
-        self.checks.warn_of_start(config.max_scripts);
+        self.checks.warn_of_start(Bounds::from(&config));
         // What the system says of names may have changed, too.
         self.names.resolve_by(&config.resolvers);
         // Everything that could fail has not: the plans were validated by the machines' own rules.
@@ -230,6 +229,7 @@ impl Control {
             let until = Instant::now() + gone.config.drain_timeout;
             self.removed.push(Removed { tally: gone.tally, until });
         }
+        self.leaving.extend(open.into_values(), &self.services);
     }
 
     /// The endpoints of a service, and of whoever is on the way out of it: one that comes back has its
@@ -308,7 +308,7 @@ fn prepare(
     server: &VirtualServer,
     total: u32,
     names: &mut Names,
-    stamps: &mut Stamps,
+    files: &mut Files,
 ) -> Result<PreparedChecks, ReloadError> {
     let backends = server.backends.iter();
     let all = backends.map(|backend| (&backend.address, backend.weight, &*backend.checks));
@@ -317,7 +317,7 @@ fn prepare(
     let sorry = sorry.filter(|sorry| server.backends.iter().all(|one| one.address != **sorry));
     let sorry = sorry.map(|sorry| (sorry, Weight::ONE, &*server.sorry_checks));
     let each = all.chain(sorry).map(|(address, weight, own)| {
-        let prepared = checks.prepare(address, weight, own, total, names, stamps);
+        let prepared = checks.prepare(address, weight, own, total, names, files);
         let prepared = prepared.map_err(|source| {
             let virtual_server = server.name.clone();
             ReloadError::Check { virtual_server, backend: address.clone(), source }

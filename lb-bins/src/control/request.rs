@@ -8,7 +8,6 @@ use tokio::sync::{mpsc, oneshot};
 use super::looked::Looked;
 use super::reload::ReloadError;
 use crate::config::{Address, Config, Daemon};
-use crate::notify::NotifyError;
 use crate::process::Governed;
 use crate::requests::Requests;
 use crate::status::{Explanation, Status};
@@ -48,6 +47,16 @@ pub(super) enum Request {
         reply: oneshot::Sender<Status>,
     },
     Stop,
+}
+
+impl Request {
+    /// The configuration that is to be taken over, if any is.
+    pub(super) fn config(&self) -> Option<&Config> {
+        match self {
+            Self::Prepare { config, .. } | Self::Reconfigure { config, .. } => Some(config),
+            _ => None,
+        }
+    }
 }
 
 type Reply<E> = oneshot::Sender<Result<(), E>>;
@@ -161,7 +170,7 @@ impl Handle {
     /// # Errors
     /// [`ReloadError`], if it cannot be taken over whole; nothing has changed then.
     pub async fn reconfigure(&self, config: Config) -> Result<(), ReloadError> {
-        let (looked, config) = (look(&config).await?, Box::new(config));
+        let (looked, config) = (Looked::aside(&config).await?, Box::new(config));
         let request = |reply| Request::Reconfigure { config, looked, reply };
         self.0.ask(request).await.unwrap_or(Err(ReloadError::Stopping))
     }
@@ -173,7 +182,7 @@ impl Handle {
     /// [`ReloadError`], if it cannot be taken over whole; nothing has changed then.
     pub async fn prepare(&self, config: Config) -> Result<Decision, ReloadError> {
         let (decide, decision) = oneshot::channel();
-        let (looked, config) = (look(&config).await?, Box::new(config));
+        let (looked, config) = (Looked::aside(&config).await?, Box::new(config));
         let request = |reply| Request::Prepare { config, looked, reply, decision };
         self.0.ask(request).await.unwrap_or(Err(ReloadError::Stopping))?;
         Ok(Decision(decide))
@@ -185,11 +194,6 @@ impl Handle {
         // It has ended already: what else could be asked.
         let _ = self.0.send(Request::Stop).await;
     }
-}
-
-/// What is in the files of a configuration: whoever asks waits for them, and not control.
-async fn look(config: &Config) -> Result<Looked, NotifyError> {
-    Ok(Looked::aside(config).await?)
 }
 
 impl Governed for Handle {

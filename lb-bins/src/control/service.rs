@@ -12,10 +12,15 @@ use tracing::{info, warn};
 use super::passive::Ejector;
 use crate::config::{self, Address};
 use crate::notify::{Notifier, Scripts};
+use crate::said::Said;
 use crate::tcp::{Client, Endpoint, Gate, Listener, ServerKey, Tally};
 
 /// Clients wait this long for the first verdicts; then they are served by what there is.
 const LONGEST_GATE: Duration = Duration::from_secs(2);
+
+/// So many changes of a backend's weight and limits are logged in a minute: an agent may say something else
+/// each time that it is asked.
+const MOST_CHANGES: u32 = 20;
 
 /// One virtual server that runs.
 pub(super) struct Service {
@@ -37,6 +42,8 @@ pub(super) struct Service {
     pub(super) untold: Vec<Event>,
     /// What led to the changes that are not settled yet.
     pub(super) reasons: HashMap<BackendId, String>,
+    /// Changes of weight and limits that were logged.
+    said: Said,
     pub(super) panics: bool,
     /// Those that start slowly, as far as it was told.
     slow: BTreeSet<BackendId>,
@@ -69,6 +76,7 @@ impl Service {
             gate_opens: Some(Instant::now() + LONGEST_GATE),
             untold: Vec::new(),
             reasons: HashMap::new(),
+            said: Said::at_most(MOST_CHANGES),
             panics: false,
             slow: BTreeSet::new(),
             ejector: None,
@@ -84,6 +92,9 @@ impl Service {
 
     /// Sees to what depends on time alone.
     pub(super) fn tick(&mut self, now: Instant) {
+        for (backend, lost) in self.said.expire(now) {
+            self.tell_of_lost(&backend, lost);
+        }
         self.director.expire(now);
         // Who waited before there was another director knows of new pools only by its own.
         self.former_directors.retain(|former| match former.upgrade() {
@@ -150,12 +161,31 @@ impl Service {
         Some(self.machine.backend(backend)?.backend.load().limits())
     }
 
-    /// Changes the machine, and logs what became of `backend` and why. What follows from it is
-    /// carried out by [`settle`](Self::settle).
+    /// Changes the machine, and logs what became of `backend` and why; of what may change with each
+    /// check, not all. What follows from it is carried out by [`settle`](Self::settle).
     pub(super) fn change(
         &mut self,
         backend: BackendId,
         why: &str,
+        change: impl FnOnce(&mut VirtualServer<Endpoint>),
+    ) {
+        self.apply(backend, why, true, change);
+    }
+
+    /// The same as an administrator has ordered it: all of it is logged.
+    pub(super) fn order(
+        &mut self,
+        backend: BackendId,
+        change: impl FnOnce(&mut VirtualServer<Endpoint>),
+    ) {
+        self.apply(backend, "the administrator says so", false, change);
+    }
+
+    fn apply(
+        &mut self,
+        backend: BackendId,
+        why: &str,
+        is_bounded: bool,
         change: impl FnOnce(&mut VirtualServer<Endpoint>),
     ) {
         let (before, old_limits) = (self.state(backend), self.limits(backend));
@@ -170,7 +200,7 @@ impl Service {
         }
         let limits = self.limits(backend);
         let is_down = matches!(self.state(backend), Some((BackendState::Down, _)));
-        if limits != old_limits && !is_down {
+        if limits != old_limits && !is_down && (!is_bounded || self.is_logged(backend)) {
             let (virtual_server, name) = (&*self.config.name, self.name_of(backend));
             match limits.and_then(|limits| limits.maximum()) {
                 Some(most) => {
@@ -181,18 +211,40 @@ impl Service {
         }
         self.reasons.insert(backend, why.to_owned());
         if let (Some((before, old_weight)), Some((after, weight))) = (before, self.state(backend)) {
+            let is_weight = |state| matches!(state, BackendState::Up | BackendState::Drain);
+            let is_by_weight = before == after || (is_weight(before) && is_weight(after));
+            let is_news = before != after || old_weight != weight;
+            if !is_news || (is_bounded && is_by_weight && !self.is_logged(backend)) {
+                return;
+            }
             let backend = self.machine.backend(backend).map_or("", |status| status.name);
             let virtual_server = &*self.config.name;
             if before == after {
-                if old_weight != weight {
-                    info!(virtual_server, backend, "weight {old_weight} → {weight}: {why}");
-                }
+                info!(virtual_server, backend, "weight {old_weight} → {weight}: {why}");
             } else if matches!(after, BackendState::Down | BackendState::Ejected) {
                 warn!(virtual_server, backend, "{before} → {after}: {why}");
             } else {
                 info!(virtual_server, backend, weight, "{before} → {after}: {why}");
             }
         }
+    }
+
+    /// Whether one more change of the weight or the limits of `backend` is logged.
+    fn is_logged(&mut self, backend: BackendId) -> bool {
+        let name = self.name_of(backend).to_owned();
+        let (is_logged, lost) = self.said.hear(&name, Instant::now());
+        if lost > 0 {
+            self.tell_of_lost(&name, lost);
+        }
+        is_logged
+    }
+
+    fn tell_of_lost(&self, backend: &str, lost: u64) {
+        let virtual_server = &*self.config.name;
+        info!(
+            virtual_server,
+            backend, lost, "its weight and limits change too often: changes are in no log"
+        );
     }
 
     /// Carries out what the machine asks for, and lets clients in once it is known who lives.

@@ -22,7 +22,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use self::checker::ByName;
+use self::checker::{ByName, Whose};
 use self::resolver::Resolver;
 use crate::backoff::Backoff;
 use crate::checkers::AnyChecker;
@@ -97,9 +97,14 @@ impl Names {
     }
 
     /// The checker of what is at this address; whatever its name stands for then, if it has one.
-    pub(crate) fn checker(&mut self, address: &Address, checker: AnyChecker) -> AnyChecker {
+    pub(crate) fn checker(
+        &mut self,
+        address: &Address,
+        whose: impl Into<Whose>,
+        checker: AnyChecker,
+    ) -> AnyChecker {
         match self.of(address) {
-            Some(name) => AnyChecker::new(ByName::new(name, checker)),
+            Some(name) => AnyChecker::new(ByName::new(name, whose.into(), checker)),
             None => checker,
         }
     }

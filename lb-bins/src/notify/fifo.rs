@@ -19,6 +19,8 @@ const LONGEST_LINE: usize = 4096;
 pub struct Fifo {
     path: PathBuf,
     pipe: File,
+    /// The file system that it is on, and its number there.
+    identity: (u64, u64),
     /// Then it is removed with this.
     made: bool,
     lines: u64,
@@ -79,10 +81,10 @@ impl Fifo {
             Err(Errno::LOOP) => return Err(FifoError::NotAPipe { path: path.into() }),
             Err(error) => return Err(failed(error)),
         };
-        if !pipe.metadata().is_ok_and(|it| it.file_type().is_fifo()) {
-            return Err(FifoError::NotAPipe { path: path.into() });
-        }
-        Ok(Self { path: path.into(), pipe, made, lines: 0, lost: 0, in_a_row: 0 })
+        let there = pipe.metadata().ok().filter(|it| it.file_type().is_fifo());
+        let there = there.ok_or_else(|| FifoError::NotAPipe { path: path.into() })?;
+        let identity = (there.dev(), there.ino());
+        Ok(Self { path: path.into(), pipe, identity, made, lines: 0, lost: 0, in_a_row: 0 })
     }
 
     /// Whether [`open`](Self::open) may succeed, as far as can be seen without making anything.
@@ -105,13 +107,14 @@ impl Fifo {
         }
     }
 
-    /// Whether `path` leads to this pipe: not if it was removed meanwhile.
-    pub fn is_at(&self, path: &Path) -> bool {
-        let same = || {
-            let (ours, there) = (self.pipe.metadata().ok()?, symlink_metadata(path).ok()?);
-            Some((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
-        };
-        self.path == path && same() == Some(true)
+    /// Whether the path leads to this pipe still: not if it was removed meanwhile.
+    fn is_there(&self) -> bool {
+        symlink_metadata(&self.path).is_ok_and(|it| (it.dev(), it.ino()) == self.identity)
+    }
+
+    /// Whether both are one pipe. No file system is asked.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.path, self.identity) == (&other.path, other.identity)
     }
 
     /// Tells a line, or loses it. Never waits.
@@ -151,7 +154,7 @@ impl Fifo {
 impl Drop for Fifo {
     fn drop(&mut self) {
         // Another may be at its place by now, which is somebody else's.
-        if self.made && self.is_at(&self.path) {
+        if self.made && self.is_there() {
             // Whoever was faster has done it.
             let _ = std::fs::remove_file(&self.path);
         }
@@ -201,7 +204,7 @@ mod tests {
 
         let ours = Fifo::open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        assert!(!ours.is_at(&path));
+        assert!(!ours.is_there());
         std::fs::write(&path, "another's").unwrap();
         drop(ours);
         assert!(path.exists(), "it is no longer ours");

@@ -7,7 +7,6 @@ mod fifo;
 mod mail;
 mod observer;
 mod reader;
-mod said;
 mod scripts;
 mod submission;
 
@@ -24,6 +23,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::process::Unhurried;
 
 /// A change worth telling.
 #[derive(Clone, Debug)]
@@ -58,11 +58,24 @@ pub struct NotifierStatus {
     pub mail: Option<MailStatus>,
 }
 
-/// What a configuration needs that is not there yet.
+/// What a configuration needs to tell of changes.
 #[derive(Debug)]
 pub struct Preparation {
-    fifo: Option<Fifo>,
+    fifo: Option<Unhurried<Fifo>>,
     letter: Option<Arc<Letter>>,
+}
+
+impl Preparation {
+    /// Opens the pipe, and reads the files of the mail: waits for the file systems that they are on, which
+    /// may hang.
+    ///
+    /// # Errors
+    /// [`NotifyError`], if any of it cannot be as it is configured.
+    pub fn of(config: &Config) -> Result<Self, NotifyError> {
+        let letter = Letter::of(config)?;
+        let fifo = config.notify_fifo.as_deref().map(Fifo::open).transpose()?;
+        Ok(Self { fifo: fifo.map(Unhurried::new), letter })
+    }
 }
 
 /// A configuration whose changes cannot be told.
@@ -83,42 +96,28 @@ impl Notifier {
         Self { relay: Some(relay), ..Self::default() }
     }
 
-    /// Whether [`prepare`](Self::prepare) may succeed, as far as can be seen without doing anything.
+    /// Whether [`Preparation::of`] may succeed, as far as can be seen without doing anything.
     ///
     /// # Errors
-    /// [`NotifyError`], as of `prepare`.
+    /// [`NotifyError`], as of that.
     pub fn rehearse(config: &Config) -> Result<(), NotifyError> {
         config.notify_fifo.as_deref().map_or(Ok(()), Fifo::rehearse)?;
         Letter::of(config)?;
         Ok(())
     }
 
-    /// Gets ready what `config` needs; its `letter` was read [before](Letter::of), by somebody who may wait for
-    /// a file system that hangs. Nothing changes until it is [taken over](Self::take_over).
-    ///
-    /// # Errors
-    /// [`NotifyError`], if the pipe cannot be as it is configured.
-    pub fn prepare(
-        &self,
-        config: &Config,
-        letter: Option<Arc<Letter>>,
-    ) -> Result<Preparation, NotifyError> {
-        let there = |path| self.fifo.as_ref().is_some_and(|fifo| fifo.is_at(path));
-        let fifo = config.notify_fifo.as_deref().filter(|path| !there(path));
-        Ok(Preparation { fifo: fifo.map(Fifo::open).transpose()?, letter })
-    }
-
     /// Tells by what `config` has from now on. So goes mail that has not been sent yet; if there is none
-    /// any more, it goes its way as before.
-    /// Must be called within a runtime.
+    /// any more, it goes its way as before. Waits for nothing. Must be called within a runtime.
     pub fn take_over(&mut self, config: &Config, preparation: Preparation) {
         let Preparation { fifo, letter } = preparation;
+        let is_new = |fifo: &Fifo| self.fifo.as_ref().is_none_or(|known| !known.is_same(fifo));
+        let fifo = fifo.and_then(Unhurried::into_inner).filter(is_new);
         let script = config.notify_fifo_script.as_ref();
         if fifo.is_some() || self.reader.as_ref().map(Reader::command) != script {
             self.reader = None;
         }
         if fifo.is_some() || config.notify_fifo.is_none() {
-            self.fifo = fifo;
+            drop(std::mem::replace(&mut self.fifo, fifo).map(Unhurried::new));
         }
         if let (None, Some(path), Some(script)) = (&self.reader, &config.notify_fifo, script) {
             self.reader = Some(Reader::start(script, path));

@@ -13,10 +13,10 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::said::Said;
 use crate::config::Command;
 use crate::privileges::Identity;
 use crate::process::aside;
+use crate::said::Said;
 use crate::telemetry;
 
 /// A script that takes longer than this is killed: the next one must not wait forever.
@@ -25,6 +25,8 @@ const LONGEST_RUN: Duration = Duration::from_secs(60);
 const DEATH: Duration = Duration::from_secs(2);
 /// What it says in one line; more is another one.
 const LONGEST_LINE: u64 = 4096;
+/// So many lines of a program are logged in a minute, over all its runs: some run every second.
+const MOST_LINES: u32 = 100;
 /// Events beyond this many wait nowhere: the scripts are hopelessly behind.
 const QUEUE: usize = 1024;
 
@@ -142,7 +144,7 @@ pub(crate) async fn execute(
 /// full pipe would stop the script.
 async fn log_errors(script: String, errors: impl AsyncRead + Unpin) {
     /// Whoever runs a program: it has one log.
-    static SAID: LazyLock<Mutex<Said>> = LazyLock::new(Mutex::default);
+    static SAID: LazyLock<Mutex<Said>> = LazyLock::new(|| Mutex::new(Said::at_most(MOST_LINES)));
     // Nothing panics while it has it.
     let said = || SAID.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut errors, mut line) = (BufReader::new(errors), Vec::new());

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use self::genhash::Genhash;
-use crate::checkers::{CheckConfigError, Shared, checker};
+use crate::checkers::{CheckConfigError, Files, Shared, checker};
 use crate::config::check::Page;
 use crate::config::{Address, Check, CheckKind, Config, ConfigErrors};
 use crate::names::{Names, nominal};
@@ -198,9 +198,9 @@ impl Probe {
         names: &mut Names,
     ) -> Result<(Duration, Result<Report, Failure>), CheckConfigError> {
         let Self { check, backend, weight, .. } = self;
-        let checker = checker(check, *weight, &Shared::default())?;
+        let checker = checker(check, *weight, &Shared::default(), &mut Files::default())?;
         let address = check.target(backend);
-        let checker = names.checker(&address, checker);
+        let checker = names.checker(&address, &check.kind, checker);
         let target = Target::new(nominal(&address), check.timeout);
         let begun = Instant::now();
         let run = timeout(check.timeout + GRACE, checker.oneshot(target)).await;

@@ -5,7 +5,6 @@ mod script;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,7 +18,7 @@ use rand::rngs::StdRng;
 pub use self::script::{ScriptError, ScriptErrors, ScriptProblem};
 
 use self::script::{Line, Numbered, parse};
-use crate::config::{Config, ConfigErrors, ConfigFile, Daemon, VirtualServer};
+use crate::config::{Config, ConfigErrors, ConfigFile, Daemon, VirtualServer, read_bounded};
 use crate::control::{PlanError, Rehearsal};
 use crate::tcp::Endpoint;
 
@@ -97,7 +96,9 @@ impl Arguments {
     /// [`SimulateError`], of all lines up to the next reload that cannot be played.
     pub fn run(&self, file: &ConfigFile, config: &Config) -> Result<String, SimulateError> {
         let path = self.simulate.as_deref().unwrap_or(Path::new(""));
-        let text = fs::read_to_string(path);
+        let text = read_bounded(path).and_then(|bytes| {
+            String::from_utf8(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))
+        });
         let text =
             text.map_err(|source| SimulateError::Unreadable { path: path.to_owned(), source })?;
         let mut lines = parse(path, &text)?;

@@ -181,7 +181,7 @@ mod tests {
         for (text, message) in [
             (
                 "1s a dies\n10 a dies",
-                "trouble.txt:2: error: `10` is no time: whole numbers with the units d, h, m, s or ms\n    \
+                "trouble.txt:2: error: `10` is no time: 10 of what? the unit is missing\n    \
                  2 | 10 a dies\nhelp: write the time since the beginning first, such as 500ms, 10s \
                  or 2m\n",
             ),

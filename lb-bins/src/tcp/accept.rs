@@ -121,6 +121,11 @@ impl Listener {
     pub fn is_closed(&self) -> bool {
         self.stage.is_closed()
     }
+
+    /// Resolves when it [is closed](Self::is_closed): somebody else may listen there.
+    pub async fn closed(&self) {
+        self.stage.closed().await;
+    }
 }
 
 impl Drop for Listener {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lb_core::Director;
 use lb_core::backend::Outcome;
@@ -132,7 +132,6 @@ impl Route {
             connection = self.connect(key, spare) => connection,
             _ = relay::broken(&client) => return self.tally.abandon(),
         };
-        // In this order, so that the connection is closed when its place is given to the next.
         let Connection { lease, stream, mut cuts } = match connection {
             Ok(connection) => connection,
             Err(error) => {
@@ -144,16 +143,26 @@ impl Route {
         listen::prepare(&SockRef::from(&stream));
         let (virtual_server, backend) = (&*self.name, lease.name());
         let witness = Witness::of(&lease, &self.reporter);
-        tokio::select! {
+        let is_whole = tokio::select! {
             end = relay::relay(&client, &stream, &witness) => {
                 witness.judge(&end);
-                let End { broken: Some((by, error)), .. } = end else { return };
-                debug!(virtual_server, %peer, backend, ?by, %error, "connection broken");
+                if let End { broken: Some((by, error)), .. } = &end {
+                    debug!(virtual_server, %peer, backend, ?by, %error, "connection broken");
+                }
+                end.broken.is_none()
             },
-            _ = cuts.changed() => debug!(virtual_server, %peer, backend, "connection cut"),
+            _ = cuts.changed() => {
+                debug!(virtual_server, %peer, backend, "connection cut");
+                false
+            },
+        };
+        if !is_whole {
+            // Neither side may take this for the end of what the other had to say.
+            relay::reset(&client);
+            relay::reset(&stream);
         }
-        // Neither side may take this for the end of what the other had to say.
-        relay::reset(&client);
-        relay::reset(&stream);
+        // Closed when its place is given to the next.
+        drop(stream);
+        lease.end(Instant::now());
     }
 }

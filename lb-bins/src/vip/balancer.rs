@@ -4,7 +4,7 @@
 //! advertisement is late for it.
 
 use std::io;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,9 +12,9 @@ use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::reload::StartError;
+use super::error::StartError;
 use crate::config::Config;
-use crate::control::{Control, Decision, Handle};
+use crate::control::{Bounds, Control, Decision, Handle};
 use crate::notify::{News, Observer, Quorums};
 use crate::tcp::Workers;
 
@@ -82,7 +82,7 @@ impl Balancer {
         let control = match self.control() {
             Some(control) => control,
             None if config.virtual_servers.is_empty() => return Ok(None),
-            None => self.start(config.max_scripts).await?,
+            None => self.start(Bounds::from(config)).await?,
         };
         // The pipe, the mail and the admin address are the keeper's.
         let mut config = Config { admin: None, notify_fifo: None, smtp: None, ..config.clone() };
@@ -90,13 +90,13 @@ impl Balancer {
         Ok(Some(control.prepare(config).await?))
     }
 
-    async fn start(&self, max_scripts: Option<NonZeroU32>) -> Result<Handle, StartError> {
+    async fn start(&self, bounds: Bounds) -> Result<Handle, StartError> {
         let Shared { beside, workers, observer, .. } = &*self.0;
         let (count, observer) = (*workers, observer.clone());
         // There: whoever starts a thread hands on its own priority.
         let started = beside.spawn(async move {
             let workers = Workers::start(count)?;
-            let control = Control::observed(workers, observer, max_scripts);
+            let control = Control::observed(workers, observer, bounds);
             let handle = control.handle();
             let task = tokio::spawn(control.run());
             Ok::<_, io::Error>(Running { control: handle, task: Some(task) })

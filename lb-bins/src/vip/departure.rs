@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use tracing::info;
 
 use super::claim::Claim;
+use super::error::StartError;
 use super::keeper::Keeper;
-use super::reload::StartError;
 use super::reload::predecessors;
 use super::request::{Go, Order, Refusal};
 use super::spec::Spec;
@@ -22,7 +22,7 @@ use crate::config::{BgpAnnouncement, Config};
 pub(super) enum Departure {
     Reconfigure {
         config: Box<Config>,
-        looked: Looked,
+        looked: Box<Looked>,
         reply: oneshot::Sender<Result<(), StartError>>,
     },
     Stop,
@@ -112,7 +112,7 @@ impl Keeper {
             // Whoever asked knows why not.
             Departure::Reconfigure { .. } if !may => {}
             Departure::Reconfigure { config, looked, reply } => {
-                let _ = reply.send(self.reconfigure(*config, looked));
+                let _ = reply.send(self.reconfigure(*config, *looked));
             }
             Departure::Switchover { instance, reply } => {
                 let _ = reply.send(self.order(instance, Order::Switchover));

@@ -15,9 +15,9 @@ use tracing::{info, warn};
 use super::balancer::Balancer;
 use super::bgp::Speakers;
 use super::departure::{Departure, Departures};
+use super::error::StartError;
 use super::instance::{Group, Instance};
 use super::notices::{Happening, Notice, Subject};
-use super::reload::StartError;
 use super::request::{Handle, Order, Refusal, Request};
 use super::spec::Spec;
 use super::statics::Statics;
@@ -95,7 +95,7 @@ impl Keeper {
             requests,
             is_stopping: false,
         };
-        let looked = Looked::at(&config).await?;
+        let looked = Looked::at(&config, None).await?;
         let decision = balancer.prepare(&config).await?;
         keeper.reconfigure(config, looked)?;
         decision.into_iter().for_each(Decision::take_over);
@@ -167,6 +167,9 @@ impl Keeper {
             }
             Request::Order { instance, order, reply } => {
                 let _ = reply.send(self.order(instance, order));
+            }
+            Request::Door { reply } => {
+                let _ = reply.send(self.administration.door().cloned());
             }
             Request::Ping { reply } => {
                 let _ = reply.send(());

@@ -17,6 +17,8 @@ mod beside;
 mod bgp;
 mod claim;
 mod departure;
+mod error;
+mod groups;
 mod instance;
 mod keeper;
 mod metrics;
@@ -32,9 +34,9 @@ mod watch;
 pub use admin::run as serve_admin;
 pub use beside::beside;
 pub use bgp::AnnouncementStatus;
+pub use error::StartError;
 pub use keeper::Keeper;
 pub use plan::PlanError;
-pub use reload::StartError;
 pub use request::{Handle, Refusal};
 pub use status::{
     CarpInstanceStatus, CountersReport, InstanceStatus, MasterReport, Status, SyncGroupStatus,

@@ -66,14 +66,14 @@ impl Happening {
     }
 
     /// What runs for this alone.
-    const fn command(self, notify: &Notify) -> Option<&Command> {
+    fn command(self, notify: &Notify) -> Option<&Command> {
         match self {
-            Self::Became(Role::Master) => notify.master.as_ref(),
-            Self::Became(Role::Backup) => notify.backup.as_ref(),
-            Self::Became(Role::Fault) => notify.fault.as_ref(),
+            Self::Became(Role::Master) => notify.master.as_deref(),
+            Self::Became(Role::Backup) => notify.backup.as_deref(),
+            Self::Became(Role::Fault) => notify.fault.as_deref(),
             Self::Deleted => notify.deleted.command(),
-            Self::HeardLower => notify.master_rx_lower_pri.as_ref(),
-            Self::Stopped => notify.stop.as_ref(),
+            Self::HeardLower => notify.master_rx_lower_pri.as_deref(),
+            Self::Stopped => notify.stop.as_deref(),
             Self::Became(_) | Self::PriorityOfBackup | Self::PriorityOfMaster => None,
         }
     }
@@ -106,7 +106,8 @@ impl Notice<'_> {
     /// The scripts for it, in keepalived's order.
     fn commands<'a>(&self, notify: &'a Notify) -> impl Iterator<Item = Command> + use<'a> {
         let Self { subject, name, happening, priority } = self;
-        let any = notify.any.clone().filter(|_| happening.is_change()).map(|mut any| {
+        let any = notify.any.as_deref().filter(|_| happening.is_change());
+        let any = any.cloned().map(|mut any| {
             let told = [subject.word(), name, happening.word()].map(str::to_owned);
             any.arguments.extend(told);
             any.arguments.push(priority.to_string());
@@ -194,9 +195,9 @@ mod tests {
     fn scripts_are_called_as_keepalived_calls_them() {
         let command = |program: &str| Command::new(program, vec![]);
         let notify = Notify {
-            any: Some(Command::new("/any", vec!["first".into()])),
-            master: Some(command("/master")),
-            master_rx_lower_pri: Some(command("/lower")),
+            any: Some(Command::new("/any", vec!["first".into()]).into()),
+            master: Some(command("/master").into()),
+            master_rx_lower_pri: Some(command("/lower").into()),
             ..Notify::default()
         };
         let happening = Happening::Became(Role::Master);
@@ -215,7 +216,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_flood_of_lower_ones_keeps_nobody_from_hearing_of_the_rest() {
-        let slow = Command::new("/bin/sleep", vec!["0.2".into()]);
+        let slow = Box::new(Command::new("/bin/sleep", vec!["0.2".into()]));
         let master_rx_lower_pri = Some(slow.clone());
         let notify = Notify { master_rx_lower_pri, backup: Some(slow), ..Notify::default() };
         let of =
@@ -243,9 +244,9 @@ mod tests {
     #[test]
     fn only_who_asks_for_it_is_told_why_it_is_gone() {
         let command = |program: &str| Command::new(program, vec![]);
-        let stop = Notify { stop: Some(command("/stop")), ..Notify::default() };
+        let stop = Notify { stop: Some(command("/stop").into()), ..Notify::default() };
         let deleted = |command| Notify { deleted: Deleted::Told(command), ..stop.clone() };
-        let (both, word_alone) = (deleted(Some(command("/deleted"))), deleted(None));
+        let (both, word_alone) = (deleted(Some(command("/deleted").into())), deleted(None));
         for (is_deleted, notify, word, program) in [
             (true, &both, "DELETED", Some("/deleted")),
             (true, &word_alone, "DELETED", None),

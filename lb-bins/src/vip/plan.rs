@@ -1,9 +1,9 @@
 //! From what a configuration says of an instance to what drives it.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
-use std::{fs, io};
 
 use lb_vrrp::carp::{CarpChannel, CarpConfig};
 use lb_vrrp::driver::Debounce;
@@ -15,7 +15,7 @@ use lb_vrrp::{
 };
 
 use super::spec::Spec;
-use super::watch::Thing;
+use super::watch::{Secrets, Thing};
 use crate::config::check::Nibbles;
 use crate::config::{Authentication, CarpInstance, Delays, KeySecret, Track, Tracks, VrrpInstance};
 
@@ -57,14 +57,18 @@ pub(super) enum Machine {
 }
 
 impl Plan {
-    /// `seen` says what is known of what it depends on.
+    /// `seen` says what is known of what it depends on; `secrets` has what is in files.
     ///
     /// # Errors
     /// A secret that cannot be read, and what validation should have found.
-    pub(super) fn of(spec: &Spec, seen: impl Fn(&Thing) -> Signal) -> Result<Self, PlanError> {
+    pub(super) fn of(
+        spec: &Spec,
+        secrets: &Secrets,
+        seen: impl Fn(&Thing) -> Signal,
+    ) -> Result<Self, PlanError> {
         match spec {
             Spec::Carp(instance) => Ok(Self::of_carp(instance, seen)?),
-            Spec::Vrrp(instance) => Self::of_vrrp(instance, seen),
+            Spec::Vrrp(instance) => Self::of_vrrp(instance, secrets, seen),
         }
     }
 
@@ -101,6 +105,7 @@ impl Plan {
 
     fn of_vrrp(
         instance: &VrrpInstance,
+        secrets: &Secrets,
         seen: impl Fn(&Thing) -> Signal,
     ) -> Result<Self, PlanError> {
         let addresses = match instance.addresses.is_empty() {
@@ -111,7 +116,7 @@ impl Plan {
         let mut channel = ChannelConfig::new(instance.virtual_router_id, source, addresses)?;
         channel
             .version(instance.version, instance.advert_interval)?
-            .authentication(authentication(&instance.authentication)?)?
+            .authentication(authentication(&instance.authentication, secrets)?)?
             .reach(instance.reach.clone())?
             .checksum(instance.checksum);
 
@@ -186,7 +191,10 @@ fn tracker(track: &Track) -> Tracker {
     if track.reverse { tracker.reversed() } else { tracker }
 }
 
-fn authentication(authentication: &Authentication) -> Result<lb_vrrp::Authentication, PlanError> {
+fn authentication(
+    authentication: &Authentication,
+    secrets: &Secrets,
+) -> Result<lb_vrrp::Authentication, PlanError> {
     Ok(match authentication {
         Authentication::None => lb_vrrp::Authentication::NONE,
         Authentication::Pass(password) => lb_vrrp::Authentication::password(password.as_bytes()),
@@ -194,9 +202,9 @@ fn authentication(authentication: &Authentication) -> Result<lb_vrrp::Authentica
         Authentication::Hmac { keys, mode, freshness } => {
             let mut all = keys.iter();
             let Some(first) = all.next() else { return Err(ConfigError::KeyId.into()) };
-            let mut keys = HmacKeys::new(first.id, &octets(&first.secret)?)?;
+            let mut keys = HmacKeys::new(first.id, &octets(&first.secret, secrets)?)?;
             for key in all {
-                keys.accept(key.id, &octets(&key.secret)?)?;
+                keys.accept(key.id, &octets(&key.secret, secrets)?)?;
             }
             keys.migration(*mode);
             if let Some(freshness) = freshness {
@@ -208,15 +216,19 @@ fn authentication(authentication: &Authentication) -> Result<lb_vrrp::Authentica
 }
 
 /// The secret itself.
-fn octets(secret: &KeySecret) -> Result<Vec<u8>, PlanError> {
+fn octets(secret: &KeySecret, secrets: &Secrets) -> Result<Vec<u8>, PlanError> {
     let path = match secret {
         KeySecret::Octets(octets) => return Ok(octets.clone()),
         KeySecret::Text(text) => return Ok(text.clone().into_bytes()),
         KeySecret::File(path) => path,
     };
     let failed = |source| PlanError::Secret { path: path.clone(), source };
-    let written = fs::read(path).map_err(failed)?;
-    let written = written.strip_suffix(b"\n").unwrap_or(&written);
+    let written = match secrets.get(path) {
+        Some(Ok(written)) => written,
+        Some(Err(error)) => return Err(failed(io::Error::new(error.kind(), error.to_string()))),
+        None => return Err(failed(io::ErrorKind::NotFound.into())),
+    };
+    let written = written.strip_suffix(b"\n").unwrap_or(written);
     let Some(digits) = written.strip_prefix(b"hex:") else { return Ok(written.to_vec()) };
     let digits = std::str::from_utf8(digits).ok();
     let octets = digits.and_then(Nibbles::from_digits).and_then(Nibbles::into_bytes);

@@ -1,77 +1,21 @@
 //! Taking over a configuration: the first, and every other without a flap.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io;
 
 use lb_vrrp::driver::RouterId;
-use lb_vrrp::{Channel, Role, Signal, Start};
+use lb_vrrp::{Channel, Signal, Start};
 use tracing::info;
 
 use super::claim::Claim;
-use super::instance::{Group, Instance};
+use super::error::StartError;
+use super::instance::Instance;
 use super::keeper::Keeper;
 use super::notices::{Happening, Notice, Subject, Teller};
-use super::plan::{Machine, Plan, PlanError};
+use super::plan::{Machine, Plan};
 use super::spec::Spec;
-use super::watch::{Looked, Thing};
-use crate::admin::DoorError;
-use crate::checkers::CheckConfigError;
-use crate::config::{Config, VrrpSyncGroup};
-use crate::control::ReloadError;
-use crate::notify::NotifyError;
-
-/// Why a configuration cannot be taken over.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The admin address or socket.
-    #[error(transparent)]
-    Admin(#[from] DoorError),
-    /// The virtual servers.
-    #[error(transparent)]
-    Balancer(#[from] ReloadError),
-    /// A sync group.
-    #[error(transparent)]
-    Group(#[from] lb_vrrp::GroupError),
-    /// An instance that cannot be driven.
-    #[error("instance `{instance}`: {source}")]
-    Instance {
-        /// Its name.
-        instance: String,
-        /// What is wrong with it.
-        source: PlanError,
-    },
-    /// The kernel.
-    #[error("cannot talk to the kernel: {0}")]
-    Network(io::Error),
-    /// The pipe or the mail that changes are told by.
-    #[error(transparent)]
-    Notify(#[from] NotifyError),
-    /// A check that cannot be built.
-    #[error("vrrp_check `{name}`: {source}")]
-    Check {
-        /// Its name.
-        name: String,
-        /// Why.
-        source: CheckConfigError,
-    },
-    /// An instance that cannot hear.
-    #[error("instance `{instance}` on {interface}: {source}")]
-    Open {
-        /// Its name.
-        instance: String,
-        /// Where it should hear.
-        interface: String,
-        /// Why it cannot.
-        source: io::Error,
-    },
-    /// The process is about to end.
-    #[error("the process is stopping")]
-    Stopping,
-    /// Threads for what is not VRRP.
-    #[error("cannot start a thread: {0}")]
-    Threads(io::Error),
-}
+use super::watch::{Looked, Secrets, Thing};
+use crate::config::Config;
+use crate::process::Unhurried;
 
 /// What becomes of an instance of the new configuration.
 enum Step {
@@ -93,20 +37,19 @@ impl Keeper {
     ) -> Result<(), StartError> {
         let beside = self.beside.clone();
         let _beside = beside.enter();
-        let admin = self.administration.open(config.admin.as_ref())?;
-        let telling = self.notifier.prepare(&config, looked.letter.take())?;
-        let (signals, checkers) = self.watches.signals(looked);
+        let signals = self.watches.signals(&mut looked);
         let mut opened = Vec::new();
-        let steps = self.steps(&config, &signals, &mut opened).inspect_err(|_| {
+        let steps = self.steps(&config, &looked.secrets, &signals, &mut opened);
+        let steps = steps.inspect_err(|_| {
             for id in &opened {
                 let _ = self.driver.network_mut().close(*id);
             }
         })?;
         // From here on nothing fails.
         self.statics.set(&config);
-        self.notifier.take_over(&config, telling);
+        self.notifier.take_over(&config, looked.telling);
         self.speakers.reconfigure(&config, &signals);
-        self.watches.watch(&config, checkers);
+        self.watches.watch(&config, looked.checkers);
         let tellers = self.dismiss(&config, &steps)?;
         let fresh = self.install(&config, steps, tellers)?;
         self.driver.set_groups(&self.ids_of_groups(&config.vrrp_sync_groups))?;
@@ -115,6 +58,7 @@ impl Keeper {
             self.driver.startup(id);
         }
         let (wanted, serve) = (config.admin.as_ref(), self.serve_admin);
+        let admin = looked.admin.and_then(Unhurried::into_inner);
         self.administration.move_to(wanted, admin, serve, &self.handle);
         Ok(())
     }
@@ -122,6 +66,7 @@ impl Keeper {
     fn steps(
         &mut self,
         config: &Config,
+        secrets: &Secrets,
         signals: &HashMap<Thing, Signal>,
         opened: &mut Vec<RouterId>,
     ) -> Result<HashMap<String, Step>, StartError> {
@@ -137,7 +82,7 @@ impl Keeper {
                 continue;
             }
             let seen = |thing: &Thing| signals.get(thing).copied().unwrap_or_default();
-            let plan = Plan::of(&spec, seen);
+            let plan = Plan::of(&spec, secrets, seen);
             let plan = plan.map_err(|source| StartError::Instance { instance: name(), source })?;
             let refused = |source| StartError::Open {
                 instance: name(),
@@ -337,37 +282,6 @@ impl Keeper {
                 && old.spec.interface() == spec.interface()
                 && theirs.any(|address| addresses.contains(&address))
         })
-    }
-
-    /// The members of groups, as far as they are there.
-    fn ids_of_groups<'a>(
-        &self,
-        groups: impl IntoIterator<Item = &'a VrrpSyncGroup>,
-    ) -> Vec<Vec<RouterId>> {
-        let id = |name: &String| self.instances.get(name).map(|instance| instance.id);
-        groups.into_iter().map(|group| group.members.iter().filter_map(id).collect()).collect()
-    }
-
-    fn regroup(&mut self, config: &Config) {
-        let mut before = std::mem::take(&mut self.groups);
-        for group in &config.vrrp_sync_groups {
-            let known = before.iter().position(|known| known.config.name == group.name);
-            let known = known.map(|at| before.swap_remove(at));
-            let (role, teller) =
-                known.map_or((Role::Initialize, Teller::default()), |g| (g.role, g.teller));
-            self.groups.push(Group { config: group.clone(), role, teller });
-        }
-        for mut gone in before {
-            // Of a group that never was anything, nobody was told.
-            if gone.role != Role::Initialize {
-                let (name, notify) = (gone.config.name.as_str(), &gone.config.notify);
-                let happening = Happening::gone(true, notify);
-                info!(group = name, to = happening.word(), "removed");
-                let notice = Notice { subject: Subject::Group, name, happening, priority: 0 };
-                gone.teller.tell(notice, notify, &mut self.notifier);
-            }
-            tokio::spawn(gone.teller.finish());
-        }
     }
 }
 

@@ -3,10 +3,10 @@
 use tokio::sync::{mpsc, oneshot};
 
 use super::balancer::Balancer;
-use super::reload::StartError;
+use super::error::StartError;
 use super::status::Status;
 use super::watch::Looked;
-use crate::config::{Config, Daemon};
+use crate::config::{Config, Daemon, Door};
 use crate::control::Decision;
 use crate::process::Governed;
 use crate::requests::Requests;
@@ -19,12 +19,16 @@ pub(super) enum Request {
         order: Order,
         reply: oneshot::Sender<Result<(), Refusal>>,
     },
+    /// Where it is administered.
+    Door {
+        reply: oneshot::Sender<Option<Door>>,
+    },
     Ping {
         reply: oneshot::Sender<()>,
     },
     Reconfigure {
         config: Box<Config>,
-        looked: Looked,
+        looked: Box<Looked>,
         /// Told when whoever has to leave for it has left.
         left: oneshot::Sender<Go>,
         reply: oneshot::Sender<Result<(), StartError>>,
@@ -149,13 +153,14 @@ impl Governed for Handle {
     /// The virtual routers and the virtual servers, or neither. Whoever leaves takes the time that it
     /// takes; the balancer goes on deciding until both have only to say yes.
     async fn reconfigure(&self, config: Config) -> Result<(), StartError> {
-        let looked = Looked::at(&config).await?;
+        let door = self.requests.ask(|reply| Request::Door { reply }).await;
+        let looked = Looked::at(&config, door.unwrap_or_default()).await?;
         // Nobody leaves for what would be refused afterwards.
         drop(self.balancer.prepare(&config).await?);
         let (left, has_left) = oneshot::channel();
         let (reply, answer) = oneshot::channel();
-        let request =
-            Request::Reconfigure { config: Box::new(config.clone()), looked, left, reply };
+        let (looked, theirs) = (Box::new(looked), Box::new(config.clone()));
+        let request = Request::Reconfigure { config: theirs, looked, left, reply };
         self.requests.send(request).await.map_err(|_| StartError::Stopping)?;
         let mut decision = None;
         // Else it is refused, and the answer says why.

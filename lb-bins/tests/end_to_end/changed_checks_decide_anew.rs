@@ -64,6 +64,25 @@ fn what_a_check_has_found_for_others_is_said_to_be_known() {
     balancer.until_logged(&["warming → down: http check failed already", "\"other\""]);
 }
 
+/// Of several that are known, each by its own name.
+#[test]
+fn what_one_check_has_found_is_not_said_of_another() {
+    let ((backend, _), [first, second]) = (site(), [Port::free(), Port::free()]);
+    let list = backends([(&backend, 1)]);
+    let check = r#"check = [{ type = "tcp", interval = "60s", timeout = "20s" }, { type = "http", path = "/bad", interval = "60s", timeout = "20s" }]"#;
+    let one = server("web", &first, &[check, &list]);
+    let balancer = Balancer::start(&one);
+    until("both have run", || {
+        let report = balancer.backend("web", backend.address());
+        (0..2).all(|which| report["checks"][which]["runs"][0]["outcome"].is_string())
+    });
+    balancer.reload(&format!("{one}{}", server("other", &second, &[check, &list])));
+    balancer.until_state("other", &backend, "down");
+    balancer.until_logged(&["http check failed already", "\"other\""]);
+    balancer.until_logged(&["tcp check passed already", "\"other\""]);
+    assert_eq!(balancer.lines_with("tcp check failed"), [""; 0]);
+}
+
 #[test]
 fn who_is_down_is_up_by_a_single_success_of_the_new_check() {
     let ((backend, _), web) = (site(), Port::free());

@@ -107,7 +107,7 @@ fn a_reload_moves_to_another_pipe() {
     let balancer = Balancer::start(&(keys(&first) + &rest));
     balancer.until_all_up();
     balancer.reload(&(keys(&second) + &rest));
-    assert!(!first.exists());
+    until("it is removed", || !first.exists());
     only.kill();
     balancer.until_state("web", &only, "down");
     assert!(next(&mut listen(&second)).ends_with("DOWN"));
@@ -120,7 +120,7 @@ fn a_reload_moves_to_another_pipe() {
     balancer.until_state("web", &only, "up");
     assert!(next(&mut listen(&second)).ends_with("UP"));
     balancer.reload(&rest);
-    assert!(!second.exists());
+    until("it is removed", || !second.exists());
     fs::write(&file, "").unwrap();
     assert!(balancer.reload_in_vain(&(keys(&file) + &rest)).contains("is no named pipe"));
 }

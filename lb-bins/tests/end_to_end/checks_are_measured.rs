@@ -1,6 +1,10 @@
 //! Checks in `/metrics`, and the last of their runs in `/status` and `/explain`.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
 
 use crate::harness::*;
 
@@ -78,6 +82,35 @@ fn what_cannot_be_run_here_is_no_failure_and_is_counted() {
     let check = check.replace("tcp\",", "tcp\", local_limit = 2,");
     balancer.reload(&server("web", &web, &[&check, &backends([(&backend, 1)])]));
     balancer.until_state("web", &backend, "down");
+}
+
+/// All are due at once, and each takes a while.
+#[test]
+fn no_more_checks_are_under_way_than_may_be() {
+    let counts = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
+    let slow = || {
+        let counts = Arc::clone(&counts);
+        Backend::serving(move |mut stream| {
+            let counts = Arc::clone(&counts);
+            async move {
+                let (now, most) = &*counts;
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                now.fetch_sub(1, Ordering::SeqCst);
+                let _ = stream.write_all(b"ready").await;
+            }
+        })
+    };
+    let (all, web) = ([slow(), slow(), slow(), slow()], Port::free());
+    let check = r#"check = { type = "tcp", steps = [{ expect = "ready" }], interval = "100ms", timeout = "20s" }"#;
+    let list = backends(all.each_ref().map(|backend| (backend, 1)));
+    let config = server("web", &web, &[check, &list]);
+    let balancer = Balancer::start(&format!("max_checks = 1\n{config}"));
+    balancer.until_all_up();
+    until("each has run again", || {
+        balancer.status()["checks"]["runs_total"].as_u64().unwrap() > 12
+    });
+    assert_eq!(counts.1.load(Ordering::SeqCst), 1);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Checks that report a weight, beside an administrator who gives one.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::AsyncWriteExt;
@@ -47,6 +48,12 @@ fn an_agent_has_a_share_of_what_the_administrator_gives() {
     "drain\n".clone_into(&mut line.lock().unwrap());
     weighs(&balancer, &backend, 0, "drain");
     "up 200%\n".clone_into(&mut line.lock().unwrap());
+    until("it was heard", || {
+        let report = balancer.backend("web", backend.address());
+        report["checks"][0]["runs"][0]["percent"] == 200
+    });
+    weighs(&balancer, &backend, 0, "drain");
+    "ready\n".clone_into(&mut line.lock().unwrap());
     weighs(&balancer, &backend, 60, "up");
     assert_eq!(balancer.order("web", &backend, "weight", "0").status, 200);
     assert_eq!(balancer.state("web", &backend), "drain");
@@ -56,7 +63,7 @@ fn an_agent_has_a_share_of_what_the_administrator_gives() {
     "up\n".clone_into(&mut line.lock().unwrap());
     weighs(&balancer, &backend, 0, "drain");
     assert_eq!(balancer.order("web", &backend, "weight", "7").status, 200);
-    weighs(&balancer, &backend, 7, "up");
+    weighs(&balancer, &backend, 14, "up");
 }
 
 #[test]
@@ -99,10 +106,10 @@ fn an_agent_says_how_many_connections_there_may_be() {
     assert_eq!(Visitor(waiting).who().unwrap(), backend.name());
     // Those who are there stay; what it says holds on while it is of no help.
     "maxconn:1\n".clone_into(&mut line.lock().unwrap());
-    allowed(Some(1), 100);
+    allowed(Some(1), 50);
     "what?\n".clone_into(&mut line.lock().unwrap());
     until("it is of no help", || report()["checks"][0]["local_errors"].as_u64() > Some(0));
-    allowed(Some(1), 100);
+    allowed(Some(1), 50);
     let [mut one, other] = guests;
     assert_eq!(one.who().unwrap(), backend.name());
     let waiting = connect(web.address()).unwrap();
@@ -110,9 +117,41 @@ fn an_agent_says_how_many_connections_there_may_be() {
     drop(other);
     until("one is there", || report()["active_connections"] == 1);
     waits(1);
-    "up\n".clone_into(&mut line.lock().unwrap());
+    "up 100%\n".clone_into(&mut line.lock().unwrap());
+    allowed(Some(1), 100);
+    "maxconn:0\n".clone_into(&mut line.lock().unwrap());
     allowed(None, 100);
     assert_eq!(Visitor(waiting).who().unwrap(), backend.name());
+}
+
+/// It has the weight that it says each time, and the log its peace.
+#[test]
+fn an_agent_that_says_something_else_each_time_fills_no_log() {
+    let backend = Backend::greeter();
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    let agent = Backend::serving(move |mut stream| {
+        let turn = count.fetch_add(1, Ordering::SeqCst) % 100;
+        async move {
+            let line = format!("up {}% maxconn:{}\n", turn + 1, turn + 7);
+            let _ = stream.write_all(line.as_bytes()).await;
+        }
+    });
+    let check = format!(r#"type = "agent", port = {}"#, agent.address().port());
+    let check = format!("check = {{ interval = \"10ms\", timeout = \"10s\", {check} }}");
+    let web = Port::free();
+    let balancer = Balancer::start(&server("web", &web, &[&check, &backends([(&backend, 100)])]));
+    until("it was asked often", || asked.load(Ordering::SeqCst) > 150);
+    let report = || balancer.backend("web", backend.address());
+    let (before, weight) = (asked.load(Ordering::SeqCst), report()["weight"].clone());
+    until("it has another weight", || report()["weight"] != weight);
+    assert!(asked.load(Ordering::SeqCst) > before);
+    let lines = [" → ", "connections: "].map(|what| balancer.lines_with(what).len());
+    // A state, and 20 of both together.
+    assert!(lines.iter().sum::<usize>() <= 21, "{lines:?}");
+    // An order is told in any case.
+    assert_eq!(balancer.order("web", &backend, "weight", "0").status, 200);
+    balancer.until_logged(&["the administrator says so"]);
 }
 
 #[test]

@@ -58,6 +58,29 @@ fn a_client_is_forgotten_after_the_timeout() {
 }
 
 #[test]
+fn a_client_is_not_forgotten_while_it_is_connected() {
+    let persistence = r#"persistence = { timeout = "2s", while_open = true }"#;
+    let (balancer, web, _three) = start(persistence);
+    let mut session = Visitor::enter(web.address());
+    let home = session.who().unwrap();
+    // Somebody who came later is forgotten before, and so are those who are connected without that key.
+    ask_from(client(0, 2), web.address()).unwrap();
+    until("both are known", || balancer.server("web")["persisted_clients"] == 2);
+    until("the other is forgotten", || balancer.server("web")["persisted_clients"] == 1);
+    assert_eq!(ask(web.address()).unwrap(), home);
+    assert_eq!(session.who().unwrap(), home);
+    until("that was the second timeout", || {
+        ask_from(client(0, 3), web.address()).unwrap();
+        until("it is forgotten", || balancer.server("web")["persisted_clients"] == 1);
+        true
+    });
+    drop(session);
+    balancer.until_idle("web");
+    assert_eq!(ask(web.address()).unwrap(), home, "for the timeout after that");
+    until("it is forgotten", || balancer.server("web")["persisted_clients"] == 0);
+}
+
+#[test]
 fn a_client_of_a_dead_backend_moves_and_stays_there() {
     let (balancer, web, mut three) = start(r#"persistence = { timeout = "60s" }"#);
     let home = ask(web.address()).unwrap();

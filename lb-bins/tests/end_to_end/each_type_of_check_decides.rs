@@ -146,6 +146,14 @@ fn tcp_steps() {
 }
 
 #[test]
+fn tcp_steps_that_must_not_be() {
+    let mood = well();
+    let backend = scripted(&mood, b"", &[b"+PONG\r\n"], b"-ERR\r\n");
+    let steps = r#"[{ send = "PING\r\n" }, { expect = "-", not = true }, { expect = "\r\n" }]"#;
+    decides(&backend, &format!(r#"type = "tcp", steps = {steps}"#), &mood, "rejected");
+}
+
+#[test]
 fn udp() {
     let (mood, backend) = (well(), Backend::greeter());
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

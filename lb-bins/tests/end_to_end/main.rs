@@ -31,6 +31,7 @@ mod files_that_hang_hold_up_nobody;
 mod hashing_keeps_to_its_key;
 mod ketama_agrees_with_nginx;
 mod limits_hold;
+mod links_have_addresses_of_their_own;
 mod mariadb_pool_follows_its_primary;
 mod names_stand_for_addresses;
 mod nginx_as_backend;

@@ -164,3 +164,16 @@ fn a_probe_resolves_and_says_so() {
         "{said}"
     );
 }
+
+#[test]
+fn an_agent_whose_name_cannot_be_resolved_says_nothing_of_the_backend() {
+    let (names, backend, web) = (NameServer::start(), Backend::greeter(), Port::free());
+    let checks = "check = [{ type = \"tcp\", interval = \"100ms\" }, \
+        { type = \"agent\", address = \"agent.example.org:9777\", interval = \"100ms\" }]";
+    let backends = format!("backend = [{{ address = \"{}\" }}]\n", backend.name());
+    let config = server("web", &web, &[checks, &backends]);
+    let balancer = Balancer::start(&(names.key() + &config));
+    balancer.until_logged(&["cannot be checked", "agent.example.org"]);
+    let state = balancer.server("web")["backends"][0]["state"].clone();
+    assert_eq!(state, "up");
+}

@@ -106,6 +106,21 @@ fn a_virtual_server_moves_to_another_address() {
     assert!(balancer.backend("web", a.address())["connections_total"].as_u64().unwrap() > 100);
 }
 
+/// The old listener serves who is queued for a twentieth of a second before it closes.
+#[test]
+fn a_virtual_server_comes_back_to_an_address_that_it_has_just_left() {
+    let (old, new, a) = (Port::free(), Port::free(), Backend::greeter());
+    let config = |name, port| server(name, port, &[QUICK_CHECK, &backends([(&a, 1)])]);
+    let balancer = Balancer::start(&config("web", &old));
+    balancer.until_all_up();
+    // In its own place, and where another one has been removed.
+    for name in ["web", "web", "other", "third"] {
+        balancer.reload(&config(name, &new));
+        balancer.reload(&config("web", &old));
+        assert_eq!(ask(old.address()).unwrap(), a.name());
+    }
+}
+
 #[test]
 fn virtual_servers_are_added_renamed_and_removed_under_load() {
     let (first, second, third) = (Port::free(), Port::free(), Port::free());
@@ -293,9 +308,10 @@ fn what_takes_a_restart_is_said() {
     let balancer = Balancer::start(&config);
     balancer.reload(&config);
     assert!(balancer.lines_with("takes a restart").is_empty());
-    balancer.reload(&format!("user = \"root\"\nmax_scripts = 3\n{config}"));
+    balancer.reload(&format!("user = \"root\"\nmax_scripts = 3\nmax_checks = 9\n{config}"));
     balancer.until_logged(&["WARN", "another `user` takes a restart"]);
     balancer.until_logged(&["WARN", "another `max_scripts` takes a restart"]);
+    balancer.until_logged(&["WARN", "another `max_checks` takes a restart"]);
 }
 
 #[test]

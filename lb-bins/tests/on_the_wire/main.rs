@@ -22,6 +22,7 @@ mod databases;
 mod dialect;
 mod directors;
 mod figures;
+mod hanging;
 mod host;
 mod lab;
 mod logs;

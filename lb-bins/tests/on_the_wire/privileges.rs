@@ -90,11 +90,17 @@ fn scripts_run_as_whom_they_should() {
     };
     let config = format!(
         "script_user = \"nobody:daemon\"\n{INSTANCE}\nnotify = {}\ntrack_scripts = [\"slow\"]\n\
+         track_checks = [{{ name = \"theirs\", weight = 1 }}, {{ name = \"own\", weight = 1 }}]\n\
+         [[vrrp_check]]\nname = \"theirs\"\ncheck = {{ type = \"script\", command = {} }}\n\
+         [[vrrp_check]]\nname = \"own\"\n\
+         check = {{ type = \"script\", user = \"nobody\", command = {} }}\n\
          [[vrrp_script]]\nname = \"slow\"\nuser = \"nobody\"\ninterval = \"300ms\"\nweight = 1\n\
          timeout = \"200ms\"\ncommand = [\"/bin/sh\", \"-c\", \"echo $$ $(id -u) >> {open}/slow; exec sleep 99\"]\n\
          [[carp_instance]]\nname = \"carp\"\ninterface = \"eth0\"\nvhid = 52\npassphrase = \"x\"\n\
          addresses = [\"10.99.0.201\"]\nnotify_user = \"0:0\"\nnotify_master = {}\n",
         who("notify"),
+        who("theirs"),
+        who("own"),
         who("carp"),
     );
     let daemon = run_ours(&lab, Host::A, &config);
@@ -102,6 +108,11 @@ fn scripts_run_as_whom_they_should() {
     lab.until(8 * SECOND, "all have run", || {
         read("notify").lines().count() == 1 && read("carp").lines().count() == 1
     });
+    lab.until(5 * SECOND, "checks have run", || {
+        read("theirs").lines().count() > 0 && read("own").lines().count() > 0
+    });
+    assert!(read("theirs").lines().all(|line| line == "65534 1 1"), "{}", read("theirs"));
+    assert!(read("own").lines().all(|line| line == "65534 65534 65534"), "{}", read("own"));
     assert!(read("notify").lines().all(|line| line == "65534 1 1"), "{}", read("notify"));
     assert!(read("carp").starts_with("0 0 "), "{}", read("carp"));
     let more = ADMIN | RAW | (1 << 5) | (1 << 6) | (1 << 7);

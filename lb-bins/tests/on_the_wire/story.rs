@@ -134,9 +134,9 @@ pub(crate) fn play(dialect: Dialect, pair: (Kind, Kind)) -> Story {
     gaps.sort();
     let skew = dialect.skew(LESSER);
     let limit = match pair.0.is_ours() {
-        // What a host says from a virtual MAC address as it gives it up, of groups and in answers,
-        // draws the switch to it until the next advertisement.
-        true if dialect.has_virtual_mac() => dialect.interval() * 2,
+        // What a host says from a virtual MAC address as it gives it up, of groups of IPv6, draws the
+        // switch to it until the next advertisement.
+        true if dialect == Dialect::VirtualMacV6 => dialect.interval() * 2,
         true => (skew / 2).max(skew.min(55 * MS)),
         false => Duration::MAX,
     };

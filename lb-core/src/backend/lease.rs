@@ -10,6 +10,7 @@ use super::Backend;
 #[cfg(feature = "service")]
 use super::{BackendId, Load};
 use crate::director::Queue;
+use crate::persistence::Held;
 use crate::sync::{AtomicBool, Ordering};
 
 /// How a flow fared at its backend.
@@ -53,6 +54,9 @@ pub struct Lease<E = SocketAddr> {
     since: Option<Instant>,
     /// Who waits for the room that becomes free.
     queue: Option<Arc<Queue>>,
+    /// Where the director remembers the client for as long, and in which slot.
+    held: Option<Arc<dyn Held>>,
+    slot: u32,
     is_home: bool,
     is_reported: AtomicBool,
 }
@@ -95,7 +99,23 @@ impl<E> Lease<E> {
         queue: Option<Arc<Queue>>,
         is_home: bool,
     ) -> Self {
-        Self { backend, since, queue, is_home, is_reported: AtomicBool::new(false) }
+        let is_reported = AtomicBool::new(false);
+        Self { backend, since, queue, held: None, slot: 0, is_home, is_reported }
+    }
+
+    /// Releases this slot when the flow has ended, which counts it already.
+    pub(crate) fn hold(&mut self, table: Arc<dyn Held>, slot: u32) {
+        self.held = Some(table);
+        self.slot = slot;
+    }
+
+    /// The flow has ended, at `now`: drops the lease. It makes a difference only where the director
+    /// remembers clients [while their flows are open](crate::persistence::PersistenceConfig::while_open):
+    /// just dropped, they count as ended when the director was told the time last. O(1).
+    pub fn end(mut self, now: Instant) {
+        if let Some(held) = self.held.take() {
+            held.release(self.slot, Some(now));
+        }
     }
 
     /// The same, begun at a known time: a [success](Outcome::Success) then tells how long it took.
@@ -201,6 +221,9 @@ impl<E> Drop for Lease<E> {
     #[inline]
     fn drop(&mut self) {
         self.backend.load().leave();
+        if let Some(held) = &self.held {
+            held.release(self.slot, None);
+        }
         if let Some(queue) = &self.queue {
             queue.call();
         }

@@ -19,7 +19,7 @@ use rand::Rng;
 use crate::backend::{Backend, BackendId, Lease};
 use crate::flow::{ClientKey, Flow};
 use crate::hash::HashSeed;
-use crate::persistence::Shards;
+use crate::persistence::{Shard, Shards, lock};
 use crate::pool::{NoBackend, Pool};
 
 pub(crate) use queue::Queue;
@@ -52,8 +52,10 @@ pub(crate) use queue::Ticket;
 /// where it belongs ([`Sticky`](crate::flow::Sticky), a cookie's bearer) is a persisted client, with
 /// or without a table; [`Lease::is_home`] says when what it brings is to be written anew.
 ///
-/// - *Who is persisted*: whoever was sent to a backend, for the timeout after the last flow. A flow
-///   counts even if no backend could be found for it: the client waits for its backend to return.
+/// - *Who is persisted*: whoever was sent to a backend, for the timeout after the last flow began; or
+///   [as long as one is open](crate::persistence::PersistenceConfig::while_open), and for the timeout
+///   after the last one ended. A flow counts even if no backend could be found for it: the client waits
+///   for its backend to return.
 /// - *A new client may stay new*: when the table is full of clients that were seen within
 ///   [`min_age`](crate::persistence::PersistenceConfig::min_age), it is sent where the scheduler says each time, and
 ///   remembered as soon as there is room. Nobody is refused for that.
@@ -191,7 +193,8 @@ impl<K: ClientKey, E> Director<K, E> {
     /// as one that is remembered.
     ///
     /// Never blocks and never allocates, and waits for no lock but, with persistence, that of the
-    /// client's shard. It costs what the scheduler's pick does, and O(log n) to find where a client
+    /// client's shard, as does the end of the lease if clients are remembered
+    /// [while flows are open](crate::persistence::PersistenceConfig::while_open). It costs what the scheduler's pick does, and O(log n) to find where a client
     /// belongs.
     ///
     /// # Errors
@@ -271,18 +274,23 @@ impl<K: ClientKey, E> Director<K, E> {
         flow: &Flow<'_>,
         rng: &mut dyn Rng,
     ) -> Result<Lease<E>, NoBackend> {
-        // Held over the pick, so that two first flows of one client agree.
-        shards.with(client, |table| {
-            let known = table.get(now, client);
-            // What the client says counts for more, unless nothing can come of it.
-            let said = flow.prefer.filter(|&home| pool.keeps(flow, home));
-            let lease = self.enter(pool, &flow.preferring(said.or(known)), rng)?;
-            // Where it would have been sent but for want of room, there will be room again.
-            if known != Some(lease.id()) && lease.is_home() {
-                table.insert(now, client.clone(), lease.id());
-            }
-            Ok(lease)
-        })
+        let shard = shards.of(client);
+        // Over the pick, so that two first flows of one client agree.
+        let mut table = lock(shard);
+        let (mut slot, known) = table.use_slot(now, client).unzip();
+        // What the client says counts for more, unless nothing can come of it.
+        let said = flow.prefer.filter(|&home| pool.keeps(flow, home));
+        let mut lease = self.enter(pool, &flow.preferring(said.or(known)), rng)?;
+        // Where it would have been sent but for want of room, there will be room again.
+        if known != Some(lease.id()) && lease.is_home() {
+            slot = table.insert_slot(now, client.clone(), lease.id());
+        }
+        if let Some(slot) = slot.filter(|_| shards.while_open()) {
+            table.hold(slot);
+            let shard: Shard<K> = Arc::clone(shard);
+            lease.hold(shard, slot as u32);
+        }
+        Ok(lease)
     }
 
     #[inline]

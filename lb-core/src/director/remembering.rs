@@ -9,7 +9,7 @@ use crate::flow::ClientKey;
 use crate::persistence::{PersistenceConfig, Shards, Update};
 
 impl<K: ClientKey, E> Director<K, E> {
-    /// Remembers which backend a client was sent to, for `timeout` after its last flow. At most
+    /// Remembers which backend a client was sent to, for `timeout` after its last flow began. At most
     /// `capacity` clients are remembered; one of those unseen for longest is forgotten first, as
     /// [`PersistenceTable`](crate::PersistenceTable) says.
     ///
@@ -106,8 +106,9 @@ impl<K: ClientKey, E> Director<K, E> {
     }
 
     /// Takes back the room of clients that were not seen for the timeout. Call it now and then
-    /// (each second will do); only memory depends on it, and whoever waits for room that was taken
-    /// before there was a [queue](Self::set_queue).
+    /// (each second will do); only memory depends on it, whoever waits for room that was taken
+    /// before there was a [queue](Self::set_queue), and, where clients are remembered
+    /// [while flows are open](PersistenceConfig::while_open), when flows count as ended.
     pub fn expire(&self, now: Instant) {
         self.queue.call();
         if let Some(shards) = &self.persistence {

@@ -8,6 +8,7 @@ use super::line::Home;
 use super::queue::Queue;
 use crate::backend::BackendId;
 use crate::flow::{ClientKey, Flow};
+use crate::persistence::lock;
 use crate::pool::NoBackend;
 
 impl<K: ClientKey, E> Director<K, E> {
@@ -37,7 +38,8 @@ impl<K: ClientKey, E> Director<K, E> {
         let said = client.belongs_to().and_then(|place| pool.home_at(place));
         let home = said.filter(|&home| pool.keeps(&flow, home)).or_else(|| {
             let shards = self.persistence.as_ref()?;
-            shards.with(client, |table| table.get(now(), client))
+            let (_, known) = lock(shards.of(client)).use_slot(now(), client)?;
+            Some(known)
         })?;
         let backend = pool.waits_for(&flow, home)?;
         Some(Home { id: home, load: Arc::clone(backend.load()) })

@@ -23,6 +23,7 @@ pub struct PersistenceConfig {
     pub(crate) capacity: NonZeroUsize,
     pub(crate) min_age: Duration,
     pub(crate) seed: HashSeed,
+    pub(crate) while_open: bool,
     pub(crate) replicated: Option<Node>,
 }
 
@@ -35,12 +36,12 @@ pub(crate) struct Node {
 }
 
 impl PersistenceConfig {
-    /// For `timeout` after its last flow a client is remembered, and at most `capacity` of them
+    /// For `timeout` after its last flow began a client is remembered, and at most `capacity` of them
     /// are: one of those unseen for longest makes room, as
     /// [`PersistenceTable`](crate::PersistenceTable) says.
     pub fn new(timeout: Duration, capacity: NonZeroUsize) -> Self {
         let (min_age, seed) = (Duration::ZERO, HashSeed::default());
-        Self { timeout, capacity, min_age, seed, replicated: None }
+        Self { timeout, capacity, min_age, seed, while_open: false, replicated: None }
     }
 
     /// When the table is full, clients that were seen within `min_age` are not pushed out by new
@@ -55,6 +56,25 @@ impl PersistenceConfig {
     #[must_use]
     pub const fn seed(self, seed: HashSeed) -> Self {
         Self { seed, ..self }
+    }
+
+    /// A client is remembered as long as it has a flow open, however long that is, and for the timeout
+    /// after its last one began or ended, as IPVS' templates, which do not expire while they control a
+    /// connection (`ip_vs_conn_expire`). Default: the timeout counts from when the last one began.
+    ///
+    /// A flow is open as long as its [`Lease`](crate::Lease) is. Wherever it is: a client that was moved
+    /// meanwhile is remembered at its new backend for the sake of its old flows as well. Nobody is pushed
+    /// out who has a flow open; if that is everybody who shares the place of a new client, it is not
+    /// remembered. [Forgetting a backend](crate::Director::forget) forgets them like others. Other nodes are
+    /// told when flows begin and end, and forget whose are longer than the timeout.
+    ///
+    /// The end of a flow costs one short lock, as its beginning does. When that is,
+    /// [`Lease::end`](crate::Lease::end) says. A lease that is only dropped knows no time, and its flow
+    /// counts as ended when the director was told the time last: then
+    /// [`Director::expire`](crate::Director::expire) has to be called now and then, each second, say.
+    #[must_use]
+    pub const fn while_open(self, while_open: bool) -> Self {
+        Self { while_open, ..self }
     }
 
     /// The director has a change feed, as [`Replicated`](super::Replicated), on the node of this

@@ -1,8 +1,10 @@
 //! Which client belongs to which backend, for a while.
 
+mod clearing;
 mod clock;
 mod config;
 mod forgotten;
+mod held;
 mod replicated;
 mod shards;
 mod slots;
@@ -15,8 +17,9 @@ use std::time::{Duration, Instant};
 use clock::Clock;
 pub use config::PersistenceConfig;
 use forgotten::Forgotten;
+pub(crate) use held::Held;
 pub use replicated::{Replicated, Stamp, Update};
-pub(crate) use shards::Shards;
+pub(crate) use shards::{Shard, Shards, lock};
 use slots::{Entry, Slots};
 
 use crate::backend::BackendId;
@@ -64,9 +67,9 @@ use crate::hash::HashSeed;
 ///
 /// All of it is asked for at construction, none later. There are fifteen slots for each thirteen
 /// clients; one takes 33 bytes if the key has at most 20 (an [`IpAddr`](std::net::IpAddr) has
-/// 17; a `String` has 24 that serve as well), else 65 or more; so that it is 38 bytes an entry, and
+/// 17, an `Arc<str>` 16), else 65 or more (a `String` has 24); so that it is 38 bytes an entry, and
 /// between ¾ and 1½ of notes on what was forgotten. Keys are kept whole, so that no client is ever
-/// taken for another; a `String` besides owns its text, which the caller allocated.
+/// taken for another; a text besides is what the caller allocated.
 ///
 /// A look-up waits for one place of a table that may well be larger than the processor's caches; the
 /// pieces of hashes that it looks at first, a byte an entry, are usually in a near one. Pages of
@@ -103,10 +106,6 @@ const MOST: usize = 1 << 24;
 /// How many slots are looked at for something stale when a client is inserted while there may be
 /// some.
 const STEP: usize = 16;
-/// All slots are looked at for what has expired so often in a timeout at most.
-const CLEARINGS: u32 = 16;
-/// No age may come near the 2³² ticks at which it would wrap around.
-const HIGHEST_AGE: u64 = 1 << 31;
 
 impl<K: Eq + Hash> PersistenceTable<K> {
     /// An empty table for at most `capacity` clients (and never more than 2²⁴), hashed with the
@@ -219,7 +218,7 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
         let hash = self.hasher.hash_one(key);
         let slot = self.slots.find(hash, key)?;
         if self.slots.entry(slot).is_none_or(|entry| self.is_over(entry)) {
-            self.slots.remove(hash, slot);
+            self.take_out(hash, slot);
             return None;
         }
         Some((slot, self.slots.touch(slot, self.clock.stamp())?))
@@ -253,6 +252,28 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
         Some(self.slots.insert(hash, key, backend, self.clock.stamp()))
     }
 
+    /// One more flow of the client in this slot is open: until it has ended, the client is remembered.
+    fn hold(&mut self, slot: usize) {
+        self.slots.hold(slot);
+    }
+
+    /// A flow that held a slot has ended, `now` or when the table was shown the time last: from then on
+    /// the timeout counts. Whether anybody is remembered there still.
+    fn release(&mut self, now: Option<Instant>, slot: usize) -> bool {
+        now.into_iter().for_each(|now| self.advance(now));
+        let is_live = self.live(slot).is_some();
+        if is_live {
+            self.slots.touch(slot, self.clock.stamp());
+        } else {
+            // It has to leave, unless another flow holds it.
+            self.slots.evict(slot);
+        }
+        if self.slots.release(slot) {
+            self.remove(slot);
+        }
+        is_live
+    }
+
     /// Where a client is that is remembered now; does not refresh it.
     fn live_slot(&mut self, now: Instant, key: &K) -> Option<usize> {
         self.advance(now);
@@ -268,7 +289,11 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
     /// Whether an entry has expired or its backend has been forgotten.
     #[inline]
     fn is_over(&self, entry: &Entry<K>) -> bool {
-        self.clock.age(entry.stamp()) >= self.timeout || self.is_forgotten(entry)
+        let has_expired = self.clock.age(entry.stamp()) >= self.timeout;
+        match entry.is_held() {
+            false => has_expired || self.is_forgotten(entry),
+            true => entry.is_homeless() || self.is_forgotten(entry),
+        }
     }
 
     #[inline]
@@ -277,67 +302,20 @@ impl<K: Eq + Hash, S: BuildHasher> PersistenceTable<K, S> {
             && self.forgotten.covers(&self.clock, entry.backend(), entry.stamp())
     }
 
+    /// As [`take_out`](Self::take_out), if there is anything.
     fn remove(&mut self, slot: usize) {
         if let Some(entry) = self.slots.entry(slot) {
-            self.slots.remove(self.hasher.hash_one(entry.key()), slot);
+            self.take_out(self.hasher.hash_one(entry.key()), slot);
         }
     }
 
-    /// The table's time goes on to `now`.
-    #[inline]
-    fn advance(&mut self, now: Instant) {
-        let ticks = self.clock.ahead(now);
-        if ticks > 0 {
-            self.go_on(ticks);
-        }
-    }
-
+    /// Takes out what is over. What flows hold stays in its slot until they have ended, or until its
+    /// client comes back, and belongs nowhere.
     #[cold]
-    fn go_on(&mut self, ticks: u64) {
-        // What nobody touched for so long (with milliseconds, for 24 days) could not be told from
-        // what was used lately.
-        let since = self.due.saturating_sub(u64::from(self.timeout + self.pause()));
-        let oldest = self.clock.latest().saturating_sub(since);
-        let oldest = oldest.max(self.forgotten.age(&self.clock).into());
-        if oldest.saturating_add(ticks) > HIGHEST_AGE {
-            self.clear_out(ticks);
-        }
-        self.clock.advance(ticks);
-    }
-
-    /// Takes back the room of everything that will be over in so many ticks.
-    fn clear_out(&mut self, ticks: u64) {
-        let timeout = u64::from(self.timeout);
-        let mut oldest = 0;
-        for slot in 0..self.slots.slots() {
-            let Some(entry) = self.slots.entry(slot) else { continue };
-            let age = u64::from(self.clock.age(entry.stamp())).saturating_add(ticks);
-            if age >= timeout || self.is_forgotten(entry) {
-                self.remove(slot);
-            } else {
-                oldest = oldest.max(age);
-            }
-        }
-        self.forgotten.clear();
-        let rest = (timeout - oldest).max(self.pause().into());
-        self.due = self.clock.latest().saturating_add(ticks).saturating_add(rest);
-    }
-
-    /// How long it is at least until all slots are looked at again, in ticks.
-    fn pause(&self) -> u32 {
-        (self.timeout / CLEARINGS).max(1)
-    }
-
-    /// Looks at so many slots for stale entries, if there can be any.
-    fn sweep(&mut self, slots: usize) {
-        if self.forgotten.is_empty() {
-            return;
-        }
-        for _ in 0..slots {
-            let Some(slot) = self.forgotten.visit(self.slots.slots()) else { return };
-            if self.slots.entry(slot).is_some_and(|entry| self.is_over(entry)) {
-                self.remove(slot);
-            }
+    fn take_out(&mut self, hash: u64, slot: usize) {
+        match self.slots.entry(slot).is_some_and(Entry::is_held) {
+            true => self.slots.evict(slot),
+            false => self.slots.remove(hash, slot),
         }
     }
 }

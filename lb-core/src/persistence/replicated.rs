@@ -122,20 +122,12 @@ impl<K: Clone + Eq + Hash, S: BuildHasher> Replicated<K, S> {
 
     /// As [`PersistenceTable::get`].
     pub fn get(&mut self, now: Instant, millis: u64, key: &K) -> Option<BackendId> {
-        let (slot, backend) = self.table.use_slot(now, key)?;
-        let known = self.stamps[slot];
-        if millis >= known.millis.saturating_add(self.refresh_millis) {
-            self.learn(slot, millis, known);
-        }
-        Some(backend)
+        Some(self.use_slot(now, millis, key)?.1)
     }
 
     /// As [`PersistenceTable::insert`].
     pub fn insert(&mut self, now: Instant, millis: u64, key: K, backend: BackendId) -> bool {
-        let known = self.table.live_slot(now, &key).map(|slot| self.stamps[slot]);
-        let Some(slot) = self.table.insert_slot(now, key, backend) else { return false };
-        self.learn(slot, millis, known.unwrap_or_default());
-        true
+        self.insert_slot(now, millis, key, backend).is_some()
     }
 
     /// Takes over what another node learnt, unless something later is known. O(1).
@@ -198,6 +190,60 @@ impl<K: Clone + Eq + Hash, S: BuildHasher> Replicated<K, S> {
     /// The table itself, to look at.
     pub const fn table(&self) -> &PersistenceTable<K, S> {
         &self.table
+    }
+
+    /// As [`get`](Self::get), but says where, too.
+    pub(super) fn use_slot(
+        &mut self,
+        now: Instant,
+        millis: u64,
+        key: &K,
+    ) -> Option<(usize, BackendId)> {
+        let (slot, backend) = self.table.use_slot(now, key)?;
+        self.refresh(slot, millis);
+        Some((slot, backend))
+    }
+
+    /// As [`insert`](Self::insert), but says where.
+    pub(super) fn insert_slot(
+        &mut self,
+        now: Instant,
+        millis: u64,
+        key: K,
+        backend: BackendId,
+    ) -> Option<usize> {
+        let known = self.table.live_slot(now, &key).map(|slot| self.stamps[slot]);
+        let slot = self.table.insert_slot(now, key, backend)?;
+        self.learn(slot, millis, known.unwrap_or_default());
+        Some(slot)
+    }
+
+    /// As of the table; others are not told of it.
+    pub(super) fn hold(&mut self, slot: usize) {
+        self.table.hold(slot);
+    }
+
+    /// As of the table: that the client was there until now may be news. `millis` says what the clock
+    /// that all nodes share showed at an instant.
+    pub(super) fn release(
+        &mut self,
+        now: Option<Instant>,
+        millis: impl FnOnce(Instant) -> u64,
+        slot: usize,
+    ) {
+        if self.table.release(now, slot)
+            && let Some(now) = self.table.clock.start_of(self.table.clock.latest())
+        {
+            self.refresh(slot, millis(now));
+        }
+    }
+
+    /// Somebody is there who was before: news now and then.
+    fn refresh(&mut self, slot: usize, millis: u64) {
+        let known = self.stamps[slot];
+        if millis >= known.millis.saturating_add(self.refresh_millis) {
+            self.learn(slot, millis, known);
+        }
     }
 
     /// What is known in a slot now, if anything.

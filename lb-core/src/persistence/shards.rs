@@ -3,21 +3,27 @@
 use std::hash::{BuildHasher, Hash};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::config::Node;
+use super::held::Held;
 use super::{PersistenceConfig, PersistenceTable, Replicated, Update};
 use crate::backend::BackendId;
 use crate::hash::HashSeed;
 
 /// One table in parts, each behind a lock of its own.
 pub(crate) struct Shards<K> {
-    tables: Box<[Mutex<Table<K>>]>,
+    tables: Box<[Shard<K>]>,
     seed: HashSeed,
+    /// Whether clients are remembered for as long as they have flows open.
+    while_open: bool,
     /// Whose updates are drained next.
     drained: AtomicUsize,
 }
+
+/// Each is counted apart, so that flows which hold it do not meet those of all others there.
+pub(crate) type Shard<K> = Arc<Mutex<Table<K>>>;
 
 /// With fewer clients than this to a shard, some shards would be full long before others.
 const SMALLEST: usize = 1024;
@@ -46,19 +52,43 @@ impl SharedClock {
 }
 
 impl<K: Clone + Eq + Hash> Table<K> {
-    /// As [`PersistenceTable::get`].
-    pub(crate) fn get(&mut self, now: Instant, key: &K) -> Option<BackendId> {
+    /// As [`PersistenceTable::get`], but says where, too.
+    pub(crate) fn use_slot(&mut self, now: Instant, key: &K) -> Option<(usize, BackendId)> {
         match self {
-            Self::Alone(table) => table.get(now, key),
-            Self::Replicated(table, clock) => table.get(now, clock.millis(now), key),
+            Self::Alone(table) => table.use_slot(now, key),
+            Self::Replicated(table, clock) => table.use_slot(now, clock.millis(now), key),
         }
     }
 
-    /// As [`PersistenceTable::insert`].
-    pub(crate) fn insert(&mut self, now: Instant, key: K, backend: BackendId) -> bool {
+    /// As [`PersistenceTable::insert`], but says where.
+    pub(crate) fn insert_slot(
+        &mut self,
+        now: Instant,
+        key: K,
+        backend: BackendId,
+    ) -> Option<usize> {
         match self {
-            Self::Alone(table) => table.insert(now, key, backend),
-            Self::Replicated(table, clock) => table.insert(now, clock.millis(now), key, backend),
+            Self::Alone(table) => table.insert_slot(now, key, backend),
+            Self::Replicated(table, clock) => {
+                table.insert_slot(now, clock.millis(now), key, backend)
+            }
+        }
+    }
+
+    /// One more flow holds a slot, until it is [released](Held::release).
+    pub(crate) fn hold(&mut self, slot: usize) {
+        match self {
+            Self::Alone(table) => table.hold(slot),
+            Self::Replicated(table, _) => table.hold(slot),
+        }
+    }
+
+    fn release(&mut self, now: Option<Instant>, slot: usize) {
+        match self {
+            Self::Alone(table) => {
+                table.release(now, slot);
+            }
+            Self::Replicated(table, clock) => table.release(now, |now| clock.millis(now), slot),
         }
     }
 
@@ -86,7 +116,8 @@ impl<K: Clone + Eq + Hash> Table<K> {
 
 impl<K: Clone + Eq + Hash> Shards<K> {
     pub(crate) fn new(config: &PersistenceConfig) -> Self {
-        let &PersistenceConfig { timeout, capacity, min_age, seed, replicated } = config;
+        let &PersistenceConfig { timeout, capacity, min_age, seed, while_open, replicated } =
+            config;
         let count = (capacity.get() / SMALLEST).clamp(1, MOST);
         let each = NonZeroUsize::new(capacity.get() / count).unwrap_or(capacity);
         let table = || {
@@ -99,14 +130,19 @@ impl<K: Clone + Eq + Hash> Shards<K> {
                 }
             }
         };
-        let tables = (0..count).map(|_| Mutex::new(table())).collect();
-        Self { tables, seed, drained: AtomicUsize::new(0) }
+        let tables = (0..count).map(|_| Arc::new(Mutex::new(table()))).collect();
+        Self { tables, seed, while_open, drained: AtomicUsize::new(0) }
     }
 
     /// The table of a client: by its key, and not by what a scheduler goes by, which may differ for
     /// the same client.
-    pub(crate) fn with<T>(&self, client: &K, f: impl FnOnce(&mut Table<K>) -> T) -> T {
-        f(&mut lock(&self.tables[self.place(client)]))
+    pub(crate) fn of(&self, client: &K) -> &Shard<K> {
+        &self.tables[self.place(client)]
+    }
+
+    /// Whether clients are remembered for as long as they have flows open.
+    pub(crate) const fn while_open(&self) -> bool {
+        self.while_open
     }
 
     fn place(&self, client: &K) -> usize {
@@ -176,8 +212,14 @@ impl<K: Clone + Eq + Hash> Shards<K> {
     }
 }
 
+impl<K: Clone + Eq + Hash + Send> Held for Mutex<Table<K>> {
+    fn release(&self, slot: u32, now: Option<Instant>) {
+        lock(self).release(now, slot as usize);
+    }
+}
+
 /// A table is consistent between any two calls, so that a panic elsewhere does not taint it.
-fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
     table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -199,9 +241,8 @@ mod tests {
         let mut told = std::collections::BTreeSet::new();
         for round in 0..2 * MOST as u64 {
             for client in 0..1000 {
-                shards.with(&client, |table| {
-                    table.insert(now, client, BackendId::new((round % 2) as u32))
-                });
+                let backend = BackendId::new((round % 2) as u32);
+                lock(shards.of(&client)).insert_slot(now, client, backend);
             }
             let updates = shards.drain_updates(1);
             assert_eq!(updates.len(), 1);
@@ -224,7 +265,7 @@ mod tests {
             let (shards, now) = (Shards::new(&config), Instant::now());
             for client in 0..CLIENTS {
                 let address = IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + client));
-                shards.with(&address, |table| table.insert(now, address, BackendId::new(0)));
+                lock(shards.of(&address)).insert_slot(now, address, BackendId::new(0));
             }
             assert_eq!((shards.tables.len(), shards.len()), (MOST, CLIENTS as usize));
             for table in &shards.tables {

@@ -10,11 +10,17 @@ const EMPTY: u8 = u8::MAX;
 /// Who makes room is looked for among so many at least.
 const CHOICE: usize = 8;
 
+/// In `flows`: the entry is there only for its flows, and belongs nowhere.
+const HOMELESS: u32 = 1 << 31;
+
 /// A remembered client.
 pub(super) struct Entry<K> {
     key: K,
     backend: BackendId,
     stamp: u32,
+    /// How many open flows hold it in its slot (for 2³¹ there is no memory), and if any do perhaps
+    /// [`HOMELESS`].
+    flows: u32,
 }
 
 impl<K> Entry<K> {
@@ -32,6 +38,18 @@ impl<K> Entry<K> {
     #[inline]
     pub(super) const fn stamp(&self) -> u32 {
         self.stamp
+    }
+
+    /// Whether flows hold it: it is in use all the time, and stays in its slot.
+    #[inline]
+    pub(super) const fn is_held(&self) -> bool {
+        self.flows > 0
+    }
+
+    /// Whether it would have left if no flow held it.
+    #[inline]
+    pub(super) const fn is_homeless(&self) -> bool {
+        self.flows & HOMELESS > 0
     }
 }
 
@@ -180,13 +198,13 @@ impl<K: Eq> Slots<K> {
             group = self.after(group);
         };
         let slot = group * SLOTS + place;
-        self.slots[slot].0 = Some(Entry { key, backend, stamp });
+        self.slots[slot].0 = Some(Entry { key, backend, stamp, flows: 0 });
         self.count += 1;
         self.used = stamp;
         slot
     }
 
-    /// Takes an entry out that was added under this hash.
+    /// Takes an entry out that was added under this hash and that no flow holds.
     pub(super) fn remove(&mut self, hash: u64, slot: usize) {
         let mut group = self.home(hash);
         while group != slot / SLOTS {
@@ -207,19 +225,48 @@ impl<K: Eq> Slots<K> {
         Some(entry.backend)
     }
 
-    /// Of those that a key with this hash meets first, the one of greatest `age`, and that.
+    /// One more flow holds an entry.
+    pub(super) fn hold(&mut self, slot: usize) {
+        if let Some(entry) = &mut self.slots[slot].0 {
+            entry.flows += 1;
+        }
+    }
+
+    /// One flow less holds an entry. Whether it is homeless and held by none, and so has to leave.
+    pub(super) fn release(&mut self, slot: usize) -> bool {
+        let Some(entry) = &mut self.slots[slot].0 else { return false };
+        if entry.flows & !HOMELESS > 0 {
+            entry.flows -= 1;
+        }
+        let is_over = entry.flows == HOMELESS;
+        if is_over {
+            entry.flows = 0;
+        }
+        is_over
+    }
+
+    /// Takes an entry's backend from it that flows hold in its slot.
+    pub(super) fn evict(&mut self, slot: usize) {
+        if let Some(entry) = &mut self.slots[slot].0 {
+            entry.flows |= HOMELESS;
+        }
+    }
+
+    /// Of those that a key with this hash meets first and that no flow holds, the one of greatest
+    /// `age`, and that.
     pub(super) fn eldest(&self, hash: u64, age: impl Fn(&Entry<K>) -> u32) -> Option<(usize, u32)> {
         let home = self.home(hash);
-        // The age above the slot: the greater of two numbers is found without a branch, which could
-        // only be guessed while all the slots are on their way from memory.
-        let (mut met, mut eldest) = (0, None);
+        // The age above the slot, counted from one: the greater of two numbers is found without a branch,
+        // which could only be guessed while all the slots are on their way from memory.
+        let (mut met, mut eldest) = (0, 0);
         for group in std::iter::once(home).chain(self.groups_after(home)) {
             for (place, piece) in self.groups[group].pieces().enumerate() {
                 let slot = group * SLOTS + place;
                 if piece != EMPTY
                     && let Some(entry) = self.entry(slot)
                 {
-                    eldest = eldest.max(Some(u64::from(age(entry)) << 32 | slot as u64));
+                    let this = u64::from(age(entry)) << 32 | (slot as u64 + 1);
+                    eldest = eldest.max(if entry.is_held() { 0 } else { this });
                     met += 1;
                 }
             }
@@ -227,7 +274,8 @@ impl<K: Eq> Slots<K> {
                 break;
             }
         }
-        eldest.map(|eldest| (eldest as u32 as usize, (eldest >> 32) as u32))
+        let slot = (eldest as u32).checked_sub(1)?;
+        Some((slot as usize, (eldest >> 32) as u32))
     }
 
     /// The upper bits choose, by multiplication (Lemire 2016), as any number of groups will do.
@@ -278,6 +326,7 @@ impl<K> Slots<K> {
     pub(super) fn assign(&mut self, slot: usize, backend: BackendId) {
         if let Some(entry) = &mut self.slots[slot].0 {
             entry.backend = backend;
+            entry.flows &= !HOMELESS;
         }
     }
 }
@@ -302,6 +351,7 @@ impl<K> Slots<K> {
 mod tests {
     use std::mem::size_of;
     use std::net::{IpAddr, SocketAddr};
+    use std::sync::Arc;
 
     use super::*;
 
@@ -378,7 +428,7 @@ mod tests {
         assert_eq!(size_of::<Group>(), 16);
         assert_eq!(size_of::<Slot<IpAddr>>(), 32);
         assert_eq!(size_of::<Slot<u64>>(), 32);
-        assert_eq!(size_of::<Slot<String>>(), 32);
+        assert_eq!(size_of::<Slot<Arc<str>>>(), 32);
         assert_eq!(size_of::<Slot<SocketAddr>>(), 64);
     }
 }

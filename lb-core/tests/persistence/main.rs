@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clients_with_open_flows_stay;
 mod cookies_are_honoured_or_refused;
 mod cookies_lead_home;
 mod floods_push_nobody_out;

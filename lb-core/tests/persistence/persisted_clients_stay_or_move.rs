@@ -201,6 +201,8 @@ struct Oracle {
     refuses: bool,
     sorry: Option<BackendId>,
     homes: BTreeMap<u64, (BackendId, u64)>,
+    /// The flows that each client has open, of those that keep it remembered.
+    open: BTreeMap<u64, u32>,
 }
 
 impl Oracle {
@@ -232,7 +234,9 @@ impl Oracle {
             prop_assert_eq!(taken, Ok(sorry));
             return Ok(());
         }
-        let known = self.homes.remove(&client).filter(|&(_, last)| now < last + TIMEOUT);
+        let is_there = self.open.get(&client).is_some_and(|&flows| flows > 0);
+        let known = self.homes.remove(&client);
+        let known = known.filter(|&(_, last)| is_there || now < last + TIMEOUT);
         let home = known.map(|(home, _)| home.number() as usize);
         let refused = home.is_some_and(|home| tried.contains(&home));
         let is_here = home.is_some_and(|home| match self.rows[home] {
@@ -306,13 +310,15 @@ fn play(
     algorithm: Algorithm,
     memory: Memory,
     has_queue: bool,
+    while_open: bool,
     setting: Setting,
     steps: Vec<Step>,
     seed: u64,
 ) -> TestCaseResult {
     let mut server = VirtualServer::new(config(&setting), algorithm.scheduler()).unwrap();
     let director = Director::<Sticky<u64>, ()>::new(Arc::clone(server.published()));
-    let table = PersistenceConfig::new(Duration::from_millis(TIMEOUT), 100.try_into().unwrap());
+    let table = PersistenceConfig::new(Duration::from_millis(TIMEOUT), 100.try_into().unwrap())
+        .while_open(while_open);
     let director = match memory {
         Memory::Client => director,
         Memory::Director => director.with_persistence_config(&table),
@@ -339,9 +345,12 @@ fn play(
         refuses: false,
         sorry: None,
         homes: BTreeMap::new(),
+        open: BTreeMap::new(),
     };
     // What the machine knows of the time is as late as its last input.
-    let (mut now, mut known, mut leases) = (0, 0, Vec::<Lease<()>>::new());
+    let (mut now, mut known) = (0, 0);
+    // With the client that is remembered for it.
+    let mut leases = Vec::<(Lease<()>, Option<u64>)>::new();
     let id = |one: usize| BackendId::new(one as u32);
     let all_up = (0..BACKENDS).map(|one| Step::Health(one, true));
     let opening = all_up.chain([Step::Publish]);
@@ -422,12 +431,24 @@ fn play(
                         let bounds = oracle.setting.bounds[lease.id().number() as usize];
                         told.counted(told.flows + 1, bounds);
                     }
-                    leases.push(lease);
+                    // Where flows go to the sorry server, nobody is asked who is remembered.
+                    let keeps = while_open && memory != Memory::Client && oracle.sorry.is_none();
+                    let kept = Some(client).filter(|_| keeps);
+                    kept.into_iter().for_each(|kept| *oracle.open.entry(kept).or_default() += 1);
+                    leases.push((lease, kept));
                 }
             }
             Step::End(place) => {
                 if place < leases.len() {
-                    let one = leases.remove(place).id().number() as usize;
+                    let (lease, kept) = leases.remove(place);
+                    let one = lease.id().number() as usize;
+                    // So that the director knows when that is.
+                    director.expire(after(begin, now));
+                    drop(lease);
+                    if let Some(kept) = kept {
+                        *oracle.open.entry(kept).or_default() -= 1;
+                        oracle.homes.entry(kept).and_modify(|(_, last)| *last = now);
+                    }
                     if let Some(told) = oracle.told.get_mut(one) {
                         told.counted(told.flows - 1, oracle.setting.bounds[one]);
                     }
@@ -450,11 +471,12 @@ proptest! {
         algorithm in (0..Algorithm::ALL.len()).prop_map(|place| Algorithm::ALL[place]),
         memory in select(vec![Memory::Client, Memory::Director, Memory::Replicated]),
         has_queue in any::<bool>(),
+        while_open in any::<bool>(),
         setting in setting(),
         steps in vec(step(), 1..80),
         seed in any::<u64>(),
     ) {
-        play(algorithm, memory, has_queue, setting, steps, seed)?;
+        play(algorithm, memory, has_queue, while_open, setting, steps, seed)?;
     }
 }
 

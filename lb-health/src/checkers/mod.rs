@@ -57,6 +57,8 @@ mod process;
 mod redis;
 #[cfg(feature = "script")]
 mod script;
+#[cfg(feature = "script")]
+mod script_slots;
 #[cfg(feature = "send-expect")]
 mod send_expect;
 #[cfg(any(
@@ -104,10 +106,14 @@ pub use pattern::{Pattern, PatternError};
 pub use ping::{Echo, EchoError, EchoFamily, Ping};
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
+#[cfg(any(feature = "script", feature = "worker"))]
+pub use process::Credentials;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisRole};
 #[cfg(feature = "script")]
-pub use script::{Script, ScriptSlots};
+pub use script::Script;
+#[cfg(feature = "script")]
+pub use script_slots::ScriptSlots;
 #[cfg(feature = "send-expect")]
 pub use send_expect::SendExpect;
 #[cfg(feature = "smtp")]

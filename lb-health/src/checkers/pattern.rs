@@ -132,6 +132,11 @@ pub(super) struct Search {
 }
 
 impl Search {
+    /// What is looked for.
+    pub(super) const fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
     /// Looks at the next piece; answers where in it a match ends, once there is one: the first that does.
     pub(super) fn go_on(&mut self, piece: &[u8]) -> Option<usize> {
         let (cache, mut state) = (self.cache.as_mut()?, self.state?);

@@ -6,7 +6,8 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, getgid, getuid, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 #[cfg(feature = "worker")]
 use tokio::process::ChildStdin;
@@ -23,6 +24,26 @@ const TERMINATION: Duration = Duration::from_secs(2);
 /// the group may hold the pipe open for ever.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
+/// Whom a program runs as, by number: a user and its group, and in no other group. To be somebody else
+/// than this process is takes `CAP_SETUID` and `CAP_SETGID`, which root has.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Credentials {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+}
+
+impl Credentials {
+    /// Lets `command` run as these; nothing has to be changed if this process is that already.
+    fn apply(self, command: &mut Command) {
+        if (getuid().as_raw(), getgid().as_raw()) != (self.uid, self.gid) {
+            // The other groups of this process are left as well (`CommandExt::uid`).
+            command.uid(self.uid).gid(self.gid);
+        }
+    }
+}
+
 /// A running process, leader of a group of its own.
 pub(super) struct Process {
     child: Child,
@@ -32,17 +53,20 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `command`, without input.
-    pub(super) fn spawn(command: Command) -> io::Result<Self> {
-        let mut process = Self::start(command, Stdio::null())?;
+    /// Starts `command`, without input, as whom it is to run.
+    pub(super) fn spawn(command: Command, user: Option<Credentials>) -> io::Result<Self> {
+        let mut process = Self::start(command, user, Stdio::null())?;
         process.output = process.child.stdout.take().map(Kept::new);
         Ok(process)
     }
 
     /// Starts `command`, to be talked to.
     #[cfg(feature = "worker")]
-    pub(super) fn spawn_talking(command: Command) -> io::Result<(Self, ChildStdin, ChildStdout)> {
-        let mut process = Self::start(command, Stdio::piped())?;
+    pub(super) fn spawn_talking(
+        command: Command,
+        user: Option<Credentials>,
+    ) -> io::Result<(Self, ChildStdin, ChildStdout)> {
+        let mut process = Self::start(command, user, Stdio::piped())?;
         let (input, output) = (process.child.stdin.take(), process.child.stdout.take());
         match input.zip(output) {
             Some((input, output)) => Ok((process, input, output)),
@@ -50,7 +74,10 @@ impl Process {
         }
     }
 
-    fn start(mut command: Command, input: Stdio) -> io::Result<Self> {
+    fn start(mut command: Command, user: Option<Credentials>, input: Stdio) -> io::Result<Self> {
+        if let Some(user) = user {
+            user.apply(&mut command);
+        }
         let mut child = command
             .stdin(input)
             .stdout(Stdio::piped())
@@ -117,16 +144,25 @@ impl Process {
     }
 }
 
-/// Why `program` cannot be started.
-pub(super) fn spawn_error(program: &Path, error: io::Error) -> CheckError {
+/// Why `program` cannot be started as `user`.
+pub(super) fn spawn_error(
+    program: &Path,
+    user: Option<Credentials>,
+    error: io::Error,
+) -> CheckError {
     use io::ErrorKind as Kind;
     let source = Arc::new(error);
+    let is = |errno: Errno| source.raw_os_error() == Some(errno.raw_os_error());
     match source.kind() {
+        // Who may not execute it is told EACCES.
+        _ if user.is_some() && is(Errno::PERM) => {
+            CheckError::Local { operation: "become the user of the script", source }
+        }
         Kind::IsADirectory | Kind::NotADirectory | Kind::NotFound | Kind::PermissionDenied => {
             CheckError::ScriptNotFound { program: program.to_owned(), source }
         }
         // ENOEXEC, which has no kind of its own: not a program and no `#!` line.
-        _ if source.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
+        _ if is(Errno::NOEXEC) => {
             CheckError::ScriptNotFound { program: program.to_owned(), source }
         }
         _ => CheckError::Local { operation: "start a script", source },

@@ -5,52 +5,24 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::thread::available_parallelism;
 
 use lb_core::Weight;
 use tokio::process::Command;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep_until, timeout_at};
 use tower_service::Service;
 
 use super::deadline_after;
-use super::process::{Process, spawn_error};
+use super::process::{Credentials, Process, spawn_error};
+use super::script_slots::{Places, ScriptSlot, ScriptSlots, Wait};
 use crate::trace::{Excerpt, Phase};
 use crate::{CheckError, Report, Target};
-
-/// The number of scripts that may run at once; clones share it.
-///
-/// A process is a thousand times dearer than a connection: without a bound a slow hour turns into a
-/// storm of forks (keepalived #429). A run that waits for a slot has not started its clock.
-#[derive(Clone, Debug)]
-pub struct ScriptSlots(Arc<Semaphore>);
-
-impl ScriptSlots {
-    /// This many slots.
-    pub fn new(count: NonZeroUsize) -> Self {
-        Self(Arc::new(Semaphore::new(count.get().min(Semaphore::MAX_PERMITS))))
-    }
-
-    /// The slots that are free now.
-    pub fn free(&self) -> usize {
-        self.0.available_permits()
-    }
-}
-
-impl Default for ScriptSlots {
-    /// Two for each core.
-    fn default() -> Self {
-        let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self::new(cores.saturating_mul(NonZeroUsize::MIN.saturating_add(1)))
-    }
-}
 
 /// Passes when a program exits with zero.
 ///
@@ -91,14 +63,16 @@ impl Default for ScriptSlots {
 pub struct Script {
     job: Job,
     slots: ScriptSlots,
+    /// Where runs of this and its clones go on waiting.
+    places: Places,
     slot: Slot,
 }
 
 /// A script's slot, between `poll_ready` and `call`.
 enum Slot {
     None,
-    Awaited(Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send + Sync>>),
-    Held(OwnedSemaphorePermit),
+    Awaited(Wait),
+    Held(ScriptSlot),
 }
 
 impl Script {
@@ -111,10 +85,20 @@ impl Script {
         let job = Job {
             program: program.into(),
             arguments: arguments.into_iter().map(Into::into).collect(),
+            user: None,
             dynamic_weight: false,
             running: Arc::new(watch::Sender::default()),
         };
-        Self { job, slots, slot: Slot::None }
+        Self { job, slots, places: Places::default(), slot: Slot::None }
+    }
+
+    /// This checker, with its program run as somebody else. Default: as this process.
+    ///
+    /// What this process may not do is [`CheckError::Local`], and no failure of the target.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.job.user = Some(credentials);
+        self
     }
 
     /// This checker, with exit codes above 1 read as weights: keepalived's `misc_dynamic`.
@@ -128,7 +112,8 @@ impl Script {
 impl Clone for Script {
     /// The same program and slots. A slot that is held or awaited stays with the original.
     fn clone(&self) -> Self {
-        Self { job: self.job.clone(), slots: self.slots.clone(), slot: Slot::None }
+        let Self { job, slots, places, slot: _ } = self;
+        Self { job: job.clone(), slots: slots.clone(), places: places.clone(), slot: Slot::None }
     }
 }
 
@@ -147,26 +132,20 @@ impl Service<Target> for Script {
         loop {
             self.slot = match &mut self.slot {
                 Slot::Held(_) => return Poll::Ready(Ok(())),
-                Slot::None => {
-                    let slots = Arc::clone(&self.slots.0);
-                    Slot::Awaited(Box::pin(async { slots.acquire_owned().await.ok() }))
-                }
-                Slot::Awaited(slot) => match ready!(slot.as_mut().poll(context)) {
-                    Some(permit) => Slot::Held(permit),
-                    None => return Poll::Ready(Err(interrupted())),
-                },
+                Slot::None => Slot::Awaited(self.slots.wait(self.places.clone())),
+                Slot::Awaited(wait) => Slot::Held(ready!(Pin::new(wait).poll(context))),
             };
         }
     }
 
     fn call(&mut self, target: Target) -> Self::Future {
         let held = std::mem::replace(&mut self.slot, Slot::None);
-        let (job, slots) = (self.job.clone(), self.slots.clone());
+        let (job, slots, places) = (self.job.clone(), self.slots.clone(), self.places.clone());
         Box::pin(async move {
             let slot = match held {
                 Slot::Held(slot) => slot,
                 // Called without being ready: the wait then costs the run its time.
-                _ => slots.0.acquire_owned().await.map_err(|_| interrupted())?,
+                _ => slots.wait(places).await,
             };
             let (answer, result) = oneshot::channel();
             // A task of its own sees the process to its end, also if this future is dropped.
@@ -181,6 +160,7 @@ impl Service<Target> for Script {
 struct Job {
     program: PathBuf,
     arguments: Vec<OsString>,
+    user: Option<Credentials>,
     dynamic_weight: bool,
     running: Lanes,
 }
@@ -203,7 +183,7 @@ impl Job {
         self,
         target: Target,
         mut answer: oneshot::Sender<Result<Report, CheckError>>,
-        slot: OwnedSemaphorePermit,
+        slot: ScriptSlot,
     ) {
         let deadline = deadline_after(target.timeout);
         let late = Err(CheckError::Timeout { phase: Phase::Script });
@@ -223,10 +203,10 @@ impl Job {
                 return;
             }
         };
-        let mut process = match Process::spawn(self.command(target.address)) {
+        let mut process = match Process::spawn(self.command(target.address), self.user) {
             Ok(process) => process,
             Err(error) => {
-                let _ = answer.send(Err(spawn_error(&self.program, error)));
+                let _ = answer.send(Err(spawn_error(&self.program, self.user, error)));
                 return;
             }
         };

@@ -22,6 +22,14 @@ impl Default for Crew {
 }
 
 impl Crew {
+    /// Lets no more runs be under way at once.
+    pub(super) fn limit(&mut self, most: usize) {
+        match self {
+            Self::Own(runner) => runner.limit(most),
+            Self::Threads(threads) => threads.limit(most),
+        }
+    }
+
     /// Begins a run; answers where it is, if that is in the task itself.
     pub(super) fn start(&mut self, now: Instant, job: Job) -> Option<Spot> {
         match self {

@@ -21,8 +21,19 @@ impl<T> Default for Mailbox<T> {
 impl<T> Mailbox<T> {
     /// Adds an item, and wakes whoever listens, once.
     pub(super) fn post(&self, item: T) {
+        self.add(|items| items.push(item));
+    }
+
+    /// Adds all of `batch`, in order, with one call for whoever listens; none if there is nothing.
+    pub(super) fn post_all(&self, batch: &mut Vec<T>) {
+        if !batch.is_empty() {
+            self.add(|items| items.append(batch));
+        }
+    }
+
+    fn add(&self, add: impl FnOnce(&mut Vec<T>)) {
         let mut queue = self.lock();
-        queue.items.push(item);
+        add(&mut queue.items);
         // The listener looks at all of them when it comes up: one call is enough.
         let listener = queue.listener.take();
         drop(queue);

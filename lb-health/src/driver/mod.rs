@@ -4,6 +4,7 @@ mod crew;
 mod hurry;
 mod lag;
 mod mailbox;
+mod outbox;
 mod pace;
 mod run;
 mod runner;
@@ -11,6 +12,7 @@ mod runs;
 mod seed;
 mod sharing;
 mod threads;
+mod turns;
 
 use std::fmt;
 use std::hash::Hash;
@@ -85,6 +87,7 @@ pub struct Driver<K = BackendId> {
     nudges: Nudges,
     due: Due,
     pace: Pace,
+    most_at_once: Option<NonZeroUsize>,
 }
 
 struct Driven {
@@ -136,6 +139,7 @@ impl<K: Copy + Eq + Hash> Driver<K> {
             nudges: Nudges::default(),
             due: Due::new(now()),
             pace: Pace::default(),
+            most_at_once: None,
         }
     }
 
@@ -153,7 +157,25 @@ impl<K: Copy + Eq + Hash> Driver<K> {
         count: NonZeroUsize,
         begin: impl Fn() + Clone + Send + 'static,
     ) -> io::Result<Self> {
-        Ok(Self { crew: Crew::Threads(Threads::new(count, &begin)?), ..self })
+        let mut crew = Crew::Threads(Threads::new(count, &begin)?);
+        if let Some(most) = self.most_at_once {
+            crew.limit(most.get());
+        }
+        Ok(Self { crew, ..self })
+    }
+
+    /// Lets no more checks be under way at once; by default there is no bound. Of several
+    /// [threads](Self::with_threads), each has its part, and one at least.
+    ///
+    /// Ten thousand targets that time out together hold ten thousand descriptors. With a bound, the others
+    /// wait for their turn in the order that they were due, as they do for a free slot of scripts: a run that
+    /// waits has not started its clock, and one that waits for an interval and a timeout is given up as
+    /// [`CheckError::Overloaded`], which is no failure of the target. A bound below the checks that are due
+    /// in a timeout is therefore one on how often they can run.
+    #[must_use]
+    pub fn with_most_at_once(mut self, most: NonZeroUsize) -> Self {
+        self.crew.limit(most.get());
+        Self { most_at_once: Some(most), ..self }
     }
 
     /// Lets the phases and the jitter of checks follow from this number, and from what each is aimed at:

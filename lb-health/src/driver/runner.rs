@@ -24,6 +24,10 @@ impl Runner {
     /// Half of [`Stalls::SHORTEST`].
     const BEAT: Duration = Duration::from_millis(25);
 
+    pub(super) const fn limit(&mut self, most: usize) {
+        self.runs.limit(most);
+    }
+
     pub(super) fn start(&mut self, now: Instant, job: Job) -> Spot {
         // While nothing ran nobody looked, and nobody had to.
         if self.runs.next_bound().is_none() {
@@ -72,17 +76,15 @@ impl Runner {
             if let Some(beat) = self.beat {
                 self.stalls.woken(beat, now);
             }
-            let local = match *called {
+            let Some(called) = *called else {
                 // It takes no turn while the next ones come up: one that does not take place.
-                None => Some(limits.patience),
-                Some(called) => {
-                    let late = now.saturating_duration_since(called + limits.timeout + GRACE);
-                    self.stalls
-                        .excusing(called, called + limits.timeout)
-                        .or(Some(late).filter(|&late| late > GRACE))
-                }
+                *error = CheckError::NoTurn { waited: limits.patience };
+                return finished;
             };
-            if let Some(lag) = local {
+            let end = called + limits.timeout;
+            let late = now.saturating_duration_since(end + GRACE);
+            let lag = self.stalls.excusing(called, end).or(Some(late).filter(|&late| late > GRACE));
+            if let Some(lag) = lag {
                 *error = CheckError::Overloaded { lag };
             }
         }

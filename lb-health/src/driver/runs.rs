@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::mailbox::Mailbox;
 use super::run::Going;
+use super::turns::Turns;
 use crate::monitor::Run;
 use crate::monitor::deadlines::Deadlines;
 use crate::trace::Phase;
@@ -32,6 +33,7 @@ pub(super) struct Runs {
     ready: Arc<Mailbox<Spot>>,
     /// What `ready` was emptied into, the next one last.
     batch: Vec<Spot>,
+    turns: Turns,
 }
 
 /// A run to be begun.
@@ -95,6 +97,11 @@ impl Occupant {
 }
 
 impl Runs {
+    /// Calls no more checkers than so many at once.
+    pub(super) const fn limit(&mut self, most: usize) {
+        self.turns.limit(most);
+    }
+
     /// Takes a run in, to be polled by [`Self::poll_next`].
     pub(super) fn start(&mut self, now: Instant, job: Job) -> Spot {
         let Job { run, future, limits } = job;
@@ -133,14 +140,24 @@ impl Runs {
         let place = &mut self.places[spot as usize];
         place.flag.up.store(false, Ordering::Release);
         let Some(occupant) = &mut place.going else { return Some(Poll::Pending) };
+        if occupant.called.is_none() && !self.turns.admits(spot) {
+            return Some(Poll::Pending);
+        }
         let before = occupant.called.is_none().then(now);
         let polled = occupant.poll(&place.waker);
         if let Some(now) = before.filter(|_| occupant.is_called()) {
             occupant.called = Some(now);
+            self.turns.take();
             self.bounds.set(spot, now + occupant.limits.timeout + GRACE);
         }
         let result = match polled {
-            Ok(Poll::Pending) => return Some(Poll::Pending),
+            Ok(Poll::Pending) => {
+                // It waits for something else, such as a slot for scripts, and takes no turn meanwhile.
+                if occupant.called.is_none() {
+                    self.pass_turn_on();
+                }
+                return Some(Poll::Pending);
+            }
             Ok(Poll::Ready(result)) => result,
             Err(panic) => Err(panic),
         };
@@ -173,7 +190,21 @@ impl Runs {
         let occupant = self.places.get_mut(spot as usize)?.going.take()?;
         self.bounds.clear(spot);
         self.free.push(spot);
+        if occupant.called.is_some() {
+            self.turns.give_back();
+        }
+        self.pass_turn_on();
         Some(occupant)
+    }
+
+    /// Wakes who is next, if somebody waits and may begin.
+    fn pass_turn_on(&mut self) {
+        while let Some(spot) = self.turns.next() {
+            let Some(place) = self.places.get(spot as usize) else { continue };
+            if place.going.as_ref().is_some_and(|occupant| occupant.called.is_none()) {
+                return place.waker.wake_by_ref();
+            }
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::lag::Due;
 use super::mailbox::Mailbox;
 use super::now;
+use super::outbox::Outbox;
 use super::pace::{self, Pace, Work};
 use super::runner::Runner;
 use super::runs::{Finished, Job, Spot};
@@ -42,6 +43,7 @@ struct Desk {
 }
 
 enum Order {
+    Limit(usize),
     Start(Job),
     Stop(Run),
     Quit,
@@ -57,6 +59,12 @@ impl Threads {
         let desk = |number| Desk::new(number, begin.clone(), Arc::clone(&results));
         let desks = (0..count.get()).map(desk).collect::<io::Result<_>>()?;
         Ok(Self { desks, results, batch: Vec::new() })
+    }
+
+    /// Gives each its part of so many runs at once, and one at least.
+    pub(super) fn limit(&self, most: usize) {
+        let share = (most / self.desks.len()).max(1);
+        self.desks.iter().for_each(|desk| desk.orders.post(Order::Limit(share)));
     }
 
     pub(super) fn start(&self, now: Instant, job: Job) {
@@ -105,7 +113,7 @@ impl Desk {
             spots: HashMap::new(),
             orders: Arc::clone(&orders),
             batch: Vec::new(),
-            results,
+            outbox: Outbox::new(results),
             due: due.clone(),
             is_over: false,
             pace: Pace::default(),
@@ -140,7 +148,7 @@ struct Worker {
     spots: HashMap<u32, (Run, Spot)>,
     orders: Arc<Mailbox<Order>>,
     batch: Vec<Order>,
-    results: Arc<Mailbox<Finished>>,
+    outbox: Outbox,
     due: Due,
     is_over: bool,
     pace: Pace,
@@ -159,6 +167,7 @@ impl Worker {
 
     fn follow(&mut self, order: Order) {
         match order {
+            Order::Limit(most) => self.runner.limit(most),
             Order::Quit => self.is_over = true,
             Order::Start(job) => {
                 let run = job.run;
@@ -179,7 +188,7 @@ impl Worker {
 
     fn finish(&mut self, finished: Finished) {
         self.spots.remove(&finished.run.check().slot);
-        self.results.post(finished);
+        self.outbox.put(finished);
     }
 }
 
@@ -201,7 +210,7 @@ impl Work for Worker {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.runner.next_deadline()
+        self.runner.next_deadline().into_iter().chain(self.outbox.next_deadline()).min()
     }
 
     fn waits_for(&self, due: Option<Instant>) {
@@ -210,6 +219,7 @@ impl Work for Worker {
 
     fn handle_timeout(&mut self, due: Instant, now: Instant) {
         self.runner.woken(due, now);
+        self.outbox.handle_timeout(now);
         while let Some(finished) = self.runner.end_overdue(now) {
             self.finish(finished);
         }

@@ -5,14 +5,14 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lb_core::Weight;
 use lb_core::backend::BackendId;
-use lb_core::health::ReportedLimit;
 
 use super::chunks::Chunks;
 use super::few::Few;
 use super::history::History;
 use super::hold::Hold;
+use super::said::Said;
+use super::specs::Terms;
 use super::timetable::Timetable;
 use super::{Obstruction, PastRun};
 use crate::state::{CheckInput, CheckState};
@@ -52,17 +52,13 @@ impl Run {
 pub struct Check<K = BackendId> {
     /// Whom it speaks for.
     pub(crate) backends: Few<Seat<K>>,
-    pub(crate) spec: Arc<CheckSpec>,
+    pub(crate) spec: Arc<Terms>,
     pub(crate) state: CheckState,
     pub(crate) timetable: Timetable,
     /// The number of the run that is going.
     pub(crate) running: Option<NonZeroU64>,
-    /// The weight that the last success reported.
-    pub(crate) weight: Option<Weight>,
-    /// The share of the weight that the last success reported, in percent.
-    pub(crate) percent: Option<u16>,
-    /// What the last success said of how many connections there are to be.
-    pub(crate) limit: ReportedLimit,
+    /// What runs that passed reported.
+    pub(crate) said: Said,
     pub(crate) local_errors: u32,
     /// Whether an obstruction was told that has not been taken back.
     pub(crate) obstructed: bool,
@@ -109,7 +105,7 @@ impl<K: Copy + Eq> Check<K> {
 
     /// Since when a run is going, or waits for its turn, if one does.
     pub fn running_since(&self) -> Option<Instant> {
-        self.running.and(self.timetable.started())
+        self.running.and(self.timetable.started(&self.spec))
     }
 
     /// How late its last run started: this host had other things to do. Zero if none has.
@@ -167,11 +163,7 @@ impl<K: Copy + Eq> Check<K> {
         self.running = None;
         let input = match &result {
             Ok(report) => {
-                let drains = report.advice.drains();
-                self.weight = if drains { Some(Weight::ZERO) } else { report.weight };
-                self.percent = report.advice.percent.filter(|_| !drains);
-                let most = report.advice.max_connections;
-                self.limit = most.map_or(ReportedLimit::NONE, |most| ReportedLimit::NONE.and(most));
+                self.said.take(report);
                 CheckInput::Ok
             }
             Err(failure) if failure.error.is_local() => {
@@ -185,7 +177,7 @@ impl<K: Copy + Eq> Check<K> {
             Err(failure) if failure.error.is_local() => self.local_errors.saturating_add(1),
             _ => 0,
         };
-        let started = self.timetable.started().unwrap_or(now);
+        let started = self.timetable.started(&self.spec).unwrap_or(now);
         self.history.add(now, now.saturating_duration_since(started), result, remembered);
         input
     }
@@ -257,12 +249,16 @@ impl<K> Checks<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::monitor::backends::Watched;
 
     /// There may be a hundred thousand of them, and their last errors with them: what is large and rare
     /// belongs behind a pointer.
     #[test]
     fn a_check_is_small() {
         assert!(size_of::<CheckError>() <= 40, "{}", size_of::<CheckError>());
-        assert!(size_of::<Check>() <= 240, "{}", size_of::<Check>());
+        assert!(size_of::<Check>() <= 224, "{}", size_of::<Check>());
+        // What a monitor keeps of a backend with one check.
+        let all = size_of::<(u32, Option<Check>)>() + size_of::<Watched>();
+        assert!(all <= 272, "{all}");
     }
 }

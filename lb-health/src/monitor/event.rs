@@ -145,9 +145,7 @@ impl Combined {
         match self {
             Self::Down => Self::Down,
             Self::Up(sum, limit) if passes => {
-                let sum = check.weight.map_or(sum, |weight| sum.and(weight));
-                let sum = check.percent.map_or(sum, |percent| sum.and_percent(percent));
-                Self::Up(sum, limit.with(check.limit))
+                Self::Up(check.said.weight(sum), limit.with(check.said.limit()))
             }
             Self::Undecided | Self::Up(..) => Self::Undecided,
         }

@@ -9,6 +9,7 @@ mod few;
 mod history;
 mod hold;
 mod maintenance;
+mod said;
 mod sharing;
 mod specs;
 mod timetable;
@@ -22,7 +23,6 @@ use std::time::{Duration, Instant};
 
 use lb_core::Health;
 use lb_core::backend::BackendId;
-use lb_core::health::ReportedLimit;
 use rand::Rng;
 
 use crate::state::{CheckInput, CheckState};
@@ -33,6 +33,7 @@ use deadlines::Deadlines;
 use event::Combined;
 use few::Few;
 use history::History;
+use said::Said;
 use specs::Specs;
 use timetable::Timetable;
 
@@ -169,6 +170,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         spec: CheckSpec,
         rng: &mut dyn Rng,
     ) -> CheckId {
+        let spec = self.specs.share(now, spec);
         let (timetable, first) = Timetable::new(now, &spec, rng);
         let seat = self.backends.seat(backend);
         let suspended = self.backends.is_suspended(seat);
@@ -178,13 +180,11 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         }
         let id = self.checks.insert(Check {
             backends: Few::One(seat),
-            spec: self.specs.share(spec),
+            spec,
             state,
             timetable,
             running: None,
-            weight: None,
-            percent: None,
-            limit: ReportedLimit::NONE,
+            said: Said::default(),
             local_errors: 0,
             obstructed: false,
             hurried: false,
@@ -202,14 +202,16 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
     /// Puts a changed check in the place of `check`: at the same backends, under the same identity.
     ///
     /// A backend stays up, if it is, until the new check's own verdict; if it is down, a single
-    /// success suffices. A run that is going is cancelled. If the old check was obstructed, so is the
+    /// success suffices. What it reported of weight and limits holds until the new one reports. A run that
+    /// is going is cancelled. If the old check was obstructed, so is the
     /// new one until a run says otherwise. Do not call it for an unchanged check:
     /// that would lose its streak and its phase.
     pub fn replace(&mut self, now: Instant, check: CheckId, spec: CheckSpec) {
         self.cancel(check);
         let Some(known) = self.checks.get_mut(check) else { return };
-        known.spec = self.specs.share(spec);
+        known.spec = self.specs.share(now, spec);
         known.state = known.state.replaced();
+        known.said = known.said.of_former();
         known.local_errors = 0;
         known.hold = None;
         if !matches!(known.state, CheckState::Off { .. }) {
@@ -238,7 +240,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             let Some((id, check)) = self.checks.at(slot) else { continue };
             self.runs += 1;
             let run = Run { check: id, number: NonZeroU64::MIN.saturating_add(self.runs - 1) };
-            check.timetable.start(now, due);
+            check.timetable.start(now, due, &check.spec);
             check.running = Some(run.number);
             self.orders.push_back(Action::Run(run));
         }

@@ -48,8 +48,8 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
     }
 
     /// Gives `backend` a changed check of its own in the place of `check`, which it shares with
-    /// others: what [`Self::replace`] is to a check that speaks for one. The backend keeps its health
-    /// until the new check's verdict. If `check` does not speak for it, this is [`Self::watch`]. `rng`
+    /// others: what [`Self::replace`] is to a check that speaks for one. The backend keeps its health,
+    /// weight and limits included, until the new check's verdict. If `check` does not speak for it, this is [`Self::watch`]. `rng`
     /// seeds the jitter.
     pub fn split(
         &mut self,
@@ -62,10 +62,12 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         let speaks = |known: &&Check<K>| known.backends().any(|one| one == backend);
         let former = self.checks.get(check).filter(speaks);
         // What an agent said that has been of no help since then is no belief.
-        let former =
-            former.filter(|known| !known.is_left_out()).map(|known| known.state.replaced());
+        let former = former
+            .filter(|known| !known.is_left_out())
+            .map(|known| (known.state.replaced(), known.said.of_former()));
         let own = self.watch(now, backend, spec, rng);
-        if let (Some(state), Some(known)) = (former, self.checks.get_mut(own)) {
+        if let (Some((state, said)), Some(known)) = (former, self.checks.get_mut(own)) {
+            known.said = said;
             let is_off = matches!(known.state, CheckState::Off { .. });
             if !is_off && !matches!(state, CheckState::Off { .. }) {
                 known.state = state;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 
-use crate::CheckSpec;
+use super::specs::Terms;
 use crate::splitmix::SplitMix64;
 use crate::state::CheckState;
 
@@ -14,10 +14,10 @@ use crate::state::CheckState;
 /// Counting from fixed points, not from the last run, is what keeps the mean at the interval
 /// however late single runs are, and keeps checks that started together apart for good.
 ///
-/// All sums are of nanoseconds from the origin, in 64 bits, which hold 292 years.
+/// All sums are of nanoseconds from the origin, in 64 bits, which hold 292 years. It is the
+/// [monitor's](Terms::origin); before it there is nothing.
 #[derive(Debug)]
 pub(crate) struct Timetable {
-    origin: Instant,
     /// When the last run started; [`NEVER`] if none has.
     started: i64,
     /// The place of the grid within an interval, in parts of 2³².
@@ -31,16 +31,16 @@ const NEVER: i64 = i64::MIN;
 
 impl Timetable {
     /// A check known from `now`, and when its first run is.
-    pub(crate) fn new(now: Instant, spec: &CheckSpec, rng: &mut dyn Rng) -> (Self, Instant) {
+    pub(crate) fn new(now: Instant, terms: &Terms, rng: &mut dyn Rng) -> (Self, Instant) {
         let mut random = SplitMix64::new(rng.next_u64());
-        let first = now + Duration::from_nanos(random.below(nanos(spec.warmup())));
+        let first = now + Duration::from_nanos(random.below(nanos(terms.warmup())));
         let phase = random.below(1 << 32) as u32;
-        (Self { origin: first, phase, started: NEVER, late: 0, random }, first)
+        (Self { phase, started: NEVER, late: 0, random }, first)
     }
 
     /// Takes note that the run starts that was due at `due`.
-    pub(crate) fn start(&mut self, now: Instant, due: Instant) {
-        self.started = self.since_origin(now);
+    pub(crate) fn start(&mut self, now: Instant, due: Instant, terms: &Terms) {
+        self.started = after_origin(now, terms);
         let late = now.saturating_duration_since(due).as_micros();
         self.late = u32::try_from(late).unwrap_or(u32::MAX);
     }
@@ -51,38 +51,40 @@ impl Timetable {
     }
 
     /// When the last run started, if one did.
-    pub(crate) fn started(&self) -> Option<Instant> {
-        (self.started != NEVER).then(|| self.instant(self.started))
+    pub(crate) fn started(&self, terms: &Terms) -> Option<Instant> {
+        (self.started != NEVER).then(|| instant(self.started, terms))
     }
 
     /// The first run of a changed or resumed check: within the warm-up.
-    pub(crate) fn restart(&mut self, now: Instant, spec: &CheckSpec) -> Instant {
-        let first = self.since_origin(now) + self.random.below(nanos(spec.warmup())) as i64;
-        self.instant(self.not_before(first, nanos(spec.shortest_interval())))
+    pub(crate) fn restart(&mut self, now: Instant, terms: &Terms) -> Instant {
+        let first = after_origin(now, terms) + self.random.below(nanos(terms.warmup())) as i64;
+        instant(self.not_before(first, nanos(terms.shortest_interval())), terms)
     }
 
     /// The next run as soon as traffic has cast doubt on the state.
-    pub(crate) fn hurry(&self, now: Instant, spec: &CheckSpec) -> Instant {
-        self.instant(self.not_before(self.since_origin(now), nanos(spec.fast_interval())))
+    pub(crate) fn hurry(&self, now: Instant, terms: &Terms) -> Instant {
+        let soonest = self.not_before(after_origin(now, terms), nanos(terms.fast_interval()));
+        instant(soonest, terms)
     }
 
     /// The next run as soon as there can be one.
-    pub(crate) fn soonest(&self, now: Instant, spec: &CheckSpec) -> Instant {
-        self.instant(self.not_before(self.since_origin(now), nanos(spec.shortest_interval())))
+    pub(crate) fn soonest(&self, now: Instant, terms: &Terms) -> Instant {
+        let soonest = self.not_before(after_origin(now, terms), nanos(terms.shortest_interval()));
+        instant(soonest, terms)
     }
 
     /// The next run of a check that has none going.
-    pub(crate) fn next(&mut self, now: Instant, spec: &CheckSpec, state: CheckState) -> Instant {
-        let now = self.since_origin(now);
-        let percent = spec.jitter_percent().into();
+    pub(crate) fn next(&mut self, now: Instant, terms: &Terms, state: CheckState) -> Instant {
+        let now = after_origin(now, terms);
+        let percent = terms.jitter_percent().into();
         if state.near_edge() {
-            let interval = nanos(spec.fast_interval());
+            let interval = nanos(terms.fast_interval());
             let jitter = self.random.below(share(interval, percent) + 1) as i64;
-            return self.instant(self.not_before(now, interval) + jitter);
+            return instant(self.not_before(now, interval) + jitter, terms);
         }
         let interval = nanos(match state {
-            CheckState::Down { .. } => spec.down_interval(),
-            _ => spec.interval(),
+            CheckState::Down { .. } => terms.down_interval(),
+            _ => terms.interval(),
         });
         // Half an interval after the last start is past every place that run can have had on the
         // grid (the jitter moves it by at most a quarter), and before the next one.
@@ -91,7 +93,7 @@ impl Timetable {
         // Half of the jitter to either side, so that two neighbours stray by all of it at most.
         let moved = self.random.below(jitter + 1) as i64 - (jitter / 2) as i64;
         let at = (self.on_grid(earliest, interval) + moved).max(now);
-        self.instant(self.not_before(at, nanos(spec.shortest_interval())))
+        instant(self.not_before(at, nanos(terms.shortest_interval())), terms)
     }
 
     /// The first point of the grid at or after `earliest`.
@@ -106,17 +108,15 @@ impl Timetable {
     fn not_before(&self, at: i64, interval: u64) -> i64 {
         at.max(self.started.saturating_add_unsigned(interval))
     }
+}
 
-    fn since_origin(&self, at: Instant) -> i64 {
-        let after = nanos(at.saturating_duration_since(self.origin)) as i64;
-        // Only the first run, which another check hurries, is before it.
-        if after == 0 { -(nanos(self.origin.saturating_duration_since(at)) as i64) } else { after }
-    }
+fn after_origin(at: Instant, terms: &Terms) -> i64 {
+    nanos(at.saturating_duration_since(terms.origin)) as i64
+}
 
-    fn instant(&self, at: i64) -> Instant {
-        let distance = Duration::from_nanos(at.unsigned_abs());
-        if at < 0 { self.origin - distance } else { self.origin + distance }
-    }
+/// What is counted is never before the origin.
+fn instant(at: i64, terms: &Terms) -> Instant {
+    terms.origin + Duration::from_nanos(at.unsigned_abs())
 }
 
 /// All times of a check are at most a year or some decades.

@@ -1,5 +1,6 @@
 //! What would happen if: a configuration and a script, through the real machines, in virtual time.
 
+mod duration;
 mod moment;
 mod script;
 
@@ -21,6 +22,7 @@ use crate::outliers::{Ejection, OutlierRules, Outliers};
 use crate::trace::Phase;
 use crate::{CheckError, CheckId, CheckSpec, Event, Failure, Monitor, Report, Verdict};
 
+pub use duration::{ParseDurationError, duration};
 pub use moment::{Moment, What};
 pub use script::{Conduct, Incident, ParseIncidentError, Turn, time};
 

@@ -88,6 +88,76 @@ async fn what_was_received_and_what_was_wanted_is_told() {
     assert_eq!(failure.trace.evidence().received.as_str(), "OUCH");
 }
 
+/// What is refused counts up to the end of the next match: not what comes after it, nor what was there
+/// before the match that it follows, however the answers are cut into pieces.
+#[tokio::test]
+async fn what_is_refused_must_not_come_before_the_next_match() {
+    let text = |text: &str| Pattern::text(text).unwrap();
+    let asks = greeted()
+        .with_send("STATE\r\n")
+        .with_refusal(text("ERR"))
+        .with_refusal(Pattern::regex("(?m)^lag [1-9]").unwrap())
+        .with_refusal(Pattern::text([0, 255]).unwrap())
+        .with_expect(text("END"))
+        .with_expect(text("bye"));
+    for (answer, outcome) in [
+        (&b"lag 0\r\nEND\r\nbye"[..], "ok"),
+        (b"END ERR\r\nlag 7 \0\xff bye", "ok"),
+        (b"ERR END bye", "rejected"),
+        (b"so\r\nlag 7\r\nEND bye", "rejected"),
+        (b"lag 0 \0\xff END bye", "rejected"),
+        (b"lag 0 \0\xfe END bye", "ok"),
+        // What was refused is part of what is expected.
+        (b"lag 0\r\nERRENDERR", "rejected"),
+    ] {
+        let shown = String::from_utf8_lossy(answer);
+        let whole = [("", &b"220 ERR of before\r\n"[..]), ("STATE", answer)];
+        let address = playing(lines(&whole), Then::Close).await;
+        assert_eq!(cause(asks.clone(), address).await, outcome, "{shown:?}");
+        let mut pieces = vec![whole[0], ("STATE", &b""[..])];
+        pieces.extend(answer.chunks(1).map(|byte| ("", byte)));
+        let address = playing(lines(&pieces), Then::Close).await;
+        assert_eq!(cause(asks.clone(), address).await, outcome, "{shown:?} in pieces");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_fails_at_once_and_is_told() {
+    let asks = greeted().with_refusal(Pattern::text("down").unwrap());
+    let asks = asks.with_expect(Pattern::text("END").unwrap());
+    // It would have waited for an end that does not come.
+    let held = playing(lines(&[("", "220 hello\r\nlink:down\r\n")]), Then::Hold).await;
+    let failure = check(asks, held).await.unwrap_err();
+    assert_eq!(failure.to_string(), r#"the answer has "down": "link:down""#);
+    assert_eq!(failure.trace.evidence().wanted.as_str(), "");
+
+    // It may be that nothing but the end of the text makes it what is refused.
+    let ends = SendExpect::new().with_refusal(Pattern::regex("no$").unwrap());
+    let ends = ends.with_expect(Pattern::text("no").unwrap());
+    let address = playing(lines(&[("", "no, thanks")]), Then::Close).await;
+    assert_eq!(cause(ends, address).await, "rejected");
+}
+
+/// With no match after it, an answer ends when the server hangs up.
+#[tokio::test]
+async fn what_is_refused_at_last_must_not_come_before_the_server_hangs_up() {
+    let asks = |refused| greeted().with_refusal(Pattern::regex(refused).unwrap());
+    let answers = |said| playing(lines(&[("", "220 hello\r\n"), ("", said)]), Then::Close);
+    assert_eq!(cause(asks("ERR"), answers("fine").await).await, "ok");
+    assert_eq!(cause(asks("ERR"), answers("fine, but ERR").await).await, "rejected");
+    assert_eq!(cause(asks("fine$"), answers("fine").await).await, "rejected");
+    assert_eq!(cause(asks("ERR"), answers("").await).await, "closed", "no answer is none");
+    let held = playing(lines(&[("", "220 hello\r\nfine")]), Then::Hold).await;
+    assert_eq!(cause(asks("ERR"), held).await, "timeout-response");
+    // A farewell is then no end, but asks for one.
+    let leaves = [("", "220 hello\r\n"), ("QUIT", "bye")];
+    let address = playing(lines(&leaves), Then::Close).await;
+    assert_eq!(cause(asks("ERR").with_send("QUIT\r\n"), address).await, "ok");
+    let leaves = [("", "220 hello\r\n"), ("QUIT", "ERR")];
+    let address = playing(lines(&leaves), Then::Close).await;
+    assert_eq!(cause(asks("ERR").with_send("QUIT\r\n"), address).await, "rejected");
+}
+
 #[tokio::test]
 async fn a_farewell_arrives_before_the_end() {
     let (heard, mut told) = mpsc::unbounded_channel();

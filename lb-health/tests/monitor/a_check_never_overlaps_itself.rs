@@ -40,7 +40,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let spec = 0_usize..4;
     let which = any::<prop::sample::Index>().prop_map(|index| index.index(1_000));
     let step = prop_oneof![
-        10 => (which.clone(), 0_u8..10).prop_map(|(which, result)| Step::Answer { which, result }),
+        10 => (which.clone(), 0_u8..11).prop_map(|(which, result)| Step::Answer { which, result }),
         1 => which.clone().prop_map(|which| Step::AnswerCancelled { which }),
         1 => backend.clone().prop_map(|backend| Step::Forget { backend }),
         1 => which.clone().prop_map(|which| Step::ForgetCheck { which }),
@@ -93,25 +93,30 @@ fn result(number: u8) -> Result<Report, CheckError> {
             report.advice.max_connections = Some(30);
             Ok(report)
         }
+        10 => {
+            let mut report = Report::ALIVE;
+            report.amends = true;
+            Ok(report)
+        }
         5 => Err(CheckError::Agent { source: Arc::new(CheckError::Refused) }),
         _ => Err(CheckError::Refused),
     }
 }
 
+/// An agent that is of no help is no check at all, once what it said is old.
+fn is_left_out(check: &Check) -> bool {
+    let last = check.last().and_then(|last| last.result.as_ref().err());
+    let is_agent = last.is_some_and(|failure| matches!(failure.error, CheckError::Agent { .. }));
+    let is_old = match check.state() {
+        CheckState::Down { stale, .. } | CheckState::Up { stale, .. } => stale,
+        CheckState::Unknown { .. } => true,
+        CheckState::Off { .. } => false,
+    };
+    is_agent && is_old
+}
+
 /// The health of a backend from the states alone, if they decide it.
 fn combined(world: &World, backend: BackendId, reports: &Reports) -> Option<Health> {
-    // An agent that is of no help is no check at all, once what it said is old.
-    let is_left_out = |check: &Check| {
-        let last = check.last().and_then(|last| last.result.as_ref().err());
-        let is_agent =
-            last.is_some_and(|failure| matches!(failure.error, CheckError::Agent { .. }));
-        let is_old = match check.state() {
-            CheckState::Down { stale, .. } | CheckState::Up { stale, .. } => stale,
-            CheckState::Unknown { .. } => true,
-            CheckState::Off { .. } => false,
-        };
-        is_agent && is_old
-    };
     let checks = world.monitor.checks_of(backend);
     let checks: Vec<_> = checks.filter(|(_, check)| !is_left_out(check)).collect();
     if world.monitor.is_suspended(backend) {
@@ -126,16 +131,24 @@ fn combined(world: &World, backend: BackendId, reports: &Reports) -> Option<Heal
         _ => false,
     });
     let said = || checks.iter().filter_map(|(id, _)| reports.get(id));
-    let weights = said().filter_map(|(weight, _)| *weight);
-    let limits = said().filter_map(|(_, most)| *most);
+    let weights = said().filter_map(|report| report.weight);
+    let limits = said().filter_map(|report| report.most);
     all.then(|| Health::Up {
         weight: weights.fold(ReportedWeight::NONE, ReportedWeight::and),
         limit: limits.fold(ReportedLimit::NONE, ReportedLimit::and),
     })
 }
 
-/// The weight and the limit that each check said last.
-type Reports = std::collections::HashMap<lb_health::CheckId, (Option<Weight>, Option<u32>)>;
+/// What each check said last.
+type Reports = std::collections::HashMap<lb_health::CheckId, Said>;
+
+#[derive(Clone, Copy, Default)]
+struct Said {
+    weight: Option<Weight>,
+    most: Option<u32>,
+    /// Whether another check said it, whose place this one has taken.
+    is_former: bool,
+}
 
 proptest! {
     #![proptest_config(thorough::config())]
@@ -152,8 +165,12 @@ proptest! {
                     going.sort_by_key(|run| run.number());
                     if let Some(&run) = going.get(which % going.len().max(1)) {
                         if let Ok(report) = result(number) {
-                            let said = (report.weight, report.advice.max_connections);
-                            reports.insert(run.check(), said);
+                            let said = reports.entry(run.check()).or_default();
+                            if !report.amends || said.is_former {
+                                *said = Said::default();
+                            }
+                            said.weight = report.weight.or(said.weight);
+                            said.most = report.advice.max_connections.or(said.most);
                         }
                         world.finish(run, result(number));
                         // A second answer is ignored.
@@ -229,8 +246,13 @@ proptest! {
                         let before = world.monitor.health(backend);
                         let (now, spec) = (world.now, spec(number));
                         let had_it = world.monitor.checks_of(backend).any(|(id, _)| id == check);
+                        let former = world.monitor.check(check);
+                        let is_believed = had_it && !former.is_some_and(is_left_out);
                         let own = world.monitor.split(now, check, backend, spec, &mut world.rng);
                         known.push(own);
+                        if let Some(&said) = reports.get(&check).filter(|_| is_believed) {
+                            reports.insert(own, Said { is_former: true, ..said });
+                        }
                         let ids: Vec<_> =
                             world.monitor.checks_of(backend).map(|(id, _)| id).collect();
                         prop_assert!(ids.contains(&own) && !ids.contains(&check));
@@ -243,6 +265,7 @@ proptest! {
                 Step::Replace { which, spec: number } => {
                     if let Some(&check) = known.get(which % known.len().max(1)) {
                         world.monitor.replace(world.now, check, spec(number));
+                        reports.entry(check).and_modify(|said| said.is_former = true);
                     }
                 }
                 Step::Resume { backend } => {

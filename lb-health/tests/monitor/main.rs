@@ -7,6 +7,7 @@ mod world;
 
 mod a_check_never_overlaps_itself;
 mod a_hundred_thousand_checks_are_no_burden;
+mod a_reload_costs_what_it_changes;
 mod a_script_plays_through_the_real_machines;
 mod an_agent_of_no_help_keeps_nobody_waiting;
 mod faults_of_this_host_take_nothing_down;

@@ -5,8 +5,9 @@ use crate::world;
 
 use std::time::Duration;
 
-use lb_core::Health;
 use lb_core::backend::BackendId;
+use lb_core::health::ReportedWeight;
+use lb_core::{Health, Weight};
 use lb_health::state::CheckState;
 use lb_health::{CheckError, CheckSpec, Report};
 use world::{World, millis};
@@ -113,6 +114,32 @@ fn maintenance_of_one_does_not_blind_the_others() {
     world.told.remove(&THIRD);
     world.drain();
     assert!(off(&world));
+}
+
+/// The weight that a shared check reported is the backend's still when it gets a check of its own (X3), and
+/// nobody is told anything (X4).
+#[test]
+fn who_gets_a_check_of_its_own_keeps_its_weight() {
+    let mut world = World::new(0);
+    let shared = world.watch(0, CheckSpec::default());
+    world.monitor.share(world.now, shared, SECOND);
+    let drained = Health::weighing(ReportedWeight::NONE.and(Weight::ZERO));
+    let thirty = Health::weighing(ReportedWeight::NONE.and(Weight::new(30)));
+    for (weight, health) in [(30, thirty), (0, drained)] {
+        world.pass(MINUTE, |_, _| Some(Ok(Report::weighing(Weight::new(weight)))));
+        assert_eq!(healths(&world), [Some(health), Some(health), None]);
+        let told = world.verdicts.len();
+        let current = world.monitor.checks_of(SECOND).next().unwrap().0;
+        let spec = CheckSpec::default().with_fall(u32::from(weight) + 1).unwrap();
+        let own = world.monitor.split(world.now, current, SECOND, spec, &mut world.rng);
+        world.drain();
+        assert_ne!(own, shared);
+        assert_eq!(healths(&world), [Some(health), Some(health), None]);
+        assert_eq!(world.verdicts.len(), told, "{:?}", world.verdicts);
+    }
+    // Its first result says anew.
+    alive(&mut world, MINUTE);
+    assert_eq!(healths(&world), [Some(Health::UP), Some(Health::UP), None]);
 }
 
 #[test]

@@ -49,6 +49,51 @@ fn an_agents_advice_holds_until_the_next_report() {
     }
 }
 
+/// What HAProxy's agents rely on: each line may say one thing of several, and says nothing of the others.
+#[test]
+fn what_an_agent_does_not_say_again_is_as_it_was() {
+    let mut world = World::new(1);
+    let agent = world.watch(1, CheckSpec::default());
+    let none = Advice::NONE;
+    let percent = |percent| Advice { percent: Some(percent), ..none };
+    let admin = |admin| Advice { admin: Some(admin), ..none };
+    let limit = ReportedLimit::NONE;
+    let (half, drained) = (NONE.and_percent(50), NONE.and(Weight::ZERO));
+    let seven = NONE.and(Weight::new(7));
+    let mut say = |weight: Option<Weight>, advice: Advice| {
+        world.pass(millis(5_000), |_, _| {
+            let mut report = Report::ALIVE;
+            (report.weight, report.advice, report.amends) = (weight, advice, true);
+            Some(Ok(report))
+        });
+        world.monitor.health(BackendId::new(1)).unwrap()
+    };
+    let up = |weight, limit| Health::Up { weight, limit };
+    assert_eq!(say(None, percent(50)), up(half, limit));
+    assert_eq!(say(None, none), up(half, limit), "a plain up");
+    let most = Advice { max_connections: Some(30), ..none };
+    assert_eq!(say(None, most), up(half, limit.and(30)));
+    assert_eq!(say(None, admin(Admin::Drain)), up(drained, limit.and(30)));
+    assert_eq!(say(None, none), up(drained, limit.and(30)), "only ready ends it");
+    assert_eq!(say(Some(Weight::new(7)), none), up(drained, limit.and(30)));
+    assert_eq!(say(None, admin(Admin::Ready)), up(seven, limit.and(30)));
+    assert_eq!(say(None, admin(Admin::Maintenance)), up(drained, limit.and(30)));
+    let all = Advice { admin: Some(Admin::Ready), percent: Some(50), max_connections: Some(0) };
+    assert_eq!(say(None, all), up(half, limit.and(0)));
+
+    // Once it is another one, what the former said holds until that has said anything.
+    let now = world.now;
+    world.monitor.replace(now, agent, CheckSpec::default().with_fall(7).unwrap());
+    world.drain();
+    assert_eq!(world.monitor.health(BackendId::new(1)), Some(up(half, limit.and(0))));
+    world.pass(millis(5_000), |_, _| {
+        let mut report = Report::ALIVE;
+        report.amends = true;
+        Some(Ok(report))
+    });
+    assert_eq!(world.monitor.health(BackendId::new(1)), Some(Health::UP));
+}
+
 #[test]
 fn limits_are_reported_beside_weights() {
     let mut world = World::new(1);

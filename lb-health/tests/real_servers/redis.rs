@@ -1,6 +1,6 @@
 //! Redis: who is let in, master and replica.
 
-use lb_health::checkers::{Redis, RedisRole};
+use lb_health::checkers::{Pattern, Redis, RedisRole, SendExpect};
 
 use crate::harness::{Server, are_installed, check, failure, until};
 
@@ -51,6 +51,14 @@ async fn redis_tells_a_master_from_a_replica_and_whether_the_link_is_up() {
         replica.log().contains("MASTER <-> REPLICA sync: Finished with success")
     });
     check(a_replica.clone(), &replica).await.unwrap();
+    // The same by hand: only what must not be said tells them apart.
+    let linked = SendExpect::new()
+        .with_send("INFO replication\r\n")
+        .with_refusal(Pattern::regex("(?m)^role:master|^master_link_status:down").unwrap())
+        .with_expect(Pattern::text("\r\nmaster_repl_offset:").unwrap());
+    check(linked.clone(), &replica).await.unwrap();
+    let (cause, text) = failure(linked.clone(), &master).await;
+    assert_eq!((cause, text.contains("role:master")), ("rejected", true), "{text}");
     assert_eq!(failure(a_master, &replica).await.0, "rejected");
     assert_eq!(failure(a_replica.clone(), &master).await.0, "rejected");
 
@@ -58,6 +66,8 @@ async fn redis_tells_a_master_from_a_replica_and_whether_the_link_is_up() {
     until("the replica has lost its master", || {
         replica.log().contains("Connection with master lost")
     });
+    let (cause, text) = failure(linked, &replica).await;
+    assert_eq!((cause, text.contains("link_status:down")), ("rejected", true), "{text}");
     let (cause, text) = failure(a_replica, &replica).await;
     assert_eq!((cause, text.contains("the link to the master")), ("rejected", true), "{text}");
     check(Redis::new(), &replica).await.unwrap();

@@ -54,6 +54,8 @@ impl Debouncer {
     pub(super) fn see(&mut self, now: Instant, which: Which, is_up: bool) -> Option<bool> {
         let delay = if is_up { self.limits.up } else { self.limits.down };
         let Some(known) = self.known.iter_mut().find(|known| known.which == which) else {
+            // Most have their own interface and no other one.
+            self.known.reserve_exact(1);
             self.known.push(Known { which, is_up, due: None });
             return Some(is_up);
         };

@@ -37,6 +37,8 @@ pub(super) struct Member {
     routes_retry_at: Option<Instant>,
     /// It is to be forgotten when it has ended.
     pub(super) is_leaving: bool,
+    /// Whether the network was told that it gives the addresses up.
+    is_hushed: bool,
     /// Whether it was said that nothing can be sent.
     is_mute: bool,
     /// What could not be announced, which was said of the first one.
@@ -66,6 +68,7 @@ impl Member {
             retry_at: None,
             routes_retry_at: None,
             is_leaving: false,
+            is_hushed: false,
             is_mute: false,
             unannounced: Vec::new(),
         }
@@ -199,6 +202,11 @@ impl Member {
     }
 
     fn advertise(&mut self, said: Said, network: &mut impl Network) {
+        let is_release = said.is_release();
+        if std::mem::replace(&mut self.is_hushed, is_release) != is_release {
+            let hushed = network.hush(self.id, is_release);
+            self.note(Operation::SetUp, hushed);
+        }
         let mut failed = None;
         let Self { voice, counters, id, .. } = self;
         voice.advertise(network.utc(), said, |destination, packet| {
@@ -210,7 +218,7 @@ impl Member {
                 }
             }
         });
-        counters.released += u64::from(said.is_release());
+        counters.released += u64::from(is_release);
         let is_news = !std::mem::replace(&mut self.is_mute, failed.is_some());
         if let Some((operation, error)) = failed.filter(|_| is_news) {
             self.note(operation, Err(error));

@@ -124,6 +124,17 @@ pub trait Network {
     /// The link was not told.
     fn announce(&mut self, router: RouterId, address: IpAddr) -> io::Result<()>;
 
+    /// A router gives its addresses up, and answers for them until somebody else does; or it does so no
+    /// more. Meanwhile nobody need be told where they are: what it has in common with its successor, a
+    /// MAC address, would be looked for here. By default nothing is done about that.
+    ///
+    /// # Errors
+    /// It still tells.
+    fn hush(&mut self, router: RouterId, is_leaving: bool) -> io::Result<()> {
+        let _ = (router, is_leaving);
+        Ok(())
+    }
+
     /// Which link a router announces its addresses on: those of one link share how fast they do
     /// ([`Announcements::spacing`](crate::Announcements::spacing)). By default that is not known, and
     /// each has its own.

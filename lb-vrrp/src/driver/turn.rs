@@ -17,6 +17,9 @@ use crate::wire::Datagram;
 /// same.
 const ERRORS: usize = 64;
 
+/// Room for so much news is kept.
+const REPORTS: usize = 64;
+
 impl<N: Network> Driver<N> {
     /// Runs until there is something to tell; `None` when all were shut down and have ended.
     ///
@@ -30,6 +33,8 @@ impl<N: Network> Driver<N> {
             if self.is_shut_down && self.is_over() {
                 return None;
             }
+            // All begin at once, and that room is not kept.
+            self.reports.shrink_to(REPORTS);
             let heard = match self.deadlines.first() {
                 Some((at, _)) => self.network.ready_until(*at).await,
                 None => self.network.ready().await,
@@ -185,7 +190,9 @@ impl<N: Network> Driver<N> {
         }
         for (place, member) in members.iter_mut().enumerate() {
             member.announce(now, machine.spacing(place), links, network);
-            reports.extend(member.reports.drain(..).map(|report| (member.id, report)));
+            // News are rare, and room for them not worth to be kept.
+            let news = std::mem::take(&mut member.reports).into_iter();
+            reports.extend(news.map(|report| (member.id, report)));
         }
         let has_left = members.iter().all(|member| member.is_leaving) && machine.is_over();
         let unit = units[at].take_if(|_| has_left);

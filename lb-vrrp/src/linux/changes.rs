@@ -152,7 +152,7 @@ impl LinuxNetwork {
     }
 
     fn look_for_sources(&mut self, ids: &[RouterId], snapshot: &Snapshot) {
-        let addresses = self.ports.values().flat_map(Port::addresses);
+        let addresses = self.ports.values().flat_map(|port| port.addresses());
         let virtual_addresses: HashSet<IpAddr> = addresses.collect();
         for id in ids {
             self.look_for_source(*id, snapshot, &virtual_addresses);

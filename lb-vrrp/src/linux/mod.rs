@@ -63,7 +63,8 @@ use crate::driver::{Input, RouterId};
 /// are: [shut the driver down](crate::driver::Driver::shutdown).
 #[derive(Debug)]
 pub struct LinuxNetwork {
-    ports: BTreeMap<RouterId, Port>,
+    /// Boxed: a tree keeps room for others beside each.
+    ports: BTreeMap<RouterId, Box<Port>>,
     next_id: u32,
     /// Every interface that matters to a router, by name.
     links: BTreeMap<String, Link>,
@@ -213,7 +214,7 @@ impl LinuxNetwork {
         // Whatever happened before must be seen, too.
         self.watcher.look(now());
         self.firewall.outdate();
-        self.ports.insert(id, port);
+        self.ports.insert(id, Box::new(port));
         self.open_links(id)?;
         // Without the interface of its MAC address it still hears, as soon as that is there.
         let made = self.make_virtual_mac(id);
@@ -247,7 +248,7 @@ impl LinuxNetwork {
     /// Closes what was open for a router that is gone, or is another one now.
     fn forget_unused(&mut self) {
         let Self { ports, links, speaking, .. } = self;
-        let names: BTreeSet<&str> = ports.values().flat_map(Port::interfaces).collect();
+        let names: BTreeSet<&str> = ports.values().flat_map(|port| port.interfaces()).collect();
         links.retain(|name, _| names.contains(name.as_str()));
         speaking.keep(|interface, source| {
             let mut ports = ports.values();
@@ -261,7 +262,7 @@ impl LinuxNetwork {
     }
 
     fn port(&self, id: RouterId) -> io::Result<&Port> {
-        self.ports.get(&id).ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.ports.get(&id).map(|port| &**port).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// The interface that a route leaves by, if it names one.

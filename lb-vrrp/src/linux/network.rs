@@ -16,6 +16,9 @@ use crate::driver::{Input, Network, RouterId};
 
 const EMSGSIZE: i32 = 90;
 
+/// Room for so many things to be told is kept.
+const INPUTS: usize = 64;
+
 impl Network for LinuxNetwork {
     type Settings = Settings;
 
@@ -38,6 +41,8 @@ impl Network for LinuxNetwork {
             Some((id, datagram)) => Ok(Some((id, Input::Datagram(datagram)))),
             None => {
                 self.watcher.end();
+                // A look at everything tells each router of much; that room is not kept.
+                self.inputs.shrink_to(INPUTS);
                 Ok(None)
             }
         }
@@ -88,6 +93,10 @@ impl Network for LinuxNetwork {
         let home = port.home(&setting).to_owned();
         let link = self.links.get_mut(&home);
         link.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.announce(address)
+    }
+
+    fn hush(&mut self, id: RouterId, is_leaving: bool) -> io::Result<()> {
+        self.hush_virtual_mac(id, is_leaving)
     }
 
     /// The interface that it speaks on, which frames of its virtual MAC address leave by as well.

@@ -96,7 +96,11 @@ impl Receiver {
         // It may be there, speaking to others.
         match routers.iter_mut().find(|(known, _)| *known == id) {
             Some((_, reach)) => reach.clone_from(&port.channel.reach),
-            None => routers.push((id, port.channel.reach.clone())),
+            None => {
+                // Most are alone with their identifier.
+                routers.reserve_exact(1);
+                routers.push((id, port.channel.reach.clone()));
+            }
         }
         let Some(group) = port.group().filter(|group| !self.joined.contains(group)) else {
             return Ok(());

@@ -12,6 +12,11 @@ use crate::announce::MacAddr;
 use crate::driver::restorer::Restorer;
 use crate::driver::{Input, Operation, RouterId};
 
+/// Which questions for a MAC address are answered (ip-sysctl, `arp_ignore`): those for addresses of the
+/// interface that they come to, or none.
+const OWN_ADDRESSES: &str = "1";
+const NO_ADDRESS: &str = "8";
+
 /// The interfaces of virtual MAC addresses that we have set up, and what was changed for them.
 #[derive(Debug, Default)]
 pub(super) struct VirtualMacs {
@@ -39,7 +44,7 @@ impl VirtualMacs {
     /// master (those of 224.0.0.0/24 are flooded anyway, RFC 4541 2.1.2).
     fn set_up(&mut self, base: &str, name: &str, family: Family) -> io::Result<()> {
         let own = [
-            (format!("ipv4/conf/{name}/arp_ignore"), "1"),
+            (format!("ipv4/conf/{name}/arp_ignore"), OWN_ADDRESSES),
             (format!("ipv4/conf/{name}/accept_local"), "1"),
             (format!("ipv4/conf/{name}/rp_filter"), "0"),
             (format!("ipv6/conf/{name}/accept_ra"), "0"),
@@ -54,7 +59,7 @@ impl VirtualMacs {
         for (key, value) in own {
             outcome = outcome.and(sysctls.set(&key, value));
         }
-        outcome = outcome.and(sysctls.lend(&format!("ipv4/conf/{base}/arp_ignore"), "1"));
+        outcome = outcome.and(sysctls.lend(&format!("ipv4/conf/{base}/arp_ignore"), OWN_ADDRESSES));
         outcome = outcome.and(sysctls.lend("ipv4/igmp_link_local_mcast_reports", "0"));
         outcome.and(sysctls.each_filters_for_itself(|name| made.contains_key(name)))
     }
@@ -157,6 +162,20 @@ impl LinuxNetwork {
         Ok(true)
     }
 
+    /// While its router is leaving it answers nobody who asks for a MAC address: the successor, which has
+    /// the same one, announces the addresses by such questions, and an answer would turn the switch back
+    /// here until the successor's next advertisement. Who knows the MAC address is served as before.
+    pub(super) fn hush_virtual_mac(&mut self, id: RouterId, is_leaving: bool) -> io::Result<()> {
+        let Some(port) = self.ports.get(&id) else { return Ok(()) };
+        let Some(name) = &port.settings.virtual_mac else { return Ok(()) };
+        // IPv6 announces by answers.
+        if port.family() == Family::V6 || !self.virtual_macs.made.contains_key(name) {
+            return Ok(());
+        }
+        let which = if is_leaving { NO_ADDRESS } else { OWN_ADDRESSES };
+        self.virtual_macs.sysctls.set(&format!("ipv4/conf/{name}/arp_ignore"), which)
+    }
+
     /// Takes it away, unless another router has it, and gives back what was lent for it.
     pub(super) fn drop_virtual_mac(&mut self, port: &Port) -> io::Result<()> {
         let Some(name) = &port.settings.virtual_mac else { return Ok(()) };
@@ -174,7 +193,7 @@ impl LinuxNetwork {
             let key = format!("ipv4/conf/{base}/arp_ignore");
             outcome = outcome.and(self.virtual_macs.sysctls.give_back(&key));
         }
-        if !self.ports.values().any(has_any) {
+        if !self.ports.values().any(|port| has_any(port)) {
             outcome = outcome.and(self.virtual_macs.sysctls.give_all_back());
         }
         outcome

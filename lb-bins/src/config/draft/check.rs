@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Field, List};
-use crate::config::model::Address;
 use crate::config::model::check::{HttpVersion, Initial, Record, Role};
+use crate::config::model::{Account, Address};
 use crate::config::source::Spanned;
 
 #[derive(Debug, Default)]
@@ -15,6 +15,7 @@ pub(in crate::config) struct Check {
     pub(in crate::config) port: Field<i64>,
     pub(in crate::config) address: Field<Address>,
     pub(in crate::config) source: Field<IpAddr>,
+    pub(in crate::config) source_port: Field<i64>,
     pub(in crate::config) interface: Field<String>,
     pub(in crate::config) mark: Field<i64>,
     pub(in crate::config) interval: Field<Duration>,
@@ -92,7 +93,7 @@ pub(in crate::config) struct Tcp {
     pub(in crate::config) options: Tls,
 }
 
-/// One step: exactly one of these.
+/// One step: exactly one of these, but for `not`.
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Step {
     pub(in crate::config) send: Field<String>,
@@ -100,6 +101,8 @@ pub(in crate::config) struct Step {
     pub(in crate::config) expect: Field<String>,
     pub(in crate::config) expect_hex: Field<String>,
     pub(in crate::config) expect_regex: Field<String>,
+    /// May come with any of the three before.
+    pub(in crate::config) not: Field<bool>,
 }
 
 /// What every kind that may speak TLS has.
@@ -232,12 +235,14 @@ pub(in crate::config) struct Grpc {
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Script {
     pub(in crate::config) command: Field<List<String>>,
+    pub(in crate::config) user: Field<Account>,
     pub(in crate::config) dynamic_weight: Field<bool>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Worker {
     pub(in crate::config) command: Field<List<String>>,
+    pub(in crate::config) user: Field<Account>,
 }
 
 #[derive(Clone, Debug, Default)]

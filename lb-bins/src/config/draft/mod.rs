@@ -105,6 +105,7 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) notify_fifo_script: Field<List<String>>,
     pub(in crate::config) smtp: Field<Mail>,
     pub(in crate::config) resolvers: Field<List<SocketAddr>>,
+    pub(in crate::config) max_checks: Field<i64>,
     pub(in crate::config) max_scripts: Field<i64>,
     pub(in crate::config) virtual_servers: Field<List<VirtualServer>>,
     pub(in crate::config) vrrp_instances: Field<List<vrrp::VrrpInstance>>,
@@ -207,6 +208,7 @@ pub(in crate::config) enum Threshold {
 #[derive(Debug, Default)]
 pub(in crate::config) struct Persistence {
     pub(in crate::config) timeout: Field<Duration>,
+    pub(in crate::config) while_open: Field<bool>,
     pub(in crate::config) granularity: Field<i64>,
     pub(in crate::config) capacity: Field<i64>,
     pub(in crate::config) min_age: Field<Duration>,

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
+use super::zone::socket_address;
+
 /// Where a server is: an address, or a name that stands for one, and a port.
 ///
 /// Two are the same if they are written alike; names are in small letters, as the case of none matters
@@ -38,7 +40,11 @@ impl Address {
     pub fn with_port(&self, port: u16) -> Self {
         match self {
             Self::Named { host, .. } => Self::Named { host: Arc::clone(host), port },
-            Self::Numeric(address) => Self::Numeric(SocketAddr::new(address.ip(), port)),
+            Self::Numeric(address) => {
+                let mut address = *address;
+                address.set_port(port);
+                Self::Numeric(address)
+            }
         }
     }
 
@@ -74,7 +80,7 @@ impl FromStr for Address {
     type Err = ParseAddressError;
 
     fn from_str(text: &str) -> Result<Self, ParseAddressError> {
-        if let Ok(address) = text.parse() {
+        if let Some(address) = socket_address(text) {
             return Ok(Self::Numeric(address));
         }
         let (host, port) = text.rsplit_once(':').ok_or(ParseAddressError)?;
@@ -122,6 +128,14 @@ impl Serialize for Address {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_port_is_of_the_same_host() {
+        for (text, other) in [("[fe80::1%7]:80", "[fe80::1%7]:81"), ("a.org:80", "a.org:81")] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(address.with_port(81).to_string(), other);
+        }
+    }
 
     #[test]
     fn names_are_told_from_mistyped_addresses() {

@@ -12,6 +12,7 @@ mod hashing;
 mod tracks;
 mod vrrp;
 mod walk;
+mod zone;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -39,6 +40,7 @@ pub use self::vrrp::{
     Authentication, CarpInstance, Delays, Deleted, HmacKey, KeySecret, Notify, ParameterMatch,
     VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
 };
+pub(in crate::config) use self::zone::{is_on_every_link, socket_address, zoned};
 use super::mistakes::Mistake;
 
 /// Everything that a configuration file says.
@@ -66,6 +68,8 @@ pub struct Config {
     pub smtp: Option<Mail>,
     /// The name servers that are asked what names stand for; default: those of the system.
     pub resolvers: Vec<SocketAddr>,
+    /// How many checks are under way at once; default: as many as are due.
+    pub max_checks: Option<NonZeroU32>,
     /// How many scripts of checks run at once; default: two per processor.
     pub max_scripts: Option<NonZeroU32>,
     /// The virtual servers in the order of the file; without virtual routers at least one.
@@ -130,6 +134,7 @@ impl PartialEq for Config {
             notify_fifo_script,
             smtp,
             resolvers,
+            max_checks,
             max_scripts,
             virtual_servers,
             vrrp_instances,
@@ -154,6 +159,7 @@ impl PartialEq for Config {
             && *notify_fifo_script == other.notify_fifo_script
             && *smtp == other.smtp
             && *resolvers == other.resolvers
+            && *max_checks == other.max_checks
             && *max_scripts == other.max_scripts
             && *virtual_servers == other.virtual_servers
             && *vrrp_instances == other.vrrp_instances
@@ -361,8 +367,11 @@ pub enum SorryMode {
 /// How clients are kept at their backend.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Persistence {
-    /// How long a client is remembered after its last flow; above zero, default: 6 min.
+    /// How long a client is remembered after its last connection began; above zero, default: 6 min.
     pub timeout: Duration,
+    /// Whether it is remembered while a connection is open, too, and for that long after the last one
+    /// ended; default: no.
+    pub while_open: bool,
     /// Bits of the client address that tell clients apart: from 1 to all of them; default: 32 for
     /// IPv4 and 64 for IPv6.
     pub granularity: u8,

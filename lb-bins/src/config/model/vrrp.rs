@@ -73,7 +73,7 @@ pub struct VrrpInstance {
     /// What else it depends on.
     pub tracks: Tracks,
     /// How its addresses are claimed of a cloud; default: not.
-    pub claim: Option<Claim>,
+    pub claim: Option<Box<Claim>>,
     /// What runs when something happens.
     pub notify: Notify,
 }
@@ -173,44 +173,44 @@ pub enum Deleted {
     #[default]
     AsStop,
     /// As `DELETED`; and this is run, if anything.
-    Told(Option<Command>),
+    Told(Option<Box<Command>>),
 }
 
 impl Deleted {
     /// What is run.
-    pub const fn command(&self) -> Option<&Command> {
+    pub fn command(&self) -> Option<&Command> {
         match self {
             Self::AsStop => None,
-            Self::Told(command) => command.as_ref(),
+            Self::Told(command) => command.as_deref(),
         }
     }
 
-    pub(super) const fn command_mut(&mut self) -> Option<&mut Command> {
+    pub(super) fn command_mut(&mut self) -> Option<&mut Command> {
         match self {
             Self::AsStop => None,
-            Self::Told(command) => command.as_mut(),
+            Self::Told(command) => command.as_deref_mut(),
         }
     }
 }
 
-/// What runs when something happens.
+/// What runs when something happens. Commands are apart: of a thousand instances most have none.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Notify {
     /// At every change: with `INSTANCE` or `GROUP`, the name, the state and the priority behind the
     /// arguments, as keepalived has it.
-    pub any: Option<Command>,
+    pub any: Option<Box<Command>>,
     /// When it becomes master.
-    pub master: Option<Command>,
+    pub master: Option<Box<Command>>,
     /// When it becomes a backup.
-    pub backup: Option<Command>,
+    pub backup: Option<Box<Command>>,
     /// When it is not fit to be a master.
-    pub fault: Option<Command>,
+    pub fault: Option<Box<Command>>,
     /// When it is stopped.
-    pub stop: Option<Command>,
+    pub stop: Option<Box<Command>>,
     /// How it is told that a reload has removed it; default: as when it is stopped.
     pub deleted: Deleted,
     /// When it is master and hears a lower one, whom somebody may have believed; not for groups.
-    pub master_rx_lower_pri: Option<Command>,
+    pub master_rx_lower_pri: Option<Box<Command>>,
     /// Whether changes of the priority are told, too; default: no.
     pub priority_changes: bool,
     /// Whether changes of the state are told by mail; default: no.

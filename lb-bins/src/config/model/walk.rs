@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::check::{Check, CheckKind};
+use super::check::Check;
 use super::{Account, Command, Config, Notify, Tracks, VirtualServer};
 
 impl Config {
@@ -30,11 +30,7 @@ impl Config {
 
     /// Every program that may be run.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
-        let checks = self.checks().filter_map(|check| match &check.kind {
-            CheckKind::Script(script) => Some(&script.command),
-            CheckKind::Worker(worker) => Some(&worker.command),
-            _ => None,
-        });
+        let checks = self.checks().filter_map(Check::command);
         let servers = self.virtual_servers.iter();
         let servers = servers.flat_map(|one| [&one.on_quorum_up, &one.on_quorum_down]).flatten();
         let backends = self.virtual_servers.iter().flat_map(|server| &server.backends);
@@ -55,7 +51,8 @@ impl Config {
             .chain(notify)
     }
 
-    /// Has everything that is run for events run as `user`, unless it is said of itself whose it is.
+    /// Has everything that is run run as `user`, unless it is said of itself whose it is; what reads the
+    /// pipe is the daemon's, as the pipe is.
     pub(in crate::config) fn run_as(&mut self, user: &Account) {
         let set = |command: &mut Command| {
             command.user.get_or_insert_with(|| user.clone());
@@ -66,7 +63,12 @@ impl Config {
             let hooks =
                 server.backends.iter_mut().flat_map(|one| [&mut one.on_up, &mut one.on_down]);
             hooks.flatten().for_each(set);
+            let backends = server.backends.iter_mut().flat_map(|backend| &mut backend.checks);
+            let checks = backends.chain(&mut server.sorry_checks);
+            checks.filter_map(Check::command_mut).for_each(set);
         }
+        let checks = self.vrrp_checks.iter_mut().flat_map(|check| &mut check.checks);
+        checks.filter_map(Check::command_mut).for_each(set);
         self.vrrp_scripts.iter_mut().for_each(|script| set(&mut script.command));
         self.vrrp_instances.iter_mut().filter_map(|one| one.claim.as_mut()).for_each(|claim| {
             claim.command_mut().into_iter().for_each(set);
@@ -92,7 +94,7 @@ impl Notify {
     fn commands(&self) -> impl Iterator<Item = &Command> {
         let Self { any, master, backup, fault, stop, deleted, master_rx_lower_pri, .. } = self;
         let own = [any, master, backup, fault, stop, master_rx_lower_pri];
-        own.into_iter().flatten().chain(deleted.command())
+        own.into_iter().filter_map(Option::as_deref).chain(deleted.command())
     }
 
     /// Has everything run as `user`, unless it is said whose it is.
@@ -100,7 +102,8 @@ impl Notify {
         let user = self.user.get_or_insert_with(|| user.clone());
         let Self { any, master, backup, fault, stop, deleted, master_rx_lower_pri: lower, .. } =
             self;
-        let own = [any, master, backup, fault, stop, lower].into_iter().flatten();
+        let own = [any, master, backup, fault, stop, lower];
+        let own = own.into_iter().filter_map(Option::as_deref_mut);
         for command in own.chain(deleted.command_mut()) {
             command.user.get_or_insert_with(|| user.clone());
         }

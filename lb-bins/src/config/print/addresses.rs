@@ -6,8 +6,7 @@ use std::ops::RangeInclusive;
 
 use lb_vrrp::linux::{NextHop, Prefix, Route, RouteKind, Rule, RuleAction, Scope, VirtualAddress};
 
-use super::text;
-use super::vrrp::table;
+use super::{table, text};
 use crate::config::draft::vrrp::RuleAction as Action;
 use crate::config::model::Config;
 use crate::config::words::Word;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::vrrp::{list, print_tracks, table};
-use super::{array, duration, optional, path, text};
+use super::vrrp::{list, print_tracks};
+use super::{array, duration, optional, path, table, text};
 use crate::config::model::{BgpAnnouncement, Speaker};
 
 pub(super) fn announcement(

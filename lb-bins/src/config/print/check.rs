@@ -2,11 +2,12 @@
 
 use std::fmt::{Formatter, Result};
 
-use super::{array, command, duration, optional, path, text};
+use super::{account, array, command, duration, optional, path, table, text};
+use crate::config::Command;
 use crate::config::defaults;
 use crate::config::model::check::{
     BodyRule, Check, CheckKind, Database, Digest, Dns, HeaderRule, Headers, Http, Identity, Ldap,
-    Nibbles, Page, Redis, Secret, SmtpSecurity, StatusRange, Step, Text, Tls, Udp,
+    Nibbles, Page, Redis, Secret, SmtpSecurity, StatusRange, Step, Text, Tls, Udp, Words,
 };
 use crate::config::words::Word;
 
@@ -24,6 +25,7 @@ pub(super) fn print_tables(f: &mut Formatter<'_>, name: &str, checks: &[Check]) 
         port,
         address,
         source,
+        source_port,
         interface,
         mark,
         interval,
@@ -45,6 +47,7 @@ pub(super) fn print_tables(f: &mut Formatter<'_>, name: &str, checks: &[Check]) 
         optional(f, "port", port.map(|port| port.to_string()))?;
         optional(f, "address", address.as_ref().map(|address| text(&address.to_string())))?;
         optional(f, "source", source.map(|source| text(&source.to_string())))?;
+        optional(f, "source_port", source_port.map(|port| port.to_string()))?;
         optional(f, "interface", interface.as_deref().map(text))?;
         optional(f, "mark", mark.map(|mark| mark.to_string()))?;
         writeln!(f, "interval = {}", text(&duration(*interval)))?;
@@ -105,7 +108,7 @@ fn print_kind(f: &mut Formatter<'_>, kind: &CheckKind) -> Result {
             switched(f, "tls", tls.as_ref())
         }
         CheckKind::Script(script) => {
-            writeln!(f, "command = {}", command(&script.command))?;
+            print_command(f, &script.command)?;
             writeln!(f, "dynamic_weight = {}", script.dynamic_weight)
         }
         CheckKind::Smtp(smtp) => {
@@ -124,8 +127,14 @@ fn print_kind(f: &mut Formatter<'_>, kind: &CheckKind) -> Result {
         }
         CheckKind::Tls(tls) => print_tls(f, tls),
         CheckKind::Udp(udp) => print_udp(f, udp),
-        CheckKind::Worker(worker) => writeln!(f, "command = {}", command(&worker.command)),
+        CheckKind::Worker(worker) => print_command(f, &worker.command),
     }
+}
+
+/// What is run, and as whom.
+fn print_command(f: &mut Formatter<'_>, run: &Command) -> Result {
+    writeln!(f, "command = {}", command(run))?;
+    optional(f, "user", run.user.as_ref().map(account))
 }
 
 fn print_http(f: &mut Formatter<'_>, http: &Http) -> Result {
@@ -154,9 +163,7 @@ fn print_page(f: &mut Formatter<'_>, page: &Page) -> Result {
 }
 
 fn inline_page(page: &Page) -> String {
-    let given = page_keys(page).into_iter().filter_map(|(key, value)| Some((key, value?)));
-    let given: Vec<_> = given.map(|(key, value)| format!("{key} = {value}")).collect();
-    format!("{{ {} }}", given.join(", "))
+    table(&page_keys(page))
 }
 
 /// Every key of a page with its value, if it has one.
@@ -212,15 +219,19 @@ pub(super) fn inline_headers(headers: &Headers) -> String {
     format!("{{ {} }}", headers.join(", "))
 }
 
-/// The keys of TLS, each with its value, as far as they are set.
-pub(super) fn inline_tls(Tls { sni, verify, ca, identity }: &Tls) -> Vec<String> {
-    let mut keys = vec![format!("verify = {verify}")];
-    keys.extend(sni.as_deref().map(|sni| format!("sni = {}", text(sni))));
-    keys.extend(ca.as_deref().map(|file| format!("ca = {}", path(file))));
-    keys.extend(identity.as_ref().map(|Identity { certificate, key }| {
-        format!("certificate = {}, key = {}", path(certificate), path(key))
-    }));
-    keys
+/// Every key of TLS with its value, if it has one.
+pub(super) fn tls_keys(
+    Tls { sni, verify, ca, identity }: &Tls,
+) -> [(&'static str, Option<String>); 5] {
+    let (certificate, key) =
+        identity.as_ref().map(|Identity { certificate, key }| (certificate, key)).unzip();
+    [
+        ("sni", sni.as_deref().map(text)),
+        ("verify", Some(verify.to_string())),
+        ("ca", ca.as_deref().map(path)),
+        ("certificate", certificate.map(|file| path(file))),
+        ("key", key.map(|file| path(file))),
+    ]
 }
 
 /// TLS that has to be switched on by `key`.
@@ -229,14 +240,11 @@ fn switched(f: &mut Formatter<'_>, key: &str, tls: Option<&Tls>) -> Result {
     tls.map_or(Ok(()), |tls| print_tls(f, tls))
 }
 
-fn print_tls(f: &mut Formatter<'_>, Tls { sni, verify, ca, identity }: &Tls) -> Result {
-    optional(f, "sni", sni.as_deref().map(text))?;
-    writeln!(f, "verify = {verify}")?;
-    optional(f, "ca", ca.as_deref().map(path))?;
-    let (certificate, key) =
-        identity.as_ref().map(|Identity { certificate, key }| (certificate, key)).unzip();
-    optional(f, "certificate", certificate.map(|file| path(file)))?;
-    optional(f, "key", key.map(|file| path(file)))
+fn print_tls(f: &mut Formatter<'_>, tls: &Tls) -> Result {
+    for (key, value) in tls_keys(tls) {
+        optional(f, key, value)?;
+    }
+    Ok(())
 }
 
 fn print_database(f: &mut Formatter<'_>, database: &Database) -> Result {
@@ -273,12 +281,19 @@ fn print_udp(f: &mut Formatter<'_>, udp: &Udp) -> Result {
 }
 
 fn step(step: &Step) -> String {
-    let (key, value) = match step {
-        Step::Send(sent) => bytes(["send", "send_hex"], sent),
-        Step::Expect(expected) => bytes(["expect", "expect_hex"], expected),
-        Step::ExpectRegex(pattern) => ("expect_regex", text(pattern.as_str())),
+    let (words, not) = match step {
+        Step::Send(sent) => {
+            let (key, value) = bytes(["send", "send_hex"], sent);
+            return format!("{{ {key} = {value} }}");
+        }
+        Step::Expect(words) => (words, false),
+        Step::Refuse(words) => (words, true),
     };
-    format!("{{ {key} = {value} }}")
+    let (key, value) = match words {
+        Words::Are(heard) => bytes(["expect", "expect_hex"], heard),
+        Words::Match(pattern) => ("expect_regex", text(pattern.as_str())),
+    };
+    format!("{{ {key} = {value}, not = {not} }}")
 }
 
 /// Bytes as text under the first key if they are some, else as digits under the second.

@@ -1,8 +1,7 @@
 //! Prints claims of addresses.
 
 use super::check::inline_headers;
-use super::vrrp::table;
-use super::{array, command, duration, path, text};
+use super::{array, command, duration, path, table, text};
 use crate::config::model::check::StatusRange;
 use crate::config::model::{Call, Claim, ClaimBy, Holder, HttpClaim};
 

@@ -24,7 +24,8 @@ use crate::config::words::Word;
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { admin, admin_allow_remote, user, script_user, script_security, .. } = self;
-        let Self { notify_fifo, smtp, resolvers, max_scripts, virtual_servers, .. } = self;
+        let Self { notify_fifo, smtp, resolvers, max_checks, max_scripts, virtual_servers, .. } =
+            self;
         optional(f, "admin", admin.as_ref().map(|door| text(&door.to_string())))?;
         writeln!(f, "admin_allow_remote = {admin_allow_remote}")?;
         optional(f, "user", user.as_ref().map(account))?;
@@ -37,6 +38,9 @@ impl fmt::Display for Config {
         if self.has_names() || !resolvers.is_empty() {
             let servers = || array(resolvers.iter().map(ToString::to_string));
             optional(f, "resolvers", (!resolvers.is_empty()).then(servers))?;
+        }
+        if max_checks.is_some() || self.checks().next().is_some() {
+            optional(f, "max_checks", max_checks.map(|count| count.to_string()))?;
         }
         // As with the names.
         if max_scripts.is_some() || self.has_scripts() {
@@ -184,11 +188,12 @@ fn inline_queue(Queue { length, timeout }: Queue) -> String {
 }
 
 fn inline_persistence(persistence: Persistence) -> String {
-    let Persistence { timeout, granularity, capacity, min_age, when_full, when_down } = persistence;
+    let Persistence { timeout, while_open, granularity, capacity, min_age, when_full, when_down } =
+        persistence;
     let [timeout, min_age] = [timeout, min_age].map(|time| text(&duration(time)));
     format!(
-        "{{ timeout = {timeout}, granularity = {granularity}, capacity = {capacity}, \
-         min_age = {min_age}, when_full = {}, when_down = {} }}",
+        "{{ timeout = {timeout}, while_open = {while_open}, granularity = {granularity}, \
+         capacity = {capacity}, min_age = {min_age}, when_full = {}, when_down = {} }}",
         text(when_full.word()),
         text(when_down.word())
     )
@@ -207,25 +212,25 @@ fn inline_passive(passive: Passive) -> String {
 }
 
 fn mail(Mail { server, from, to, helo, security, login }: &Mail) -> String {
-    let (server, from, to) = (text(&server.to_string()), text(from), array(to.iter()));
-    let mut keys = vec![format!("server = {server}"), format!("from = {from}, to = {to}")];
-    keys.extend(helo.as_deref().map(|helo| format!("helo = {}", text(helo))));
-    match security {
-        Some(SmtpSecurity::Implicit(tls)) => {
-            keys.push("tls = true".to_owned());
-            keys.extend(check::inline_tls(tls));
-        }
-        Some(SmtpSecurity::Starttls(tls)) => {
-            keys.push("starttls = true".to_owned());
-            keys.extend(check::inline_tls(tls));
-        }
-        None => {}
+    let mut keys = vec![
+        ("server", Some(text(&server.to_string()))),
+        ("from", Some(text(from))),
+        ("to", Some(array(to.iter()))),
+        ("helo", helo.as_deref().map(text)),
+    ];
+    if let Some(security) = security {
+        let key = match security {
+            SmtpSecurity::Implicit(_) => "tls",
+            SmtpSecurity::Starttls(_) => "starttls",
+        };
+        keys.push((key, Some(true.to_string())));
+        keys.extend(check::tls_keys(security.tls()));
     }
     if let Some(Login { user, password_file }) = login {
-        let (user, file) = (text(user), path(password_file));
-        keys.push(format!("user = {user}, password_file = {file}"));
+        keys.push(("user", Some(text(user))));
+        keys.push(("password_file", Some(path(password_file))));
     }
-    format!("{{ {} }}", keys.join(", "))
+    table(&keys)
 }
 
 /// The checks that every backend has.
@@ -237,6 +242,13 @@ fn shared_checks(backends: &[Backend]) -> Option<&[Check]> {
 
 fn command(Command { program, arguments, user: _ }: &Command) -> String {
     array(std::iter::once(program).chain(arguments))
+}
+
+/// The pairs that have a value, as an inline table.
+fn table(pairs: &[(&str, Option<String>)]) -> String {
+    let given =
+        pairs.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?)));
+    format!("{{ {} }}", given.collect::<Vec<_>>().join(", "))
 }
 
 /// A key with its value, or a comment that says there is none.

@@ -9,7 +9,7 @@ use super::addresses::{inline_address, inline_route, inline_rule};
 use super::announcement::announcement;
 use super::check::print_checks;
 use super::claim::inline_claim;
-use super::{account, array, command, duration, optional, text};
+use super::{account, array, command, duration, optional, table, text};
 use crate::config::model::check::Nibbles;
 use crate::config::model::{
     Authentication, CarpInstance, Config, Delays, Deleted, HmacKey, KeySecret, Notify, Track,
@@ -129,9 +129,9 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
     writeln!(f, "track_primary = {track_primary}")?;
     list(f, "track_interfaces", track_interfaces, inline_track)?;
     print_tracks(f, tracks)?;
-    optional(f, "claim", claim.as_ref().map(inline_claim))?;
+    optional(f, "claim", claim.as_deref().map(inline_claim))?;
     print_notify(f, notify)?;
-    let lower = notify.master_rx_lower_pri.as_ref();
+    let lower = notify.master_rx_lower_pri.as_deref();
     optional(f, "notify_master_rx_lower_pri", lower.map(command))
 }
 
@@ -151,13 +151,6 @@ pub(super) fn list<T>(
             writeln!(f, "]")
         }
     }
-}
-
-/// The pairs that have a value, as an inline table.
-pub(super) fn table(pairs: &[(&str, Option<String>)]) -> String {
-    let given =
-        pairs.iter().filter_map(|(key, value)| Some(format!("{key} = {}", value.as_ref()?)));
-    format!("{{ {} }}", given.collect::<Vec<_>>().join(", "))
 }
 
 fn print_delays(f: &mut fmt::Formatter<'_>, delays: Delays) -> fmt::Result {
@@ -293,11 +286,11 @@ fn print_notify(f: &mut fmt::Formatter<'_>, notify: &Notify) -> fmt::Result {
         ("notify_fault", fault),
         ("notify_stop", stop),
     ] {
-        optional(f, key, hook.as_ref().map(command))?;
+        optional(f, key, hook.as_deref().map(command))?;
     }
     let deleted = match deleted {
         Deleted::AsStop => None,
-        Deleted::Told(run) => Some(run.as_ref().map_or_else(|| true.to_string(), command)),
+        Deleted::Told(run) => Some(run.as_deref().map_or_else(|| true.to_string(), command)),
     };
     optional(f, "notify_deleted", deleted)?;
     writeln!(f, "notify_priority_changes = {priority_changes}")?;

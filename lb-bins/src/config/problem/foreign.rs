@@ -12,6 +12,7 @@ const KEYS: &[Foreign] = &[
     ("backup", "priority = 1", ""),
     ("balance", "scheduler", ""),
     ("bind", "listen", ""),
+    ("bind_port", "source_port", ""),
     ("bindto", "source", ""),
     ("connect_ip", "address", ""),
     ("connect_port", "port", ""),
@@ -94,6 +95,7 @@ const KEYS: &[Foreign] = &[
     ("weight", "backend = [{ weight = … }]", ""),
     ("when_down", "persistence = { when_down = … }", ""),
     ("when_full", "persistence = { when_full = … }", ""),
+    ("while_open", "persistence = { while_open = … }", ""),
 ];
 
 /// Words after keys.

@@ -2,13 +2,22 @@
 
 use super::{AddressFault, Problem, Quoted, foreign, misplaced, one_of};
 use crate::config::draft::check::CheckType;
-use crate::config::model::Forwarding;
+use crate::config::mistakes::Syntax;
+use crate::config::model::{Forwarding, zoned};
 use crate::config::nearest::nearest;
 use crate::config::words::Word as _;
 
 impl Problem {
-    /// What to do about it, in one line.
-    pub(in crate::config) fn help(&self) -> Option<String> {
+    /// What to do about it, in one line of that syntax.
+    pub(in crate::config) fn help_in(&self, syntax: Syntax) -> Option<String> {
+        let own = match syntax {
+            Syntax::Keepalived => self.help_in_keepalived(),
+            Syntax::Toml => None,
+        };
+        own.or_else(|| self.help())
+    }
+
+    fn help(&self) -> Option<String> {
         let help = match self {
             Self::Syntax { message } => return syntax_help(message).map(str::to_owned),
             Self::NotUtf8 => "save the file as UTF-8",
@@ -30,6 +39,14 @@ impl Problem {
             Self::NotAnAddress { key, text, fault: AddressFault::NoPort { or_brackets } }
             | Self::NotAServer { key, text, fault: AddressFault::NoPort { or_brackets } } => {
                 return Some(add_port(key, text, *or_brackets));
+            }
+            Self::NotAnAddress { text, fault: AddressFault::NoInterface, .. }
+            | Self::NotAServer { text, fault: AddressFault::NoInterface, .. } => {
+                let interface = zoned(text).map_or("", |(_, zone)| zone);
+                return Some(format!(
+                    "there is no interface {} here; `ip link` shows which there are",
+                    Quoted(interface)
+                ));
             }
             Self::NotAnAddress { fault: AddressFault::HugePort, .. }
             | Self::NotAServer { fault: AddressFault::HugePort, .. } => {
@@ -140,6 +157,10 @@ impl Problem {
             Self::TooSmall { key: "down_at", .. } => "1 means: lost when nothing is alive",
             Self::TooSmall { key: "hysteresis", .. } => "0 means: gained and lost at one weight",
             Self::TooSmall { .. } => "1 means: gained as soon as any backend is alive",
+            Self::NoZone { address, .. } => {
+                let (host, port) = (address.ip(), address.port());
+                return Some(format!("write the interface as well: \"[{host}%eth0]:{port}\""));
+            }
             Self::Unspecified { .. } => "write the address of the host; 127.0.0.1 for this one",
             Self::ZeroPort { .. } => "write a port from 1 to 65535",
             Self::ZeroDuration { .. } => "write at least \"1ms\"",

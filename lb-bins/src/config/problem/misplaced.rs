@@ -8,6 +8,7 @@
 const FILE: &[&str] = &[
     "admin",
     "admin_allow_remote",
+    "max_checks",
     "max_scripts",
     "notify_fifo",
     "notify_fifo_script",

@@ -2,6 +2,7 @@
 
 mod foreign;
 mod help;
+mod in_keepalived;
 mod misplaced;
 mod vrrp;
 
@@ -15,7 +16,7 @@ use thiserror::Error;
 pub(super) use self::vrrp::VrrpProblem;
 use super::duration::{self, DurationError};
 use super::keepalived::Problem as KeepalivedProblem;
-use super::model::{Account, Address, Forwarding};
+use super::model::{Account, Address, Forwarding, zoned};
 use super::print::Factor;
 use super::words::Word as _;
 use crate::privileges::AccountError;
@@ -126,6 +127,8 @@ pub(super) enum Problem {
     ReversedStatus { first: i64, last: i64 },
     #[error("`{key}` is {value}, but must be at least {least}")]
     TooSmall { key: &'static str, value: i64, least: i64 },
+    #[error("`{key}` is {address}, which every link has for itself")]
+    NoZone { key: &'static str, address: SocketAddr },
     #[error("`{key}` is {address}: a connection needs one address, not any")]
     Unspecified { key: &'static str, address: SocketAddr },
     #[error("`{key}` is {address}, but there is no port 0")]
@@ -291,6 +294,8 @@ pub(super) enum Problem {
 pub(super) enum AddressFault {
     /// Its port is beyond the last one.
     HugePort,
+    /// Its zone is an interface that this host does not have.
+    NoInterface,
     /// Only its port is missing; or brackets, if the end of it should be the port.
     NoPort { or_brackets: bool },
     /// It is something else.
@@ -300,6 +305,9 @@ pub(super) enum AddressFault {
 impl AddressFault {
     /// What is wrong with `text`, of which hosts are `is_host`.
     pub(super) fn of(text: &str, is_host: impl Fn(&str) -> bool) -> Self {
+        if zoned(text).is_some() {
+            return Self::NoInterface;
+        }
         let host = text.trim_start_matches('[').trim_end_matches(']');
         let parts = text.rsplit_once(':').filter(|(_, port)| is_number(port));
         if is_host(host) {

@@ -53,6 +53,8 @@ pub(in crate::config) enum VrrpProblem {
     NotAPlaceholder { key: &'static str, placeholder: String },
     #[error("`{key}` is {}, which is not a URL of HTTP", Quoted(.text))]
     NotAUrl { key: &'static str, text: String },
+    #[error("`refresh` is less than {} ms, and each one a broadcast for every address", .least.as_millis())]
+    RefreshedTooOften { least: Duration },
     #[error("the secret has {length} octets, but must have 32 to 64")]
     SecretLength { length: usize },
 
@@ -160,6 +162,10 @@ impl VrrpProblem {
                 return did_you_mean(placeholder, &PLACEHOLDERS, "`");
             }
             Self::NotAUrl { .. } => "write for example \"https://api.example.org/ips/{address}\"",
+            Self::RefreshedTooOften { least } => {
+                let least = least.as_millis();
+                return format!("write at least \"{least}ms\", or \"0s\" for no refresh");
+            }
             Self::SecretLength { .. } => "make one with `head -c 24 /dev/urandom | base64`",
 
             Self::AddressTwice { .. } | Self::TrackedTwice { .. } => "remove one of them",

@@ -42,6 +42,7 @@ impl Read for Check {
             port: table.take("port", "port = 8080"),
             address: table.take("address", r#"address = "192.0.2.1:80""#),
             source: table.take("source", r#"source = "192.0.2.9""#),
+            source_port: table.take("source_port", "source_port = 4000"),
             interface: table.take("interface", r#"interface = "eth1""#),
             mark: table.take("mark", "mark = 7"),
             interval: table.take("interval", r#"interval = "2s""#),
@@ -284,6 +285,7 @@ impl Script {
     fn take(table: &mut Table<'_, '_>) -> Self {
         Self {
             command: table.take("command", r#"command = ["/usr/local/bin/check", "argument"]"#),
+            user: table.take("user", r#"user = "nobody""#),
             dynamic_weight: table.take("dynamic_weight", "dynamic_weight = true"),
         }
     }
@@ -291,7 +293,10 @@ impl Script {
 
 impl Worker {
     fn take(table: &mut Table<'_, '_>) -> Self {
-        Self { command: table.take("command", r#"command = ["/usr/local/bin/check", "argument"]"#) }
+        Self {
+            command: table.take("command", r#"command = ["/usr/local/bin/check", "argument"]"#),
+            user: table.take("user", r#"user = "nobody""#),
+        }
     }
 }
 
@@ -324,6 +329,7 @@ impl Read for Step {
             expect: table.take("expect", r#"expect = "+PONG""#),
             expect_hex: table.take("expect_hex", r#"expect_hex = "00ff""#),
             expect_regex: table.take("expect_regex", r#"expect_regex = "^220 ""#),
+            not: table.take("not", "not = true"),
         };
         // Which of them an unknown key was meant to be, and so what the step is, nobody knows.
         let whole = table.knows_all();

@@ -47,6 +47,7 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
             .take("notify_fifo_script", r#"notify_fifo_script = ["/usr/local/bin/listen"]"#),
         smtp: table.take("smtp", r#"smtp = { server = "127.0.0.1:25", from = "lb@example.org", to = ["ops@example.org"] }"#),
         resolvers: table.take("resolvers", r#"resolvers = ["192.0.2.53:53"]"#),
+        max_checks: table.take("max_checks", "max_checks = 1000"),
         max_scripts: table.take("max_scripts", "max_scripts = 8"),
         virtual_servers: table.take("virtual_server", "[[virtual_server]]"),
         vrrp_instances: table.take("vrrp_instance", "[[vrrp_instance]]"),
@@ -191,6 +192,7 @@ impl Read for Persistence {
         let mut table = Table::open(entry, mistakes)?;
         let persistence = Self {
             timeout: table.take("timeout", r#"timeout = "6m""#),
+            while_open: table.take("while_open", "while_open = true"),
             granularity: table.take("granularity", "granularity = 32"),
             capacity: table.take("capacity", "capacity = 65536"),
             min_age: table.take("min_age", r#"min_age = "10s""#),

@@ -10,7 +10,7 @@ use crate::config::draft::check::Status;
 use crate::config::draft::{Hundredths, Threshold};
 use crate::config::duration;
 use crate::config::mistakes::Mistakes;
-use crate::config::model::{Account, Address, Door, is_host_name};
+use crate::config::model::{Account, Address, Door, is_host_name, socket_address};
 use crate::config::problem::{AddressFault, Problem};
 use crate::config::words::Word;
 
@@ -68,7 +68,7 @@ impl Read for Account {
 impl Read for SocketAddr {
     fn read(entry: Entry<'_>, mistakes: &mut Mistakes) -> Option<Self> {
         let text = text(entry, mistakes)?;
-        let address = text.parse().ok();
+        let address = socket_address(text);
         if address.is_none() {
             let fault = AddressFault::of(text, |host| host.parse::<IpAddr>().is_ok());
             let problem = Problem::NotAnAddress { key: entry.key, text: text.to_owned(), fault };

@@ -20,7 +20,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use self::backends::{backends, total_weight};
-use self::values::{command, destination, duration, integer, port};
+use self::values::{command, destination, duration, integer, on_one_link, port};
 use super::defaults;
 use super::draft::{self, Draft, Field, List};
 use super::mistakes::Mistakes;
@@ -69,6 +69,11 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
         notify_fifo_script: notify::fifo_script(draft, mistakes),
         smtp: notify::mail(draft, mistakes),
         resolvers: resolvers(draft, mistakes),
+        max_checks: draft.max_checks.given().and_then(|_| {
+            const MOST: u32 = 1_000_000;
+            let count = integer("max_checks", &draft.max_checks, 1..=MOST, 1, mistakes);
+            NonZeroU32::new(count)
+        }),
         max_scripts: draft.max_scripts.given().and_then(|_| {
             const MOST: u32 = 10_000;
             let count = integer("max_scripts", &draft.max_scripts, 1..=MOST, 1, mistakes);
@@ -230,6 +235,7 @@ fn listen(draft: &draft::VirtualServer, span: Span, mistakes: &mut Mistakes) -> 
     match &draft.listen {
         Field::Given(listen) => {
             port("listen", listen.value, listen.span, mistakes);
+            on_one_link("listen", listen.value, listen.span, mistakes);
             return listen.value;
         }
         Field::Absent => {
@@ -246,10 +252,11 @@ fn name(draft: &draft::VirtualServer) -> Option<Spanned<String>> {
     match &draft.name {
         Field::Given(name) => Some(name.clone()),
         Field::Refused => None,
-        Field::Absent => draft
-            .listen
-            .given()
-            .map(|listen| Spanned { value: listen.value.to_string(), span: listen.span }),
+        Field::Absent => draft.listen.given().map(|listen| {
+            // Without its zone: the number of an interface may be another one tomorrow.
+            let address = SocketAddr::new(listen.value.ip(), listen.value.port());
+            Spanned { value: address.to_string(), span: listen.span }
+        }),
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) fn persistence(
     }
     Persistence {
         timeout,
+        while_open: draft.while_open.or(defaults::PERSISTENCE_WHILE_OPEN),
         granularity: integer("granularity", &draft.granularity, 1..=whole, default, mistakes),
         capacity: integer(
             "capacity",

@@ -10,7 +10,7 @@ use lb_health::digest::{Digest, ParseDigestError};
 use crate::config::draft::{Field, List};
 use crate::config::mistakes::Mistakes;
 use crate::config::model::check::{Nibbles, Pattern};
-use crate::config::model::{Address, Command};
+use crate::config::model::{Address, Command, is_on_every_link};
 use crate::config::problem::Problem;
 use crate::config::source::{Span, Spanned};
 
@@ -117,10 +117,23 @@ pub(super) fn reachable(
     mistakes: &mut Mistakes,
 ) -> SocketAddr {
     port(key, address, span, mistakes);
+    on_one_link(key, address, span, mistakes);
     if address.ip().to_canonical().is_unspecified() {
         mistakes.error(span, Problem::Unspecified { key, address });
     }
     address
+}
+
+/// An address that says which link it is on, if it takes that.
+pub(super) fn on_one_link(
+    key: &'static str,
+    address: SocketAddr,
+    span: Span,
+    mistakes: &mut Mistakes,
+) {
+    if is_on_every_link(address) {
+        mistakes.error(span, Problem::NoZone { key, address });
+    }
 }
 
 /// Whether connections to `address` come back to whoever listens on `listen`.

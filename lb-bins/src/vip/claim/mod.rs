@@ -71,7 +71,7 @@ impl Claim {
             ClaimBy::Http(http) => Some(Api::new((**http).clone(), config.timeout)),
         };
         let claimant = Arc::new(Claimant {
-            config,
+            config: *config,
             api,
             instance: instance.name.clone(),
             addresses: spec.addresses().iter().map(ToString::to_string).collect(),

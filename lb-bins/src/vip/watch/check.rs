@@ -12,7 +12,7 @@ use rand::rngs::SmallRng;
 use tracing::{info, warn};
 
 use super::Reporter;
-use crate::checkers::{AnyChecker, Shared, Stamps, checker, spec};
+use crate::checkers::{AnyChecker, Files, Shared, checker, spec};
 use crate::config::{Address, VrrpCheck};
 use crate::names::{Names, nominal};
 use crate::status::in_full;
@@ -55,18 +55,18 @@ pub(super) fn checkers<'a>(
     resolvers: &[SocketAddr],
 ) -> Result<Checkers, StartError> {
     let (shared, mut names) = (Shared::default(), Names::new(resolvers));
-    let mut stamps = Stamps::default();
+    let mut files = Files::default();
     let each = all.map(|check| {
         let target = Address::from(check.target.unwrap_or(NOWHERE));
         let prepared = check.checks.iter().map(|one| {
-            let checker = checker(one, Weight::ONE, &shared)?;
+            let checker = checker(one, Weight::ONE, &shared, &mut files)?;
             let address = one.target(&target);
-            let checker = names.checker(&address, checker);
+            let checker = names.checker(&address, &one.kind, checker);
             Ok(Prepared { target: nominal(&address), checker, spec: spec(one, 1)? })
         });
         let prepared = prepared.collect::<Result<Vec<_>, _>>();
         let failed = |source| StartError::Check { name: check.name.clone(), source };
-        let (stamp, checks) = (stamps.of_each(&check.checks), prepared.map_err(failed)?);
+        let (stamp, checks) = (files.of_each(&check.checks), prepared.map_err(failed)?);
         Ok((check.name.clone(), Built { stamp, checks }))
     });
     each.collect()

@@ -3,26 +3,25 @@
 mod births;
 mod check;
 mod file;
+mod looked;
 mod process;
 mod quorum;
 mod script;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use lb_vrrp::Signal;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use self::check::Checkers;
-use super::reload::StartError;
+pub(super) use self::looked::{Looked, Secrets};
 use super::status::TrackedStatus;
 use crate::config::check::Initial;
 use crate::config::{
     Config, Track, Tracks, VrrpCheck, VrrpScript, VrrpTrackFile, VrrpTrackProcess,
 };
-use crate::notify::{Letter, NotifyError, Quorums};
-use crate::process::aside;
+use crate::notify::Quorums;
 
 /// What it is, by name.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -154,15 +153,16 @@ impl Watches {
     }
 
     /// What is known of all that was looked at, or what it counts as until it is.
-    pub(super) fn signals(&self, looked: Looked) -> (HashMap<Thing, Signal>, Checkers) {
-        let signals = looked.signals.into_iter().map(|(watched, initially)| {
-            let (thing, stamp) = (watched.thing(), watched.stamp(&looked.checkers));
+    pub(super) fn signals(&self, looked: &mut Looked) -> HashMap<Thing, Signal> {
+        let Looked { signals, checkers, .. } = looked;
+        let signals = signals.drain(..).map(|(watched, initially)| {
+            let (thing, stamp) = (watched.thing(), watched.stamp(checkers));
             let known = self.watches.get(&thing);
             let is_known = known.is_some_and(|known| known.does(&watched, stamp));
             let known = self.seen.get(&thing).filter(|_| is_known).copied();
             (thing, known.unwrap_or(initially))
         });
-        (signals.collect(), looked.checkers)
+        signals.collect()
     }
 
     /// What was seen.
@@ -195,40 +195,6 @@ impl Thing {
             Self::Quorum(name) => ("quorum", name),
             Self::Script(name) => ("script", name),
         }
-    }
-}
-
-/// All that a configuration describes, and what it counts as until something was seen.
-#[derive(Debug)]
-pub(super) struct Looked {
-    /// The mail, as its files have it.
-    pub(super) letter: Option<Arc<Letter>>,
-    signals: Vec<(Watched, Signal)>,
-    checkers: Checkers,
-}
-
-impl Looked {
-    /// Looks, on a thread of its own: there may be many files, or many processes, and the file system may hang.
-    ///
-    /// # Errors
-    /// A check or the mail that cannot be built; or there is no thread to be had.
-    pub(super) async fn at(config: &Config) -> Result<Self, StartError> {
-        let config = config.clone();
-        let look = move || {
-            let letter = Letter::of(&config).map_err(NotifyError::from)?;
-            let all: Vec<_> = Watched::all(&config).collect();
-            let checks = all.iter().filter_map(|watched| match watched {
-                Watched::Check(check) => Some(check),
-                _ => None,
-            });
-            let checkers = check::checkers(checks, &config.resolvers)?;
-            let signals = all.into_iter().map(|watched| {
-                let initially = watched.initially();
-                (watched, initially)
-            });
-            Ok(Self { letter, signals: signals.collect(), checkers })
-        };
-        aside(look).await.map_err(StartError::Threads)?
     }
 }
 
@@ -280,28 +246,6 @@ impl Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::Notifier;
-
-    /// The task that speaks VRRP must not wait for a file system.
-    #[tokio::test]
-    async fn mail_reads_its_files_when_they_are_looked_at_and_not_again() {
-        let path = std::env::temp_dir().join(format!("vip-mail-{}", std::process::id()));
-        let text = format!(
-            "[smtp]\nserver = \"192.0.2.25:587\"\nfrom = \"vip@example.org\"\nto = [\"ops@example.org\"]\n\
-             starttls = true\nverify = false\nuser = \"vip\"\npassword_file = {path:?}\n\
-             [[vrrp_instance]]\nname = \"web\"\ninterface = \"eth0\"\nvirtual_router_id = 51\n\
-             addresses = [\"192.0.2.200\"]\n"
-        );
-        let config = Config::parse("vip.toml", &text).unwrap();
-        assert!(matches!(Looked::at(&config).await, Err(StartError::Notify(NotifyError::Mail(_)))));
-        std::fs::write(&path, "secret").unwrap();
-        let looked = Looked::at(&config).await.unwrap();
-        std::fs::remove_file(&path).unwrap();
-        let mut notifier = Notifier::default();
-        let preparation = notifier.prepare(&config, looked.letter).unwrap();
-        notifier.take_over(&config, preparation);
-        assert!(notifier.status().mail.is_some());
-    }
 
     /// As by backends: an old password is of no use.
     #[tokio::test]
@@ -319,12 +263,12 @@ mod tests {
         let mut tasks = Vec::new();
         for password in ["one", "one", "two"] {
             std::fs::write(&path, password).unwrap();
-            let looked = Looked::at(&config).await.unwrap();
-            let (signals, checkers) = watches.signals(looked);
+            let mut looked = Looked::at(&config, None).await.unwrap();
+            let signals = watches.signals(&mut looked);
             let known =
                 if password == "one" && !tasks.is_empty() { Signal::Up } else { Signal::Down };
             assert_eq!(signals[&thing], known);
-            watches.watch(&config, checkers);
+            watches.watch(&config, looked.checkers);
             tasks.push(watches.watches[&thing].task.id());
             watches.see(thing.clone(), Signal::Up);
         }

@@ -35,10 +35,17 @@ use crate::{CheckError, Failure, Report, Target};
 /// whether the backend lives is another. A backend without another is up until its agent says that it
 /// is not.
 ///
-/// A line that says neither up nor down passes. In HAProxy it leaves the state as it is, so that an
-/// agent has to say `up` again after it said `down`; here nothing holds beyond the next line, nor do a
-/// share and a `maxconn` that it does not repeat. A line needs no end, where HAProxy ignores one
-/// without: the end of the connection will do.
+/// **What a line does not say is as it was**: a share or a weight, a `maxconn`, and `drain` or `maint`,
+/// which only `ready` ends. So it is in HAProxy, whose agents may tell the load alone, or be three
+/// buttons of an administrator (its configuration manual under `agent-check`, and `check.c`,
+/// `tcpcheck_agent_expect_reply`: each of the four kinds of words is acted upon only if there is one).
+/// [`Report::amends`] says so to the monitor. What a former check said, before its configuration changed,
+/// holds only until the first line.
+///
+/// Not as there: a line that says neither up nor down passes. In HAProxy it leaves that as it is, too, so
+/// that an agent has to say `up` after it said `down`. Here traffic can take a backend down as well, and an
+/// agent that only ever tells the load would never bring it up again. A line that says down says nothing
+/// else. A line needs no end, where HAProxy ignores one without: the end of the connection will do.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -105,7 +112,8 @@ impl Agent {
             let error = CheckError::rejected(format!("the agent says that it is down{said}"));
             return Err(Failure::new(error, report.trace));
         }
-        Ok(Report { weight, advice: Advice { admin, max_connections, percent }, ..report })
+        let advice = Advice { admin, max_connections, percent };
+        Ok(Report { weight, advice, amends: true, ..report })
     }
 }
 

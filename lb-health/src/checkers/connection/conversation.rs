@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::attempt::Attempt;
 use super::stream::Stream;
-use crate::checkers::Tcp;
+use crate::checkers::tcp::{First, Tcp};
 use crate::trace::{Excerpt, Phase};
 use crate::{CheckError, Failure, Report, Target};
 
@@ -48,7 +48,7 @@ impl Conversation {
         F: AsyncFnOnce(&mut Self) -> Result<(), CheckError>,
     {
         let mut attempt = Attempt::begin(target);
-        let stream = match connector.connect(&mut attempt, target.address).await {
+        let stream = match connector.connect(&mut attempt, target.address, First::They).await {
             Ok(stream) => Stream::Plain(stream),
             Err(error) => return attempt.finish(Err(error)),
         };

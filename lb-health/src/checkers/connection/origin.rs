@@ -46,6 +46,9 @@ impl Origin {
     }
 
     /// This port; 0, the default, is any. Where it counts: ICMP knows none.
+    ///
+    /// Checks of several targets may come from it at once, but only one of each: what finds it taken, by
+    /// such a one, by a connection in `TIME_WAIT` or by another program, is [`CheckError::Local`].
     #[must_use]
     pub fn with_port(self, port: u16) -> Self {
         self.with(|settings| settings.port = port)

@@ -11,6 +11,7 @@ use self::message::Question;
 use super::connection::attempt::Attempt;
 use super::connection::datagram;
 use super::service::checker;
+use super::tcp::First;
 use super::{Origin, Tcp};
 use crate::trace::Phase;
 use crate::{CheckError, Failure, Report, Target};
@@ -105,7 +106,7 @@ impl Dns {
         query: &[u8],
     ) -> Result<(), CheckError> {
         let connector = Tcp::new().with_origin(self.origin.clone());
-        let mut stream = connector.connect(attempt, target.address).await?;
+        let mut stream = connector.connect(attempt, target.address, First::We).await?;
         // In one write: a server may take what comes first for all of it (RFC 7766, 8).
         let framed = [&(query.len() as u16).to_be_bytes(), query].concat();
         attempt.step(Phase::Write, stream.write_all(&framed)).await?;

@@ -6,15 +6,24 @@ use std::task::{Context, Poll};
 
 /// What moves the bytes of a connection. It is no task of its own, so that nothing outlives a run
 /// that is dropped, and a connection that is kept for the next run costs nothing until then.
-pub(super) struct Mover(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+pub(super) struct Mover(Option<Pin<Box<dyn Moving>>>);
+
+/// A future, whatever it answers. An `async` block around it would keep its kilobytes twice.
+trait Moving: Send {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()>;
+}
+
+impl<F: Future + Send> Moving for F {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        Future::poll(self, context).map(drop)
+    }
+}
 
 impl Mover {
     /// Moves the bytes until `connection` ends; who waits for them is told the reason by the
     /// library.
     pub(super) fn new<T>(connection: impl Future<Output = T> + Send + 'static) -> Self {
-        Self(Some(Box::pin(async move {
-            connection.await;
-        })))
+        Self(Some(Box::pin(connection)))
     }
 
     /// Polls `waiting` while bytes are moved.

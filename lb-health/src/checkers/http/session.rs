@@ -17,11 +17,11 @@ use super::HttpVersion;
 use super::broken::Broken;
 use super::mover::Mover;
 use super::observed::{Observed, Progress};
-use crate::checkers::Tcp;
 #[cfg(feature = "tls")]
 use crate::checkers::Tls;
 use crate::checkers::connection::attempt::Attempt;
 use crate::checkers::connection::stream::Stream;
+use crate::checkers::tcp::{First, Tcp};
 use crate::trace::{Certificate, Phase};
 use crate::{CheckError, Target};
 
@@ -68,7 +68,7 @@ impl Route {
         target: Target,
         site: Option<&str>,
     ) -> Result<Session, CheckError> {
-        let stream = self.connector.connect(attempt, target.address).await?;
+        let stream = self.connector.connect(attempt, target.address, First::We).await?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             // What is no name cannot be asked for: the address is, as without a site.

@@ -86,7 +86,7 @@ impl Worker {
         arguments: impl IntoIterator<Item = impl Into<OsString>>,
     ) -> Self {
         let arguments = arguments.into_iter().map(Into::into).collect();
-        Self::running(Program { path: program.into(), arguments })
+        Self::running(Program { path: program.into(), arguments, user: None })
     }
 
     /// Whether `other` shares the process of this one.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::supervisor::Program;
 use super::{Inner, Worker};
+use crate::checkers::process::Credentials;
 
 /// Workers by their command: one process serves all checks that run the same, however many they are
 /// and whenever they come. Clones are the same pool.
@@ -29,8 +30,28 @@ impl Workers {
         program: impl Into<PathBuf>,
         arguments: impl IntoIterator<Item = impl Into<OsString>>,
     ) -> Worker {
+        self.find(program, arguments, None)
+    }
+
+    /// The one that runs `program` as somebody else than this process is. What this process may not do
+    /// is [`CheckError::Local`](crate::CheckError::Local), and no failure of a target.
+    pub fn worker_as(
+        &self,
+        user: Credentials,
+        program: impl Into<PathBuf>,
+        arguments: impl IntoIterator<Item = impl Into<OsString>>,
+    ) -> Worker {
+        self.find(program, arguments, Some(user))
+    }
+
+    fn find(
+        &self,
+        program: impl Into<PathBuf>,
+        arguments: impl IntoIterator<Item = impl Into<OsString>>,
+        user: Option<Credentials>,
+    ) -> Worker {
         let arguments = arguments.into_iter().map(Into::into).collect();
-        let program = Program { path: program.into(), arguments };
+        let program = Program { path: program.into(), arguments, user };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(inner) = known.get(&program).and_then(Weak::upgrade) {
             return Worker(inner);

@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::answer::{self, Answer};
 use super::{LATE, faulty, silent};
 use crate::CheckError;
-use crate::checkers::process::{self, Process};
+use crate::checkers::process::{self, Credentials, Process};
 
 /// The wait before a program that has died is started again, at first and at most.
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(30)];
@@ -35,6 +35,8 @@ const LONGEST: usize = 4096;
 pub(super) struct Program {
     pub(super) path: PathBuf,
     pub(super) arguments: Vec<OsString>,
+    /// As whom; as this process if it is nobody.
+    pub(super) user: Option<Credentials>,
 }
 
 /// Where runs wait for their answers.
@@ -143,8 +145,8 @@ async fn serve(
 ) -> Result<(), CheckError> {
     let mut command = Command::new(&program.path);
     command.args(&program.arguments);
-    let (mut process, input, output) = Process::spawn_talking(command)
-        .map_err(|error| process::spawn_error(&program.path, error))?;
+    let (mut process, input, output) = Process::spawn_talking(command, program.user)
+        .map_err(|error| process::spawn_error(&program.path, program.user, error))?;
     let mut why = tokio::select! {
         Ok(status) = process.exit() => format!("it ended, {status}"),
         Err(error) = listen(output, desk) => format!("its output: {error}"),

@@ -210,8 +210,13 @@ impl<'s> Checker<'s> {
             },
             bind => values.ip_of(bind),
         };
+        let source_port = match self.statement.word() {
+            "PING_CHECK" => Field::Absent,
+            _ => values.number(self.own("bind_port"), 1..=65_535),
+        };
         let mut check = Check {
             source,
+            source_port,
             interface: values.text(self.own("bind_if")),
             mark: values.number(self.own("fwmark"), 0..=i64::from(u32::MAX)),
             ..Check::default()

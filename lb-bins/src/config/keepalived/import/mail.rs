@@ -37,9 +37,6 @@ pub(super) fn draft(globals: &[&Statement], values: &mut Values<'_>) -> Field<Ma
 
 /// A name or an address, and perhaps a port.
 fn server(statement: &Statement, values: &mut Values<'_>) -> Field<Address> {
-    if let Some(address) = here(statement) {
-        return given(Address::Numeric(address), statement.span);
-    }
     let word = statement.keyword.name;
     let Some(name) = statement.arguments.first().filter(|host| is_host_name(&host.text)) else {
         return values.socket(statement).map(|address| match address.port() {
@@ -55,15 +52,12 @@ fn server(statement: &Statement, values: &mut Values<'_>) -> Field<Address> {
             Field::Absent | Field::Refused => return Field::Refused,
         },
     };
-    given(Address::Named { host: name.text.to_ascii_lowercase().into(), port }, name.span)
-}
-
-/// `localhost [PORT]`, which nearly every sample has, and for which nobody has to be asked.
-fn here(server: &Statement) -> Option<SocketAddr> {
-    let mut words = server.arguments.iter().map(|word| word.text.as_str());
-    let is_here = words.next()? == "localhost";
-    let port = words.next().map_or(Some(SMTP), |port| port.parse().ok())?;
-    (is_here && words.next().is_none()).then(|| (Ipv4Addr::LOCALHOST, port).into())
+    // Nearly every sample has it, and nobody has to be asked for it.
+    let address = match name.text.to_ascii_lowercase() {
+        here if here == "localhost" => Address::Numeric((Ipv4Addr::LOCALHOST, port).into()),
+        host => Address::Named { host: host.into(), port },
+    };
+    given(address, name.span)
 }
 
 /// The address in `Name <address>`, or all of it. A name alone is somebody on this host.

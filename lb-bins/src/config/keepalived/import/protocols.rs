@@ -1,6 +1,7 @@
 //! Checkers of other services: names, mail, datagrams, files and scripts.
 
 use super::checker::Checker;
+use super::notify::account_of;
 use super::values::{Values, given};
 use crate::config::draft::Field;
 use crate::config::draft::check::{Dns, File, Script, Smtp, Udp};
@@ -157,7 +158,11 @@ fn file_weight(word: &Word, values: &mut Values<'_>) -> Field<i64> {
 }
 
 pub(super) fn script(statement: &Statement, values: &mut Values<'_>) -> Script {
-    let command = values.command(statement.last("misc_path"));
+    let (command, behind_it) = values.command_of(statement.last("misc_path"));
+    let user = match account_of(statement.last("user"), values) {
+        Field::Absent => behind_it,
+        user => user,
+    };
     if statement.last("misc_path").is_none() {
         let (word, option) = (statement.keyword.name, "misc_path");
         values.error(statement.span, Problem::Needs { word, option });
@@ -168,6 +173,7 @@ pub(super) fn script(statement: &Statement, values: &mut Values<'_>) -> Script {
             Field::Absent => Field::Refused,
             command => command,
         },
+        user,
         dynamic_weight: match dynamic {
             Field::Given(Spanned { value, span }) => given(value, span),
             field => field,

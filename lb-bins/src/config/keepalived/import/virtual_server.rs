@@ -215,7 +215,8 @@ impl Server<'_> {
         }
     }
 
-    /// A netmask alone switches it on, too. Without one, each address is a client, of IPv6 as well.
+    /// A netmask alone switches it on, too. Without one, each address is a client, of IPv6 as well. A
+    /// template of IPVS does not expire while it controls a connection (`ip_vs_conn_expire`).
     fn persistence(&self, values: &mut Values<'_>) -> Field<Persistence> {
         const LONGEST: i64 = 31 * 24 * 60 * 60;
         let said = self.statement.last("persistence_timeout");
@@ -234,6 +235,7 @@ impl Server<'_> {
         };
         let persistence = Persistence {
             timeout: super::values::whole_seconds(timeout),
+            while_open: given(true, span),
             granularity,
             ..Persistence::default()
         };

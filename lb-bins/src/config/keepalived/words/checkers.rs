@@ -1,8 +1,8 @@
 //! The words of checkers.
 
-use super::{USER, Words, block, once, same, unused};
+use super::{Words, block, once, same, unused};
 
-const ORIGIN: &str = "the system chooses the port that checks leave from";
+const PORT: &str = "a ping has no port";
 const SNI: &str = "the server is asked for `virtualhost` in any case";
 
 /// The blocks that are checkers.
@@ -23,7 +23,7 @@ pub(super) const BFD_CHECK: Words = &[once("alpha"), once("name")];
 pub(super) const DNS_CHECK: Words = &[
     once("alpha"),
     once("bind_if"),
-    unused("bind_port", ORIGIN),
+    once("bind_port"),
     once("bindto"),
     once("connect_ip"),
     once("connect_port"),
@@ -47,7 +47,7 @@ pub(super) const FILE_CHECK: Words = &[
 pub(super) const HTTP_GET: Words = &[
     once("alpha"),
     once("bind_if"),
-    unused("bind_port", ORIGIN),
+    once("bind_port"),
     once("bindto"),
     once("connect_ip"),
     once("connect_port"),
@@ -77,14 +77,14 @@ pub(super) const MISC_CHECK: Words = &[
     once("misc_path"),
     once("misc_timeout"),
     once("retry"),
-    unused("user", USER),
+    once("user"),
     once("warmup"),
 ];
 
 pub(super) const PING_CHECK: Words = &[
     once("alpha"),
     once("bind_if"),
-    unused("bind_port", ORIGIN),
+    unused("bind_port", PORT),
     once("bindto"),
     once("connect_ip"),
     once("connect_port"),
@@ -100,7 +100,7 @@ pub(super) const PING_CHECK: Words = &[
 pub(super) const SMTP_CHECK: Words = &[
     once("alpha"),
     once("bind_if"),
-    unused("bind_port", ORIGIN),
+    once("bind_port"),
     once("bindto"),
     once("connect_ip"),
     once("connect_port"),
@@ -118,7 +118,7 @@ pub(super) const SMTP_CHECK: Words = &[
 pub(super) const SSL_GET: Words = &[
     once("alpha"),
     once("bind_if"),
-    unused("bind_port", ORIGIN),
+    once("bind_port"),
     once("bindto"),
     once("connect_ip"),
     once("connect_port"),
@@ -142,7 +142,7 @@ pub(super) const SSL_GET: Words = &[
 pub(super) const TCP_CHECK: Words = &[
     once("alpha"),
     once("bind_if"),
-    unused("bind_port", ORIGIN),
+    once("bind_port"),
     once("bindto"),
     once("connect_ip"),
     once("connect_port"),
@@ -158,7 +158,7 @@ pub(super) const TCP_CHECK: Words = &[
 pub(super) const UDP_CHECK: Words = &[
     once("alpha"),
     once("bind_if"),
-    unused("bind_port", ORIGIN),
+    once("bind_port"),
     once("bindto"),
     once("connect_ip"),
     once("connect_port"),
@@ -192,7 +192,7 @@ const URL: Words = &[
 const HOST: Words = &[
     once("alpha"),
     once("bind_if"),
-    unused("bind_port", ORIGIN),
+    once("bind_port"),
     once("bindto"),
     once("connect_ip"),
     once("connect_port"),

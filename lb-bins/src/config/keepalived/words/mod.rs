@@ -104,7 +104,6 @@ const RELOAD: &str = "a configuration with mistakes never replaces a good one, a
 const SNMP: &str = "SNMP is not spoken";
 const STATIC: &str = "what is static and goes away is put back, and no fault of an instance";
 const STATUS: &str = "what there is to know is on the admin address, which TOML has a key for";
-const USER: &str = "scripts of checkers run as the daemon does";
 
 /// The word `name` of a block.
 pub(super) fn find(words: Words, name: &str) -> Option<&'static Keyword> {
@@ -170,7 +169,7 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/config/keepalived");
         let files = fs::read_dir(folder.join("import")).unwrap();
         let files = files.map(|file| file.unwrap().path());
-        let files = files.chain(iter::once(folder.join("preprocess.rs")));
+        let files = files.chain(iter::once(folder.join("preprocess/mod.rs")));
         let code: String = files.map(|file| fs::read_to_string(file).unwrap()).collect();
         each_block(ROOT, &mut |words| {
             for word in words.iter().filter(|word| !matches!(word.role, Role::Unused(_))) {

@@ -7,17 +7,19 @@ mod reports;
 mod services;
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 pub use self::http::{BodyRule, HeaderRule, Headers, Http, HttpVersion, Page, StatusRange, Text};
-pub use self::network::{Dns, Identity, Ping, Record, Smtp, SmtpSecurity, Step, Tcp, Tls, Udp};
+pub use self::network::{
+    Dns, Identity, Ping, Record, Smtp, SmtpSecurity, Step, Tcp, Tls, Udp, Words,
+};
 pub use self::pattern::{Nibbles, Pattern, PatternError};
 pub use self::reports::{Agent, File, Script, Worker};
 pub use self::services::{Database, Grpc, Ldap, Redis, Role, Secret};
 pub use lb_health::digest::Digest;
 
-use super::Address;
+use super::{Address, Command};
 
 /// How a backend is examined, and what it takes to change the verdict.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +32,8 @@ pub struct Check {
     pub address: Option<Address>,
     /// The address to connect from, as keepalived's `bindto`; default: as the system chooses.
     pub source: Option<IpAddr>,
+    /// The port to connect from, as keepalived's `bind_port`; default: as the system chooses.
+    pub source_port: Option<NonZeroU16>,
     /// The interface to connect through, whatever the routes say; default: as the system chooses.
     pub interface: Option<String>,
     /// The mark of its packets, by which rules of routing may know them, as keepalived's `fwmark`;
@@ -67,6 +71,23 @@ impl Check {
     pub fn target(&self, backend: &Address) -> Address {
         let own = || backend.with_port(self.port.unwrap_or(backend.port()));
         self.address.clone().unwrap_or_else(own)
+    }
+
+    /// The program that it runs, if it runs one.
+    pub const fn command(&self) -> Option<&Command> {
+        match &self.kind {
+            CheckKind::Script(script) => Some(&script.command),
+            CheckKind::Worker(worker) => Some(&worker.command),
+            _ => None,
+        }
+    }
+
+    pub(in crate::config) const fn command_mut(&mut self) -> Option<&mut Command> {
+        match &mut self.kind {
+            CheckKind::Script(script) => Some(&mut script.command),
+            CheckKind::Worker(worker) => Some(&mut worker.command),
+            _ => None,
+        }
     }
 }
 

@@ -19,10 +19,19 @@ pub struct Tcp {
 pub enum Step {
     /// Sends these bytes: at least one.
     Send(Vec<u8>),
-    /// Reads until these bytes have come: at least one.
-    Expect(Vec<u8>),
-    /// Reads until this is found in what has come.
-    ExpectRegex(Pattern),
+    /// Reads until this has come.
+    Expect(Words),
+    /// This must not come before what is expected next or, if nothing is, before the server hangs up.
+    Refuse(Words),
+}
+
+/// What may come.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Words {
+    /// These bytes: at least one.
+    Are(Vec<u8>),
+    /// What this is found in.
+    Match(Pattern),
 }
 
 /// How TLS is spoken; by itself, a check that shakes hands.

@@ -16,7 +16,7 @@ use crate::config::model::check::{
 use crate::config::problem::Problem;
 use crate::config::source::{Span, Spanned};
 use crate::config::validate::report_repeated;
-use crate::config::validate::values::{characters, content, digest, integer, pattern};
+use crate::config::validate::values::{characters, content, digest, integer, pattern, word};
 
 pub(super) fn http(draft: &draft::check::Http, span: Span, mistakes: &mut Mistakes) -> Http {
     let host = host(&draft.host, mistakes);
@@ -221,19 +221,12 @@ pub(in crate::config::validate) fn method(
 }
 
 pub(super) fn host(field: &Field<String>, mistakes: &mut Mistakes) -> Option<String> {
-    let host = field.given()?;
-    if host.value.is_empty() {
-        mistakes.error(host.span, Problem::Empty { key: "host" });
+    let host = word("host", field, mistakes)?;
+    let is_word = !host.is_empty() && host.chars().all(|character| character.is_ascii_graphic());
+    if is_word && host.parse::<Authority>().is_err() {
+        mistakes.error(field.span(), Problem::NotAHost { text: host.clone() });
     }
-    let is_graphic = |character: char| character.is_ascii_graphic();
-    characters("host", host, is_graphic, mistakes);
-    if host.value.chars().all(is_graphic)
-        && !host.value.is_empty()
-        && host.value.parse::<Authority>().is_err()
-    {
-        mistakes.error(host.span, Problem::NotAHost { text: host.value.clone() });
-    }
-    Some(host.value.clone())
+    Some(host)
 }
 
 pub(in crate::config::validate) fn headers(

@@ -9,7 +9,7 @@ mod tls;
 pub(super) use self::http::{headers, method, status};
 pub(super) use self::tls::{SMTP_SWITCH, smtp_security};
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use super::values::{characters, duration, duration_or_zero, integer, server};
 use crate::config::defaults;
@@ -53,6 +53,10 @@ fn check(draft: &draft::check::Check, span: Span, mistakes: &mut Mistakes) -> Ch
         port: draft.port.given().map(|_| integer("port", &draft.port, 1..=u16::MAX, 1, mistakes)),
         address: server("address", &draft.address, mistakes),
         source: draft.source.given().map(|source| source.value),
+        source_port: draft.source_port.given().and_then(|_| {
+            let range = 1..=u16::MAX;
+            NonZeroU16::new(integer("source_port", &draft.source_port, range, 1, mistakes))
+        }),
         interface: draft.interface.given().map(|interface| interface_name(interface, mistakes)),
         mark: draft
             .mark
@@ -130,12 +134,13 @@ fn report_unused(draft: &draft::check::Check, kind: &CheckKind, mistakes: &mut M
     let port = ("port", draft.port.span());
     let address = ("address", draft.address.span());
     let source = ("source", draft.source.span());
+    let source_port = ("source_port", draft.source_port.span());
     let interface = ("interface", draft.interface.span());
     let mark = ("mark", draft.mark.span());
     let unused = match kind {
-        CheckKind::File(_) => vec![port, address, source, interface, mark],
-        CheckKind::Ping(_) => vec![port],
-        kind if !connects(kind) => vec![source, interface, mark],
+        CheckKind::File(_) => vec![port, address, source, source_port, interface, mark],
+        CheckKind::Ping(_) => vec![port, source_port],
+        kind if !connects(kind) => vec![source, source_port, interface, mark],
         _ => Vec::new(),
     };
     for (key, span) in unused {

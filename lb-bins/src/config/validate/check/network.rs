@@ -7,7 +7,7 @@ use crate::config::defaults;
 use crate::config::draft::check::Step as DraftStep;
 use crate::config::draft::{self, Field};
 use crate::config::mistakes::Mistakes;
-use crate::config::model::check::{Dns, Nibbles, Ping, Record, Smtp, Step, Tcp, Udp};
+use crate::config::model::check::{Dns, Nibbles, Ping, Record, Smtp, Step, Tcp, Udp, Words};
 use crate::config::problem::Problem;
 use crate::config::source::{Span, Spanned};
 use crate::config::validate::elements;
@@ -30,7 +30,7 @@ fn step(
     Spanned { value: draft, span }: &Spanned<DraftStep>,
     mistakes: &mut Mistakes,
 ) -> Option<Step> {
-    let DraftStep { send, send_hex, expect, expect_hex, expect_regex } = draft;
+    let DraftStep { send, send_hex, expect, expect_hex, expect_regex, not } = draft;
     let keys = [send, send_hex, expect, expect_hex, expect_regex];
     if keys.iter().filter(|key| !matches!(key, Field::Absent)).count() != 1 {
         mistakes.error(*span, Problem::NotOneStep);
@@ -38,11 +38,20 @@ fn step(
     }
     let text =
         |key, field, mistakes: &mut Mistakes| content(key, field, mistakes).map(String::into_bytes);
+    if let (Field::Absent, Field::Absent, Field::Absent, Some(not)) =
+        (expect, expect_hex, expect_regex, not.given())
+    {
+        let needs = "an `expect`, `expect_hex` or `expect_regex`";
+        mistakes.error(not.span, Problem::Without { key: "not", needs });
+    }
     let sent = text("send", send, mistakes).or_else(|| bytes("send_hex", send_hex, mistakes));
-    let expected =
+    let heard =
         text("expect", expect, mistakes).or_else(|| bytes("expect_hex", expect_hex, mistakes));
     let matched = pattern("expect_regex", expect_regex, mistakes);
-    sent.map(Step::Send).or(expected.map(Step::Expect)).or(matched.map(Step::ExpectRegex))
+    let words = heard.map(Words::Are).or(matched.map(Words::Match));
+    let waited_for =
+        words.map(if not.or(defaults::STEP_NOT) { Step::Refuse } else { Step::Expect });
+    sent.map(Step::Send).or(waited_for)
 }
 
 pub(super) fn udp(draft: &draft::check::Udp, mistakes: &mut Mistakes) -> Udp {

@@ -1,7 +1,6 @@
 //! Rules for checks that pass on what another program has found out.
 
 use super::tls::if_switched_on;
-use crate::config::Command;
 use crate::config::defaults;
 use crate::config::draft::{self, Field, List};
 use crate::config::mistakes::Mistakes;
@@ -9,16 +8,17 @@ use crate::config::model::check::{Agent, File, Script, Worker};
 use crate::config::problem::Problem;
 use crate::config::source::Span;
 use crate::config::validate::values::{self, content, integer};
+use crate::config::{Account, Command};
 
 pub(super) fn script(draft: &draft::check::Script, span: Span, mistakes: &mut Mistakes) -> Script {
     Script {
-        command: command(&draft.command, span, mistakes),
+        command: command(&draft.command, &draft.user, span, mistakes),
         dynamic_weight: draft.dynamic_weight.or(defaults::DYNAMIC_WEIGHT),
     }
 }
 
 pub(super) fn worker(draft: &draft::check::Worker, span: Span, mistakes: &mut Mistakes) -> Worker {
-    Worker { command: command(&draft.command, span, mistakes) }
+    Worker { command: command(&draft.command, &draft.user, span, mistakes) }
 }
 
 pub(super) fn agent(draft: &draft::check::Agent, span: Span, mistakes: &mut Mistakes) -> Agent {
@@ -42,11 +42,17 @@ pub(super) fn file(draft: &draft::check::File, span: Span, mistakes: &mut Mistak
     }
 }
 
-fn command(field: &Field<List<String>>, span: Span, mistakes: &mut Mistakes) -> Command {
+fn command(
+    field: &Field<List<String>>,
+    user: &Field<Account>,
+    span: Span,
+    mistakes: &mut Mistakes,
+) -> Command {
     if matches!(field, Field::Absent) {
         let sample = r#"command = ["/usr/local/bin/check", "argument"]"#;
         mistakes.error(span, Problem::Missing { key: "command", sample });
     }
     let nothing = Command::new(String::new(), Vec::new());
-    values::command("command", field, mistakes).unwrap_or(nothing)
+    let command = values::command("command", field, mistakes).unwrap_or(nothing);
+    Command { user: user.given().map(|user| user.value.clone()), ..command }
 }

@@ -21,6 +21,10 @@ use crate::config::source::{Span, Spanned};
 use crate::config::validate::values::{duration_or_zero, integer};
 use crate::config::validate::{elements, is_empty};
 
+/// So long an announcement holds at least: each is a broadcast for every address, which every host of the
+/// link has to look at. keepalived takes whole seconds.
+const LEAST_REFRESH: Duration = Duration::from_millis(100);
+
 pub(super) fn instance(
     Spanned { value: draft, span }: &Spanned<draft::VrrpInstance>,
     described: &Described,
@@ -75,7 +79,7 @@ pub(super) fn instance(
         track_primary: draft.track_primary.or(defaults::TRACK_PRIMARY),
         track_interfaces: interfaces(&draft.track_interfaces, mistakes),
         tracks: described.tracks(&draft.tracks, mistakes),
-        claim: claim(&draft.claim, mistakes),
+        claim: claim(&draft.claim, mistakes).map(Box::new),
         notify: notify(&draft.notify, Some(&draft.notify_master_rx_lower_pri), mistakes),
         interface,
     }
@@ -349,6 +353,12 @@ fn vmac_xmit_base(draft: &draft::VrrpInstance, mistakes: &mut Mistakes) -> bool 
 pub(super) fn garp(field: &Field<draft::Garp>, mistakes: &mut Mistakes) -> Announcements {
     let mut garp = Announcements::default();
     if let Some(Spanned { value: draft, .. }) = field.given() {
+        if let Some(&Spanned { value: refresh, span }) = draft.refresh.given()
+            && !refresh.is_zero()
+            && refresh < LEAST_REFRESH
+        {
+            mistakes.error(span, VrrpProblem::RefreshedTooOften { least: LEAST_REFRESH }.into());
+        }
         garp.first = integer("repeat", &draft.repeat, 0..=u8::MAX, garp.first, mistakes);
         garp.second_after = duration_or_zero("delay", &draft.delay, garp.second_after, mistakes);
         garp.reaction = integer(

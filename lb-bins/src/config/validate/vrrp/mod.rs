@@ -181,20 +181,21 @@ fn notify(
     master_rx_lower_pri: Option<&Field<List<String>>>,
     mistakes: &mut Mistakes,
 ) -> Notify {
+    let mut command = |key, field| command(key, field, mistakes).map(Box::new);
     let mut notify = Notify {
-        any: command("notify", &draft.any, mistakes),
-        master: command("notify_master", &draft.master, mistakes),
-        backup: command("notify_backup", &draft.backup, mistakes),
-        fault: command("notify_fault", &draft.fault, mistakes),
-        stop: command("notify_stop", &draft.stop, mistakes),
+        any: command("notify", &draft.any),
+        master: command("notify_master", &draft.master),
+        backup: command("notify_backup", &draft.backup),
+        fault: command("notify_fault", &draft.fault),
+        stop: command("notify_stop", &draft.stop),
         deleted: match draft.deleted.given().map(|given| &given.value) {
             Some(deleted) if deleted.is_told => {
-                Deleted::Told(command("notify_deleted", &deleted.command, mistakes))
+                Deleted::Told(command("notify_deleted", &deleted.command))
             }
             _ => Deleted::AsStop,
         },
         master_rx_lower_pri: master_rx_lower_pri
-            .and_then(|field| command("notify_master_rx_lower_pri", field, mistakes)),
+            .and_then(|field| command("notify_master_rx_lower_pri", field)),
         priority_changes: draft.priority_changes.or(false),
         smtp_alert: draft.smtp_alert.or(defaults::SMTP_ALERT),
         user: None,
