@@ -50,6 +50,7 @@ fn the_least_configuration() {
     assert_eq!((persistence.min_age, persistence.while_open), (Duration::ZERO, false));
     assert_eq!((persistence.when_full, persistence.when_down), (WhenFull::Move, WhenDown::Move));
     assert_eq!((&server.on_quorum_up, &server.on_quorum_down), (&None, &None));
+    assert!(!server.down_when_stopped);
     assert_eq!(server.connect_timeout, Duration::from_secs(5));
     assert_eq!(server.drain_timeout, Duration::from_secs(30));
     assert_eq!(server.retries, 3);

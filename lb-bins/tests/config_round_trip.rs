@@ -528,13 +528,15 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
     );
     let limits = (duration(), prop_oneof![Just(Duration::ZERO), duration()], any::<u8>());
     let sorry_checks = vec(check().boxed(), 0..2);
-    let hooks = (option::of(command()), option::of(command()), option::of(passive()), sorry_checks);
+    let scripts = (option::of(command()), option::of(command()), any::<bool>());
+    let hooks = (scripts, option::of(passive()), sorry_checks);
     let backends = backends().prop_flat_map(|backends| (quorum(&backends), Just(backends)));
     let all = (balancing.boxed(), around().boxed(), limits, hooks.boxed(), backends.boxed());
     all.prop_map(move |(balancing, around, limits, hooks, backends)| {
         let (name, listen, scheduler, sorry_server, sorry_mode, persistence) = balancing;
         let (connect_timeout, drain_timeout, retries) = limits;
-        let (on_quorum_up, on_quorum_down, passive, sorry_checks) = hooks;
+        let (scripts, passive, sorry_checks) = hooks;
+        let (on_quorum_up, on_quorum_down, down_when_stopped) = scripts;
         let (quorum, backends) = backends;
         let scheduler = Algorithm::ALL[scheduler];
         VirtualServer {
@@ -560,6 +562,7 @@ fn virtual_server(index: usize) -> impl Strategy<Value = VirtualServer> {
             draining_clients: around.draining_clients,
             on_quorum_up,
             on_quorum_down,
+            down_when_stopped,
             passive,
             connect_timeout,
             drain_timeout,
@@ -882,6 +885,7 @@ fn vrrp_instance(index: u8) -> impl Strategy<Value = VrrpInstance> {
                     routes: ways.0,
                     rules: ways.1,
                     virtual_mac: flags.3.then(|| format!("vrrp.{index}")),
+                    vmac_xmit_base: flags.0,
                     garp,
                     track_primary: flags.2,
                     track_interfaces: tracks.into_iter().enumerate().map(track).collect(),

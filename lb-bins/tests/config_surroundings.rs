@@ -82,6 +82,65 @@ fn what_cannot_be_run_is_said() {
     assert!(!folder.load(&twice).contains("cannot be run"));
 }
 
+/// keepalived 2.2.7 was seen to take such scripts out, and to go on without them.
+#[test]
+fn scripts_of_keepalived_conf_that_cannot_run_are_left_out() {
+    let folder = Folder::new("left-out");
+    let (not_executable, missing) = (folder.0.join("not_executable"), folder.0.join("missing"));
+    fs::write(&not_executable, "").unwrap();
+    let scripts = [
+        ("there", "true --with && nothing"),
+        ("path", "nowhere-to-be-found -x"),
+        ("words", "[[ 1 = 1 ]]"),
+        ("shell", "</dev/tcp/127.0.0.1/80"),
+        ("absolute", missing.to_str().unwrap()),
+        ("mode", not_executable.to_str().unwrap()),
+        ("directory", "/bin/"),
+    ];
+    let mut text = String::new();
+    let mut tracks = String::new();
+    for (name, script) in scripts {
+        text.push_str(&format!("vrrp_script {name} {{\n script \"{script}\"\n}}\n"));
+        tracks.push_str(&format!("  {name}\n"));
+    }
+    text.push_str(&format!(
+        "vrrp_instance web {{\n interface eth0\n virtual_router_id 51\n virtual_ipaddress {{\n  192.0.2.200/24\n }}\n\
+         track_script {{\n{tracks} }}\n}}\n\
+         virtual_server 192.0.2.200 80 {{\n protocol TCP\n real_server 192.0.2.1 80 {{\n  MISC_CHECK {{\n   \
+         misc_path \"{0}\"\n  }}\n  MISC_CHECK {{\n   misc_path \"true\"\n  }}\n }}\n}}\n",
+        missing.display()
+    ));
+    let path = folder.0.join("keepalived.conf");
+    fs::write(&path, text).unwrap();
+    let config = ConfigFile::new(&path).load_for(Daemon::VipKeeper).unwrap();
+    let names: Vec<_> = config.vrrp_scripts.iter().map(|script| &*script.name).collect();
+    assert_eq!(names, ["there", "shell"]);
+    let tracks: Vec<_> =
+        config.vrrp_instances[0].tracks.scripts.iter().map(|track| &*track.name).collect();
+    assert_eq!(tracks, names);
+    assert_eq!(config.virtual_servers[0].backends[0].checks.len(), 1);
+    let said: String = config.warnings.iter().map(ToString::to_string).collect();
+    for (what, program, reason) in [
+        ("vrrp_script \"path\"", "nowhere-to-be-found", "it is nowhere in PATH"),
+        ("vrrp_script \"words\"", "[[", "it is nowhere in PATH"),
+        ("vrrp_script \"absolute\"", missing.to_str().unwrap(), "there is no such file"),
+        ("vrrp_script \"mode\"", not_executable.to_str().unwrap(), "nobody may execute it"),
+        ("vrrp_script \"directory\"", "/bin/", "it is no file"),
+        ("MISC_CHECK of \"192.0.2.1:80\"", missing.to_str().unwrap(), "there is no such file"),
+    ] {
+        let warning = format!(
+            "warning: the {what} is left out, as in keepalived: {program} cannot be run: {reason}"
+        );
+        assert!(said.contains(&warning), "{warning}\n{said}");
+    }
+    // TOML says what it means: there it counts as down until it is there.
+    let toml = "[[vrrp_script]]\nname = \"path\"\ncommand = [\"/usr/bin/env\", \"nowhere-to-be-found\"]\n\
+        [[vrrp_instance]]\nname = \"web\"\ninterface = \"eth0\"\nvirtual_router_id = 51\n\
+        addresses = [\"192.0.2.200/24\"]\ntrack_scripts = [\"path\"]\n";
+    let said = folder.load_as("vip.toml", Daemon::VipKeeper, None, toml);
+    assert!(said.contains("nowhere-to-be-found cannot be run: it is nowhere in PATH"), "{said}");
+}
+
 /// As keepalived's `script_security`.
 #[test]
 #[ignore = "needs root"]

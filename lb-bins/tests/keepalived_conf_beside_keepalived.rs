@@ -22,8 +22,17 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 ];
 
 /// Of what migrates, that of which keepalived 2.2.7 has something to say.
-const NOT_SILENT: [&str; 4] =
-    ["mail_by_name.conf", "newer_words.conf", "statics.conf", "vrrp_corners.conf"];
+const NOT_SILENT: [&str; 9] = [
+    "interface_delays.conf",
+    "mail_by_name.conf",
+    "names.conf",
+    "newer_words.conf",
+    "statics.conf",
+    "sync_group.conf",
+    "virtual_macs.conf",
+    "virtual_servers.conf",
+    "vrrp_corners.conf",
+];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keepalived").join(name)

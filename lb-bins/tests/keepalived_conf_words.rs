@@ -39,7 +39,7 @@ const VIRTUAL_SERVER: &[Case] = &[
     ("virtual_server", "virtualhost www.example.org", Imported("host = \"www.example.org\"")),
     ("virtual_server", "snmp_name web", Named),
     ("virtual_server", "alpha", Imported("initial = \"down\"")),
-    ("virtual_server", "omega", Named),
+    ("virtual_server", "omega", Imported("down_when_stopped = true")),
     ("virtual_server", "weight 10\nquorum 2", Imported("quorum = 2")),
     ("virtual_server", "weight 10\nquorum 2\nhysteresis 1", Imported("hysteresis = 1")),
     (
@@ -132,7 +132,7 @@ const CHECKERS: &[Case] = &[
     ("url", "regex alive\nregex_max_offset 5", Named),
     ("url", "tls_compliant", Named),
     ("SMTP_CHECK", "helo_name lb.example.org", Imported("helo = \"lb.example.org\"")),
-    ("SMTP_CHECK", "host {\nconnect_port 26\n}", Named),
+    ("SMTP_CHECK", "host {\nconnect_port 26\n}", Imported("port = 26")),
     ("DNS_CHECK", "type MX", Imported("record = \"MX\"")),
     ("DNS_CHECK", "name example.org", Imported("name = \"example.org\"")),
     ("MISC_CHECK", "misc_path \"/bin/true more\"", Imported("command = [\"/bin/true\", \"more\"]")),

@@ -50,7 +50,9 @@ impl Tracker {
         }
     }
 
-    /// With up and down exchanged.
+    /// The other way round, as keepalived has `reverse`: a vital one is a fault while it is up, and a
+    /// weight is subtracted instead of added, when it would have been: 5 takes 5 away while it is up,
+    /// -5 adds 5 while it is down.
     #[must_use]
     pub const fn reversed(self) -> Self {
         Self { reverse: !self.reverse, ..self }
@@ -160,7 +162,8 @@ impl Tracker {
             Signal::Value(value) if self.reverse => -weight * i64::from(value),
             Signal::Value(value) => weight * i64::from(value),
             Signal::Up | Signal::Down => {
-                let counts = (weight > 0) == (signal.is_up() != self.reverse);
+                let counts = (weight > 0) == signal.is_up();
+                let weight = if self.reverse { -weight } else { weight };
                 if counts { weight } else { 0 }
             }
         }
@@ -294,9 +297,21 @@ mod tests {
         assert_eq!(priority(100, &[(Tracker::weighing(20), Signal::Down)]), 100);
         assert_eq!(priority(100, &[(Tracker::weighing(-20), Signal::Up)]), 100);
         assert_eq!(priority(100, &[(Tracker::weighing(-20), Signal::Down)]), 80);
-        assert_eq!(priority(100, &[(Tracker::weighing(-20).reversed(), Signal::Up)]), 80);
         assert_eq!(priority(100, &[(Tracker::weighing(-2), Signal::Value(7))]), 86);
         assert_eq!(priority(100, &[(Tracker::weighing(-2).reversed(), Signal::Value(7))]), 114);
+    }
+
+    /// keepalived 2.2.7 was seen on the wire to send these for `weight N reverse`.
+    #[test]
+    fn reversed_weights_are_subtracted_when_they_would_be_added() {
+        for (weight, up, down) in [(5, 95, 100), (-5, 100, 105), (9, 91, 100), (-9, 100, 109)] {
+            let tracker = Tracker::weighing(weight).reversed();
+            assert_eq!(priority(100, &[(tracker, Signal::Up)]), up, "{weight}");
+            assert_eq!(priority(100, &[(tracker, Signal::Down)]), down, "{weight}");
+        }
+        let standby = Tracker::vital().reversed();
+        assert!(Tracking(vec![(standby, Signal::Up)]).is_faulty());
+        assert!(!Tracking(vec![(standby, Signal::Down)]).is_faulty());
     }
 
     #[test]
@@ -324,6 +339,7 @@ mod tests {
         assert_eq!(demotion(&[(Tracker::weighing(20), Signal::Down)]), 20);
         assert_eq!(demotion(&[(Tracker::weighing(-20), Signal::Down)]), 20);
         assert_eq!(demotion(&[(Tracker::weighing(-20).reversed(), Signal::Up)]), 20);
+        assert_eq!(demotion(&[(Tracker::weighing(-20).reversed(), Signal::Down)]), 0);
         assert_eq!(demotion(&[(Tracker::vital(), Signal::Down)]), 0, "a fault");
         assert_eq!(demotion(&[(Tracker::weighing(2), Signal::Value(-7))]), 14);
         assert_eq!(demotion(&[(Tracker::weighing(2), Signal::Value(7))]), 0);

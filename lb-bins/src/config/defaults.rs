@@ -38,6 +38,8 @@ pub const HYSTERESIS: u64 = 0;
 pub const SORRY_MODE: SorryMode = SorryMode::Quorum;
 /// `connect_timeout`: 5 s, the connect timeout of keepalived's checkers.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// `down_when_stopped`: a stop is no change of the backends.
+pub const DOWN_WHEN_STOPPED: bool = false;
 /// `drain_timeout`: 30 s.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// `retries`: three other backends, as many as HAProxy's `retries`.
@@ -123,6 +125,8 @@ pub const ACCEPT: bool = true;
 pub const STARTUP_DELAY: Duration = Duration::ZERO;
 /// `delay_after_boot`: none.
 pub const DELAY_AFTER_BOOT: Duration = Duration::ZERO;
+/// `vmac_xmit_base`: switches learn from advertisements where the virtual MAC address is.
+pub const VMAC_XMIT_BASE: bool = false;
 /// `interface_down_delay`, `interface_up_delay`: none.
 pub const INTERFACE_DELAY: Duration = Duration::ZERO;
 /// `parting_advert`: a master that gives way says so, so that the winner announces itself.

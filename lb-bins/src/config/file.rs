@@ -110,6 +110,9 @@ impl ConfigFile {
             let Part { count, daemon: other, what, .. } = others;
             mistakes.warning(None, Problem::ForAnother { daemon: name, other, what, count });
         }
+        if self.is_keepalived() {
+            surroundings::leave_out_missing_scripts(&mut config, &mut mistakes);
+        }
         surroundings::judge(&config, &mut mistakes);
         if mistakes.has_errors() {
             return Err(mistakes.into_errors(&[source]));

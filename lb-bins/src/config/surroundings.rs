@@ -2,6 +2,7 @@
 //! root runs.
 
 use std::collections::HashSet;
+use std::env;
 use std::fs::{File, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::geteuid;
 
 use super::mistakes::Mistakes;
+use super::model::check::{Check, CheckKind};
 use super::model::{Account, ClaimBy, Command, Config};
 use super::problem::Problem;
 use crate::privileges::Identity;
@@ -60,20 +62,77 @@ pub(super) fn judge(config: &Config, mistakes: &mut Mistakes) {
     }
 }
 
-/// As keepalived, that takes such a script out (`check_script_secure`). It may come later, and runs then.
+/// It may come later, and runs then.
 fn report_missing_programs(config: &Config, mistakes: &mut Mistakes) {
     let mut seen = HashSet::new();
-    let programs = config.commands().map(|command| &command.program);
-    for program in programs.filter(|program| seen.insert(*program)) {
-        let reason = match Path::new(program).metadata() {
-            Ok(found) if !found.is_file() => "it is no file",
-            Ok(found) if found.mode() & 0o111 == 0 => "nobody may execute it",
-            Err(error) if error.kind() == ErrorKind::NotFound => "there is no such file",
-            // What cannot be looked at from here may be run by whom it is for.
-            Ok(_) | Err(_) => continue,
-        };
-        let program = program.clone();
-        mistakes.warning(None, Problem::NotRunnable { program, reason });
+    for (program, reason) in config.commands().filter_map(not_runnable) {
+        if seen.insert(program) {
+            let program = program.to_owned();
+            mistakes.warning(None, Problem::NotRunnable { program, reason });
+        }
+    }
+}
+
+/// Leaves out what a keepalived.conf depends on and this host cannot run, as keepalived does
+/// (`check_script_secure`): without it, instances and servers are as if it succeeded. A reload looks again.
+pub(super) fn leave_out_missing_scripts(config: &mut Config, mistakes: &mut Mistakes) {
+    let mut left_out = |command: &Command, what: &'static str, name: &str| {
+        let Some((program, reason)) = not_runnable(command) else { return false };
+        let (name, program) = (name.to_owned(), program.to_owned());
+        mistakes.warning(None, Problem::ScriptLeftOut { what, name, program, reason });
+        true
+    };
+    let mut gone = HashSet::new();
+    config.vrrp_scripts.retain(|script| {
+        let is_gone = left_out(&script.command, "vrrp_script", &script.name);
+        if is_gone {
+            gone.insert(script.name.clone());
+        }
+        !is_gone
+    });
+    for instance in &mut config.vrrp_instances {
+        instance.tracks.scripts.retain(|track| !gone.contains(&track.name));
+    }
+    let mut is_run = |check: &Check, server: &str| match &check.kind {
+        CheckKind::Script(script) => !left_out(&script.command, "MISC_CHECK of", server),
+        _ => true,
+    };
+    for server in &mut config.virtual_servers {
+        for backend in &mut server.backends {
+            backend.checks.retain(|check| is_run(check, &backend.address.to_string()));
+        }
+        server.sorry_checks.retain(|check| is_run(check, &server.name));
+    }
+}
+
+/// The program that a command needs and cannot run, and why, as far as that can be seen from here.
+fn not_runnable(command: &Command) -> Option<(&str, &'static str)> {
+    let found_by_env = (command.program == "/usr/bin/env").then(|| command.arguments.first());
+    let by_env =
+        found_by_env.flatten().filter(|name| !name.starts_with('-') && !name.contains('='));
+    let (program, reason) = match by_env {
+        None => (&command.program, why_not(Path::new(&command.program))),
+        Some(name) if name.contains('/') => (name, why_not(Path::new(name))),
+        Some(name) => {
+            // Where nothing is said, what `env` takes: `_CS_PATH`.
+            let path = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+            let is_there =
+                env::split_paths(&path).any(|folder| why_not(&folder.join(name)).is_none());
+            (name, (!is_there).then_some("it is nowhere in PATH"))
+        }
+    };
+    Some((program, reason?))
+}
+
+fn why_not(program: &Path) -> Option<&'static str> {
+    match program.metadata() {
+        Ok(found) if !found.is_file() => Some("it is no file"),
+        Ok(found) if found.mode() & 0o111 == 0 => Some("nobody may execute it"),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Some("there is no such file")
+        }
+        // What cannot be looked at from here may be run by whom it is for.
+        Ok(_) | Err(_) => None,
     }
 }
 

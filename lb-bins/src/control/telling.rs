@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use lb_core::backend::BackendId;
 use lb_core::quorum::Strength;
-use lb_core::virtual_server::Event;
+use lb_core::virtual_server::{BackendState, Event};
 use tracing::{info, warn};
 
 use super::service::Service;
@@ -61,12 +61,43 @@ impl Service {
         }
     }
 
+    /// The daemon stops: has scripts and the pipe take what is up for down, if that is wanted. It is no
+    /// news for people.
+    pub(super) fn take_leave(&self, notifier: &mut Notifier) {
+        const WHY: &str = "the daemon stops";
+        const ABOUT: (&str, Gravity) = ("the daemon", Gravity::Well);
+        if !self.config.down_when_stopped {
+            return;
+        }
+        let backends = self.machine.backends();
+        let up = backends
+            .filter(|status| matches!(status.state, BackendState::Up | BackendState::Drain));
+        for status in up {
+            let line = self.run_for_backend(status.id, "down", WHY.to_owned());
+            notifier.tell(News { mailed: false, ..self.news(line, ABOUT, WHY, None) });
+        }
+        if self.machine.quorum().is_up() {
+            let line = self.run_for_quorum("down", &self.machine.strength());
+            notifier.tell(News { mailed: false, ..self.news(Some(line), ABOUT, WHY, None) });
+        }
+    }
+
     /// The log was told when there was a verdict.
     fn tell_of_backend(&self, id: BackendId, state: &'static str, notifier: &mut Notifier) {
         let Some(status) = self.machine.backend(id) else { return };
+        let address = status.backend.endpoint().address();
+        let why = self.reasons.get(&id).cloned();
+        let line = self.run_for_backend(id, state, why.clone().unwrap_or_default());
+        let gravity = if state == "up" { Gravity::Well } else { Gravity::Impaired };
+        let (about, what) = (address.to_string(), format!("backend {address} is {state}"));
+        notifier.tell(self.news(line, (&about, gravity), &what, why));
+    }
+
+    /// Runs what is to be run for a backend; the line for the pipe.
+    fn run_for_backend(&self, id: BackendId, state: &'static str, why: String) -> Option<String> {
+        let status = self.machine.backend(id)?;
         let upstream = status.backend.endpoint();
         let address = upstream.address();
-        let why = self.reasons.get(&id).cloned();
         let mut backends = self.config.backends.iter();
         let config = backends.find(|backend| backend.address == *address);
         let script = config.and_then(|config| match state {
@@ -77,7 +108,7 @@ impl Service {
             let about = [
                 ("LB_BACKEND", address.to_string()),
                 ("LB_STATE", state.to_owned()),
-                ("LB_REASON", why.clone().unwrap_or_default()),
+                ("LB_REASON", why),
             ];
             self.run(command, about);
         }
@@ -89,39 +120,43 @@ impl Service {
             }
         };
         let server = trio(self.listener.address());
-        let line = format!("RS {backend} {server} {}", state.to_uppercase());
-        let gravity = if state == "up" { Gravity::Well } else { Gravity::Impaired };
-        let about = address.to_string();
-        let what = format!("backend {address} is {state}");
-        notifier.tell(self.news(Some(line), (&about, gravity), &what, why));
+        Some(format!("RS {backend} {server} {}", state.to_uppercase()))
     }
 
     fn tell_of_quorum(&self, state: &'static str, strength: &Strength, notifier: &mut Notifier) {
         let virtual_server = &*self.config.name;
         let Strength { weight, alive, configured } = *strength;
-        let (what, script) = match state {
-            "up" => ("quorum gained", &self.config.on_quorum_up),
-            _ => ("quorum lost", &self.config.on_quorum_down),
+        let what = match state {
+            "up" => "quorum gained",
+            _ => "quorum lost",
         };
         let what = format!("{what}: {alive} of {configured} backends live");
         match state {
             "up" => info!(virtual_server, weight, "{what}"),
             _ => warn!(virtual_server, weight, "{what}"),
         }
+        let line = self.run_for_quorum(state, strength);
+        let gravity = if state == "up" { Gravity::Well } else { Gravity::Grave };
+        notifier.tell(self.news(Some(line), ("quorum", gravity), &what, None));
+    }
+
+    /// Runs what is to be run for the quorum; the line for the pipe.
+    fn run_for_quorum(&self, state: &'static str, strength: &Strength) -> String {
+        let script = match state {
+            "up" => &self.config.on_quorum_up,
+            _ => &self.config.on_quorum_down,
+        };
         if let Some(command) = script {
             let rule = self.machine.quorum().rule();
             let about = [
                 ("LB_QUORUM", state.to_owned()),
-                ("LB_LIVE_WEIGHT", weight.to_string()),
+                ("LB_LIVE_WEIGHT", strength.weight.to_string()),
                 ("LB_QUORUM_UP_AT", rule.up_at().to_string()),
                 ("LB_QUORUM_DOWN_AT", rule.down_at().to_string()),
             ];
             self.run(command, about);
         }
-        let server = trio(self.listener.address());
-        let line = format!("VS {server} {}", state.to_uppercase());
-        let gravity = if state == "up" { Gravity::Well } else { Gravity::Grave };
-        notifier.tell(self.news(Some(line), ("quorum", gravity), &what, None));
+        format!("VS {} {}", trio(self.listener.address()), state.to_uppercase())
     }
 
     /// News about a part of this virtual server.

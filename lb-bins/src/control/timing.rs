@@ -77,6 +77,7 @@ impl Control {
         self.next_tick = now;
         for service in &self.services {
             service.listener.stop();
+            service.take_leave(&mut self.notifier);
         }
     }
 

@@ -132,6 +132,7 @@ impl Plan {
         settings.routes.clone_from(&instance.routes);
         settings.rules.clone_from(&instance.rules);
         settings.virtual_mac.clone_from(&instance.virtual_mac);
+        settings.speaks_by_virtual_mac = !instance.vmac_xmit_base;
         settings.tracks_interface = instance.track_primary;
         for track in &instance.track_interfaces {
             settings.tracked.push((track.name.clone(), router.track(tracker(track))));

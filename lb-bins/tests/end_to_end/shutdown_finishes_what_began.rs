@@ -171,6 +171,34 @@ fn hooks_of_the_last_moment_are_not_lost() {
     assert_eq!(hooks.read("events"), "up\n");
 }
 
+/// keepalived's `omega`: a route that goes with the quorum must not outlive the daemon.
+#[test]
+fn a_stop_is_going_down_for_scripts_if_that_is_wanted() {
+    for wanted in [true, false] {
+        let (web, only, hole) = (Port::free(), Backend::greeter(), Port::free());
+        let hooks = Folder::new();
+        let script = hooks.script("notify", r#"echo "$1 $LB_BACKEND" >> "$(dirname "$0")/events""#);
+        let hook = |key, word| format!("{key} = [\"{}\", \"{word}\"]", script.display());
+        let dead = hole.address().to_string();
+        let list =
+            format!(r#"backend = [{{ address = "{}" }}, {{ address = "{dead}" }}]"#, only.name());
+        let rest = [
+            &*hook("on_quorum_down", "lost"),
+            &*hook("on_down", "down"),
+            &format!("down_when_stopped = {wanted}"),
+            QUICK_CHECK,
+            &list,
+        ];
+        let mut balancer = Balancer::start(&server("web", &web, &rest));
+        balancer.until_logged(&["accepting"]);
+        balancer.signal(Signal::TERM);
+        assert_eq!(balancer.ended().code(), Some(0));
+        let told = if wanted { format!("down {}\nlost \n", only.name()) } else { String::new() };
+        // Who is down already was told of.
+        assert_eq!(hooks.read("events").replace(&format!("down {dead}\n"), ""), told);
+    }
+}
+
 #[test]
 fn stopping_before_the_first_verdict_does_not_spin() {
     let (web, only, hole) = (Port::free(), Backend::greeter(), BlackHole::new());

@@ -83,11 +83,12 @@ impl Port {
         }
     }
 
-    /// Where advertisements come from if there is a virtual MAC address, and they go to a group:
-    /// switches learn from that where it is (RFC 9568 7.3).
+    /// Where advertisements come from if there is a virtual MAC address to speak by, and they go to a
+    /// group: switches learn from that where it is (RFC 9568 7.3).
     pub(super) fn voice(&self, destination: IpAddr) -> Option<MacAddr> {
-        let is_virtual = self.settings.virtual_mac.is_some() && destination.is_multicast();
-        is_virtual.then(|| self.mac())
+        let Settings { virtual_mac, speaks_by_virtual_mac, .. } = &self.settings;
+        let is_virtual = virtual_mac.is_some() && *speaks_by_virtual_mac;
+        (is_virtual && destination.is_multicast()).then(|| self.mac())
     }
 
     /// The MAC address of its virtual router.
@@ -129,5 +130,36 @@ impl Port {
         let own = [Some(self.settings.interface.as_str()), self.settings.virtual_mac.as_deref()];
         let tracked = self.settings.tracked.iter().map(|(name, _)| name.as_str());
         own.into_iter().flatten().chain(addresses).chain(routes).chain(tracked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addresses::AddressList;
+    use crate::values::Vrid;
+
+    /// keepalived with `vmac_xmit_base` listens on the interface, where the kernel shows it nothing from
+    /// its own macvlan's address (`macvlan_handle_frame`).
+    #[test]
+    fn it_speaks_by_the_virtual_mac_address_unless_told_not_to() {
+        let address = "192.0.2.1".parse::<IpAddr>().unwrap();
+        let addresses = AddressList::new([address]).unwrap();
+        let channel = ChannelConfig::new(Vrid::new(51).unwrap(), address, addresses).unwrap();
+        let group = "224.0.0.18".parse::<IpAddr>().unwrap();
+        let voice = |change: fn(&mut Settings), destination| {
+            let mut settings = Settings::new("eth0");
+            change(&mut settings);
+            Port::new(channel.clone(), settings).voice(destination)
+        };
+        let with = |settings: &mut Settings| settings.virtual_mac = Some("vip0".to_owned());
+        let base = |settings: &mut Settings| {
+            settings.virtual_mac = Some("vip0".to_owned());
+            settings.speaks_by_virtual_mac = false;
+        };
+        assert!(voice(with, group).is_some());
+        assert_eq!(voice(with, address), None, "unicast");
+        assert_eq!(voice(base, group), None);
+        assert_eq!(voice(|_| {}, group), None);
     }
 }

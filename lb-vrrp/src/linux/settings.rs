@@ -25,6 +25,10 @@ pub struct Settings {
     ///
     /// [`MacAddr::of_virtual_router`]: crate::MacAddr::of_virtual_router
     pub virtual_mac: Option<String>,
+    /// Whether advertisements to a group come from that MAC address, so that switches learn where it is
+    /// (RFC 9568 7.3), and not from the interface's own. Default: they do. Who listens on the interface
+    /// under its own one, as keepalived with `vmac_xmit_base`, hears nothing that has its virtual MAC address.
+    pub speaks_by_virtual_mac: bool,
     /// Whether packets for the addresses are taken when they are here: [`Config::accepts`], which a
     /// driver does not act on. Default: they are. If not, they are dropped by rules of `nft`, a program
     /// that must be there.
@@ -46,6 +50,7 @@ impl Settings {
             routes: Vec::new(),
             rules: Vec::new(),
             virtual_mac: None,
+            speaks_by_virtual_mac: true,
             tracks_interface: true,
             accept: true,
             tracked: Vec::new(),

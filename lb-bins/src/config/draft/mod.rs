@@ -158,6 +158,7 @@ pub(in crate::config) struct VirtualServer {
     pub(in crate::config) draining_clients: Field<DrainingClients>,
     pub(in crate::config) on_quorum_up: Field<List<String>>,
     pub(in crate::config) on_quorum_down: Field<List<String>>,
+    pub(in crate::config) down_when_stopped: Field<bool>,
     pub(in crate::config) on_failure: Field<OnFailure>,
     pub(in crate::config) on_up: Field<List<String>>,
     pub(in crate::config) on_down: Field<List<String>>,

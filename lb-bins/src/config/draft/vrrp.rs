@@ -43,6 +43,7 @@ pub(in crate::config) struct VrrpInstance {
     pub(in crate::config) rules: Field<List<Rule>>,
     pub(in crate::config) use_vmac: Field<bool>,
     pub(in crate::config) vmac_interface: Field<String>,
+    pub(in crate::config) vmac_xmit_base: Field<bool>,
     pub(in crate::config) garp: Field<Garp>,
     pub(in crate::config) track_primary: Field<bool>,
     pub(in crate::config) track_interfaces: Field<List<Track>>,

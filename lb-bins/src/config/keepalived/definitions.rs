@@ -71,6 +71,10 @@ impl<'a> Definitions<'a> {
             if !others.is_empty() && found.end < line.len() {
                 continue;
             }
+            // What was put in front of them may be a sequence, which repeats all of them.
+            if !others.is_empty() && copied > 0 {
+                break;
+            }
             done.push(&line.slice(copied..found.start));
             if first.is_nowhere() {
                 let written = line.slice(found.start..found.end);

@@ -95,8 +95,16 @@ pub(in crate::config) enum Problem {
     NotAnAccount { text: String },
     #[error("the command runs as {}, as the others of this block, and not as {}", Quoted(.user), Quoted(.named))]
     OtherUser { named: String, user: String },
-    #[error("the command runs as `script_user`, and not as {}", Quoted(.user))]
-    User { user: String },
+    #[error(
+        "the command runs as {}, and not as {}",
+        .script_user.as_ref().map_or("the daemon does".to_owned(), |user| format!("`script_user`, {user}")),
+        Quoted(.user)
+    )]
+    User { user: String, script_user: Option<String> },
+    #[error("`{word}` is {}, which is not known, and is left out, as in keepalived", Quoted(.text))]
+    ChoiceLeftOut { word: &'static str, text: String, known: Vec<&'static str> },
+    #[error("`{word}` is 0, and is left out, as in keepalived")]
+    ZeroLeftOut { word: &'static str },
     #[error("`{word}` needs a value")]
     WithoutValue { word: &'static str },
     #[error("`{word}` is zero")]
@@ -145,8 +153,19 @@ pub(in crate::config) enum Problem {
     AuthenticationOfVersion3,
     #[error("`advert_int` is {} s, which is what version {version} can say, as in keepalived", .rounded.as_secs_f64())]
     IntervalRounded { version: u8, rounded: Duration },
+    #[error(
+        "all interfaces of an instance have the longest delays here, {} s down and {} s up: {} as well",
+        .down.as_secs_f64(), .up.as_secs_f64(), Quoted(.interface)
+    )]
+    LongestDelay { interface: String, down: Duration, up: Duration },
     #[error("a {what} with {} is left out", Quoted(.option))]
     LeftOut { what: &'static str, option: String },
+    #[error("the label {} is left out: the address is on the interface with the virtual MAC address", Quoted(.label))]
+    LabelOfVmac { label: String },
+    #[error("the name {} is taken for {name}: here names are of letters, digits and ._:[]-", Quoted(.text))]
+    NameMended { text: String, name: String },
+    #[error("there is no {} described for `{key}`: it is left out, as in keepalived", Quoted(.name))]
+    NotDescribed { key: &'static str, name: String, nearest: Option<String> },
     #[error("there is no key {id}")]
     NoKey { id: i64 },
     #[error("`nopreempt` is left out with `state MASTER`, as in keepalived")]
@@ -161,25 +180,35 @@ pub(in crate::config) enum Problem {
     NotStrict { word: &'static str },
     #[error("{address} is left out, as in keepalived: the instance is for {family}")]
     OtherFamily { address: IpAddr, family: Family },
+    #[error("{address} is on two interfaces, which an instance cannot have here: the first counts")]
+    OnTwoInterfaces { address: IpAddr },
+    #[error("{address} is the instance's own address, to which it does not speak")]
+    OwnPeer { address: IpAddr },
     #[error("the state {} is taken for BACKUP, as in keepalived", Quoted(.text))]
     OtherState { text: String },
     #[error("the rule does nothing, and is left out, as in keepalived")]
     RuleWithoutAction,
     #[error("there are both `authentication` and `auth_hmac`")]
     TwoAuthentications,
+    #[error("{} is longer than names of interfaces are, and is left out, as in keepalived", Quoted(.name))]
+    VmacNameTooLong { name: String },
+    #[error("another instance has {}: the interface gets another name, as in keepalived", Quoted(.name))]
+    VmacNameTaken { name: String },
     #[error("the weight {value} is left out, as in keepalived: it must be from -{most} to {most}")]
     WeightLeftOut { value: i64, most: i64 },
     #[error("the instance has no `virtual_ipaddress`")]
     WithoutAddresses,
     #[error("the instance has no `interface`: it is taken to be on {}", Quoted(.interface))]
     WithoutInterface { interface: String },
+    #[error("there is no `auth_type`: authentication is left out, as in keepalived")]
+    WithoutAuthenticationType,
     #[error("there is no `auth_pass`: authentication is left out, as in keepalived")]
     WithoutPassword,
     #[error(
         "there is no `unicast_peer` to speak to: the instance speaks to the group, as in keepalived"
     )]
     WithoutPeers,
-    #[error("a member of a group has no weights of its own: {} without a weight, so that a failure is a fault of all", Quoted(.name))]
+    #[error("a member of a group has no weights of its own: {} is not tracked, as in keepalived", Quoted(.name))]
     WeightInGroup { name: String },
 }
 
@@ -255,7 +284,7 @@ impl Problem {
             Self::NotAnAddress { .. } => {
                 "write 192.0.2.1 or 2001:db8::1; host names are not resolved"
             }
-            Self::NotAChoice { text, known, .. } => {
+            Self::NotAChoice { text, known, .. } | Self::ChoiceLeftOut { text, known, .. } => {
                 return Some(match nearest(text, known) {
                     Some(nearest) => format!("did you mean {nearest}?"),
                     None => format!("known here are {}", known.join(", ")),
@@ -277,6 +306,7 @@ impl Problem {
             Self::NotAnAccount { .. } => "write: USER or USER GROUP",
             Self::OtherUser { .. } => "name one user, or let the command change to it",
             Self::User { .. } => "name that user in `script_user`, or let the command change to it",
+            Self::ZeroLeftOut { .. } => "remove it",
             Self::WithoutValue { .. } => "add it on the same line",
             Self::ZeroTime { .. } => "write a time above zero",
 
@@ -300,22 +330,38 @@ impl Problem {
             Self::AuthenticationOfVersion3 => "remove it, or set `version 2`",
             Self::IntervalRounded { version: 2, .. } => "write whole seconds, or set `version 3`",
             Self::IntervalRounded { .. } => "write a multiple of 0.01, at most 40.95",
+            Self::LongestDelay { .. } => {
+                "let all have the same, or split the instance's interfaces"
+            }
             Self::LeftOut { .. } => {
                 "add it to the system's network configuration, or in a `notify` command"
             }
+            Self::LabelOfVmac { .. } => "begin it with the name of that interface, or remove it",
+            Self::NameMended { .. } => "scripts are told the latter; give it such a name",
+            Self::NotDescribed { nearest: Some(nearest), .. } => {
+                return Some(format!("did you mean {}?", Quoted(nearest)));
+            }
+            Self::NotDescribed { .. } => "add a block of that name, or remove it",
             Self::NoKey { .. } => "write the number of a `key`",
             Self::NoPreemptOfMaster | Self::PreemptDelayOfMaster => "write `state BACKUP`",
             Self::PrefixOfHost { .. } => "write the address alone",
             Self::NotMulticast { .. } => "remove it, or write a group such as 224.0.0.18",
             Self::NotStrict { .. } => "remove it, or strict mode",
             Self::OtherFamily { .. } => "IPv4 and IPv6 need an instance each",
+            Self::OnTwoInterfaces { .. } => "write an instance for each interface",
+            Self::OwnPeer { .. } => "remove it",
             Self::OtherState { .. } => "write MASTER or BACKUP",
             Self::RuleWithoutAction => "add for example: table 100",
             Self::TwoAuthentications => "remove one of them",
-            Self::WeightInGroup { .. } => "remove the weight",
+            Self::VmacNameTooLong { .. } => "write at most 15 characters, or none",
+            Self::VmacNameTaken { .. } => "write a name of its own, or none",
+            Self::WeightInGroup { .. } => "remove the weight, and a failure is a fault of all",
             Self::WeightLeftOut { .. } => "write a smaller one, or none",
             Self::WithoutAddresses => "add one, or say `no_virtual_ipaddress`",
             Self::WithoutInterface { .. } => "add `interface`",
+            Self::WithoutAuthenticationType => {
+                "add `auth_type PASS` here and on the others, or remove `authentication`"
+            }
             Self::WithoutPassword => "add it, or remove `authentication`",
             Self::WithoutPeers => "add them, or remove the words that are for them",
         };

@@ -254,6 +254,9 @@ pub struct VirtualServer {
     pub on_quorum_up: Option<Command>,
     /// What runs when the quorum is lost; default: nothing.
     pub on_quorum_down: Option<Command>,
+    /// Whether what runs when the quorum is lost, and when backends go down, runs for those that are up
+    /// when the daemon stops (keepalived's `omega`); default: no.
+    pub down_when_stopped: bool,
     /// When backends are ejected for what clients see of them; default: never. Without it, a backend
     /// that refuses connections fails as if a check had failed.
     pub passive: Option<Passive>,

@@ -8,7 +8,8 @@ pub struct Track {
     /// By how much it moves the priority; 0: without it the instance is at fault. Default: as the
     /// thing itself has it; for an interface 0.
     pub weight: i16,
-    /// Whether up and down are exchanged; default: no.
+    /// Whether the weight is subtracted instead of added, and with weight 0 the instance is at fault
+    /// while the thing is up (keepalived's `reverse`); default: no.
     pub reverse: bool,
 }
 

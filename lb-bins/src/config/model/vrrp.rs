@@ -61,6 +61,9 @@ pub struct VrrpInstance {
     /// The interface with the virtual MAC address that the addresses are on; default: none, they
     /// are on [`interface`](Self::interface) with its MAC address.
     pub virtual_mac: Option<String>,
+    /// Whether advertisements come from the interface's own MAC address though there is a virtual one
+    /// (keepalived's `vmac_xmit_base`); default: no.
+    pub vmac_xmit_base: bool,
     /// How the link is told where the addresses are.
     pub garp: Announcements,
     /// Whether its own interface without a carrier is a fault; default: yes.

@@ -75,6 +75,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
         draining_clients,
         on_quorum_up,
         on_quorum_down,
+        down_when_stopped,
         passive,
         connect_timeout,
         drain_timeout,
@@ -108,6 +109,7 @@ fn virtual_server(f: &mut fmt::Formatter<'_>, server: &VirtualServer) -> fmt::Re
     writeln!(f, "draining_clients = {}", text(draining_clients.word()))?;
     optional(f, "on_quorum_up", on_quorum_up.as_ref().map(command))?;
     optional(f, "on_quorum_down", on_quorum_down.as_ref().map(command))?;
+    writeln!(f, "down_when_stopped = {down_when_stopped}")?;
     optional(f, "passive", passive.map(inline_passive))?;
     writeln!(f, "connect_timeout = {}", text(&duration(*connect_timeout)))?;
     writeln!(f, "drain_timeout = {}", text(&duration(*drain_timeout)))?;

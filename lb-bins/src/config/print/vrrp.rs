@@ -88,6 +88,7 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
         routes,
         rules,
         virtual_mac,
+        vmac_xmit_base,
         garp,
         track_primary,
         track_interfaces,
@@ -120,6 +121,10 @@ fn instance(f: &mut fmt::Formatter<'_>, instance: &VrrpInstance) -> fmt::Result 
     list(f, "rules", rules, inline_rule)?;
     writeln!(f, "use_vmac = {}", virtual_mac.is_some())?;
     optional(f, "vmac_interface", virtual_mac.as_deref().map(text))?;
+    // Without a virtual MAC address it has no effect, and a key for it is warned of; but it is not lost.
+    if virtual_mac.is_some() || *vmac_xmit_base {
+        writeln!(f, "vmac_xmit_base = {vmac_xmit_base}")?;
+    }
     writeln!(f, "garp = {}", inline_garp(*garp))?;
     writeln!(f, "track_primary = {track_primary}")?;
     list(f, "track_interfaces", track_interfaces, inline_track)?;

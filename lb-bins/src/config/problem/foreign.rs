@@ -61,6 +61,7 @@ const KEYS: &[Foreign] = &[
     ("misc_timeout", "timeout", ""),
     ("notify_down", "on_down", ""),
     ("notify_up", "on_up", ""),
+    ("omega", "down_when_stopped", ""),
     ("outlier_detection", "passive", ""),
     ("payload", "send_hex", ""),
     ("persistence_granularity", "persistence = { granularity = … }", ""),

@@ -116,7 +116,9 @@ impl Problem {
                  another `user` (`script_user`)"
             }
             Self::NoSuchAccount { .. } | Self::NoSuchUser { .. } => "make it, or name another",
-            Self::NotRunnable { .. } => "put it there and make it executable, or name another",
+            Self::NotRunnable { .. } | Self::ScriptLeftOut { .. } => {
+                "put it there and make it executable, or name another"
+            }
             Self::ScriptOfOther { .. } => {
                 "only root can: remove `user` at the top, or let it be the same"
             }

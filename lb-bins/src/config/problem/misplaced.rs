@@ -23,6 +23,7 @@ const VIRTUAL_SERVER: &[&str] = &[
     "backend",
     "bounded",
     "connect_timeout",
+    "down_when_stopped",
     "drain_timeout",
     "draining_clients",
     "forwarding",

@@ -280,6 +280,8 @@ pub(super) enum Problem {
     UnsafeScript { program: String, place: PathBuf },
     #[error("{program} cannot be run: {reason}")]
     NotRunnable { program: String, reason: &'static str },
+    #[error("the {what} {} is left out, as in keepalived: {program} cannot be run: {reason}", Quoted(.name))]
+    ScriptLeftOut { what: &'static str, name: String, program: String, reason: &'static str },
     #[error("`{key}` is {}, which cannot be read now: {reason}", path.display())]
     UnreadableFile { key: &'static str, path: PathBuf, reason: String },
     #[error("{reason}: what should run as `{account}` does not run")]

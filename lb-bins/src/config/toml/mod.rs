@@ -93,6 +93,7 @@ impl Read for VirtualServer {
             on_quorum_up: table.take("on_quorum_up", r#"on_quorum_up = ["/usr/bin/notify", "up"]"#),
             on_quorum_down: table
                 .take("on_quorum_down", r#"on_quorum_down = ["/usr/bin/notify", "down"]"#),
+            down_when_stopped: table.take("down_when_stopped", "down_when_stopped = true"),
             on_failure: table.take("on_failure", r#"on_failure = "weight-0""#),
             on_up: table.take("on_up", r#"on_up = ["/usr/bin/notify", "up"]"#),
             on_down: table.take("on_down", r#"on_down = ["/usr/bin/notify", "down"]"#),

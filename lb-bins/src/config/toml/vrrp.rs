@@ -49,6 +49,7 @@ impl Read for VrrpInstance {
             rules: table.take("rules", r#"rules = [{ from = "10.0.0.200", table = 100 }]"#),
             use_vmac: table.take("use_vmac", "use_vmac = true"),
             vmac_interface: table.take("vmac_interface", r#"vmac_interface = "vrrp.51""#),
+            vmac_xmit_base: table.take("vmac_xmit_base", "vmac_xmit_base = true"),
             garp: table.take("garp", r#"garp = { repeat = 5, delay = "5s" }"#),
             track_primary: table.take("track_primary", "track_primary = false"),
             track_interfaces: table.take("track_interfaces", r#"track_interfaces = ["eth1"]"#),

@@ -218,6 +218,7 @@ fn virtual_server(
         draining_clients: draft.draining_clients.or(defaults::DRAINING_CLIENTS),
         on_quorum_up: command("on_quorum_up", &draft.on_quorum_up, mistakes),
         on_quorum_down: command("on_quorum_down", &draft.on_quorum_down, mistakes),
+        down_when_stopped: draft.down_when_stopped.or(defaults::DOWN_WHEN_STOPPED),
         passive: draft.passive.given().map(|draft| passive::passive(draft, mistakes)),
         connect_timeout: duration(
             "connect_timeout",

@@ -33,14 +33,19 @@ pub(super) fn authentication(
         values.warning(block.span, problem);
         return Field::Absent;
     }
-    let kind = match block.last("auth_type") {
-        None => Field::Absent,
-        Some(kind) => {
-            const TYPES: &[(&str, AuthenticationType)] =
-                &[("PASS", AuthenticationType::Pass), ("AH", AuthenticationType::Ah)];
-            choice(kind, TYPES, values)
-        }
+    const TYPES: &[(&str, AuthenticationType)] =
+        &[("PASS", AuthenticationType::Pass), ("AH", AuthenticationType::Ah)];
+    let Some(statement) = block.last("auth_type") else {
+        values.warning(block.span, Problem::WithoutAuthenticationType);
+        return Field::Absent;
     };
+    let word = values.argument(statement);
+    let kind = word.and_then(|word| {
+        let kind = values.choice_if_known(statement.keyword.name, word, TYPES)?;
+        Some(given(kind, word.span))
+    });
+    // Without a type keepalived has no authentication, and refuses who has.
+    let Some(kind) = kind else { return Field::Absent };
     let password = values.text(block.last("auth_pass"));
     if matches!(password, Field::Absent) {
         values.warning(block.span, Problem::WithoutPassword);

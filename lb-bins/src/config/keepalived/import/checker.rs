@@ -41,9 +41,9 @@ pub(super) struct Inherited<'s> {
 }
 
 impl<'s> Inherited<'s> {
-    /// The innermost of the three that has the word.
-    pub(super) fn last(self, checker: &'s Statement, word: &str) -> Option<&'s Statement> {
-        checker.last(word).or_else(|| self.real.last(word)).or_else(|| self.server.last(word))
+    /// The inner one of those that have the word.
+    fn last(self, word: &str) -> Option<&'s Statement> {
+        self.real.last(word).or_else(|| self.server.last(word))
     }
 }
 
@@ -65,10 +65,15 @@ pub(super) fn checks(
         if !CHECKERS.contains(&statement.word()) {
             continue;
         }
-        let checker = Checker { statement, inherited, elsewhere };
-        for kind in checker.kinds(values) {
-            let check = checker.check(kind, values);
-            checks.push(Spanned { value: check, span: statement.span });
+        // Each `host` of an SMTP_CHECK is a check beside its own (`smtp_check_end_handler`).
+        let hosts = statement.each("host").map(Some);
+        for host in std::iter::once(None).chain(hosts) {
+            let checker = Checker { statement, host, inherited, elsewhere };
+            let span = host.unwrap_or(statement).span;
+            for kind in checker.kinds(values) {
+                let value = checker.check(kind, values);
+                checks.push(Spanned { value, span });
+            }
         }
     }
     checks
@@ -77,14 +82,21 @@ pub(super) fn checks(
 /// A checker, where it is.
 pub(super) struct Checker<'s> {
     pub(super) statement: &'s Statement,
+    /// What it says of this host alone.
+    host: Option<&'s Statement>,
     pub(super) inherited: Inherited<'s>,
     pub(super) elsewhere: &'s Elsewhere<'s>,
 }
 
 impl<'s> Checker<'s> {
+    /// The word of this checker.
+    fn own(&self, word: &str) -> Option<&'s Statement> {
+        self.host.and_then(|host| host.last(word)).or_else(|| self.statement.last(word))
+    }
+
     /// The word of this checker or, if it has none, of the servers around it.
     pub(super) fn last(&self, word: &str) -> Option<&'s Statement> {
-        self.inherited.last(self.statement, word)
+        self.own(word).or_else(|| self.inherited.last(word))
     }
 
     /// What is checked: of pages with several hosts, each host.
@@ -162,12 +174,9 @@ impl<'s> Checker<'s> {
     /// a server says must be at least one; a checker's may be none.
     fn fall(&self, default: i64, values: &mut Values<'_>) -> Field<i64> {
         const MOST: i64 = 999_999;
-        let own = values.number(self.statement.last("retry"), 0..=MOST);
+        let own = values.number(self.own("retry"), 0..=MOST);
         let retry = match own {
-            Field::Absent => {
-                let Inherited { server, real } = self.inherited;
-                values.number(real.last("retry").or_else(|| server.last("retry")), 1..=MOST)
-            }
+            Field::Absent => values.number(self.inherited.last("retry"), 1..=MOST),
             own => own,
         };
         match retry {
@@ -193,8 +202,8 @@ impl<'s> Checker<'s> {
 
     /// Where the check connects to, and from where.
     fn target(&self, values: &mut Values<'_>) -> Check {
-        let port = values.number(self.statement.last("connect_port"), 1..=65_535);
-        let source = match self.statement.last("bindto") {
+        let port = values.number(self.own("connect_port"), 1..=65_535);
+        let source = match self.own("bindto") {
             Some(bind) if bind.arguments.len() > 1 => match values.socket(bind) {
                 Field::Given(Spanned { value, span }) => given(value.ip(), span),
                 _ => Field::Refused,
@@ -203,16 +212,16 @@ impl<'s> Checker<'s> {
         };
         let source_port = match self.statement.word() {
             "PING_CHECK" => Field::Absent,
-            _ => values.number(self.statement.last("bind_port"), 1..=65_535),
+            _ => values.number(self.own("bind_port"), 1..=65_535),
         };
         let mut check = Check {
             source,
             source_port,
-            interface: values.text(self.statement.last("bind_if")),
-            mark: values.number(self.statement.last("fwmark"), 0..=i64::from(u32::MAX)),
+            interface: values.text(self.own("bind_if")),
+            mark: values.number(self.own("fwmark"), 0..=i64::from(u32::MAX)),
             ..Check::default()
         };
-        match values.ip_of(self.statement.last("connect_ip")) {
+        match values.ip_of(self.own("connect_ip")) {
             Field::Absent => check.port = port,
             Field::Refused => {}
             Field::Given(Spanned { value, span }) if self.statement.word() == "PING_CHECK" => {

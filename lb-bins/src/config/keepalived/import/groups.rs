@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::notify::notify;
-use super::tracking::{Reversed, if_any, name};
+use super::tracking::{Described, if_any, mended, name};
 use super::values::{Values, given};
 use crate::config::draft::vrrp::{Track, VrrpInstance, VrrpSyncGroup};
 use crate::config::draft::{Field, List};
@@ -20,7 +20,7 @@ pub(super) fn draft(
     values: &mut Values<'_>,
 ) -> VrrpSyncGroup {
     let members = statement.each("group").flat_map(Statement::rows).flatten();
-    let members = members.map(|word| Spanned { value: word.text.clone(), span: word.span });
+    let members = members.map(|word| Spanned { value: mended(&word.text), span: word.span });
     VrrpSyncGroup {
         name: name(statement, values),
         members: if_any(members.collect()),
@@ -29,11 +29,11 @@ pub(super) fn draft(
 }
 
 /// What a group tracks, each of its members tracks: they move together in any case. For the same
-/// reason a member has no weights of its own; keepalived sets them to 0 as well.
+/// reason a member has no weights of its own: keepalived tracks nothing that has one.
 pub(super) fn apply(
     groups: &[(&Statement, &VrrpSyncGroup)],
     instances: &mut [Spanned<VrrpInstance>],
-    tracked: &Reversed<'_>,
+    tracked: &Described<'_>,
     values: &mut Values<'_>,
 ) {
     let mut members: HashMap<String, &mut VrrpInstance> = instances
@@ -54,7 +54,9 @@ pub(super) fn apply(
             {
                 add(list, more);
             }
-            lists(instance).into_iter().for_each(|list| without_weights(list, values));
+            for list in lists(instance) {
+                without_weights(list, tracked, values);
+            }
         }
     }
 }
@@ -79,14 +81,21 @@ fn add(field: &mut Field<List<Track>>, more: Vec<Spanned<Track>>) {
     *field = if_any(elements);
 }
 
-fn without_weights(field: &mut Field<List<Track>>, values: &mut Values<'_>) {
+/// What keepalived 2.2.7 was seen to do: what has a weight is not tracked, and what has none is a fault,
+/// whatever it weighs by default.
+fn without_weights(
+    field: &mut Field<List<Track>>,
+    tracked: &Described<'_>,
+    values: &mut Values<'_>,
+) {
     let Field::Given(list) = field else { return };
-    for Spanned { value: track, span } in &mut list.value.elements {
-        let Some(name) = track.name.given() else { continue };
-        if let Some(weight) = track.weight.given().filter(|weight| weight.value != 0) {
+    list.value.elements.retain_mut(|Spanned { value: track, span }| {
+        let has_weight = tracked.has_weight(track);
+        if let Some(name) = track.name.given().filter(|_| has_weight) {
             let problem = Problem::WeightInGroup { name: name.value.clone() };
-            values.warning(weight.span, problem);
+            values.warning(track.weight.span().unwrap_or(name.span), problem);
         }
         track.weight = given(0, *span);
-    }
+        !has_weight
+    });
 }

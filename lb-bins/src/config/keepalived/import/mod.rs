@@ -3,6 +3,7 @@
 mod addresses;
 mod authentication;
 mod checker;
+mod delays;
 mod family;
 mod garp;
 mod group;
@@ -24,7 +25,7 @@ mod vmac;
 use std::collections::HashSet;
 
 use self::router::Router;
-use self::tracking::{Reversed, if_any};
+use self::tracking::{Described, if_any};
 use self::values::Values;
 use super::tree::Statement;
 use crate::config::draft::vrrp::VrrpInstance;
@@ -34,11 +35,14 @@ use crate::config::source::Spanned;
 
 /// The draft that the blocks of a whole configuration describe.
 pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft {
-    let mut values = Values { mistakes };
+    let mut values = Values { mistakes, script_user: None };
     let each = |word: &'static str| statements.iter().filter(move |block| block.word() == word);
     let globals: Vec<&Statement> = each("global_defs").collect();
+    let last = |word| globals.iter().rev().find_map(|block| block.last(word));
+    let script_user = notify::account_of(last("script_user"), &mut values);
+    values.script_user = script_user.given().map(|user| user.value.clone());
 
-    let mut tracked = Reversed::default();
+    let mut tracked = Described::default();
     let scripts = if_any(all(each("vrrp_script"), |block| tracked.script(block, &mut values)));
     let checked = checked_files(statements);
     let files = each("track_file").filter(|block| {
@@ -52,14 +56,16 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
     let mut instances: Vec<Spanned<VrrpInstance>> = all(each("vrrp_instance"), |statement| {
         Router { statement, globals: &globals }.draft(&tracked, &mut values)
     });
+    let routers: Vec<_> = each("vrrp_instance").collect();
+    delays::apply(statements, &mut instances, &mut values);
+    vmac::name_each(&routers, last("vmac_prefix"), &mut instances, &mut values);
     let groups = all(each("vrrp_sync_group"), |block| groups::draft(block, &globals, &mut values));
     let with_drafts: Vec<_> =
         each("vrrp_sync_group").zip(groups.iter().map(|group| &group.value)).collect();
     groups::apply(&with_drafts, &mut instances, &tracked, &mut values);
 
-    let last = |word| globals.iter().rev().find_map(|block| block.last(word));
     Draft {
-        script_user: notify::account_of(last("script_user"), &mut values),
+        script_user,
         script_security: values.switch(last("enable_script_security")),
         notify_fifo_script: fifo_script(&globals, &mut values),
         notify_fifo: fifo(&globals, &mut values),

@@ -7,6 +7,7 @@ use crate::config::keepalived::lexer::Word;
 use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
 use crate::config::model::Account;
+use crate::config::source::{Span, Spanned};
 
 /// What `global_defs` says last.
 fn global<'s>(globals: &[&'s Statement], word: &str) -> Option<&'s Statement> {
@@ -26,10 +27,11 @@ pub(super) fn notify(
         .last("smtp_alert")
         .or_else(|| global(globals, "smtp_alert_vrrp"))
         .or_else(|| global(globals, "smtp_alert"));
-    let mut user = Field::Absent;
+    let mut users = Vec::new();
     let mut command = |word: &str, values: &mut Values<'_>| {
-        let (command, account) = values.command_of(statement.last(word));
-        agree(&mut user, account, values);
+        let Some(statement) = statement.last(word) else { return Field::Absent };
+        let (command, account) = values.command_of(Some(statement));
+        users.push((account, statement.span));
         command
     };
     let (any, master) = (command("notify", values), command("notify_master", values));
@@ -44,21 +46,39 @@ pub(super) fn notify(
         given(Deleted { is_told: true, command }, word.span)
     });
     let deleted = deleted.unwrap_or_default();
+    // Of instances alone; what it runs is read there.
+    if let Some(lower) = statement.last("notify_master_rx_lower_pri") {
+        let words = lower.escaped_arguments();
+        users.push((account(words.get(1..).unwrap_or_default(), values), lower.span));
+    }
+    let user = common_user(users, values);
     let priority_changes = values.switch(changes);
     let smtp_alert = values.switch(alert);
     Notify { any, master, backup, fault, stop, deleted, priority_changes, smtp_alert, user }
 }
 
-/// All commands of an instance run as one user here: as the first that is named.
-fn agree(user: &mut Field<Account>, other: Field<Account>, values: &mut Values<'_>) {
-    match (user.given(), other.given()) {
-        (None, Some(_)) => *user = other,
-        (Some(user), Some(other)) if user.value != other.value => {
-            let (named, user) = (other.value.to_string(), user.value.to_string());
-            values.warning(other.span, Problem::OtherUser { named, user });
-        }
-        _ => {}
+/// All commands of an instance run as one user here: if they should not, as the first that is not root, so
+/// that none can do more than it could.
+fn common_user(users: Vec<(Field<Account>, Span)>, values: &mut Values<'_>) -> Field<Account> {
+    if users.iter().all(|(named, _)| named.given().is_none()) {
+        return Field::Absent;
     }
+    let default = values.script_user.clone().or_else(|| Account::parse("root"));
+    let each = users.into_iter().filter_map(|(named, span)| match named {
+        Field::Given(named) => Some(named),
+        Field::Absent => Some(Spanned { value: default.clone()?, span }),
+        Field::Refused => None,
+    });
+    let each: Vec<_> = each.collect();
+    let is_root = |account: &Account| matches!(account.user.as_str(), "root" | "0");
+    let Some(chosen) = each.iter().find(|one| !is_root(&one.value)).or(each.first()) else {
+        return Field::Absent;
+    };
+    for other in each.iter().filter(|other| other.value != chosen.value) {
+        let (named, user) = (other.value.to_string(), chosen.value.to_string());
+        values.warning(other.span, Problem::OtherUser { named, user });
+    }
+    Field::Given(chosen.clone())
 }
 
 /// `USER [[:]GROUP]`. That `:` asks for the other groups of the user: those a command has anyway.

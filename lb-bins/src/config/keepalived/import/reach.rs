@@ -9,7 +9,7 @@ use super::family::{fits, fitting};
 use super::router::Router;
 use super::tracking::{if_any, rows};
 use super::values::Values;
-use crate::config::draft::vrrp::Peer;
+use crate::config::draft::vrrp::{Network, Peer};
 use crate::config::draft::{Field, List};
 use crate::config::keepalived::lexer::Word;
 use crate::config::keepalived::problem::Problem;
@@ -23,7 +23,18 @@ pub(super) fn unicast_peers(
 ) -> Field<List<Peer>> {
     let instance = router.statement;
     let read = |row: Row<'_>, values: &mut Values<'_>| peer(row, family, values);
-    let peers = rows(instance, "unicast_peer", read, values);
+    let mut peers = rows(instance, "unicast_peer", read, values);
+    // Templates list all routers everywhere.
+    let own = instance.last("unicast_src_ip").and_then(|word| word.arguments.first());
+    if let Some(Network { address, .. }) = own.and_then(|own| Network::parse(&own.text)) {
+        peers.retain(|Spanned { value: peer, span }| {
+            let is_own = peer.address.given().is_some_and(|peer| peer.value == address);
+            if is_own {
+                values.warning(*span, Problem::OwnPeer { address });
+            }
+            !is_own
+        });
+    }
     let silent =
         values.switch(router.last("unicast_fault_no_peer", "vrrp_unicast_fault_no_peer")).or(false);
     let wanted = ["unicast_peer", "unicast_src_ip", "unicast_ttl", "unicast_fault_no_peer"];

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::checker::{self, Inherited};
+use super::tracking::each_once;
 use super::values::{Values, given};
 use super::virtual_server::{Elsewhere, forwarding, on_failure};
 use crate::config::draft::{Backend, Checks, Field, List};
@@ -15,11 +16,14 @@ use crate::config::source::Spanned;
 pub(super) struct Server<'s> {
     pub(super) statement: &'s Statement,
     pub(super) listen: Spanned<SocketAddr>,
+    /// Of a group, whether it is the first of its addresses.
+    pub(super) is_first: bool,
     pub(super) elsewhere: &'s Elsewhere<'s>,
 }
 
 /// The largest weight here; keepalived's may be larger.
 const LARGEST_WEIGHT: i64 = u16::MAX as i64;
+const LARGEST_WEIGHT_OF_KEEPALIVED: i64 = i32::MAX as i64;
 /// The most connections that a limit may allow.
 const MOST_CONNECTIONS: i64 = 1_000_000_000;
 
@@ -28,10 +32,10 @@ pub(super) fn real_servers(
     method: Forwarding,
     values: &mut Values<'_>,
 ) -> Vec<Spanned<Backend>> {
-    let default_weight = values.number(server.statement.last("weight"), 0..=LARGEST_WEIGHT);
+    let default_weight = weight(server.statement, values);
     let each = server.statement.each("real_server");
-    each.map(|statement| {
-        let weight = match values.number(statement.last("weight"), 0..=LARGEST_WEIGHT) {
+    let backends = each.map(|statement| {
+        let weight = match weight(statement, values) {
             Field::Absent => default_weight.clone(),
             field => field,
         };
@@ -44,8 +48,8 @@ pub(super) fn real_servers(
             u_threshold,
             l_threshold,
             on_failure: on_failure(statement, values),
-            on_up: values.command(statement.last("notify_up")),
-            on_down: values.command(statement.last("notify_down")),
+            on_up: values.command(server.hook(statement, "notify_up")),
+            on_down: values.command(server.hook(statement, "notify_down")),
             checks: match checks.is_empty() {
                 true => given(Checks::Unchecked, statement.span),
                 false => {
@@ -56,8 +60,21 @@ pub(super) fn real_servers(
             ..Backend::default()
         };
         Spanned { value: backend, span: statement.span }
-    })
-    .collect()
+    });
+    let backends = backends.collect();
+    // keepalived leaves out the second as well.
+    each_once(backends, |backend| Some(backend.address.given()?.value.clone()), values)
+}
+
+/// What is larger than any weight here is as good as the largest.
+fn weight(statement: &Statement, values: &mut Values<'_>) -> Field<i64> {
+    match values.number(statement.last("weight"), 0..=LARGEST_WEIGHT_OF_KEEPALIVED) {
+        Field::Given(Spanned { value, span }) if value > LARGEST_WEIGHT => {
+            values.warning(span, Problem::WeightEnds { value, most: LARGEST_WEIGHT });
+            given(LARGEST_WEIGHT, span)
+        }
+        field => field,
+    }
 }
 
 /// The address; the port is that of the virtual server unless NAT can change it.

@@ -1,5 +1,7 @@
 //! Virtual routers: `vrrp_instance`.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lb_vrrp::{ChecksumPolicy, Family, Start};
@@ -9,7 +11,7 @@ use super::authentication::authentication;
 use super::family::{family, fitting, network_fits};
 use super::garp::garp;
 use super::notify::notify;
-use super::tracking::{Reversed, each_once, if_any, name, rows};
+use super::tracking::{Described, each_once, if_any, name, rows};
 use super::values::{Values, given, list};
 use super::vmac::vmac;
 use super::{reach, routes};
@@ -38,25 +40,32 @@ impl Router<'_> {
         self.globals.iter().rev().find_map(|block| block.last(word))
     }
 
-    pub(super) fn draft(&self, tracked: &Reversed<'_>, values: &mut Values<'_>) -> VrrpInstance {
+    pub(super) fn draft(&self, tracked: &Described<'_>, values: &mut Values<'_>) -> VrrpInstance {
         let statement = self.statement;
         let family = family(statement);
         let version = self.version(family, values);
         let strict = values.switch(self.last("strict_mode", "vrrp_strict")).or(false);
-        let addresses = virtual_addresses(statement, "virtual_ipaddress", Some(family), values);
+        let mut addresses = virtual_addresses(statement, "virtual_ipaddress", Some(family), values);
         let unicast_peers = reach::unicast_peers(self, family, values);
         let has_peers = !matches!(unicast_peers, Field::Absent);
         let source = statement.last("unicast_src_ip").or_else(|| statement.last("mcast_src_ip"));
         let source = fitting(values.host_of(source), family, values);
         let (multicast_source, unicast_source) =
             if has_peers { (Field::Absent, source) } else { (source, Field::Absent) };
-        let (use_vmac, vmac_interface) = vmac(statement, self.global("vmac_prefix"), values);
+        let (use_vmac, vmac_interface) = vmac(statement, values);
+        let interface = self.interface(has_peers, &addresses, values);
+        let mut excluded = virtual_addresses(statement, "virtual_ipaddress_excluded", None, values);
+        if use_vmac.or(false) {
+            for address in addresses.iter_mut().chain(&mut excluded) {
+                leave_to_vmac(&mut address.value, &interface, values);
+            }
+        }
         let state = self.state(values);
         let priority = self.priority(&state, values);
         let state = if strict { strict_state(state, &priority, statement, values) } else { state };
         VrrpInstance {
             name: name(statement, values),
-            interface: self.interface(has_peers, &addresses, values),
+            interface,
             virtual_router_id: values.number(statement.last("virtual_router_id"), 1..=255),
             advert_interval: self.interval(&version, values),
             down_timer_adverts: values
@@ -87,16 +96,12 @@ impl Router<'_> {
             version,
             state,
             priority,
-            excluded_addresses: if_any(virtual_addresses(
-                statement,
-                "virtual_ipaddress_excluded",
-                None,
-                values,
-            )),
+            excluded_addresses: if_any(excluded),
             routes: if_any(rows(statement, "virtual_routes", routes::route, values)),
             rules: if_any(rows(statement, "virtual_rules", routes::rule, values)),
             use_vmac,
             vmac_interface,
+            vmac_xmit_base: self.vmac_xmit_base(strict, values),
             garp: garp(self, strict, values),
             track_primary: match statement.last("dont_track_primary") {
                 Some(word) => given(false, word.span),
@@ -112,7 +117,8 @@ impl Router<'_> {
             },
             notify: notify(statement, self.globals, values),
             notify_master_rx_lower_pri: values
-                .command(statement.last("notify_master_rx_lower_pri")),
+                .command_of(statement.last("notify_master_rx_lower_pri"))
+                .0,
             // What keepalived has no word for.
             ..VrrpInstance::default()
         }
@@ -232,6 +238,19 @@ impl Router<'_> {
         }
     }
 
+    /// What is strict speaks by the virtual MAC address.
+    fn vmac_xmit_base(&self, strict: bool, values: &mut Values<'_>) -> Field<bool> {
+        let statement = self.statement.last("vmac_xmit_base");
+        let statement = statement.filter(|_| self.statement.last("use_vmac").is_some());
+        match values.switch(statement) {
+            Field::Given(Spanned { value: true, span }) if strict => {
+                values.warning(span, Problem::NotStrict { word: "vmac_xmit_base" });
+                Field::Absent
+            }
+            field => field,
+        }
+    }
+
     /// As keepalived, takes any other word for BACKUP.
     fn state(&self, values: &mut Values<'_>) -> Field<Start> {
         let Some(state) = self.statement.last("state") else { return Field::Absent };
@@ -299,8 +318,38 @@ fn virtual_addresses(
         let fits = family.is_none_or(|family| network_fits(&address.address, family, values));
         fits.then_some(address)
     };
-    let addresses = rows(statement, word, read, values);
+    let mut addresses = rows(statement, word, read, values);
+    let mut first: HashMap<IpAddr, Option<String>> = HashMap::new();
+    addresses.retain(|Spanned { value, span }| {
+        let Some(network) = value.address.given() else { return true };
+        let (address, dev) =
+            (network.value.address, value.dev.given().map(|dev| dev.value.clone()));
+        let is_elsewhere = first.get(&address).is_some_and(|known| *known != dev);
+        if is_elsewhere {
+            values.warning(*span, Problem::OnTwoInterfaces { address });
+        }
+        first.entry(address).or_insert(dev);
+        !is_elsewhere
+    });
     each_once(addresses, |address| Some(address.address.given()?.value.address), values)
+}
+
+/// With a virtual MAC address, `dev` with the interface of the instance says nothing, as in keepalived:
+/// clients are to see that MAC address, and not the interface's.
+fn leave_to_vmac(address: &mut VirtualAddress, interface: &Field<String>, values: &mut Values<'_>) {
+    let Some(own) = interface.given().map(|interface| interface.value.as_str()) else { return };
+    if address.dev.given().is_some_and(|dev| dev.value == own) {
+        address.dev = Field::Absent;
+    }
+    // `ip` shows labels only if they begin with the interface that the address is on.
+    if let (Field::Absent, Some(label)) = (&address.dev, address.label.given())
+        && let Some(rest) = label.value.strip_prefix(own)
+        && (rest.is_empty() || rest.starts_with(':'))
+    {
+        let (label, span) = (label.value.clone(), label.span);
+        values.warning(span, Problem::LabelOfVmac { label });
+        address.label = Field::Absent;
+    }
 }
 
 /// Who is strict is a master from the start if and only if the addresses are its own.

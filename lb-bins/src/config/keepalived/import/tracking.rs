@@ -1,6 +1,6 @@
 //! What virtual routers depend on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::hash::Hash;
 
@@ -14,6 +14,7 @@ use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
 use crate::config::model::ParameterMatch;
 use crate::config::model::check::Initial;
+use crate::config::nearest::nearest;
 use crate::config::source::Spanned;
 
 /// The largest `rise`, `fall` or `quorum` that can be meant.
@@ -22,17 +23,43 @@ const MOST: i64 = 65_535;
 /// The largest weight: more than there are priorities.
 const MOST_WEIGHT: i64 = 254;
 
-/// The things whose weight is turned round where they are described: that holds wherever they are
-/// tracked without a weight.
+/// What is said of the weights of things where they are described: it holds wherever they are tracked
+/// without a weight.
 #[derive(Default)]
-pub(super) struct Reversed<'s>(HashMap<&'s str, bool>);
-
-/// The name of a block, which must have one.
-pub(super) fn name(statement: &Statement, values: &mut Values<'_>) -> Field<String> {
-    values.text(Some(statement))
+pub(super) struct Described<'s> {
+    /// Those whose weight is turned round.
+    reversed: HashSet<&'s str>,
+    /// Those that have one that is not 0.
+    weighted: HashSet<&'s str>,
+    /// All of them.
+    names: HashSet<&'s str>,
 }
 
-impl<'s> Reversed<'s> {
+/// The name of a block, which must have one. keepalived takes any word.
+pub(super) fn name(statement: &Statement, values: &mut Values<'_>) -> Field<String> {
+    let field = values.text(Some(statement));
+    if let Field::Given(Spanned { value, span }) = &field {
+        let name = mended(value);
+        if name != *value {
+            values.warning(*span, Problem::NameMended { text: value.clone(), name });
+        }
+    }
+    field.map(|name| mended(&name))
+}
+
+/// A name of characters that names have here.
+pub(super) fn mended(name: &str) -> String {
+    let is_known = |one: char| one.is_ascii_alphanumeric() || "._:[]-".contains(one);
+    name.chars().map(|one| if is_known(one) { one } else { '_' }).collect()
+}
+
+impl<'s> Described<'s> {
+    /// Whether it is said of something that is tracked that it has a weight.
+    pub(super) fn has_weight(&self, track: &Track) -> bool {
+        let described = track.name.given().is_some_and(|it| self.weighted.contains(&*it.value));
+        track.weight.given().map_or(described, |weight| weight.value != 0)
+    }
+
     /// `weight NUMBER [reverse]` of what is described by `statement`.
     fn weight(&mut self, statement: &'s Statement, values: &mut Values<'_>) -> Field<i64> {
         let Some(weight) = statement.last("weight") else { return Field::Absent };
@@ -43,10 +70,20 @@ impl<'s> Reversed<'s> {
         };
         let reversed = rest.first().is_some_and(|word| word.text == "reverse");
         values.nothing_more("weight", rest.get(usize::from(reversed)));
-        if let (true, Some(name)) = (reversed, statement.arguments.first()) {
-            self.0.insert(&name.text, true);
+        let weight = values.weight(first, MOST_WEIGHT);
+        if let Some(name) = statement.arguments.first() {
+            if reversed {
+                self.reversed.insert(&name.text);
+            }
+            if weight.or(0) != 0 {
+                self.weighted.insert(&name.text);
+            }
         }
-        values.weight(first, MOST_WEIGHT)
+        weight
+    }
+
+    fn describe(&mut self, statement: &'s Statement) {
+        self.names.extend(statement.arguments.first().map(|name| name.text.as_str()));
     }
 
     pub(super) fn script(
@@ -54,6 +91,7 @@ impl<'s> Reversed<'s> {
         statement: &'s Statement,
         values: &mut Values<'_>,
     ) -> VrrpScript {
+        self.describe(statement);
         let (command, behind_it) = values.command_of(statement.last("script"));
         let user = match account_of(statement.last("user"), values) {
             Field::Absent => behind_it,
@@ -80,6 +118,7 @@ impl<'s> Reversed<'s> {
         statement: &'s Statement,
         values: &mut Values<'_>,
     ) -> VrrpTrackFile {
+        self.describe(statement);
         VrrpTrackFile {
             name: name(statement, values),
             file: values.text(statement.last("file")),
@@ -92,6 +131,7 @@ impl<'s> Reversed<'s> {
         statement: &'s Statement,
         values: &mut Values<'_>,
     ) -> VrrpTrackProcess {
+        self.describe(statement);
         let (process, parameters) = match statement.last("process") {
             None => (Field::Absent, Field::Absent),
             Some(process) => {
@@ -165,8 +205,18 @@ impl<'s> Reversed<'s> {
 
     fn track(&self, mut row: Row<'_>, values: &mut Values<'_>) -> Option<Spanned<Track>> {
         let first = row.next()?;
-        let mut track = Track { name: given(first.text.clone(), first.span), ..Track::default() };
-        if self.0.contains_key(first.text.as_str()) {
+        let is_interface = row.key == "track_interface";
+        if !is_interface && !self.names.contains(first.text.as_str()) {
+            let (key, name) = (row.key, first.text.clone());
+            let mut known: Vec<&str> = self.names.iter().copied().collect();
+            known.sort_unstable();
+            let nearest = nearest(&name, &known).map(str::to_owned);
+            values.warning(first.span, Problem::NotDescribed { key, name, nearest });
+            return None;
+        }
+        let name = if is_interface { first.text.clone() } else { mended(&first.text) };
+        let mut track = Track { name: given(name, first.span), ..Track::default() };
+        if self.reversed.contains(first.text.as_str()) {
             track.reverse = given(true, first.span);
         }
         while let Some(option) = row.next() {

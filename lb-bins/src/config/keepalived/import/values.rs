@@ -38,6 +38,8 @@ pub(super) fn whole_seconds(field: Field<i64>) -> Field<Duration> {
 /// Reads the values of statements, and reports those that cannot be read.
 pub(super) struct Values<'m> {
     pub(super) mistakes: &'m mut Mistakes,
+    /// Whom scripts run as that name nobody.
+    pub(super) script_user: Option<Account>,
 }
 
 impl Values<'_> {
@@ -140,10 +142,14 @@ impl Values<'_> {
     pub(super) fn timer_or_zero(&mut self, statement: Option<&Statement>) -> Field<Duration> {
         let Some(statement) = statement else { return Field::Absent };
         let Some(word) = self.argument(statement) else { return Field::Refused };
+        self.time(statement.keyword.name, word)
+    }
+
+    pub(super) fn time(&mut self, key: &'static str, word: &Word) -> Field<Duration> {
         match seconds(&word.text) {
             Some(value) => given(value, word.span),
             None => {
-                let (key, text) = (statement.keyword.name, word.text.clone());
+                let text = word.text.clone();
                 self.error(word.span, Problem::NotATime { word: key, text });
                 Field::Refused
             }
@@ -163,6 +169,37 @@ impl Values<'_> {
                 self.error(word.span, Problem::NotASwitch { word: key, text });
                 Field::Refused
             }
+        }
+    }
+
+    /// As [`choice`](Self::choice), but exactly, for what keepalived leaves out if it does not know it.
+    pub(super) fn choice_if_known<T: Copy>(
+        &mut self,
+        key: &'static str,
+        word: &Word,
+        choices: &[(&'static str, T)],
+    ) -> Option<T> {
+        let chosen = choices.iter().find(|(name, _)| *name == word.text);
+        if chosen.is_none() {
+            let known = choices.iter().map(|&(name, _)| name).collect();
+            let problem = Problem::ChoiceLeftOut { word: key, text: word.text.clone(), known };
+            self.warning(word.span, problem);
+        }
+        chosen.map(|&(_, value)| value)
+    }
+
+    /// A number that keepalived leaves out if it is 0.
+    pub(super) fn number_unless_zero(
+        &mut self,
+        statement: Option<&Statement>,
+        range: RangeInclusive<i64>,
+    ) -> Field<i64> {
+        match (self.number(statement, 0..=*range.end()), statement) {
+            (Field::Given(Spanned { value: 0, span }), Some(statement)) => {
+                self.warning(span, Problem::ZeroLeftOut { word: statement.keyword.name });
+                Field::Absent
+            }
+            (field, _) => field,
         }
     }
 
@@ -248,8 +285,13 @@ impl Values<'_> {
     /// A script with its arguments. Whom it runs as cannot be said of this one.
     pub(super) fn command(&mut self, statement: Option<&Statement>) -> Field<List<String>> {
         let (command, account) = self.command_of(statement);
-        if let Some(Spanned { value, span }) = account.given() {
-            self.warning(*span, Problem::User { user: value.to_string() });
+        let root = Account::parse("root");
+        // Without a `script_user` it runs as the daemon, which is root where root can be named.
+        if let Some(Spanned { value, span }) = account.given()
+            && self.script_user.as_ref().or(root.as_ref()) != Some(value)
+        {
+            let script_user = self.script_user.as_ref().map(ToString::to_string);
+            self.warning(*span, Problem::User { user: value.to_string(), script_user });
         }
         command
     }
@@ -277,14 +319,19 @@ impl Values<'_> {
 }
 
 /// The program and its arguments. keepalived looks for a program without a path where a shell
-/// would, and so does `env`.
+/// would, and so does `env`. `<FILE` alone is for the shell, as in keepalived: whether a file can be
+/// opened, or a port where the shell knows `/dev/tcp`.
 fn command_words(script: &Word) -> Vec<Spanned<String>> {
     let span = script.span;
+    let said = |text: &str| Spanned { value: text.to_owned(), span };
+    if script.text.strip_prefix('<').is_some_and(|file| file.starts_with('/')) {
+        return vec![said("/bin/sh"), said("-c"), said(&script.text)];
+    }
     let words = escaped_words(&Text::line(&script.text, 0, 0, 0));
     let mut words: Vec<_> =
         words.into_iter().map(|word| Spanned { value: word.text, span }).collect();
     if words.first().is_some_and(|program| !program.value.starts_with('/')) {
-        words.insert(0, Spanned { value: "/usr/bin/env".to_owned(), span });
+        words.insert(0, said("/usr/bin/env"));
     }
     words
 }

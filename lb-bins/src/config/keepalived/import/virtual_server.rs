@@ -50,8 +50,8 @@ pub(super) fn virtual_servers(
             values.error(statement.span, Problem::TooManyAddresses);
             break;
         }
-        for listen in listens {
-            let server = Server { statement, listen, elsewhere: &elsewhere };
+        for (index, listen) in listens.into_iter().enumerate() {
+            let server = Server { statement, listen, is_first: index == 0, elsewhere: &elsewhere };
             servers.push(Spanned { value: server.draft(values), span: statement.span });
         }
     }
@@ -127,12 +127,19 @@ impl Server<'_> {
             hysteresis,
             sorry_server: self.sorry_server(values).map(Address::from),
             persistence: self.persistence(values),
-            on_quorum_up: values.command(statement.last("quorum_up")),
-            on_quorum_down: values.command(statement.last("quorum_down")),
+            on_quorum_up: values.command(self.hook(statement, "quorum_up")),
+            on_quorum_down: values.command(self.hook(statement, "quorum_down")),
+            down_when_stopped: values.switch(statement.last("omega")),
             on_failure: on_failure(statement, values),
             backends: list(backends, statement.span),
             ..VirtualServer::default()
         }
+    }
+
+    /// What runs for an event: of a group once, for the first of its addresses. All have the same servers
+    /// and checks.
+    pub(super) fn hook<'s>(&self, statement: &'s Statement, word: &str) -> Option<&'s Statement> {
+        statement.last(word).filter(|_| self.is_first)
     }
 
     fn scheduler(&self, values: &mut Values<'_>) -> (Field<String>, Field<HashKey>) {
@@ -141,10 +148,10 @@ impl Server<'_> {
             Some(statement) => {
                 let word = values.argument(statement);
                 let chosen = word.and_then(|word| {
-                    let name = values.choice("lb_algo", word, SCHEDULERS)?;
+                    let name = values.choice_if_known("lb_algo", word, SCHEDULERS)?;
                     Some(given(name.to_owned(), word.span))
                 });
-                chosen.unwrap_or(Field::Refused)
+                chosen.unwrap_or(Field::Absent)
             }
         };
         let flags: &[&str] = match scheduler.given().map(|name| name.value.as_str()) {
@@ -176,7 +183,7 @@ impl Server<'_> {
     /// keepalived lowers what can never be reached. What it leaves, validation judges.
     fn quorum(&self, total: i64, values: &mut Values<'_>) -> (Field<Quorum>, Field<i64>) {
         const MOST: i64 = u32::MAX as i64;
-        let field = values.number(self.statement.last("quorum"), 1..=MOST);
+        let field = values.number_unless_zero(self.statement.last("quorum"), 1..=MOST);
         let (quorum, quorum_field) = match field {
             Field::Given(Spanned { value, span }) if value > total && total > 0 => {
                 values.warning(span, Problem::QuorumLowered { quorum: value, total });
@@ -212,19 +219,22 @@ impl Server<'_> {
     /// template of IPVS does not expire while it controls a connection (`ip_vs_conn_expire`).
     fn persistence(&self, values: &mut Values<'_>) -> Field<Persistence> {
         const LONGEST: i64 = 31 * 24 * 60 * 60;
-        let timeout = self.statement.last("persistence_timeout");
+        let said = self.statement.last("persistence_timeout");
         let mask = self.statement.last("persistence_granularity");
-        let Some(span) = timeout.or(mask).map(|statement| statement.span) else {
+        let with_value = said.filter(|statement| !statement.arguments.is_empty());
+        let timeout = values.number_unless_zero(with_value, 1..=LONGEST);
+        // 0 is as if it were not there.
+        let said = said.filter(|_| with_value.is_none() || !timeout.is_absent());
+        let Some(span) = said.or(mask).map(|statement| statement.span) else {
             return Field::Absent;
         };
-        let timeout = timeout.filter(|statement| !statement.arguments.is_empty());
         let whole = if self.listen.value.is_ipv4() { 32 } else { 128 };
         let granularity = match mask {
             None => given(whole, span),
             Some(mask) => self.granularity(mask, values),
         };
         let persistence = Persistence {
-            timeout: super::values::whole_seconds(values.number(timeout, 1..=LONGEST)),
+            timeout: super::values::whole_seconds(timeout),
             while_open: given(true, span),
             granularity,
             ..Persistence::default()
@@ -278,7 +288,7 @@ pub(super) fn forwarding(statement: &Statement, values: &mut Values<'_>) -> Span
         values.error(statement.span, Problem::WithoutValue { word: statement.keyword.name });
         return fallback;
     };
-    let Some(value) = values.choice(statement.keyword.name, word, METHODS) else {
+    let Some(value) = values.choice_if_known(statement.keyword.name, word, METHODS) else {
         return fallback;
     };
     match (value, options.first()) {

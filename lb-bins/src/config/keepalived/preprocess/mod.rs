@@ -146,11 +146,13 @@ impl Preprocessor<'_> {
         self.sources[index].text = text;
     }
 
-    /// `_PWD` is the directory of the file that is read.
+    /// `_PWD` is the directory of the file that is read; as in keepalived the whole path, whichever
+    /// directory the daemon is in later.
     fn set_directory(&mut self, directory: Option<&Path>) {
         let directory = directory.filter(|directory| *directory != Path::new(""));
-        let directory = directory.unwrap_or(Path::new(".")).display().to_string();
-        self.definitions.set("_PWD".to_owned(), vec![Text::nowhere(directory)]);
+        let directory = directory.unwrap_or(Path::new("."));
+        let whole = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        self.definitions.set("_PWD".to_owned(), vec![Text::nowhere(whole.display().to_string())]);
     }
 
     /// The line without its condition; `None` if it is for another host.

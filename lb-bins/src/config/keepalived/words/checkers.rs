@@ -1,6 +1,6 @@
 //! The words of checkers.
 
-use super::{Words, block, once, same, unused, unused_block};
+use super::{Words, block, once, same, unused};
 
 const PORT: &str = "a ping has no port";
 const SNI: &str = "the server is asked for `virtualhost` in any case";
@@ -109,7 +109,7 @@ pub(super) const SMTP_CHECK: Words = &[
     once("delay_loop"),
     once("fwmark"),
     once("helo_name"),
-    unused_block("host", HOST, "a server is checked once for each SMTP_CHECK"),
+    block("host", HOST),
     unused("log_all_failures", "/status shows the last result of each check"),
     once("retry"),
     once("warmup"),

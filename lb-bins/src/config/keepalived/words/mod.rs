@@ -93,7 +93,7 @@ const fn unused_block(name: &'static str, words: Words, why: &'static str) -> Ke
 // Why words have no effect.
 const BFD: &str = "BFD is not spoken";
 const DBUS: &str = "there is no D-Bus interface";
-const FIREWALL: &str = "the firewall is not touched";
+const FIREWALL: &str = "only `no_accept` needs the firewall, and has a table of nft for itself";
 const KERNEL: &str = "nothing is balanced in the kernel yet";
 const LATE: &str = "who is late hears first what it has missed, and then decides";
 const MAIL: &str = "mail is sent of all changes of servers, or of none";

@@ -24,7 +24,7 @@ pub(super) const VIRTUAL_SERVER: Words = &[
     once("lvs_sched"),
     unused("mh-fallback", FALLBACK),
     once("mh-port"),
-    unused("omega", "nothing is told when the daemon stops"),
+    once("omega"),
     unused("ops", "it is for UDP"),
     unused("persistence_engine", "clients are known by their address alone"),
     once("persistence_granularity"),

@@ -73,7 +73,7 @@ pub(super) const VRRP_INSTANCE: Words = &[
     rows("virtual_routes"),
     rows("virtual_rules"),
     unused("vmac_garp_intvl", "announcements have no such setting"),
-    unused("vmac_xmit_base", "packets always leave from the interface itself"),
+    once("vmac_xmit_base"),
     unused("vrf", "the interface says it"),
 ];
 

@@ -74,6 +74,7 @@ pub(super) fn instance(
         routes: routes::routes(&draft.routes, home, mistakes),
         rules: routes::rules(&draft.rules, home, mistakes),
         virtual_mac: virtual_mac(&draft.use_vmac, &draft.vmac_interface, default_mac, mistakes),
+        vmac_xmit_base: vmac_xmit_base(draft, mistakes),
         garp: garp(&draft.garp, mistakes),
         track_primary: draft.track_primary.or(defaults::TRACK_PRIMARY),
         track_interfaces: interfaces(&draft.track_interfaces, mistakes),
@@ -339,6 +340,16 @@ pub(super) fn virtual_mac(
         return None;
     }
     Some(name.unwrap_or(default))
+}
+
+fn vmac_xmit_base(draft: &draft::VrrpInstance, mistakes: &mut Mistakes) -> bool {
+    let key = "vmac_xmit_base";
+    let has_vmac = draft.use_vmac.is_refused() || draft.use_vmac.or(false);
+    if let Some(span) = draft.vmac_xmit_base.span().filter(|_| !has_vmac) {
+        let without = "use_vmac";
+        mistakes.warning(span, VrrpProblem::NoEffectWithout { key, without }.into());
+    }
+    draft.vmac_xmit_base.or(defaults::VMAC_XMIT_BASE)
 }
 
 pub(super) fn garp(field: &Field<draft::Garp>, mistakes: &mut Mistakes) -> Announcements {
