@@ -77,7 +77,9 @@ async fn connections_come_from_the_port() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, port) = (listener.local_addr().unwrap(), free.local_addr().unwrap().port());
     drop(free);
-    let checker = Tcp::new().with_origin(Origin::new().with_port(port));
+    let connector = Tcp::new().with_origin(Origin::new().with_port(port));
+    // A server is not woken by what says nothing.
+    let checker = SendExpect::new().with_connector(connector).with_send("hello");
     for _ in 0..3 {
         let (accepted, result) = tokio::join!(listener.accept(), run(checker.clone(), address));
         result.unwrap();

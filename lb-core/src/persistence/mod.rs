@@ -66,7 +66,7 @@ use crate::hash::HashSeed;
 /// # Memory
 ///
 /// All of it is asked for at construction, none later. There are fifteen slots for each thirteen
-/// clients; one takes 33 bytes if the key has at most 20 (an [`IpAddr`](std::net::IpAddr) has
+/// clients; one takes 33 bytes if the key has at most 16, or 20 with values that it never takes (an [`IpAddr`](std::net::IpAddr) has
 /// 17, an `Arc<str>` 16), else 65 or more (a `String` has 24); so that it is 38 bytes an entry, and
 /// between ¾ and 1½ of notes on what was forgotten. Keys are kept whole, so that no client is ever
 /// taken for another; a text besides is what the caller allocated.

@@ -24,8 +24,9 @@ const TERMINATION: Duration = Duration::from_secs(2);
 /// the group may hold the pipe open for ever.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
-/// Whom a program runs as, by number: a user and its group, and in no other group. To be somebody else
-/// than this process is takes `CAP_SETUID` and `CAP_SETGID`, which root has.
+/// Whom a program runs as, by number: a user and its group, and from root in no other group. To be somebody
+/// else than this process is takes `CAP_SETUID` and `CAP_SETGID`, which root has; without being root, the
+/// other groups of this process stay, as they do if nothing has to be changed.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Credentials {
     /// The user.

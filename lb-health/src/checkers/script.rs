@@ -144,7 +144,7 @@ impl Service<Target> for Script {
         Box::pin(async move {
             let slot = match held {
                 Slot::Held(slot) => slot,
-                // Called without being ready: the wait then costs the run its time.
+                // Called without being ready: the wait has no end of its own.
                 _ => slots.wait(places).await,
             };
             let (answer, result) = oneshot::channel();

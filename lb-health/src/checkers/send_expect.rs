@@ -86,7 +86,7 @@ impl SendExpect {
 
     /// This checker, not to hear `refused` in what comes between the match before and the next one, the
     /// text of that one included: the `tcp-check expect !` of HAProxy. The run fails as soon as it is
-    /// there, without waiting for its time to be over.
+    /// there and something follows it, without waiting for its time to be over.
     ///
     /// Without a match after it, all must be heard that the server says until it hangs up, and something
     /// must be (as in HAProxy: `tcpcheck.c: tcpcheck_eval_expect`); from a server that does not hang up
@@ -189,6 +189,8 @@ async fn await_match(
             return Ok(());
         }
         let Err(error) = talk.receive().await.map(drop) else { continue };
+        // What came last may be it: whether it is there an expression tells by what follows.
+        refused.look(&[], talk.received(), true)?;
         let received = Excerpt::exactly(talk.received());
         let evidence = talk.attempt().trace.evidence_mut();
         evidence.wanted = Excerpt::new(expect.to_string().as_bytes());

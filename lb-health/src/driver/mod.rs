@@ -42,7 +42,7 @@ pub use lag::Watchdog;
 /// Runs checks when its [`Monitor`] asks for them, and hands out events.
 ///
 /// A run waits until its checker is ready, for an interval and a timeout at most: then it fails with
-/// [`CheckError::Overloaded`], which says nothing of the backend and leads to [`Event::Obstructed`].
+/// [`CheckError::NoTurn`], which says nothing of the backend and leads to [`Event::Obstructed`].
 ///
 /// Every run is part of the task that calls [`next`](Self::next), which is all that it takes for some
 /// thousand connections a second; or, [told so](Self::with_threads), of one of some threads: what
@@ -170,7 +170,7 @@ impl<K: Copy + Eq + Hash> Driver<K> {
     /// Ten thousand targets that time out together hold ten thousand descriptors. With a bound, the others
     /// wait for their turn in the order that they were due, as they do for a free slot of scripts: a run that
     /// waits has not started its clock, and one that waits for an interval and a timeout is given up as
-    /// [`CheckError::Overloaded`], which is no failure of the target. A bound below the checks that are due
+    /// [`CheckError::NoTurn`], which is no failure of the target. A bound below the checks that are due
     /// in a timeout is therefore one on how often they can run.
     #[must_use]
     pub fn with_most_at_once(mut self, most: NonZeroUsize) -> Self {
@@ -329,11 +329,11 @@ impl<K: Copy + Eq + Hash> Driver<K> {
         }
     }
 
-    fn finish(&mut self, Finished { run, result, .. }: Finished) {
+    fn finish(&mut self, Finished { run, ended, result, .. }: Finished) {
         if let Some(Some(driven)) = self.checks.get_mut(run.check().slot as usize) {
             driven.run = None;
         }
-        self.monitor.handle_result(now(), run, result);
+        self.monitor.handle_result(ended, run, result);
     }
 }
 

@@ -48,7 +48,7 @@ impl Runner {
     pub(super) fn poll_next(&mut self) -> Option<Poll<Finished>> {
         let polled = self.runs.poll_next(now)?;
         // What ended was going until now, so that there was a beat.
-        Some(polled.map(|finished| self.judged(now(), finished)))
+        Some(polled.map(|finished| self.judged(finished.ended, finished)))
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {

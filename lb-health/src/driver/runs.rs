@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::mailbox::Mailbox;
 use super::run::Going;
-use super::turns::Turns;
+use super::turns::{Turn, Turns};
 use crate::monitor::Run;
 use crate::monitor::deadlines::Deadlines;
 use crate::trace::Phase;
@@ -57,6 +57,8 @@ pub(super) struct Finished {
     pub(super) run: Run,
     /// When its checker was called; none if that never came.
     pub(super) called: Option<Instant>,
+    /// When it was over, however long after that this is heard of.
+    pub(super) ended: Instant,
     pub(super) limits: Limits,
     pub(super) result: Result<Report, Failure>,
 }
@@ -73,6 +75,7 @@ struct Place {
 struct Occupant {
     run: Run,
     called: Option<Instant>,
+    turn: Turn,
     limits: Limits,
     /// Locked by nobody: it makes a future that is not `Sync` part of a driver that is.
     future: Mutex<Pin<Box<dyn Going>>>,
@@ -88,11 +91,11 @@ impl Occupant {
         self.future.get_mut().unwrap_or_else(PoisonError::into_inner).is_called()
     }
 
-    fn ended(self, result: Result<Report, Failure>) -> Finished {
-        let Self { run, called, limits, future } = self;
+    fn ended(self, ended: Instant, result: Result<Report, Failure>) -> Finished {
+        let Self { run, called, limits, future, .. } = self;
         // A checker that panics here as well has nothing to add.
         let _ = guarded(|| drop(future));
-        Finished { run, called, limits, result }
+        Finished { run, called, ended, limits, result }
     }
 }
 
@@ -113,7 +116,8 @@ impl Runs {
             spot
         });
         let place = &mut self.places[spot as usize];
-        place.going = Some(Occupant { run, called: None, limits, future: Mutex::new(future) });
+        let (turn, future) = (Turn::Unasked, Mutex::new(future));
+        place.going = Some(Occupant { run, called: None, turn, limits, future });
         self.bounds.set(spot, now + limits.patience);
         place.waker.wake_by_ref();
         spot
@@ -132,7 +136,7 @@ impl Runs {
     }
 
     /// Polls one run that can go on; `None` if there is none.
-    pub(super) fn poll_next(&mut self, now: impl FnOnce() -> Instant) -> Option<Poll<Finished>> {
+    pub(super) fn poll_next(&mut self, now: impl Fn() -> Instant) -> Option<Poll<Finished>> {
         if self.batch.is_empty() {
             self.ready.take(&mut self.batch);
         }
@@ -140,20 +144,20 @@ impl Runs {
         let place = &mut self.places[spot as usize];
         place.flag.up.store(false, Ordering::Release);
         let Some(occupant) = &mut place.going else { return Some(Poll::Pending) };
-        if occupant.called.is_none() && !self.turns.admits(spot) {
+        if !self.turns.ask(&mut occupant.turn, spot) {
             return Some(Poll::Pending);
         }
-        let before = occupant.called.is_none().then(now);
+        let before = occupant.called.is_none().then(&now);
         let polled = occupant.poll(&place.waker);
         if let Some(now) = before.filter(|_| occupant.is_called()) {
             occupant.called = Some(now);
-            self.turns.take();
             self.bounds.set(spot, now + occupant.limits.timeout + GRACE);
         }
         let result = match polled {
             Ok(Poll::Pending) => {
                 // It waits for something else, such as a slot for scripts, and takes no turn meanwhile.
                 if occupant.called.is_none() {
+                    self.turns.pass(&mut occupant.turn);
                     self.pass_turn_on();
                 }
                 return Some(Poll::Pending);
@@ -161,7 +165,7 @@ impl Runs {
             Ok(Poll::Ready(result)) => result,
             Err(panic) => Err(panic),
         };
-        Some(Poll::Ready(self.vacate(spot)?.ended(result)))
+        Some(Poll::Ready(self.vacate(spot)?.ended(now(), result)))
     }
 
     /// When a run is to be ended next. O(1).
@@ -183,27 +187,27 @@ impl Runs {
                 Err(CheckError::Timeout { phase: Phase::Whole }.into())
             }
         };
-        Some(self.vacate(spot)?.ended(result))
+        Some(self.vacate(spot)?.ended(now, result))
     }
 
     fn vacate(&mut self, spot: Spot) -> Option<Occupant> {
         let occupant = self.places.get_mut(spot as usize)?.going.take()?;
         self.bounds.clear(spot);
         self.free.push(spot);
-        if occupant.called.is_some() {
-            self.turns.give_back();
-        }
+        self.turns.leave(occupant.turn);
         self.pass_turn_on();
         Some(occupant)
     }
 
     /// Wakes who is next, if somebody waits and may begin.
     fn pass_turn_on(&mut self) {
-        while let Some(spot) = self.turns.next() {
-            let Some(place) = self.places.get(spot as usize) else { continue };
-            if place.going.as_ref().is_some_and(|occupant| occupant.called.is_none()) {
-                return place.waker.wake_by_ref();
+        while let Some((spot, turn)) = self.turns.pass_on() {
+            // Whoever waits is there: who goes leaves the line.
+            let Some(place) = self.places.get_mut(spot as usize) else { continue };
+            if let Some(occupant) = &mut place.going {
+                occupant.turn = turn;
             }
+            place.waker.wake_by_ref();
         }
     }
 }

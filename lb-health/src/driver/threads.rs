@@ -63,8 +63,10 @@ impl Threads {
 
     /// Gives each its part of so many runs at once, and one at least.
     pub(super) fn limit(&self, most: usize) {
-        let share = (most / self.desks.len()).max(1);
-        self.desks.iter().for_each(|desk| desk.orders.post(Order::Limit(share)));
+        let (share, rest) = (most / self.desks.len(), most % self.desks.len());
+        for (number, desk) in self.desks.iter().enumerate() {
+            desk.orders.post(Order::Limit((share + usize::from(number < rest)).max(1)));
+        }
     }
 
     pub(super) fn start(&self, now: Instant, job: Job) {

@@ -20,11 +20,20 @@ const NO_ADDRESS: &str = "8";
 /// The interfaces of virtual MAC addresses that we have set up, and what was changed for them.
 #[derive(Debug, Default)]
 pub(super) struct VirtualMacs {
-    /// Their indexes, by name.
-    made: BTreeMap<String, u32>,
+    /// By name.
+    made: BTreeMap<String, Made>,
     sysctls: Sysctls,
     /// Who deletes it or sets it down again and again has it back a little later.
     losses: Restorer<RouterId>,
+}
+
+/// One of them, as it was made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Made {
+    index: u32,
+    /// The index of the interface that it is on.
+    on: u32,
+    mac: MacAddr,
 }
 
 impl VirtualMacs {
@@ -35,7 +44,7 @@ impl VirtualMacs {
 
     /// Whether the interface of this name is one that we have made.
     fn has_made(&self, name: &str, index: u32) -> bool {
-        index > 0 && self.made.get(name) == Some(&index)
+        index > 0 && self.made.get(name).is_some_and(|made| made.index == index)
     }
 
     /// Whoever asks for the address on the other interface must not get that one's MAC address; a
@@ -99,7 +108,7 @@ impl LinuxNetwork {
         self.requests.add_macvlan(&name, on, mac)?;
         self.refresh(&name)?;
         let index = self.index(&name)?;
-        self.virtual_macs.made.insert(name.clone(), index);
+        self.virtual_macs.made.insert(name.clone(), Made { index, on, mac });
         if let Err(error) = self.virtual_macs.set_up(&base, &name, family) {
             self.not_set_up(id, error);
         }
@@ -172,6 +181,11 @@ impl LinuxNetwork {
         if port.family() == Family::V6 || !self.virtual_macs.made.contains_key(name) {
             return Ok(());
         }
+        // Whoever has the interface from now on is to be found.
+        let mut others = self.ports.iter().filter(|(other, _)| **other != id);
+        if is_leaving && others.any(|(_, port)| port.has_mac(name)) {
+            return Ok(());
+        }
         let which = if is_leaving { NO_ADDRESS } else { OWN_ADDRESSES };
         self.virtual_macs.sysctls.set(&format!("ipv4/conf/{name}/arp_ignore"), which)
     }
@@ -179,8 +193,9 @@ impl LinuxNetwork {
     /// Takes it away, unless another router has it, and gives back what was lent for it.
     pub(super) fn drop_virtual_mac(&mut self, port: &Port) -> io::Result<()> {
         let Some(name) = &port.settings.virtual_mac else { return Ok(()) };
-        if self.has_mac(name) {
-            return Ok(());
+        let heir = self.ports.iter().find(|(_, port)| port.has_mac(name));
+        if let Some(heir) = heir.map(|(id, _)| *id) {
+            return self.hand_on_virtual_mac(heir, name);
         }
         let is_ours = self.virtual_macs.made.remove(name).is_some();
         let mut outcome = match self.links.remove(name).map(|link| link.index()) {
@@ -197,6 +212,21 @@ impl LinuxNetwork {
             outcome = outcome.and(self.virtual_macs.sysctls.give_all_back());
         }
         outcome
+    }
+
+    /// Gives the interface of this name to `heir`, anew if it is on another interface, or has the MAC address
+    /// of another virtual router: the monitor tells what was on it, and that is put back.
+    fn hand_on_virtual_mac(&mut self, heir: RouterId, name: &str) -> io::Result<()> {
+        let Some(port) = self.ports.get(&heir) else { return Ok(()) };
+        let wanted = (self.links.get(&port.settings.interface).map(super::Link::index), port.mac());
+        let Some(made) = self.virtual_macs.made.get(name).copied() else { return Ok(()) };
+        if (Some(made.on), made.mac) == wanted {
+            return self.hush_virtual_mac(heir, false);
+        }
+        self.virtual_macs.made.remove(name);
+        self.requests.remove_link(made.index)?;
+        self.refresh(name)?;
+        self.make_virtual_mac(heir)
     }
 
     fn refresh(&mut self, name: &str) -> io::Result<()> {

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use lb_vrrp::driver::{Network, RouterId};
-use lb_vrrp::linux::LinuxNetwork;
+use lb_vrrp::linux::{LinuxNetwork, Settings};
 
 use crate::namespace::{Namespace, is_possible};
-use crate::{MS, drain, open};
+use crate::{MS, channel, drain, open};
 
 const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 99, 0, 200));
 
@@ -84,5 +84,43 @@ fn who_is_stubborn_does_not_keep_us_busy() {
         assert!(most < 60, "too slow to tell");
         assert!((10..=most).contains(&restored), "{restored} times, {most} at most");
         until(&mut network, &space, id, &whole).await;
+    });
+}
+
+/// A reload may give the name of one that is leaving to another router: on another interface it is made
+/// anew, and what was on it is put back.
+#[test]
+#[ignore = "needs root and ip"]
+fn a_name_is_handed_on_to_who_has_it_from_now_on() {
+    if !is_possible(&[["ip", "-V"]]) {
+        return;
+    }
+    let space = Namespace::new();
+    space.inside(async || {
+        let (mut network, first) = master();
+        until(&mut network, &space, first, &["state UP", "10.99.0.200/32"]).await;
+        let mut settings = Settings::new("eth1");
+        settings.virtual_mac = Some("vip0".to_owned());
+        let second = network.open(&channel([10, 99, 1, 1]), settings.clone()).unwrap();
+        // As a driver does for one that leaves.
+        network.hush(first, true).unwrap();
+        network.remove_address(first, ADDRESS).unwrap();
+        network.add_address(second, ADDRESS).unwrap();
+        network.close(first).unwrap();
+        let whole = ["eth1: ", "state UP", "10.99.0.200/32"];
+        until(&mut network, &space, second, &whole).await;
+        let answers = || {
+            let path = "/proc/sys/net/ipv4/conf/vip0/arp_ignore";
+            std::fs::read_to_string(path).unwrap().trim().to_owned()
+        };
+        assert_eq!(answers(), "1");
+        // On the same interface it stays as it is, and does not stay hushed.
+        network.hush(second, true).unwrap();
+        assert_eq!(answers(), "8");
+        let third = network.open(&channel([10, 99, 1, 1]), settings).unwrap();
+        network.remove_address(second, ADDRESS).unwrap();
+        network.close(second).unwrap();
+        assert_eq!(answers(), "1");
+        network.close(third).unwrap();
     });
 }
