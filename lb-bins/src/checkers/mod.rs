@@ -112,7 +112,7 @@ pub(crate) fn checker(
         CheckKind::Redis(server) => {
             AnyChecker::new(redis(server, files)?.with_connector(connector))
         }
-        CheckKind::Script(script) => programs::script(script, shared),
+        CheckKind::Script(script) => programs::script(script, shared, files),
         CheckKind::Smtp(check::Smtp { helo, security }) => {
             let checker = Smtp::new().with_name(helo)?.with_connector(connector);
             AnyChecker::new(match security {
@@ -147,7 +147,7 @@ pub(crate) fn checker(
             AnyChecker::new(checker.with_origin(origin))
         }
         CheckKind::Udp(datagram) => AnyChecker::new(udp(datagram, origin)),
-        CheckKind::Worker(worker) => programs::worker(worker, shared),
+        CheckKind::Worker(worker) => programs::worker(worker, shared, files),
     })
 }
 

@@ -12,12 +12,16 @@ use super::CheckConfigError;
 use super::files::bytes_in;
 use crate::config::check::{Identity, Secret, SmtpSecurity, Tls};
 use crate::config::{Account, Check, CheckKind, Config, VirtualServer};
-use crate::privileges;
+use crate::privileges::{AccountError, Identity as User};
 
 /// What is in files, each of which is read once: whoever builds checks after somebody else has waited for
 /// the file system builds them of just what is stamped. Two that are the same have the same stamp.
+/// So are users looked up, whose service may be as far away.
 #[derive(Default)]
-pub(crate) struct Files(HashMap<PathBuf, Content>);
+pub(crate) struct Files {
+    contents: HashMap<PathBuf, Content>,
+    users: HashMap<Account, Result<User, AccountError>>,
+}
 
 struct Content {
     bytes: Result<Vec<u8>, io::Error>,
@@ -47,7 +51,12 @@ impl Files {
     /// Of every file that this check needs, and of whom it runs a program as; 0 if it needs nothing.
     pub(crate) fn of(&mut self, check: &Check) -> u64 {
         let files = files(check).into_iter();
-        let user = check.command().and_then(|command| command.user.as_ref()).map_or(0, of_account);
+        let user = check.command().and_then(|command| command.user.as_ref());
+        let user = user.map_or(0, |account| {
+            let mut hasher = DefaultHasher::new();
+            self.user(account).ok().map(|user| (user.uid, user.gid)).hash(&mut hasher);
+            hasher.finish()
+        });
         files.fold(user, |all, file| all.rotate_left(5) ^ self.of_file(file))
     }
 
@@ -68,12 +77,25 @@ impl Files {
         }
     }
 
+    /// Who that is on this host.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub(super) fn user(&mut self, account: &Account) -> Result<User, AccountError> {
+        let known = self.users.get(account).cloned();
+        known.unwrap_or_else(|| {
+            let user = User::of(account);
+            self.users.insert(account.clone(), user.clone());
+            user
+        })
+    }
+
     fn of_file(&mut self, path: &Path) -> u64 {
         self.content(path).stamp
     }
 
     fn content(&mut self, path: &Path) -> &Content {
-        self.0.entry(path.to_owned()).or_insert_with(|| {
+        self.contents.entry(path.to_owned()).or_insert_with(|| {
             let bytes = bytes_in(path);
             let mut hasher = DefaultHasher::new();
             // One that cannot be read is told when the check is built.
@@ -86,16 +108,8 @@ impl Files {
 /// For no log: there are passwords and keys in them.
 impl fmt::Debug for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.contents.keys()).finish()
     }
-}
-
-/// Who that is on this host.
-fn of_account(account: &Account) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let known = privileges::Identity::of(account).ok();
-    known.map(|known| (known.uid, known.gid)).hash(&mut hasher);
-    hasher.finish()
 }
 
 /// The files that a check reads when it is built.

@@ -74,7 +74,7 @@ fn report_missing_programs(config: &Config, mistakes: &mut Mistakes) {
 }
 
 /// Leaves out what a keepalived.conf depends on and this host cannot run, as keepalived does
-/// (`check_script_secure`): without it, instances and servers are as if it succeeded. A reload looks again.
+/// (`check_script_secure`): without it, instances and servers are as if nothing was tracked or checked by it. A reload looks again.
 pub(super) fn leave_out_missing_scripts(config: &mut Config, mistakes: &mut Mistakes) {
     let mut left_out = |command: &Command, what: &'static str, name: &str| {
         let Some((program, reason)) = not_runnable(command) else { return false };

@@ -222,17 +222,17 @@ impl Service {
             let is_weight = |state| matches!(state, BackendState::Up | BackendState::Drain);
             let is_by_weight = before == after || (is_weight(before) && is_weight(after));
             let is_news = before != after || old_weight != weight;
-            if !is_news || (is_bounded && is_by_weight && !self.is_logged(backend)) {
-                return;
-            }
             let id = backend;
-            let backend = self.machine.backend(id).map_or("", |status| status.name);
-            let virtual_server = &*self.config.name;
             if before != after {
                 let machine = &self.machine;
                 self.decided.retain(|known, _| machine.backend(*known).is_some());
                 self.decided.insert(id, (Instant::now(), why.to_owned()));
             }
+            if !is_news || (is_bounded && is_by_weight && !self.is_logged(id)) {
+                return;
+            }
+            let backend = self.machine.backend(id).map_or("", |status| status.name);
+            let virtual_server = &*self.config.name;
             if before == after {
                 info!(virtual_server, backend, "weight {old_weight} → {weight}: {why}");
             } else if matches!(after, BackendState::Down | BackendState::Ejected) {

@@ -29,8 +29,8 @@ const MOST_WEIGHT: i64 = 254;
 pub(super) struct Described<'s> {
     /// Those whose weight is turned round.
     reversed: HashSet<&'s str>,
-    /// Those that have one that is not 0.
-    weighted: HashSet<&'s str>,
+    /// Those that have one that is not 0, as they are named here.
+    weighted: HashSet<String>,
     /// All of them.
     names: HashSet<&'s str>,
 }
@@ -56,7 +56,7 @@ pub(super) fn mended(name: &str) -> String {
 impl<'s> Described<'s> {
     /// Whether it is said of something that is tracked that it has a weight.
     pub(super) fn has_weight(&self, track: &Track) -> bool {
-        let described = track.name.given().is_some_and(|it| self.weighted.contains(&*it.value));
+        let described = track.name.given().is_some_and(|it| self.weighted.contains(&it.value));
         track.weight.given().map_or(described, |weight| weight.value != 0)
     }
 
@@ -76,7 +76,7 @@ impl<'s> Described<'s> {
                 self.reversed.insert(&name.text);
             }
             if weight.or(0) != 0 {
-                self.weighted.insert(&name.text);
+                self.weighted.insert(mended(&name.text));
             }
         }
         weight

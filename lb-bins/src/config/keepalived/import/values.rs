@@ -324,7 +324,11 @@ impl Values<'_> {
 fn command_words(script: &Word) -> Vec<Spanned<String>> {
     let span = script.span;
     let said = |text: &str| Spanned { value: text.to_owned(), span };
-    if script.text.strip_prefix('<').is_some_and(|file| file.starts_with('/')) {
+    let is_file = |file: &str| {
+        file.starts_with('/')
+            && !file.contains(|one: char| one.is_whitespace() || ";&|<>$()`'\"\\".contains(one))
+    };
+    if script.text.strip_prefix('<').is_some_and(is_file) {
         return vec![said("/bin/sh"), said("-c"), said(&script.text)];
     }
     let words = escaped_words(&Text::line(&script.text, 0, 0, 0));
