@@ -53,7 +53,7 @@ use crate::{CheckError, Target};
 /// let failure = run.unwrap_err(); // of a server that is full
 /// assert_eq!(failure.cause(), "rejected");
 /// assert_eq!(failure.trace.evidence().wanted.as_str(), r"/^\* (OK|PREAUTH)/");
-/// assert_eq!(failure.trace.evidence().received.as_str(), "* BYE too many connections");
+/// assert_eq!(failure.trace.evidence().received.as_str(), "* BYE too many connections\r\n");
 /// # Ok(())
 /// # }
 /// ```

@@ -68,7 +68,7 @@ impl Question {
         let data = match data {
             Some(data) => canonical(&data),
             // Text that no zone file has in one piece, such as a key of 400 characters.
-            None if self.record == Rtype::TXT => Vec::new(),
+            None if self.record == Rtype::TXT && !answer.is_empty() => Vec::new(),
             None => {
                 let (answer, record) = (answer.into(), self.record.to_string());
                 return Err(DnsError::Answer { answer, record });
