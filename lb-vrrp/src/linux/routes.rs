@@ -23,6 +23,8 @@ use super::{NextHop, Prefix, Route, RouteKind, Scope};
 use crate::addresses::Family;
 
 const ESRCH: i32 = 3;
+/// How many routes that cannot be told apart are taken away at most.
+const MOST_ALIKE: usize = 16;
 /// How many routes over IPv6 of several ways are looked at for one of ours: a router has a million of
 /// them, and nobody waits until each was asked for.
 const MOST_OF_SEVERAL_WAYS: usize = 1000;
@@ -90,7 +92,15 @@ impl Requests {
         mark: u8,
     ) -> io::Result<()> {
         let message = RouteNetlinkMessage::DelRoute(message(route, index, mark));
-        unless(&[ESRCH, ENODEV], self.request(message, 0))
+        // Of one by a router that has become this host itself meanwhile the kernel takes a second one, which
+        // differs in nothing that can be said.
+        for _ in 0..MOST_ALIKE {
+            match self.request(message.clone(), 0) {
+                Ok(()) => {}
+                gone => return unless(&[ESRCH, ENODEV], gone),
+            }
+        }
+        Ok(())
     }
 
     /// Those with this mark; over IPv6 each way by itself, and those as well that may have it behind that
