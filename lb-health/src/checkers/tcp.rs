@@ -96,6 +96,7 @@ impl Tcp {
 
 /// Who speaks first once there is a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(dead_code, reason = "who speaks first is up to the protocols that there are")]
 pub(super) enum First {
     /// Nor later: the connection is reset.
     Nobody,
