@@ -1,10 +1,11 @@
 //! One run of a command, to its end: what it says is logged, and a run that takes too long is ended with
 //! all that it has started.
 
-use std::io;
+use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use rustix::process::{Pid, Signal, getgid, getuid, kill_process_group, test_kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
@@ -39,29 +40,82 @@ pub(crate) enum Ended {
 
 /// A run whose time is over: it was told to end, and is killed with this.
 #[derive(Debug)]
-pub(crate) struct Dying {
+pub(crate) struct Dying(Run);
+
+impl Dying {
+    /// Resolves when it has ended with all that it had started, by itself or killed after 2 s, or when it has
+    /// not ended for all that. Whether it is gone: nothing can be done of one in an uninterruptible sleep, as
+    /// on a file system that hangs, but to wait for it.
+    pub(crate) async fn end(&mut self) -> bool {
+        if timeout(GRACE, self.0.gone()).await.is_ok() {
+            return true;
+        }
+        self.0.signal(Signal::KILL);
+        timeout(DEATH, self.0.gone()).await.is_ok()
+    }
+}
+
+/// Resolves when a program is running: that takes as long as its file system does.
+type Start = Pin<Box<dyn Future<Output = io::Result<Started>> + Send>>;
+
+/// A program that was told to run.
+enum Run {
+    Starting(Start),
+    Started(Started),
+    /// It could not be started.
+    Nothing,
+}
+
+#[derive(Debug)]
+struct Started {
     child: Child,
     group: Group,
 }
 
-impl Dying {
-    /// Resolves when it has ended with all that it had started, by itself or killed after 2 s.
-    pub(crate) async fn end(mut self) {
-        let gone = async {
-            // To wait fails only if somebody else has reaped it, which is as well.
-            let _ = self.child.wait().await;
-            while self.group.is_there() {
-                sleep(LOOK).await;
-            }
-        };
-        if timeout(GRACE, gone).await.is_ok() {
-            self.group.0 = None;
-            return;
+impl Run {
+    /// It, as soon as it runs.
+    async fn started(&mut self) -> io::Result<&mut Started> {
+        if let Self::Starting(start) = self {
+            let started = start.await;
+            *self = Self::Nothing;
+            *self = Self::Started(started?);
         }
-        drop(self.group);
-        // One that cannot be killed, in an uninterruptible sleep, is reaped by the runtime when it may;
-        // nobody waits for it.
-        let _ = timeout(DEATH, self.child.wait()).await;
+        match self {
+            Self::Started(started) => Ok(started),
+            Self::Starting(_) | Self::Nothing => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Self::Started(started) = self {
+            started.group.signal(signal);
+        }
+    }
+
+    /// Resolves when nothing is left of it.
+    async fn gone(&mut self) {
+        let was_started = matches!(self, Self::Started(_));
+        // What could not be started is gone.
+        let Ok(started) = self.started().await else { return };
+        if !was_started {
+            started.group.signal(Signal::TERM);
+        }
+        // To wait fails only if somebody else has reaped it, which is as well.
+        let _ = started.child.wait().await;
+        while started.group.is_there() {
+            sleep(LOOK).await;
+        }
+        started.group.0 = None;
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting(_) => formatter.write_str("Starting"),
+            Self::Started(started) => started.fmt(formatter),
+            Self::Nothing => formatter.write_str("Nothing"),
+        }
     }
 }
 
@@ -76,6 +130,32 @@ pub(crate) async fn execute(
     variables: Vec<(&'static str, String)>,
     limit: Duration,
 ) -> io::Result<Ended> {
+    let mut run = Run::Starting(Box::pin(start(command, variables)));
+    let said = async {
+        let Started { child, group } = run.started().await?;
+        if let Some(errors) = child.stderr.take() {
+            // Until the last one has ended that it has started.
+            tokio::spawn(log_errors(whose.to_owned(), command.program.clone(), errors));
+        }
+        let ended = child.wait().await;
+        // What it left running on purpose may run on.
+        group.0 = None;
+        ended.map(Ended::Said)
+    };
+    match timeout(limit, said).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            run.signal(Signal::TERM);
+            Ok(Ended::Late(Dying(run)))
+        }
+    }
+}
+
+/// Has it started.
+fn start(
+    command: &Command,
+    variables: Vec<(&'static str, String)>,
+) -> impl Future<Output = io::Result<Started>> + Send + use<> {
     let mut process = Process::new(&command.program);
     process.args(&command.arguments).envs(variables).stdin(Stdio::null()).process_group(0);
     process.stderr(Stdio::piped());
@@ -92,25 +172,11 @@ pub(crate) async fn execute(
                 process.uid(uid).gid(gid);
             }
         }
-        process.spawn()
+        let child = process.spawn()?;
+        let group = Group::of(&child);
+        Ok(Started { child, group })
     });
-    let mut child = spawned.await??;
-    let mut group = Group::of(&child);
-    if let Some(errors) = child.stderr.take() {
-        // Until the last one has ended that it has started.
-        tokio::spawn(log_errors(whose.to_owned(), command.program.clone(), errors));
-    }
-    match timeout(limit, child.wait()).await {
-        Ok(ended) => {
-            // What it left running on purpose may run on.
-            group.0 = None;
-            ended.map(Ended::Said)
-        }
-        Err(_) => {
-            group.signal(Signal::TERM);
-            Ok(Ended::Late(Dying { child, group }))
-        }
-    }
+    async move { spawned.await? }
 }
 
 /// Logs what a script says on standard error, line by line. It is read to its end, however much it is: a
@@ -190,9 +256,9 @@ mod tests {
         let command = Command::new("/bin/sh", vec!["-c".to_owned(), script]);
         let limit = Duration::from_millis(300);
         let ended = execute("test", &command, Vec::new(), limit).await.unwrap();
-        let Ended::Late(dying) = ended else { panic!("{ended:?}") };
+        let Ended::Late(mut dying) = ended else { panic!("{ended:?}") };
         let begun = Instant::now();
-        dying.end().await;
+        assert!(dying.end().await);
         let took = begun.elapsed();
         let written = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
@@ -215,5 +281,19 @@ mod tests {
         let (written, took) = late("stubborn", "trap '' TERM; while :; do sleep 1; done").await;
         assert_eq!(written, "");
         assert!(took >= GRACE && took < GRACE + DEATH, "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn who_does_not_even_start_is_waited_for_and_ended_then() {
+        let (run, start) = tokio::sync::oneshot::channel();
+        let start = async { start.await.map_err(io::Error::other)? };
+        let mut dying = Dying(Run::Starting(Box::pin(start)));
+        assert!(!dying.end().await, "its file system hangs");
+        let child = Process::new("/bin/sleep").arg("60").process_group(0).spawn().unwrap();
+        let group = Group::of(&child);
+        let begun = Instant::now();
+        run.send(Ok(Started { child, group })).unwrap();
+        assert!(dying.end().await);
+        assert!(begun.elapsed() < GRACE, "it was told to end");
     }
 }

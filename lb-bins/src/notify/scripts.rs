@@ -69,9 +69,11 @@ async fn run(Job { whose, command, variables, held: _held }: Job) {
     match execute(&whose, &command, variables, LONGEST_RUN).await {
         Ok(Ended::Said(status)) if status.success() => info!(script, "script ran"),
         Ok(Ended::Said(status)) => warn!(script, %status, "script failed"),
-        Ok(Ended::Late(dying)) => {
+        Ok(Ended::Late(mut dying)) => {
             warn!(script, "script ended after {} s", LONGEST_RUN.as_secs());
-            dying.end().await;
+            if !dying.end().await {
+                warn!(script, "the script cannot be ended: it waits for this host");
+            }
         }
         Err(error) => warn!(script, %error, "script cannot be started"),
     }

@@ -166,7 +166,7 @@ impl Claimant {
         let why = match execute(&self.instance, command, variables, limit).await {
             Ok(Ended::Said(status)) if status.success() => return Outcome::Held,
             Ok(Ended::Said(status)) => format!("{}: {status}", command.program),
-            Ok(Ended::Late(dying)) => {
+            Ok(Ended::Late(mut dying)) => {
                 dying.end().await;
                 format!("{}: it took too long", command.program)
             }

@@ -18,14 +18,22 @@ pub(super) async fn watch(script: VrrpScript, reporter: Reporter) {
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         turns.tick().await;
-        let (ending, late) = run(&script, &mut told).await;
-        if let Some(is_up) = verdict.hear(&script, ending == Ending::Said(true)) {
-            reporter.report(if is_up { Signal::Up } else { Signal::Down }).await;
+        let (ending, mut late) = run(&script, &mut told).await;
+        tell(&reporter, verdict.hear(&script, ending == Ending::Said(true))).await;
+        // Nobody waits for its end but the next run: one that cannot be ended, since its file system hangs,
+        // would be joined by another at each turn. It fails for all of them.
+        while let Some(dying) = &mut late {
+            if dying.end().await {
+                break;
+            }
+            tell(&reporter, verdict.hear(&script, false)).await;
         }
-        // Nobody waits for its end but the next run.
-        if let Some(late) = late {
-            late.end().await;
-        }
+    }
+}
+
+async fn tell(reporter: &Reporter, news: Option<bool>) {
+    if let Some(is_up) = news {
+        reporter.report(if is_up { Signal::Up } else { Signal::Down }).await;
     }
 }
 
