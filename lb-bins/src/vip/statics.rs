@@ -74,17 +74,13 @@ impl Statics {
         if std::mem::replace(&mut self.has_inherited, true) {
             return Vec::new();
         }
-        match self.kernel.inherit(wanted) {
-            Ok(inherited) => {
-                let kept: Vec<_> = inherited.kept.iter().map(described).collect();
-                tell_leftovers(&inherited.removed, &kept);
-                inherited.kept
-            }
-            Err(error) => {
-                warn!(%error, "what a crash may have left of what is static is left alone");
-                Vec::new()
-            }
+        let inherited = self.kernel.inherit(wanted);
+        let kept: Vec<_> = inherited.kept.iter().map(described).collect();
+        tell_leftovers(&inherited.removed, &kept);
+        for error in inherited.failures {
+            warn!(%error, "what a crash may have left of what is static is left alone");
         }
+        inherited.kept
     }
 
     /// When they are to be looked at again; without any, never.

@@ -37,6 +37,17 @@ pub struct Inherited {
     pub kept: Vec<Fixed>,
     /// What is gone.
     pub removed: Vec<Leftover>,
+    /// What the kernel did not want to tell or to remove.
+    pub failures: Vec<io::Error>,
+}
+
+impl Inherited {
+    fn note<T: Default>(&mut self, outcome: io::Result<T>) -> T {
+        outcome.unwrap_or_else(|error| {
+            self.failures.push(error);
+            T::default()
+        })
+    }
 }
 
 /// Puts things on this host that are not to move, and takes them away again.
@@ -58,28 +69,28 @@ impl FixedSettings {
     }
 
     /// Looks at what a process that was killed has left. What is `wanted` of it stays, and is ours. All else
-    /// goes. Beside another process that has things here, nothing is ours to say.
-    ///
-    /// # Errors
-    /// What the kernel says first. What could be removed has gone.
-    pub fn inherit(&mut self, wanted: &[Fixed]) -> io::Result<Inherited> {
+    /// goes, as far as the kernel lets it. Beside another process that has things here, nothing is ours to
+    /// say.
+    pub fn inherit(&mut self, wanted: &[Fixed]) -> Inherited {
         let mut ours = Inherited::default();
         if self.name.is_none() {
-            return Ok(ours);
+            return ours;
         }
-        let mut outcome = Ok(());
         let requests = &mut self.requests;
         // Who needs another one goes first.
-        for rule in requests.rules(FIXED)? {
+        for rule in ours.note(requests.rules(FIXED)) {
             match wanted.iter().find(|it| matches!(it, Fixed::Rule(it) if is_rule(&rule, it))) {
                 Some(known) => ours.kept.push(known.clone()),
                 None => {
-                    ours.removed.push(rule_name(&rule));
-                    outcome = outcome.and(requests.remove_rule_message(rule));
+                    let name = rule_name(&rule);
+                    match requests.remove_rule_message(rule) {
+                        Ok(()) => ours.removed.push(name),
+                        Err(error) => ours.failures.push(error),
+                    }
                 }
             }
         }
-        for route in requests.routes(FIXED)? {
+        for route in ours.note(requests.routes(FIXED)) {
             let is_it = |it: &&Fixed| {
                 matches!(it, Fixed::Route(it)
                     if way_of(it).is_ok_and(|way| is_route(&route, it, way)))
@@ -90,12 +101,13 @@ impl FixedSettings {
                     let name = route_name(&route);
                     match requests.remove_route_message(route) {
                         Ok(was_there) => ours.removed.extend(name.filter(|_| was_there)),
-                        Err(error) => outcome = outcome.and(Err(error)),
+                        Err(error) => ours.failures.push(error),
                     }
                 }
             }
         }
-        for there in requests.addresses()?.into_iter().filter(|there| there.is_marked(FIXED)) {
+        let addresses = ours.note(requests.addresses());
+        for there in addresses.into_iter().filter(|there| there.is_marked(FIXED)) {
             let (index, address, prefix) = (there.index, there.address, there.prefix);
             let is_it = |it: &&Fixed| {
                 matches!(it, Fixed::Address(it) if (it.address, it.prefix) == (address, prefix)
@@ -103,13 +115,13 @@ impl FixedSettings {
             };
             match wanted.iter().find(is_it) {
                 Some(known) => ours.kept.push(known.clone()),
-                None => {
-                    ours.removed.push(there.name());
-                    outcome = outcome.and(requests.remove_stray(index, address, prefix));
-                }
+                None => match requests.remove_stray(index, address, prefix) {
+                    Ok(()) => ours.removed.push(there.name()),
+                    Err(error) => ours.failures.push(error),
+                },
             }
         }
-        outcome.map(|()| ours)
+        ours
     }
 
     /// Puts it there; `false` if it is there already. A route stands beside those that lead to the same
