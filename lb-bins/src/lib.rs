@@ -1,4 +1,4 @@
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 //! What the daemons are made of: wiring around lb-core, lb-health and lb-vrrp.
 //!
 //! | room | what happens there |
@@ -20,6 +20,7 @@
 //! | `said` | how much is logged of what others say |
 //! | `backoff` | how long to wait from one attempt to the next |
 //! | [`process`] | signals, limits |
+//! | [`memory`] | letting go of what only a start needs: the one room with `unsafe` in it |
 //! | `service_manager` | what systemd is told |
 //! | [`telemetry`] | the log |
 //! | [`demo`] | three backends and a balancer in one process |
@@ -31,6 +32,7 @@ pub mod command_line;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod memory;
 pub mod names;
 pub mod notify;
 pub mod privileges;

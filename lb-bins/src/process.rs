@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io;
 use std::sync::OnceLock;
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{
     Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit,
@@ -12,9 +13,11 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tokio::time::sleep;
+use tracing::{debug, error, info, warn};
 
 use crate::config::{Config, ConfigFile, Daemon};
+use crate::memory::forget_the_start;
 use crate::privileges::{hand_on_nothing, warn_of_start};
 use crate::service_manager::{reassure, tell_ready, tell_reloading, tell_stopping};
 
@@ -36,6 +39,9 @@ pub fn raise_descriptor_limit() {
         );
     }
 }
+
+/// So long after a start or a reload everything that belongs to it has happened, as elections.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// What this process had before [`hurry`].
 static NICENESS: OnceLock<i32> = OnceLock::new();
@@ -140,6 +146,7 @@ impl Signals {
         tell_ready().await;
         let mut pulse = JoinSet::new();
         pulse.spawn(reassure(governed.clone()));
+        tokio::spawn(settle());
         let mut reloads = JoinSet::new();
         let mut is_wanted = false;
         loop {
@@ -190,6 +197,15 @@ async fn reload<G: Governed>(governed: G, file: ConfigFile) {
     tell_reloading().await;
     take_over(governed, file).await;
     tell_ready().await;
+    tokio::spawn(settle());
+}
+
+/// A while after a configuration was taken over, what that took in memory is not needed any more.
+async fn settle() {
+    sleep(SETTLED).await;
+    if let Ok(Err(error)) | Err(error) = aside(forget_the_start).await {
+        debug!(%error, "what the start took stays in memory");
+    }
 }
 
 async fn take_over<G: Governed>(governed: G, file: ConfigFile) {
