@@ -299,6 +299,45 @@ fn what_the_living_have_is_not_left_over() {
     assert_eq!(routes.lines_with("10.77."), 0);
 }
 
+/// Two that were started by mistake would take the address away from each other by turns.
+#[test]
+#[ignore = "needs root"]
+fn who_speaks_for_a_router_already_is_not_joined() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let config = instance("one", 51, 255, &format!("addresses = [\"{VIP}/24\"]"));
+    let first = run_ours(&lab, Host::A, &config);
+    lab.until(5 * SECOND, "a master", || lab.holds(Host::A, VIP));
+    let addresses = Monitor::start(&lab, Host::A, "address");
+    let file = lab.files.join("again.toml");
+    std::fs::write(&file, &config).unwrap();
+    let again = Command::new("ip")
+        .args(["netns", "exec", &lab.space(Host::A), env!("CARGO_BIN_EXE_vip-keeper")])
+        .arg("--config")
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert_eq!(again.status.code(), Some(2), "{said}");
+    assert!(said.contains("`one`") && said.contains("another process"), "{said}");
+    assert!(first.is_running() && lab.holds(Host::A, VIP));
+    assert_eq!(addresses.lines_with(VIP), 0);
+
+    // As one of two, the first may come again: what the second has is not left over.
+    let other =
+        run_ours(&lab, Host::A, &instance("two", 52, 255, "addresses = [\"10.99.0.201/24\"]"));
+    lab.until(5 * SECOND, "another master", || lab.holds(Host::A, "10.99.0.201"));
+    let addresses = Monitor::start(&lab, Host::A, "address");
+    first.tell_to_stop();
+    first.wait();
+    let _first = run_ours(&lab, Host::A, &config);
+    lab.until(5 * SECOND, "a master again", || lab.holds(Host::A, VIP));
+    assert_eq!(addresses.lines_with("10.99.0.201"), 0);
+    drop(other);
+}
+
 /// Thousands of routes come and go that have nothing to do with ours but the length of their prefixes.
 #[test]
 #[ignore = "needs root"]

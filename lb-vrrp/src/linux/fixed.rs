@@ -8,11 +8,11 @@ use netlink_packet_route::address::{AddressAttribute, AddressProtocol};
 use netlink_packet_route::route::RouteProtocol;
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
 use nix::net::if_::if_nametoindex;
-use socket2::Socket;
 
-use super::leftovers::{claim, route_name, rule_name};
+use super::leftovers::{route_name, rule_name};
 use super::messages::{is_rule, rule_message};
 use super::netlink::{self, EEXIST, FIXED, Requests};
+use super::presence::Presence;
 use super::routes::is_route;
 use super::{Route, RouteKind, Rule, VirtualAddress};
 use crate::driver::Leftover;
@@ -57,15 +57,14 @@ impl Inherited {
 #[derive(Debug)]
 pub struct FixedSettings {
     requests: Requests,
-    /// Only one process in a network namespace has it.
-    name: Option<Socket>,
+    presence: Presence,
 }
 
 impl FixedSettings {
     /// # Errors
     /// The kernel does not want to.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { requests: Requests::open()?, name: claim("lb-vrrp-fixed") })
+        Ok(Self { requests: Requests::open()?, presence: Presence::say("lb-vrrp-fixed") })
     }
 
     /// Looks at what a process that was killed has left. What is `wanted` of it stays, and is ours. All else
@@ -73,7 +72,7 @@ impl FixedSettings {
     /// say.
     pub fn inherit(&mut self, wanted: &[Fixed]) -> Inherited {
         let mut ours = Inherited::default();
-        if self.name.is_none() {
+        if !self.presence.is_alone() {
             return ours;
         }
         let requests = &mut self.requests;

@@ -12,20 +12,19 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressProtocol};
 use netlink_packet_route::route::RouteMessage;
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
-use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::LinuxNetwork;
 use super::messages::{Macvlan, is_marked_rule, is_rule};
 use super::netlink::{OURS, Requests, address_in};
 use super::port::Port;
+use super::presence::Presence;
 use super::routes::{RouteKey, is_route};
 use crate::driver::{Input, Leftover, Operation};
 
 /// What may have been left, and whether that is ours to say.
 #[derive(Debug)]
 pub(super) struct Leftovers {
-    /// Only one process in a network namespace has it.
-    name: Option<Socket>,
+    presence: Presence,
     /// Whether it was looked for.
     is_swept: bool,
     /// What there was of its kind at the start, until then.
@@ -36,10 +35,9 @@ pub(super) struct Leftovers {
 }
 
 impl Leftovers {
-    /// Takes the name, unless somebody has it.
-    pub(super) fn claim() -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            name: claim("lb-vrrp"),
+            presence: Presence::say("lb-vrrp"),
             is_swept: false,
             macvlans: None,
             removed: Vec::new(),
@@ -50,7 +48,7 @@ impl Leftovers {
     /// Whether all that is marked was left by the dead: nobody else in this network namespace does
     /// what we do.
     pub(super) const fn is_alone(&self) -> bool {
-        self.name.is_some()
+        self.presence.is_alone()
     }
 
     /// Whether it is time to look for it, once.
@@ -75,14 +73,6 @@ impl Leftovers {
         }
         Ok(self.macvlans.clone().unwrap_or_default())
     }
-}
-
-/// A name that only one process in a network namespace can have, and that goes with it; none if somebody
-/// has it.
-pub(super) fn claim(name: &str) -> Option<Socket> {
-    let socket = Socket::new(Domain::UNIX, Type::DGRAM.cloexec(), None).ok()?;
-    socket.bind(&SockAddr::unix(format!("\0{name}")).ok()?).ok()?;
-    Some(socket)
 }
 
 /// One address of this host.

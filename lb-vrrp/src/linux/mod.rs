@@ -16,6 +16,7 @@ mod netlink;
 mod network;
 mod nft;
 mod port;
+mod presence;
 mod receiver;
 mod routes;
 mod routing;
@@ -41,6 +42,7 @@ use self::link::Link;
 pub use self::link::primary_address;
 use self::netlink::Requests;
 use self::port::Port;
+use self::presence::Claims;
 use self::receiver::Ear;
 pub use self::routing::{NextHop, NotAPrefix, Prefix, Route, RouteKind, Rule, RuleAction};
 pub use self::settings::{Scope, Settings, VirtualAddress};
@@ -81,6 +83,7 @@ pub struct LinuxNetwork {
     virtual_macs: VirtualMacs,
     firewall: Firewall,
     leftovers: Leftovers,
+    claims: Claims,
 }
 
 impl LinuxNetwork {
@@ -117,7 +120,7 @@ impl LinuxNetwork {
     /// # }
     /// ```
     pub fn new() -> io::Result<Self> {
-        let leftovers = Leftovers::claim();
+        let leftovers = Leftovers::new();
         Ok(Self {
             ports: BTreeMap::new(),
             next_id: 0,
@@ -133,6 +136,7 @@ impl LinuxNetwork {
             virtual_macs: VirtualMacs::default(),
             firewall: Firewall::new(leftovers.is_alone()),
             leftovers,
+            claims: Claims::default(),
         })
     }
 
@@ -146,8 +150,9 @@ impl LinuxNetwork {
     /// identifier may be there already: both hear what comes, until that one is [closed](Self::close).
     ///
     /// # Errors
-    /// The kernel does not want to; without `CAP_NET_RAW`, [`io::ErrorKind::PermissionDenied`]. Then
-    /// nothing has changed.
+    /// The kernel does not want to; without `CAP_NET_RAW`, [`io::ErrorKind::PermissionDenied`]; if another
+    /// process in this network namespace has opened the same one, [`io::ErrorKind::AddrInUse`]. Then nothing
+    /// has changed.
     pub fn open(&mut self, channel: &ChannelConfig, settings: Settings) -> io::Result<RouterId> {
         let id = RouterId::new(self.next_id);
         self.next_id += 1;
@@ -217,11 +222,13 @@ impl LinuxNetwork {
         self.firewall.refuse(refused);
     }
 
-    fn introduce(&mut self, id: RouterId, port: Port) -> io::Result<()> {
+    fn introduce(&mut self, id: RouterId, mut port: Port) -> io::Result<()> {
         // Whatever happened before must be seen, too.
         self.watcher.look(now());
         self.firewall.outdate();
+        let claimed = self.claims.claim(&port).map(|claim| port.claim = Some(claim));
         self.ports.insert(id, Box::new(port));
+        claimed?;
         self.open_links(id)?;
         // Without the interface of its MAC address it still hears, as soon as that is there.
         let made = self.make_virtual_mac(id);

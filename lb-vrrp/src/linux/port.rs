@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::presence::Claim;
 use super::routes::RouteKey;
 use super::{Route, RouteKind, Rule, Settings, VirtualAddress};
 use crate::addresses::Family;
@@ -18,11 +19,13 @@ pub(super) struct Port {
     pub(super) has_routes: bool,
     /// The rules that are there: the kernel would take one twice, with other priorities.
     pub(super) rules: Vec<Rule>,
+    /// That no other process speaks for it.
+    pub(super) claim: Option<Claim>,
 }
 
 impl Port {
     pub(super) const fn new(channel: ChannelConfig, settings: Settings) -> Self {
-        Self { channel, settings, has_routes: false, rules: Vec::new() }
+        Self { channel, settings, has_routes: false, rules: Vec::new(), claim: None }
     }
 
     pub(super) fn family(&self) -> Family {
