@@ -16,7 +16,7 @@ use lb_core::{Algorithm, Weight};
 use lb_vrrp::{ChecksumPolicy, Interval, Migration, Priority, Start, Version};
 
 use super::model::check::{HttpVersion, Initial, Record, StatusRange};
-use super::model::{Forwarding, HashKey, OnFailure, ParameterMatch, SorryMode};
+use super::model::{Forwarding, HashKey, OnFailure, ParameterMatch, ScriptInitial, SorryMode};
 
 /// `forwarding`: by this process, which needs no privileges for it.
 pub const FORWARDING: Forwarding = Forwarding::Proxy;
@@ -149,8 +149,8 @@ pub const TRACK_FILE_WEIGHT: i16 = 1;
 pub const SCRIPT_INTERVAL: Duration = Duration::from_secs(1);
 /// `rise` and `fall` of a script: once.
 pub const SCRIPT_RUNS: u32 = 1;
-/// `initial` of a script: it is believed until it has failed.
-pub const SCRIPT_INITIAL: Initial = Initial::Up;
+/// `initial` of a script: who has never looked does not know.
+pub const SCRIPT_INITIAL: ScriptInitial = ScriptInitial::Unknown;
 /// `quorum` of a process: one of them.
 pub const PROCESS_QUORUM: u32 = 1;
 /// `parameter_match` of a process: all of them, and exactly.

@@ -31,6 +31,7 @@ mod privileges;
 mod probe;
 mod reloads;
 mod story;
+mod tracking;
 
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::thread;

@@ -8,8 +8,7 @@ use lb_vrrp::{ChecksumPolicy, Family, Migration, Start};
 
 use super::claim::Claim;
 use super::{Checks, Field, List};
-use crate::config::model::check::Initial;
-use crate::config::model::{Account, ParameterMatch};
+use crate::config::model::{Account, ParameterMatch, ScriptInitial};
 
 /// A `vrrp_instance`.
 #[derive(Debug, Default)]
@@ -259,7 +258,7 @@ pub(in crate::config) struct VrrpScript {
     pub(in crate::config) rise: Field<i64>,
     pub(in crate::config) fall: Field<i64>,
     pub(in crate::config) weight: Field<i64>,
-    pub(in crate::config) initial: Field<Initial>,
+    pub(in crate::config) initial: Field<ScriptInitial>,
     pub(in crate::config) user: Field<Account>,
 }
 

@@ -38,7 +38,8 @@ pub use self::hashing::{HashKey, is_keyed_by_destination};
 pub use self::tracks::{Track, Tracks};
 pub use self::vrrp::{
     Authentication, CarpInstance, Delays, Deleted, HmacKey, KeySecret, Notify, ParameterMatch,
-    VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    ScriptInitial, VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
+    VrrpTrackProcess,
 };
 pub(in crate::config) use self::zone::{is_on_every_link, socket_address, zoned};
 use super::mistakes::Mistake;

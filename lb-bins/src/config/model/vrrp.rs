@@ -11,7 +11,7 @@ use lb_vrrp::{
     Reach, Start, Version, Vrid,
 };
 
-use super::check::{Check, Initial};
+use super::check::Check;
 use super::{Account, Claim, Command, Track, Tracks};
 
 /// A virtual router: addresses that one of several hosts has.
@@ -230,6 +230,19 @@ pub struct VrrpSyncGroup {
     pub notify: Notify,
 }
 
+/// What a script counts as before it has run.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ScriptInitial {
+    /// Down, until it has succeeded `rise` times in a row (keepalived's `init_fail`).
+    Down,
+    /// Nothing: who depends on it waits for its first run, which decides. A weight counts neither way.
+    #[default]
+    Unknown,
+    /// Up, until it has failed `fall` times in a row.
+    Up,
+}
+
 /// A script that instances depend on: exit code 0 is up.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct VrrpScript {
@@ -247,8 +260,8 @@ pub struct VrrpScript {
     pub fall: u32,
     /// What it weighs where that is not said; default: 0.
     pub weight: i16,
-    /// What it counts as before it has run; default: up.
-    pub initial: Initial,
+    /// What it counts as before it has run; default: nothing.
+    pub initial: ScriptInitial,
 }
 
 /// Checks of a server that instances depend on: up while all of them pass.

@@ -240,7 +240,7 @@ impl Read for VrrpScript {
             rise: table.take("rise", "rise = 1"),
             fall: table.take("fall", "fall = 1"),
             weight: table.take("weight", "weight = -20"),
-            initial: table.take("initial", r#"initial = "up""#),
+            initial: table.take("initial", r#"initial = "unknown""#),
             user: table.take("user", r#"user = "nobody""#),
         };
         table.finish();

@@ -12,8 +12,7 @@ use crate::config::draft::{Field, List};
 use crate::config::keepalived::lexer::Word;
 use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
-use crate::config::model::ParameterMatch;
-use crate::config::model::check::Initial;
+use crate::config::model::{ParameterMatch, ScriptInitial};
 use crate::config::nearest::nearest;
 use crate::config::source::Spanned;
 
@@ -107,7 +106,7 @@ impl<'s> Described<'s> {
             fall: values.number(statement.last("fall"), 1..=MOST),
             weight: self.weight(statement, values),
             initial: match statement.last("init_fail") {
-                Some(word) => given(Initial::Down, word.span),
+                Some(word) => given(ScriptInitial::Down, word.span),
                 None => Field::Absent,
             },
         }
