@@ -155,7 +155,7 @@ pub const SCRIPT_INITIAL: ScriptInitial = ScriptInitial::Unknown;
 pub const PROCESS_QUORUM: u32 = 1;
 /// `parameter_match` of a process: all of them, and exactly.
 pub const PARAMETER_MATCH: ParameterMatch = ParameterMatch::Exact;
-/// `delay` of a process: none.
+/// `delay`, `up_delay` and `down_delay` of a process: none.
 pub const PROCESS_DELAY: Duration = Duration::ZERO;
 /// `check.verify`: certificates are looked at.
 pub const VERIFY: bool = true;

@@ -286,6 +286,8 @@ pub(in crate::config) struct VrrpTrackProcess {
     pub(in crate::config) quorum: Field<i64>,
     pub(in crate::config) quorum_max: Field<i64>,
     pub(in crate::config) delay: Field<Duration>,
+    pub(in crate::config) up_delay: Field<Duration>,
+    pub(in crate::config) down_delay: Field<Duration>,
     pub(in crate::config) weight: Field<i64>,
 }
 

@@ -317,8 +317,10 @@ pub struct VrrpTrackProcess {
     pub quorum: u32,
     /// How many of them there may be, not below `quorum` unless it is 0; default: any number.
     pub quorum_max: Option<u32>,
-    /// How long a change must last before it counts; default: 0.
-    pub delay: Duration,
+    /// How long there must be enough of them before that counts; default: 0.
+    pub up_delay: Duration,
+    /// And how long there must not be; default: 0.
+    pub down_delay: Duration,
     /// What it weighs where that is not said; default: 0.
     pub weight: i16,
 }

@@ -345,7 +345,8 @@ fn process(f: &mut fmt::Formatter<'_>, process: &VrrpTrackProcess) -> fmt::Resul
         parameter_match,
         quorum,
         quorum_max,
-        delay,
+        up_delay,
+        down_delay,
         weight,
     } = process;
     writeln!(f, "\n[[vrrp_track_process]]")?;
@@ -357,6 +358,7 @@ fn process(f: &mut fmt::Formatter<'_>, process: &VrrpTrackProcess) -> fmt::Resul
     }
     writeln!(f, "quorum = {quorum}")?;
     optional(f, "quorum_max", quorum_max.map(|most| most.to_string()))?;
-    writeln!(f, "delay = {}", text(&duration(*delay)))?;
+    writeln!(f, "up_delay = {}", text(&duration(*up_delay)))?;
+    writeln!(f, "down_delay = {}", text(&duration(*down_delay)))?;
     writeln!(f, "weight = {weight}")
 }

@@ -286,6 +286,8 @@ impl Read for VrrpTrackProcess {
             quorum: table.take("quorum", "quorum = 1"),
             quorum_max: table.take("quorum_max", "quorum_max = 1"),
             delay: table.take("delay", r#"delay = "1s""#),
+            up_delay: table.take("up_delay", r#"up_delay = "1s""#),
+            down_delay: table.take("down_delay", r#"down_delay = "1s""#),
             weight: table.take("weight", "weight = -20"),
         };
         table.finish();

@@ -162,14 +162,6 @@ impl<'s> Described<'s> {
             }
             quorum => quorum,
         };
-        // A change counts when it has lasted: the longer of both times is on the safe side.
-        let delays = ["delay", "fork_delay", "terminate_delay"]
-            .map(|word| values.timer_or_zero(statement.last(word)));
-        let longest = delays.into_iter().reduce(|longest, delay| match (&longest, &delay) {
-            (_, Field::Absent) => longest,
-            (Field::Given(a), Field::Given(b)) if a.value >= b.value => longest,
-            _ => delay,
-        });
         let weight = match self.weight(statement, values) {
             Field::Absent => given(1, statement.span),
             weight => weight,
@@ -181,7 +173,9 @@ impl<'s> Described<'s> {
             parameter_match,
             quorum,
             quorum_max,
-            delay: longest.unwrap_or_default(),
+            delay: values.timer_or_zero(statement.last("delay")),
+            up_delay: values.timer_or_zero(statement.last("fork_delay")),
+            down_delay: values.timer_or_zero(statement.last("terminate_delay")),
             weight,
         }
     }
