@@ -991,6 +991,7 @@ fn config() -> impl Strategy<Value = Config> {
                 smtp,
                 resolvers,
                 max_checks: max_scripts.map(|count| count.saturating_add(7)),
+                notify_timeout: max_scripts.map(|count| Duration::from_secs(count.get().into())),
                 max_scripts,
                 virtual_servers,
                 vrrp_instances,

@@ -105,6 +105,8 @@ pub const HTTP_STATUS: StatusRange = StatusRange { first: 200, last: 299 };
 /// `check.dynamic_weight` of a script check: the exit code is no weight.
 pub const DYNAMIC_WEIGHT: bool = false;
 
+/// `notify_timeout`: a minute, so that what comes after is told in time.
+pub const NOTIFY_TIMEOUT: Duration = Duration::from_secs(60);
 /// `smtp_alert` of instances and groups: no mail, as in keepalived.
 pub const SMTP_ALERT: bool = false;
 /// `version` of a virtual router: 3, RFC 9568.

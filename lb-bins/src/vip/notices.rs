@@ -186,7 +186,8 @@ impl Teller {
             for command in notice.commands(notify) {
                 let scripts = self.scripts.get_or_insert_with(Scripts::start);
                 let (whose, variables) = (notice.name.to_owned(), Vec::new());
-                scripts.run(Job { whose, command, variables, held: held.clone() });
+                let (limit, held) = (notifier.script_limit(), held.clone());
+                scripts.run(Job { whose, command, variables, limit, held });
             }
         }
         if !notice.happening.is_of_priority() || notify.priority_changes {

@@ -27,6 +27,7 @@ mod host;
 mod lab;
 mod logs;
 mod many;
+mod notified;
 mod privileges;
 mod probe;
 mod reloads;

@@ -103,6 +103,7 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) script_security: Field<bool>,
     pub(in crate::config) notify_fifo: Field<String>,
     pub(in crate::config) notify_fifo_script: Field<List<String>>,
+    pub(in crate::config) notify_timeout: Field<Duration>,
     pub(in crate::config) smtp: Field<Mail>,
     pub(in crate::config) resolvers: Field<List<SocketAddr>>,
     pub(in crate::config) max_checks: Field<i64>,

@@ -23,6 +23,7 @@ mod virtual_server;
 mod vmac;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use self::router::Router;
 use self::tracking::{Described, if_any};
@@ -69,6 +70,11 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
         script_security: values.switch(last("enable_script_security")),
         notify_fifo_script: fifo_script(&globals, &mut values),
         notify_fifo: fifo(&globals, &mut values),
+        // keepalived ends none of them.
+        notify_timeout: match statements.first() {
+            Some(first) => values::given(Duration::ZERO, first.span),
+            None => Field::Absent,
+        },
         smtp: mail::draft(&globals, &mut values),
         virtual_servers: if_any(virtual_server::virtual_servers(statements, &mut values)),
         vrrp_instances: if_any(instances),
