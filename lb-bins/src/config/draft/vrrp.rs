@@ -83,6 +83,7 @@ pub(in crate::config) struct VirtualAddress {
     pub(in crate::config) dev: Field<String>,
     pub(in crate::config) label: Field<String>,
     pub(in crate::config) scope: Field<Scope>,
+    pub(in crate::config) deprecated: Field<bool>,
 }
 
 #[derive(Debug, Default)]
