@@ -42,6 +42,14 @@ impl<T> Field<T> {
         }
     }
 
+    /// The same, to be changed.
+    pub(in crate::config) const fn given_mut(&mut self) -> Option<&mut Spanned<T>> {
+        match self {
+            Self::Absent | Self::Refused => None,
+            Self::Given(spanned) => Some(spanned),
+        }
+    }
+
     /// Where the value is, if there is one.
     pub(in crate::config) fn span(&self) -> Option<Span> {
         self.given().map(|spanned| spanned.span)

@@ -16,6 +16,7 @@ mod reach;
 mod real_server;
 mod router;
 mod routes;
+mod rules;
 mod statics;
 mod tracking;
 mod values;
@@ -65,6 +66,10 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
         each("vrrp_sync_group").zip(groups.iter().map(|group| &group.value)).collect();
     groups::apply(&with_drafts, &mut instances, &tracked, &mut values);
 
+    let mut static_rules: Vec<_> =
+        each("static_rules").map(|block| statics::rules(block, &mut values)).collect();
+    rules::number(statements, &mut instances, &mut static_rules, &mut values);
+
     Draft {
         script_user,
         script_security: values.switch(last("enable_script_security")),
@@ -84,7 +89,7 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
         vrrp_track_processes: processes,
         static_addresses: statics::addresses(statements, &globals, &mut values),
         static_routes: statics::routes(statements, &mut values),
-        static_rules: statics::rules(statements, &mut values),
+        static_rules: if_any(static_rules.into_iter().flatten().collect()),
         ..Draft::default()
     }
 }
