@@ -699,6 +699,7 @@ fn notify() -> impl Strategy<Value = Notify> {
             master_rx_lower_pri: None,
             priority_changes: flags.0,
             smtp_alert: flags.1,
+            smtp_alert_faults: flags.0 == flags.1,
             user: None,
         },
     )

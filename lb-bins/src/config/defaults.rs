@@ -109,6 +109,8 @@ pub const DYNAMIC_WEIGHT: bool = false;
 pub const NOTIFY_TIMEOUT: Duration = Duration::from_secs(60);
 /// `smtp_alert` of instances and groups: no mail, as in keepalived.
 pub const SMTP_ALERT: bool = false;
+/// `smtp_alert_faults`: who wants mail wants it when something is wrong.
+pub const SMTP_ALERT_FAULTS: bool = true;
 /// `version` of a virtual router: 3, RFC 9568.
 pub const VRRP_VERSION: Version = Version::V3;
 /// `state` of a virtual router: a backup.

@@ -134,7 +134,9 @@ impl Notice<'_> {
         if *priority > 0 {
             what += &format!(" with priority {priority}");
         }
-        let mailed = notify.smtp_alert && happening.is_change();
+        let is_fault = *happening == Happening::Became(Role::Fault);
+        let mailed =
+            notify.smtp_alert && happening.is_change() && (notify.smtp_alert_faults || !is_fault);
         let about = format!("{} {name}", subject.word());
         let gravity = happening.gravity();
         News { line: Some(self.line()), about, gravity, what, why: None, mailed }

@@ -233,6 +233,7 @@ pub(in crate::config) struct Notify {
     pub(in crate::config) deleted: Field<Deleted>,
     pub(in crate::config) priority_changes: Field<bool>,
     pub(in crate::config) smtp_alert: Field<bool>,
+    pub(in crate::config) smtp_alert_faults: Field<bool>,
     pub(in crate::config) user: Field<Account>,
 }
 

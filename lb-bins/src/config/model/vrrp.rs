@@ -215,6 +215,8 @@ pub struct Notify {
     pub priority_changes: bool,
     /// Whether changes of the state are told by mail; default: no.
     pub smtp_alert: bool,
+    /// Whether that is so of faults as well (keepalived's `no_email_faults`); default: yes.
+    pub smtp_alert_faults: bool,
     /// Whom the commands run as; default: [`script_user`](super::Config::script_user).
     pub user: Option<Account>,
 }

@@ -90,6 +90,7 @@ fn notify(table: &mut Table<'_, '_>) -> Notify {
         deleted: table.take("notify_deleted", r#"notify_deleted = ["/usr/bin/notify", "gone"]"#),
         priority_changes: table.take("notify_priority_changes", "notify_priority_changes = true"),
         smtp_alert: table.take("smtp_alert", "smtp_alert = true"),
+        smtp_alert_faults: table.take("smtp_alert_faults", "smtp_alert_faults = false"),
         user: table.take("notify_user", r#"notify_user = "nobody""#),
     }
 }

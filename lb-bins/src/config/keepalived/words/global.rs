@@ -100,7 +100,7 @@ const GLOBAL_DEFS: Words = &[
     unused("nftables_ipvs_start_fwmark", FIREWALL),
     unused("nftables_priority", FIREWALL),
     unused("no_checker_emails", MAIL),
-    unused("no_email_faults", MAIL),
+    once("no_email_faults"),
     rows("notification_email"),
     once("notification_email_from"),
     once("notify_fifo"),
