@@ -61,6 +61,8 @@ impl Script {
         let mut counter = self.first_counter;
         let mut holds = false;
         let mut role = Role::Initialize;
+        // Perhaps it only waits until it has seen something.
+        let mut may_wait = false;
         for step in self.steps {
             let before = host.next_deadline();
             let takes_time = matches!(step, Step::Wait { .. } | Step::WaitForDeadline { .. });
@@ -86,7 +88,10 @@ impl Script {
                     (trackers, refresh) = (named, configuration.refresh());
                     let was = host.role();
                     host.reconfigure(now, config);
-                    let stays = host.faults().is_empty() || was == Role::Initialize;
+                    let stays = match was {
+                        Role::Initialize => !may_wait,
+                        _ => host.faults().is_empty(),
+                    };
                     assert!(
                         !stays || was == Role::Fault || host.role() == was,
                         "without leaving it"
@@ -104,8 +109,14 @@ impl Script {
                     let may = host.role() == Role::Master && !host.is_releasing();
                     assert_eq!(host.switchover(now).is_ok(), may);
                 }
-                Step::Shutdown => host.shutdown(now),
-                Step::Startup => host.startup(now),
+                Step::Shutdown => {
+                    host.shutdown(now);
+                    may_wait &= host.role() != Role::Initialize;
+                }
+                Step::Startup => {
+                    host.startup(now);
+                    may_wait = true;
+                }
                 Step::Wait { millis } => now += Duration::from_millis(millis.into()),
                 Step::WaitForDeadline { late } => {
                     if let Some(deadline) = before {
@@ -170,8 +181,13 @@ impl Configuration {
             .demotion(if self.said { Demotion::Said } else { Demotion::AddedToSkew })
             .announcements(announcements);
         let trackers = self.trackers.iter().take(4).map(|&(weight, reverse)| {
+            // Any two may have the same name, and lists that differ have some things in common.
+            let id = TrackerId::new(u32::from(weight.unsigned_abs()) % 8);
             let tracker = Tracker::weighing(weight);
-            config.track(if reverse { tracker.reversed() } else { tracker })
+            let tracker = if reverse { tracker.reversed() } else { tracker };
+            let is_known = weight % 3 != 1;
+            config.track(id, if is_known { tracker } else { tracker.initially(Signal::Unknown) });
+            id
         });
         let trackers = trackers.collect();
         Some((config, trackers))
@@ -186,6 +202,7 @@ fn signal_of(number: i32) -> Signal {
     match number {
         1 => Signal::Up,
         2 => Signal::Down,
+        3 => Signal::Unknown,
         other => Signal::Value(other),
     }
 }

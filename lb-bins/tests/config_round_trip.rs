@@ -586,21 +586,26 @@ fn scope() -> impl Strategy<Value = Scope> {
 }
 
 fn virtual_addresses(v6: bool, first: u8) -> impl Strategy<Value = Vec<VirtualAddress>> {
-    let one = (1..=32_u8, option::of("[a-z]{1,8}"), any::<bool>(), scope());
+    let one = (1..=32_u8, option::of("[a-z]{1,8}"), option::of(any::<bool>()), scope());
     vec(one, 1..4).prop_map(move |several| {
-        let address =
-            |(number, (prefix, dev, label, scope)): (u8, (u8, Option<String>, bool, Scope))| {
-                let mut address =
-                    VirtualAddress::new(virtual_ip(v6, first + number)).prefix(prefix).scope(scope);
-                if label && !v6 {
-                    let dev = dev.as_deref().unwrap_or("eth0");
-                    address = address.label(format!("{dev}:{number}"));
-                }
-                if let Some(dev) = dev {
-                    address = address.dev(dev);
-                }
-                address
-            };
+        let address = |(number, (prefix, dev, flag, scope)): (
+            u8,
+            (u8, Option<String>, Option<bool>, Scope),
+        )| {
+            let mut address =
+                VirtualAddress::new(virtual_ip(v6, first + number)).prefix(prefix).scope(scope);
+            if let Some(deprecated) = flag.filter(|_| v6) {
+                address = address.deprecated(deprecated);
+            }
+            if flag.is_some() && !v6 {
+                let dev = dev.as_deref().unwrap_or("eth0");
+                address = address.label(format!("{dev}:{number}"));
+            }
+            if let Some(dev) = dev {
+                address = address.dev(dev);
+            }
+            address
+        };
         (0..).zip(several).map(address).collect()
     })
 }
@@ -694,6 +699,7 @@ fn notify() -> impl Strategy<Value = Notify> {
             master_rx_lower_pri: None,
             priority_changes: flags.0,
             smtp_alert: flags.1,
+            smtp_alert_faults: flags.0 == flags.1,
             user: None,
         },
     )
@@ -991,6 +997,7 @@ fn config() -> impl Strategy<Value = Config> {
                 smtp,
                 resolvers,
                 max_checks: max_scripts.map(|count| count.saturating_add(7)),
+                notify_timeout: max_scripts.map(|count| Duration::from_secs(count.get().into())),
                 max_scripts,
                 virtual_servers,
                 vrrp_instances,

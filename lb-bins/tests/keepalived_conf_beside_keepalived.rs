@@ -22,13 +22,14 @@ const EXCEPTIONS: &[(&str, &str)] = &[
 ];
 
 /// Of what migrates, that of which keepalived 2.2.7 has something to say.
-const NOT_SILENT: [&str; 9] = [
+const NOT_SILENT: [&str; 10] = [
     "interface_delays.conf",
     "mail_by_name.conf",
     "names.conf",
     "newer_words.conf",
     "statics.conf",
     "sync_group.conf",
+    "tracked.conf",
     "virtual_macs.conf",
     "virtual_servers.conf",
     "vrrp_corners.conf",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::channel::ChannelConfig;
 use crate::error::ConfigError;
-use crate::tracking::{Tracker, TrackerId};
+use crate::tracking::{Tracker, TrackerId, Trackers};
 use crate::values::{Interval, Priority, Version};
 
 /// Whether a router takes over from a living master of lower priority.
@@ -94,7 +94,7 @@ pub struct Config {
     pub(crate) source: IpAddr,
     pub(crate) start: Start,
     pub(crate) startup_delay: Duration,
-    pub(crate) trackers: Vec<Tracker>,
+    pub(crate) trackers: Trackers,
     pub(crate) version: Version,
 }
 
@@ -115,7 +115,7 @@ impl Config {
             source,
             start: Start::default(),
             startup_delay: Duration::ZERO,
-            trackers: Vec::new(),
+            trackers: Trackers::default(),
             version: Version::V3,
         }
     }
@@ -220,11 +220,12 @@ impl Config {
         self
     }
 
-    /// Lets its priority, or its fitness, depend on something. The answer names it to
-    /// [`VirtualRouter::handle_tracking`](crate::VirtualRouter::handle_tracking).
-    pub fn track(&mut self, tracker: Tracker) -> TrackerId {
-        self.trackers.push(tracker);
-        TrackerId(self.trackers.len() - 1)
+    /// Lets its priority, or its fitness, depend on something, which is `id` to
+    /// [`VirtualRouter::handle_tracking`](crate::VirtualRouter::handle_tracking) from now on, in later
+    /// configurations as well. A second tracker of the same `id` takes the place of the first.
+    pub fn track(&mut self, id: TrackerId, tracker: Tracker) -> &mut Self {
+        self.trackers.set(id, tracker);
+        self
     }
 
     /// The priority before anything that is tracked.

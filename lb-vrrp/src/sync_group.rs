@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::config::Config;
 use crate::router::{Action, Discard, NotMaster, Role, State, VirtualRouter};
-use crate::tracking::{Effect, FaultCause, Signal, TrackerId};
+use crate::tracking::{FaultCause, Signal, TrackerId};
 use crate::wire::Advertisement;
 
 /// Why routers cannot be a group.
@@ -182,7 +182,7 @@ impl SyncGroup {
 
     /// Whether a member may become this.
     pub(crate) fn check(member: usize, config: &Config) -> Result<(), GroupError> {
-        if config.trackers.iter().any(|tracker| tracker.effect() != Effect::Fault) {
+        if !config.trackers.are_vital() {
             return Err(GroupError::Weighted { member });
         }
         Ok(())

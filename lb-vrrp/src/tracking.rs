@@ -25,8 +25,9 @@ pub enum Effect {
 ///
 /// let script = Tracker::weighing(-30); // 30 less while it fails
 /// let link = Tracker::vital().initially(Signal::Down); // at fault until it is seen up
+/// let slow = Tracker::vital().initially(Signal::Unknown); // takes no part before something is seen
 /// let standby = Tracker::vital().reversed(); // at fault while it is up
-/// # let _ = (script, link, standby);
+/// # let _ = (script, link, slow, standby);
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Tracker {
@@ -70,9 +71,23 @@ impl Tracker {
     }
 }
 
-/// Names a [`Tracker`] of a [`Config`](crate::Config).
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct TrackerId(pub(crate) usize);
+/// Names something that a router depends on: whoever makes a [`Config`](crate::Config) chooses it. Under the
+/// same name the next configuration has the same thing, wherever in it that is, and what is known of it stays
+/// known.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct TrackerId(u32);
+
+impl TrackerId {
+    /// Any number that no other thing has of the same router.
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// That number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
 
 /// What is known of a tracked thing.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -80,6 +95,9 @@ pub struct TrackerId(pub(crate) usize);
 pub enum Signal {
     /// It is not as it should be.
     Down,
+    /// Nothing is known of it yet. One that weighs adds and takes nothing; without one that is vital a router
+    /// does not begin to take part. Whoever takes part already goes on as if it were as it should be.
+    Unknown,
     /// It is as it should be.
     #[default]
     Up,
@@ -92,21 +110,58 @@ pub enum Signal {
 /// `track_file`.
 const LEAST_WEIGHT: i64 = -253;
 
-/// All that a router depends on, and what it comes to.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tracking(Vec<(Tracker, Signal)>);
+/// The trackers of a configuration.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Trackers(Vec<(TrackerId, Tracker)>);
 
-impl Tracking {
-    pub(crate) fn new(trackers: &[Tracker]) -> Self {
-        Self(trackers.iter().map(|&tracker| (tracker, tracker.initial)).collect())
+impl Trackers {
+    /// One more, or another one for the same thing.
+    pub(crate) fn set(&mut self, id: TrackerId, tracker: Tracker) {
+        match self.0.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, known)) => *known = tracker,
+            None => self.0.push((id, tracker)),
+        }
     }
 
-    /// Takes other trackers; what is known of one that stays at its place is kept.
-    pub(crate) fn reconfigure(&mut self, trackers: &[Tracker]) {
+    #[cfg(feature = "driver")]
+    pub(crate) fn contains(&self, id: TrackerId) -> bool {
+        self.0.iter().any(|(known, _)| *known == id)
+    }
+
+    pub(crate) fn are_vital(&self) -> bool {
+        self.0.iter().all(|(_, tracker)| tracker.effect == Effect::Fault)
+    }
+}
+
+/// All that a router depends on, and what it comes to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tracking(Vec<Tracked>);
+
+/// One thing, and what is known of it.
+#[derive(Clone, Copy, Debug)]
+struct Tracked {
+    id: TrackerId,
+    tracker: Tracker,
+    signal: Signal,
+}
+
+impl Tracking {
+    pub(crate) fn new(trackers: &Trackers) -> Self {
+        let trackers = trackers.0.iter();
+        Self(
+            trackers
+                .map(|&(id, tracker)| Tracked { id, tracker, signal: tracker.initial })
+                .collect(),
+        )
+    }
+
+    /// Takes other trackers; what is known of a thing is kept, whatever it does now.
+    pub(crate) fn reconfigure(&mut self, trackers: &Trackers) {
         let mut fresh = Self::new(trackers);
-        for (new, old) in fresh.0.iter_mut().zip(&self.0) {
-            if new.0 == old.0 {
-                new.1 = old.1;
+        for new in &mut fresh.0 {
+            let old = self.0.iter().find(|old| old.id == new.id);
+            if let Some(old) = old.filter(|old| old.signal != Signal::Unknown) {
+                new.signal = old.signal;
             }
         }
         *self = fresh;
@@ -114,30 +169,39 @@ impl Tracking {
 
     /// Whether there is such a tracker.
     pub(crate) fn observe(&mut self, id: TrackerId, signal: Signal) -> bool {
-        let Some((_, known)) = self.0.get_mut(id.0) else { return false };
-        *known = signal;
+        let Some(known) = self.0.iter_mut().find(|known| known.id == id) else { return false };
+        known.signal = signal;
         true
     }
 
     pub(crate) fn is_faulty(&self) -> bool {
-        self.0.iter().any(|(tracker, signal)| match (tracker.effect, signal) {
+        self.0.iter().any(|Tracked { tracker, signal, .. }| match (tracker.effect, signal) {
+            (_, Signal::Unknown) => false,
             (Effect::Fault, _) => signal.is_up() == tracker.reverse,
             (Effect::Weight(_), Signal::Value(_)) => tracker.weight(*signal) < LEAST_WEIGHT,
             (Effect::Weight(_), _) => false,
         })
     }
 
+    /// Whether something vital was never seen: nobody can say whether this router is fit.
+    pub(crate) fn is_undecided(&self) -> bool {
+        self.0
+            .iter()
+            .any(|one| (one.tracker.effect, one.signal) == (Effect::Fault, Signal::Unknown))
+    }
+
     /// How far what is down demotes a CARP host. Numbers count as they do for priorities, and demote as
     /// far as they would lower one.
     pub(crate) fn demotion(&self) -> u8 {
-        let each = self.0.iter().map(|(tracker, signal)| match (tracker.effect, signal) {
-            (Effect::Fault, _) => 0,
-            (Effect::Weight(_), Signal::Value(_)) => -tracker.weight(*signal).min(0),
-            (Effect::Weight(weight), _) if signal.is_up() == tracker.reverse => {
-                i64::from(weight.get()).abs()
-            }
-            (Effect::Weight(_), _) => 0,
-        });
+        let each =
+            self.0.iter().map(|Tracked { tracker, signal, .. }| match (tracker.effect, signal) {
+                (Effect::Fault, _) | (_, Signal::Unknown) => 0,
+                (Effect::Weight(_), Signal::Value(_)) => -tracker.weight(*signal).min(0),
+                (Effect::Weight(weight), _) if signal.is_up() == tracker.reverse => {
+                    i64::from(weight.get()).abs()
+                }
+                (Effect::Weight(_), _) => 0,
+            });
         let sum = each.fold(0_i64, i64::saturating_add);
         u8::try_from(sum).unwrap_or(u8::MAX)
     }
@@ -147,7 +211,7 @@ impl Tracking {
         if base == Priority::OWNER {
             return base;
         }
-        let weights = self.0.iter().map(|(tracker, signal)| tracker.weight(*signal));
+        let weights = self.0.iter().map(|one| one.tracker.weight(one.signal));
         let sum = weights.fold(i64::from(base.get()), i64::saturating_add);
         let [least, most] = [Priority::LEAST, Priority::MOST].map(|bound| i64::from(bound.get()));
         Priority::new(sum.clamp(least, most) as u8)
@@ -161,6 +225,7 @@ impl Tracker {
         match signal {
             Signal::Value(value) if self.reverse => -weight * i64::from(value),
             Signal::Value(value) => weight * i64::from(value),
+            Signal::Unknown => 0,
             Signal::Up | Signal::Down => {
                 let counts = (weight > 0) == signal.is_up();
                 let weight = if self.reverse { -weight } else { weight };
@@ -287,8 +352,14 @@ impl fmt::Debug for FaultCauses {
 mod tests {
     use super::*;
 
+    fn tracking(tracked: &[(Tracker, Signal)]) -> Tracking {
+        let numbered = (0..).map(TrackerId::new).zip(tracked);
+        let numbered = numbered.map(|(id, &(tracker, signal))| Tracked { id, tracker, signal });
+        Tracking(numbered.collect())
+    }
+
     fn priority(base: u8, tracked: &[(Tracker, Signal)]) -> u8 {
-        Tracking(tracked.to_vec()).priority(Priority::new(base)).get()
+        tracking(tracked).priority(Priority::new(base)).get()
     }
 
     #[test]
@@ -310,8 +381,8 @@ mod tests {
             assert_eq!(priority(100, &[(tracker, Signal::Down)]), down, "{weight}");
         }
         let standby = Tracker::vital().reversed();
-        assert!(Tracking(vec![(standby, Signal::Up)]).is_faulty());
-        assert!(!Tracking(vec![(standby, Signal::Down)]).is_faulty());
+        assert!(tracking(&[(standby, Signal::Up)]).is_faulty());
+        assert!(!tracking(&[(standby, Signal::Down)]).is_faulty());
     }
 
     #[test]
@@ -325,7 +396,7 @@ mod tests {
     #[test]
     fn a_number_may_be_a_fault() {
         let is_faulty = |weight, value| {
-            Tracking(vec![(Tracker::weighing(weight), Signal::Value(value))]).is_faulty()
+            tracking(&[(Tracker::weighing(weight), Signal::Value(value))]).is_faulty()
         };
         assert!(!is_faulty(1, -253) && is_faulty(1, -254));
         assert!(!is_faulty(-2, 126) && is_faulty(-2, 127));
@@ -334,7 +405,7 @@ mod tests {
 
     #[test]
     fn what_is_down_demotes_by_its_weight() {
-        let demotion = |tracked: &[(Tracker, Signal)]| Tracking(tracked.to_vec()).demotion();
+        let demotion = |tracked: &[(Tracker, Signal)]| tracking(tracked).demotion();
         assert_eq!(demotion(&[(Tracker::weighing(20), Signal::Up)]), 0);
         assert_eq!(demotion(&[(Tracker::weighing(20), Signal::Down)]), 20);
         assert_eq!(demotion(&[(Tracker::weighing(-20), Signal::Down)]), 20);
@@ -344,6 +415,19 @@ mod tests {
         assert_eq!(demotion(&[(Tracker::weighing(2), Signal::Value(-7))]), 14);
         assert_eq!(demotion(&[(Tracker::weighing(2), Signal::Value(7))]), 0);
         assert_eq!(demotion(&[(Tracker::weighing(200), Signal::Down); 2]), 255);
+    }
+
+    /// As by keepalived, before a script has ended for the first time.
+    #[test]
+    fn what_is_not_known_weighs_nothing_and_is_no_fault() {
+        let trackers = [20, -20, 0].map(Tracker::weighing);
+        for tracker in trackers.into_iter().chain(trackers.map(Tracker::reversed)) {
+            let tracked = [(tracker, Signal::Unknown)];
+            assert_eq!(priority(100, &tracked), 100, "{tracker:?}");
+            let tracking = tracking(&tracked);
+            assert_eq!((tracking.demotion(), tracking.is_faulty()), (0, false), "{tracker:?}");
+            assert_eq!(tracking.is_undecided(), tracker.effect == Effect::Fault, "{tracker:?}");
+        }
     }
 
     #[test]

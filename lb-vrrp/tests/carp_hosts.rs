@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use lb_vrrp::carp::{CarpChannel, CarpConfig, CarpHost, Demotion};
 use lb_vrrp::wire::{CarpAdvertisement, CarpKey, Datagram};
 use lb_vrrp::{
-    Action, AddressList, Announcements, Because, Event, FaultCause, Role, Signal, Tracker, Vrid,
+    Action, AddressList, Announcements, Because, Discard, Event, FaultCause, Role, Signal, Tracker,
+    TrackerId, Vrid,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -437,8 +438,8 @@ fn what_is_down_demotes_and_what_is_vital_is_a_fault() {
     let now = Instant::now();
     let mut config = CarpConfig::new([10, 0, 0, 1].into());
     config.period(1, 10).unwrap();
-    let heavy = config.track(Tracker::weighing(-30));
-    let vital = config.track(Tracker::vital());
+    let [heavy, vital] = [0, 1].map(TrackerId::new);
+    config.track(heavy, Tracker::weighing(-30)).track(vital, Tracker::vital());
     let mut host = CarpHost::new(config.clone());
     let skews = |host: &mut CarpHost| {
         let actions = std::iter::from_fn(|| host.poll_action());
@@ -466,5 +467,54 @@ fn what_is_down_demotes_and_what_is_vital_is_a_fault() {
     host.handle_tracking(deadline, vital, Signal::Up);
     assert_eq!(host.role(), Role::Fault, "for another reason");
     host.handle_fault(deadline, FaultCause::Admin, false);
+    assert_eq!(host.role(), Role::Backup);
+}
+
+#[test]
+fn a_reload_leaves_each_thing_what_is_known_of_it() {
+    #[allow(clippy::disallowed_methods)] // any instant will do
+    let now = Instant::now();
+    let tracking = |things: &[u32]| {
+        let mut config = CarpConfig::new([10, 0, 0, 1].into());
+        for &thing in things {
+            config.track(TrackerId::new(thing), Tracker::weighing(1 << thing));
+        }
+        config
+    };
+    let mut host = CarpHost::new(tracking(&[0, 1, 2]));
+    host.startup(now);
+    host.handle_tracking(now, TrackerId::new(1), Signal::Down);
+    for (things, demotion) in
+        [(vec![1, 2], 2), (vec![3, 2, 1, 0], 2), (vec![2, 0], 0), (vec![1], 0)]
+    {
+        host.reconfigure(now, tracking(&things));
+        assert_eq!(host.demotion(), demotion, "{things:?}");
+    }
+}
+
+#[test]
+fn a_host_waits_until_it_has_seen_what_is_vital() {
+    #[allow(clippy::disallowed_methods)] // any instant will do
+    let now = Instant::now();
+    let script = TrackerId::new(0);
+    let mut config = CarpConfig::new([10, 0, 0, 1].into());
+    config.track(script, Tracker::vital().initially(Signal::Unknown));
+    let mut host = CarpHost::new(config);
+    host.startup(now);
+    assert_eq!((host.role(), host.next_deadline()), (Role::Initialize, None));
+    let said = CarpAdvertisement { skew: 0, demotion: 0, base: 1, counter: 1 };
+    let heard = host.handle_packet(now, [10, 0, 0, 2].into(), &said);
+    assert_eq!((heard, host.is_lonely()), (Err(Discard::Undecided), false));
+    let mut failed = host.clone();
+    failed.handle_tracking(now, script, Signal::Down);
+    assert_eq!(failed.role(), Role::Fault);
+    let mut stopped = host.clone();
+    stopped.shutdown(now);
+    stopped.handle_tracking(now, script, Signal::Up);
+    assert_eq!(stopped.role(), Role::Initialize);
+    host.handle_tracking(now, script, Signal::Up);
+    assert_eq!((host.role(), host.next_deadline()), (Role::Backup, Some(now + SECOND * 3)));
+    // Not known any more is not down.
+    host.handle_tracking(now, script, Signal::Unknown);
     assert_eq!(host.role(), Role::Backup);
 }

@@ -9,7 +9,7 @@ use lan::{MS, config, host};
 use lb_vrrp::wire::Advertisement;
 use lb_vrrp::{
     Action, AddressList, Announcements, Config, Discard, Event, FaultCause, Interval, Preempt,
-    Priority, Role, Start, State, Version, VirtualRouter, Vrid,
+    Priority, Role, Signal, Start, State, Tracker, TrackerId, Version, VirtualRouter, Vrid,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -310,4 +310,159 @@ fn after_a_fault_the_whole_master_down_interval_is_waited_for() {
     bench.router.handle_fault(bench.now, FaultCause::Admin, false);
     let whole = MS * 300 + MS * 100 * 156 / 256;
     assert_eq!(bench.router.next_deadline(), Some(bench.now + whole));
+}
+
+/// Every list of some of these, in every order.
+fn lists(things: u32) -> Vec<Vec<u32>> {
+    let mut lists = vec![Vec::new()];
+    let mut at = 0;
+    while at < lists.len() {
+        for thing in (0..things).filter(|thing| !lists[at].contains(thing)).collect::<Vec<_>>() {
+            lists.push([&lists[at][..], &[thing]].concat());
+        }
+        at += 1;
+    }
+    lists
+}
+
+/// Whatever is added, taken out or moved in the list: an operator who removes a script that fails must be
+/// rid of it, and nothing may pass for up because it stands where something else stood.
+#[test]
+fn a_reload_leaves_each_thing_what_is_known_of_it() {
+    const THINGS: u32 = 3;
+    // Each takes another amount away, so that the priority says which are down; those that are vital say
+    // it by a fault. What weighs before may be vital after, and the other way round.
+    let tracking = |things: &[u32], vital: bool| {
+        let mut config = config(0, 100);
+        for &thing in things {
+            let weight = if vital { 0 } else { -(1 << thing) };
+            config.track(TrackerId::new(thing), Tracker::weighing(weight));
+        }
+        config
+    };
+    let lists = lists(THINGS);
+    assert_eq!(lists.len(), 1 + 3 + 6 + 6);
+    for before in &lists {
+        for down in 0_u8..1 << THINGS {
+            let is_down = |thing: &&u32| down & 1 << **thing != 0;
+            let mut bench = Bench::new(tracking(before, false));
+            for thing in before {
+                let signal = if is_down(&thing) { Signal::Down } else { Signal::Up };
+                bench.router.handle_tracking(bench.now, TrackerId::new(*thing), signal);
+            }
+            for after in &lists {
+                let stays_down =
+                    after.iter().filter(|thing| before.contains(thing)).filter(is_down);
+                let less: u8 = stays_down.map(|thing| 1 << thing).sum();
+                let mut router = bench.router.clone();
+                router.reconfigure(bench.now, tracking(after, false));
+                assert_eq!(router.priority().get(), 100 - less, "{before:?} {after:?} {down:b}");
+                router.reconfigure(bench.now, tracking(after, true));
+                let is_faulty = router.state().role() == Role::Fault;
+                assert_eq!(is_faulty, less > 0, "{before:?} {after:?} {down:b}");
+            }
+        }
+    }
+}
+
+const SCRIPT: TrackerId = TrackerId::new(0);
+
+fn depending(mut config: Config) -> Config {
+    config.track(SCRIPT, Tracker::vital().initially(Signal::Unknown));
+    config
+}
+
+/// A host whose service is dead must not take the addresses from one whose service lives, only since
+/// nobody has looked yet. Nor may an owner.
+#[test]
+fn a_router_waits_until_it_has_seen_what_is_vital() {
+    for priority in [200, 255] {
+        let mut bench = Bench::new(depending(config(0, priority)));
+        assert_eq!((*bench.router.state(), bench.role()), (State::Undecided, Role::Initialize));
+        assert_eq!(bench.router.next_deadline(), None);
+        assert_eq!(bench.hear(1, 100, 10), Err(Discard::Undecided));
+        assert!(!bench.router.is_lonely(), "it has not begun to listen");
+        bench.wait(SECOND * 60);
+        assert_eq!((bench.drain(), bench.role()), (Vec::new(), Role::Initialize));
+        // The first thing that is seen decides.
+        let mut failed = bench.router.clone();
+        failed.handle_tracking(bench.now, SCRIPT, Signal::Down);
+        assert_eq!(failed.state().role(), Role::Fault);
+        assert!(failed.faults().contains(FaultCause::Tracker) && !failed.holds_addresses());
+        failed.handle_tracking(bench.now, SCRIPT, Signal::Up);
+        bench.router.handle_tracking(bench.now, SCRIPT, Signal::Up);
+        for router in [&failed, &bench.router] {
+            let begun = if priority == 255 { Role::Master } else { Role::Backup };
+            assert_eq!(router.state().role(), begun);
+        }
+    }
+    // It waits for as long as anybody who begins.
+    let mut bench = Bench::new(depending(config(0, 100)));
+    bench.router.handle_tracking(bench.now, SCRIPT, Signal::Up);
+    let anybody = Bench::new(config(0, 100));
+    let wait = |bench: &Bench| bench.router.next_deadline().unwrap() - bench.now;
+    assert_eq!(wait(&bench), wait(&anybody));
+    // Two of them: the last one decides, or the first that is down.
+    let mut both = depending(config(0, 100));
+    let other = TrackerId::new(1);
+    both.track(other, Tracker::vital().initially(Signal::Unknown));
+    let mut bench = Bench::new(both);
+    bench.router.handle_tracking(bench.now, other, Signal::Up);
+    assert_eq!(bench.role(), Role::Initialize);
+    bench.router.handle_tracking(bench.now, SCRIPT, Signal::Down);
+    assert_eq!(bench.role(), Role::Fault);
+}
+
+#[test]
+fn what_is_not_known_holds_nobody_up_who_has_begun_or_who_ends() {
+    // A reload that brings something new.
+    let mut bench = Bench::master(config(0, 100));
+    bench.router.reconfigure(bench.now, depending(config(0, 100)));
+    assert_eq!(bench.role(), Role::Master);
+    bench.router.handle_tracking(bench.now, SCRIPT, Signal::Down);
+    assert_eq!(bench.role(), Role::Fault);
+    // A shutdown.
+    let mut bench = Bench::new(depending(config(0, 100)));
+    bench.router.shutdown(bench.now);
+    assert_eq!(*bench.router.state(), State::Initialize);
+    bench.router.handle_tracking(bench.now, SCRIPT, Signal::Up);
+    assert_eq!(*bench.router.state(), State::Initialize);
+    // A reload that takes it away, or says what it counts as.
+    for tracker in [None, Some(Tracker::vital())] {
+        let mut bench = Bench::new(depending(config(0, 100)));
+        let mut known = config(0, 100);
+        if let Some(tracker) = tracker {
+            known.track(SCRIPT, tracker);
+        }
+        bench.router.reconfigure(bench.now, known);
+        assert_eq!(bench.role(), Role::Backup, "{tracker:?}");
+    }
+}
+
+/// Whatever else it waits for: all of it is needed.
+#[test]
+fn what_is_not_known_is_waited_for_beside_a_fault_and_a_startup_delay() {
+    let mut bench = Bench::new(depending(config(0, 100)));
+    bench.router.handle_fault(bench.now, FaultCause::Interface, true);
+    assert_eq!(bench.role(), Role::Fault);
+    bench.router.handle_fault(bench.now, FaultCause::Interface, false);
+    assert_eq!((bench.role(), bench.router.faults().is_empty()), (Role::Fault, true));
+    bench.router.handle_tracking(bench.now, SCRIPT, Signal::Up);
+    assert_eq!(bench.role(), Role::Backup);
+
+    let mut late = depending(config(0, 100));
+    late.startup_delay(SECOND);
+    let mut bench = Bench::new(late.clone());
+    assert_eq!(*bench.router.state(), State::Waiting);
+    bench.wait(SECOND);
+    assert_eq!(*bench.router.state(), State::Undecided);
+    // And the other way round: what is seen does not end the delay, be it as long as no clock can say.
+    for delay in [SECOND, Duration::MAX] {
+        late.startup_delay(delay);
+        let mut bench = Bench::new(late.clone());
+        bench.router.handle_tracking(bench.now, SCRIPT, Signal::Up);
+        assert_eq!(*bench.router.state(), State::Waiting);
+        bench.wait(SECOND);
+        assert_eq!(bench.role() == Role::Backup, delay == SECOND);
+    }
 }

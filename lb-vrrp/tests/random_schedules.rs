@@ -136,8 +136,12 @@ impl Schedule {
                 config.parting_advertisement(dice.percent(80));
                 config.phase(dice.next() as u16);
                 let weight = dice.below(100) as i16 - 50;
-                let heavy = config.track(Tracker::weighing(if weight == 0 { 1 } else { weight }));
-                tracked.push([heavy, config.track(Tracker::vital())]);
+                let [heavy, vital] = [0, 1].map(TrackerId::new);
+                let known = if dice.percent(20) { Signal::Unknown } else { Signal::Up };
+                config
+                    .track(heavy, Tracker::weighing(if weight == 0 { 1 } else { weight }))
+                    .track(vital, Tracker::vital().initially(known));
+                tracked.push([heavy, vital]);
                 config
             })
             .collect();

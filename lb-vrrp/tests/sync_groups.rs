@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use lan::{Dice, MS, config, host};
 use lb_vrrp::wire::Advertisement;
 use lb_vrrp::{
-    Action, AddressList, FaultCause, GroupError, Interval, Priority, Role, SyncGroup, Tracker,
-    Version, VirtualRouter, Vrid,
+    Action, AddressList, FaultCause, GroupError, Interval, Priority, Role, Signal, SyncGroup,
+    Tracker, TrackerId, Version, VirtualRouter, Vrid,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -206,10 +206,38 @@ fn all_announce_what_one_has_to_defend() {
     assert_eq!(site.announced, [2; MEMBERS]);
 }
 
+/// One of whom nobody can say yet whether it is fit holds back the others.
+#[test]
+fn nobody_is_master_before_all_are_decided() {
+    #[allow(clippy::disallowed_methods, reason = "any instant is the beginning")]
+    let mut now = std::time::Instant::now();
+    let script = TrackerId::new(7);
+    let mut undecided = config(1, 100);
+    undecided.track(script, Tracker::vital().initially(Signal::Unknown));
+    let members = [config(0, 100), undecided].map(VirtualRouter::new).to_vec();
+    let mut group = SyncGroup::new(members).unwrap();
+    let roles = |group: &SyncGroup| -> Vec<_> {
+        group.members().iter().map(|member| member.state().role()).collect()
+    };
+    group.startup(now);
+    assert_eq!(roles(&group), [Role::Backup, Role::Initialize]);
+    now += SECOND * 10;
+    group.handle_timeout(now);
+    assert_eq!(roles(&group), [Role::Backup, Role::Initialize]);
+    let mut failed = group.clone();
+    failed.handle_tracking(now, 1, script, Signal::Down);
+    assert_eq!(roles(&failed), [Role::Fault; 2]);
+    group.handle_tracking(now, 1, script, Signal::Up);
+    assert_eq!(roles(&group), [Role::Backup; 2]);
+    now += SECOND * 10;
+    group.handle_timeout(now);
+    assert_eq!(roles(&group), [Role::Master; 2]);
+}
+
 #[test]
 fn weights_are_refused() {
     let mut weighted = config(0, 100);
-    weighted.track(Tracker::weighing(10));
+    weighted.track(TrackerId::new(0), Tracker::weighing(10));
     let members = [config(0, 100), weighted.clone()].map(VirtualRouter::new).to_vec();
     assert_eq!(SyncGroup::new(members).err(), Some(GroupError::Weighted { member: 1 }));
     assert_eq!(SyncGroup::new(Vec::new()).err(), Some(GroupError::Empty));

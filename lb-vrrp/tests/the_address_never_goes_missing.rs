@@ -9,7 +9,7 @@ use std::time::Duration;
 use lan::{Lan, MS, config};
 use lb_vrrp::{
     Action, Because, Config, Event, FaultCause, Preempt, Priority, Role, Signal, State, Tracker,
-    VirtualRouter,
+    TrackerId, VirtualRouter,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -293,7 +293,8 @@ fn nothing_is_said_on_an_interface_that_is_gone() {
 #[test]
 fn weights_move_the_master() {
     let mut first = config(0, 200);
-    let script = first.track(Tracker::weighing(-150));
+    let script = TrackerId::new(0);
+    first.track(script, Tracker::weighing(-150));
     let mut lan = pair_of(first, config(1, 100));
     lan.with(0, |router, now| router.handle_tracking(now, script, Signal::Down));
     assert_eq!(lan.hosts[0].router.priority(), Priority::new(50));
@@ -308,7 +309,8 @@ fn weights_move_the_master() {
 #[test]
 fn a_backups_deadline_moves_with_its_priority() {
     let mut second = config(1, 100);
-    let script = second.track(Tracker::weighing(50).initially(Signal::Down));
+    let script = TrackerId::new(0);
+    second.track(script, Tracker::weighing(50).initially(Signal::Down));
     let mut lan = pair_of(config(0, 200), second);
     let before = lan.hosts[1].router.next_deadline().unwrap();
     lan.with(1, |router, now| router.handle_tracking(now, script, Signal::Up));

@@ -14,8 +14,8 @@ use lb_vrrp::driver::{Counters, Driver, Input, Network, Operation, Pacing, Repor
 use lb_vrrp::wire::{CarpKey, Datagram};
 use lb_vrrp::{
     AddressList, Announcements, Authentication, Because, Channel, ChannelConfig, Config, Event,
-    FaultCause, GroupError, HmacKeys, Interval, Priority, Reason, Role, Tracker, Version,
-    VirtualRouter, Vrid,
+    FaultCause, GroupError, HmacKeys, Interval, Priority, Reason, Role, Tracker, TrackerId,
+    Version, VirtualRouter, Vrid,
 };
 use tokio::sync::Notify;
 use tokio::time::{Instant, advance, timeout};
@@ -802,7 +802,7 @@ async fn a_group_is_of_routers_that_can_move_together() {
     // Who is not known is not minded.
     driver.set_groups(&[vec![RouterId::new(77), OTHER, ID]]).unwrap();
     let mut weighty = config(0, 100);
-    weighty.track(Tracker::weighing(-10));
+    weighty.track(TrackerId::new(0), Tracker::weighing(-10));
     let refused = driver.reconfigure(OTHER, weighty.clone(), channel(1), ());
     assert_eq!(refused, Err(GroupError::Weighted { member: 0 }));
     assert_eq!(driver.router(OTHER).unwrap().config(), &config(0, 100));

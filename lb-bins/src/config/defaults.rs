@@ -16,7 +16,7 @@ use lb_core::{Algorithm, Weight};
 use lb_vrrp::{ChecksumPolicy, Interval, Migration, Priority, Start, Version};
 
 use super::model::check::{HttpVersion, Initial, Record, StatusRange};
-use super::model::{Forwarding, HashKey, OnFailure, ParameterMatch, SorryMode};
+use super::model::{Forwarding, HashKey, OnFailure, ParameterMatch, ScriptInitial, SorryMode};
 
 /// `forwarding`: by this process, which needs no privileges for it.
 pub const FORWARDING: Forwarding = Forwarding::Proxy;
@@ -105,8 +105,12 @@ pub const HTTP_STATUS: StatusRange = StatusRange { first: 200, last: 299 };
 /// `check.dynamic_weight` of a script check: the exit code is no weight.
 pub const DYNAMIC_WEIGHT: bool = false;
 
+/// `notify_timeout`: a minute, so that what comes after is told in time.
+pub const NOTIFY_TIMEOUT: Duration = Duration::from_secs(60);
 /// `smtp_alert` of instances and groups: no mail, as in keepalived.
 pub const SMTP_ALERT: bool = false;
+/// `smtp_alert_faults`: who wants mail wants it when something is wrong.
+pub const SMTP_ALERT_FAULTS: bool = true;
 /// `version` of a virtual router: 3, RFC 9568.
 pub const VRRP_VERSION: Version = Version::V3;
 /// `state` of a virtual router: a backup.
@@ -149,13 +153,13 @@ pub const TRACK_FILE_WEIGHT: i16 = 1;
 pub const SCRIPT_INTERVAL: Duration = Duration::from_secs(1);
 /// `rise` and `fall` of a script: once.
 pub const SCRIPT_RUNS: u32 = 1;
-/// `initial` of a script: it is believed until it has failed.
-pub const SCRIPT_INITIAL: Initial = Initial::Up;
+/// `initial` of a script: who has never looked does not know.
+pub const SCRIPT_INITIAL: ScriptInitial = ScriptInitial::Unknown;
 /// `quorum` of a process: one of them.
 pub const PROCESS_QUORUM: u32 = 1;
 /// `parameter_match` of a process: all of them, and exactly.
 pub const PARAMETER_MATCH: ParameterMatch = ParameterMatch::Exact;
-/// `delay` of a process: none.
+/// `delay`, `up_delay` and `down_delay` of a process: none.
 pub const PROCESS_DELAY: Duration = Duration::ZERO;
 /// `check.verify`: certificates are looked at.
 pub const VERIFY: bool = true;

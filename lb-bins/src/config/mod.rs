@@ -62,9 +62,9 @@ pub use self::model::{
     Account, Address, Authentication, Backend, BgpAnnouncement, Call, CarpInstance, Claim, ClaimBy,
     Command, Config, Delays, Deleted, Door, Forwarding, HashKey, HmacKey, Holder, HttpClaim,
     KeySecret, Login, Mail, NotADoor, Notify, OnFailure, ParameterMatch, ParseAddressError,
-    Passive, Persistence, Queue, Quorum, SorryMode, Speaker, Track, Tracks, VirtualServer,
-    VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess, check,
-    is_keyed_by_destination,
+    Passive, Persistence, Queue, Quorum, ScriptInitial, SorryMode, Speaker, Track, Tracks,
+    VirtualServer, VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
+    VrrpTrackProcess, check, is_keyed_by_destination,
 };
 pub use self::source::Source;
 pub(crate) use self::source::read_bounded;

@@ -8,7 +8,7 @@ use super::draft::announcement::SpeakerType;
 use super::draft::check::CheckType;
 use super::draft::vrrp::{AuthenticationType, RuleAction};
 use super::model::check::{HttpVersion, Initial, Record, Role};
-use super::model::{Forwarding, HashKey, OnFailure, ParameterMatch, SorryMode};
+use super::model::{Forwarding, HashKey, OnFailure, ParameterMatch, ScriptInitial, SorryMode};
 
 /// A type whose values are written as words.
 pub(super) trait Word: Copy + PartialEq + 'static {
@@ -162,6 +162,11 @@ impl Word for RuleAction {
 impl Word for ParameterMatch {
     const WORDS: &'static [(&'static str, Self)] =
         &[("exact", Self::Exact), ("initial", Self::Initial), ("partial", Self::Partial)];
+}
+
+impl Word for ScriptInitial {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("unknown", Self::Unknown), ("down", Self::Down), ("up", Self::Up)];
 }
 
 impl Word for Scope {

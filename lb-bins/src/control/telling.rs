@@ -73,11 +73,11 @@ impl Service {
         let up = backends
             .filter(|status| matches!(status.state, BackendState::Up | BackendState::Drain));
         for status in up {
-            let line = self.run_for_backend(status.id, "down", WHY.to_owned());
+            let line = self.run_for_backend(status.id, "down", WHY.to_owned(), notifier);
             notifier.tell(News { mailed: false, ..self.news(line, ABOUT, WHY, None) });
         }
         if self.machine.quorum().is_up() {
-            let line = self.run_for_quorum("down", &self.machine.strength());
+            let line = self.run_for_quorum("down", &self.machine.strength(), notifier);
             notifier.tell(News { mailed: false, ..self.news(Some(line), ABOUT, WHY, None) });
         }
     }
@@ -87,14 +87,20 @@ impl Service {
         let Some(status) = self.machine.backend(id) else { return };
         let address = status.backend.endpoint().address();
         let why = self.reasons.get(&id).cloned();
-        let line = self.run_for_backend(id, state, why.clone().unwrap_or_default());
+        let line = self.run_for_backend(id, state, why.clone().unwrap_or_default(), notifier);
         let gravity = if state == "up" { Gravity::Well } else { Gravity::Impaired };
         let (about, what) = (address.to_string(), format!("backend {address} is {state}"));
         notifier.tell(self.news(line, (&about, gravity), &what, why));
     }
 
     /// Runs what is to be run for a backend; the line for the pipe.
-    fn run_for_backend(&self, id: BackendId, state: &'static str, why: String) -> Option<String> {
+    fn run_for_backend(
+        &self,
+        id: BackendId,
+        state: &'static str,
+        why: String,
+        notifier: &Notifier,
+    ) -> Option<String> {
         let status = self.machine.backend(id)?;
         let upstream = status.backend.endpoint();
         let address = upstream.address();
@@ -110,7 +116,7 @@ impl Service {
                 ("LB_STATE", state.to_owned()),
                 ("LB_REASON", why),
             ];
-            self.run(command, about);
+            self.run(command, about, notifier);
         }
         // A pipe has keepalived's lines, which name no names.
         let backend = match upstream.current() {
@@ -135,13 +141,18 @@ impl Service {
             "up" => info!(virtual_server, weight, "{what}"),
             _ => warn!(virtual_server, weight, "{what}"),
         }
-        let line = self.run_for_quorum(state, strength);
+        let line = self.run_for_quorum(state, strength, notifier);
         let gravity = if state == "up" { Gravity::Well } else { Gravity::Grave };
         notifier.tell(self.news(Some(line), ("quorum", gravity), &what, None));
     }
 
     /// Runs what is to be run for the quorum; the line for the pipe.
-    fn run_for_quorum(&self, state: &'static str, strength: &Strength) -> String {
+    fn run_for_quorum(
+        &self,
+        state: &'static str,
+        strength: &Strength,
+        notifier: &Notifier,
+    ) -> String {
         let script = match state {
             "up" => &self.config.on_quorum_up,
             _ => &self.config.on_quorum_down,
@@ -154,7 +165,7 @@ impl Service {
                 ("LB_QUORUM_UP_AT", rule.up_at().to_string()),
                 ("LB_QUORUM_DOWN_AT", rule.down_at().to_string()),
             ];
-            self.run(command, about);
+            self.run(command, about, notifier);
         }
         format!("VS {} {}", trio(self.listener.address()), state.to_uppercase())
     }
@@ -171,11 +182,17 @@ impl Service {
         News { line, about, gravity, what, why, mailed: true }
     }
 
-    fn run<const N: usize>(&self, command: &Command, about: [(&'static str, String); N]) {
+    fn run<const N: usize>(
+        &self,
+        command: &Command,
+        about: [(&'static str, String); N],
+        notifier: &Notifier,
+    ) {
         let server = [("LB_VIRTUAL_SERVER", self.config.name.clone())];
         let variables = server.into_iter().chain(about).collect();
         let whose = self.config.name.clone();
-        self.scripts.run(Job { whose, command: command.clone(), variables, held: None });
+        let (command, limit) = (command.clone(), notifier.script_limit());
+        self.scripts.run(Job { whose, command, variables, limit, held: None });
     }
 }
 

@@ -20,6 +20,7 @@ pub use scripts::{Job, Scripts};
 use reader::Reader;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -63,6 +64,8 @@ pub struct Notifier {
     mailer: Option<Mailer>,
     /// Somebody in this process who has them.
     relay: Option<Observer>,
+    /// How long a script may run that is told of something; `None`: for ever.
+    script_limit: Option<Duration>,
 }
 
 /// What became of the news.
@@ -126,6 +129,7 @@ impl Notifier {
     /// any more, it goes its way as before. Waits for nothing. Must be called within a runtime.
     pub fn take_over(&mut self, config: &Config, preparation: Preparation) {
         let Preparation { fifo, letter } = preparation;
+        self.script_limit = config.notify_timeout;
         let is_new = |fifo: &Fifo| self.fifo.as_ref().is_none_or(|known| !known.is_same(fifo));
         let fifo = fifo.and_then(Unhurried::into_inner).filter(is_new);
         let script = config.notify_fifo_script.as_ref();
@@ -142,6 +146,11 @@ impl Notifier {
             (Some(mailer), Some(letter)) => mailer.change(letter),
             (_, letter) => self.mailer = letter.map(Mailer::start),
         }
+    }
+
+    /// How long a script may run that is told of something; `None`: for ever.
+    pub(crate) const fn script_limit(&self) -> Option<Duration> {
+        self.script_limit
     }
 
     /// Tells everybody. Never waits.

@@ -1,17 +1,21 @@
-//! Scripts for events: in order, one at a time per queue, never holding up anything.
+//! Scripts for events: in order, one at a time per queue unless one takes very long, never holding up anything.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::execution::{Ended, execute};
 use crate::config::Command;
 
-/// A script that takes longer than this is ended: the next one must not wait forever.
-const LONGEST_RUN: Duration = Duration::from_secs(60);
+/// One that may take longer than this is waited for no longer by the next one: what it is told must not be told
+/// hours later, as by keepalived, which starts each at once.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Nobody limits it.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 /// Events beyond this many wait nowhere: the scripts are hopelessly behind.
 const QUEUE: usize = 1024;
 
@@ -31,6 +35,8 @@ pub struct Job {
     pub command: Command,
     /// Variables that tell the script what happened, beside what this process has.
     pub variables: Vec<(&'static str, String)>,
+    /// After how long it is ended; `None`: never.
+    pub limit: Option<Duration>,
     /// Held until it has run, for whoever asks whether it has.
     pub held: Option<Arc<()>>,
 }
@@ -39,16 +45,33 @@ impl Scripts {
     /// Starts the queue; it works off what it has and ends when this is dropped. Must be called
     /// within a runtime.
     pub fn start() -> Self {
+        Self::with_patience(PATIENCE)
+    }
+
+    fn with_patience(patience: Duration) -> Self {
         let (queue, mut jobs) = mpsc::channel::<Job>(QUEUE);
         let worker = tokio::spawn(async move {
+            // Those that nobody waits for but the end.
+            let mut beside = JoinSet::new();
             while let Some(job) = jobs.recv().await {
-                run(job).await;
+                let script = job.command.program.clone();
+                let is_waited_for = job.limit.is_some_and(|limit| limit <= patience);
+                let mut run = Box::pin(run(job));
+                if is_waited_for {
+                    run.await;
+                } else if timeout(patience, &mut run).await.is_err() {
+                    info!(script, "the script runs on, and the next one does not wait for it");
+                    beside.spawn(run);
+                }
+                while beside.try_join_next().is_some() {}
             }
+            while beside.join_next().await.is_some() {}
         });
         Self { queue, worker }
     }
 
-    /// Runs a script after all that were asked for before.
+    /// Runs a script after all that were asked for before, or beside one that takes longer than a minute and
+    /// may.
     pub fn run(&self, job: Job) {
         if let Err(refused) = self.queue.try_send(job) {
             let job = refused.into_inner();
@@ -64,17 +87,84 @@ impl Scripts {
     }
 }
 
-async fn run(Job { whose, command, variables, held: _held }: Job) {
+async fn run(Job { whose, command, variables, limit, held: _held }: Job) {
     let script = &command.program;
-    match execute(&whose, &command, variables, LONGEST_RUN).await {
+    match execute(&whose, &command, variables, limit.unwrap_or(FOREVER)).await {
         Ok(Ended::Said(status)) if status.success() => info!(script, "script ran"),
         Ok(Ended::Said(status)) => warn!(script, %status, "script failed"),
         Ok(Ended::Late(mut dying)) => {
-            warn!(script, "script ended after {} s", LONGEST_RUN.as_secs());
+            warn!(script, ?limit, "script ended: it took too long");
             if !dying.end().await {
                 warn!(script, "the script cannot be ended: it waits for this host");
             }
         }
         Err(error) => warn!(script, %error, "script cannot be started"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("lb-{name}-{}", std::process::id()));
+            std::fs::create_dir(&folder).unwrap();
+            Self(folder)
+        }
+
+        fn job(&self, line: &str, limit: Option<Duration>) -> Job {
+            let line = format!("cd {}; {line}", self.0.display());
+            let command = Command::new("/bin/sh", vec!["-c".to_owned(), line]);
+            Job { whose: "test".to_owned(), command, variables: Vec::new(), limit, held: None }
+        }
+
+        fn told(&self) -> String {
+            std::fs::read_to_string(self.0.join("told")).unwrap_or_default()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// A database that is promoted must not be left half promoted, nor may what comes after wait for ever.
+    #[tokio::test]
+    async fn who_may_take_as_long_as_it_likes_holds_up_nobody_and_is_not_ended() {
+        let folder = Folder::new("patience");
+        for limit in [None, Some(Duration::from_secs(600))] {
+            let _ = std::fs::remove_file(folder.0.join("go"));
+            let _ = std::fs::remove_file(folder.0.join("told"));
+            let scripts = Scripts::with_patience(Duration::from_millis(100));
+            // The first one ends when the second one has run.
+            let slow = "until [ -e go ]; do sleep 0.02; done; echo first >> told";
+            scripts.run(folder.job(slow, limit));
+            scripts.run(folder.job("echo second >> told; : > go", limit));
+            scripts.run(folder.job("echo third >> told", limit));
+            scripts.finish().await;
+            let told = folder.told();
+            let mut lines: Vec<_> = told.lines().collect();
+            assert_eq!(lines[0], "second", "{limit:?}");
+            lines.sort_unstable();
+            assert_eq!(lines, ["first", "second", "third"], "{limit:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_takes_too_long_is_ended_before_the_next_one_begins() {
+        let folder = Folder::new("limit");
+        let scripts = Scripts::with_patience(Duration::from_secs(60));
+        let limit = Some(Duration::from_millis(100));
+        let slow = "trap 'echo ended >> told; exit' TERM; sleep 99 & wait";
+        scripts.run(folder.job(slow, limit));
+        scripts.run(folder.job("echo second >> told", limit));
+        scripts.finish().await;
+        assert_eq!(folder.told(), "ended\nsecond\n");
     }
 }

@@ -56,6 +56,22 @@ impl Instance {
         }
     }
 
+    /// How its router calls all that it depends on, interfaces included.
+    pub(super) fn trackers(&self) -> impl Iterator<Item = TrackerId> {
+        let interfaces = self.interfaces.iter().map(|one| one.tracker);
+        self.things.iter().map(|(_, tracker)| *tracker).chain(interfaces)
+    }
+
+    /// How its router calls that, if it depends on it.
+    pub(super) fn tracker_of(&self, thing: &Thing) -> Option<TrackerId> {
+        self.things.iter().find(|(known, _)| known == thing).map(|(_, tracker)| *tracker)
+    }
+
+    /// The same of an interface.
+    pub(super) fn tracker_of_interface(&self, name: &str) -> Option<TrackerId> {
+        self.interfaces.iter().find(|one| one.name == name).map(|one| one.tracker)
+    }
+
     /// From now on it tracks these interfaces; what is known of them stays.
     pub(super) fn track_interfaces(&mut self, tracked: &[(String, TrackerId)]) {
         let known = std::mem::take(&mut self.interfaces);

@@ -237,9 +237,8 @@ impl Keeper {
 
     fn see(&mut self, thing: Thing, signal: Signal) {
         for instance in self.instances.values() {
-            let trackers = instance.things.iter().filter(|(known, _)| *known == thing);
-            for (_, tracker) in trackers {
-                self.driver.track(instance.id, *tracker, signal);
+            if let Some(tracker) = instance.tracker_of(&thing) {
+                self.driver.track(instance.id, tracker, signal);
             }
         }
         self.speakers.see(&thing, signal);

@@ -134,7 +134,9 @@ impl Notice<'_> {
         if *priority > 0 {
             what += &format!(" with priority {priority}");
         }
-        let mailed = notify.smtp_alert && happening.is_change();
+        let is_fault = *happening == Happening::Became(Role::Fault);
+        let mailed =
+            notify.smtp_alert && happening.is_change() && (notify.smtp_alert_faults || !is_fault);
         let about = format!("{} {name}", subject.word());
         let gravity = happening.gravity();
         News { line: Some(self.line()), about, gravity, what, why: None, mailed }
@@ -186,7 +188,8 @@ impl Teller {
             for command in notice.commands(notify) {
                 let scripts = self.scripts.get_or_insert_with(Scripts::start);
                 let (whose, variables) = (notice.name.to_owned(), Vec::new());
-                scripts.run(Job { whose, command, variables, held: held.clone() });
+                let (limit, held) = (notifier.script_limit(), held.clone());
+                scripts.run(Job { whose, command, variables, limit, held });
             }
         }
         if !notice.happening.is_of_priority() || notify.priority_changes {

@@ -14,6 +14,7 @@ use lb_vrrp::{
     Vrid,
 };
 
+use super::instance::Instance;
 use super::spec::Spec;
 use super::watch::Thing;
 use crate::config::{Authentication, CarpInstance, Delays, KeySecret, Track, Tracks, VrrpInstance};
@@ -56,19 +57,26 @@ pub(super) enum Machine {
 }
 
 impl Plan {
-    /// `seen` says what is known of what it depends on. Keys of files are in the specification already.
+    /// `seen` says what is known of what it depends on; the instance that it was `before`, if it was one, how
+    /// its router calls that. Keys of files are in the specification already.
     ///
     /// # Errors
     /// A secret that is not there, and what validation should have found.
-    pub(super) fn of(spec: &Spec, seen: impl Fn(&Thing) -> Signal) -> Result<Self, PlanError> {
+    pub(super) fn of(
+        spec: &Spec,
+        before: Option<&Instance>,
+        seen: impl Fn(&Thing) -> Signal,
+    ) -> Result<Self, PlanError> {
+        let names = Names::new(before);
         match spec {
-            Spec::Carp(instance) => Ok(Self::of_carp(instance, seen)?),
-            Spec::Vrrp(instance) => Self::of_vrrp(instance, seen),
+            Spec::Carp(instance) => Ok(Self::of_carp(instance, names, seen)?),
+            Spec::Vrrp(instance) => Self::of_vrrp(instance, names, seen),
         }
     }
 
     fn of_carp(
         instance: &CarpInstance,
+        mut names: Names<'_>,
         seen: impl Fn(&Thing) -> Signal,
     ) -> Result<Self, ConfigError> {
         let addresses = AddressList::new(instance.addresses.iter().map(|one| one.address))?;
@@ -86,9 +94,13 @@ impl Plan {
         settings.addresses.clone_from(&instance.addresses);
         settings.virtual_mac.clone_from(&instance.virtual_mac);
         for track in &instance.track_interfaces {
-            settings.tracked.push((track.name.clone(), host.track(tracker(track))));
+            let id = names.of_interface(&track.name);
+            host.track(id, tracker(track));
+            settings.tracked.push((track.name.clone(), id));
         }
-        let things = things(&instance.tracks, seen, |tracker| host.track(tracker));
+        let things = things(&instance.tracks, names, seen, |id, tracker| {
+            host.track(id, tracker);
+        });
         Ok(Self {
             machine: Machine::Carp(host, CarpChannel::new(source, key)),
             channel: ChannelConfig::new(instance.vhid, source, addresses)?,
@@ -100,6 +112,7 @@ impl Plan {
 
     fn of_vrrp(
         instance: &VrrpInstance,
+        mut names: Names<'_>,
         seen: impl Fn(&Thing) -> Signal,
     ) -> Result<Self, PlanError> {
         let addresses = match instance.addresses.is_empty() {
@@ -135,9 +148,13 @@ impl Plan {
         settings.speaks_by_virtual_mac = !instance.vmac_xmit_base;
         settings.tracks_interface = instance.track_primary;
         for track in &instance.track_interfaces {
-            settings.tracked.push((track.name.clone(), router.track(tracker(track))));
+            let id = names.of_interface(&track.name);
+            router.track(id, tracker(track));
+            settings.tracked.push((track.name.clone(), id));
         }
-        let things = things(&instance.tracks, seen, |tracker| router.track(tracker));
+        let things = things(&instance.tracks, names, seen, |id, tracker| {
+            router.track(id, tracker);
+        });
         let Delays { interface_down, interface_up, .. } = instance.delays;
         let debounce = Debounce::new(interface_down, interface_up);
         Ok(Self { machine: Machine::Vrrp(router), channel, settings, debounce, things })
@@ -167,15 +184,49 @@ fn startup_delay(delays: Delays) -> Duration {
     delays.startup.max(rest)
 }
 
+/// How a router calls what it depends on: as before, as long as it depends on it, so that it goes on knowing
+/// what it knows.
+struct Names<'i> {
+    before: Option<&'i Instance>,
+    /// No other thing was called that before.
+    next: u32,
+}
+
+impl<'i> Names<'i> {
+    fn new(before: Option<&'i Instance>) -> Self {
+        let known = before.into_iter().flat_map(Instance::trackers);
+        let next = known.map(|id| id.get().saturating_add(1)).max().unwrap_or(0);
+        Self { before, next }
+    }
+
+    fn of_interface(&mut self, name: &str) -> TrackerId {
+        let known = self.before.and_then(|before| before.tracker_of_interface(name));
+        known.unwrap_or_else(|| self.fresh())
+    }
+
+    fn of_thing(&mut self, thing: &Thing) -> TrackerId {
+        let known = self.before.and_then(|before| before.tracker_of(thing));
+        known.unwrap_or_else(|| self.fresh())
+    }
+
+    fn fresh(&mut self) -> TrackerId {
+        let fresh = TrackerId::new(self.next);
+        self.next = self.next.saturating_add(1);
+        fresh
+    }
+}
+
 /// What an instance depends on, beside interfaces.
 fn things(
     tracks: &Tracks,
+    mut names: Names<'_>,
     seen: impl Fn(&Thing) -> Signal,
-    mut add: impl FnMut(Tracker) -> TrackerId,
+    mut add: impl FnMut(TrackerId, Tracker),
 ) -> Vec<(Thing, TrackerId)> {
     let tracked = |(thing, track)| {
-        let tracker = tracker(track).initially(seen(&thing));
-        (thing, add(tracker))
+        let id = names.of_thing(&thing);
+        add(id, tracker(track).initially(seen(&thing)));
+        (thing, id)
     };
     Thing::all_of(tracks).map(tracked).collect()
 }

@@ -82,7 +82,7 @@ impl Keeper {
                 continue;
             }
             let seen = |thing: &Thing| signals.get(thing).copied().unwrap_or_default();
-            let plan = Plan::of(&spec, seen);
+            let plan = Plan::of(&spec, known, seen);
             let plan = plan.map_err(|source| StartError::Instance { instance: name(), source })?;
             let refused = |source| StartError::Open {
                 instance: name(),

@@ -60,11 +60,17 @@ fn transitions_go_by_mail_where_that_is_wanted() {
             200 + id
         )
     };
+    let faulty = |name: &str, id: u8, more: &str| {
+        let more = format!("smtp_alert = true\ntrack_interfaces = [\"gone0\"]\n{more}");
+        instance(name, id, &more)
+    };
     let config = format!(
         "smtp = {{ server = \"10.99.0.3:25\", from = \"vip@example.org\", to = [\"ops@example.org\"] }}\n\
          {}{}[[vrrp_sync_group]]\nname = \"both\"\nmembers = [\"quiet\"]\nsmtp_alert = true\n",
         instance("loud", 1, "smtp_alert = true"),
-        instance("quiet", 2, ""),
+        instance("quiet", 2, "")
+            + &faulty("faulty", 3, "")
+            + &faulty("tired", 4, "smtp_alert_faults = false\n"),
     );
     let daemon = run_ours(&lab, Host::A, &config);
     let all = || letters.lock().unwrap().concat();
@@ -74,8 +80,11 @@ fn transitions_go_by_mail_where_that_is_wanted() {
     assert!(place("INSTANCE loud is BACKUP") < place("INSTANCE loud is MASTER with priority 100"));
     assert!(place("GROUP both is MASTER") > 0);
     assert!(!said.contains("quiet"), "{said}");
+    lab.until(Duration::from_secs(10), "a mail", || all().contains("INSTANCE faulty is FAULT"));
     daemon.tell_to_stop();
     daemon.wait();
     let said = all();
     assert!(said.contains("INSTANCE loud is STOP"), "the last word is waited for: {said}");
+    // What comes after proves that nothing of it was on its way.
+    assert!(said.contains("INSTANCE tired is STOP") && !said.contains("tired is FAULT"), "{said}");
 }

@@ -45,7 +45,8 @@ impl Daemon {
         Self::run(lab, kind, wish.host, &dialect.text(kind, wish))
     }
 
-    fn run(lab: &Lab, kind: Kind, host: Host, text: &str) -> Self {
+    /// With any configuration, in its own words.
+    pub(crate) fn run(lab: &Lab, kind: Kind, host: Host, text: &str) -> Self {
         let letter = if host == Host::A { "a" } else { "b" };
         let file = |name: &str| lab.files.join(format!("{letter}.{name}"));
         let config = file(if kind == Kind::Ours { "toml" } else { "conf" });

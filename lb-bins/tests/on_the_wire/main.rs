@@ -27,10 +27,12 @@ mod host;
 mod lab;
 mod logs;
 mod many;
+mod notified;
 mod privileges;
 mod probe;
 mod reloads;
 mod story;
+mod tracking;
 
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::thread;

@@ -27,13 +27,13 @@ fn log(lab: &Lab, letter: &str) -> String {
 }
 
 /// What `ip monitor` has seen of a kind.
-struct Monitor {
+pub(crate) struct Monitor {
     child: Child,
     file: std::path::PathBuf,
 }
 
 impl Monitor {
-    fn start(lab: &Lab, host: Host, what: &str) -> Self {
+    pub(crate) fn start(lab: &Lab, host: Host, what: &str) -> Self {
         let file = lab.files.join(format!("monitor.{what}"));
         let out = File::create(&file).unwrap();
         let child = Command::new("ip")
@@ -46,7 +46,7 @@ impl Monitor {
         Self { child, file }
     }
 
-    fn lines_with(mut self, text: &str) -> usize {
+    pub(crate) fn lines_with(mut self, text: &str) -> usize {
         thread::sleep(100 * MS);
         self.child.kill().unwrap();
         self.child.wait().unwrap();

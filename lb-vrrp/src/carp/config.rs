@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::Announcements;
 use crate::error::ConfigError;
-use crate::tracking::{Tracker, TrackerId};
+use crate::tracking::{Tracker, TrackerId, Trackers};
 
 /// What unfitness does.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -29,7 +29,7 @@ pub struct CarpConfig {
     pub(super) preempt: bool,
     pub(super) skew: u8,
     pub(super) source: IpAddr,
-    pub(super) trackers: Vec<Tracker>,
+    pub(crate) trackers: Trackers,
 }
 
 impl CarpConfig {
@@ -45,15 +45,17 @@ impl CarpConfig {
             preempt: false,
             skew: 0,
             source,
-            trackers: Vec::new(),
+            trackers: Trackers::default(),
         }
     }
 
     /// Makes it depend on something: while that is down, a vital one is a fault, and one that weighs
-    /// demotes by its weight, whichever its sign: there is nothing to be promoted to.
-    pub fn track(&mut self, tracker: Tracker) -> TrackerId {
-        self.trackers.push(tracker);
-        TrackerId(self.trackers.len() - 1)
+    /// demotes by its weight, whichever its sign: there is nothing to be promoted to. It is `id` to
+    /// [`CarpHost::handle_tracking`](super::CarpHost::handle_tracking), in later configurations as well; a
+    /// second tracker of the same `id` takes the place of the first.
+    pub fn track(&mut self, id: TrackerId, tracker: Tracker) -> &mut Self {
+        self.trackers.set(id, tracker);
+        self
     }
 
     /// It advertises every `base` seconds and `skew` 256ths: who does so most often wins.

@@ -34,6 +34,8 @@ enum State {
     Initialize,
     Master(Mastery),
     Releasing(Releasing),
+    /// Nothing was seen yet of something vital.
+    Undecided,
 }
 
 /// Decides when this host holds the addresses, by CARP.
@@ -46,7 +48,8 @@ enum State {
 ///
 /// A backup takes over at once from a master that gives up, that advertises so rarely that it would
 /// be taken for dead, or that says it is less fit; if it [preempts](CarpConfig::preempt), also from
-/// one that advertises less often than itself would. A master that stops says so, and goes on
+/// one that advertises less often than itself would. A host that knows nothing yet of something vital
+/// ([`Signal::Unknown`]) waits in Initialize until it does. A master that stops says so, and goes on
 /// answering for the addresses until its successor speaks.
 ///
 /// ```
@@ -120,7 +123,9 @@ impl CarpHost {
             State::Releasing(Releasing::ToBackup) => {
                 self.state = State::Releasing(Releasing::ToInitialize);
             }
-            State::Backup | State::Fault | State::Releasing(_) => self.end(Because::Shutdown),
+            State::Backup | State::Fault | State::Releasing(_) | State::Undecided => {
+                self.end(Because::Shutdown);
+            }
             State::Initialize => {}
         }
     }
@@ -158,6 +163,7 @@ impl CarpHost {
         match self.state {
             State::Initialize => return Err(Discard::NotRunning),
             State::Fault => return Err(Discard::Fault),
+            State::Undecided => return Err(Discard::Undecided),
             State::Backup | State::Master(_) | State::Releasing(_) => {}
         }
         if source == self.config.source {
@@ -191,8 +197,14 @@ impl CarpHost {
         let mut is_known = false;
         self.change_demotion(now, |host| is_known = host.tracking.observe(id, signal));
         if is_known {
-            self.handle_fault(now, FaultCause::Tracker, self.tracking.is_faulty());
+            self.judge(now);
         }
+    }
+
+    /// What is tracked changed: fitness follows.
+    fn judge(&mut self, now: Instant) {
+        self.handle_fault(now, FaultCause::Tracker, self.tracking.is_faulty());
+        self.begin_if_fit(now);
     }
 
     fn change_demotion(&mut self, now: Instant, change: impl FnOnce(&mut Self)) {
@@ -209,7 +221,8 @@ impl CarpHost {
     }
 
     /// Takes another configuration without leaving its state: a master advertises at once, a backup's
-    /// remaining time moves by as much as the whole did. Its counter goes on.
+    /// remaining time moves by as much as the whole did. Its counter goes on, and what is known of things
+    /// that it still tracks stays known.
     pub fn reconfigure(&mut self, now: Instant, config: CarpConfig) {
         let whole = self.master_down();
         self.tracking.reconfigure(&config.trackers);
@@ -219,7 +232,7 @@ impl CarpHost {
             self.timers.change_announcing(now, &before, &self.config.announcements);
         }
         self.react(now);
-        self.handle_fault(now, FaultCause::Tracker, self.tracking.is_faulty());
+        self.judge(now);
     }
 
     /// It is another one now for others; `before` is the whole time that a backup waited.
@@ -243,10 +256,8 @@ impl CarpHost {
         self.notify(Event::FaultsChanged { causes: self.faults });
         match fitness {
             Fitness::Lost => self.fail(cause),
-            Fitness::Regained if self.state == State::Fault => {
-                self.begin(now, Because::FaultCleared);
-            }
-            Fitness::Regained | Fitness::Same => {}
+            Fitness::Regained => self.begin_if_fit(now),
+            Fitness::Same => {}
         }
     }
 
@@ -330,7 +341,7 @@ impl CarpHost {
         match self.state {
             State::Backup => Role::Backup,
             State::Fault => Role::Fault,
-            State::Initialize => Role::Initialize,
+            State::Initialize | State::Undecided => Role::Initialize,
             State::Master(_) | State::Releasing(_) => Role::Master,
         }
     }
@@ -347,6 +358,6 @@ impl CarpHost {
 
     /// Whether nobody else was ever heard since the start.
     pub fn is_lonely(&self) -> bool {
-        self.state != State::Initialize && self.last_heard.is_none()
+        !matches!(self.state, State::Initialize | State::Undecided) && self.last_heard.is_none()
     }
 }

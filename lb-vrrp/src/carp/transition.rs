@@ -13,10 +13,25 @@ use crate::wire::CarpAdvertisement;
 impl CarpHost {
     /// After startup, and after the last fault.
     pub(super) fn begin(&mut self, now: Instant, because: Because) {
-        if self.faults.is_empty() {
-            self.become_backup(now, because);
-        } else {
+        if !self.faults.is_empty() {
             self.enter(State::Fault, Because::Fault);
+        } else if self.tracking.is_undecided() {
+            self.enter(State::Undecided, because);
+        } else {
+            self.become_backup(now, because);
+        }
+    }
+
+    /// Whoever only waited for that: for the last cause of fault to go, or for the first that is seen of
+    /// what is vital.
+    pub(super) fn begin_if_fit(&mut self, now: Instant) {
+        if !self.faults.is_empty() || self.tracking.is_undecided() {
+            return;
+        }
+        match self.state {
+            State::Fault => self.begin(now, Because::FaultCleared),
+            State::Undecided => self.begin(now, Because::Startup),
+            _ => {}
         }
     }
 
@@ -83,7 +98,7 @@ impl CarpHost {
         match self.state {
             State::Initialize | State::Fault => {}
             State::Releasing(Releasing::ToInitialize) => self.end(Because::Shutdown),
-            State::Backup => self.enter(State::Fault, Because::Fault),
+            State::Backup | State::Undecided => self.enter(State::Fault, Because::Fault),
             State::Master(_) | State::Releasing(Releasing::ToBackup) => {
                 if cause.leaves_a_voice() {
                     self.give_up();

@@ -72,6 +72,14 @@ impl Debouncer {
         Some(is_up)
     }
 
+    /// What is not tracked any more is forgotten: another thing may have its name some day.
+    pub(super) fn keep(&mut self, is_tracked: impl Fn(TrackerId) -> bool) {
+        self.known.retain(|known| match known.which {
+            Which::Own => true,
+            Which::Tracked(id) => is_tracked(id),
+        });
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.known.iter().filter_map(|known| known.due).min()
     }
@@ -116,10 +124,15 @@ mod tests {
         assert_eq!(endless.see(now, Which::Own, false), None);
         assert_eq!(endless.next_deadline(), None);
         // Each for itself.
-        let other = Which::Tracked(TrackerId(0));
+        let other = Which::Tracked(TrackerId::new(0));
         assert_eq!(debouncer.see(now, other, false), Some(false), "first");
         assert_eq!(debouncer.see(now + 200 * MS, Which::Own, false), None);
         assert_eq!(debouncer.pop(now + 299 * MS), None);
         assert_eq!(debouncer.pop(now + 300 * MS), Some((Which::Own, false)));
+        // One that is forgotten is seen for the first time again, and nothing is due of it.
+        assert_eq!(debouncer.see(now, other, true), None);
+        debouncer.keep(|id| id != TrackerId::new(0));
+        assert_eq!(debouncer.next_deadline(), None);
+        assert_eq!(debouncer.see(now, other, true), Some(true));
     }
 }

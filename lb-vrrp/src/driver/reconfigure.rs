@@ -36,6 +36,7 @@ impl<N: Network> Driver<N> {
         if channel.source.is_unspecified() && channel.source(source).is_ok() {
             router.source = source;
         }
+        member.debouncer.keep(|id| router.trackers.contains(id));
         let reconfigured = self.network.reconfigure(id, &channel, settings);
         voice.reconfigure(channel);
         let holds = machine.holds_addresses(place);
@@ -63,6 +64,7 @@ impl<N: Network> Driver<N> {
         let Machine::Carp(machine) = machine else { return };
         let (now, member) = (now(), &mut members[place]);
         let before = member.addresses(&self.network);
+        member.debouncer.keep(|id| host.trackers.contains(id));
         let reconfigured = self.network.reconfigure(id, channel, settings);
         member.voice.reconfigure_carp(carp, channel.addresses().clone());
         let holds = machine.holds_addresses();

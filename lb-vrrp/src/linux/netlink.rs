@@ -156,7 +156,7 @@ pub(super) fn unless(harmless: &[i32], result: io::Result<()>) -> io::Result<()>
 }
 
 pub(super) fn message(index: u32, virtual_address: &VirtualAddress) -> AddressMessage {
-    let VirtualAddress { address, prefix, label, scope, dev: _ } = virtual_address;
+    let VirtualAddress { address, prefix, label, scope, dev: _, deprecated: _ } = virtual_address;
     let mut message = AddressMessage::default();
     message.header.index = index;
     message.header.prefix_len = *prefix;
@@ -177,14 +177,13 @@ pub(super) fn message(index: u32, virtual_address: &VirtualAddress) -> AddressMe
             message.header.family = AddressFamily::Inet6;
             // The old master may still have it: to look for duplicates would find one.
             message.header.flags = AddressHeaderFlags::Nodad;
-            if *prefix == 128 {
-                // As keepalived does: nothing is to be sent from it unless it is asked for.
-                let mut lifetimes = CacheInfo::default();
-                lifetimes.ifa_preferred = 0;
-                lifetimes.ifa_valid = u32::MAX;
-                message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
-            }
         }
+    }
+    if virtual_address.is_deprecated() {
+        let mut lifetimes = CacheInfo::default();
+        lifetimes.ifa_preferred = 0;
+        lifetimes.ifa_valid = u32::MAX;
+        message.attributes.push(AddressAttribute::CacheInfo(lifetimes));
     }
     message
 }

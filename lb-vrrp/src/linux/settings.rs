@@ -93,13 +93,16 @@ pub struct VirtualAddress {
     pub label: Option<String>,
     /// How far it is good for. Default: anywhere.
     pub scope: Scope,
+    /// Whether nothing is sent from it unless it is asked for (`deprecated`, RFC 4862 5.5.4). IPv6 only.
+    /// Default: if it is alone in its prefix, as with keepalived.
+    pub deprecated: Option<bool>,
 }
 
 impl VirtualAddress {
     /// One that is alone in its prefix.
     pub const fn new(address: IpAddr) -> Self {
         let prefix = whole(&address);
-        Self { address, prefix, dev: None, label: None, scope: Scope::Global }
+        Self { address, prefix, dev: None, label: None, scope: Scope::Global, deprecated: None }
     }
 
     /// With others in its prefix.
@@ -118,6 +121,17 @@ impl VirtualAddress {
     #[must_use]
     pub fn label(self, label: impl Into<String>) -> Self {
         Self { label: Some(label.into()), ..self }
+    }
+
+    /// Not to be sent from, or to be.
+    #[must_use]
+    pub fn deprecated(self, deprecated: bool) -> Self {
+        Self { deprecated: Some(deprecated), ..self }
+    }
+
+    pub(super) fn is_deprecated(&self) -> bool {
+        let is_alone = self.prefix == whole(&self.address);
+        self.address.is_ipv6() && self.deprecated.unwrap_or(is_alone)
     }
 
     /// With another scope.

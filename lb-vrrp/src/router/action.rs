@@ -157,6 +157,9 @@ pub enum Discard {
     /// The startup delay runs.
     #[error("the startup delay is not over")]
     StartupDelay,
+    /// Nothing was seen yet of something vital.
+    #[error("something that the router depends on was not seen yet")]
+    Undecided,
 }
 
 impl Discard {
@@ -168,6 +171,7 @@ impl Discard {
             Self::NotRunning => "not_running",
             Self::OwnSource => "own_source",
             Self::StartupDelay => "startup_delay",
+            Self::Undecided => "undecided",
         }
     }
 }

@@ -24,6 +24,7 @@ impl VirtualRouter {
     ) -> Result<(), Discard> {
         match self.state {
             State::Initialize => return Err(Discard::NotRunning),
+            State::Undecided => return Err(Discard::Undecided),
             State::Waiting => return Err(Discard::StartupDelay),
             State::Fault => return Err(Discard::Fault),
             State::Backup(_) | State::Master(_) | State::Releasing(_) => {}

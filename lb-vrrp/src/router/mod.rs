@@ -22,14 +22,15 @@ use crate::values::{Interval, Priority};
 ///
 /// ```text
 ///   Initialize ──▶ Waiting ──▶ Backup ◀──▶ Master ──▶ Releasing ──▶ Initialize or Backup
-///                                  ▲         │
-///                                  └─ Fault ◀┘   (and Backup ──▶ Fault)
+///              Undecided ──┘       ▲         │
+///                                  └─ Fault ◀┘   (and Backup, Undecided ──▶ Fault)
 /// ```
 ///
 /// | in | on | it | and is |
 /// |---|---|---|---|
 /// | Initialize | startup | hears and says nothing while a startup delay runs | Waiting |
-/// | Initialize, Waiting | startup without delay, or after it | waits for the master-down interval | Backup |
+/// | Initialize, Waiting | the same without delay, or after it, and something vital is [unknown](Signal::Unknown) | hears and says nothing | Undecided |
+/// | Initialize, Waiting, Undecided | startup without delay, or after it, and all that is vital was seen | waits for the master-down interval | Backup |
 /// | | the same, as the owner of the addresses | advertises, adds, announces | Master |
 /// | Backup | the master-down interval is over | advertises, adds, announces | Master |
 /// | | a release | waits no longer than its skew | Backup |
@@ -41,8 +42,8 @@ use crate::values::{Interval, Priority};
 /// | | shutdown, switchover | releases, and answers for the addresses as before | Releasing |
 /// | Releasing | a successor, or its time is over | removes | Initialize, or Backup after a switchover |
 /// | | the time of a switchover is over, and nobody came | advertises, announces | Master |
-/// | any that takes part | the first cause of fault | releases and removes, if it holds the addresses | Fault |
-/// | Fault | the last cause is gone | as at the startup, without delay | Backup or Master |
+/// | any that takes part, Undecided | the first cause of fault | releases and removes, if it holds the addresses | Fault |
+/// | Fault | the last cause is gone, and nothing vital is unknown | as at the startup, without delay | Backup or Master |
 /// | any | shutdown, unless it is master | | Initialize |
 ///
 /// # Driving it
@@ -163,7 +164,9 @@ impl VirtualRouter {
                 self.state = State::Releasing(Releasing::ToInitialize);
             }
             State::Releasing(Releasing::ToInitialize) => self.end(Because::Shutdown),
-            State::Backup(_) | State::Fault | State::Waiting => self.end(Because::Shutdown),
+            State::Backup(_) | State::Fault | State::Undecided | State::Waiting => {
+                self.end(Because::Shutdown);
+            }
             State::Initialize => {}
         }
     }
@@ -202,10 +205,8 @@ impl VirtualRouter {
         self.notify(Event::FaultsChanged { causes: self.faults });
         match fitness {
             Fitness::Lost => self.fail(cause),
-            Fitness::Regained if self.state == State::Fault => {
-                self.begin(now, Because::FaultCleared);
-            }
-            Fitness::Regained | Fitness::Same => {}
+            Fitness::Regained => self.begin_if_fit(now),
+            Fitness::Same => {}
         }
     }
 
@@ -234,8 +235,9 @@ impl VirtualRouter {
     }
 
     /// Takes another configuration without leaving its state: a master advertises at once, a
-    /// backup's remaining time moves by as much as the whole did. What is known of a tracker that is
-    /// still at its place is kept.
+    /// backup's remaining time moves by as much as the whole did. What is known of a thing that it still
+    /// tracks, by its [`TrackerId`], is kept; another one is what its tracker says
+    /// [initially](crate::Tracker::initially).
     pub fn reconfigure(&mut self, now: Instant, config: Config) {
         let whole = self.master_down();
         self.tracking.reconfigure(&config.trackers);
@@ -296,7 +298,9 @@ impl VirtualRouter {
     /// somebody challenges it, since backups are silent; one that is lonely although others run is
     /// cut off.
     pub fn is_lonely(&self) -> bool {
-        !matches!(self.state, State::Initialize | State::Waiting) && self.last_heard.is_none()
+        let takes_part =
+            !matches!(self.state, State::Initialize | State::Undecided | State::Waiting);
+        takes_part && self.last_heard.is_none()
     }
 
     /// When another router was last heard.

@@ -20,6 +20,8 @@ pub enum State {
     Master(Master),
     /// It gave up, and still answers for the addresses until the successor does.
     Releasing(Releasing),
+    /// Nothing was seen yet of something vital: it hears and says nothing.
+    Undecided,
     /// Its startup delay runs: it hears and says nothing.
     Waiting,
 }
@@ -135,7 +137,7 @@ impl State {
         match self {
             Self::Backup(_) => Role::Backup,
             Self::Fault => Role::Fault,
-            Self::Initialize | Self::Waiting => Role::Initialize,
+            Self::Initialize | Self::Undecided | Self::Waiting => Role::Initialize,
             Self::Master(_) | Self::Releasing(_) => Role::Master,
         }
     }

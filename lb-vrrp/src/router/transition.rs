@@ -13,6 +13,8 @@ impl VirtualRouter {
     pub(super) fn begin(&mut self, now: Instant, because: Because) {
         if !self.faults.is_empty() {
             self.enter(State::Fault, Because::Fault);
+        } else if self.tracking.is_undecided() {
+            self.enter(State::Undecided, because);
         } else if self.priority == Priority::OWNER && !self.coupled {
             self.become_master(now, because);
         } else {
@@ -25,6 +27,19 @@ impl VirtualRouter {
                 let least = self.config.skew(Priority::OWNER, interval);
                 self.timers.set(Timer::MasterDown, now + interval.as_duration() + least);
             }
+        }
+    }
+
+    /// Whoever only waited for that: for the last cause of fault to go, or for the first that is seen of
+    /// what is vital.
+    pub(super) fn begin_if_fit(&mut self, now: Instant) {
+        if !self.faults.is_empty() || self.tracking.is_undecided() {
+            return;
+        }
+        match self.state {
+            State::Fault => self.begin(now, Because::FaultCleared),
+            State::Undecided => self.begin(now, Because::Startup),
+            _ => {}
         }
     }
 
@@ -119,7 +134,7 @@ impl VirtualRouter {
         match self.state {
             State::Initialize | State::Fault | State::Waiting => {}
             State::Releasing(Releasing::ToInitialize) => self.end(Because::Shutdown),
-            State::Backup(_) => self.enter(State::Fault, Because::Fault),
+            State::Backup(_) | State::Undecided => self.enter(State::Fault, Because::Fault),
             State::Master(_) | State::Releasing(Releasing::ToBackup) => {
                 if cause.leaves_a_voice() {
                     self.push(Action::Advertise(Priority::RELEASE));
@@ -141,6 +156,7 @@ impl VirtualRouter {
             self.move_master_down(now, whole);
         }
         self.handle_fault(now, FaultCause::Tracker, self.tracking.is_faulty());
+        self.begin_if_fit(now);
     }
 
     /// The remaining time of a backup moves by as much as the whole did, which was `before`; what

@@ -13,6 +13,7 @@ mod reloads_leave_nothing_open;
 mod routes_outlive_their_interfaces;
 mod routes_stand_beside_those_of_the_host;
 mod rules_are_told_apart;
+mod some_addresses_are_not_sent_from;
 mod virtual_mac_addresses_stay;
 mod what_does_not_move_is_inherited;
 mod what_was_missed_is_seen_later;

@@ -2,7 +2,7 @@
 
 use lb_vrrp::driver::{Network, RouterId};
 use lb_vrrp::linux::{LinuxNetwork, Settings};
-use lb_vrrp::{AddressList, ChannelConfig, Vrid};
+use lb_vrrp::{AddressList, ChannelConfig, TrackerId, Vrid};
 
 use crate::namespace::{Namespace, is_possible};
 use crate::{channel, drain, open};
@@ -47,8 +47,7 @@ fn fifty_reloads_leave_as_much_open_as_one() {
         for number in 0..RELOADS {
             // Somewhere else, from somewhere else, and with another interface that it looks at.
             let mut settings = Settings::new(format!("eth{}", number % 2));
-            let tracker = lb_vrrp::Config::new([10, 99, 0, 1].into()).track(Default::default());
-            settings.tracked.push((format!("one{number}"), tracker));
+            settings.tracked.push((format!("one{number}"), TrackerId::new(0)));
             network.reconfigure(id, &channel([10, 99, 0, 2 + number]), settings).unwrap();
             speak(&mut network, id);
         }

@@ -42,6 +42,14 @@ impl<T> Field<T> {
         }
     }
 
+    /// The same, to be changed.
+    pub(in crate::config) const fn given_mut(&mut self) -> Option<&mut Spanned<T>> {
+        match self {
+            Self::Absent | Self::Refused => None,
+            Self::Given(spanned) => Some(spanned),
+        }
+    }
+
     /// Where the value is, if there is one.
     pub(in crate::config) fn span(&self) -> Option<Span> {
         self.given().map(|spanned| spanned.span)
@@ -103,6 +111,7 @@ pub(in crate::config) struct Draft {
     pub(in crate::config) script_security: Field<bool>,
     pub(in crate::config) notify_fifo: Field<String>,
     pub(in crate::config) notify_fifo_script: Field<List<String>>,
+    pub(in crate::config) notify_timeout: Field<Duration>,
     pub(in crate::config) smtp: Field<Mail>,
     pub(in crate::config) resolvers: Field<List<SocketAddr>>,
     pub(in crate::config) max_checks: Field<i64>,

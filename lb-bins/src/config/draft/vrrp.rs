@@ -8,8 +8,7 @@ use lb_vrrp::{ChecksumPolicy, Family, Migration, Start};
 
 use super::claim::Claim;
 use super::{Checks, Field, List};
-use crate::config::model::check::Initial;
-use crate::config::model::{Account, ParameterMatch};
+use crate::config::model::{Account, ParameterMatch, ScriptInitial};
 
 /// A `vrrp_instance`.
 #[derive(Debug, Default)]
@@ -84,6 +83,7 @@ pub(in crate::config) struct VirtualAddress {
     pub(in crate::config) dev: Field<String>,
     pub(in crate::config) label: Field<String>,
     pub(in crate::config) scope: Field<Scope>,
+    pub(in crate::config) deprecated: Field<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -233,6 +233,7 @@ pub(in crate::config) struct Notify {
     pub(in crate::config) deleted: Field<Deleted>,
     pub(in crate::config) priority_changes: Field<bool>,
     pub(in crate::config) smtp_alert: Field<bool>,
+    pub(in crate::config) smtp_alert_faults: Field<bool>,
     pub(in crate::config) user: Field<Account>,
 }
 
@@ -259,7 +260,7 @@ pub(in crate::config) struct VrrpScript {
     pub(in crate::config) rise: Field<i64>,
     pub(in crate::config) fall: Field<i64>,
     pub(in crate::config) weight: Field<i64>,
-    pub(in crate::config) initial: Field<Initial>,
+    pub(in crate::config) initial: Field<ScriptInitial>,
     pub(in crate::config) user: Field<Account>,
 }
 
@@ -287,6 +288,8 @@ pub(in crate::config) struct VrrpTrackProcess {
     pub(in crate::config) quorum: Field<i64>,
     pub(in crate::config) quorum_max: Field<i64>,
     pub(in crate::config) delay: Field<Duration>,
+    pub(in crate::config) up_delay: Field<Duration>,
+    pub(in crate::config) down_delay: Field<Duration>,
     pub(in crate::config) weight: Field<i64>,
 }
 

@@ -188,6 +188,8 @@ pub(in crate::config) enum Problem {
     OtherState { text: String },
     #[error("the rule does nothing, and is left out, as in keepalived")]
     RuleWithoutAction,
+    #[error("the rule has no priority: it gets {priority}, as in keepalived")]
+    RuleNumbered { priority: i64 },
     #[error("there are both `authentication` and `auth_hmac`")]
     TwoAuthentications,
     #[error("{} is longer than names of interfaces are, and is left out, as in keepalived", Quoted(.name))]
@@ -198,6 +200,8 @@ pub(in crate::config) enum Problem {
     WeightLeftOut { value: i64, most: i64 },
     #[error("the instance has no `virtual_ipaddress`")]
     WithoutAddresses,
+    #[error("`vrf` without `interface`: which of its interfaces is meant is not known")]
+    VrfWithoutInterface,
     #[error("the instance has no `interface`: it is taken to be on {}", Quoted(.interface))]
     WithoutInterface { interface: String },
     #[error("there is no `auth_type`: authentication is left out, as in keepalived")]
@@ -351,6 +355,7 @@ impl Problem {
             Self::OnTwoInterfaces { .. } => "write an instance for each interface",
             Self::OwnPeer { .. } => "remove it",
             Self::OtherState { .. } => "write MASTER or BACKUP",
+            Self::RuleNumbered { .. } => "write `priority`, and the order is yours to say",
             Self::RuleWithoutAction => "add for example: table 100",
             Self::TwoAuthentications => "remove one of them",
             Self::VmacNameTooLong { .. } => "write at most 15 characters, or none",
@@ -358,6 +363,7 @@ impl Problem {
             Self::WeightInGroup { .. } => "remove the weight, and a failure is a fault of all",
             Self::WeightLeftOut { .. } => "write a smaller one, or none",
             Self::WithoutAddresses => "add one, or say `no_virtual_ipaddress`",
+            Self::VrfWithoutInterface => "add `interface`, with one that is in that VRF",
             Self::WithoutInterface { .. } => "add `interface`",
             Self::WithoutAuthenticationType => {
                 "add `auth_type PASS` here and on the others, or remove `authentication`"

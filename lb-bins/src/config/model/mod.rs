@@ -38,7 +38,8 @@ pub use self::hashing::{HashKey, is_keyed_by_destination};
 pub use self::tracks::{Track, Tracks};
 pub use self::vrrp::{
     Authentication, CarpInstance, Delays, Deleted, HmacKey, KeySecret, Notify, ParameterMatch,
-    VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile, VrrpTrackProcess,
+    ScriptInitial, VrrpCheck, VrrpInstance, VrrpScript, VrrpSyncGroup, VrrpTrackFile,
+    VrrpTrackProcess,
 };
 pub(in crate::config) use self::zone::{is_on_every_link, socket_address, zoned};
 use super::mistakes::Mistake;
@@ -64,6 +65,9 @@ pub struct Config {
     pub notify_fifo: Option<PathBuf>,
     /// What is started to read it, with its path as the last argument; default: nothing.
     pub notify_fifo_script: Option<Command>,
+    /// How long a command that is told of something may run before it is ended; `None`: for ever. Default: a
+    /// minute.
+    pub notify_timeout: Option<Duration>,
     /// How mail about changes is sent; default: not at all.
     pub smtp: Option<Mail>,
     /// The name servers that are asked what names stand for; default: those of the system.
@@ -132,6 +136,7 @@ impl PartialEq for Config {
             script_security,
             notify_fifo,
             notify_fifo_script,
+            notify_timeout,
             smtp,
             resolvers,
             max_checks,
@@ -157,6 +162,7 @@ impl PartialEq for Config {
             && *script_security == other.script_security
             && *notify_fifo == other.notify_fifo
             && *notify_fifo_script == other.notify_fifo_script
+            && *notify_timeout == other.notify_timeout
             && *smtp == other.smtp
             && *resolvers == other.resolvers
             && *max_checks == other.max_checks

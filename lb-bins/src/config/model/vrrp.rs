@@ -11,7 +11,7 @@ use lb_vrrp::{
     Reach, Start, Version, Vrid,
 };
 
-use super::check::{Check, Initial};
+use super::check::Check;
 use super::{Account, Claim, Command, Track, Tracks};
 
 /// A virtual router: addresses that one of several hosts has.
@@ -215,6 +215,8 @@ pub struct Notify {
     pub priority_changes: bool,
     /// Whether changes of the state are told by mail; default: no.
     pub smtp_alert: bool,
+    /// Whether that is so of faults as well (keepalived's `no_email_faults`); default: yes.
+    pub smtp_alert_faults: bool,
     /// Whom the commands run as; default: [`script_user`](super::Config::script_user).
     pub user: Option<Account>,
 }
@@ -228,6 +230,19 @@ pub struct VrrpSyncGroup {
     pub members: Vec<String>,
     /// What runs when something happens.
     pub notify: Notify,
+}
+
+/// What a script counts as before it has run.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ScriptInitial {
+    /// Down, until it has succeeded `rise` times in a row (keepalived's `init_fail`).
+    Down,
+    /// Nothing: who depends on it waits for its first run, which decides. A weight counts neither way.
+    #[default]
+    Unknown,
+    /// Up, until it has failed `fall` times in a row.
+    Up,
 }
 
 /// A script that instances depend on: exit code 0 is up.
@@ -247,8 +262,8 @@ pub struct VrrpScript {
     pub fall: u32,
     /// What it weighs where that is not said; default: 0.
     pub weight: i16,
-    /// What it counts as before it has run; default: up.
-    pub initial: Initial,
+    /// What it counts as before it has run; default: nothing.
+    pub initial: ScriptInitial,
 }
 
 /// Checks of a server that instances depend on: up while all of them pass.
@@ -304,8 +319,10 @@ pub struct VrrpTrackProcess {
     pub quorum: u32,
     /// How many of them there may be, not below `quorum` unless it is 0; default: any number.
     pub quorum_max: Option<u32>,
-    /// How long a change must last before it counts; default: 0.
-    pub delay: Duration,
+    /// How long there must be enough of them before that counts; default: 0.
+    pub up_delay: Duration,
+    /// And how long there must not be; default: 0.
+    pub down_delay: Duration,
     /// What it weighs where that is not said; default: 0.
     pub weight: i16,
 }

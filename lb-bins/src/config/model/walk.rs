@@ -31,24 +31,34 @@ impl Config {
     /// Every program that may be run.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
         let checks = self.checks().filter_map(Check::command);
-        let servers = self.virtual_servers.iter();
-        let servers = servers.flat_map(|one| [&one.on_quorum_up, &one.on_quorum_down]).flatten();
-        let backends = self.virtual_servers.iter().flat_map(|server| &server.backends);
-        let backends = backends.flat_map(|one| [&one.on_up, &one.on_down]).flatten();
         let scripts = self.vrrp_scripts.iter().map(|script| &script.command);
         let claims = self.vrrp_instances.iter().filter_map(|one| one.claim.as_ref()?.command());
-        let instances = self.vrrp_instances.iter().map(|one| &one.notify);
-        let hosts = self.carp_instances.iter().map(|one| &one.notify);
-        let groups = self.vrrp_sync_groups.iter().map(|one| &one.notify);
-        let notify = instances.chain(hosts).chain(groups).flat_map(Notify::commands);
         let readers = self.notify_fifo_script.iter();
         readers
             .chain(checks)
-            .chain(servers)
-            .chain(backends)
+            .chain(self.hooks_of_servers())
             .chain(scripts)
             .chain(claims)
-            .chain(notify)
+            .chain(self.hooks_of_routers())
+    }
+
+    /// Every program that is run to be told of something.
+    pub fn hooks(&self) -> impl Iterator<Item = &Command> {
+        self.hooks_of_servers().chain(self.hooks_of_routers())
+    }
+
+    fn hooks_of_servers(&self) -> impl Iterator<Item = &Command> {
+        let servers = self.virtual_servers.iter();
+        let servers = servers.flat_map(|one| [&one.on_quorum_up, &one.on_quorum_down]).flatten();
+        let backends = self.virtual_servers.iter().flat_map(|server| &server.backends);
+        servers.chain(backends.flat_map(|one| [&one.on_up, &one.on_down]).flatten())
+    }
+
+    fn hooks_of_routers(&self) -> impl Iterator<Item = &Command> {
+        let instances = self.vrrp_instances.iter().map(|one| &one.notify);
+        let hosts = self.carp_instances.iter().map(|one| &one.notify);
+        let groups = self.vrrp_sync_groups.iter().map(|one| &one.notify);
+        instances.chain(hosts).chain(groups).flat_map(Notify::commands)
     }
 
     /// Has everything that is run run as `user`, unless it is said of itself whose it is; what reads the

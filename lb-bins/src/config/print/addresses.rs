@@ -15,20 +15,22 @@ use crate::config::words::Word;
 type Pairs = Vec<(&'static str, Option<String>)>;
 
 pub(super) fn inline_address(one: &VirtualAddress) -> String {
-    let VirtualAddress { address, prefix, dev, label, scope, .. } = one;
-    if dev.is_none() && label.is_none() && *scope == Scope::Global {
+    let VirtualAddress { address, prefix, dev, label, scope, deprecated, .. } = one;
+    let is_plain = dev.is_none() && label.is_none() && deprecated.is_none();
+    if is_plain && *scope == Scope::Global {
         return text(&format!("{address}/{prefix}"));
     }
     table(&pairs_of_address(one))
 }
 
 fn pairs_of_address(address: &VirtualAddress) -> Pairs {
-    let VirtualAddress { address, prefix, dev, label, scope, .. } = address;
+    let VirtualAddress { address, prefix, dev, label, scope, deprecated, .. } = address;
     vec![
         ("address", Some(text(&format!("{address}/{prefix}")))),
         ("dev", dev.as_deref().map(text)),
         ("label", label.as_deref().map(text)),
         ("scope", Some(text(scope.word()))),
+        ("deprecated", deprecated.map(|deprecated| deprecated.to_string())),
     ]
 }
 

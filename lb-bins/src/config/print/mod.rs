@@ -33,6 +33,11 @@ impl fmt::Display for Config {
         writeln!(f, "script_security = {script_security}")?;
         optional(f, "notify_fifo", notify_fifo.as_deref().map(path))?;
         optional(f, "notify_fifo_script", self.notify_fifo_script.as_ref().map(command))?;
+        // Without commands nothing takes any time.
+        if self.hooks().next().is_some() || self.notify_timeout != Some(defaults::NOTIFY_TIMEOUT) {
+            let limit = self.notify_timeout.unwrap_or_default();
+            writeln!(f, "notify_timeout = {}", text(&duration(limit)))?;
+        }
         optional(f, "smtp", smtp.as_ref().map(mail))?;
         // Without names there is nothing to ask for.
         if self.has_names() || !resolvers.is_empty() {

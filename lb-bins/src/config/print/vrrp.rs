@@ -277,6 +277,7 @@ fn print_notify(f: &mut fmt::Formatter<'_>, notify: &Notify) -> fmt::Result {
         master_rx_lower_pri: _,
         priority_changes,
         smtp_alert,
+        smtp_alert_faults,
         user,
     } = notify;
     for (key, hook) in [
@@ -295,6 +296,10 @@ fn print_notify(f: &mut fmt::Formatter<'_>, notify: &Notify) -> fmt::Result {
     optional(f, "notify_deleted", deleted)?;
     writeln!(f, "notify_priority_changes = {priority_changes}")?;
     writeln!(f, "smtp_alert = {smtp_alert}")?;
+    // Without mail it has no effect; but it is not lost.
+    if *smtp_alert || !smtp_alert_faults {
+        writeln!(f, "smtp_alert_faults = {smtp_alert_faults}")?;
+    }
     optional(f, "notify_user", user.as_ref().map(account))
 }
 
@@ -345,7 +350,8 @@ fn process(f: &mut fmt::Formatter<'_>, process: &VrrpTrackProcess) -> fmt::Resul
         parameter_match,
         quorum,
         quorum_max,
-        delay,
+        up_delay,
+        down_delay,
         weight,
     } = process;
     writeln!(f, "\n[[vrrp_track_process]]")?;
@@ -357,6 +363,7 @@ fn process(f: &mut fmt::Formatter<'_>, process: &VrrpTrackProcess) -> fmt::Resul
     }
     writeln!(f, "quorum = {quorum}")?;
     optional(f, "quorum_max", quorum_max.map(|most| most.to_string()))?;
-    writeln!(f, "delay = {}", text(&duration(*delay)))?;
+    writeln!(f, "up_delay = {}", text(&duration(*up_delay)))?;
+    writeln!(f, "down_delay = {}", text(&duration(*down_delay)))?;
     writeln!(f, "weight = {weight}")
 }

@@ -12,6 +12,7 @@ const FILE: &[&str] = &[
     "max_scripts",
     "notify_fifo",
     "notify_fifo_script",
+    "notify_timeout",
     "resolvers",
     "script_security",
     "script_user",

@@ -35,6 +35,8 @@ pub(in crate::config) enum VrrpProblem {
     BadLabel { label: String },
     #[error("the label {} has no meaning: IPv6 has none", Quoted(.label))]
     LabelOfIpv6 { label: String },
+    #[error("`deprecated` has no meaning for {address}: IPv4 has none")]
+    DeprecatedIpv4 { address: IpAddr },
     #[error("`multicast_group` is {group}, which is no multicast group")]
     NotMulticast { group: IpAddr },
     #[error("`{key}` is {path:?}, which is not an absolute path")]
@@ -146,7 +148,7 @@ impl VrrpProblem {
             Self::IntervalForVersion { .. } => "write at most \"40s950ms\"",
             Self::IntervalRange => "write for example \"1s\"",
             Self::BadLabel { .. } => "write for example \"eth0:vip\"",
-            Self::LabelOfIpv6 { .. } => "remove it",
+            Self::LabelOfIpv6 { .. } | Self::DeprecatedIpv4 { .. } => "remove it",
             Self::NotMulticast { .. } => "remove it for 224.0.0.18 or ff02::12",
             Self::RelativePath { .. } => "write the whole path",
             Self::NotACommunity { .. } => "write two numbers up to 65535, such as \"65000:1\"",

@@ -22,6 +22,7 @@ impl Read for VirtualAddress {
             dev: table.take("dev", r#"dev = "eth1""#),
             label: table.take("label", r#"label = "eth0:vip""#),
             scope: table.take("scope", r#"scope = "global""#),
+            deprecated: table.take("deprecated", "deprecated = true"),
         };
         table.finish();
         Some(address)

@@ -45,6 +45,7 @@ pub(super) fn read(text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
         notify_fifo: table.take("notify_fifo", r#"notify_fifo = "/run/lb.fifo""#),
         notify_fifo_script: table
             .take("notify_fifo_script", r#"notify_fifo_script = ["/usr/local/bin/listen"]"#),
+        notify_timeout: table.take("notify_timeout", r#"notify_timeout = "60s""#),
         smtp: table.take("smtp", r#"smtp = { server = "127.0.0.1:25", from = "lb@example.org", to = ["ops@example.org"] }"#),
         resolvers: table.take("resolvers", r#"resolvers = ["192.0.2.53:53"]"#),
         max_checks: table.take("max_checks", "max_checks = 1000"),

@@ -90,6 +90,7 @@ fn notify(table: &mut Table<'_, '_>) -> Notify {
         deleted: table.take("notify_deleted", r#"notify_deleted = ["/usr/bin/notify", "gone"]"#),
         priority_changes: table.take("notify_priority_changes", "notify_priority_changes = true"),
         smtp_alert: table.take("smtp_alert", "smtp_alert = true"),
+        smtp_alert_faults: table.take("smtp_alert_faults", "smtp_alert_faults = false"),
         user: table.take("notify_user", r#"notify_user = "nobody""#),
     }
 }
@@ -240,7 +241,7 @@ impl Read for VrrpScript {
             rise: table.take("rise", "rise = 1"),
             fall: table.take("fall", "fall = 1"),
             weight: table.take("weight", "weight = -20"),
-            initial: table.take("initial", r#"initial = "up""#),
+            initial: table.take("initial", r#"initial = "unknown""#),
             user: table.take("user", r#"user = "nobody""#),
         };
         table.finish();
@@ -286,6 +287,8 @@ impl Read for VrrpTrackProcess {
             quorum: table.take("quorum", "quorum = 1"),
             quorum_max: table.take("quorum_max", "quorum_max = 1"),
             delay: table.take("delay", r#"delay = "1s""#),
+            up_delay: table.take("up_delay", r#"up_delay = "1s""#),
+            down_delay: table.take("down_delay", r#"down_delay = "1s""#),
             weight: table.take("weight", "weight = -20"),
         };
         table.finish();

@@ -67,6 +67,7 @@ pub(super) fn config(draft: &Draft, mistakes: &mut Mistakes) -> Config {
         script_security: draft.script_security.or(false),
         notify_fifo: notify::fifo(draft, mistakes),
         notify_fifo_script: notify::fifo_script(draft, mistakes),
+        notify_timeout: notify::timeout(draft, mistakes),
         smtp: notify::mail(draft, mistakes),
         resolvers: resolvers(draft, mistakes),
         max_checks: draft.max_checks.given().and_then(|_| {

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::check::{SMTP_SWITCH, smtp_security};
-use super::values::{command, file, needs, server, text, word};
+use super::values::{command, duration_or_zero, file, needs, server, text, word};
 use super::{elements, is_empty};
 use crate::config::defaults;
 use crate::config::draft::{self, Field, List};
@@ -46,6 +47,13 @@ pub(super) fn fifo_script(draft: &draft::Draft, mistakes: &mut Mistakes) -> Opti
         mistakes.error(span, VrrpProblem::NoEffectWithout { key, without }.into());
     }
     command("notify_fifo_script", &draft.notify_fifo_script, mistakes)
+}
+
+/// How long a command may run that is told of something; zero is for ever.
+pub(super) fn timeout(draft: &draft::Draft, mistakes: &mut Mistakes) -> Option<Duration> {
+    let (field, default) = (&draft.notify_timeout, defaults::NOTIFY_TIMEOUT);
+    let limit = duration_or_zero("notify_timeout", field, default, mistakes);
+    (!limit.is_zero()).then_some(limit)
 }
 
 /// Mail about changes: those of virtual servers, and of those virtual routers that want it.

@@ -60,8 +60,13 @@ struct Depended {
 }
 
 impl Depended {
+    /// Of what nobody has seen yet it cannot be said.
     const fn is_fit(&self) -> bool {
-        matches!(self.signal, Signal::Up | Signal::Value(0)) != self.reverse
+        match self.signal {
+            Signal::Unknown => false,
+            Signal::Up | Signal::Value(0) => !self.reverse,
+            _ => self.reverse,
+        }
     }
 }
 

@@ -72,11 +72,22 @@ pub(super) fn checkers<'a>(
     each.collect()
 }
 
-/// Runs the checks until this is dropped, and reports when all pass, or not any more.
-pub(super) async fn watch(watched: VrrpCheck, checkers: Vec<Prepared>, reporter: Reporter) {
+/// Runs the checks until this is dropped, and reports when all pass, or not any more. Others, which were up
+/// or not `before`, are succeeded as by a backend: it stays up until these have failed for long enough, and
+/// comes up when each has passed once.
+pub(super) async fn watch(
+    watched: VrrpCheck,
+    checkers: Vec<Prepared>,
+    before: Option<bool>,
+    reporter: Reporter,
+) {
     let check = &*watched.name;
     let mut driver = Driver::new(rand::make_rng::<SmallRng>());
     for Prepared { target, checker, spec } in checkers {
+        let spec = match before {
+            Some(is_up) => spec.with_initially_up(is_up).with_first_decisive(!is_up),
+            None => spec,
+        };
         driver.watch((), target, checker, spec);
     }
     loop {

@@ -19,7 +19,7 @@ pub(super) use self::looked::Looked;
 use super::status::TrackedStatus;
 use crate::config::check::Initial;
 use crate::config::{
-    Config, Track, Tracks, VrrpCheck, VrrpScript, VrrpTrackFile, VrrpTrackProcess,
+    Config, ScriptInitial, Track, Tracks, VrrpCheck, VrrpScript, VrrpTrackFile, VrrpTrackProcess,
 };
 use crate::notify::Quorums;
 
@@ -60,6 +60,15 @@ enum Watched {
     /// Of the virtual server of this name.
     Quorum(String),
     Script(VrrpScript),
+}
+
+impl Watched {
+    /// Whether what was seen of another one of its name holds until this one has seen something: a reload that
+    /// changes how somebody is asked is no reason to believe anything else, as with the checks of backends,
+    /// and in keepalived. What can be looked at at once is.
+    const fn succeeds(&self) -> bool {
+        matches!(self, Self::Check(_) | Self::Script(_))
+    }
 }
 
 /// Tells what was seen: whenever it is something else, and at first.
@@ -116,26 +125,32 @@ impl Watches {
     }
 
     /// Watches what this configuration describes, and nothing else. What stays as it was is not
-    /// disturbed; checks that are new are run by these `checkers`.
+    /// disturbed; checks that are new or others are run by these `checkers`.
     pub(super) fn watch(&mut self, config: &Config, mut checkers: Checkers) {
         let mut before = std::mem::take(&mut self.watches);
         for watched in Watched::all(config) {
             let (thing, stamp) = (watched.thing(), watched.stamp(&checkers));
             let known = before.remove(&thing).filter(|known| known.does(&watched, stamp));
             let watch = known.unwrap_or_else(|| {
-                self.seen.remove(&thing);
+                let before = self.seen.get(&thing).filter(|_| watched.succeeds());
+                let before = before.map(|signal| *signal == Signal::Up);
+                if before.is_none() {
+                    self.seen.remove(&thing);
+                }
                 let reporter = Reporter { thing: thing.clone(), sender: self.sender.clone() };
                 let task = match watched.clone() {
                     Watched::Check(check) => {
                         let built = checkers.remove(&check.name).unwrap_or_default();
-                        tokio::spawn(check::watch(check, built.checks, reporter))
+                        tokio::spawn(check::watch(check, built.checks, before, reporter))
                     }
                     Watched::File(watched) => tokio::spawn(file::watch(watched, reporter)),
                     Watched::Process(watched) => tokio::spawn(process::watch(watched, reporter)),
                     Watched::Quorum(name) => {
                         tokio::spawn(quorum::watch(name, self.quorums.clone(), reporter))
                     }
-                    Watched::Script(watched) => tokio::spawn(script::watch(watched, reporter)),
+                    Watched::Script(watched) => {
+                        tokio::spawn(script::watch(watched, before, reporter))
+                    }
                 };
                 let task = task.abort_handle();
                 Watch { watched, stamp, task }
@@ -159,7 +174,8 @@ impl Watches {
             let (thing, stamp) = (watched.thing(), watched.stamp(checkers));
             let known = self.watches.get(&thing);
             let is_known = known.is_some_and(|known| known.does(&watched, stamp));
-            let known = self.seen.get(&thing).filter(|_| is_known).copied();
+            let holds = is_known || watched.succeeds();
+            let known = self.seen.get(&thing).filter(|_| holds).copied();
             (thing, known.unwrap_or(initially))
         });
         signals.collect()
@@ -227,8 +243,11 @@ impl Watched {
             Self::Check(_) | Self::Quorum(_) => Signal::Down,
             Self::File(file) => Signal::Value(file::read(&file.file)),
             Self::Process(process) => process::signal(process),
-            Self::Script(script) if script.initial == Initial::Down => Signal::Down,
-            Self::Script(_) => Signal::Up,
+            Self::Script(script) => match script.initial {
+                ScriptInitial::Down => Signal::Down,
+                ScriptInitial::Unknown => Signal::Unknown,
+                ScriptInitial::Up => Signal::Up,
+            },
         }
     }
 
@@ -247,7 +266,7 @@ impl Watched {
 mod tests {
     use super::*;
 
-    /// As by backends: an old password is of no use.
+    /// As by backends: an old password is of no use; but who is up is so until the new one has failed.
     #[tokio::test]
     async fn a_check_begins_anew_when_a_file_that_it_needs_has_changed() {
         let path = std::env::temp_dir().join(format!("vip-password-{}", std::process::id()));
@@ -265,8 +284,7 @@ mod tests {
             std::fs::write(&path, password).unwrap();
             let mut looked = Looked::at(&config, None).await.unwrap();
             let signals = watches.signals(&mut looked);
-            let known =
-                if password == "one" && !tasks.is_empty() { Signal::Up } else { Signal::Down };
+            let known = if tasks.is_empty() { Signal::Down } else { Signal::Up };
             assert_eq!(signals[&thing], known);
             watches.watch(&config, looked.checkers);
             tasks.push(watches.watches[&thing].task.id());

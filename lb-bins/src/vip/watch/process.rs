@@ -36,8 +36,12 @@ pub(super) async fn watch(watched: VrrpTrackProcess, reporter: Reporter) {
     loop {
         let (signal, found) = look(&watched).await;
         if known != Some(signal) {
-            if known.is_some() && !watched.delay.is_zero() {
-                sleep(watched.delay).await;
+            let delay = match signal {
+                Signal::Up => watched.up_delay,
+                _ => watched.down_delay,
+            };
+            if known.is_some() && !delay.is_zero() {
+                sleep(delay).await;
                 if look(&watched).await.0 != signal {
                     continue;
                 }
@@ -158,6 +162,54 @@ mod tests {
     use super::*;
     use crate::vip::watch::Thing;
 
+    /// `up_delay` holds up the one, `down_delay` the other.
+    #[tokio::test]
+    async fn each_way_has_a_delay_of_its_own() {
+        const NEVER: Duration = Duration::from_secs(3600);
+        const SHORT: Duration = Duration::from_millis(300);
+        let program = std::env::temp_dir().join(format!("delayed-{}", std::process::id()));
+        std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
+        let start = || Command::new(&program).arg("99").spawn().unwrap();
+        for (up_delay, down_delay) in
+            [(Duration::ZERO, SHORT), (SHORT, Duration::ZERO), (NEVER, Duration::ZERO)]
+        {
+            let watched = VrrpTrackProcess {
+                name: "it".into(),
+                process: program.display().to_string(),
+                parameters: None,
+                parameter_match: ParameterMatch::Exact,
+                quorum: 1,
+                quorum_max: None,
+                up_delay,
+                down_delay,
+                weight: 0,
+            };
+            let (sender, mut seen) = mpsc::channel(1);
+            let mut child = start();
+            let reporter = Reporter { thing: Thing::Process("it".into()), sender };
+            let watch = tokio::spawn(watch(watched, reporter));
+            let mut next =
+                async || timeout(Duration::from_secs(20), seen.recv()).await.unwrap().unwrap().1;
+            // What is there at first is no change.
+            assert_eq!(next().await, Signal::Up);
+            let begun = std::time::Instant::now();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert_eq!(next().await, Signal::Down);
+            assert!(begun.elapsed() >= down_delay);
+            let begun = std::time::Instant::now();
+            let mut child = start();
+            if up_delay < NEVER {
+                assert_eq!(next().await, Signal::Up);
+                assert!(begun.elapsed() >= up_delay);
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            watch.abort();
+        }
+        std::fs::remove_file(&program).unwrap();
+    }
+
     /// Within a second where the kernel tells nothing, and at once where it does.
     #[tokio::test]
     async fn what_begins_and_what_ends_is_seen() {
@@ -171,7 +223,8 @@ mod tests {
             parameter_match: ParameterMatch::Exact,
             quorum: 1,
             quorum_max: None,
-            delay: Duration::ZERO,
+            up_delay: Duration::ZERO,
+            down_delay: Duration::ZERO,
             weight: 0,
         };
         let (sender, mut seen) = mpsc::channel(1);
@@ -219,7 +272,8 @@ mod tests {
                 parameter_match: how,
                 quorum: 1,
                 quorum_max: None,
-                delay: Duration::ZERO,
+                up_delay: Duration::ZERO,
+                down_delay: Duration::ZERO,
                 weight: 0,
             };
             assert_eq!(has_parameters(&found, &watched), fits, "{parameters:?} {how:?}");

@@ -5,13 +5,13 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
 use super::Reporter;
-use crate::config::VrrpScript;
-use crate::config::check::Initial;
+use crate::config::{ScriptInitial, VrrpScript};
 use crate::notify::{Dying, Ended, execute};
 
-/// Runs the script until this is dropped, and reports when it comes up or goes down.
-pub(super) async fn watch(script: VrrpScript, reporter: Reporter) {
-    let mut verdict = Verdict::of(&script);
+/// Runs the script until this is dropped, and reports when it comes up or goes down. Another one of its name
+/// was up or not `before`.
+pub(super) async fn watch(script: VrrpScript, before: Option<bool>, reporter: Reporter) {
+    let mut verdict = Verdict::of(&script, before);
     let mut told = Told::default();
     let mut turns = interval(script.interval);
     // A run that takes long delays those after it, instead of having them follow at once.
@@ -40,31 +40,38 @@ async fn tell(reporter: &Reporter, news: Option<bool>) {
 /// What is known of a script.
 #[derive(Debug)]
 struct Verdict {
-    is_up: bool,
-    /// What was told may be of another script, if this one took its place by a reload: the first
-    /// verdict is told whatever it is.
+    /// `None` before the first run, which then decides.
+    is_up: Option<bool>,
+    /// Whatever was told before this script has run was told by another one, if this one took its place by a
+    /// reload, or is on its way: the first verdict is told whatever it is.
     is_told: bool,
     /// How many runs in a row say otherwise.
     others: u32,
 }
 
 impl Verdict {
-    fn of(script: &VrrpScript) -> Self {
-        Self { is_up: script.initial == Initial::Up, is_told: false, others: 0 }
+    fn of(script: &VrrpScript, before: Option<bool>) -> Self {
+        let initially = match script.initial {
+            ScriptInitial::Down => Some(false),
+            ScriptInitial::Unknown => None,
+            ScriptInitial::Up => Some(true),
+        };
+        Self { is_up: before.or(initially), is_told: false, others: 0 }
     }
 
     /// Counts a run. What it is now, if that is to be told.
     fn hear(&mut self, script: &VrrpScript, succeeded: bool) -> Option<bool> {
-        if succeeded == self.is_up {
+        if self.is_up == Some(succeeded) {
             self.others = 0;
             let is_news = !std::mem::replace(&mut self.is_told, true);
             return is_news.then_some(succeeded);
         }
         self.others += 1;
-        if self.others < (if succeeded { script.rise } else { script.fall }) {
+        let enough = if succeeded { script.rise } else { script.fall };
+        if self.is_up.is_some() && self.others < enough {
             return None;
         }
-        *self = Self { is_up: succeeded, is_told: true, others: 0 };
+        *self = Self { is_up: Some(succeeded), is_told: true, others: 0 };
         info!(script = script.name, up = succeeded, "tracked script");
         Some(succeeded)
     }
@@ -129,6 +136,50 @@ async fn run(script: &VrrpScript, told: &mut Told) -> (Ending, Option<Dying>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Command;
+
+    /// What is told of each run in turn.
+    fn told(initial: ScriptInitial, before: Option<bool>, runs: &[bool]) -> Vec<Option<bool>> {
+        let second = std::time::Duration::from_secs(1);
+        let script = VrrpScript {
+            name: "it".to_owned(),
+            command: Command::new("/bin/true", Vec::new()),
+            interval: second,
+            timeout: second,
+            rise: 2,
+            fall: 3,
+            weight: 0,
+            initial,
+        };
+        let mut verdict = Verdict::of(&script, before);
+        runs.iter().map(|succeeded| verdict.hear(&script, *succeeded)).collect()
+    }
+
+    /// As in keepalived (`vrrp_script_child_thread`), unless it is said what it counts as.
+    #[test]
+    fn the_first_run_decides() {
+        use ScriptInitial::{Down, Unknown, Up};
+        let (up, down) = (Some(true), Some(false));
+        assert_eq!(told(Unknown, None, &[false, true, true]), [down, None, up]);
+        assert_eq!(told(Unknown, None, &[true, false, false, false]), [up, None, None, down]);
+        assert_eq!(told(Up, None, &[false, false, false]), [None, None, down]);
+        assert_eq!(told(Up, None, &[true, true]), [up, None]);
+        assert_eq!(told(Down, None, &[true, true]), [None, up]);
+        assert_eq!(told(Down, None, &[false, false]), [down, None]);
+    }
+
+    #[test]
+    fn a_script_goes_on_from_the_verdict_of_the_one_before() {
+        use ScriptInitial::{Down, Unknown, Up};
+        let (up, down) = (Some(true), Some(false));
+        for initial in [Down, Unknown, Up] {
+            assert_eq!(told(initial, up, &[false, false, false]), [None, None, down]);
+            assert_eq!(told(initial, down, &[true, true]), [None, up]);
+            // What was told of that one may be on its way still.
+            assert_eq!(told(initial, up, &[true, true]), [up, None]);
+            assert_eq!(told(initial, down, &[false, false]), [down, None]);
+        }
+    }
 
     #[test]
     fn what_is_wrong_with_a_script_is_told_once_until_it_succeeds() {

@@ -10,6 +10,7 @@ use crate::config::draft::vrrp::{Network, VirtualAddress};
 use crate::config::keepalived::lexer::Word;
 use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
+use crate::config::source::Spanned;
 
 /// Options that are known but have no effect, and how many words follow each.
 pub(super) type Unused = &'static [(&'static str, usize)];
@@ -24,7 +25,6 @@ const ADDRESS_OPTIONS: Unused = &[
     ("no_track", 0),
     ("noprefixroute", 0),
     ("peer", 1),
-    ("preferred_lft", 1),
     ("track_group", 1),
     ("use_vmac", 0),
 ];
@@ -109,10 +109,36 @@ pub(super) fn address(mut row: Row<'_>, values: &mut Values<'_>) -> Option<Virtu
             "dev" => address.dev = row.text(option, values),
             "label" => address.label = row.text(option, values),
             "scope" => address.scope = scope(&mut row, option, values),
+            "preferred_lft" => {
+                let is_v6 = address.address.given().is_some_and(|it| it.value.address.is_ipv6());
+                address.deprecated = deprecated(&mut row, option, is_v6, values);
+            }
             _ => row.other(option, ADDRESS_OPTIONS, values),
         }
     }
     Some(address)
+}
+
+/// From the first moment on, or never: what begins some time later would stay so for good. keepalived says it
+/// of IPv6 alone.
+fn deprecated(
+    row: &mut Row<'_>,
+    option: &Word,
+    is_v6: bool,
+    values: &mut Values<'_>,
+) -> Field<bool> {
+    let Some(word) = row.value(option, values) else { return Field::Refused };
+    let is_forever = word.text == "forever";
+    let seconds = match is_forever {
+        true => given(1, word.span),
+        false => values.number_of(row.key, word, 0..=i64::from(u32::MAX)),
+    };
+    let Field::Given(Spanned { value: seconds, span }) = seconds else { return Field::Refused };
+    if !is_v6 || (!is_forever && seconds > 0) {
+        let option = format!("preferred_lft {}", word.text);
+        values.warning(span, Problem::UnusedOption { block: row.key, option });
+    }
+    if is_v6 { given(seconds == 0, span) } else { Field::Absent }
 }
 
 pub(super) fn network(key: &'static str, word: &Word, values: &mut Values<'_>) -> Field<Network> {

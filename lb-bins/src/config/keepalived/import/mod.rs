@@ -16,6 +16,7 @@ mod reach;
 mod real_server;
 mod router;
 mod routes;
+mod rules;
 mod statics;
 mod tracking;
 mod values;
@@ -23,6 +24,7 @@ mod virtual_server;
 mod vmac;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use self::router::Router;
 use self::tracking::{Described, if_any};
@@ -64,11 +66,20 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
         each("vrrp_sync_group").zip(groups.iter().map(|group| &group.value)).collect();
     groups::apply(&with_drafts, &mut instances, &tracked, &mut values);
 
+    let mut static_rules: Vec<_> =
+        each("static_rules").map(|block| statics::rules(block, &mut values)).collect();
+    rules::number(statements, &mut instances, &mut static_rules, &mut values);
+
     Draft {
         script_user,
         script_security: values.switch(last("enable_script_security")),
         notify_fifo_script: fifo_script(&globals, &mut values),
         notify_fifo: fifo(&globals, &mut values),
+        // keepalived ends none of them.
+        notify_timeout: match statements.first() {
+            Some(first) => values::given(Duration::ZERO, first.span),
+            None => Field::Absent,
+        },
         smtp: mail::draft(&globals, &mut values),
         virtual_servers: if_any(virtual_server::virtual_servers(statements, &mut values)),
         vrrp_instances: if_any(instances),
@@ -78,7 +89,7 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
         vrrp_track_processes: processes,
         static_addresses: statics::addresses(statements, &globals, &mut values),
         static_routes: statics::routes(statements, &mut values),
-        static_rules: statics::rules(statements, &mut values),
+        static_rules: if_any(static_rules.into_iter().flatten().collect()),
         ..Draft::default()
     }
 }

@@ -54,7 +54,22 @@ pub(super) fn notify(
     let user = common_user(users, values);
     let priority_changes = values.switch(changes);
     let smtp_alert = values.switch(alert);
-    Notify { any, master, backup, fault, stop, deleted, priority_changes, smtp_alert, user }
+    // Of groups there is mail about faults in any case, as in keepalived.
+    let of_faults = global(globals, "no_email_faults")
+        .filter(|_| statement.keyword.name == "vrrp_instance" && smtp_alert.or(false));
+    let smtp_alert_faults = of_faults.map_or(Field::Absent, |word| given(false, word.span));
+    Notify {
+        any,
+        master,
+        backup,
+        fault,
+        stop,
+        deleted,
+        priority_changes,
+        smtp_alert,
+        smtp_alert_faults,
+        user,
+    }
 }
 
 /// All commands of an instance run as one user here: if they should not, as the first that is not root, so

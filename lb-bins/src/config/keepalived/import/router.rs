@@ -150,6 +150,11 @@ impl Router<'_> {
             return Field::Absent;
         }
         let of_address = addresses.iter().find_map(|address| address.value.dev.given()).cloned();
+        // The default one is in the default VRF, as a rule.
+        if let (None, Some(vrf)) = (&of_address, statement.last("vrf")) {
+            values.error(vrf.span, Problem::VrfWithoutInterface);
+            return Field::Refused;
+        }
         let chosen = match of_address {
             Some(dev) => dev,
             None => default_interface(self.globals, statement.span, values),

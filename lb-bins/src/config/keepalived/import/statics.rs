@@ -55,6 +55,7 @@ pub(super) fn routes(statements: &[Statement], values: &mut Values<'_>) -> Field
     if_any(rows(statements, "static_routes", route, values))
 }
 
-pub(super) fn rules(statements: &[Statement], values: &mut Values<'_>) -> Field<List<Rule>> {
-    if_any(rows(statements, "static_rules", rule, values))
+/// Those of one block.
+pub(super) fn rules(block: &Statement, values: &mut Values<'_>) -> Vec<Spanned<Rule>> {
+    rows(std::slice::from_ref(block), "static_rules", rule, values)
 }

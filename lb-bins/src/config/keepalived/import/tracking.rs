@@ -12,8 +12,7 @@ use crate::config::draft::{Field, List};
 use crate::config::keepalived::lexer::Word;
 use crate::config::keepalived::problem::Problem;
 use crate::config::keepalived::tree::Statement;
-use crate::config::model::ParameterMatch;
-use crate::config::model::check::Initial;
+use crate::config::model::{ParameterMatch, ScriptInitial};
 use crate::config::nearest::nearest;
 use crate::config::source::Spanned;
 
@@ -107,7 +106,7 @@ impl<'s> Described<'s> {
             fall: values.number(statement.last("fall"), 1..=MOST),
             weight: self.weight(statement, values),
             initial: match statement.last("init_fail") {
-                Some(word) => given(Initial::Down, word.span),
+                Some(word) => given(ScriptInitial::Down, word.span),
                 None => Field::Absent,
             },
         }
@@ -163,14 +162,6 @@ impl<'s> Described<'s> {
             }
             quorum => quorum,
         };
-        // A change counts when it has lasted: the longer of both times is on the safe side.
-        let delays = ["delay", "fork_delay", "terminate_delay"]
-            .map(|word| values.timer_or_zero(statement.last(word)));
-        let longest = delays.into_iter().reduce(|longest, delay| match (&longest, &delay) {
-            (_, Field::Absent) => longest,
-            (Field::Given(a), Field::Given(b)) if a.value >= b.value => longest,
-            _ => delay,
-        });
         let weight = match self.weight(statement, values) {
             Field::Absent => given(1, statement.span),
             weight => weight,
@@ -182,7 +173,9 @@ impl<'s> Described<'s> {
             parameter_match,
             quorum,
             quorum_max,
-            delay: longest.unwrap_or_default(),
+            delay: values.timer_or_zero(statement.last("delay")),
+            up_delay: values.timer_or_zero(statement.last("fork_delay")),
+            down_delay: values.timer_or_zero(statement.last("terminate_delay")),
             weight,
         }
     }

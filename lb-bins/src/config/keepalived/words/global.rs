@@ -100,7 +100,7 @@ const GLOBAL_DEFS: Words = &[
     unused("nftables_ipvs_start_fwmark", FIREWALL),
     unused("nftables_priority", FIREWALL),
     unused("no_checker_emails", MAIL),
-    unused("no_email_faults", MAIL),
+    once("no_email_faults"),
     rows("notification_email"),
     once("notification_email_from"),
     once("notify_fifo"),
@@ -118,7 +118,7 @@ const GLOBAL_DEFS: Words = &[
     unused("rs_init_notifies", "commands run at the start in any case"),
     once("script_user"),
     unused("set_supplementary_groups", "commands have the groups that the daemon has"),
-    unused("shutdown_script", PROCESS),
+    unused("shutdown_script", SHUTDOWN),
     unused("shutdown_script_timeout", PROCESS),
     once("smtp_alert"),
     unused("smtp_alert_checker", MAIL),
@@ -129,7 +129,7 @@ const GLOBAL_DEFS: Words = &[
     unused("snmp_rs_stats_update_interval", SNMP),
     unused("snmp_socket", SNMP),
     unused("snmp_vs_stats_update_interval", SNMP),
-    unused("startup_script", PROCESS),
+    unused("startup_script", STARTUP),
     unused("startup_script_timeout", PROCESS),
     unused("state_dump_file", STATUS),
     unused("state_file_location", STATUS),
@@ -187,6 +187,11 @@ const GLOBAL_DEFS: Words = &[
     once("vrrp_version"),
     unused("vrrp_vmac_garp_intvl", "announcements have no such setting"),
 ];
+
+const SHUTDOWN: &str =
+    "that is for the service manager: write `ExecStopPost=` into the unit of systemd";
+const STARTUP: &str =
+    "that is for the service manager: write `ExecStartPre=` into the unit of systemd";
 
 const BFD_INSTANCE: Words = &[
     unused("checker", BFD),

@@ -57,6 +57,13 @@ pub(super) fn address(
     if let Some(dev) = dev {
         address = address.dev(dev);
     }
+    if let Some(deprecated) = draft.deprecated.given() {
+        if address.address.is_ipv4() && draft.address.given().is_some() {
+            let problem = VrrpProblem::DeprecatedIpv4 { address: address.address };
+            mistakes.error(deprecated.span, problem.into());
+        }
+        address = address.deprecated(deprecated.value);
+    }
     address.scope(draft.scope.or(lb_vrrp::linux::Scope::Global))
 }
 

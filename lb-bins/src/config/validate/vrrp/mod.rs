@@ -198,6 +198,7 @@ fn notify(
             .and_then(|field| command("notify_master_rx_lower_pri", field)),
         priority_changes: draft.priority_changes.or(false),
         smtp_alert: draft.smtp_alert.or(defaults::SMTP_ALERT),
+        smtp_alert_faults: draft.smtp_alert_faults.or(defaults::SMTP_ALERT_FAULTS),
         user: None,
     };
     if let Some(user) = draft.user.given() {

@@ -342,6 +342,8 @@ fn process(
     let parameters = draft.parameters.given().map(|_| elements(&draft.parameters));
     let parameters =
         parameters.map(|all| all.iter().map(|parameter| parameter.value.clone()).collect());
+    // The one for both, unless it is said of either.
+    let delay = duration_or_zero("delay", &draft.delay, defaults::PROCESS_DELAY, mistakes);
     VrrpTrackProcess {
         name: name(&draft.name, *span, r#"name = "proxy""#, mistakes),
         process,
@@ -349,7 +351,8 @@ fn process(
         parameter_match: draft.parameter_match.or(defaults::PARAMETER_MATCH),
         quorum,
         quorum_max,
-        delay: duration_or_zero("delay", &draft.delay, defaults::PROCESS_DELAY, mistakes),
+        up_delay: duration_or_zero("up_delay", &draft.up_delay, delay, mistakes),
+        down_delay: duration_or_zero("down_delay", &draft.down_delay, delay, mistakes),
         weight: weight(&draft.weight, defaults::TRACK_WEIGHT, mistakes),
     }
 }
