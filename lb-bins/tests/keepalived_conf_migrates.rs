@@ -130,19 +130,20 @@ fn checkers_inherit_and_default_as_in_keepalived() {
     assert_eq!(ipv4.backends[0].on_failure, OnFailure::WeightZero);
 }
 
+/// By a check of its own, which has all its time for itself.
 #[test]
 fn each_url_must_pass() {
     let config = load("lvs_nat.conf");
     let server = &config.virtual_servers[0];
     assert_eq!(server.quorum, Quorum::Weight { quorum: 4, hysteresis: 1 });
-    let [check] = server.backends[0].checks.as_slice() else { panic!("{config}") };
-    let CheckKind::Http(http) = &check.kind else { panic!("{config}") };
-    assert_eq!(
-        http.pages.iter().map(|page| page.path.as_str()).collect::<Vec<_>>(),
-        ["/alive", "/version"]
-    );
-    assert!(http.pages[1].digest.is_some());
-    assert_eq!((check.fall, check.fast_interval.as_secs()), (3, 2));
+    let [alive, version] = server.backends[0].checks.as_slice() else { panic!("{config}") };
+    for (check, path, has_digest) in [(alive, "/alive", false), (version, "/version", true)] {
+        let CheckKind::Http(http) = &check.kind else { panic!("{config}") };
+        let [page] = http.pages.as_slice() else { panic!("{config}") };
+        assert_eq!((page.path.as_str(), page.digest.is_some()), (path, has_digest));
+        let seconds = (check.timeout.as_secs(), check.fast_interval.as_secs());
+        assert_eq!((check.fall, seconds), (3, (3, 2)));
+    }
 }
 
 /// A group is one virtual server for each of its addresses.

@@ -99,7 +99,7 @@ impl<'s> Checker<'s> {
         self.own(word).or_else(|| self.inherited.last(word))
     }
 
-    /// What is checked: of pages with several hosts, each host.
+    /// What is checked: of pages, each.
     fn kinds(&self, values: &mut Values<'_>) -> Vec<Kind> {
         let only = match self.statement.word() {
             "HTTP_GET" | "SSL_GET" => return super::pages::http(self, values),
