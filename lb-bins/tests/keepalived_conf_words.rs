@@ -106,6 +106,7 @@ const EACH: &[(&str, Becomes)] = &[
 const CHECKERS: &[Case] = &[
     ("HTTP_GET", "http_protocol 1.0", Imported("version = \"1.0\"")),
     ("HTTP_GET", "http_protocol 1.0C", Imported("version = \"1.0\"")),
+    ("HTTP_GET", "http_protocol 1.0c", Imported("version = \"1.0\"")),
     ("HTTP_GET", "fast_recovery", Named),
     ("HTTP_GET", "nb_get_retry 6", Imported("fall = 7")),
     ("HTTP_GET", "virtualhost www.example.org", Imported("host = \"www.example.org\"")),

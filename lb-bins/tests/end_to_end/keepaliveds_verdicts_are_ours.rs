@@ -26,9 +26,11 @@ enum Verdict {
     Down,
     /// Up, with another weight than is configured.
     Weighs(u64),
+    /// Now this and then that, which nothing here should be.
+    Wavering,
 }
 
-use Verdict::{Down, Up, Weighs};
+use Verdict::{Down, Up, Wavering, Weighs};
 
 impl Said {
     /// `None` as long as nothing was said. Where something `is_changed` the last word holds; elsewhere there is
@@ -36,7 +38,7 @@ impl Said {
     fn verdict(&self, is_changed: bool) -> Option<Verdict> {
         match (self.down, self.up) {
             _ if is_changed => Some(if self.last_up { Up } else { Down }),
-            (true, true) => panic!("a server is up and down"),
+            (true, true) => Some(Wavering),
             (true, false) => Some(Down),
             (false, true) => Some(Up),
             (false, false) => None,
@@ -72,6 +74,7 @@ struct Cases {
     changes: Vec<(&'static str, i32)>,
     /// They run as long as this lives.
     servers: Vec<Backend>,
+    holes: Vec<BlackHole>,
 }
 
 impl Cases {
@@ -89,7 +92,8 @@ impl Cases {
         theirs: Verdict,
         ours: Verdict,
     ) {
-        let kind = check.split(' ').next().unwrap_or_default();
+        let is_kind = |word: &&str| word.contains('_') && word.to_uppercase() == **word;
+        let kind = check.split_whitespace().find(is_kind).unwrap_or_default();
         let (name, check) = (format!("{kind}: {name}"), check.to_owned());
         let server = server.kept(self);
         self.all.push(Case { name, server, check, theirs, ours });
@@ -120,6 +124,14 @@ impl Server for Backend {
     }
 }
 
+impl Server for BlackHole {
+    fn kept(self, cases: &mut Cases) -> SocketAddr {
+        let address = self.address();
+        cases.holes.push(self);
+        address
+    }
+}
+
 impl Server for SocketAddr {
     fn kept(self, _: &mut Cases) -> SocketAddr {
         self
@@ -146,10 +158,13 @@ fn of_connections(cases: &mut Cases) {
     cases.agree("somebody", Backend::silent(), "TCP_CHECK {\n}", Up);
     cases.agree("nobody", dead, "TCP_CHECK {\n}", Down);
     cases.agree("no way there", SocketAddr::from(([192, 0, 2, 1], 80)), "TCP_CHECK {\n}", Down);
-    let elsewhere = Backend::silent();
-    let port = format!("TCP_CHECK {{\nconnect_port {}\n}}", elsewhere.address().port());
-    cases.servers.push(elsewhere);
-    cases.agree("another port", SocketAddr::from(([127, 0, 0, 1], 9)), &port, Up);
+    cases.agree("silence", BlackHole::new(), "TCP_CHECK {\nconnect_timeout 1\n}", Down);
+    let elsewhere = Backend::silent().kept(cases);
+    let port = format!("connect_port {}", elsewhere.port());
+    let here = SocketAddr::from(([127, 0, 0, 1], 9));
+    cases.agree("another port", here, &format!("TCP_CHECK {{\n{port}\n}}"), Up);
+    let address = format!("TCP_CHECK {{\nconnect_ip 127.0.0.1\n{port}\n}}");
+    cases.agree("another address", SocketAddr::from(([192, 0, 2, 3], 9)), &address, Up);
 }
 
 fn of_pages(cases: &mut Cases) {
@@ -177,6 +192,20 @@ fn of_pages(cases: &mut Cases) {
     cases.page("a site", site(), "virtualhost www.example.org", Up);
     cases.page("another site", site(), "virtualhost www.example.com", Down);
     cases.agree("a site of all", site(), &http("virtualhost www.example.org", ""), Up);
+    let of_server = format!("virtualhost www.example.org\n{}", http("", ""));
+    cases.agree("a site of the server", site(), &of_server, Up);
+    cases.agree(
+        "a client's address",
+        for_client([127, 0, 0, 5]),
+        &http("bindto 127.0.0.5", ""),
+        Up,
+    );
+    cases.agree(
+        "another's address",
+        for_client([127, 0, 0, 5]),
+        &http("bindto 127.0.0.6", ""),
+        Down,
+    );
     for (version, words, verdict) in [
         ("1.0", " HTTP/1.0\r\n", Up),
         ("1.0", "\r\nConnection: close\r\n", Down),
@@ -205,6 +234,7 @@ const LARGE: &str = "digest 1a910cd9769e9a112e798595cbeb9446";
 
 fn of_bodies(cases: &mut Cases) {
     cases.page("a digest", answering(page("alive")), ALIVE, Up);
+    cases.page("a digest in capitals", answering(page("alive")), &ALIVE.replace('a', "A"), Up);
     cases.page("the digest of a part", answering(page("alive\n")), ALIVE, Down);
     cases.page("the digest of nothing", answering(page("")), EMPTY, Up);
     cases.page("another digest", answering(page("alive")), EMPTY, Down);
@@ -215,6 +245,22 @@ fn of_bodies(cases: &mut Cases) {
     cases.page("something of the kind", well(), "regex alive\nregex_no_match", Down);
     cases.page("other letters", well(), "regex ALIVE", Down);
     cases.page("any letters", well(), "regex ALIVE\nregex_options caseless", Up);
+    let lines = || answering(page("one\ntwo 22 three"));
+    for (expression, options, verdict) in [
+        ("two [0-9]+ three", "", Up),
+        ("\"two \\\\d+ three\"", "", Up),
+        ("\"two \\d+ three\"", "", Down),
+        ("one.two", "", Down),
+        ("one.two", "regex_options dotall", Up),
+        ("^two", "", Down),
+        ("^two", "regex_options multiline", Up),
+        ("one$", "", Down),
+        ("one$", "regex_options multiline", Up),
+        ("\"on e\"", "", Down),
+        ("\"on e\"", "regex_options extended", Up),
+    ] {
+        cases.page(expression, lines(), &format!("regex {expression}\n{options}"), verdict);
+    }
     let both = format!("{ALIVE}\nregex dead");
     cases.page("a digest without a part", answering(page("alive")), &both, Down);
 
@@ -226,6 +272,11 @@ fn of_bodies(cases: &mut Cases) {
     let told = answering(page(&(large() + " the end.")));
     cases.page("the end of 3 MiB", told, "regex \"the end\"", Up);
     cases.page("no end of 3 MiB", answering(page(&large())), "regex \"the end\"", Down);
+    for before in [4030, 4050, 4070] {
+        let body = "y".repeat(before) + "a needle that is long" + &"y".repeat(5000);
+        let name = format!("a needle behind {before} straws");
+        cases.page(&name, answering(page(&body)), "regex \"a ne+dle that is long\"", Up);
+    }
 }
 
 /// Where keepalived looks at less, or at something else, than a client does.
@@ -233,6 +284,15 @@ fn of_pages_that_differ(cases: &mut Cases) {
     // It reads until the server hangs up.
     let lasting = lasting(page("alive"));
     cases.differ("a page and no end", lasting, &http("connect_timeout 1", ""), Down, Up);
+    // It waits as long for each piece.
+    let dripping = slow(Duration::from_secs(1), &["HTTP/1.1 200 OK\r\n\r\n", "a", "l", "i", "ve"]);
+    cases.differ("a page drop by drop", dripping, &http("connect_timeout 3", ""), Up, Down);
+    // It takes the first header for the last.
+    let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    cases.differ("an interim answer", answering(interim), &http("", ""), Down, Up);
+    // It wants the end as well, though all has come.
+    let reset = resetting("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nalive");
+    cases.differ("a reset behind a page", reset, &http("", ""), Down, Up);
     // It hashes the lengths of chunks, too.
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nalive\r\n0\r\n\r\n";
     let check = http("http_protocol 1.1", ALIVE);
@@ -308,6 +368,22 @@ fn of_mail(cases: &mut Cases) {
         Up,
     );
     cases.agree("a very old server", talking(GREETING, &[OLD, BYE]), CHECK, Up);
+    // A host is a server of its own; the real one is checked beside it if there are words of it.
+    for (own, [real, host], verdict) in [
+        ("", [false, true], Up),
+        ("", [true, false], Down),
+        ("connect_timeout 20", [false, true], Down),
+        ("connect_timeout 20", [true, false], Down),
+        ("connect_timeout 20", [true, true], Up),
+    ] {
+        let greeting = |well| if well { GREETING } else { "554 no\r\n" };
+        let port = talking(greeting(host), &[OLD, BYE]).kept(cases).port();
+        let host =
+            format!("host {{\nconnect_ip 127.0.0.1\nconnect_port {port}\nconnect_timeout 20\n}}");
+        let check = CHECK.replacen('\n', &format!("\n{own}\n{host}\n"), 1);
+        let name = format!("{real} and a host, {own:?}");
+        cases.agree(&name, talking(greeting(real), &[OLD, BYE]), &check, verdict);
+    }
     // It takes a second line for the answer to what it says then.
     let talkative = talking("220-mail\r\n220 and more\r\n", &[HELLO, OLD, BYE]);
     cases.differ("two lines", talkative, CHECK, Down, Up);
@@ -323,6 +399,25 @@ fn of_names(cases: &mut Cases) {
     cases.agree("a question back", names(0x0100), &check("connect_timeout 1"), Down);
     cases.agree("silence", datagrams(|_| None), &check("connect_timeout 1"), Down);
     cases.agree("nobody", cases.nobody(), &check(""), Down);
+    cases.agree("the root", names(0x8180), "DNS_CHECK {\n}", Up);
+    let no = |query: &[u8]| [&[!query[0], query[1], 0x81, 0x80][..], &query[4..]].concat();
+    let yes = |query: &[u8]| [&query[..2], &[0x81, 0x80][..], &query[4..]].concat();
+    let late = datagrams(move |query| vec![no(query), yes(query)]);
+    cases.agree("an answer to somebody else first", late, &check(""), Up);
+    let elsewhere = datagrams(move |query| Some(no(query)));
+    cases.agree("an answer to somebody else", elsewhere, &check("connect_timeout 1"), Down);
+    let loud = datagrams(move |query| Some(yes(query).to_ascii_uppercase()));
+    cases.agree("the name in capitals", loud, &check(""), Up);
+    // It looks at no question that is answered.
+    let other = datagrams(move |query| {
+        Some(
+            yes(query)
+                .iter()
+                .map(|&byte| if byte == b'w' { b'v' } else { byte })
+                .collect::<Vec<_>>(),
+        )
+    });
+    cases.differ("an answer to something else", other, &check("connect_timeout 1"), Up, Down);
     // It takes half an answer for one.
     cases.differ("too long an answer", names(0x8380), &check(""), Up, Down);
 }
@@ -345,6 +440,9 @@ fn of_datagrams(cases: &mut Cases) {
     cases.agree("a payload", echo(b"ping"), &pays, Up);
     let unheard = check("payload 70\nrequire_reply\nconnect_timeout 1");
     cases.agree("another payload", echo(b"ping"), &unheard, Down);
+    let awake = || datagrams(|heard| (!heard.is_empty()).then(|| b"yes".to_vec()));
+    let anything = check("require_reply\nconnect_timeout 1");
+    cases.agree("who wants to hear something", awake(), &anything, Up);
     let required = check("require_reply\nconnect_timeout 1");
     cases.agree("silence where a word is required", datagrams(|_| None), &required, Down);
     cases.agree("a word that is required", says(b"pong"), &required, Up);
@@ -379,6 +477,11 @@ fn of_programs(cases: &mut Cases, folder: &Folder) {
     {
         let check = check(&format!("exit {code}"), "misc_dynamic");
         cases.agree(&format!("exit {code} as a weight"), cases.nobody(), &check, verdict);
+    }
+    let exits = folder.script("exits", "exit \"$1\"");
+    for (arguments, verdict) in [("0 1", Up), ("1 0", Down)] {
+        let check = format!("MISC_CHECK {{\nmisc_path \"{} {arguments}\"\n}}", exits.display());
+        cases.agree(&format!("arguments {arguments}"), cases.nobody(), &check, verdict);
     }
     cases.agree("killed", cases.nobody(), &check("kill -9 $$", ""), Down);
     cases.agree("endless", cases.nobody(), &check("exec sleep 600", "misc_timeout 1"), Down);

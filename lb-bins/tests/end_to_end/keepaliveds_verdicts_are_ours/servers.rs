@@ -1,6 +1,6 @@
 //! Servers that tell one client from another.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -43,6 +43,27 @@ pub(super) fn asked(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) ->
 /// A page for whoever says this, and none for anybody else.
 pub(super) fn demanding(words: &'static str) -> Backend {
     asked(move |head| if head.contains(words) { page("yes") } else { status("404 Not Found") })
+}
+
+/// A page for whoever comes from there, and none for anybody else.
+pub(super) fn for_client(address: [u8; 4]) -> Backend {
+    Backend::serving(move |mut stream| async move {
+        let is_ours = stream.peer_addr().is_ok_and(|client| client.ip() == IpAddr::from(address));
+        if head(&mut stream).await.is_some() {
+            let said = if is_ours { page("yes") } else { status("403 Forbidden") };
+            let _ = stream.write_all(&said).await;
+        }
+    })
+}
+
+/// Says this to whoever says something, and ends by a reset.
+pub(super) fn resetting(answer: &'static str) -> Backend {
+    Backend::serving(move |mut stream| async move {
+        if head(&mut stream).await.is_some() {
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.set_zero_linger();
+        }
+    })
 }
 
 /// Does not hang up: that is up to the client.
@@ -131,15 +152,17 @@ pub(super) fn secured(tls: Tls, answer: impl Into<Vec<u8>>) -> Backend {
     })
 }
 
-/// Answers datagrams, or not; until the end of the process.
-pub(super) fn datagrams(answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + 'static) -> SocketAddr {
+/// Answers datagrams, each by none or several; until the end of the process.
+pub(super) fn datagrams<A: IntoIterator<Item = Vec<u8>>>(
+    answer: impl Fn(&[u8]) -> A + Send + 'static,
+) -> SocketAddr {
     // Its number may be the same as that of some other server's port, but not of this address.
     let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).unwrap();
     let address = socket.local_addr().unwrap();
     thread::spawn(move || {
         let mut heard = [0; 65_536];
         while let Ok((length, from)) = socket.recv_from(&mut heard) {
-            if let Some(said) = answer(&heard[..length]) {
+            for said in answer(&heard[..length]) {
                 let _ = socket.send_to(&said, from);
             }
         }

@@ -52,6 +52,7 @@ fn version(statement: &Statement, values: &mut Values<'_>) -> Field<HttpVersion>
     const VERSIONS: &[(&str, HttpVersion)] = &[
         ("1.0", HttpVersion::Http10),
         ("1.0C", HttpVersion::Http10),
+        ("1.0c", HttpVersion::Http10),
         ("1.1", HttpVersion::Http11),
     ];
     let Some(protocol) = statement.last("http_protocol") else {

@@ -13,6 +13,8 @@ use crate::config::source::Spanned;
 
 /// How keepalived greets a mail server.
 const HELO: &str = "smtpchecker.keepalived.org";
+/// What keepalived sends where nothing else is to be sent: servers may answer no empty datagram.
+const FILLER: &str = "keepalived check - keepalived ch";
 /// The longest reply that keepalived takes unless it is told, if it looks at replies at all.
 const MAX_REPLY: i64 = 255;
 /// The longest datagram.
@@ -82,6 +84,10 @@ pub(super) fn udp(statement: &Statement, values: &mut Values<'_>) -> Udp {
     let min_reply = values.number(statement.last("min_reply_length"), 0..=LARGEST_DATAGRAM);
     let max_reply = values.number(statement.last("max_reply_length"), 0..=LARGEST_DATAGRAM);
     Udp {
+        send: match send_hex {
+            Field::Absent => given(FILLER.to_owned(), statement.span),
+            _ => Field::Absent,
+        },
         send_hex,
         expect_hex,
         require_reply: given(required, statement.span),
