@@ -2,7 +2,7 @@
 //! one verdict on each server, or to another for a reason that is written here and in KEEPALIVED.md.
 
 mod daemons;
-mod servers;
+pub(crate) mod servers;
 mod space;
 
 use std::collections::HashMap;

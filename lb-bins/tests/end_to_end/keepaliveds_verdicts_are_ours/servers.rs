@@ -41,7 +41,7 @@ pub(super) fn asked(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) ->
 }
 
 /// A page for whoever says this, and none for anybody else.
-pub(super) fn demanding(words: &'static str) -> Backend {
+pub(crate) fn demanding(words: &'static str) -> Backend {
     asked(move |head| if head.contains(words) { page("yes") } else { status("404 Not Found") })
 }
 
@@ -111,17 +111,17 @@ pub(super) fn talking(
 
 /// How a server speaks TLS.
 #[derive(Clone, Copy)]
-pub(super) struct Tls {
+pub(crate) struct Tls {
     /// What it knows of HTTP (ALPN).
-    pub(super) protocols: &'static [&'static str],
+    pub(crate) protocols: &'static [&'static str],
     /// Gives no page to those who ask for another name, or for none.
-    pub(super) name: Option<&'static str>,
+    pub(crate) name: Option<&'static str>,
     /// Says when nothing more will come.
-    pub(super) says_farewell: bool,
+    pub(crate) says_farewell: bool,
 }
 
 /// Gives pages over TLS with a certificate that nobody has reason to trust.
-pub(super) fn secured(tls: Tls, answer: impl Into<Vec<u8>>) -> Backend {
+pub(crate) fn secured(tls: Tls, answer: impl Into<Vec<u8>>) -> Backend {
     let made = rcgen::generate_simple_self_signed(["nobody.example".to_owned()]).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
