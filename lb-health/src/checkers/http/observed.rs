@@ -52,6 +52,7 @@ pub(super) struct Observed {
 
 /// What the end of a connection is worth that TLS has not announced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(dead_code, reason = "only TLS announces")]
 pub(super) enum End {
     /// Nothing: anybody on the way may have made it (RFC 8446, 6.1).
     Announced,
