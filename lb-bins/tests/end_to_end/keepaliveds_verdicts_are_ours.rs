@@ -283,7 +283,7 @@ fn of_bodies(cases: &mut Cases) {
 fn of_pages_that_differ(cases: &mut Cases) {
     // It reads until the server hangs up.
     let lasting = lasting(page("alive"));
-    cases.differ("a page and no end", lasting, &http("connect_timeout 1", ""), Down, Up);
+    cases.differ("a page and no end", lasting, &http("connect_timeout 5", ""), Down, Up);
     // It waits as long for each piece.
     let dripping = slow(Duration::from_secs(1), &["HTTP/1.1 200 OK\r\n\r\n", "a", "l", "i", "ve"]);
     cases.differ("a page drop by drop", dripping, &http("connect_timeout 3", ""), Up, Down);
@@ -411,7 +411,7 @@ fn of_names(cases: &mut Cases) {
         answer[12..].iter_mut().for_each(change);
         Some(answer)
     };
-    let loud = datagrams(move |query| asked(query, |byte| byte.make_ascii_uppercase()));
+    let loud = datagrams(move |query| asked(query, u8::make_ascii_uppercase));
     cases.agree("the name in capitals", loud, &check(""), Up);
     // It looks at no question that is answered.
     let other = datagrams(move |query| asked(query, |byte| *byte ^= u8::from(*byte == b'w')));
@@ -439,11 +439,11 @@ fn of_datagrams(cases: &mut Cases) {
     cases.agree("a payload", echo(b"ping"), &pays, Up);
     let unheard = check("payload 70\nrequire_reply\nconnect_timeout 1");
     cases.agree("another payload", echo(b"ping"), &unheard, Down);
-    let awake = || datagrams(|heard| (!heard.is_empty()).then(|| b"yes".to_vec()));
-    let anything = check("require_reply\nconnect_timeout 1");
-    cases.agree("who wants to hear something", awake(), &anything, Up);
-    let required = check("require_reply\nconnect_timeout 1");
-    cases.agree("silence where a word is required", datagrams(|_| None), &required, Down);
+    let awake = datagrams(|heard| (!heard.is_empty()).then(|| b"yes".to_vec()));
+    cases.agree("who wants to hear something", awake, &check("require_reply"), Up);
+    let hurried = check("require_reply\nconnect_timeout 1");
+    cases.agree("silence where a word is required", datagrams(|_| None), &hurried, Down);
+    let required = check("require_reply");
     cases.agree("a word that is required", says(b"pong"), &required, Up);
     cases.agree("many words that are required", says(&[b'x'; 300]), &required, Up);
     let certain = check("require_reply 01x2");
@@ -465,7 +465,7 @@ fn of_datagrams(cases: &mut Cases) {
 fn of_programs(cases: &mut Cases, folder: &Folder) {
     let check = |script: &str, words: &str| {
         let script = folder.script(&format!("script-{}", script.replace(' ', "-")), script);
-        format!("MISC_CHECK {{\nmisc_path {}\n{words}\n}}", script.display())
+        format!("MISC_CHECK {{\nmisc_path {}\nmisc_timeout 20\n{words}\n}}", script.display())
     };
     for (code, verdict) in [(0, Up), (1, Down), (2, Down), (255, Down)] {
         let check = check(&format!("exit {code}"), "");
@@ -479,11 +479,13 @@ fn of_programs(cases: &mut Cases, folder: &Folder) {
     }
     let exits = folder.script("exits", "exit \"$1\"");
     for (arguments, verdict) in [("0 1", Up), ("1 0", Down)] {
-        let check = format!("MISC_CHECK {{\nmisc_path \"{} {arguments}\"\n}}", exits.display());
+        let path = format!("\"{} {arguments}\"", exits.display());
+        let check = format!("MISC_CHECK {{\nmisc_path {path}\nmisc_timeout 20\n}}");
         cases.agree(&format!("arguments {arguments}"), cases.nobody(), &check, verdict);
     }
     cases.agree("killed", cases.nobody(), &check("kill -9 $$", ""), Down);
-    cases.agree("endless", cases.nobody(), &check("exec sleep 600", "misc_timeout 1"), Down);
+    let endless = check("exec sleep 600", "").replace("misc_timeout 20", "misc_timeout 1");
+    cases.agree("endless", cases.nobody(), &endless, Down);
 }
 
 /// keepalived tells of what a file changes, not of what it is at the start, which it takes the wrong way round
@@ -528,7 +530,7 @@ fn configuration(cases: &Cases, folder: &Folder, [up, down]: [SocketAddr; 2]) ->
         write!(
             text,
             "virtual_server {ip} {port} {{\nprotocol TCP\nlvs_sched rr\nlvs_method NAT\n{alpha}\n\
-             delay_loop 0.2\nwarmup 0\nconnect_timeout 20\n"
+             delay_loop 1\nwarmup 0\nconnect_timeout 20\n"
         )
         .unwrap();
         for Case { server, check, .. } in &cases.all {
