@@ -82,7 +82,9 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 
 fn tls() -> impl Strategy<Value = Tls> {
     let identity = (path(), path()).prop_map(|(certificate, key)| Identity { certificate, key });
-    (option::of(name()), any::<bool>(), option::of(path()), option::of(identity))
+    // Or none is asked for.
+    let name = prop_oneof![9 => name(), 1 => Just(String::new())];
+    (option::of(name), any::<bool>(), option::of(path()), option::of(identity))
         .prop_map(|(sni, verify, ca, identity)| Tls { sni, verify, ca, identity })
 }
 
@@ -383,10 +385,12 @@ fn mail() -> impl Strategy<Value = Mail> {
     (server(25), mailbox(), vec(mailbox(), 1..3), option::of("[!-~]{1,9}"), secured).prop_map(
         |(server, from, to, helo, secured)| {
             let (mut security, login) = secured.unzip();
-            // A name is asked for unless another is.
-            if let (Address::Named { .. }, Some(security)) = (&server, &mut security) {
-                let (SmtpSecurity::Implicit(tls) | SmtpSecurity::Starttls(tls)) = security;
-                tls.sni.get_or_insert_with(|| "mail.example.org".to_owned());
+            if let Some(SmtpSecurity::Implicit(tls) | SmtpSecurity::Starttls(tls)) = &mut security {
+                tls.sni = tls.sni.take().filter(|name| !name.is_empty());
+                // A name is asked for unless another is.
+                if matches!(server, Address::Named { .. }) {
+                    tls.sni.get_or_insert_with(|| "mail.example.org".to_owned());
+                }
             }
             Mail { server, from, to, helo, security, login: login.flatten() }
         },

@@ -130,19 +130,55 @@ fn checkers_inherit_and_default_as_in_keepalived() {
     assert_eq!(ipv4.backends[0].on_failure, OnFailure::WeightZero);
 }
 
+/// By a check of its own, which has all its time for itself.
 #[test]
 fn each_url_must_pass() {
     let config = load("lvs_nat.conf");
     let server = &config.virtual_servers[0];
     assert_eq!(server.quorum, Quorum::Weight { quorum: 4, hysteresis: 1 });
-    let [check] = server.backends[0].checks.as_slice() else { panic!("{config}") };
-    let CheckKind::Http(http) = &check.kind else { panic!("{config}") };
-    assert_eq!(
-        http.pages.iter().map(|page| page.path.as_str()).collect::<Vec<_>>(),
-        ["/alive", "/version"]
+    let [alive, version] = server.backends[0].checks.as_slice() else { panic!("{config}") };
+    for (check, path, has_digest) in [(alive, "/alive", false), (version, "/version", true)] {
+        let CheckKind::Http(http) = &check.kind else { panic!("{config}") };
+        let [page] = http.pages.as_slice() else { panic!("{config}") };
+        assert_eq!((page.path.as_str(), page.digest.is_some()), (path, has_digest));
+        let seconds = (check.timeout.as_secs(), check.fast_interval.as_secs());
+        assert_eq!((check.fall, seconds), (3, (3, 2)));
+    }
+}
+
+/// The checks of the only server, which has these checkers.
+fn checks(checkers: &str) -> Vec<lb_bins::config::Check> {
+    let text = format!(
+        "virtual_server 192.0.2.1 25 {{\nprotocol TCP\nlvs_sched rr\nlvs_method NAT\n\
+         real_server 192.0.2.2 25 {{\n{checkers}\n}}\n}}\n"
     );
-    assert!(http.pages[1].digest.is_some());
-    assert_eq!((check.fall, check.fast_interval.as_secs()), (3, 2));
+    let config = Config::parse_keepalived("keepalived.conf", &text, "main").unwrap();
+    config.virtual_servers[0].backends[0].checks.clone()
+}
+
+#[test]
+fn hosts_of_a_mail_check_stand_for_the_server_unless_there_are_words_of_it() {
+    let ports = |words: &str| {
+        let checks = checks(&format!("SMTP_CHECK {{\n{words}\n}}"));
+        checks.iter().map(|check| check.port).collect::<Vec<_>>()
+    };
+    let hosts = "host {\nconnect_port 26\n}\nhost {\nconnect_port 27\n}";
+    assert_eq!(ports(""), [None]);
+    assert_eq!(ports(hosts), [Some(26), Some(27)]);
+    assert_eq!(ports(&format!("retry 2\n{hosts}")), [Some(26), Some(27)]);
+    assert_eq!(ports(&format!("{hosts}\nconnect_timeout 3")), [None, Some(26), Some(27)]);
+}
+
+#[test]
+fn datagrams_are_filled_and_not_measured_unless_it_is_said() {
+    let udp = |words: &str| match &checks(&format!("UDP_CHECK {{\n{words}\n}}"))[0].kind {
+        CheckKind::Udp(udp) => (udp.send.clone(), udp.max_reply),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(udp(""), (b"keepalived check - keepalived ch".to_vec(), 65_507));
+    assert_eq!(udp("payload 00\nrequire_reply"), (vec![0], 65_507));
+    assert_eq!(udp("payload 00\nrequire_reply 01"), (vec![0], 255));
+    assert_eq!(udp("payload 00\nmax_reply_length 9"), (vec![0], 9));
 }
 
 /// A group is one virtual server for each of its addresses.

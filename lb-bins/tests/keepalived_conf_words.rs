@@ -106,6 +106,7 @@ const EACH: &[(&str, Becomes)] = &[
 const CHECKERS: &[Case] = &[
     ("HTTP_GET", "http_protocol 1.0", Imported("version = \"1.0\"")),
     ("HTTP_GET", "http_protocol 1.0C", Imported("version = \"1.0\"")),
+    ("HTTP_GET", "http_protocol 1.0c", Imported("version = \"1.0\"")),
     ("HTTP_GET", "fast_recovery", Named),
     ("HTTP_GET", "nb_get_retry 6", Imported("fall = 7")),
     ("HTTP_GET", "virtualhost www.example.org", Imported("host = \"www.example.org\"")),
@@ -114,7 +115,7 @@ const CHECKERS: &[Case] = &[
     ("SSL_GET", "http_protocol 1.0", Imported("version = \"1.0\"")),
     ("SSL_GET", "fast_recovery", Named),
     ("SSL_GET", "virtualhost www.example.org", Imported("host = \"www.example.org\"")),
-    ("SSL_GET", "enable_sni", Named),
+    ("SSL_GET", "virtualhost www.example.org\nenable_sni", Imported("sni = \"www.example.org\"")),
     ("SSL_GET", "sni_name www.example.org", Imported("sni = \"www.example.org\"")),
     ("SSL_GET", "tls_compliant", Named),
     (
@@ -143,6 +144,7 @@ const CHECKERS: &[Case] = &[
     ("UDP_CHECK", "payload Ab1", Imported("send_hex = \"ab01\"")),
     ("UDP_CHECK", "require_reply", Imported("require_reply = true")),
     ("UDP_CHECK", "require_reply a1x2", Imported("expect_hex = \"a1x2\"")),
+    ("UDP_CHECK", "require_reply a1x2", Imported("max_reply = 255")),
     ("UDP_CHECK", "min_reply_length 5", Imported("min_reply = 5")),
     ("UDP_CHECK", "max_reply_length 500", Imported("max_reply = 500")),
     ("FILE_CHECK", "track_file other", Imported("path = \"/run/other\"")),

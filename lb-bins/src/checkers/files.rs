@@ -79,8 +79,8 @@ pub(crate) fn tls_of(
             .with_identity(certificate, key)
             .map_err(|source| wrong(&paths.certificate, source))?;
     }
-    let sni = &options.sni;
-    Ok(match sni {
+    Ok(match options.sni.as_deref() {
+        Some("") => tls.without_name(),
         Some(name) => tls.with_name(name)?,
         None => tls,
     })

@@ -120,7 +120,8 @@ pub(crate) fn checker(
                 Some(SmtpSecurity::Starttls(options)) => {
                     checker.with_starttls(tls(options, files)?)
                 }
-                None => checker,
+                // With nothing to learn from extensions, what every server knows (RFC 5321, 4.1.1.1).
+                None => checker.with_helo(),
             })
         }
         CheckKind::Tcp(tcp) if *tcp == check::Tcp::default() => AnyChecker::new(connector),

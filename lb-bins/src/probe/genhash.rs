@@ -72,7 +72,7 @@ impl Genhash {
         };
         let mut words = format!(
             "{kind},path={url:?},timeout=\"{timeout}s\",version={version:?},status=\"100-599\",\
-             body_limit={longest}",
+             headers={{ User-Agent = \"KeepAliveClient\" }},body_limit={longest}",
             // As long as a page may be: it is not waited for within a check.
             longest = 1 << 30,
         );
@@ -81,9 +81,10 @@ impl Genhash {
         }
         if let Some(name) = &self.use_virtualhost {
             words += &format!(",host={name:?}");
-            if self.use_sni {
-                words += &format!(",sni={name:?}");
-            }
+        }
+        if self.use_ssl {
+            let name = self.use_virtualhost.as_deref().filter(|_| self.use_sni);
+            words += &format!(",sni={:?}", name.unwrap_or_default());
         }
         Ok((words, target))
     }

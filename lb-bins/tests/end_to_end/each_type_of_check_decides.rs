@@ -225,16 +225,18 @@ fn ping() {
     let check =
         r#"check = { type = "ping", interval = "50ms", timeout = "10s", rise = 1, fall = 1 }"#;
     let balancer = Balancer::start(&server("web", &web, &[check, &backends([(&backend, 4)])]));
-    // Where this user may not, no backend is blamed.
+    // Where this user may not, no backend is blamed; where everything is to be there, he may.
     let report = eventually("a run has ended", || {
         let report = balancer.backend("web", backend.address());
         report["last_check"].is_object().then_some(report)
     });
     let outcome = &report["last_check"]["outcome"];
-    assert!(outcome == "passed" || outcome == "local", "{report}");
-    if outcome == "passed" {
-        balancer.until_state("web", &backend, "up");
+    if outcome == "local" && std::env::var_os("LB_SKIP_NOTHING").is_none() {
+        eprintln!("skipped: this user may not ping");
+        return;
     }
+    assert_eq!(outcome, "passed", "{report}");
+    balancer.until_state("web", &backend, "up");
 }
 
 /// A server of gRPC's health protocol that says one status to whatever it is asked.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::harness::*;
+use crate::keepaliveds_verdicts_are_ours::servers::{Tls, demanding, secured};
 
 fn page(status: &str, body: &str) -> Backend {
     let length = body.len();
@@ -173,6 +174,24 @@ fn genhash_is_understood() {
     let words = ["--server=127.0.0.1", "--port", &port, "--url", "/alive", "-P", "1.1"];
     let (code, text) = probe(&[&["--genhash"], &words[..]].concat());
     assert_eq!((code, text), (0, format!("{HELLO}\n")));
+}
+
+/// As its checks do: the page may be another one for others.
+#[test]
+fn genhash_asks_as_keepalived_does() {
+    const NAME: &str = "www.example.org";
+    let hello = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+    let genhash = |server: &Backend, more: &[&str]| {
+        let port = server.address().port().to_string();
+        let words = ["--genhash", "-s", "127.0.0.1", "-p", &port, "-u", "/"];
+        probe(&[&words[..], more].concat())
+    };
+    let (code, text) = genhash(&demanding("\r\nUser-Agent: KeepAliveClient\r\n"), &["-v"]);
+    assert!(code == 0 && text.contains("\n  status      200\n"), "{text}");
+    for (name, more) in [(None, &["-S", "-V", NAME][..]), (Some(NAME), &["-S", "-I", "-V", NAME])] {
+        let server = secured(Tls { protocols: &[], name, says_farewell: true }, hello);
+        assert_eq!(genhash(&server, more), (0, format!("{HELLO}\n")), "{more:?}");
+    }
 }
 
 /// Beside keepalived's own, against a real web server.

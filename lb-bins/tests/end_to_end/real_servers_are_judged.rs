@@ -228,7 +228,7 @@ fn nginx() -> Case {
             (page(r#"md5 = "00000000000000000000000000000000""#), "digest", "4e5dc3ca"),
             (page(r#"body = "dead""#), "body", "dead"),
             (page(header), "header", "server"),
-            (page("body_limit = 3"), "body-too-large", "3 bytes"),
+            (page(r#"body = "a", body_limit = 3"#), "body-too-large", "3 bytes"),
             (r#"type = "tls", verify = false"#.to_owned(), "tls-handshake", ""),
         ],
         stopped: "refused",

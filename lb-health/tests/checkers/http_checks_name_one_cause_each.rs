@@ -7,7 +7,7 @@ use crate::support;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use lb_health::checkers::Http;
+use lb_health::checkers::{Http, Page, Pattern};
 use lb_health::digest::Digest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -52,8 +52,8 @@ async fn the_request_is_what_was_asked_for() {
     let digest_of = |host: String| {
         use md5::Digest as _;
         let request = format!(
-            "GET /a?b=c HTTP/1.1\r\nhost: {host}\r\nuser-agent: lb-health\r\naccept: */*\r\n\
-             connection: close\r\n\r\n"
+            "GET /a?b=c HTTP/1.1\r\nHost: {host}\r\nUser-Agent: lb-health\r\nAccept: */*\r\n\
+             Connection: close\r\n\r\n"
         );
         Digest::Md5(md5::Md5::digest(request).into())
     };
@@ -166,27 +166,55 @@ async fn endless_control_frames_are_cut() {
 async fn an_endless_body_is_cut() {
     static MUCH: [u8; 65536] = [b'x'; 65536];
     let address = repeating(b"HTTP/1.1 200 OK\r\n\r\n", &MUCH, Duration::ZERO).await;
-    assert_eq!(cause(address).await, "body-too-large");
+    assert_eq!(support::cause(demanding("x", Page::BODY_LIMIT), address).await, "body-too-large");
+    // Where nobody asks what it says, that it came is enough.
+    assert_eq!(cause(address).await, "ok");
 }
 
 #[tokio::test]
 async fn the_body_limit_is_exact() {
     let address = answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").await;
-    let limited = |limit| Http::new("/").unwrap().with_body_limit(limit);
-    assert!(check(limited(5), address).await.is_ok());
-    let error = check(limited(4), address).await.unwrap_err();
+    assert!(check(demanding("hell", 5), address).await.is_ok());
+    let error = check(demanding("hell", 4), address).await.unwrap_err();
     assert_eq!(error.to_string(), "the body is longer than 4 bytes (`body_limit`)");
+    // The digest of "hello".
+    let digest = Digest::md5("5d41402abc4b2a76b9719d911017c592").unwrap();
+    let hashing = |limit| Http::new("/").unwrap().with_digest(digest).with_body_limit(limit);
+    assert!(check(hashing(5), address).await.is_ok());
+    assert_eq!(support::cause(hashing(4), address).await, "body-too-large");
+}
+
+/// What is not read could only break the verdict that there is.
+#[tokio::test]
+async fn behind_the_limit_nothing_matters_where_nothing_is_expected() {
+    for (answer, wanted) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "ok"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhal", "body-truncated"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nhalf", "ok"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nhal", "body-truncated"),
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: 10\r\n\r\nhalf", "status"),
+    ] {
+        let limited = Http::new("/").unwrap().with_body_limit(3);
+        assert_eq!(support::cause(limited, answering(answer).await).await, wanted, "{answer}");
+    }
+}
+
+/// The body must have this, and is read so far.
+fn demanding(text: &str, limit: usize) -> Http {
+    let page = Page::new("/").unwrap().expecting_body(Pattern::text(text).unwrap());
+    Http::asking([page.with_body_limit(limit)])
 }
 
 #[tokio::test]
 async fn a_gigabyte_is_not_read() {
     static MUCH: [u8; 65536] = [b'x'; 65536];
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n";
-    let failure =
-        check(Http::new("/").unwrap(), repeating(head, &MUCH, Duration::ZERO).await).await;
-    let failure = failure.unwrap_err();
+    let address = repeating(head, &MUCH, Duration::ZERO).await;
+    let failure = check(demanding("x", Page::BODY_LIMIT), address).await.unwrap_err();
     assert_eq!(failure.cause(), "body-too-large");
     assert_eq!(failure.trace.evidence().received.as_str(), "x".repeat(200));
+    let report = check(Http::new("/").unwrap(), address).await.unwrap();
+    assert_eq!(report.trace.evidence().received.as_str(), "x".repeat(200));
 }
 
 #[tokio::test]

@@ -39,8 +39,8 @@ async fn method_headers_and_body_are_sent_as_given() {
         page.with_method("POST").unwrap().with_body("user=x").with_host("a.example").unwrap();
     let page =
         page.with_header("x-probe", "1").unwrap().with_header("Accept", "text/html").unwrap();
-    let wanted = "POST /login?a=b HTTP/1.1\r\nhost: a.example\r\nuser-agent: lb-health\r\n\
-                  x-probe: 1\r\naccept: text/html\r\nconnection: close\r\ncontent-length: 6\r\n\r\nuser=x";
+    let wanted = "POST /login?a=b HTTP/1.1\r\nHost: a.example\r\nUser-Agent: lb-health\r\n\
+                  X-Probe: 1\r\nAccept: text/html\r\nConnection: close\r\nContent-Length: 6\r\n\r\nuser=x";
     let page = page.expecting_body(Pattern::exactly(wanted).unwrap());
     check(Http::asking([page]), echo().await).await.unwrap();
 }
@@ -49,11 +49,11 @@ async fn method_headers_and_body_are_sent_as_given() {
 async fn each_version_is_spoken_as_it_says() {
     let http = Http::new("/").unwrap();
     let sent = echoed(http.clone().with_version(HttpVersion::Http10)).await;
-    assert!(sent.contains("GET / HTTP/1.0") && !sent.contains("connection"), "{sent}");
+    assert!(sent.contains("GET / HTTP/1.0") && !sent.contains("Connection"), "{sent}");
     let sent = echoed(http.clone().with_version(HttpVersion::Http10).keeping_alive()).await;
-    assert!(sent.contains("connection: keep-alive"), "{sent}");
+    assert!(sent.contains("Connection: keep-alive"), "{sent}");
     let sent = echoed(http.clone().keeping_alive()).await;
-    assert!(sent.contains("GET / HTTP/1.1") && !sent.contains("connection"), "{sent}");
+    assert!(sent.contains("GET / HTTP/1.1") && !sent.contains("Connection"), "{sent}");
 }
 
 /// A server that answers every request over HTTP/2 with what it was asked.
@@ -194,7 +194,7 @@ async fn all_pages_are_asked_for_in_order_until_one_fails() {
     let checker = Http::asking([page("/1"), page("/2"), page("/3")]);
     let report = check(checker, address).await.unwrap();
     let last = report.trace.evidence().received.as_str();
-    assert!(last.starts_with("GET /3 HTTP/1.1") && last.ends_with("connection: close"), "{last}");
+    assert!(last.starts_with("GET /3 HTTP/1.1") && last.ends_with("Connection: close"), "{last}");
     let refusing = page("/2").with_statuses("404".parse().unwrap());
     let failure = check(Http::asking([page("/1"), refusing, page("/3")]), address).await;
     let failure = failure.unwrap_err();

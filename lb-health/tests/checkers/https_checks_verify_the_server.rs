@@ -108,7 +108,7 @@ async fn the_name_is_that_of_tls_else_the_host_else_the_address() {
 
     let address = site(authority.vouch(SITE, 2090)).await;
     check(hosted(said("Some(\"www.example.org\")")).with_tls(tls()), address).await.unwrap();
-    check(hosted(said("host: www.example.org:8443")).with_tls(tls()), address).await.unwrap();
+    check(hosted(said("Host: www.example.org:8443")).with_tls(tls()), address).await.unwrap();
     let other = hosted(said("Some(\"a.example\")"));
     let other = other.with_tls(tls().with_name("a.example").unwrap());
     assert_eq!(cause(other.clone(), address).await, "tls-name");
@@ -117,6 +117,10 @@ async fn the_name_is_that_of_tls_else_the_host_else_the_address() {
     let nameless = Http::asking([said("None ")]).with_tls(tls());
     assert_eq!(cause(nameless.clone(), address).await, "tls-name");
     check(nameless, site(authority.vouch("127.0.0.1", 2090)).await).await.unwrap();
+
+    let silent = hosted(said("None ")).with_tls(tls().without_name());
+    assert_eq!(cause(silent.clone(), address).await, "tls-name");
+    check(silent, site(authority.vouch("127.0.0.1", 2090)).await).await.unwrap();
 }
 
 #[tokio::test]
@@ -178,6 +182,38 @@ async fn an_end_without_farewell_after_a_whole_answer_passes() {
     ] {
         assert_eq!(cause(trusting(&authority), ending(answer).await).await, wanted, "{answer:?}");
     }
+    // Where anybody might have said farewell as well, its absence proves nothing; a length still does.
+    let trustful = Http::new("/").unwrap().with_tls(Tls::unverified().unwrap());
+    for (answer, wanted) in [
+        ("HTTP/1.0 200 OK\r\n\r\nok", "ok"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok", "body-truncated"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", "body-truncated"),
+        ("", "closed"),
+    ] {
+        assert_eq!(cause(trustful.clone(), ending(answer).await).await, wanted, "{answer:?}");
+    }
+}
+
+/// Go's, Node's and rustls' servers end a handshake in which they know nothing of what is offered.
+#[tokio::test]
+async fn http_1_0_offers_nothing_that_a_server_might_not_know() {
+    let authority = Authority::new();
+    let address =
+        securing(authority.vouch(SITE, 2090), &[b"h2", b"http/1.1"], |mut stream| async move {
+            let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+            let request = request(&mut stream).await.unwrap_or_default();
+            let said = page(&format!("{agreed:?} {request}"));
+            let _ = stream.write_all(said.as_bytes()).await;
+        });
+    let address = address.await;
+    let asking = |text: &str| {
+        let page = Page::new("/").unwrap().with_host(SITE).unwrap();
+        let http = Http::asking([page.expecting_body(Pattern::text(text).unwrap())]);
+        http.with_tls(Tls::trusting(authority.pem.as_bytes()).unwrap())
+    };
+    let old = asking("None GET / HTTP/1.0").with_version(HttpVersion::Http10);
+    check(old, address).await.unwrap();
+    check(asking("GET / HTTP/1.1"), address).await.unwrap();
 }
 
 #[tokio::test]

@@ -60,6 +60,18 @@ async fn all_runs_use_one_connection() {
 }
 
 #[tokio::test]
+async fn a_connection_with_more_to_come_is_not_kept() {
+    for (limit, connections) in [(5, 1), (4, 3)] {
+        let (address, count) = counting(|stream, _| answer(stream, usize::MAX)).await;
+        let checker = keeping().with_body_limit(limit);
+        for _ in 0..3 {
+            check(checker.clone(), address).await.unwrap();
+        }
+        assert_eq!(count.load(Ordering::Relaxed), connections, "{limit}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_died_is_replaced_and_no_failure() {
     for requests in 1..4 {
         let (address, count) = counting(move |stream, _| answer(stream, requests)).await;

@@ -127,7 +127,15 @@ async fn nginx_is_checked_in_every_version() {
         assert_eq!(failure.cause(), "status");
         assert_eq!(failure.trace.evidence().status, Some(503));
         let cut = page("/page").with_body_limit(1000);
-        assert_eq!(cause(way(Http::asking([cut])), address).await, "body-too-large");
+        let whole = cut.clone().with_digest(long);
+        assert_eq!(cause(way(Http::asking([whole])), address).await, "body-too-large");
+        // Over one connection, or one more where not all was read.
+        let checker = way(Http::asking([cut.clone(), page("/alive"), cut]));
+        for checker in [checker.clone(), checker.keeping_alive()] {
+            for _ in 0..3 {
+                check(checker.clone(), address).await.unwrap();
+            }
+        }
     }
 }
 

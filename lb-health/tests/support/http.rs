@@ -39,7 +39,7 @@ pub(crate) async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Str
         request.push(stream.read_u8().await.ok()?);
     }
     let mut request = String::from_utf8(request).unwrap();
-    let length = request.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length = request.lines().find_map(|line| line.strip_prefix("Content-Length: "));
     for _ in 0..length.map_or(0, |length| length.parse().unwrap()) {
         request.push(stream.read_u8().await.ok()?.into());
     }

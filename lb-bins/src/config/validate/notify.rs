@@ -98,6 +98,9 @@ fn letter(Spanned { value: draft, span }: &Spanned<draft::Mail>, mistakes: &mut 
     let host = server.as_ref().and_then(Address::host).cloned();
     let switches = [&draft.starttls, &draft.tls];
     let security = smtp_security(switches, &draft.options, host.as_deref(), *span, mistakes);
+    if let Some(name) = draft.options.sni.given().filter(|name| name.value.is_empty()) {
+        mistakes.error(name.span, Problem::Empty { key: "sni" });
+    }
     // Whether there is TLS is not known if a switch was refused.
     if let (Some(user), None) = (draft.user.given(), &security)
         && !switches.iter().any(|switch| switch.is_refused())

@@ -41,6 +41,8 @@ pub struct Tls {
     verifier: Option<Arc<WebPkiServerVerifier>>,
     /// The name to ask for and to verify; the address of the target if there is none.
     name: Option<ServerName<'static>>,
+    /// Whether what the target is called elsewhere may stand for a name.
+    takes_site: bool,
 }
 
 impl Tls {
@@ -91,6 +93,25 @@ impl Tls {
         Ok(self)
     }
 
+    /// This, asking for no name, not even for the `Host` of a page: keepalived without `enable_sni`. A
+    /// certificate that is verified must be for the target's address.
+    #[must_use]
+    pub fn without_name(self) -> Self {
+        Self { name: None, takes_site: false, ..self }
+    }
+
+    /// Whether the host that is asked for in a protocol is the name.
+    #[allow(dead_code, reason = "only HTTP asks")]
+    pub(in crate::checkers) const fn takes_site(&self) -> bool {
+        self.takes_site && self.name.is_none()
+    }
+
+    /// Whether certificates are looked at.
+    #[allow(dead_code, reason = "only HTTP asks")]
+    pub(in crate::checkers) const fn verifies(&self) -> bool {
+        self.verifier.is_some()
+    }
+
     /// Whether a name is set.
     pub fn has_name(&self) -> bool {
         self.name.is_some()
@@ -103,8 +124,8 @@ impl Tls {
     pub fn with_identity(self, certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::Key)?;
         let identity = Some((certificates(certificate)?, key));
-        let Self { verifier, name, .. } = self;
-        Ok(Self { name, ..Self::build(verifier, identity)? })
+        let Self { verifier, name, takes_site, .. } = self;
+        Ok(Self { name, takes_site, ..Self::build(verifier, identity)? })
     }
 
     /// This, offering `protocols` in that order (ALPN, RFC 7301).
@@ -135,7 +156,7 @@ impl Tls {
             Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(unusable)?,
         };
         config.resumption = rustls::client::Resumption::disabled();
-        Ok(Self { config: Arc::new(config), verifier, name: None })
+        Ok(Self { config: Arc::new(config), verifier, name: None, takes_site: true })
     }
 
     /// Makes a session over `stream`, for whoever has something to say to a server beside checking

@@ -2,6 +2,7 @@
 
 mod frame;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -127,7 +128,7 @@ impl Grpc {
         let reading = session.read(attempt, &mut body, |piece| {
             frame.extend_from_slice(piece);
             match frame.len() {
-                ..=Self::LIMIT => Ok(()),
+                ..=Self::LIMIT => Ok(ControlFlow::Continue(())),
                 _ => Err(CheckError::BodyTooLarge { limit: Self::LIMIT }),
             }
         });

@@ -1,5 +1,7 @@
 //! The body of an answer, judged while it arrives: none of it is kept but its beginning.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use md5::Digest as _;
 
@@ -44,14 +46,22 @@ impl<'a> Judge<'a> {
         &self.beginning
     }
 
-    /// Takes the next piece.
-    pub(super) fn take(&mut self, piece: &Bytes) -> Result<(), CheckError> {
+    /// Whether nothing of it was left unread.
+    pub(super) fn is_whole(&self) -> bool {
+        self.received <= self.page.body_limit
+    }
+
+    /// Takes the next piece; breaks once there is enough, whatever else may come.
+    pub(super) fn take(&mut self, piece: &Bytes) -> Result<ControlFlow<()>, CheckError> {
         self.received += piece.len();
         if let missing @ 1.. = Excerpt::LIMIT - self.beginning.len() {
             self.beginning.extend_from_slice(&piece[..piece.len().min(missing)]);
         }
-        if self.received > self.page.body_limit {
-            return Err(CheckError::BodyTooLarge { limit: self.page.body_limit });
+        if !self.is_whole() {
+            return match self.page.expects_body() {
+                true => Err(CheckError::BodyTooLarge { limit: self.page.body_limit }),
+                false => Ok(ControlFlow::Break(())),
+            };
         }
         match &mut self.hasher {
             Hasher::None => {}
@@ -61,10 +71,10 @@ impl<'a> Judge<'a> {
         for search in &mut self.searches {
             search.go_on(piece);
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
-    /// The verdict on the whole body.
+    /// The verdict on the whole body, or on as much of it as was to be read.
     pub(super) fn verdict(self) -> Result<(), CheckError> {
         let got = match self.hasher {
             Hasher::None => None,

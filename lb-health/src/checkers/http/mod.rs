@@ -155,7 +155,7 @@ impl Http {
         change(&mut self.route);
         #[cfg(feature = "tls")]
         if let Some(tls) = self.route.tls.take() {
-            self.route.tls = Some(tls.offering(&[self.route.version.protocol()]));
+            self.route.tls = Some(tls.offering(self.route.version.protocol().as_slice()));
         }
         self.kept = self.kept.map(|_| Arc::default());
         self
@@ -231,14 +231,14 @@ impl Http {
             return Ok(None);
         }
         result?;
-        let beginning = judge.beginning().to_vec();
+        let (is_whole, beginning) = (judge.is_whole(), judge.beginning().to_vec());
         if let Err(error) = judge.verdict() {
             if matches!(error, CheckError::Body { .. }) {
                 attempt.trace.evidence_mut().received = Excerpt::exactly(&beginning);
             }
             return Err(error);
         }
-        Ok(if keep && session.is_reusable().await { Some(session) } else { None })
+        Ok(if keep && is_whole && session.is_reusable().await { Some(session) } else { None })
     }
 
     fn site(&self) -> Option<&str> {
@@ -274,13 +274,14 @@ impl HttpVersion {
     #[cfg(feature = "tls")]
     pub(super) const H2: &'static [u8] = b"h2";
 
-    /// What it is called in ALPN.
+    /// What it is called in ALPN. 1.0 is older than that: servers that know `http/1.1` alone end a handshake
+    /// that offers nothing but `http/1.0` (RFC 7301, 3.2), but not one that offers nothing.
     #[cfg(feature = "tls")]
-    pub(super) const fn protocol(self) -> &'static [u8] {
+    pub(super) const fn protocol(self) -> Option<&'static [u8]> {
         match self {
-            Self::Http10 => b"http/1.0",
-            Self::Http11 => b"http/1.1",
-            Self::Http2 => Self::H2,
+            Self::Http10 => None,
+            Self::Http11 => Some(b"http/1.1"),
+            Self::Http2 => Some(Self::H2),
         }
     }
 }

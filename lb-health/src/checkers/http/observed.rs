@@ -47,13 +47,24 @@ impl Progress {
 pub(super) struct Observed {
     stream: Stream,
     progress: Arc<Progress>,
+    end: End,
+}
+
+/// What the end of a connection is worth that TLS has not announced.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(dead_code, reason = "only TLS announces")]
+pub(super) enum End {
+    /// Nothing: anybody on the way may have made it (RFC 8446, 6.1).
+    Announced,
+    /// An end. So might anybody have announced one where nobody proves who he is.
+    Any,
 }
 
 impl Observed {
-    pub(super) fn new(stream: Stream) -> (Self, Arc<Progress>) {
+    pub(super) fn new(stream: Stream, end: End) -> (Self, Arc<Progress>) {
         let progress = Arc::new(Progress::default());
         progress.limit(None);
-        (Self { stream, progress: Arc::clone(&progress) }, progress)
+        (Self { stream, progress: Arc::clone(&progress), end }, progress)
     }
 }
 
@@ -67,7 +78,10 @@ impl AsyncRead for Observed {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        match ready!(Pin::new(&mut self.stream).poll_read(context, buffer)) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.end == End::Any => {}
+            read => read?,
+        }
         let count = buffer.filled().len() - before;
         self.progress.read.fetch_add(count, Ordering::Relaxed);
         Poll::Ready(Ok(()))

@@ -54,7 +54,7 @@ pub(super) struct Rule {
 }
 
 impl Page {
-    /// The longest body by default: 1 MiB.
+    /// How much of a body is read by default: 1 MiB.
     pub const BODY_LIMIT: usize = 1024 * 1024;
 
     /// The headers that the checker writes itself, so that requests stay well-formed.
@@ -182,7 +182,8 @@ impl Page {
         Self { digest: Some(digest), ..self }
     }
 
-    /// The longest body that passes, in bytes. Default: [`Self::BODY_LIMIT`].
+    /// How much of a body is read, in bytes. Where something is expected of it, a longer one fails; where
+    /// nothing is, it passes by its header, and the connection ends. Default: [`Self::BODY_LIMIT`].
     #[must_use]
     pub fn with_body_limit(self, body_limit: usize) -> Self {
         Self { body_limit, ..self }
@@ -243,6 +244,11 @@ impl Page {
         }
         .map(|said| headers.insert(header::CONNECTION, HeaderValue::from_static(said)));
         Ok(request)
+    }
+
+    /// Whether the body decides.
+    pub(super) fn expects_body(&self) -> bool {
+        self.digest.is_some() || !self.expected_body.is_empty()
     }
 
     /// Whether an answer of this status asks for no new clients, whatever else it says.

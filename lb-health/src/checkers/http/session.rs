@@ -1,6 +1,7 @@
 //! A connection that requests go over, one after the other.
 
 use std::future::poll_fn;
+use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use super::HttpVersion;
 use super::broken::Broken;
 use super::mover::Mover;
-use super::observed::{Observed, Progress};
+use super::observed::{End, Observed, Progress};
 #[cfg(feature = "tls")]
 use crate::checkers::Tls;
 use crate::checkers::connection::attempt::Attempt;
@@ -72,7 +73,7 @@ impl Route {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             // What is no name cannot be asked for: the address is, as without a site.
-            let named = site.filter(|_| !tls.has_name());
+            let named = site.filter(|_| tls.takes_site());
             let named = named.and_then(|site| tls.clone().with_name(site).ok());
             let tls = named.as_ref().unwrap_or(tls);
             let stream = tls.handshake(attempt, stream, target).await?;
@@ -81,11 +82,13 @@ impl Route {
                 return Err(CheckError::rejected("the server does not agree on h2 (ALPN)"));
             }
             let certificate = attempt.trace.evidence().certificate.clone();
-            let stream = Stream::Tls(Box::new(stream));
-            return Session::new(attempt, stream, self.version, certificate).await;
+            let end = if tls.verifies() { End::Announced } else { End::Any };
+            let observed = Observed::new(Stream::Tls(Box::new(stream)), end);
+            return Session::new(attempt, observed, self.version, certificate).await;
         }
         let _ = site;
-        Session::new(attempt, Stream::Plain(stream), self.version, None).await
+        let observed = Observed::new(Stream::Plain(stream), End::Any);
+        Session::new(attempt, observed, self.version, None).await
     }
 }
 
@@ -148,11 +151,10 @@ struct Unanswered {
 impl Session {
     async fn new(
         attempt: &mut Attempt,
-        stream: Stream,
+        (stream, progress): (Observed, Arc<Progress>),
         version: HttpVersion,
         certificate: Option<Certificate>,
     ) -> Result<Self, CheckError> {
-        let (stream, progress) = Observed::new(stream);
         let (sender, mover) = if version == HttpVersion::Http2 {
             let mut builder = h2::client::Builder::new();
             builder.enable_push(false).max_header_list_size(HEADER_LIMIT as u32);
@@ -164,7 +166,9 @@ impl Session {
             (Sender::Http2(sender), Mover::new(connection))
         } else {
             let mut builder = http1::Builder::new();
-            builder.max_buf_size(HEADER_LIMIT);
+            // Names have no case, but keepalived, curl and browsers write them so, and not every server of
+            // somebody's own knows.
+            builder.max_buf_size(HEADER_LIMIT).title_case_headers(true);
             let greeted = builder.handshake(TokioIo::new(stream)).await;
             let (sender, connection) = greeted.map_err(|error| Broken::Http1(error).in_head(0))?;
             (Sender::Http1(sender), Mover::new(connection))
@@ -221,12 +225,12 @@ impl Session {
         }
     }
 
-    /// Reads a body to its end, piece by piece; answers what may follow it.
+    /// Reads a body, piece by piece, to its end or until `take` breaks; answers what may follow it.
     pub(in crate::checkers) async fn read(
         &mut self,
         attempt: &mut Attempt,
         body: &mut Body,
-        mut take: impl FnMut(&Bytes) -> Result<(), CheckError>,
+        mut take: impl FnMut(&Bytes) -> Result<ControlFlow<()>, CheckError>,
     ) -> Result<Option<HeaderMap>, CheckError> {
         let mut reading = pin!(body.read(&mut take));
         let moved = poll_fn(|context| self.mover.poll_beside(reading.as_mut(), context));
@@ -237,7 +241,7 @@ impl Session {
     pub(in crate::checkers) async fn glance(
         &mut self,
         body: &mut Body,
-        mut take: impl FnMut(&Bytes) -> Result<(), CheckError>,
+        mut take: impl FnMut(&Bytes) -> Result<ControlFlow<()>, CheckError>,
     ) {
         let mut reading = pin!(body.read(&mut take));
         poll_fn(|context| {
@@ -293,7 +297,7 @@ impl Sender {
 impl Body {
     async fn read(
         &mut self,
-        take: &mut impl FnMut(&Bytes) -> Result<(), CheckError>,
+        take: &mut impl FnMut(&Bytes) -> Result<ControlFlow<()>, CheckError>,
     ) -> Result<Option<HeaderMap>, CheckError> {
         let mut received = 0;
         match self {
@@ -302,7 +306,9 @@ impl Body {
                     let frame = frame.map_err(|error| Broken::Http1(error).in_body(received))?;
                     if let Ok(piece) = frame.into_data() {
                         received += piece.len();
-                        take(&piece)?;
+                        if take(&piece)?.is_break() {
+                            return Ok(None);
+                        }
                     }
                 }
                 Ok(None)
@@ -313,7 +319,9 @@ impl Body {
                     received += piece.len();
                     // It fails only for what was released already.
                     let _ = body.flow_control().release_capacity(piece.len());
-                    take(&piece)?;
+                    if take(&piece)?.is_break() {
+                        return Ok(None);
+                    }
                 }
                 let trailers = body.trailers().await;
                 trailers.map_err(|error| Broken::Http2(error).in_body(received))

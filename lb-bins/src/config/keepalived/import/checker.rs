@@ -54,6 +54,10 @@ const FILE_INTERVAL: Duration = Duration::from_secs(1);
 /// keepalived's default of `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The words that say how to connect.
+const CONNECTION: [&str; 7] =
+    ["bind_if", "bind_port", "bindto", "connect_ip", "connect_port", "connect_timeout", "fwmark"];
+
 /// The checks of a server, in the order of the text.
 pub(super) fn checks(
     inherited: Inherited<'_>,
@@ -65,9 +69,11 @@ pub(super) fn checks(
         if !CHECKERS.contains(&statement.word()) {
             continue;
         }
-        // Each `host` of an SMTP_CHECK is a check beside its own (`smtp_check_end_handler`).
-        let hosts = statement.each("host").map(Some);
-        for host in std::iter::once(None).chain(hosts) {
+        // Each `host` of an SMTP_CHECK is a check, beside its own if that says how to connect.
+        let hosts: Vec<_> = statement.each("host").map(Some).collect();
+        let says_how = CONNECTION.iter().any(|word| statement.last(word).is_some());
+        let own = (hosts.is_empty() || says_how).then_some(None);
+        for host in own.into_iter().chain(hosts) {
             let checker = Checker { statement, host, inherited, elsewhere };
             let span = host.unwrap_or(statement).span;
             for kind in checker.kinds(values) {
@@ -99,7 +105,7 @@ impl<'s> Checker<'s> {
         self.own(word).or_else(|| self.inherited.last(word))
     }
 
-    /// What is checked: of pages with several hosts, each host.
+    /// What is checked: of pages, each.
     fn kinds(&self, values: &mut Values<'_>) -> Vec<Kind> {
         let only = match self.statement.word() {
             "HTTP_GET" | "SSL_GET" => return super::pages::http(self, values),

@@ -1,9 +1,8 @@
 //! `HTTP_GET` and `SSL_GET`.
 
 use super::checker::Checker;
-use super::tracking::if_any;
 use super::values::{Values, given};
-use crate::config::draft::check::{Http, Kind, Page, Status, Tls};
+use crate::config::draft::check::{Headers, Http, Kind, Page, Status, Tls};
 use crate::config::draft::{Field, List};
 use crate::config::keepalived::lexer::Word;
 use crate::config::keepalived::problem::Problem;
@@ -11,57 +10,40 @@ use crate::config::keepalived::tree::Statement;
 use crate::config::model::check::HttpVersion;
 use crate::config::source::Spanned;
 
-/// The checks of all pages: one for each host that they are of, as a check has one `Host` header and asks
-/// for no page twice.
+/// How keepalived calls itself. Servers may answer checks by it, or leave them out of their logs.
+const AGENT: &str = "KeepAliveClient";
+/// How much is read of a page of which something is expected: keepalived reads all of any page. Nothing is kept
+/// of it, so that only what goes through the network is at stake.
+const BODY_LIMIT: i64 = 64 << 20;
+
+/// The checks of all pages: one for each, as each has a connection and `connect_timeout` for itself.
 pub(super) fn http(checker: &Checker<'_>, values: &mut Values<'_>) -> Vec<Kind> {
-    let mut by_host: Vec<(Option<String>, Http)> = Vec::new();
     let version = version(checker.statement, values);
-    for url in checker.statement.each("url") {
-        let host = values.text(url.last("virtualhost").or_else(|| checker.last("virtualhost")));
-        let page = Spanned { value: page(url, values), span: url.span };
-        let name = host.given().map(|host| host.value.clone());
-        // Of one path there may be several expectations, as long as each has a check.
-        let has_room = |http: &Http| !asks_for(http, &page.value.path);
-        let known = by_host.iter().position(|(known, http)| *known == name && has_room(http));
-        let index = known.unwrap_or_else(|| {
-            let tls = (checker.statement.word() == "SSL_GET").then(|| tls(checker, values));
-            let http = Http { tls, host, version: version.clone(), ..Http::default() };
-            by_host.push((name, http));
-            by_host.len() - 1
-        });
-        add(&mut by_host[index].1.urls, page);
-    }
-    if by_host.is_empty() {
+    let tls = (checker.statement.word() == "SSL_GET").then(|| tls(checker, values));
+    let urls = checker.statement.each("url");
+    let kinds: Vec<_> = urls
+        .map(|url| {
+            let host = url.last("virtualhost").or_else(|| checker.last("virtualhost"));
+            Kind::Http(Box::new(Http {
+                tls: tls.clone(),
+                page: page(url, values),
+                host: values.text(host),
+                headers: headers(url),
+                version: version.clone(),
+                ..Http::default()
+            }))
+        })
+        .collect();
+    if kinds.is_empty() {
         let word = checker.statement.keyword.name;
         values.error(checker.statement.span, Problem::WithoutUrl { word });
     }
-    by_host.into_iter().map(|(_, http)| Kind::Http(Box::new(alone(http)))).collect()
+    kinds
 }
 
-/// Whether a page of this path is among those of a check.
-fn asks_for(http: &Http, path: &Field<String>) -> bool {
-    let path = path.given().map(|path| &path.value);
-    let mut urls = http.urls.given().into_iter().flat_map(|list| &list.value.elements);
-    path.is_some() && urls.any(|url| url.value.path.given().map(|path| &path.value) == path)
-}
-
-fn add(field: &mut Field<List<Page>>, page: Spanned<Page>) {
-    match field {
-        Field::Given(list) => list.value.elements.push(page),
-        Field::Absent | Field::Refused => *field = if_any(vec![page]),
-    }
-}
-
-/// A page that is the only one needs no list.
-fn alone(mut http: Http) -> Http {
-    if let Field::Given(list) = &mut http.urls
-        && list.value.elements.len() == 1
-        && let Some(only) = list.value.elements.pop()
-    {
-        http.page = only.value;
-        http.urls = Field::Absent;
-    }
-    http
+fn headers(url: &Statement) -> Field<Headers> {
+    let spanned = |text: &str| Spanned { value: text.to_owned(), span: url.span };
+    given(Headers(vec![(spanned("User-Agent"), spanned(AGENT))]), url.span)
 }
 
 /// Unless it is said HTTP/1.1, which servers of today know best, and not keepalived's 1.0: the host
@@ -70,6 +52,7 @@ fn version(statement: &Statement, values: &mut Values<'_>) -> Field<HttpVersion>
     const VERSIONS: &[(&str, HttpVersion)] = &[
         ("1.0", HttpVersion::Http10),
         ("1.0C", HttpVersion::Http10),
+        ("1.0c", HttpVersion::Http10),
         ("1.1", HttpVersion::Http11),
     ];
     let Some(protocol) = statement.last("http_protocol") else {
@@ -81,13 +64,20 @@ fn version(statement: &Statement, values: &mut Values<'_>) -> Field<HttpVersion>
     chosen.unwrap_or(Field::Refused)
 }
 
-/// keepalived looks at no certificate of a server.
+/// keepalived looks at no certificate of a server, and asks for no name unless it is told to.
 fn tls(checker: &Checker<'_>, values: &mut Values<'_>) -> Tls {
     let ssl = checker.elsewhere.ssl;
     let file =
         |word: &str, values: &mut Values<'_>| values.text(ssl.and_then(|ssl| ssl.last(word)));
+    let asks = values.switch(checker.statement.last("enable_sni"));
+    let sni = match (values.text(checker.statement.last("sni_name")), asks) {
+        // That of the page.
+        (Field::Absent, Field::Given(Spanned { value: true, .. })) => Field::Absent,
+        (Field::Absent, _) => given(String::new(), checker.statement.span),
+        (name, _) => name,
+    };
     Tls {
-        sni: values.text(checker.statement.last("sni_name")),
+        sni,
         verify: given(false, checker.statement.span),
         certificate: file("certificate", values),
         key: file("key", values),
@@ -101,10 +91,12 @@ fn page(url: &Statement, values: &mut Values<'_>) -> Page {
         Some(statement) => given(true, statement.span),
         None => Field::Absent,
     };
+    let expects = ["digest", "regex"].into_iter().find_map(|word| url.last(word));
     Page {
         path: path(url, values),
         status: status(url, values),
         md5: values.text(url.last("digest")),
+        body_limit: expects.map_or(Field::Absent, |word| given(BODY_LIMIT, word.span)),
         body_regex: regex(url, values),
         body_not: if url.last("regex").is_some() { body_not } else { Field::Absent },
         ..Page::default()

@@ -13,7 +13,9 @@ use crate::config::source::Spanned;
 
 /// How keepalived greets a mail server.
 const HELO: &str = "smtpchecker.keepalived.org";
-/// The longest reply that keepalived takes unless it is told.
+/// What keepalived sends where nothing else is to be sent: servers may answer no empty datagram.
+const FILLER: &str = "keepalived check - keepalived ch";
+/// The longest reply that keepalived takes unless it is told, if it looks at replies at all.
 const MAX_REPLY: i64 = 255;
 /// The longest datagram.
 const LARGEST_DATAGRAM: i64 = 65_507;
@@ -78,16 +80,21 @@ pub(super) fn udp(statement: &Statement, values: &mut Values<'_>) -> Udp {
         Some((digits, _, span)) if !digits.is_empty() => given(digits, span),
         _ => Field::Absent,
     };
+    let expects = expect_hex.given().is_some();
     let min_reply = values.number(statement.last("min_reply_length"), 0..=LARGEST_DATAGRAM);
     let max_reply = values.number(statement.last("max_reply_length"), 0..=LARGEST_DATAGRAM);
     Udp {
+        send: match send_hex {
+            Field::Absent => given(FILLER.to_owned(), statement.span),
+            _ => Field::Absent,
+        },
         send_hex,
         expect_hex,
         require_reply: given(required, statement.span),
         min_reply,
-        max_reply: match max_reply {
-            Field::Absent => given(MAX_REPLY, statement.span),
-            field => field,
+        max_reply: match (max_reply, expects) {
+            (Field::Absent, true) => given(MAX_REPLY, statement.span),
+            (field, _) => field,
         },
         ..Udp::default()
     }

@@ -3,7 +3,7 @@
 use super::{Words, block, once, same, unused};
 
 const PORT: &str = "a ping has no port";
-const SNI: &str = "the server is asked for `virtualhost` in any case";
+const SNI: &str = "there is no TLS to ask for a name in";
 
 /// The blocks that are checkers.
 pub(in super::super) const CHECKERS: &[&str] = &[
@@ -62,7 +62,7 @@ pub(super) const HTTP_GET: Words = &[
     same("nb_get_retry", "retry"),
     once("retry"),
     once("sni_name"),
-    unused("tls_compliant", "an answer that is whole may end without TLS' last word"),
+    unused("tls_compliant", "nobody proves who he is, so that TLS' last word would prove nothing"),
     block("url", URL),
     once("virtualhost"),
     once("warmup"),
@@ -125,7 +125,7 @@ pub(super) const SSL_GET: Words = &[
     once("connect_timeout"),
     once("delay_before_retry"),
     once("delay_loop"),
-    unused("enable_sni", SNI),
+    once("enable_sni"),
     unused("fast_recovery", "a server is up again when all pages are"),
     once("fwmark"),
     once("http_protocol"),
@@ -133,7 +133,7 @@ pub(super) const SSL_GET: Words = &[
     same("nb_get_retry", "retry"),
     once("retry"),
     once("sni_name"),
-    unused("tls_compliant", "an answer that is whole may end without TLS' last word"),
+    unused("tls_compliant", "nobody proves who he is, so that TLS' last word would prove nothing"),
     block("url", URL),
     once("virtualhost"),
     once("warmup"),
@@ -185,7 +185,7 @@ const URL: Words = &[
     once("regex_options"),
     unused("regex_stack", "expressions need none"),
     once("status_code"),
-    unused("tls_compliant", "an answer that is whole may end without TLS' last word"),
+    unused("tls_compliant", "nobody proves who he is, so that TLS' last word would prove nothing"),
     once("virtualhost"),
 ];
 

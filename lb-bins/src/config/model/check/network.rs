@@ -39,7 +39,7 @@ pub enum Words {
 pub struct Tls {
     /// The name that the server is asked for, and that its certificate must be for; default: the
     /// `host` of an HTTP check without its port, if that is a name, else none: then the certificate
-    /// must be for the address.
+    /// must be for the address. If it is empty, no name is asked for.
     pub sni: Option<String>,
     /// Whether the certificate of the server is looked at; default: yes.
     pub verify: bool,

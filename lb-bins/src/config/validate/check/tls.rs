@@ -103,8 +103,11 @@ pub(in crate::config::validate) fn smtp_security(
     if_switched_on_for(on, SMTP_SWITCH, draft, host, span, mistakes).map(SmtpSecurity::Starttls)
 }
 
-/// A name that TLS can ask for: none of them is an address (RFC 6066, 3).
+/// A name that TLS can ask for, or none: none of them is an address (RFC 6066, 3).
 fn server_name(name: &Spanned<String>, mistakes: &mut Mistakes) -> Option<String> {
+    if name.value.is_empty() {
+        return Some(String::new());
+    }
     if name.value.parse::<IpAddr>().is_ok() {
         mistakes.error(name.span, Problem::AddressAsName { key: "sni" });
         return None;
