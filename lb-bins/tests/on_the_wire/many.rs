@@ -12,7 +12,7 @@ use crate::lab::{Host, Lab, MS, is_possible};
 use crate::probe::{Advert, Sniffer};
 
 /// This many instances with an address each, 250 on each interface.
-fn configuration(count: usize, priority: u8, interval: Duration) -> String {
+pub(crate) fn configuration(count: usize, priority: u8, interval: Duration) -> String {
     let mut text = String::new();
     for number in 0..count {
         let (interface, vrid) = (number / 250, number % 250 + 1);
@@ -64,7 +64,14 @@ fn a_reload_of_many_is_no_flap() {
     let start = Instant::now();
     let all_speak = || by_router(&sniffer.said(Host::A, start)).len() == COUNT;
     lab.until(Duration::from_secs(20), "all are masters", all_speak);
-    thread::sleep(1500 * MS);
+    thread::sleep(500 * MS);
+    let (since, spoke) = (Instant::now(), daemon.spoke());
+    thread::sleep(2000 * MS);
+    let count = sniffer.said(Host::A, since).len();
+    let each = (daemon.spoke() - spoke).as_secs_f64() * 1e6 / count as f64;
+    let resident = daemon.resident() as f64 / 1e6;
+    eprintln!("{COUNT} instances: {each:.1} us an advert, {resident:.1} MB");
+    assert!(resident < 42.0, "{resident} MB");
 
     // Whoever had the machine meanwhile has it no more at the third time.
     let mut some_tell = false;
@@ -97,6 +104,8 @@ fn a_reload_of_many_is_no_flap() {
 #[ignore = "needs root"]
 fn a_thousand_advertise_in_time() {
     const COUNT: usize = 1000;
+    /// Of the gaps, in percent.
+    const LEAST: f64 = 95.0;
     if !is_possible() {
         return;
     }
@@ -110,8 +119,8 @@ fn a_thousand_advertise_in_time() {
     let all_speak = || by_router(&sniffer.said(Host::A, start)).len() == COUNT;
     lab.until(Duration::from_secs(30), "all are masters", all_speak);
     thread::sleep(Duration::from_secs(seconds)); // for all to be announced
-    // However late some are: none is left out, and no backup would take over. If somebody else has the
-    // machine, it is tried again.
+    // None is left out, and no backup would take over; and they are on time, also of a build that is slow.
+    // If somebody else has the machine, it is tried again.
     let mut some_tell = false;
     let is_in_time = (0..3).any(|_| {
         let (start, cpu, starved) = (Instant::now(), daemon.cpu(), daemon.starved());
@@ -136,6 +145,9 @@ fn a_thousand_advertise_in_time() {
             return false;
         }
         some_tell = true;
+        if share < LEAST {
+            return false;
+        }
         let expected = COUNT * 10 * usize::try_from(seconds).unwrap();
         let is_complete = said.len().abs_diff(expected) <= expected / 20;
         routers.len() == COUNT && is_complete && longest < 350 * MS
@@ -143,5 +155,6 @@ fn a_thousand_advertise_in_time() {
     assert!(is_in_time || !some_tell);
     let resident = daemon.resident() as f64 / 1e6;
     eprintln!("{COUNT} instances: {resident:.1} MB");
-    assert!(resident < 60.0, "{resident}");
+    // A build that is not optimized has 36.
+    assert!(resident < 47.0, "{resident} MB");
 }
