@@ -14,6 +14,7 @@
 
 mod accept;
 mod alerts;
+mod beside;
 mod bgp;
 mod carp;
 mod cloud;
