@@ -23,6 +23,7 @@ mod databases;
 mod dialect;
 mod directors;
 mod figures;
+mod goals;
 mod hanging;
 mod host;
 mod lab;
