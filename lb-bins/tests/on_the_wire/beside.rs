@@ -33,7 +33,7 @@ const PAIRS: [Pair; 3] = [
 #[derive(Clone, Copy)]
 struct Story(&'static str, fn(&Scene, Pair));
 
-const STORIES: [Story; 11] = [
+const STORIES: [Story; 12] = [
     Story("three peers", of_three_peers_the_best_is_master),
     Story("nopreempt", who_does_not_preempt_waits_until_nobody_is_there),
     Story("preempt_delay", who_preempts_late_bears_a_living_lower_one_for_so_long),
@@ -41,6 +41,7 @@ const STORIES: [Story; 11] = [
     Story("vrrp_sync_group", whoever_outranks_one_of_a_group_takes_all),
     Story("vrrp_sync_group on both", a_group_moves_as_one_or_not_at_all),
     Story("track_interface", the_weight_of_an_interface_moves_the_addresses_both_ways),
+    Story("nopreempt and a weight", a_weight_moves_nothing_where_nobody_preempts),
     Story("vrrp_script", so_many_runs_have_to_fail_and_so_many_to_succeed),
     Story("track_process", the_end_of_a_process_moves_the_addresses_and_its_start_brings_them_back),
     Story("priority 255", of_two_owners_one_gives_way),
@@ -254,7 +255,11 @@ fn whoever_outranks_one_of_a_group_takes_all(scene: &Scene, pair: Pair) {
 fn a_group_moves_as_one_or_not_at_all(scene: &Scene, pair: Pair) {
     let text = |first, second| globals() + &pair_of_instances(first, second) + &group("one two");
     let both = |hosts: &[Host], saying: &str| scene.both_settle(hosts, saying);
-    let a = scene.start(pair.0, Host::A, &text(150, 150));
+    // Of one of A's, which must be there.
+    scene.lab.add_cables(1);
+    let tracked = "track_interface {\n eth1\n }";
+    let both_of_a = instance("one", 51, 150, "") + &instance("two", 52, 150, tracked);
+    let a = scene.start(pair.0, Host::A, &(globals() + &both_of_a + &group("one two")));
     both(&[Host::A], "A is elected");
     let b = scene.start(pair.1, Host::B, &text(100, 100));
     both(&[Host::A], "B is no better");
@@ -271,6 +276,11 @@ fn a_group_moves_as_one_or_not_at_all(scene: &Scene, pair: Pair) {
     both(&[Host::A, Host::B], "B takes over from A, which fell silent");
     scene.lab.connect(Host::A, true);
     both(&[Host::A], "B gives way");
+    let space = scene.lab.space(Host::A);
+    ip(&format!("-n {space} link set eth1 down"));
+    both(&[Host::B], "one of A's is at fault");
+    ip(&format!("-n {space} link set eth1 up"));
+    both(&[Host::A], "both of A's are well again");
     Scene::stop(a);
     Scene::stop(b);
 }
@@ -309,6 +319,30 @@ fn the_weight_of_an_interface_moves_the_addresses_both_ways(scene: &Scene, pair:
     scene.settles(VIP, &[Host::B], "A has 120 again");
     Scene::stop(a);
     Scene::stop(b);
+}
+
+fn a_weight_moves_nothing_where_nobody_preempts(scene: &Scene, pair: Pair) {
+    scene.lab.add_cables(1);
+    let space = scene.lab.space(Host::A);
+    let tracked = "nopreempt\n track_interface {\n eth1 weight -150\n }";
+    let a = scene.start(pair.0, Host::A, &file(200, tracked));
+    scene.settles(VIP, &[Host::A], "A is elected");
+    let b = scene.start(pair.1, Host::B, &file(100, "nopreempt"));
+    scene.stays(VIP, &[Host::A], SECOND, "B is no better");
+    let since = Instant::now();
+    ip(&format!("-n {space} link set eth1 down"));
+    let says = || scene.priority(Host::A, since) == Some(50);
+    scene.lab.until(PATIENCE, "A is worse", says);
+    scene.stays(VIP, &[Host::A], SECOND, "B does not preempt A");
+    Scene::stop(a);
+    scene.settles(VIP, &[Host::B], "nobody else is there");
+    let a = scene.start(pair.0, Host::A, &file(200, tracked));
+    scene.stays(VIP, &[Host::B], SECOND, "A is worse");
+    ip(&format!("-n {space} link set eth1 up"));
+    scene.stays(VIP, &[Host::B], SECOND, "A does not preempt B");
+    Scene::stop(b);
+    scene.settles(VIP, &[Host::A], "nobody else is there");
+    Scene::stop(a);
 }
 
 /// A script that says in a file how it ended, which is up as long as another file is there.
@@ -509,7 +543,11 @@ fn three_peers(scene: &Scene, pair: Pair, version: u8, more: &str) {
     settles(Host::A, "A is best");
     Scene::stop(a);
     settles(Host::B, "B is better than C");
+    // It begins in a partition, with a sequence that is behind the others'.
+    scene.lab.connect(Host::A, false);
     let a = scene.start(pair.0, Host::A, &text(Host::A));
+    scene.settles(VIP, &[Host::A, Host::B], "A is alone");
+    scene.lab.connect(Host::A, true);
     settles(Host::A, "A is best again");
     Scene::stop(a);
     Scene::stop(b);
