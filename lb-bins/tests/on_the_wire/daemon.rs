@@ -45,10 +45,9 @@ impl Daemon {
         Self::run(lab, kind, wish.host, &dialect.text(kind, wish))
     }
 
-    /// With any configuration, in its own words.
+    /// With this text, in the language of its kind.
     pub(crate) fn run(lab: &Lab, kind: Kind, host: Host, text: &str) -> Self {
-        let letter = if host == Host::A { "a" } else { "b" };
-        let file = |name: &str| lab.files.join(format!("{letter}.{name}"));
+        let file = |name: &str| lab.files.join(format!("{}.{name}", host.letter()));
         let config = file(if kind == Kind::Ours { "toml" } else { "conf" });
         let worker = file("vrrp.pid");
         let _ = std::fs::remove_file(&worker);
@@ -103,8 +102,17 @@ impl Daemon {
     /// For how long its main thread would have run but was not let (`Documentation/scheduler/sched-stats`):
     /// whatever its niceness is, other sessions and control groups have their share.
     pub(crate) fn starved(&self) -> Duration {
-        let waited = self.proc("schedstat").split(' ').nth(1).map(|field| field.parse().unwrap());
-        Duration::from_nanos(waited.unwrap_or_default())
+        self.scheduled(1)
+    }
+
+    /// For how long its main thread, which speaks, has run.
+    pub(crate) fn spoke(&self) -> Duration {
+        self.scheduled(0)
+    }
+
+    fn scheduled(&self, field: usize) -> Duration {
+        let text = self.proc("schedstat");
+        Duration::from_nanos(text.split(' ').nth(field).unwrap().parse().unwrap())
     }
 
     pub(crate) fn proc(&self, file: &str) -> String {
@@ -142,12 +150,27 @@ impl Daemon {
         self.child.wait().unwrap();
     }
 
+    /// The process that speaks.
+    fn speaker(&self) -> Pid {
+        let Some(worker) = &self.worker else { return self.pid() };
+        let worker = std::fs::read_to_string(worker).unwrap().trim().parse().unwrap();
+        Pid::from_raw(worker).unwrap()
+    }
+
+    /// It does nothing until it is thawed, as that of a host that is moved elsewhere.
+    pub(crate) fn freeze(&self) {
+        kill_process(self.speaker(), Signal::STOP).unwrap();
+    }
+
+    pub(crate) fn thaw(&self) {
+        kill_process(self.speaker(), Signal::CONT).unwrap();
+    }
+
     /// Without a word: keepalived's parent must not notice that its child is gone.
     pub(crate) fn kill(mut self) {
-        if let Some(worker) = &self.worker {
-            let worker = std::fs::read_to_string(worker).unwrap().trim().parse().unwrap();
+        if self.worker.is_some() {
             kill_process(self.pid(), Signal::STOP).unwrap();
-            kill_process(Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
+            kill_process(self.speaker(), Signal::KILL).unwrap();
         }
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -18,6 +18,8 @@ pub(crate) enum Dialect {
     UnicastV6,
     VirtualMacV4,
     VirtualMacV6,
+    /// Advertisements come from the MAC address of the interface.
+    VirtualMacBase,
 }
 
 /// What one router is to be.
@@ -36,7 +38,7 @@ impl Wish {
 }
 
 impl Dialect {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::V2,
         Self::V2Password,
         Self::V2Ah,
@@ -47,6 +49,7 @@ impl Dialect {
         Self::UnicastV6,
         Self::VirtualMacV4,
         Self::VirtualMacV6,
+        Self::VirtualMacBase,
     ];
 
     const fn version(self) -> u8 {
@@ -65,7 +68,7 @@ impl Dialect {
     }
 
     pub(crate) const fn has_virtual_mac(self) -> bool {
-        matches!(self, Self::VirtualMacV4 | Self::VirtualMacV6)
+        matches!(self, Self::VirtualMacV4 | Self::VirtualMacV6 | Self::VirtualMacBase)
     }
 
     pub(crate) fn interval(self) -> Duration {
@@ -76,11 +79,6 @@ impl Dialect {
     pub(crate) fn master_down(self, priority: u8) -> Duration {
         let unit = if self.version() == 2 { Duration::from_secs(1) } else { self.interval() };
         self.interval() * 3 + unit * (256 - u32::from(priority)) / 256
-    }
-
-    /// How long a backup waits after a release.
-    pub(crate) fn skew(self, priority: u8) -> Duration {
-        self.master_down(priority) - self.interval() * 3
     }
 
     pub(crate) const fn address(self) -> &'static str {
@@ -143,6 +141,9 @@ impl Dialect {
         if self.has_virtual_mac() {
             text += "use_vmac = true\n";
         }
+        if self == Self::VirtualMacBase {
+            text += "vmac_xmit_base = true\n";
+        }
         text
     }
 
@@ -162,6 +163,9 @@ impl Dialect {
         }
         if self.has_virtual_mac() {
             extra += "use_vmac\n";
+        }
+        if self == Self::VirtualMacBase {
+            extra += "vmac_xmit_base\n";
         }
         format!(
             "global_defs {{\n vrrp_version {}\n}}\nvrrp_instance v {{\n interface eth0\n \

@@ -54,25 +54,38 @@ pub(crate) fn status(space: &str) -> serde_json::Value {
     serde_json::from_str(&fetch(space, &["http://127.0.0.1:9900/status"])).unwrap_or_default()
 }
 
-/// One of the two hosts.
+/// One of the two hosts, or the client's where it takes part as a third one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Host {
     A,
     B,
+    C,
 }
 
 impl Host {
+    pub(crate) const ALL: [Self; 3] = [Self::A, Self::B, Self::C];
+
     pub(crate) const fn number(self) -> u8 {
         match self {
             Self::A => 1,
             Self::B => 2,
+            Self::C => 3,
         }
     }
 
+    pub(crate) const fn letter(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+            Self::C => "c",
+        }
+    }
+
+    /// Of the pair.
     pub(crate) const fn other(self) -> Self {
         match self {
             Self::A => Self::B,
-            Self::B => Self::A,
+            Self::B | Self::C => Self::A,
         }
     }
 }
@@ -98,7 +111,7 @@ impl Lab {
         let switch = lab.space_of("s");
         ip(&format!("-n {switch} link add br0 type bridge mcast_snooping 0"));
         ip(&format!("-n {switch} link set br0 up"));
-        for (number, host) in [(1, "a"), (2, "b"), (3, "c")] {
+        for (number, host) in Host::ALL.map(|host| (host.number(), host.letter())) {
             let space = lab.space_of(host);
             ip(&format!("-n {switch} link add port-{host} type veth peer name eth0 netns {space}"));
             ip(&format!("-n {switch} link set port-{host} master br0 up"));
@@ -128,14 +141,26 @@ impl Lab {
     }
 
     pub(crate) fn space(&self, host: Host) -> String {
-        self.space_of(match host {
-            Host::A => "a",
-            Host::B => "b",
-        })
+        self.space_of(host.letter())
     }
 
     pub(crate) fn client(&self) -> String {
-        self.space_of("c")
+        self.space(Host::C)
+    }
+
+    pub(crate) fn switch(&self) -> String {
+        self.space_of("s")
+    }
+
+    /// The MAC address of a host.
+    pub(crate) fn mac(&self, host: Host) -> String {
+        let link = ip(&format!("-n {} -o link show dev eth0", self.space(host)));
+        link.split("link/ether ").nth(1).unwrap().split(' ').next().unwrap().to_owned()
+    }
+
+    /// What somebody runs on a host, which has to succeed.
+    pub(crate) fn run(&self, space: &str, line: &str) -> String {
+        ip(&format!("netns exec {space} {line}"))
     }
 
     /// Runs something in a namespace.
@@ -149,9 +174,8 @@ impl Lab {
 
     /// Takes a host off the switch, or back to it; it sees a carrier all the time.
     pub(crate) fn connect(&self, host: Host, connected: bool) {
-        let port = if host == Host::A { "port-a" } else { "port-b" };
         let what = if connected { "master br0" } else { "nomaster" };
-        ip(&format!("-n {} link set {port} {what}", self.space_of("s")));
+        ip(&format!("-n {} link set port-{} {what}", self.switch(), host.letter()));
     }
 
     pub(crate) fn holds(&self, host: Host, address: &str) -> bool {
@@ -194,7 +218,7 @@ impl Drop for Lab {
             let _ = try_ip(&format!("netns delete {}", self.space_of(space)));
         }
         if thread::panicking() {
-            for log in ["a.log", "b.log"] {
+            for log in ["a.log", "b.log", "c.log"] {
                 let text = std::fs::read_to_string(self.files.join(log)).unwrap_or_default();
                 let tail: Vec<_> = text.lines().rev().take(40).collect();
                 let tail: Vec<_> = tail.into_iter().rev().collect();

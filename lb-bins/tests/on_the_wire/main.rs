@@ -14,6 +14,7 @@
 
 mod accept;
 mod alerts;
+mod beside;
 mod bgp;
 mod carp;
 mod cloud;
@@ -22,20 +23,22 @@ mod databases;
 mod dialect;
 mod directors;
 mod figures;
+mod goals;
 mod hanging;
 mod host;
 mod lab;
 mod logs;
 mod many;
 mod notified;
+mod parallel;
 mod privileges;
 mod probe;
 mod reloads;
+mod still;
 mod story;
 mod tracking;
 
-use std::sync::{Mutex, PoisonError, RwLock};
-use std::thread;
+use std::sync::RwLock;
 
 use daemon::Kind;
 use dialect::Dialect;
@@ -49,47 +52,18 @@ const PAIRS: [(Kind, Kind); 3] =
 /// be each other's load.
 static ALONE: RwLock<()> = RwLock::new(());
 
-/// How many are played at once: they mostly wait.
-const AT_ONCE: usize = 12;
-
 #[test]
 #[ignore = "needs root and keepalived"]
 fn every_dialect_beside_every_peer() {
     if !is_possible() {
         return;
     }
-    let _alone = ALONE.read().unwrap_or_else(PoisonError::into_inner);
     let cells = PAIRS.iter().flat_map(|pair| Dialect::ALL.map(|dialect| (dialect, *pair)));
-    // The slow ones first, so that nobody waits for them in the end.
     // While something is looked for: `WIRE_ONLY=UnicastV6`.
     let only = std::env::var("WIRE_ONLY").ok();
     let is_wanted = |dialect: Dialect| only.as_ref().is_none_or(|o| *o == format!("{dialect:?}"));
     let mut cells: Vec<_> = cells.filter(|(dialect, _)| is_wanted(*dialect)).collect();
+    // The slow ones first, so that nobody waits for them in the end.
     cells.sort_by_key(|(dialect, _)| dialect.interval());
-    let cells = Mutex::new(cells);
-    let failed = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                while let Some((dialect, pair)) = { cells.lock().unwrap().pop() } {
-                    let played = thread::spawn(move || story::play(dialect, pair)).join();
-                    match played {
-                        Ok(story) => eprintln!("{story}"),
-                        Err(_) => failed.lock().unwrap().push((dialect, pair)),
-                    }
-                }
-            });
-        }
-    });
-    // Timing is part of it, and the machine may have been too busy: who fails does so again alone.
-    let mut failed = failed.into_inner().unwrap();
-    failed.retain(|&(dialect, pair)| {
-        eprintln!("{dialect:?}, {pair:?}: once more, alone");
-        match thread::spawn(move || story::play(dialect, pair)).join() {
-            Ok(story) => eprintln!("{story}"),
-            Err(_) => return true,
-        }
-        false
-    });
-    assert!(failed.is_empty(), "{failed:?}");
+    parallel::play_all(cells, |(dialect, pair)| eprintln!("{}", story::play(dialect, pair)));
 }

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::net::if_::if_nameindex;
+use nix::sys::socket::{ControlMessageOwned, LinkAddr, MsgFlags, recvmsg, setsockopt, sockopt};
 use rustix::event::{PollFd, PollFlags, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -126,11 +127,28 @@ pub(crate) struct Advert {
     pub(crate) link: u8,
     pub(crate) vrid: u8,
     pub(crate) priority: u8,
+    /// Whether its checksum is that of the message alone, without a pseudo-header.
+    pub(crate) sums_message_alone: bool,
 }
 
-/// Hears everything that one host says and hears.
+/// A gratuitous ARP on the wire.
+#[derive(Clone, Debug)]
+pub(crate) struct Announcement {
+    at: Instant,
+    /// As `ip` shows it.
+    mac: String,
+}
+
+enum Said {
+    Advert(Advert),
+    Announcement(Announcement),
+}
+
+/// Hears everything that one host says and hears, on the interfaces that it has now: what is made on top
+/// of them says and hears all of it a second time.
 pub(crate) struct Sniffer {
     adverts: Arc<Mutex<Vec<Advert>>>,
+    announcements: Arc<Mutex<Vec<Announcement>>>,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -138,26 +156,38 @@ pub(crate) struct Sniffer {
 impl Sniffer {
     pub(crate) fn start(space: &str) -> Self {
         let over = Arc::new(AtomicBool::new(false));
-        let adverts = Arc::new(Mutex::new(Vec::new()));
+        let adverts = Arc::<Mutex<Vec<_>>>::default();
+        let announcements = Arc::<Mutex<Vec<_>>>::default();
         let (stop, heard) = (Arc::clone(&over), Arc::clone(&adverts));
+        let announced = Arc::clone(&announcements);
         let all = Protocol::from(i32::from(0x0003_u16.to_be()));
-        let socket = Lab::inside(space, || {
+        let (socket, interfaces) = Lab::inside(space, || {
+            let all_there = if_nameindex().unwrap();
+            let interfaces: Vec<_> = all_there.iter().map(|one| one.index() as usize).collect();
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(all)).unwrap();
             socket.set_recv_buffer_size(8 << 20).unwrap();
             socket.set_read_timeout(Some(50 * MS)).unwrap();
             setsockopt(&socket, sockopt::ReceiveTimestampns, &true).unwrap();
-            socket
+            (socket, interfaces)
         });
         let thread = thread::spawn(move || {
             hurry();
             let clocks = (Instant::now(), SystemTime::now());
             while !stop.load(Ordering::Relaxed) {
-                if let Some(advert) = next(&socket, clocks) {
-                    heard.lock().unwrap().push(advert);
+                match next(&socket, &interfaces, clocks) {
+                    Some(Said::Advert(advert)) => heard.lock().unwrap().push(advert),
+                    Some(Said::Announcement(one)) => announced.lock().unwrap().push(one),
+                    None => {}
                 }
             }
         });
-        Self { adverts, over, thread: Some(thread) }
+        Self { adverts, announcements, over, thread: Some(thread) }
+    }
+
+    /// How often whoever has this MAC address announced an address since then.
+    pub(crate) fn announced(&self, mac: &str, since: Instant) -> usize {
+        let all = self.announcements.lock().unwrap();
+        all.iter().filter(|one| one.mac == mac && one.at >= since).count()
     }
 
     /// All that a host said since then.
@@ -183,15 +213,23 @@ impl Drop for Sniffer {
     }
 }
 
-/// The next frame, if it is an advertisement, and when it came: as the kernel says, who is not late.
-fn next(socket: &Socket, (start, wall): (Instant, SystemTime)) -> Option<Advert> {
+/// The next frame, if it is of interest, and when it came: as the kernel says, who is not late.
+fn next(
+    socket: &Socket,
+    interfaces: &[usize],
+    (start, wall): (Instant, SystemTime),
+) -> Option<Said> {
     let mut frame = [0; 2048];
     let mut slices = [IoSliceMut::new(&mut frame)];
     let mut ancillary = nix::cmsg_space!(nix::sys::time::TimeSpec);
     let (length, stamp) = {
         let descriptor = socket.as_raw_fd();
         let flags = MsgFlags::empty();
-        let received = recvmsg::<()>(descriptor, &mut slices, Some(&mut ancillary), flags).ok()?;
+        let received =
+            recvmsg::<LinkAddr>(descriptor, &mut slices, Some(&mut ancillary), flags).ok()?;
+        if !interfaces.contains(&received.address?.ifindex()) {
+            return None;
+        }
         let stamp = received.cmsgs().ok()?.find_map(|message| match message {
             ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
             _ => None,
@@ -199,7 +237,29 @@ fn next(socket: &Socket, (start, wall): (Instant, SystemTime)) -> Option<Advert>
         (received.bytes, SystemTime::UNIX_EPOCH + stamp?)
     };
     let at = start + stamp.duration_since(wall).unwrap_or_default();
-    parse(&frame[..length], at)
+    let frame = &frame[..length];
+    let announcement = || parse_announcement(frame, at).map(Said::Announcement);
+    parse(frame, at).map(Said::Advert).or_else(announcement)
+}
+
+/// ARP (RFC 826) about the sender's own address.
+fn parse_announcement(frame: &[u8], at: Instant) -> Option<Announcement> {
+    let packet = frame.get(14..)?;
+    let is_arp = frame.get(12..14)? == [0x08, 0x06] && packet.get(..4)? == [0, 1, 8, 0];
+    let is_own = packet.get(14..18)? == packet.get(24..28)?;
+    let octets = packet.get(8..14)?.iter().map(|octet| format!("{octet:02x}"));
+    let mac = octets.collect::<Vec<_>>().join(":");
+    (is_arp && is_own).then_some(Announcement { at, mac })
+}
+
+/// The one's complement sum of a whole message (RFC 1071); all ones if its checksum covers no more.
+fn sum(message: &[u8]) -> u16 {
+    let words = message
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or_default()));
+    let sum = words.sum::<u32>();
+    let sum = (sum & 0xffff) + (sum >> 16);
+    ((sum & 0xffff) + (sum >> 16)) as u16
 }
 
 /// VRRP over IPv4, with or without an authentication header, or over IPv6; hosts are known by the
@@ -214,5 +274,6 @@ fn parse(frame: &[u8], at: Instant) -> Option<Advert> {
         _ => return None,
     };
     let (vrid, priority) = (*message.get(1)?, *message.get(2)?);
-    Some(Advert { at, from, link, vrid, priority })
+    let sums_message_alone = sum(message) == 0xffff;
+    Some(Advert { at, from, link, vrid, priority, sums_message_alone })
 }

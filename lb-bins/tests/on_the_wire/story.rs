@@ -8,6 +8,7 @@ use crate::daemon::{Daemon, Kind};
 use crate::dialect::{Dialect, Wish};
 use crate::lab::{Host, Lab, MS};
 use crate::probe::{Probe, Sniffer, words_after};
+use crate::still::late_since;
 
 const BETTER: u8 = 200;
 const LESSER: u8 = 100;
@@ -81,8 +82,8 @@ impl Stage {
     }
 }
 
-/// Plays it, and says what was measured. Limits are such that a busy machine keeps to them, and what
-/// is broken does not; what is measured is how much better it is than that.
+/// Plays it, and says what was measured. Limits are such that what is broken does not keep to them; a
+/// machine that was late itself is let off by as much.
 pub(crate) fn play(dialect: Dialect, pair: (Kind, Kind)) -> Story {
     let stage = Stage::new(dialect);
     let mut story = Story { dialect, pair, measured: Vec::new() };
@@ -97,7 +98,7 @@ pub(crate) fn play(dialect: Dialect, pair: (Kind, Kind)) -> Story {
     stage.settles(true, false, "A preempts B");
     stage.answers(Host::A, "A answers");
     stage.intervals(1);
-    story.measure("preemption", stage.probe.gap(since), Duration::MAX);
+    story.measure("preemption", since, stage.probe.gap(since), Duration::MAX);
     stage.gives_way(since, pair.1);
 
     // Another priority is no reason to move, nor is nothing new.
@@ -109,7 +110,7 @@ pub(crate) fn play(dialect: Dialect, pair: (Kind, Kind)) -> Story {
         stage.intervals(4);
         stage.stays_master(since);
         let limit = if pair.0.is_ours() { 300 * MS } else { Duration::MAX };
-        story.measure("reload", stage.probe.gap(since), limit);
+        story.measure("reload", since, stage.probe.gap(since), limit);
     }
 
     // The successor waits for its skew, and clients must not notice. It is quick enough to try it
@@ -123,7 +124,8 @@ pub(crate) fn play(dialect: Dialect, pair: (Kind, Kind)) -> Story {
         a.wait();
         stage.answers(Host::B, "B answers after A stopped");
         stage.intervals(1);
-        gaps.push(stage.probe.gap(since));
+        let gap = stage.probe.gap(since);
+        gaps.push((gap.saturating_sub(late_since(since)), gap));
         let said = stage.sniffer.said(Host::A, since);
         assert!(said.iter().any(|one| one.priority == 0), "A did not say that it stops");
         a = stage.start(pair.0, Host::A);
@@ -132,27 +134,29 @@ pub(crate) fn play(dialect: Dialect, pair: (Kind, Kind)) -> Story {
         stage.intervals(1);
     }
     gaps.sort();
-    let skew = dialect.skew(LESSER);
+    let (own, gap) = gaps[runs / 2];
     let limit = match pair.0.is_ours() {
         // What a host says from a virtual MAC address as it gives it up, of groups of IPv6, draws the
         // switch to it until the next advertisement.
         true if dialect == Dialect::VirtualMacV6 => dialect.interval() * 2,
-        true => (skew / 2).max(skew.min(55 * MS)),
+        // Whatever the interval is: who does not make before it breaks needs a skew, 61 ms or 609 ms.
+        true => 55 * MS,
         false => Duration::MAX,
     };
-    story.measure("stop", gaps[runs / 2], limit);
+    assert!(own < limit, "a stop took {gap:?}, which is more than {limit:?}; {story}");
+    story.measured.push(("stop", gap));
 
     // A is cut off without noticing.
     let since = Instant::now();
     stage.lab.connect(Host::A, false);
     stage.settles(true, true, "B takes over from A, which fell silent");
     stage.answers(Host::B, "B answers after A was cut off");
-    story.measure("cut", stage.probe.gap(since), Duration::MAX);
+    story.measure("cut", since, stage.probe.gap(since), Duration::MAX);
     let takeover = stage.takeover(since).unwrap();
     // As far as the two clocks agree that this is measured with.
     assert!(takeover + MS >= down, "B was early: {takeover:?}, not {down:?}");
-    let limit = if pair.1.is_ours() { down + dialect.interval() } else { Duration::MAX };
-    story.measure("takeover", takeover, limit);
+    let limit = if pair.1.is_ours() { down + 50 * MS } else { Duration::MAX };
+    story.measure("takeover", since, takeover, limit);
 
     // The partition heals.
     stage.intervals(2);
@@ -162,8 +166,13 @@ pub(crate) fn play(dialect: Dialect, pair: (Kind, Kind)) -> Story {
     stage.answers(Host::A, "A answers after the partition");
     stage.intervals(1);
     // With a loser that says a last word it is heard at once who won, and else with the next refresh.
-    let limit = if pair.1.is_ours() { 500 * MS } else { 2000 * MS };
-    story.measure("heal", stage.probe.gap(since), limit);
+    let limit = match pair.1.is_ours() {
+        // For the same reason.
+        true if dialect == Dialect::VirtualMacV6 => dialect.interval() * 2,
+        true => 100 * MS,
+        false => 1200 * MS,
+    };
+    story.measure("heal", since, stage.probe.gap(since), limit);
     stage.gives_way(since, pair.1);
 
     // A dies, and leaves the address behind.
@@ -171,8 +180,12 @@ pub(crate) fn play(dialect: Dialect, pair: (Kind, Kind)) -> Story {
     a.kill();
     assert!(stage.lab.holds(Host::A, dialect.address()), "nobody took it away");
     stage.settles(true, true, "B takes over from A, which died");
-    stage.answers(Host::B, "B answers after A died");
-    story.measure("kill", stage.probe.gap(since), 1000 * MS);
+    // Of two hosts with one MAC address the switch believes the one that spoke last. A answers what B
+    // says of the address; where adverts come from it as well, B has the last word.
+    if dialect != Dialect::VirtualMacBase {
+        stage.answers(Host::B, "B answers after A died");
+    }
+    story.measure("kill", since, stage.probe.gap(since), 1000 * MS);
     a = stage.start(pair.0, Host::A);
     stage.intervals(1);
     stage.settles(true, false, "A comes back");
@@ -193,7 +206,7 @@ pub(crate) fn play(dialect: Dialect, pair: (Kind, Kind)) -> Story {
         assert_eq!(stage.lab.holds(Host::A, dialect.another_address()), is_there);
         stage.stays_master(since);
         let limit = if pair.0.is_ours() { 300 * MS } else { Duration::MAX };
-        story.measure("mismatch", stage.probe.gap(since), limit);
+        story.measure("mismatch", since, stage.probe.gap(since), limit);
     }
 
     b.tell_to_stop();
@@ -211,7 +224,8 @@ pub(crate) fn play(dialect: Dialect, pair: (Kind, Kind)) -> Story {
 }
 
 impl Story {
-    fn measure(&mut self, what: &'static str, took: Duration, limit: Duration) {
+    fn measure(&mut self, what: &'static str, since: Instant, took: Duration, limit: Duration) {
+        let limit = limit.saturating_add(late_since(since));
         let story = format!("{self}");
         assert!(took < limit, "{what} took {took:?}, which is more than {limit:?}; {story}");
         self.measured.push((what, took));
