@@ -29,6 +29,7 @@ mod logs;
 mod many;
 mod privileges;
 mod probe;
+mod rejects;
 mod reloads;
 mod story;
 

@@ -76,13 +76,15 @@ pub(in crate::checkers) trait IntoCause {
 }
 
 impl IntoCause for io::Error {
-    /// What TLS makes fail comes as an I/O error that wraps the cause.
+    /// What TLS makes fail comes as an I/O error that wraps the cause. Whatever is waited for is answered by
+    /// the target or the network; a datagram that this host does not let go is told by who
+    /// [sends](super::datagram::send) it.
     fn into_cause(self, phase: Phase) -> CheckError {
         #[cfg(feature = "tls")]
         if let Some(cause) = super::tls::cause(&self) {
             return cause;
         }
-        CheckError::from_io(phase, self)
+        CheckError::from_network(phase, self)
     }
 }
 
