@@ -49,6 +49,8 @@ pub(super) struct Service {
     pub(super) panics: bool,
     /// Those that start slowly, as far as it was told.
     slow: BTreeSet<BackendId>,
+    /// Those that are down for what clients met with; perhaps some that are gone.
+    pub(super) down_by_clients: BTreeSet<BackendId>,
     /// There if backends are ejected for what clients see of them.
     pub(super) ejector: Option<Ejector>,
 }
@@ -82,6 +84,7 @@ impl Service {
             decided: HashMap::new(),
             panics: false,
             slow: BTreeSet::new(),
+            down_by_clients: BTreeSet::new(),
             ejector: None,
         }
     }

@@ -19,6 +19,7 @@ mod changes_go_through_a_pipe;
 mod checks_are_measured;
 mod checks_decide;
 mod checks_report_weights;
+mod clients_alone_take_few_down;
 mod clients_are_kept;
 mod clients_that_fail_eject;
 mod descriptors_run_out;

@@ -113,6 +113,16 @@ impl Checks {
     }
 
     /// Warns of other bounds.
+    /// Whom one more failure of traffic to `place` takes down.
+    pub(super) fn at_stake(&self, place: Place) -> impl Iterator<Item = Place> {
+        self.driver.monitor().at_stake(place)
+    }
+
+    /// Traffic failed at a backend that nobody can do without: its checks are to look soon.
+    pub(super) fn doubt(&mut self, place: Place) {
+        self.driver.doubt(place);
+    }
+
     pub(super) fn warn_of_start(&self, bounds: Bounds) {
         self.bounds.warn_of(bounds);
     }

@@ -171,6 +171,12 @@ impl CheckKind {
         }
     }
 
+    /// Whether it asks what clients find out as well: whether the server can be spoken to. What a program
+    /// beside it says, or a number in a file, is about something else.
+    pub const fn is_about_connections(&self) -> bool {
+        !matches!(self, Self::Agent(_) | Self::File(_) | Self::Script(_) | Self::Worker(_))
+    }
+
     /// Whether a check of this kind may hold the backend to other limits than the configured ones.
     pub const fn reports_limit(&self) -> bool {
         matches!(self, Self::Agent(_))
