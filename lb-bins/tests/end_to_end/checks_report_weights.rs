@@ -171,9 +171,12 @@ fn a_number_in_a_file_is_added_to_what_the_administrator_gives() {
 }
 
 #[test]
-fn a_page_that_asks_for_no_new_clients_is_named() {
-    let web = Port::free();
-    let leaving = Backend::http(|_| "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n".to_owned());
+fn a_page_that_asks_for_no_new_clients_is_named_and_brings_nobody_up() {
+    let (web, status) = (Port::free(), Arc::new(AtomicU32::new(404)));
+    let says = Arc::clone(&status);
+    let leaving = Backend::http(move |_| {
+        format!("HTTP/1.1 {} So\r\nContent-Length: 0\r\n\r\n", says.load(Ordering::SeqCst))
+    });
     let check = r#"check = { type = "http", interval = "50ms", drain_status = [404] }"#;
     let list = backends_with([(&leaving, check)]);
     let balancer = Balancer::start(&server("web", &web, &[&list]));
@@ -182,3 +185,28 @@ fn a_page_that_asks_for_no_new_clients_is_named() {
     let run = balancer.backend("web", leaving.address())["checks"][0]["runs"][0].clone();
     assert_eq!((&run["outcome"], &run["weight"]), (&"passed".into(), &0.into()), "{run}");
 }
+/// HAProxy's `disable-on-404` holds for servers that run.
+    // It was never seen up.
+    balancer.until_state("web", &leaving, "down");
+    balancer.until_logged(&["→ down", "http check failed: status 404, not one of 200-299"]);
+    status.store(200, Ordering::SeqCst);
+    balancer.until_state("web", &leaving, "up");
+    status.store(404, Ordering::SeqCst);
+    status.store(200, Ordering::SeqCst);
+    balancer.until_state("web", &leaving, "up");
+
+    // Who is down stays so, and it is seen as what it is.
+    status.store(500, Ordering::SeqCst);
+    balancer.until_state("web", &leaving, "down");
+    status.store(404, Ordering::SeqCst);
+    let last = |what: &str| {
+        until(what, || {
+            let run = balancer.backend("web", leaving.address())["checks"][0]["runs"][0].clone();
+            run["detail"].as_str().is_some_and(|detail| detail.contains(what))
+                && run["repeated"].as_u64() > Some(5)
+        });
+    };
+    last("status 404");
+    assert_eq!(balancer.state("web", &leaving), "down");
+    status.store(200, Ordering::SeqCst);
+    balancer.until_state("web", &leaving, "up");
