@@ -43,9 +43,9 @@ pub struct Check {
     pub interval: Duration,
     /// How long a whole run may take; above zero, default: 1 s.
     pub timeout: Duration,
-    /// How many runs in a row must pass to come up; at least 1, default: 2.
+    /// How many runs in a row must pass to come up; at least 1, default: 2, and 1 of an agent.
     pub rise: u32,
-    /// How many runs in a row must fail to go down; at least 1, default: 3.
+    /// How many runs in a row must fail to go down; at least 1, default: 3, and 1 of an agent.
     pub fall: u32,
     /// The interval while a change of the verdict has begun; above zero, default: the smaller of
     /// `interval` and 500 ms.
