@@ -18,6 +18,7 @@ mod router;
 mod routes;
 mod statics;
 mod tracking;
+mod turns;
 mod values;
 mod virtual_server;
 mod vmac;
@@ -64,13 +65,15 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
         each("vrrp_sync_group").zip(groups.iter().map(|group| &group.value)).collect();
     groups::apply(&with_drafts, &mut instances, &tracked, &mut values);
 
+    let virtual_servers = virtual_server::virtual_servers(statements, &mut values);
     Draft {
         script_user,
         script_security: values.switch(last("enable_script_security")),
         notify_fifo_script: fifo_script(&globals, &mut values),
         notify_fifo: fifo(&globals, &mut values),
         smtp: mail::draft(&globals, &mut values),
-        virtual_servers: if_any(virtual_server::virtual_servers(statements, &mut values)),
+        max_scripts: turns::for_scripts(&virtual_servers),
+        virtual_servers: if_any(virtual_servers),
         vrrp_instances: if_any(instances),
         vrrp_sync_groups: if_any(groups),
         vrrp_scripts: scripts,
