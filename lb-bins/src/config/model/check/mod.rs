@@ -22,7 +22,7 @@ pub use lb_health::digest::Digest;
 use super::{Address, Command};
 
 /// How a backend is examined, and what it takes to change the verdict.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Check {
     /// What is done.
     pub kind: CheckKind,
@@ -92,7 +92,7 @@ impl Check {
 }
 
 /// What a check does.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum CheckKind {
     /// Asks a program on the backend how it is doing.
@@ -184,7 +184,7 @@ impl CheckKind {
 }
 
 /// What a backend counts as before its first verdict.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Initial {
     /// It receives no flow until its checks have passed.
