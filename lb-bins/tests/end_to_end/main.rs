@@ -30,6 +30,7 @@ mod failed_backends_may_keep_their_clients;
 mod few_survivors_are_not_believed;
 mod files_that_hang_hold_up_nobody;
 mod hashing_keeps_to_its_key;
+mod kept_connections_outlive_reloads;
 mod ketama_agrees_with_nginx;
 mod limits_hold;
 mod links_have_addresses_of_their_own;
