@@ -204,6 +204,24 @@ fn the_least_check_of_each_kind() {
     }
 }
 
+/// What an agent says is a statement and no probe: HAProxy takes it at its first word, too.
+#[test]
+fn one_word_of_an_agent_will_do() {
+    let runs = |keys: &str| {
+        let check = &parse(&format!(
+            "[[virtual_server]]\nlisten = \"127.0.0.1:8000\"\ncheck = {{ {keys} }}\n\
+             backend = [{{ address = \"127.0.0.1:9001\" }}]\n"
+        ))
+        .virtual_servers[0]
+            .backends[0]
+            .checks[0];
+        (check.rise, check.fall)
+    };
+    assert_eq!(runs(r#"type = "agent", port = 9100"#), (1, 1));
+    assert_eq!(runs(r#"type = "agent", port = 9100, fall = 2"#), (1, 2));
+    assert_eq!(runs(r#"type = "tcp""#), (2, 3));
+}
+
 fn https(keys: &str) -> Http {
     match only_check(&format!(r#"type = "https", {keys}"#)) {
         CheckKind::Http(http) => *http,

@@ -1,6 +1,7 @@
 //! What a checker is asked, and what it may answer.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lb_core::Weight;
@@ -41,14 +42,23 @@ pub struct Report {
     /// Whether what this does not say, of the weight and of each part of the advice, is as it was said
     /// last: so it is with agents. Else that is over.
     pub amends: bool,
+    /// What this is where the target is not up already: a failure of that cause. `None`, the usual case: it
+    /// passes there as well. So may a server that is leaving keep what clients it has, but one that was gone
+    /// does not come back to leave (HAProxy's `disable-on-404` holds for servers that run).
+    pub unless_up: Option<Arc<CheckError>>,
     /// What was seen on the way.
     pub trace: Trace,
 }
 
 impl Report {
     /// Alive, at the configured weight.
-    pub const ALIVE: Self =
-        Self { weight: None, advice: Advice::NONE, amends: false, trace: Trace::EMPTY };
+    pub const ALIVE: Self = Self {
+        weight: None,
+        advice: Advice::NONE,
+        amends: false,
+        unless_up: None,
+        trace: Trace::EMPTY,
+    };
 
     /// Alive, and asking for `weight`.
     pub const fn weighing(weight: Weight) -> Self {

@@ -31,6 +31,7 @@ pub struct CheckSpec {
     jitter_percent: u8,
     initially_up: bool,
     local_limit: Option<NonZeroU32>,
+    heeds_traffic: bool,
 }
 
 impl CheckSpec {
@@ -195,6 +196,15 @@ impl CheckSpec {
         self
     }
 
+    /// Whether what real traffic meets with counts for the check as well: see
+    /// [`Monitor::handle_passive`](crate::Monitor::handle_passive). Default true; not for a check that asks
+    /// about something else than whether clients can connect, such as a number in a file.
+    #[must_use]
+    pub const fn heeding_traffic(mut self, heeds: bool) -> Self {
+        self.heeds_traffic = heeds;
+        self
+    }
+
     /// See [`Self::with_interval`].
     pub const fn interval(&self) -> Duration {
         self.interval
@@ -247,6 +257,11 @@ impl CheckSpec {
         self.local_limit
     }
 
+    /// See [`Self::heeding_traffic`].
+    pub const fn heeds_traffic(&self) -> bool {
+        self.heeds_traffic
+    }
+
     /// The jitter of runs that are `interval` apart.
     pub(crate) fn percent_of(&self, interval: Duration) -> Duration {
         interval * u32::from(self.jitter_percent) / 100
@@ -265,6 +280,7 @@ impl Default for CheckSpec {
             jitter_percent: 10,
             initially_up: false,
             local_limit: None,
+            heeds_traffic: true,
         }
     }
 }

@@ -35,6 +35,8 @@ pub enum CheckInput {
     Off,
     /// The check is resumed.
     On,
+    /// Real traffic failed there: a doubt, and no run of the check.
+    Traffic,
 }
 
 /// The verdict of one check changed.
@@ -62,10 +64,10 @@ pub enum LastKnown {
 /// ```text
 ///                 first Ok (or rise in a row)
 ///      ┌─────────┐ ─────────────────────────▶ ┌────┐ ◀─┐ Ok: failures = 0
-///      │ Unknown │                            │ Up │ ──┘ Fail: failures + 1, while below fall
+///      │ Unknown │                            │ Up │ ──┘ Fail, Traffic: failures + 1
 ///      └─────────┘ ───────────┐               └────┘
-///                 first Fail  │   Ok, passes   ▲  │   Fail, failures
-///       (or fall in a row)    ▼   reach rise   │  ▼   reach fall
+///                 first Fail  │   Ok, passes   ▲  │   Fail, failures reach fall; or
+///       (or fall in a row)    ▼   reach rise   │  ▼   Traffic, failures reach fall and 3
 ///                           ┌──────┐ ──────────┘  │
 ///   Fail: passes = 0   ┌──▶ │ Down │ ◀────────────┘
 ///                      └─── └──────┘
@@ -73,7 +75,12 @@ pub enum LastKnown {
 ///   any ── Off ──▶ Off { last known } ── On ──▶ what was last known, stale:
 ///                                               the next result decides alone.
 ///   any ── Local ──▶ unchanged, streaks included.
+///   any but Up, and what is stale ── Traffic ──▶ unchanged.
 /// ```
+///
+/// A client may fail for reasons of its own, and many at once under load: where a single run decides, a
+/// single client must not. So it takes [`Self::FEWEST_OF_TRAFFIC`] failures in a row or more until traffic
+/// takes anything down, and a stale belief waits for a run.
 ///
 /// ```
 /// use lb_health::state::{CheckInput, CheckState, Thresholds, Transition};
@@ -111,7 +118,8 @@ pub enum CheckState {
     },
     /// The target passes.
     Up {
-        /// Failures in a row so far, below fall.
+        /// Failures in a row so far: below fall or, if there is traffic's among them, below
+        /// [`FEWEST_OF_TRAFFIC`](CheckState::FEWEST_OF_TRAFFIC) as well.
         failures: u32,
         /// The belief is old: the next result decides alone.
         stale: bool,
@@ -119,6 +127,10 @@ pub enum CheckState {
 }
 
 impl CheckState {
+    /// The failures in a row that it takes at least until traffic's word takes a target down: as many as by
+    /// default those of runs.
+    pub const FEWEST_OF_TRAFFIC: u32 = 3;
+
     const DOWN: Self = Self::Down { passes: 0, stale: false };
     const UNKNOWN: Self = Self::Unknown { passes: 0, failures: 0 };
     const UP: Self = Self::Up { failures: 0, stale: false };
@@ -128,6 +140,12 @@ impl CheckState {
         let (next, transition) = self.after(input, thresholds);
         *self = next;
         transition
+    }
+
+    /// Whether one more failure of traffic takes the target down.
+    #[must_use]
+    pub fn falls_by_traffic(mut self, thresholds: Thresholds) -> bool {
+        self.observe(CheckInput::Traffic, thresholds) == Some(Transition::Down)
     }
 
     /// The state of the check that takes this one's place when the configuration changes.
@@ -168,6 +186,15 @@ impl CheckState {
         let Thresholds { rise, fall, first_decisive } = thresholds;
         match (self, input) {
             (_, CheckInput::Local) => (self, None),
+
+            (Self::Up { failures, stale: false }, CheckInput::Traffic) => {
+                if failures + 1 >= fall.get().max(Self::FEWEST_OF_TRAFFIC) {
+                    (Self::DOWN, Some(Transition::Down))
+                } else {
+                    (Self::Up { failures: failures + 1, stale: false }, None)
+                }
+            }
+            (_, CheckInput::Traffic) => (self, None),
 
             (Self::Off { .. }, CheckInput::Ok | CheckInput::Fail | CheckInput::Off) => (self, None),
             (Self::Off { last_known }, CheckInput::On) => (last_known.recalled(), None),

@@ -28,5 +28,6 @@ pub(crate) fn spec(check: &Check, total: u32) -> Result<CheckSpec, SpecError> {
         .with_initially_up(check.initial == Initial::Up)
         .with_first_decisive(check.first_decisive)
         .with_local_limit(check.local_limit)
+        .heeding_traffic(check.kind.is_about_connections())
         .with_jitter_percent(check.jitter)
 }

@@ -90,6 +90,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(1);
 pub const RISE: u32 = 2;
 /// `check.fall`: three runs that fail take it down; one lost packet must not.
 pub const FALL: u32 = 3;
+/// `check.rise` and `check.fall` of an agent: what it says is said, and no probe that may go wrong. An agent
+/// that cannot be reached changes nothing. As in HAProxy.
+pub const AGENT_RUNS: u32 = 1;
 /// `check.fast_interval`: at most 500 ms.
 pub const FAST_INTERVAL: Duration = Duration::from_millis(500);
 /// `check.jitter`: 10 percent.

@@ -22,6 +22,7 @@ mod reload;
 mod report;
 mod request;
 mod service;
+mod spare;
 mod telling;
 mod timing;
 
@@ -206,11 +207,35 @@ impl Control {
         let Attempt { server, backend, outcome } = attempt;
         let place = Place { server, backend };
         let told = self
-            .service(place)
+            .service_mut(place)
             .is_some_and(|service| service.learn(Instant::now(), backend, &outcome));
         // Who is ejected for it is not down for it.
-        if !told {
-            self.checks.passive(place, outcome);
+        if told {
+            return;
+        }
+        let at_stake: Vec<Place> = match outcome {
+            Ok(()) => Vec::new(),
+            Err(_) => self.checks.at_stake(place).collect(),
+        };
+        let can_spare =
+            |one: &Place| self.service(*one).is_some_and(|service| service.can_spare(one.backend));
+        if !at_stake.iter().all(can_spare) {
+            return self.checks.doubt(place);
+        }
+        self.checks.passive(place, outcome);
+        // Whether the next one can be spared depends on that: it must not wait for its turn.
+        if !at_stake.is_empty() {
+            self.heed_all();
+        }
+    }
+
+    /// Takes in what the checks have to tell already.
+    fn heed_all(&mut self) {
+        for _ in 0..BATCH {
+            match self.checks.next().now_or_never() {
+                Some(event) => self.heed(&event),
+                None => return,
+            }
         }
     }
 
@@ -220,9 +245,7 @@ impl Control {
             return;
         }
         let place = event.backend();
-        let Some(service) = self.services.iter().find(|service| service.key == place.server) else {
-            return;
-        };
+        let Some(service) = self.service(place) else { return };
         let virtual_server = &*service.config.name;
         let backend = service.name_of(place.backend);
         match event {
@@ -260,7 +283,9 @@ impl Control {
             },
             _ => "a check was removed".to_owned(),
         };
-        if let Some(service) = self.service(place) {
+        let is_by_traffic = matches!(verdict.because, Because::Traffic { .. });
+        if let Some(service) = self.service_mut(place) {
+            service.note_word_of_clients(place.backend, is_by_traffic && !verdict.health.is_up());
             service.change(place.backend, &why, |machine| {
                 machine.handle_health(now, place.backend, verdict.health);
             });
@@ -278,7 +303,11 @@ impl Control {
         })
     }
 
-    fn service(&mut self, place: Place) -> Option<&mut Service> {
+    fn service(&self, place: Place) -> Option<&Service> {
+        self.services.iter().find(|service| service.key == place.server)
+    }
+
+    fn service_mut(&mut self, place: Place) -> Option<&mut Service> {
         self.services.iter_mut().find(|service| service.key == place.server)
     }
 

@@ -272,7 +272,7 @@ impl Control {
         }
         for (address, checks) in checks {
             if let Some(&backend) = identities.get(&address) {
-                self.checks.set(Place { server, backend }, &address, checks);
+                self.checks.set(Place { server, backend }, checks);
             }
         }
     }

@@ -46,9 +46,13 @@ pub(super) struct Service {
     said: Said,
     /// Since when each backend is in its state, and what led to it.
     decided: HashMap<BackendId, (Instant, String)>,
+    /// How many of them there may be before those that are gone are looked for.
+    enough_decided: usize,
     pub(super) panics: bool,
     /// Those that start slowly, as far as it was told.
     slow: BTreeSet<BackendId>,
+    /// Those that are down for what clients met with; perhaps some that are gone.
+    pub(super) down_by_clients: BTreeSet<BackendId>,
     /// There if backends are ejected for what clients see of them.
     pub(super) ejector: Option<Ejector>,
 }
@@ -80,8 +84,10 @@ impl Service {
             reasons: HashMap::new(),
             said: Said::at_most(MOST_CHANGES),
             decided: HashMap::new(),
+            enough_decided: 0,
             panics: false,
             slow: BTreeSet::new(),
+            down_by_clients: BTreeSet::new(),
             ejector: None,
         }
     }
@@ -224,8 +230,11 @@ impl Service {
             let is_news = before != after || old_weight != weight;
             let id = backend;
             if before != after {
-                let machine = &self.machine;
-                self.decided.retain(|known, _| machine.backend(*known).is_some());
+                if self.decided.len() >= self.enough_decided {
+                    let machine = &self.machine;
+                    self.decided.retain(|known, _| machine.backend(*known).is_some());
+                    self.enough_decided = 16.max(2 * self.decided.len());
+                }
                 self.decided.insert(id, (Instant::now(), why.to_owned()));
             }
             if !is_news || (is_bounded && is_by_weight && !self.is_logged(id)) {

@@ -26,6 +26,8 @@ pub struct RunReport {
     pub percent: Option<u16>,
     /// How many connections it asked to have at most; 0 for as many as come.
     pub max_connections: Option<u32>,
+    /// Whether it passes while the backend is up, and not otherwise.
+    pub only_while_up: bool,
     /// The same time by phase, as far as it got and the check measures it.
     pub phases_ms: Phases,
     /// What the target showed of itself.
@@ -88,6 +90,7 @@ impl RunReport {
             weight: if advice.drains() { Some(0) } else { weight.map(lb_core::Weight::value) },
             percent: advice.percent,
             max_connections: advice.max_connections,
+            only_while_up: result.as_ref().is_ok_and(|report| report.unless_up.is_some()),
             phases_ms: Phases(phases.collect()),
             evidence: EvidenceReport::of(trace.evidence()),
         }
@@ -180,6 +183,9 @@ impl fmt::Display for RunReport {
         let mut line = |what: &str, value: &dyn fmt::Display| writeln!(f, "  {what:<12}{value}");
         for (phase, time) in &phases_ms.0 {
             line(phase, &format_args!("{time} ms"))?;
+        }
+        if self.only_while_up {
+            line("passes", &"only a server that is up already")?;
         }
         if let Some(weight) = &self.weight {
             line("weight", weight)?;

@@ -15,6 +15,7 @@ use lb_core::service::{Dispatch, Undelivered};
 use lb_health::CheckError;
 use lb_health::trace::Phase;
 use rustix::io::Errno;
+use socket2::{Domain, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -65,26 +66,61 @@ impl Connector {
     async fn connect(&self, address: SocketAddr) -> Result<TcpStream, Refusal> {
         let deadline = Instant::now() + self.0.timeout;
         loop {
-            match timeout_at(deadline, TcpStream::connect(address)).await {
+            match timeout_at(deadline, attempt(address)).await {
                 Ok(Ok(stream)) if is_connected_to_itself(&stream) => {
                     return Err(Refusal::Backend(CheckError::Refused));
                 }
                 Ok(Ok(stream)) => return Ok(stream),
                 // Somebody else was quicker to take the last descriptor.
-                Ok(Err(error)) if is_local(&error) && Instant::now() + REST < deadline => {
+                Ok(Err(Unmade::AtOnce(error)))
+                    if is_local(&error) && Instant::now() + REST < deadline =>
+                {
                     sleep(REST).await;
                 }
-                Ok(Err(error)) if is_local(&error) => return Err(Refusal::Host(error)),
+                Ok(Err(Unmade::AtOnce(error))) if is_local(&error) => {
+                    return Err(Refusal::Host(error));
+                }
                 // No port is left towards this backend (`ip(7)`): towards others there may be.
-                Ok(Err(error)) if is_out_of_ports(&error) => return Err(Refusal::Ports(error)),
-                Ok(Err(error)) => {
+                Ok(Err(Unmade::AtOnce(error))) if is_out_of_ports(&error) => {
+                    return Err(Refusal::Ports(error));
+                }
+                Ok(Err(Unmade::AtOnce(error))) => {
                     return Err(Refusal::Backend(CheckError::from_io(Phase::Connect, error)));
+                }
+                Ok(Err(Unmade::Later(error))) => {
+                    return Err(Refusal::Backend(CheckError::from_network(Phase::Connect, error)));
                 }
                 Err(_) => {
                     return Err(Refusal::Backend(CheckError::Timeout { phase: Phase::Connect }));
                 }
             }
         }
+    }
+}
+
+/// A connection that was not made, and who says so: some errors have one number for both.
+enum Unmade {
+    /// This host, which sent nothing.
+    AtOnce(io::Error),
+    /// The network, or the backend.
+    Later(io::Error),
+}
+
+/// Tries to connect once.
+async fn attempt(address: SocketAddr) -> Result<TcpStream, Unmade> {
+    let begin = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+        match socket.connect(&address.into()) {
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::INPROGRESS) => {}
+            result => result?,
+        }
+        TcpStream::from_std(socket.into())
+    };
+    let stream = begin().map_err(Unmade::AtOnce)?;
+    stream.writable().await.map_err(Unmade::AtOnce)?;
+    match stream.take_error().map_err(Unmade::AtOnce)? {
+        Some(error) => Err(Unmade::Later(error)),
+        None => Ok(stream),
     }
 }
 

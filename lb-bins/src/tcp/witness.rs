@@ -1,5 +1,6 @@
 //! What a connection shows of its backend, so that one that fails fast does not look idle.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -63,8 +64,9 @@ impl<'a> Witness<'a> {
             (Some((Side::Client, _)), _) => {}
             (Some((Side::Backend, _)), Some(Side::Client)) if !asked => {}
             (Some((Side::Backend, error)), _) => {
-                let kind = error.kind();
-                self.tell(Err(CheckError::from_io(Phase::Response, kind.into())));
+                let code = error.raw_os_error().map(io::Error::from_raw_os_error);
+                let error = code.unwrap_or_else(|| error.kind().into());
+                self.tell(Err(CheckError::from_network(Phase::Response, error)));
             }
             (None, _) if !asked => {}
             (None, Some(Side::Backend)) => self.tell(Err(CheckError::Closed)),
@@ -85,7 +87,6 @@ impl<'a> Witness<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::sync::Arc;
 
     use lb_core::Backend;

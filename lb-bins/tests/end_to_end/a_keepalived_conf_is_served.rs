@@ -128,6 +128,40 @@ fn what_check_prints_serves_the_same() {
     until("a is gone", || (0..4).all(|_| answers(&web, &b)));
 }
 
+/// keepalived has no bound for `MISC_CHECK`s: dead servers are found, however many other scripts hang.
+#[test]
+fn scripts_that_hang_keep_no_other_from_a_turn() {
+    const HANGING: u8 = 30;
+    let web = Port::free();
+    let real = |last: u8, command: &str| {
+        format!(
+            "real_server 127.0.0.{last} 9 {{\nMISC_CHECK {{\nmisc_path \"{command}\"\n\
+             misc_timeout 600\n}}\n}}\n"
+        )
+    };
+    let hanging = (1..=HANGING).map(|last| real(last, "/bin/sleep 100"));
+    let dead = (HANGING + 1..=HANGING + 5).map(|last| real(last, "/bin/false"));
+    let servers: String = hanging.chain(dead).collect();
+    let text = format!(
+        "virtual_server {} {} {{\ndelay_loop 1\nprotocol TCP\n{servers}}}\n",
+        web.address().ip(),
+        web.address().port()
+    );
+    let folder = Folder::new();
+    let path = folder.write("keepalived.conf", &text);
+    let output = arguments(&["--check", "--config", path.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    let mut balancer = Balancer::start(&String::from_utf8(output.stdout).unwrap());
+    until("the dead are down", || {
+        let status = balancer.status();
+        let backends = status["virtual_servers"][0]["backends"].as_array().unwrap();
+        backends.iter().filter(|backend| backend["state"] == "down").count() == 5
+    });
+    // So that it takes the scripts with it.
+    balancer.signal(Signal::TERM);
+    balancer.ended();
+}
+
 #[test]
 fn a_bad_one_starts_nothing() {
     let folder = Folder::new();

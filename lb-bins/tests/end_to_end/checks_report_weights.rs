@@ -66,6 +66,27 @@ fn an_agent_has_a_share_of_what_the_administrator_gives() {
     weighs(&balancer, &backend, 14, "up");
 }
 
+/// One word will do, either way: it is said, and not found out.
+#[test]
+fn an_agent_that_says_down_once_is_heard() {
+    let (backend, web) = (Backend::greeter(), Port::free());
+    let asked = AtomicU32::new(0);
+    let agent = Backend::serving(move |mut stream| {
+        let down = asked.fetch_add(1, Ordering::SeqCst) == 4;
+        async move {
+            let _ = stream.write_all(if down { b"down\n" } else { &b"up\n"[..] }).await;
+        }
+    });
+    let port = agent.address().port();
+    let check = format!(
+        "check = {{ type = \"agent\", port = {port}, interval = \"50ms\", timeout = \"10s\" }}"
+    );
+    let balancer = Balancer::start(&server("web", &web, &[&check, &backends([(&backend, 1)])]));
+    balancer.until_logged(&["up → down", "the agent says that it is down"]);
+    balancer.until_logged(&["down → up", "agent check passed"]);
+    balancer.until_state("web", &backend, "up");
+}
+
 #[test]
 fn an_agent_says_how_many_connections_there_may_be() {
     let (backend, (agent, line), web) = (Backend::greeter(), agent(), Port::free());
@@ -170,15 +191,43 @@ fn a_number_in_a_file_is_added_to_what_the_administrator_gives() {
     assert_eq!(balancer.state("web", &backend), "drain");
 }
 
+/// HAProxy's `disable-on-404` holds for servers that run.
 #[test]
-fn a_page_that_asks_for_no_new_clients_is_named() {
-    let web = Port::free();
-    let leaving = Backend::http(|_| "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n".to_owned());
+fn a_page_that_asks_for_no_new_clients_is_named_and_brings_nobody_up() {
+    let (web, status) = (Port::free(), Arc::new(AtomicU32::new(404)));
+    let says = Arc::clone(&status);
+    let leaving = Backend::http(move |_| {
+        format!("HTTP/1.1 {} So\r\nContent-Length: 0\r\n\r\n", says.load(Ordering::SeqCst))
+    });
     let check = r#"check = { type = "http", interval = "50ms", drain_status = [404] }"#;
     let list = backends_with([(&leaving, check)]);
     let balancer = Balancer::start(&server("web", &web, &[&list]));
+    // It was never seen up.
+    balancer.until_state("web", &leaving, "down");
+    balancer.until_logged(&["→ down", "http check failed: status 404, not one of 200-299"]);
+    status.store(200, Ordering::SeqCst);
+    balancer.until_state("web", &leaving, "up");
+    status.store(404, Ordering::SeqCst);
     balancer.until_state("web", &leaving, "drain");
     balancer.until_logged(&["→ drain", "http check passed: status 404 asks for no new clients"]);
     let run = balancer.backend("web", leaving.address())["checks"][0]["runs"][0].clone();
     assert_eq!((&run["outcome"], &run["weight"]), (&"passed".into(), &0.into()), "{run}");
+    status.store(200, Ordering::SeqCst);
+    balancer.until_state("web", &leaving, "up");
+
+    // Who is down stays so, and it is seen as what it is.
+    status.store(500, Ordering::SeqCst);
+    balancer.until_state("web", &leaving, "down");
+    status.store(404, Ordering::SeqCst);
+    let last = |what: &str| {
+        until(what, || {
+            let run = balancer.backend("web", leaving.address())["checks"][0]["runs"][0].clone();
+            run["detail"].as_str().is_some_and(|detail| detail.contains(what))
+                && run["repeated"].as_u64() > Some(5)
+        });
+    };
+    last("status 404");
+    assert_eq!(balancer.state("web", &leaving), "down");
+    status.store(200, Ordering::SeqCst);
+    balancer.until_state("web", &leaving, "up");
 }

@@ -52,6 +52,22 @@ fn a_check_that_fails_says_why() {
     assert!(text.contains("connection refused [refused]"), "{text}");
 }
 
+/// Whether it would pass depends on what is not known here.
+#[test]
+fn a_check_that_passes_only_while_up_says_so() {
+    let leaving = page("404 Gone", "");
+    for (words, passes_always) in [
+        ("http,path=/alive,drain_status=404", false),
+        ("http,path=/alive,drain_status=404,status=404", true),
+    ] {
+        let (code, text) = probe(&["--probe", words, &leaving.name()]);
+        assert_eq!(code, 0, "{text}");
+        assert!(text.contains("\n  weight      0\n"), "{text}");
+        let says = text.contains("\n  passes      only a server that is up already\n");
+        assert_eq!(says, !passes_always, "{text}");
+    }
+}
+
 #[test]
 fn a_server_that_has_a_name_is_asked_for_by_it() {
     let up = Backend::http(|head| {

@@ -61,7 +61,12 @@ fn clients_that_could_not_connect_are_the_reason() {
     let (web, checked, gone) = (Port::free(), Backend::greeter(), Port::free());
     let port = checked.address().port();
     let check = format!("check = {{ type = \"tcp\", port = {port}, interval = \"20s\" }}");
-    let list = format!("backend = [{{ address = \"{}\" }}]", gone.address());
+    // Nobody is down for clients alone who is the last one.
+    let list = format!(
+        "scheduler = \"rr\"\nbackend = [{{ address = \"{}\" }}, {{ address = \"{}\" }}]",
+        gone.address(),
+        checked.name()
+    );
     let balancer = Balancer::start(&server("web", &web, &[&check, &list]));
     balancer.until_all_up();
     until("it is down for clients", || {

@@ -33,6 +33,7 @@ mod notified;
 mod parallel;
 mod privileges;
 mod probe;
+mod rejects;
 mod reloads;
 mod still;
 mod story;

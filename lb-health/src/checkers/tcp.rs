@@ -83,7 +83,8 @@ impl Tcp {
         poll_fn(|context| stream.poll_write_ready(context)).await.map_err(local("wait"))?;
         match stream.take_error() {
             Ok(None) => {}
-            Ok(Some(error)) | Err(error) => return Err(CheckError::from_io(Phase::Connect, error)),
+            Ok(Some(error)) => return Err(CheckError::from_network(Phase::Connect, error)),
+            Err(error) => return Err(local("wait")(error)),
         }
         // Towards a port of this host that nobody listens at, the system may choose that very port
         // as the source; the socket is then connected to itself. It chooses none of the well-known.

@@ -91,7 +91,7 @@ impl Udp {
 
     async fn ask(&self, attempt: &mut Attempt, target: Target) -> Result<(), CheckError> {
         let socket = datagram::connected(target.address, &self.origin)?;
-        attempt.step(Phase::Write, socket.send(&self.payload)).await?;
+        datagram::send(attempt, &socket, &self.payload).await?;
         // One byte more than is allowed shows that there are too many.
         let mut reply = Vec::with_capacity(self.length.end().min(&Self::LONGEST) + 1);
         match attempt.step(Phase::Response, socket.recv_buf(&mut reply)).await {

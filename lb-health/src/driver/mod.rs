@@ -254,6 +254,11 @@ impl<K: Copy + Eq + Hash> Driver<K> {
         self.monitor.handle_passive(now(), backend, result);
     }
 
+    /// Takes a failure of traffic that is to take nobody down: see [`Monitor::doubt`].
+    pub fn doubt(&mut self, backend: K) {
+        self.monitor.doubt(now(), backend);
+    }
+
     /// The machine inside, for reading.
     pub const fn monitor(&self) -> &Monitor<K> {
         &self.monitor

@@ -161,6 +161,7 @@ impl<K: Copy + Eq> Check<K> {
         remembered: usize,
     ) -> CheckInput {
         self.running = None;
+        let result = self.as_of_its_state(result);
         let input = match &result {
             Ok(report) => {
                 self.said.take(report);
@@ -180,6 +181,17 @@ impl<K: Copy + Eq> Check<K> {
         let started = self.timetable.started(&self.spec).unwrap_or(now);
         self.history.add(now, now.saturating_duration_since(started), result, remembered);
         input
+    }
+
+    /// What a run comes to that [passes only while up](Report::unless_up).
+    fn as_of_its_state(&self, result: Result<Report, Failure>) -> Result<Report, Failure> {
+        let is_up = matches!(self.state, CheckState::Up { .. });
+        match result {
+            Ok(Report { unless_up: Some(error), trace, .. }) if !is_up => {
+                Err(Failure::new(Arc::unwrap_or_clone(error), trace))
+            }
+            result => result,
+        }
     }
 
     /// Until when it may not bring its backends up, if that is so at `now`.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use lb_core::backend::Outcome;
 
-pub use rules::OutlierRules;
+pub use rules::{OutlierRules, can_spare};
 
 use crate::splitmix::SplitMix64;
 
@@ -220,9 +220,7 @@ impl<K: Copy + Eq + Hash> Outliers<K> {
 
     /// Whether so many of the hosts that there are may be out at once.
     fn bears(&self, out: usize) -> bool {
-        let all = self.hosts.len();
-        let within = out * 100 <= all * usize::from(self.rules.most_ejected_percent);
-        all > 1 && (within || out <= 1) && out < all
+        self.rules.bears(self.hosts.len(), out)
     }
 
     fn eject(&mut self, now: Instant, place: usize) {

@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use lb_core::quorum::Strength;
+
 use super::{Host, LONGEST};
 
 /// By which numbers an outlier is one. The defaults are Envoy's.
@@ -21,6 +23,19 @@ pub struct OutlierRules {
 }
 
 impl OutlierRules {
+    const DEFAULT: Self = Self {
+        consecutive_failures: NonZeroU32::new(5),
+        sweep: Duration::from_secs(10),
+        base_ejection: Duration::from_secs(30),
+        longest_ejection: Duration::from_secs(300),
+        ejection_jitter: Duration::ZERO,
+        most_ejected_percent: 10,
+        success_rate_factor: Some(1.9),
+        failure_percent: None,
+        fewest_hosts: 5,
+        fewest_flows: 100,
+    };
+
     /// The failures in a row that eject at once; `None` for never. Default 5.
     #[must_use]
     pub const fn consecutive_failures(mut self, failures: Option<NonZeroU32>) -> Self {
@@ -86,6 +101,12 @@ impl OutlierRules {
         self
     }
 
+    /// Whether so many out of `all` may be out at once (R3).
+    pub(super) const fn bears(&self, all: usize, out: usize) -> bool {
+        let within = out * 100 <= all * self.most_ejected_percent as usize;
+        all > 1 && (within || out <= 1) && out < all
+    }
+
     /// The share of successes since the last sweep, if it says something.
     pub(super) fn rate_of<K>(&self, host: &Host<K>) -> Option<f64> {
         let flows = host.successes.saturating_add(host.failures);
@@ -104,17 +125,27 @@ impl OutlierRules {
 
 impl Default for OutlierRules {
     fn default() -> Self {
-        Self {
-            consecutive_failures: NonZeroU32::new(5),
-            sweep: Duration::from_secs(10),
-            base_ejection: Duration::from_secs(30),
-            longest_ejection: Duration::from_secs(300),
-            ejection_jitter: Duration::ZERO,
-            most_ejected_percent: 10,
-            success_rate_factor: Some(1.9),
-            failure_percent: None,
-            fewest_hosts: 5,
-            fewest_flows: 100,
-        }
+        Self::DEFAULT
     }
+}
+
+/// Whether a pool can do without one more live backend that clients alone speak against, where `out` are down
+/// on their word already.
+///
+/// If clients fail everywhere, it is hardly every backend's fault: a burst that fills their queues, or a
+/// network between. So the rule of [ejections](super::Outliers) holds for them as well, by its default share:
+/// a tenth may be out, or one; and never the last that lives (R3). Who is really down is so for its checks.
+///
+/// ```
+/// use lb_core::quorum::Strength;
+/// use lb_health::outliers::can_spare;
+///
+/// let pool = |alive| Strength { weight: 20, alive, configured: 20 };
+/// assert!(can_spare(pool(20), 0) && can_spare(pool(19), 1));
+/// assert!(!can_spare(pool(18), 2)); // more than a tenth
+/// assert!(!can_spare(pool(1), 0)); // the last one
+/// ```
+pub const fn can_spare(pool: Strength, out: usize) -> bool {
+    const RULES: OutlierRules = OutlierRules::DEFAULT;
+    pool.alive > 1 && RULES.bears(pool.configured, out + 1)
 }

@@ -18,7 +18,7 @@ use lb_core::{Scheduler, VirtualServer};
 use rand::Rng;
 
 use crate::monitor::{Action, Because, Run};
-use crate::outliers::{Ejection, OutlierRules, Outliers};
+use crate::outliers::{Ejection, OutlierRules, Outliers, can_spare};
 use crate::trace::Phase;
 use crate::{CheckError, CheckId, CheckSpec, Event, Failure, Monitor, Report, Verdict};
 
@@ -65,6 +65,8 @@ pub struct Simulation<E = SocketAddr> {
     conducts: HashMap<String, (Instant, Conduct)>,
     /// Who is up, as far as it was told.
     up: HashSet<BackendId>,
+    /// Who is down because clients fail there.
+    overruled: HashSet<BackendId>,
     /// Runs that are going, by the time that they end.
     going: BinaryHeap<Reverse<(Instant, u64)>>,
     results: HashMap<u64, (Run, Result<Report, Failure>)>,
@@ -96,6 +98,7 @@ impl<E> Simulation<E> {
             checks: HashMap::new(),
             conducts: HashMap::new(),
             up: HashSet::new(),
+            overruled: HashSet::new(),
             going: BinaryHeap::new(),
             results: HashMap::new(),
         };
@@ -154,7 +157,7 @@ impl<E> Simulation<E> {
             while let Some(incident) = incidents.pop_if(|one| begin + one.at <= self.now) {
                 let what = What::Incident(Incident::clone(incident));
                 story.push(Moment { at: self.now - self.begun, what });
-                self.suffer(incident);
+                self.suffer(incident, &mut story);
             }
             while let Some(&Reverse((at, number))) = self.going.peek()
                 && at <= self.now
@@ -192,6 +195,7 @@ impl<E> Simulation<E> {
             self.monitor.forget(*gone);
             self.checks.remove(gone);
             self.up.remove(gone);
+            self.overruled.remove(gone);
             if let Some(outliers) = &mut self.outliers {
                 outliers.remove(*gone);
             }
@@ -212,7 +216,7 @@ impl<E> Simulation<E> {
         self.names = names;
     }
 
-    fn suffer(&mut self, incident: &Incident) {
+    fn suffer(&mut self, incident: &Incident, story: &mut Vec<Moment>) {
         let (now, name) = (self.now, &incident.backend);
         if let Turn::Conduct(conduct) = incident.turn {
             self.conducts.insert(name.clone(), (now, conduct));
@@ -232,13 +236,25 @@ impl<E> Simulation<E> {
                 for _ in 0..clients {
                     match &mut self.outliers {
                         Some(outliers) => outliers.handle_outcome(now, backend, Outcome::Failure),
-                        None => {
-                            self.monitor.handle_passive(now, backend, Err(CheckError::Refused));
-                        }
+                        None => self.turn_away(backend, story),
                     }
                 }
             }
             Turn::Weight(weight) => drop(self.server.set_weight(now, backend, weight)),
+        }
+    }
+
+    /// A client fails at `backend`, which goes down for it if the others can do without.
+    fn turn_away(&mut self, backend: BackendId, story: &mut Vec<Moment>) {
+        let is_last_straw = self.monitor.at_stake(backend).next().is_some();
+        if is_last_straw && !can_spare(self.server.strength(), self.overruled.len()) {
+            return self.monitor.doubt(self.now, backend);
+        }
+        self.monitor.handle_passive(self.now, backend, Err(CheckError::Refused));
+        if is_last_straw {
+            self.overruled.insert(backend);
+            // The next one may have to be spared for it.
+            self.drain(story);
         }
     }
 
@@ -287,6 +303,9 @@ impl<E> Simulation<E> {
         let (id, up) = (verdict.backend, verdict.health.is_up());
         self.server.handle_health(self.now, id, verdict.health);
         let was_up = if up { !self.up.insert(id) } else { self.up.remove(&id) };
+        if up {
+            self.overruled.remove(&id);
+        }
         let backend = self.name(id);
         if up && was_up {
             let weight = self.server.backend(id).map_or(0, |status| status.weight.value());

@@ -250,11 +250,19 @@ async fn a_page_may_ask_for_no_new_clients() {
     for _ in 0..2 {
         let report = check(checker("404"), gone).await.unwrap();
         assert!(report.advice.drains());
+        // A server that is not up has failed by it.
+        assert_eq!(report.unless_up.unwrap().to_string(), "status 404, not one of 200-299");
         let evidence = report.trace.evidence();
         assert_eq!((evidence.status, evidence.received.as_str()), (Some(404), "leaving"));
     }
     assert_eq!(cause(checker("503"), gone).await, "status");
-    assert!(!check(checker("404"), alive).await.unwrap().advice.drains());
+    let report = check(checker("404"), alive).await.unwrap();
+    assert!(!report.advice.drains() && report.unless_up.is_none());
+    // Who is expected like that is well like that, whatever it was.
+    let page = Page::new("/").unwrap().with_statuses("200,404".parse().unwrap());
+    let page = page.with_drain_statuses("404".parse().unwrap());
+    let report = check(Http::asking([page]), gone).await.unwrap();
+    assert!(report.advice.drains() && report.unless_up.is_none());
     // One page that fails is one too many.
     let drains = Page::new("/").unwrap().with_drain_statuses("404".parse().unwrap());
     assert_eq!(cause(Http::asking([drains, Page::new("/").unwrap()]), gone).await, "status");

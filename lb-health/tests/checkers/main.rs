@@ -13,6 +13,7 @@ mod https_checks_verify_the_server;
 mod kept_connections_are_used_again;
 mod ldap_checks_name_one_cause_each;
 mod mysql_checks_name_one_cause_each;
+mod packet_filters_that_reject_are_the_targets_word;
 mod ping_takes_the_socket_it_is_given;
 mod postgres_checks_name_one_cause_each;
 mod redis_checks_name_one_cause_each;

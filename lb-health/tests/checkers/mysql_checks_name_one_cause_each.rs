@@ -141,6 +141,30 @@ async fn a_replica_is_told_from_a_primary() {
 }
 
 #[tokio::test]
+async fn a_node_of_a_cluster_must_be_ready() {
+    let off = [("read_only", "OFF"), ("wsrep_on", "ON")];
+    for (ready, wanted) in [
+        (&[("wsrep_ready", "ON")][..], VERSION),
+        (
+            &[("wsrep_ready", "OFF")],
+            r#"rejected: the node is not ready in its cluster: "wsrep_ready is OFF""#,
+        ),
+        // A server that knows of no such thing.
+        (&[], VERSION),
+    ] {
+        let asked = [("wsrep_on", variables(&off)), ("wsrep_ready", variables(ready))];
+        assert_eq!(at(user().with_writable(), &talk(NATIVE, &[OK], &asked)).await, wanted);
+    }
+    // Without a cluster MariaDB has all of it, and is ready for none. It is not asked.
+    let alone = [("wsrep_on", variables(&[("read_only", "OFF"), ("wsrep_on", "OFF")]))];
+    assert_eq!(at(user().with_writable(), &talk(NATIVE, &[OK], &alone)).await, VERSION);
+    // That it is read-only comes first.
+    let replica = [("wsrep_on", variables(&[("wsrep_on", "ON"), ("read_only", "ON")]))];
+    let told = at(user().with_writable(), &talk(NATIVE, &[OK], &replica)).await;
+    assert_eq!(told, r#"rejected: the server is not writable: "read_only is ON""#);
+}
+
+#[tokio::test]
 async fn refusals_are_told_in_the_servers_words() {
     let full = packet(0, b"\xff\x10\x04Too many connections");
     let told = at(user(), &[("", full)]).await;

@@ -155,6 +155,22 @@ fn orders_weights_and_faults_of_this_host_are_played_as_well() {
     }
 }
 
+/// A burst of clients that all fail takes one of four, and the checks have the last word on the others.
+#[test]
+fn who_turn_clients_away_all_at_once_do_not_all_go() {
+    let [a, b, c, d] = NAMES;
+    let lines = NAMES.map(|name| format!("1s {name} turns-away 9"));
+    let lines = lines.each_ref().map(String::as_str);
+    let story = begun().play(&script(&lines), seconds(50));
+    let expected = [
+        format!("{a} is down, as clients find: refused"),
+        format!("new flows go to {b}=1 {c}=1 {d}=1"),
+        format!("{a} is up"),
+        format!("new flows go to {a}=1 {b}=1 {c}=1 {d}=1"),
+    ];
+    assert_eq!(told(&story), expected);
+}
+
 #[test]
 fn who_turns_clients_away_is_ejected_where_that_is_the_rule() {
     let [a, b, c, d] = NAMES;

@@ -17,6 +17,7 @@ mod outliers_are_ejected_and_come_back;
 mod reload_and_maintenance_keep_the_verdict;
 mod reports_make_one_weight;
 mod rise_and_fall_follow_the_table;
+mod some_reports_pass_only_while_up;
 mod the_last_results_are_remembered;
 mod the_period_does_not_drift;
 mod traffic_and_checks_that_disagree_do_not_flap;

@@ -16,6 +16,7 @@ fn inputs() -> impl Strategy<Value = Vec<CheckInput>> {
         1 => Just(CheckInput::Local),
         1 => Just(CheckInput::Off),
         1 => Just(CheckInput::On),
+        4 => Just(CheckInput::Traffic),
     ];
     prop::collection::vec(input, 0..80)
 }
@@ -78,6 +79,15 @@ fn naive(inputs: &[CheckInput], thresholds: Thresholds) -> Option<bool> {
                 }
                 decisive = false;
             }
+            // It counts against who is up, but never decides alone.
+            CheckInput::Traffic if !off && verdict == Some(true) && !decisive => {
+                since_verdict.push(false);
+                let wanted = thresholds.fall.get().max(3) as usize;
+                if since_verdict.iter().rev().take_while(|&&passed| !passed).count() >= wanted {
+                    since_verdict.clear();
+                    verdict = Some(false);
+                }
+            }
             _ => {}
         }
     }
@@ -129,10 +139,13 @@ proptest! {
     #[test]
     fn streaks_stay_below_their_thresholds(inputs in inputs(), thresholds in thresholds()) {
         let mut state = CheckState::default();
+        // Failures of traffic are no verdict of a run, and add up to three.
+        let has_traffic = inputs.contains(&CheckInput::Traffic);
+        let most = thresholds.fall.get().max(if has_traffic { 3 } else { 1 });
         for input in inputs {
             state.observe(input, thresholds);
             let (passes, failures) = state.streaks();
-            prop_assert!(passes < thresholds.rise.get() && failures < thresholds.fall.get());
+            prop_assert!(passes < thresholds.rise.get() && failures < most);
             prop_assert!(passes == 0 || failures == 0);
         }
     }

@@ -15,8 +15,12 @@ use world::{World, millis};
 const BACKEND: BackendId = BackendId::new(0);
 
 fn up_for_a_while() -> World {
+    up_by(CheckSpec::default())
+}
+
+fn up_by(spec: CheckSpec) -> World {
     let mut world = World::new(9);
-    world.watch(0, CheckSpec::default());
+    world.watch(0, spec);
     world.pass(Duration::from_secs(10), |_, _| Some(Ok(Report::ALIVE)));
     world
 }
@@ -37,6 +41,73 @@ fn fall_failures_take_a_backend_down() {
         world.verdicts[1].because,
         Because::Traffic { error: CheckError::Refused, .. }
     ));
+}
+
+/// keepalived's `retry 0`, as its scripts have it by default, lets one run decide; one client must not.
+#[test]
+fn few_failures_take_nobody_down_even_where_one_run_does() {
+    for (fall, wanted) in [(1, 3), (2, 3), (3, 3), (5, 5)] {
+        let mut world = up_by(CheckSpec::default().with_fall(fall).unwrap());
+        for failures in 1..wanted {
+            passive(&mut world, Err(CheckError::Refused));
+            assert_eq!(world.verdicts.len(), 1, "fall {fall}: down after {failures}");
+        }
+        let at_stake: Vec<_> = world.monitor.at_stake(BACKEND).collect();
+        assert_eq!(at_stake, [BACKEND]);
+        passive(&mut world, Err(CheckError::Refused));
+        assert_eq!(world.verdicts.len(), 2, "fall {fall}: not down after {wanted}");
+    }
+}
+
+#[test]
+fn a_run_that_fails_beside_clients_counts_with_them() {
+    let mut world = up_for_a_while();
+    passive(&mut world, Err(CheckError::Refused));
+    passive(&mut world, Err(CheckError::Refused));
+    world.pass(millis(600), |_, _| Some(Err(CheckError::Refused)));
+    assert!(matches!(world.verdicts[1].because, Because::Failed { .. }), "{:?}", world.verdicts);
+}
+
+/// What a script says, or a file, is about something else.
+#[test]
+fn a_check_may_heed_no_traffic() {
+    let deaf = CheckSpec::default().with_fall(1).unwrap().heeding_traffic(false);
+    let mut world = up_by(deaf);
+    let due = world.monitor.next_deadline();
+    for _ in 0..10 {
+        passive(&mut world, Err(CheckError::Refused));
+        world.monitor.doubt(world.now, BACKEND);
+    }
+    assert_eq!(world.verdicts.len(), 1);
+    assert_eq!(world.monitor.at_stake(BACKEND).count(), 0);
+    assert_eq!(world.monitor.next_deadline(), due);
+}
+
+#[test]
+fn a_doubt_takes_nobody_down_but_lets_the_check_decide_soon() {
+    let mut world = up_for_a_while();
+    for _ in 0..10 {
+        world.monitor.doubt(world.now, BACKEND);
+        world.drain();
+    }
+    assert_eq!(world.verdicts.len(), 1);
+    assert!(world.monitor.next_deadline().unwrap() <= world.now + millis(500));
+    let (_, check) = world.monitor.checks().next().unwrap();
+    assert_eq!(check.state(), CheckState::Up { failures: 0, stale: false });
+}
+
+/// After maintenance the next result decides alone, but that of a run.
+#[test]
+fn a_stale_belief_waits_for_a_run() {
+    let mut world = up_for_a_while();
+    world.monitor.suspend(BACKEND);
+    world.monitor.resume(world.now, BACKEND);
+    for _ in 0..10 {
+        passive(&mut world, Err(CheckError::Refused));
+    }
+    assert_eq!(world.verdicts.len(), 1);
+    world.pass(Duration::from_secs(3), |_, _| Some(Err(CheckError::Refused)));
+    assert!(matches!(world.verdicts[1].because, Because::Failed { .. }), "{:?}", world.verdicts);
 }
 
 #[test]

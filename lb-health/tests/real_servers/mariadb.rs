@@ -5,15 +5,22 @@ use std::net::IpAddr;
 use lb_health::checkers::{Mysql, Tcp};
 
 use crate::harness::{Server, are_installed, check, failure, until};
+use crate::support::port::free_port;
 
 const SERVER: &str = "/usr/sbin/mariadbd";
 const INSTALL: &str = "/usr/bin/mariadb-install-db";
 const CLIENT: &str = "/usr/bin/mariadb";
+const GALERA: &str = "/usr/lib/galera/libgalera_smm.so";
 
 struct MariaDb(Server);
 
 impl MariaDb {
     fn start() -> Self {
+        Self::start_and(&[])
+    }
+
+    /// With arguments more.
+    fn start_and(more: &[&str]) -> Self {
         let mut server = Server::prepare("mariadb", "mysql");
         let (data, socket) = (server.file("data"), server.file("socket"));
         let data = format!("--datadir={data}");
@@ -32,6 +39,7 @@ impl MariaDb {
         let arguments = [
             &["--no-defaults", &data, &port, &socket, "--bind-address=127.0.0.1,127.0.0.2"][..],
             &limits,
+            more,
         ];
         server.start(SERVER, &arguments.concat());
         let started = Self(server);
@@ -106,6 +114,40 @@ async fn mariadb_answers_queries_and_tells_whether_it_is_writable() {
     check(user(), server).await.unwrap();
     mariadb.execute("SET GLOBAL read_only = 0");
     check(user().with_writable(), server).await.unwrap();
+}
+
+/// A node that has lost its cluster reads and says `read_only = OFF`, but takes nothing.
+#[tokio::test]
+#[ignore = "needs mariadb-server and galera"]
+async fn mariadb_in_a_cluster_is_writable_as_long_as_it_is_ready() {
+    if !are_installed(&[SERVER, INSTALL, CLIENT, GALERA]) {
+        return;
+    }
+    let provider = format!("--wsrep-provider={GALERA}");
+    let options = format!("--wsrep-provider-options=base_port={}", free_port());
+    let mariadb = MariaDb::start_and(&[
+        "--wsrep-on=ON",
+        "--wsrep-cluster-address=gcomm://",
+        "--binlog-format=ROW",
+        &provider,
+        &options,
+    ]);
+    let is = |state: &str| mariadb.execute("SHOW GLOBAL STATUS LIKE 'wsrep_ready'").contains(state);
+    until("the node is ready", || is("ON"));
+    check(user().with_writable(), &mariadb.0).await.unwrap();
+
+    // It leaves, for a cluster where nobody is; whoever says so waits for that.
+    let nobody = format!("SET GLOBAL wsrep_cluster_address = 'gcomm://127.0.0.1:{}'", free_port());
+    let socket = format!("--socket={}", mariadb.0.file("socket"));
+    let mut leaving = mariadb.0.command(CLIENT);
+    let leaving = leaving.args(["--no-defaults", &socket, "-uroot", "-e", &nobody]).spawn();
+    let mut leaving = leaving.unwrap();
+    until("the node is not ready", || is("OFF"));
+    let (cause, text) = failure(user().with_writable(), &mariadb.0).await;
+    let wanted = r#"the node is not ready in its cluster: "wsrep_ready is OFF""#;
+    assert_eq!((cause, &*text), ("rejected", wanted));
+    leaving.kill().unwrap();
+    leaving.wait().unwrap();
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::Account;
 
 /// A program to run, without a shell in between.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Command {
     /// An absolute path.
     pub program: String,

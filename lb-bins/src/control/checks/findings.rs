@@ -55,14 +55,14 @@ impl Checks {
     ) -> Vec<CheckReport> {
         let watched = self.watched.get(&place).into_iter().flatten();
         let monitor = self.driver.monitor();
-        let known = watched.filter_map(|Watched { check: config, target, id, .. }| {
+        let known = watched.filter_map(|Watched { check: config, identity, id, .. }| {
             let check = monitor.check(*id)?;
             let (passes, failures) = check.state().streaks();
             let held = monitor.held_until(now, place).filter(|_| is_down(check.state()));
             let held = held.map(|until| until.saturating_duration_since(now).as_millis() as u64);
             Some(CheckReport {
                 kind: config.kind.name(),
-                target: target.clone(),
+                target: identity.target.clone(),
                 state: match check.state() {
                     CheckState::Down { .. } => "down",
                     CheckState::Off { .. } => "off",

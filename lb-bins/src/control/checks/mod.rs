@@ -1,6 +1,7 @@
 //! Keeps the running checks in step with the configured ones.
 
 mod findings;
+mod identity;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -22,6 +23,7 @@ use crate::control::instance::instance;
 use crate::names::{Names, nominal};
 use crate::privileges::hand_on_nothing;
 use crate::tcp::ServerKey;
+use identity::Identity;
 
 /// A backend of a certain virtual server: each virtual server issues identities of its own, and one
 /// driver serves them all.
@@ -40,21 +42,15 @@ pub(super) struct Checks {
     changes: Changes,
     /// What each running check was made from.
     watched: HashMap<Place, Vec<Watched>>,
-    /// The same checks by what they are aimed at: whoever is to be checked just so shares them.
-    running: HashMap<Address, Vec<Watched>>,
+    /// The same checks by what they do: whoever is to be checked just so shares them.
+    running: HashMap<Arc<Identity>, Watched>,
 }
 
 /// A check that runs.
 #[derive(Clone)]
 struct Watched {
     check: Arc<Check>,
-    /// The configured weight, where the check reports changes to it.
-    weight: Option<Weight>,
-    /// What is in the files that it needs.
-    stamp: u64,
-    /// Of the backend: what its traffic meets counts for the check.
-    address: Address,
-    target: Address,
+    identity: Arc<Identity>,
     id: CheckId,
     /// What it is begun by, if its target has a name: anew whenever that stands for something else.
     by_name: Option<(AnyChecker, CheckSpec)>,
@@ -66,19 +62,9 @@ struct Watched {
 /// A check that only has to be started.
 pub(super) struct Prepared {
     check: Arc<Check>,
-    weight: Option<Weight>,
-    stamp: u64,
+    identity: Arc<Identity>,
     spec: CheckSpec,
     checker: AnyChecker,
-    target: Address,
-}
-
-impl Prepared {
-    /// Whether `running` does the same, wherever: how a target is named makes no difference to it.
-    fn is_like(&self, running: &Watched) -> bool {
-        (running.weight, running.stamp) == (self.weight, self.stamp)
-            && (running.check == self.check || aimless(&running.check) == aimless(&self.check))
-    }
 }
 
 impl Checks {
@@ -127,6 +113,16 @@ impl Checks {
         self.driver.handle_passive(place, outcome);
     }
 
+    /// Whom one more failure of traffic to `place` takes down.
+    pub(super) fn at_stake(&self, place: Place) -> impl Iterator<Item = Place> {
+        self.driver.monitor().at_stake(place)
+    }
+
+    /// Traffic failed at a backend that nobody can do without: its checks are to look soon.
+    pub(super) fn doubt(&mut self, place: Place) {
+        self.driver.doubt(place);
+    }
+
     /// Builds these checks of the server at this address; there are `total` in all.
     ///
     /// # Errors
@@ -144,38 +140,31 @@ impl Checks {
             let target = check.target(address);
             let checker = checker(check, &target, weight, &self.shared, files)?;
             let checker = names.checker(&target, &check.kind, checker);
-            let weight = check.kind.changes_weight().then_some(weight);
-            Ok(Prepared {
-                check: Arc::new(check.clone()),
-                weight,
-                stamp: files.of(check),
-                spec: spec(check, total)?,
-                checker,
-                target,
-            })
+            let (spec, stamp) = (spec(check, total)?, files.of(check));
+            let check = Arc::new(check.clone());
+            let identity = Arc::new(Identity::new(address, weight, &check, stamp));
+            Ok(Prepared { check, identity, spec, checker })
         };
         checks.iter().map(prepare).collect()
     }
 
     /// Begins, replaces and ends checks so that exactly these run. Those that are the same keep
     /// their state, streaks and phase; those that run already for the same server behind another
-    /// virtual server are shared with it.
-    pub(super) fn set(&mut self, place: Place, address: &Address, checks: Vec<Prepared>) {
+    /// virtual server are shared with it. O(k²) in those of the backend, however many run.
+    pub(super) fn set(&mut self, place: Place, checks: Vec<Prepared>) {
         let mut former = self.watched.remove(&place).unwrap_or_default();
         let mut watched: Vec<(Prepared, Option<Watched>)> = Vec::new();
         // A check is what it does: whatever place it had in the list, it is the same one.
         for prepared in checks {
-            let is_same = |one: &Watched| {
-                (&one.address, &one.target) == (address, &prepared.target) && prepared.is_like(one)
-            };
+            let is_same = |one: &Watched| one.identity == prepared.identity;
             let same = former.iter().position(is_same).map(|at| former.remove(at));
-            let twice = watched.iter().any(|(other, _)| other.check == prepared.check);
+            let twice = watched.iter().any(|(other, _)| other.identity == prepared.identity);
             if !twice {
                 watched.push((prepared, same));
             }
         }
         let begin = |(prepared, same): (Prepared, Option<Watched>)| {
-            same.unwrap_or_else(|| self.begin(place, address, prepared, &mut former))
+            same.unwrap_or_else(|| self.begin(place, prepared, &mut former))
         };
         let watched = watched.into_iter().map(begin).collect();
         self.watched.insert(place, watched);
@@ -184,23 +173,14 @@ impl Checks {
 
     /// Begins a check that `place` did not have: by one that runs elsewhere, else in the place of a
     /// former one that nobody else needs.
-    fn begin(
-        &mut self,
-        place: Place,
-        address: &Address,
-        prepared: Prepared,
-        former: &mut Vec<Watched>,
-    ) -> Watched {
-        let mut running = self.running.get(&prepared.target).into_iter().flatten();
-        if let Some(known) =
-            running.find(|known| known.address == *address && prepared.is_like(known))
-        {
+    fn begin(&mut self, place: Place, prepared: Prepared, former: &mut Vec<Watched>) -> Watched {
+        if let Some(known) = self.running.get(&prepared.identity) {
             self.driver.share(known.id, place);
             return known.clone();
         }
-        let Prepared { check, weight, stamp, spec, checker, target } = prepared;
-        let by_name = target.host().map(|_| (checker.clone(), spec.clone()));
-        let nominal = nominal(&target);
+        let Prepared { check, identity, spec, checker } = prepared;
+        let by_name = identity.target.host().map(|_| (checker.clone(), spec.clone()));
+        let nominal = nominal(&identity.target);
         let monitor = self.driver.monitor();
         let alone = |id| monitor.check(id).is_some_and(|check| check.backends().count() == 1);
         let id = match former.iter().position(|former| alone(former.id)) {
@@ -216,10 +196,9 @@ impl Checks {
                 None => self.driver.watch(place, nominal, checker, spec),
             },
         };
-        let (address, key) = (address.clone(), target.clone());
         let file = self.changes.watch(&check.kind, self.driver.hurry(id));
-        let watched = Watched { check, weight, stamp, address, target, id, by_name, file };
-        self.running.entry(key).or_default().push(watched.clone());
+        let watched = Watched { check, identity, id, by_name, file };
+        self.running.insert(Arc::clone(&watched.identity), watched.clone());
         watched
     }
 
@@ -232,22 +211,19 @@ impl Checks {
     }
 
     fn forget_running(&mut self, watched: &Watched) {
-        if let Some(running) = self.running.get_mut(&watched.target) {
-            running.retain(|other| other.id != watched.id);
-            if running.is_empty() {
-                self.running.remove(&watched.target);
-            }
+        if self.running.get(&watched.identity).is_some_and(|known| known.id == watched.id) {
+            self.running.remove(&watched.identity);
         }
     }
 
     /// Checks anew what `host` stands for now. As with a check that has changed, whoever was up is until
     /// that has a verdict, and who was down is up by a single success (X3).
     pub(super) fn moved(&mut self, host: &str) {
-        for watched in self.running.values().flatten() {
+        for watched in self.running.values() {
             if let Some((checker, spec)) = &watched.by_name
-                && watched.target.host().is_some_and(|known| **known == *host)
+                && watched.identity.target.host().is_some_and(|known| **known == *host)
             {
-                let target = nominal(&watched.target);
+                let target = nominal(&watched.identity.target);
                 self.driver.replace(watched.id, target, checker.clone(), spec.clone());
             }
         }
@@ -277,11 +253,6 @@ impl Checks {
     pub(super) fn overdue(&self, now: Instant) -> Duration {
         self.driver.watchdog().overdue(now)
     }
-}
-
-/// What a check does, whatever it is aimed at.
-fn aimless(check: &Check) -> Check {
-    Check { port: None, address: None, ..check.clone() }
 }
 
 fn driver() -> Driver<Place> {

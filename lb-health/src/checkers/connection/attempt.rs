@@ -1,6 +1,7 @@
 //! One run of a checker: its deadline, and the trace that it leaves.
 
 use std::io;
+use std::sync::Arc;
 
 use lb_core::health::Admin;
 use tokio::time::{Instant, timeout_at};
@@ -20,13 +21,15 @@ pub(in crate::checkers) struct Attempt {
     pub(in crate::checkers) trace: Trace,
     /// Whether what was seen asks for no new clients.
     pub(in crate::checkers) drains: bool,
+    /// See [`Report::unless_up`].
+    pub(in crate::checkers) unless_up: Option<Arc<CheckError>>,
 }
 
 impl Attempt {
     /// A run that begins now.
     pub(in crate::checkers) fn begin(target: Target) -> Self {
         let deadline = deadline_after(target.timeout);
-        Self { deadline, at: clock(), trace: Trace::EMPTY, drains: false }
+        Self { deadline, at: clock(), trace: Trace::EMPTY, drains: false, unless_up: None }
     }
 
     /// Waits for `step` until the deadline. The time since the step before is what `phase` took.
@@ -62,7 +65,8 @@ impl Attempt {
             Ok(()) => {
                 let admin = self.drains.then_some(Admin::Drain);
                 let advice = Advice { admin, ..Advice::NONE };
-                Ok(Report { trace: self.trace, advice, ..Report::ALIVE })
+                let Self { trace, unless_up, .. } = self;
+                Ok(Report { trace, advice, unless_up, ..Report::ALIVE })
             }
             Err(error) => Err(Failure::new(error, self.trace)),
         }
@@ -76,13 +80,15 @@ pub(in crate::checkers) trait IntoCause {
 }
 
 impl IntoCause for io::Error {
-    /// What TLS makes fail comes as an I/O error that wraps the cause.
+    /// What TLS makes fail comes as an I/O error that wraps the cause. Whatever is waited for is answered by
+    /// the target or the network; a datagram that this host does not let go is told by who
+    /// [sends](super::datagram::send) it.
     fn into_cause(self, phase: Phase) -> CheckError {
         #[cfg(feature = "tls")]
         if let Some(cause) = super::tls::cause(&self) {
             return cause;
         }
-        CheckError::from_io(phase, self)
+        CheckError::from_network(phase, self)
     }
 }
 

@@ -8,11 +8,13 @@ mod certificate;
 #[cfg(feature = "tcp")]
 #[allow(dead_code, reason = "each checker uses its own part")]
 pub(super) mod conversation;
-#[cfg(any(feature = "dns", feature = "udp"))]
+#[cfg(any(feature = "dns", feature = "ping", feature = "udp"))]
+#[allow(dead_code, reason = "a ping has a socket of its own")]
 pub(super) mod datagram;
 #[cfg(any(feature = "ping", feature = "tcp", feature = "udp"))]
 #[allow(dead_code, reason = "each checker uses its own part")]
 pub(super) mod origin;
+mod reported;
 #[cfg(any(feature = "ldap", feature = "mysql", feature = "postgres", feature = "redis"))]
 pub(super) mod secret;
 #[cfg(feature = "tcp")]

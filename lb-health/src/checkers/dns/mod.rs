@@ -85,7 +85,7 @@ impl Dns {
         let id = draw();
         let query = self.query(id);
         let socket = datagram::connected(target.address, &self.origin)?;
-        attempt.step(Phase::Write, socket.send(&query)).await?;
+        datagram::send(attempt, &socket, &query).await?;
         let mut buffer = vec![0; Self::DATAGRAM];
         loop {
             let length = attempt.step(Phase::Response, socket.recv(&mut buffer)).await?;

@@ -74,7 +74,7 @@ impl Broken {
         if let Some(cause) = crate::checkers::connection::tls::cause(error) {
             return Some(cause);
         }
-        Some(CheckError::from_io(
+        Some(CheckError::from_network(
             phase,
             match error.raw_os_error() {
                 Some(code) => io::Error::from_raw_os_error(code),

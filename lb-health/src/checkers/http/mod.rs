@@ -211,7 +211,7 @@ impl Http {
         let (head, mut body) = answer.into_parts();
         let mut judge = Judge::new(page);
         let drains = page.drains(head.status.as_u16());
-        let mut result = if drains { Ok(()) } else { page.judge(&head) };
+        let mut result = page.judge(&head);
         match &result {
             Ok(()) if !drains => {
                 let reading = session.read(attempt, &mut body, |piece| judge.take(piece));
@@ -228,6 +228,9 @@ impl Http {
         }
         if drains {
             attempt.drains = true;
+            if let Err(error) = result {
+                attempt.unless_up.get_or_insert_with(|| Arc::new(error));
+            }
             return Ok(None);
         }
         result?;

@@ -92,8 +92,10 @@ impl Page {
         })
     }
 
-    /// Answers of such a status pass, whatever else they say, and ask for no new clients
-    /// ([`Advice::drains`](crate::advice::Advice::drains)): HAProxy's `disable-on-404`. Default: none.
+    /// Answers of such a status pass while the target is up, whatever else they say, and ask for no new
+    /// clients ([`Advice::drains`](crate::advice::Advice::drains)): HAProxy's `disable-on-404`. A target that
+    /// is not up is not brought up by them ([`Report::unless_up`](crate::Report::unless_up)), unless they are
+    /// what is [expected](Self::with_statuses) otherwise. Default: none.
     #[must_use]
     pub fn with_drain_statuses(self, statuses: StatusRanges) -> Self {
         Self { drain_statuses: Some(statuses), ..self }

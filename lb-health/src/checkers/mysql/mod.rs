@@ -49,10 +49,13 @@ pub struct Mysql {
 impl Mysql {
     /// The most rows of a result.
     const MOST_ROWS: usize = 1000;
-    /// What is there of these must be off. `super_read_only` is MySQL's. The list is asked for and
-    /// not the variables, because to name one that a server does not have is an error.
+    /// What is there of these must be off, but for the last. `super_read_only` is MySQL's. The list is asked
+    /// for and not the variables, because to name one that a server does not have is an error.
     const WRITABLE: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
-        ('read_only', 'super_read_only', 'innodb_read_only', 'transaction_read_only')";
+        ('read_only', 'super_read_only', 'innodb_read_only', 'transaction_read_only', 'wsrep_on')";
+    /// Where `wsrep_on` is on, the server is a node of a Galera cluster. It takes nothing unless it is ready:
+    /// not outside of the primary component, nor while it joins. What else it says is as if all were well.
+    const READY: &str = "SHOW GLOBAL STATUS LIKE 'wsrep_ready'";
 
     /// A checker that awaits the greeting only; mind what is said [above](Self) of that.
     pub fn new() -> Self {
@@ -95,23 +98,7 @@ impl Mysql {
             session.query(query).await?;
         }
         if self.request.writable {
-            let rows = session.query(Self::WRITABLE).await?;
-            let mut known = false;
-            for row in &rows {
-                let values = packet::row(row).map_err(CheckError::protocol)?;
-                let [Some(name), Some(value)] = values[..] else { continue };
-                known |= name == b"read_only";
-                if !matches!(value, b"OFF" | b"0") {
-                    let text = [name, b" is ", value].concat();
-                    let text = String::from_utf8_lossy(&text);
-                    return Err(session.rejected("the server is not writable", &text));
-                }
-            }
-            if !known {
-                return Err(CheckError::protocol(
-                    "the server does not tell whether it is read-only",
-                ));
-            }
+            self.ask_whether_writable(session).await?;
         }
         if self.request.query.is_none() && !self.request.writable {
             session.command(command::PING, "").await?;
@@ -123,6 +110,50 @@ impl Mysql {
         }
         Ok(())
     }
+
+    async fn ask_whether_writable(&self, session: &mut Session<'_>) -> Result<(), CheckError> {
+        let rows = session.query(Self::WRITABLE).await?;
+        let (mut known, mut is_node) = (false, false);
+        for row in &rows {
+            let Some(variable) = Variable::parse(row)? else { continue };
+            known |= variable.name == b"read_only";
+            if variable.name == b"wsrep_on" {
+                is_node = !variable.is_off();
+            } else if !variable.is_off() {
+                return Err(session.contradicted("the server is not writable", variable));
+            }
+        }
+        if !known {
+            return Err(CheckError::protocol("the server does not tell whether it is read-only"));
+        }
+        // Without a cluster MariaDB is never ready for one.
+        let rows = if is_node { session.query(Self::READY).await? } else { Vec::new() };
+        for row in &rows {
+            if let Some(ready) = Variable::parse(row)?.filter(|ready| ready.is_off()) {
+                return Err(session.contradicted("the node is not ready in its cluster", ready));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is in a row of `SHOW VARIABLES`, and the like.
+#[derive(Clone, Copy)]
+struct Variable<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+}
+
+impl<'a> Variable<'a> {
+    fn parse(row: &'a [u8]) -> Result<Option<Self>, CheckError> {
+        let values = packet::row(row).map_err(CheckError::protocol)?;
+        let [Some(name), Some(value)] = values[..] else { return Ok(None) };
+        Ok(Some(Self { name, value }))
+    }
+
+    fn is_off(self) -> bool {
+        matches!(self.value, b"OFF" | b"0")
+    }
 }
 
 conversing!(Mysql);
@@ -132,7 +163,7 @@ requesting!(
     ". It takes effect with a user",
     "at most a thousand rows. It takes effect with a user",
     "`read_only`, `super_read_only`, `innodb_read_only` and `transaction_read_only` are off, so it is no \
-     replica. It takes effect with a user"
+     replica; and, of a node of a Galera cluster, `wsrep_ready` is on. It takes effect with a user"
 );
 
 /// A talk in packets that are counted.
@@ -206,6 +237,12 @@ impl Session<'_> {
 
     fn refused(&mut self, code: u16, message: &str) -> CheckError {
         self.rejected(&format!("error {code}"), message)
+    }
+
+    /// That a variable has a value that speaks against the server.
+    fn contradicted(&mut self, what: &str, by: Variable<'_>) -> CheckError {
+        let text = [by.name, b" is ", by.value].concat();
+        self.rejected(what, &String::from_utf8_lossy(&text))
     }
 
     /// The server's word against itself, which is evidence.

@@ -10,6 +10,7 @@ use tokio::net::UdpSocket;
 
 pub use self::echo::{Echo, EchoError, EchoFamily};
 use super::connection::attempt::Attempt;
+use super::connection::datagram;
 use super::connection::origin::{Origin, local, open};
 use super::service::checker;
 use crate::trace::Phase;
@@ -73,7 +74,7 @@ impl Ping {
         let (id, sequence, token) = draw();
         let payload = token.iter().copied().cycle().take(self.size.into()).collect();
         let mut awaited = Echo { is_reply: false, id, sequence, payload };
-        attempt.step(Phase::Write, socket.send(&awaited.emit(family))).await?;
+        datagram::send(attempt, &socket, &awaited.emit(family)).await?;
         awaited.is_reply = true;
         if !is_raw {
             // The system chose the number: on Linux it is shown as the port.

@@ -19,6 +19,7 @@ mod routes;
 mod rules;
 mod statics;
 mod tracking;
+mod turns;
 mod values;
 mod virtual_server;
 mod vmac;
@@ -69,7 +70,7 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
     let mut static_rules: Vec<_> =
         each("static_rules").map(|block| statics::rules(block, &mut values)).collect();
     rules::number(statements, &mut instances, &mut static_rules, &mut values);
-
+    let virtual_servers = virtual_server::virtual_servers(statements, &mut values);
     Draft {
         script_user,
         script_security: values.switch(last("enable_script_security")),
@@ -81,7 +82,8 @@ pub(super) fn draft(statements: &[Statement], mistakes: &mut Mistakes) -> Draft 
             None => Field::Absent,
         },
         smtp: mail::draft(&globals, &mut values),
-        virtual_servers: if_any(virtual_server::virtual_servers(statements, &mut values)),
+        max_scripts: turns::for_scripts(&virtual_servers),
+        virtual_servers: if_any(virtual_servers),
         vrrp_instances: if_any(instances),
         vrrp_sync_groups: if_any(groups),
         vrrp_scripts: scripts,

@@ -8,7 +8,7 @@ use lb_health::digest::Digest;
 use super::{Pattern, Tls};
 
 /// Asks for one page or several: all must be as expected.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Http {
     /// How TLS is spoken: there for `https`, and only there.
     pub tls: Option<Tls>,
@@ -32,7 +32,7 @@ pub struct Http {
 pub type Headers = BTreeMap<String, String>;
 
 /// A page, and what must hold of the answer: everything that is given.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Page {
     /// What is asked for; starts with `/`, default: `/`.
     pub path: String,
@@ -51,7 +51,7 @@ pub struct Page {
 }
 
 /// What must be in a body, or must not.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct BodyRule {
     /// A part of the body.
     pub text: Text,
@@ -60,7 +60,7 @@ pub struct BodyRule {
 }
 
 /// A header that an answer must have, or must not.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct HeaderRule {
     /// Its name, in any case.
     pub name: String,
@@ -71,7 +71,7 @@ pub struct HeaderRule {
 }
 
 /// A text, or a pattern for it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Text {
     /// Exactly this.
     Is(String),
@@ -80,7 +80,7 @@ pub enum Text {
 }
 
 /// Versions of HTTP.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum HttpVersion {
     /// HTTP/1.0.
     Http10,
@@ -92,7 +92,7 @@ pub enum HttpVersion {
 }
 
 /// HTTP status codes from `first` to `last`, both included and within 100 to 599.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct StatusRange {
     /// The lowest code.
     pub first: u16,

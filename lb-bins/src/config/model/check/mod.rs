@@ -22,7 +22,7 @@ pub use lb_health::digest::Digest;
 use super::{Address, Command};
 
 /// How a backend is examined, and what it takes to change the verdict.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Check {
     /// What is done.
     pub kind: CheckKind,
@@ -43,9 +43,9 @@ pub struct Check {
     pub interval: Duration,
     /// How long a whole run may take; above zero, default: 1 s.
     pub timeout: Duration,
-    /// How many runs in a row must pass to come up; at least 1, default: 2.
+    /// How many runs in a row must pass to come up; at least 1, default: 2, and 1 of an agent.
     pub rise: u32,
-    /// How many runs in a row must fail to go down; at least 1, default: 3.
+    /// How many runs in a row must fail to go down; at least 1, default: 3, and 1 of an agent.
     pub fall: u32,
     /// The interval while a change of the verdict has begun; above zero, default: the smaller of
     /// `interval` and 500 ms.
@@ -92,7 +92,7 @@ impl Check {
 }
 
 /// What a check does.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum CheckKind {
     /// Asks a program on the backend how it is doing.
@@ -171,6 +171,12 @@ impl CheckKind {
         }
     }
 
+    /// Whether it asks what clients find out as well: whether the server can be spoken to. What a program
+    /// beside it says, or a number in a file, is about something else.
+    pub const fn is_about_connections(&self) -> bool {
+        !matches!(self, Self::Agent(_) | Self::File(_) | Self::Script(_) | Self::Worker(_))
+    }
+
     /// Whether a check of this kind may hold the backend to other limits than the configured ones.
     pub const fn reports_limit(&self) -> bool {
         matches!(self, Self::Agent(_))
@@ -178,7 +184,7 @@ impl CheckKind {
 }
 
 /// What a backend counts as before its first verdict.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Initial {
     /// It receives no flow until its checks have passed.

@@ -6,7 +6,7 @@ use super::{Nibbles, Pattern};
 use crate::config::words::Word;
 
 /// Opens a connection; then does each step.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Tcp {
     /// What is said and what must be heard, in this order; default: nothing.
     pub steps: Vec<Step>,
@@ -15,7 +15,7 @@ pub struct Tcp {
 }
 
 /// One part of a conversation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Step {
     /// Sends these bytes: at least one.
     Send(Vec<u8>),
@@ -26,7 +26,7 @@ pub enum Step {
 }
 
 /// What may come.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Words {
     /// These bytes: at least one.
     Are(Vec<u8>),
@@ -35,7 +35,7 @@ pub enum Words {
 }
 
 /// How TLS is spoken; by itself, a check that shakes hands.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Tls {
     /// The name that the server is asked for, and that its certificate must be for; default: the
     /// `host` of an HTTP check without its port, if that is a name, else none: then the certificate
@@ -51,7 +51,7 @@ pub struct Tls {
 }
 
 /// The certificate of a client.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Identity {
     /// A PEM file, the own certificate first: an absolute path.
     pub certificate: PathBuf,
@@ -60,7 +60,7 @@ pub struct Identity {
 }
 
 /// Sends a datagram and waits for one.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Udp {
     /// What is sent; default: a datagram without content.
     pub send: Vec<u8>,
@@ -75,7 +75,7 @@ pub struct Udp {
 }
 
 /// Asks for one name.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Dns {
     /// The name; default: `.`, the root.
     pub name: String,
@@ -89,7 +89,7 @@ pub struct Dns {
 }
 
 /// Types of DNS records.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[expect(missing_docs, reason = "called as in the DNS")]
 pub enum Record {
     A,
@@ -114,7 +114,7 @@ impl Record {
 }
 
 /// Waits for the greeting of a mail server and greets it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Smtp {
     /// How it calls itself; default: `localhost`.
     pub helo: String,
@@ -123,7 +123,7 @@ pub struct Smtp {
 }
 
 /// How a mail server is spoken to in secret.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum SmtpSecurity {
     /// From the beginning (`tls`): RFC 8314.
     Implicit(Tls),
@@ -141,7 +141,7 @@ impl SmtpSecurity {
 }
 
 /// Sends an ICMP echo request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Ping {
     /// The bytes of its payload; at most 65507, default: 56.
     pub size: u16,

@@ -1,6 +1,7 @@
 //! Patterns that answers are held against.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use regex::bytes::{Regex, RegexBuilder};
@@ -52,6 +53,14 @@ impl PartialEq for Pattern {
     }
 }
 
+impl Eq for Pattern {}
+
+impl Hash for Pattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Pattern").field(&self.as_str()).finish()
@@ -67,7 +76,7 @@ pub struct PatternError {
 }
 
 /// Bytes of which halves may be open, as keepalived's hexadecimal patterns: `f0x1`.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Nibbles {
     bytes: Vec<u8>,
     mask: Vec<u8>,

@@ -6,7 +6,7 @@ use super::Tls;
 use crate::config::Command;
 
 /// Runs a program: exit code 0 passes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Script {
     /// What is run.
     pub command: Command,
@@ -16,14 +16,14 @@ pub struct Script {
 }
 
 /// Asks a program that goes on running: for each check it is given a line and answers with one.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Worker {
     /// What is run, once.
     pub command: Command,
 }
 
 /// Connects, and reads a line as HAProxy's `agent-check`: `up`, `down`, `50%`, …
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Agent {
     /// What is sent first, as it is; default: nothing.
     pub send: Option<String>,
@@ -32,7 +32,7 @@ pub struct Agent {
 }
 
 /// Reads a whole number from a file, as keepalived's `FILE_CHECK`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct File {
     /// An absolute path.
     pub path: PathBuf,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::Tls;
 
 /// Logs in to a database, and may ask it something.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Database {
     /// Who logs in; for MySQL by default nobody: only the greeting of the server is looked at. All
     /// that follows needs a user.
@@ -24,7 +24,7 @@ pub struct Database {
 }
 
 /// Sends a `PING`, after logging in if it has a password.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Redis {
     /// Who logs in, which takes a password; default: the default user.
     pub user: Option<String>,
@@ -37,7 +37,7 @@ pub struct Redis {
 }
 
 /// The part of a Redis server in a replication.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Role {
     /// Takes changes.
     Master,
@@ -46,7 +46,7 @@ pub enum Role {
 }
 
 /// Binds to a directory, and searches in it if it has a base.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Ldap {
     /// Who binds, which takes a password; default: nobody, that is, anonymously.
     pub bind_dn: Option<String>,
@@ -61,7 +61,7 @@ pub struct Ldap {
 }
 
 /// Asks a service by the standard health protocol: `SERVING` passes.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Grpc {
     /// The service; default: empty, the server as a whole.
     pub service: String,
@@ -74,7 +74,7 @@ pub struct Grpc {
 }
 
 /// A password, or where it is.
-#[derive(Clone, Eq, PartialEq)]
+#[derive(Clone, Eq, Hash, PartialEq)]
 pub enum Secret {
     /// In this file, an absolute path; read when a check begins to run. A line end is no part.
     File(PathBuf),

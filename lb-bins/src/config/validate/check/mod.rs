@@ -66,6 +66,10 @@ fn check(draft: &draft::check::Check, span: Span, mistakes: &mut Mistakes) -> Ch
     if let (Some(port), Some(_)) = (draft.port.given(), draft.address.given()) {
         mistakes.error(port.span, Problem::Exclusive { key: "port", other: "address" });
     }
+    let (rise, fall) = match kind {
+        Some(CheckKind::Agent(_)) => (defaults::AGENT_RUNS, defaults::AGENT_RUNS),
+        _ => (defaults::RISE, defaults::FALL),
+    };
     Check {
         kind: kind.unwrap_or_else(|| CheckKind::Tcp(Tcp::default())),
         port: draft.port.given().map(|_| integer("port", &draft.port, 1..=u16::MAX, 1, mistakes)),
@@ -82,8 +86,8 @@ fn check(draft: &draft::check::Check, span: Span, mistakes: &mut Mistakes) -> Ch
             .and_then(|_| NonZeroU32::new(integer("mark", &draft.mark, 1..=u32::MAX, 1, mistakes))),
         interval,
         timeout: duration("timeout", &draft.timeout, defaults::TIMEOUT, mistakes),
-        rise: integer("rise", &draft.rise, 1..=MOST_RUNS, defaults::RISE, mistakes),
-        fall: integer("fall", &draft.fall, 1..=MOST_RUNS, defaults::FALL, mistakes),
+        rise: integer("rise", &draft.rise, 1..=MOST_RUNS, rise, mistakes),
+        fall: integer("fall", &draft.fall, 1..=MOST_RUNS, fall, mistakes),
         fast_interval: duration("fast_interval", &draft.fast_interval, fast_default, mistakes),
         down_interval: duration("down_interval", &draft.down_interval, interval, mistakes),
         warmup: draft
