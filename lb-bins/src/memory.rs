@@ -19,10 +19,11 @@ pub fn forget_the_start() -> io::Result<()> {
     let program = std::fs::read_link("/proc/self/exe")?;
     let maps = std::fs::read_to_string("/proc/self/smaps")?;
     for Mapping { from, to } in unwritten(&maps, &program.to_string_lossy()) {
-        // SAFETY: MADV_DONTNEED has these pages read from their file again (madvise(2)). The mapping is private,
-        // may not be written to, and has no page that ever was: relocations would show up as `Anonymous`. So what is
-        // read is what is there now. It is of the program itself, which stays mapped as long as the process
-        // lives, and of a file that cannot be written to while it runs (ETXTBSY).
+        // SAFETY: MADV_DONTNEED has these pages read from their file again (madvise(2)). The mapping is private
+        // and may not be written to, and none of its pages ever was: one that was, by relocations, would count
+        // as `Anonymous`, or as `Swap` when it is out. So all of them are the kernel's own copies of the file,
+        // which it may drop and read again at any time anyway. It is the program itself, which stays mapped as
+        // long as the process lives.
         unsafe { madvise(with_exposed_provenance_mut(from), to - from, Advice::LinuxDontNeed)? };
     }
     Ok(())
@@ -38,18 +39,36 @@ struct Mapping {
 /// The parts of `program` that are in memory as they are in the file, and cannot be written to, as
 /// `/proc/PID/smaps` shows them (proc_pid_smaps(5)).
 fn unwritten(maps: &str, program: &str) -> Vec<Mapping> {
-    let mut unwritten = Vec::new();
-    let mut candidate = None;
+    let mut unwritten: Vec<Mapping> = Vec::new();
+    // What of the last one is known not to have been written to.
+    let mut candidate: Option<(Mapping, Unwritten)> = None;
     for line in maps.lines() {
         if let Some((permissions, mapping, path)) = header(line) {
             let is_it = permissions.starts_with("r-") && permissions.ends_with('p');
-            candidate = (is_it && path == program).then_some(mapping);
-        } else if let Some(own) = line.strip_prefix("Anonymous:") {
-            let is_none = own.split_whitespace().next() == Some("0");
-            unwritten.extend(candidate.take().filter(|_| is_none));
+            candidate = (is_it && path == program).then_some((mapping, Unwritten::default()));
+        } else if let (Some((mapping, known)), Some((key, value))) =
+            (&mut candidate, line.split_once(':'))
+        {
+            let is_none = value.split_whitespace().next() == Some("0");
+            match key {
+                "Anonymous" => known.in_memory = is_none,
+                "Swap" => known.in_swap = is_none,
+                _ => continue,
+            }
+            if known.in_memory && known.in_swap {
+                unwritten.push(*mapping);
+                candidate = None;
+            }
         }
     }
     unwritten
+}
+
+/// Where there is no page of a mapping that was written to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unwritten {
+    in_memory: bool,
+    in_swap: bool,
 }
 
 /// `FROM-TO PERMISSIONS OFFSET DEVICE INODE PATH`.
@@ -72,18 +91,30 @@ mod tests {
 55d0c0000000-55d0c0200000 r--p 00000000 fe:00 1234                       /usr/bin/vip-keeper
 Rss:                1024 kB
 Anonymous:             0 kB
+Swap:                  0 kB
 55d0c0200000-55d0c0900000 r-xp 00200000 fe:00 1234                       /usr/bin/vip-keeper
 Anonymous:             0 kB
+Swap:                  0 kB
 55d0c0900000-55d0c0980000 r--p 00900000 fe:00 1234                       /usr/bin/vip-keeper
 Anonymous:           500 kB
-55d0c0980000-55d0c0990000 rw-p 00980000 fe:00 1234                       /usr/bin/vip-keeper
+Swap:                  0 kB
+55d0c0980000-55d0c0984000 r--p 00980000 fe:00 1234                       /usr/bin/vip-keeper
 Anonymous:             0 kB
+Swap:                 16 kB
+55d0c0984000-55d0c0988000 r--p 00984000 fe:00 1234                       /usr/bin/vip-keeper
+Anonymous:             0 kB
+55d0c0990000-55d0c09a0000 rw-p 00990000 fe:00 1234                       /usr/bin/vip-keeper
+Anonymous:             0 kB
+Swap:                  0 kB
 55d0c1000000-55d0c1100000 rw-p 00000000 00:00 0                          [heap]
 Anonymous:          1000 kB
+Swap:                  0 kB
 7f0000000000-7f0000100000 r-xp 00000000 fe:00 99                         /usr/lib/libc.so.6
 Anonymous:             0 kB
+Swap:                  0 kB
 7f0000200000-7f0000300000 r-xs 00000000 fe:00 1234                       /usr/bin/vip-keeper
 Anonymous:             0 kB
+Swap:                  0 kB
 ";
 
     #[test]

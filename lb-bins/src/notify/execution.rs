@@ -289,11 +289,16 @@ mod tests {
         let start = async { start.await.map_err(io::Error::other)? };
         let mut dying = Dying(Run::Starting(Box::pin(start)));
         assert!(!dying.end().await, "its file system hangs");
-        let child = Process::new("/bin/sleep").arg("60").process_group(0).spawn().unwrap();
+        let mut child = Process::new("/bin/sh");
+        child.args(["-c", "trap 'echo told; exit' TERM; echo ready; sleep 60 & wait"]);
+        let mut child = child.stdout(Stdio::piped()).process_group(0).spawn().unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).await.unwrap();
         let group = Group::of(&child);
-        let begun = Instant::now();
         run.send(Ok(Started { child, group })).unwrap();
         assert!(dying.end().await);
-        assert!(begun.elapsed() < GRACE, "it was told to end");
+        said.read_line(&mut line).await.unwrap();
+        assert_eq!(line, "ready\ntold\n");
     }
 }

@@ -5,6 +5,7 @@
 
 mod alarm;
 mod changes;
+mod claims;
 mod firewall;
 mod fixed;
 mod hearing;
@@ -12,6 +13,7 @@ mod holders;
 mod leftovers;
 mod link;
 mod messages;
+mod name;
 mod netlink;
 mod network;
 mod nft;
@@ -33,6 +35,7 @@ use std::io;
 use std::net::IpAddr;
 
 use self::alarm::{Alarm, now};
+use self::claims::Claims;
 use self::firewall::{Firewall, Refused};
 pub use self::fixed::{Fixed, FixedSettings, Inherited};
 use self::hearing::Hearing;
@@ -42,7 +45,6 @@ use self::link::Link;
 pub use self::link::primary_address;
 use self::netlink::Requests;
 use self::port::Port;
-use self::presence::Claims;
 use self::receiver::Ear;
 pub use self::routing::{NextHop, NotAPrefix, Prefix, Route, RouteKind, Rule, RuleAction};
 pub use self::settings::{Scope, Settings, VirtualAddress};
@@ -156,7 +158,9 @@ impl LinuxNetwork {
     pub fn open(&mut self, channel: &ChannelConfig, settings: Settings) -> io::Result<RouterId> {
         let id = RouterId::new(self.next_id);
         self.next_id += 1;
-        let opened = self.introduce(id, Port::new(channel.clone(), settings));
+        let mut port = Port::new(channel.clone(), settings);
+        port.claim = self.claims.claim(&port)?;
+        let opened = self.introduce(id, port);
         opened.inspect_err(|_| drop(self.close(id)))?;
         Ok(id)
     }
@@ -179,7 +183,8 @@ impl LinuxNetwork {
                 && (before.channel.vrid == channel.vrid || settings.virtual_mac.is_none())
         });
         if is_as_before {
-            return Ok(());
+            // With other peers it is another one to other processes.
+            return self.claims.claim(&after).map(drop);
         }
         let trial = self.open(channel, settings.clone())?;
         self.close(trial)
@@ -222,13 +227,11 @@ impl LinuxNetwork {
         self.firewall.refuse(refused);
     }
 
-    fn introduce(&mut self, id: RouterId, mut port: Port) -> io::Result<()> {
+    fn introduce(&mut self, id: RouterId, port: Port) -> io::Result<()> {
         // Whatever happened before must be seen, too.
         self.watcher.look(now());
         self.firewall.outdate();
-        let claimed = self.claims.claim(&port).map(|claim| port.claim = Some(claim));
         self.ports.insert(id, Box::new(port));
-        claimed?;
         self.open_links(id)?;
         // Without the interface of its MAC address it still hears, as soon as that is there.
         let made = self.make_virtual_mac(id);

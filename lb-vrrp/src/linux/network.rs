@@ -115,7 +115,8 @@ impl Network for LinuxNetwork {
         };
         let mut after = Port::new(channel.clone(), settings);
         after.has_routes = before.has_routes;
-        let mut outcome = Ok(());
+        // If somebody else speaks for it by now, it goes on all the same: nobody is asked any more.
+        let mut outcome = self.claims.claim(&after).map(|claim| after.claim = claim);
         for rule in &before.rules {
             if after.settings.rules.contains(rule) {
                 after.rules.push(rule.clone());

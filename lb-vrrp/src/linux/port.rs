@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::presence::Claim;
+use super::claims::Claim;
 use super::routes::RouteKey;
 use super::{Route, RouteKind, Rule, Settings, VirtualAddress};
 use crate::addresses::Family;
@@ -19,7 +19,7 @@ pub(super) struct Port {
     pub(super) has_routes: bool,
     /// The rules that are there: the kernel would take one twice, with other priorities.
     pub(super) rules: Vec<Rule>,
-    /// That no other process speaks for it.
+    /// That no other process speaks for it, as far as that can be told.
     pub(super) claim: Option<Claim>,
 }
 

@@ -8,6 +8,7 @@
 
 mod long_advertisements_are_sent;
 mod namespace;
+mod one_speaks_for_a_router;
 mod packets_stay_refused;
 mod reloads_leave_nothing_open;
 mod routes_outlive_their_interfaces;

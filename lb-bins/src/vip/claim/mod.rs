@@ -167,7 +167,8 @@ impl Claimant {
             Ok(Ended::Said(status)) if status.success() => return Outcome::Held,
             Ok(Ended::Said(status)) => format!("{}: {status}", command.program),
             Ok(Ended::Late(mut dying)) => {
-                dying.end().await;
+                // One that hangs for good may claim at last what another one has by then: it is not joined.
+                while !dying.end().await {}
                 format!("{}: it took too long", command.program)
             }
             Err(error) => format!("{}: {error}", command.program),

@@ -1,5 +1,7 @@
 //! Scripts, run over and over.
 
+use std::pin::pin;
+
 use lb_vrrp::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
@@ -18,15 +20,21 @@ pub(super) async fn watch(script: VrrpScript, before: Option<bool>, reporter: Re
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         turns.tick().await;
-        let (ending, mut late) = run(&script, &mut told).await;
+        let (ending, late) = run(&script, &mut told).await;
         tell(&reporter, verdict.hear(&script, ending == Ending::Said(true))).await;
-        // Nobody waits for its end but the next run: one that cannot be ended, since its file system hangs,
-        // would be joined by another at each turn. It fails for all of them.
-        while let Some(dying) = &mut late {
-            if dying.end().await {
-                break;
+        // Nobody waits for its end but the next run.
+        let Some(mut dying) = late else { continue };
+        if dying.end().await {
+            continue;
+        }
+        // One that cannot be ended, since its file system hangs, would be joined by another at each turn. It
+        // fails for all of them.
+        let mut gone = pin!(async { while !dying.end().await {} });
+        loop {
+            tokio::select! {
+                () = &mut gone => break,
+                _ = turns.tick() => tell(&reporter, verdict.hear(&script, false)).await,
             }
-            tell(&reporter, verdict.hear(&script, false)).await;
         }
     }
 }
