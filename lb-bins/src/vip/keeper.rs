@@ -304,7 +304,12 @@ impl Keeper {
             }
             Report::AddressesDiffer { sender } => {
                 let instance = instance.spec.name();
-                return warn!(instance, %sender, "another router lists other addresses");
+                return warn!(
+                    instance,
+                    %sender,
+                    "another router lists other addresses: if it is not yours, take another \
+                     virtual_router_id; if it is, give both the same addresses"
+                );
             }
             Report::Leftovers { removed, found } => return tell_leftovers(&removed, &found),
             Report::Refused { sender, refusal } => {
@@ -340,19 +345,20 @@ impl Keeper {
         instance.teller.tell(notice, instance.spec.notify(), notifier);
     }
 
-    /// Groups that are something else now.
-    fn tell_groups(&mut self) {
+    /// Groups that are something else now, or are new and something already.
+    pub(super) fn tell_groups(&mut self) {
         let roles: Vec<_> = self.groups.iter().map(|group| self.role_of(group)).collect();
         for (group, role) in self.groups.iter_mut().zip(roles) {
+            let happening = match role {
+                Role::Initialize if self.is_stopping => Happening::Stopped,
+                // A member that has only just come has not begun.
+                Role::Initialize => continue,
+                _ => Happening::Became(role),
+            };
             if std::mem::replace(&mut group.role, role) == role {
                 continue;
             }
             let name = group.config.name.as_str();
-            let happening = match role {
-                Role::Initialize if self.is_stopping => Happening::Stopped,
-                Role::Initialize => continue,
-                _ => Happening::Became(role),
-            };
             info!(group = name, to = happening.word(), "transition");
             let notice = Notice { subject: Subject::Group, name, happening, priority: 0 };
             group.teller.tell(notice, &group.config.notify, &mut self.notifier);

@@ -50,6 +50,31 @@ fn who_is_refused_is_told_once() {
     });
 }
 
+/// That one was told of lets no other one go unseen.
+#[test]
+#[ignore = "needs root"]
+fn each_router_that_lists_other_addresses_is_named_with_a_remedy() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let _a = run_ours(&lab, Host::A, &instance("priority = 50"));
+    let other = |priority: u8| {
+        instance(&format!("priority = {priority}")).replace("10.99.0.200", "10.99.0.201")
+    };
+    let told = |sender: &str| {
+        let sender = format!("sender={sender}");
+        let remedy = "if it is not yours, take another virtual_router_id";
+        let words = ["WARN another router lists other addresses", remedy, "\"one\"", &sender];
+        lines_with(&lab, "a", &words)
+    };
+    let _b = run_ours(&lab, Host::B, &other(100));
+    lab.until(10 * SECOND, "the first one is named", || told("10.99.0.2") == 1);
+    let _c = run_ours(&lab, Host::C, &other(150));
+    lab.until(10 * SECOND, "so is the second one", || told("10.99.0.3") == 1);
+    assert_eq!((told("10.99.0.2"), told("10.99.0.3")), (1, 1), "once each");
+}
+
 #[test]
 #[ignore = "needs root"]
 fn tracked_interfaces_are_told_of() {

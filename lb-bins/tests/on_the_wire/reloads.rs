@@ -225,6 +225,39 @@ fn what_a_reload_has_removed_is_told_so() {
     assert!(!wrong.iter().any(|line| told.contains(line)), "{told}");
 }
 
+/// Nothing happens to its members, but whoever was told that it has gone hears of it again.
+#[test]
+#[ignore = "needs root"]
+fn a_group_that_a_reload_adds_is_told_of_though_its_members_stay_as_they_are() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let file = lab.files.join("told");
+    let told = || std::fs::read_to_string(&file).unwrap_or_default();
+    let group = format!(
+        "[[vrrp_sync_group]]\nname = \"group\"\nmembers = [\"one\"]\n\
+         notify = [\"/bin/sh\", \"-c\", \"echo $@ >> {}\", \"told\"]\n",
+        file.display()
+    );
+    let text = with_vip("one", 51, 255);
+    let a = run_ours(&lab, Host::A, &(text.clone() + &group));
+    lab.until(5 * SECOND, "a master", || told().ends_with("GROUP group MASTER 0\n"));
+    a.reload_text(&text);
+    lab.until(5 * SECOND, "it has gone", || told().ends_with("GROUP group STOP 0\n"));
+    a.reload_text(&(text.clone() + &group));
+    lab.until(5 * SECOND, "it is there again", || told().matches("MASTER").count() == 2);
+    // One that stays is no news.
+    a.reload_text(&(text + &group + "smtp_alert = false\n"));
+    let taken_over = || log(&lab, "a").matches("configuration taken over").count();
+    lab.until(5 * SECOND, "it has taken over the last one", || taken_over() == 3);
+    a.tell_to_stop();
+    a.wait();
+    let words = ["BACKUP", "MASTER", "STOP", "MASTER", "STOP"];
+    let words = words.map(|word| format!("GROUP group {word} 0\n"));
+    assert_eq!(told(), words.concat());
+}
+
 /// With other prefixes, other names, and what is in no configuration any more.
 #[test]
 #[ignore = "needs root"]
