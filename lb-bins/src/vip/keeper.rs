@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use lb_vrrp::driver::{Driver, Report, RouterId};
 use lb_vrrp::linux::LinuxNetwork;
 use lb_vrrp::{Event, Role, Signal};
 use tokio::runtime;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::balancer::Balancer;
@@ -29,9 +27,6 @@ use crate::config::Config;
 use crate::control::{Administration, Decision, Serve};
 use crate::notify::{News, Notifier};
 use crate::status::ChecksStatus;
-
-/// Scripts that are still running when all else is over have this long.
-const PARTING: Duration = Duration::from_secs(10);
 
 /// Drives all virtual routers of a configuration.
 #[derive(Debug)]
@@ -136,32 +131,6 @@ impl Keeper {
             }
         }
         self.end().await;
-    }
-
-    async fn end(self) {
-        let Self { mut driver, instances, leaving, groups, notifier, .. } = self;
-        let (speakers, mut statics) = (self.speakers, self.statics);
-        statics.clear();
-        let instances = instances.into_values().chain(leaving);
-        let mut tellers: Vec<_> = groups.into_iter().map(|group| group.teller).collect();
-        for instance in instances {
-            if let Err(error) = driver.network_mut().close(instance.id) {
-                warn!(instance = instance.spec.name(), %error, "something is left on this host");
-            }
-            tellers.push(instance.teller);
-        }
-        // Nothing is left of it, unless nobody had the time to wait.
-        speakers.finish().await;
-        let all = async {
-            for teller in tellers {
-                teller.finish().await;
-            }
-            notifier.finish().await;
-        };
-        if timeout(PARTING, all).await.is_err() {
-            let seconds = PARTING.as_secs();
-            warn!("scripts are still running, or mail is not sent, after {seconds} s");
-        }
     }
 
     fn obey(&mut self, request: Request) {

@@ -17,6 +17,7 @@ mod beside;
 mod bgp;
 mod claim;
 mod departure;
+mod ending;
 mod error;
 mod groups;
 mod instance;
