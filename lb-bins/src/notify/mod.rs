@@ -16,7 +16,7 @@ pub use backlog::{Backlog, Undone};
 pub(crate) use execution::{Dying, Ended, execute};
 pub use fifo::{Fifo, FifoError, FifoStatus};
 pub use mail::{Letter, MailError, MailStatus, Mailer};
-pub use observer::{Observer, Quorums};
+pub use observer::{Observer, Quorums, Shortfall};
 pub use scripts::{Job, Scripts};
 
 use reader::Reader;

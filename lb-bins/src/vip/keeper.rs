@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use lb_vrrp::driver::{Driver, Report, RouterId};
 use lb_vrrp::linux::LinuxNetwork;
-use lb_vrrp::{Event, Role, Signal};
+use lb_vrrp::{Event, Role};
 use tokio::runtime;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -14,6 +14,7 @@ use super::balancer::Balancer;
 use super::bgp::Speakers;
 use super::departure::{Departure, Departures};
 use super::error::StartError;
+use super::faults::Faults;
 use super::instance::{Group, Instance};
 use super::notices::{Happening, Notice, Subject};
 use super::request::{Handle, Order, Refusal, Request};
@@ -22,7 +23,7 @@ use super::statics::{Statics, tell_leftovers};
 use super::status::{
     CarpInstanceStatus, InstanceStatus, Status, SyncGroupStatus, role_of_group, tracked_by,
 };
-use super::watch::{Looked, Thing, Watches};
+use super::watch::{Looked, Sighting, Watches};
 use crate::config::Config;
 use crate::control::{Administration, Decision, Serve};
 use crate::notify::{News, Notifier};
@@ -41,7 +42,7 @@ pub struct Keeper {
     pub(super) watches: Watches,
     pub(super) speakers: Speakers,
     pub(super) departures: Departures,
-    seen: mpsc::Receiver<(Thing, Signal)>,
+    seen: mpsc::Receiver<Sighting>,
     pub(super) notifier: Notifier,
     /// Of the balancer in this process.
     news: mpsc::Receiver<News>,
@@ -122,7 +123,7 @@ impl Keeper {
                 },
                 () = &mut draining, if is_released => break,
                 Some(request) = self.requests.recv() => self.obey(request),
-                Some((thing, signal)) = self.seen.recv() => self.see(thing, signal),
+                Some(sighting) = self.seen.recv() => self.see(sighting),
                 () = self.statics.due() => self.statics.look(),
                 (departure, held, may) = self.departures.next() => {
                     self.leave(departure, held, may);
@@ -204,14 +205,15 @@ impl Keeper {
         }
     }
 
-    fn see(&mut self, thing: Thing, signal: Signal) {
+    fn see(&mut self, sighting: Sighting) {
+        let Sighting { thing, signal, .. } = &sighting;
         for instance in self.instances.values() {
-            if let Some(tracker) = instance.tracker_of(&thing) {
-                self.driver.track(instance.id, tracker, signal);
+            if let Some(tracker) = instance.tracker_of(thing) {
+                self.driver.track(instance.id, tracker, *signal);
             }
         }
-        self.speakers.see(&thing, signal);
-        self.watches.see(thing, signal);
+        self.speakers.see(thing, *signal);
+        self.watches.see(sighting);
     }
 
     fn status(&self) -> Status {
@@ -256,7 +258,7 @@ impl Keeper {
         let _beside = beside.enter();
         let router = self.driver.router(id);
         let seen = router.map(|router| (router.state().role(), router.priority().get()));
-        let Self { instances, names, leaving, notifier, .. } = self;
+        let Self { driver, instances, names, leaving, notifier, .. } = self;
         let gone = leaving.iter_mut().find(|one| one.id == id);
         // Another one may have its name by now: that goes on.
         let is_deleted = gone.as_ref().is_some_and(|one| !instances.contains_key(one.spec.name()));
@@ -292,6 +294,11 @@ impl Keeper {
             Report::Event(Event::SwitchoverFailed) => {
                 warn!(instance = instance.spec.name(), "nobody took the addresses over");
                 return self.claim_again();
+            }
+            Report::Event(Event::FaultsChanged { causes }) => {
+                let faults = Faults::of(driver, id);
+                let faults = faults.unwrap_or(Faults { causes, trackers: Vec::new() });
+                return instance.hear_faults(&faults);
             }
             Report::Event(event) => instance.hear(event, seen.map(|(role, _)| role), is_deleted),
             other => return info!(instance = instance.spec.name(), "{other:?}"),

@@ -19,6 +19,7 @@ mod claim;
 mod departure;
 mod ending;
 mod error;
+mod faults;
 mod groups;
 mod instance;
 mod keeper;

@@ -152,8 +152,10 @@ fn an_interface_that_is_not_there_is_warned_of() {
     let lab = Lab::new();
     let text = with_vip("one", 51, 255).replace("eth0", "late0");
     let _a = run_ours(&lab, Host::A, &text);
-    let warning = "WARN at fault instance=\"one\" interface=\"late0\"";
+    let warning = "WARN at fault instance=\"one\" interface=\"late0\" causes=\"there is no interface `late0`\"";
     lab.until(5 * SECOND, "it is warned of", || log(&lab, "a").contains(warning));
+    let place = "a.toml:3:13: warning: `interface`: there is no interface \"late0\" on this host";
+    assert!(log(&lab, "a").contains(place), "{}", log(&lab, "a"));
     let space = lab.space(Host::A);
     ip(&format!("-n {space} link add late0 type veth peer name late1"));
     ip(&format!("-n {space} link set late1 up"));
@@ -162,6 +164,7 @@ fn an_interface_that_is_not_there_is_warned_of() {
     lab.until(5 * SECOND, "an owner", || lab.holds(Host::A, VIP));
     // The log is written beside, and may be late.
     lab.until(SECOND, "that is told", || log(&lab, "a").contains("not at fault any more"));
+    assert_eq!(log(&lab, "a").matches("WARN at fault").count(), 1, "it is one event");
 }
 
 /// By `notify_deleted`, if that is there; what stays, or is another one under its name, is not gone.
