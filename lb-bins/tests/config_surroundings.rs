@@ -141,6 +141,43 @@ fn scripts_of_keepalived_conf_that_cannot_run_are_left_out() {
     assert!(said.contains("nowhere-to-be-found cannot be run: it is nowhere in PATH"), "{said}");
 }
 
+/// Once of each, where it is named first; what only comes later, or is another host's, is no mistake.
+#[test]
+fn interfaces_that_are_not_there_are_warned_of_with_their_place() {
+    let folder = Folder::new("interfaces");
+    let instance = |name: &str, vrid: u8, interface: &str, more: &str| {
+        format!(
+            "[[vrrp_instance]]\nname = \"{name}\"\ninterface = \"{interface}\"\n\
+             virtual_router_id = {vrid}\naddresses = [\"192.0.2.{vrid}/24\"]\n{more}\n"
+        )
+    };
+    let tracks = "track_interfaces = [\"lo\", \"no-such-one\", \"no-other\", \"macvip\"]";
+    let text = instance("one", 1, "no-such-one", "")
+        + &instance("two", 2, "no-such-one", tracks)
+        + &instance("three", 3, "lo", "use_vmac = true\nvmac_interface = \"macvip\"");
+    let said = folder.load_as("vip.toml", Daemon::VipKeeper, None, &text);
+    let place = folder.0.join("vip.toml").display().to_string();
+    for (at, key, name) in
+        [("3:13", "interface", "no-such-one"), ("12:42", "track_interfaces", "no-other")]
+    {
+        let warning = format!(
+            "{place}:{at}: warning: `{key}`: there is no interface \"{name}\" on this host\n"
+        );
+        assert!(said.contains(&warning), "{warning}\n{said}");
+    }
+    assert_eq!(said.matches("there is no interface").count(), 2, "{said}");
+    assert!(said.contains("help: it counts as down until there is one"), "{said}");
+    let conf = "vrrp_instance web {\n interface no-such-one\n virtual_router_id 51\n \
+                virtual_ipaddress {\n  192.0.2.200/24\n }\n}\n\
+                virtual_server 192.0.2.200 80 {\n protocol TCP\n real_server 192.0.2.1 80 {\n }\n}\n";
+    let warning =
+        "keepalived.conf:2:12: warning: `interface`: there is no interface \"no-such-one\"";
+    let said = folder.load_as("keepalived.conf", Daemon::VipKeeper, None, conf);
+    assert!(said.contains(warning), "{said}");
+    let said = folder.load_as("keepalived.conf", Daemon::TcpLb, None, conf);
+    assert!(!said.contains("no interface"), "it does nothing with them: {said}");
+}
+
 /// As keepalived's `script_security`.
 #[test]
 #[ignore = "needs root"]

@@ -175,12 +175,20 @@ impl Tracking {
     }
 
     pub(crate) fn is_faulty(&self) -> bool {
-        self.0.iter().any(|Tracked { tracker, signal, .. }| match (tracker.effect, signal) {
-            (_, Signal::Unknown) => false,
-            (Effect::Fault, _) => signal.is_up() == tracker.reverse,
-            (Effect::Weight(_), Signal::Value(_)) => tracker.weight(*signal) < LEAST_WEIGHT,
-            (Effect::Weight(_), _) => false,
-        })
+        self.faulty().next().is_some()
+    }
+
+    /// What is a fault.
+    pub(crate) fn faulty(&self) -> impl Iterator<Item = TrackerId> {
+        let faulty = self.0.iter().filter(|Tracked { tracker, signal, .. }| {
+            match (tracker.effect, signal) {
+                (_, Signal::Unknown) => false,
+                (Effect::Fault, _) => signal.is_up() == tracker.reverse,
+                (Effect::Weight(_), Signal::Value(_)) => tracker.weight(*signal) < LEAST_WEIGHT,
+                (Effect::Weight(_), _) => false,
+            }
+        });
+        faulty.map(|one| one.id)
     }
 
     /// Whether something vital was never seen: nobody can say whether this router is fit.
@@ -428,6 +436,19 @@ mod tests {
             assert_eq!((tracking.demotion(), tracking.is_faulty()), (0, false), "{tracker:?}");
             assert_eq!(tracking.is_undecided(), tracker.effect == Effect::Fault, "{tracker:?}");
         }
+    }
+
+    #[test]
+    fn only_what_is_a_fault_is_named_as_one() {
+        let faulty = tracking(&[
+            (Tracker::vital(), Signal::Up),
+            (Tracker::vital(), Signal::Down),
+            (Tracker::weighing(-20), Signal::Down),
+            (Tracker::vital().reversed(), Signal::Up),
+            (Tracker::vital(), Signal::Unknown),
+            (Tracker::weighing(1), Signal::Value(-254)),
+        ]);
+        assert_eq!(faulty.faulty().collect::<Vec<_>>(), [1, 3, 5].map(TrackerId::new));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use ::toml::Table;
 
+use super::interfaces::{HasInterface, has_interface};
 use super::keepalived::Surroundings;
 use super::mistakes::{ConfigErrors, Mistakes, Syntax};
 use super::problem::Problem;
@@ -44,22 +45,32 @@ impl ConfigFile {
     ///
     /// Every mistake in the file and in those that it includes, or why it cannot be read.
     pub fn load(&self) -> Result<Config, ConfigErrors> {
+        self.load_on(&|_| true)
+    }
+
+    /// Reads it for a host that has these interfaces.
+    fn load_on(&self, has_interface: HasInterface<'_>) -> Result<Config, ConfigErrors> {
         let source = Source::read(&self.path)?;
         let loaded = match self.is_keepalived() {
-            true => self.load_keepalived(source.clone()),
-            false => Config::from_toml(&source),
+            true => self.load_keepalived(source.clone(), has_interface),
+            false => Config::from_toml_on(&source, has_interface),
         };
         // What follows from text that was misread would only mislead.
         loaded.map_err(|errors| self.other_syntax(&source).unwrap_or(errors))
     }
 
-    fn load_keepalived(&self, source: Source) -> Result<Config, ConfigErrors> {
+    fn load_keepalived(
+        &self,
+        source: Source,
+        has_interface: HasInterface<'_>,
+    ) -> Result<Config, ConfigErrors> {
         let config_id = self.config_id.clone().unwrap_or_else(host_name);
         Config::from_keepalived(
             source,
             &Surroundings {
                 config_id: &config_id,
                 environment: &|name| std::env::var(name).ok(),
+                has_interface,
                 path: Some(&self.path),
                 seed: rand::random(),
             },
@@ -86,7 +97,11 @@ impl ConfigFile {
     /// As [`load`](Self::load), or that it has nothing for this daemon, or that this host is not as it
     /// must be for it.
     pub fn load_for(&self, daemon: Daemon) -> Result<Config, ConfigErrors> {
-        let mut config = self.load()?;
+        let mut config = match daemon {
+            // It does nothing with them.
+            Daemon::TcpLb => self.load()?,
+            Daemon::VipKeeper => self.load_on(&has_interface)?,
+        };
         let (ours, others) = match daemon {
             Daemon::TcpLb => (Part::servers(&config), Part::routers(&config)),
             Daemon::VipKeeper => (Part::routers(&config), Part::servers(&config)),

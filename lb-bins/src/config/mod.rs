@@ -41,6 +41,7 @@ pub mod defaults;
 mod draft;
 mod duration;
 mod file;
+mod interfaces;
 mod keepalived;
 mod mistakes;
 mod model;
@@ -56,6 +57,7 @@ mod words;
 use std::path::Path;
 
 pub use self::file::ConfigFile;
+pub(crate) use self::interfaces::has_interface;
 pub use self::mistakes::{ConfigErrors, Mistake, Severity};
 pub use self::model::check::{Check, CheckKind};
 pub use self::model::{
@@ -69,6 +71,7 @@ pub use self::model::{
 pub use self::source::Source;
 pub(crate) use self::source::read_bounded;
 
+use self::interfaces::HasInterface;
 use self::mistakes::{Mistakes, Syntax};
 
 /// Who reads a configuration. One file may have something for each of them.
@@ -115,9 +118,17 @@ impl Config {
     ///
     /// Every mistake in the source. If it is not TOML, only where it is not.
     pub fn from_toml(source: &Source) -> Result<Self, ConfigErrors> {
+        Self::from_toml_on(source, &|_| true)
+    }
+
+    /// The same on a host that has these interfaces.
+    fn from_toml_on(
+        source: &Source,
+        has_interface: HasInterface<'_>,
+    ) -> Result<Self, ConfigErrors> {
         let mut mistakes = Mistakes::default();
         let draft = toml::read(&source.text, &mut mistakes);
-        Self::judge(draft, mistakes, std::slice::from_ref(source))
+        Self::judge(draft, has_interface, mistakes, std::slice::from_ref(source))
     }
 
     /// Reads `text` as keepalived.conf, for the host that its lines with `@` know as `config_id`;
@@ -127,8 +138,13 @@ impl Config {
     ///
     /// Every mistake in the text.
     pub fn parse_keepalived(name: &str, text: &str, config_id: &str) -> Result<Self, ConfigErrors> {
-        let surroundings =
-            keepalived::Surroundings { config_id, environment: &|_| None, path: None, seed: 0 };
+        let surroundings = keepalived::Surroundings {
+            config_id,
+            environment: &|_| None,
+            has_interface: &|_| true,
+            path: None,
+            seed: 0,
+        };
         Self::from_keepalived(Source::new(name, text), &surroundings)
     }
 
@@ -139,15 +155,20 @@ impl Config {
         let mut mistakes = Mistakes::of(Syntax::Keepalived);
         let mut sources = vec![source];
         let draft = keepalived::read(surroundings, &mut sources, &mut mistakes);
-        Self::judge(Some(draft), mistakes, &sources)
+        Self::judge(Some(draft), surroundings.has_interface, mistakes, &sources)
     }
 
     fn judge(
         draft: Option<draft::Draft>,
+        has_interface: HasInterface<'_>,
         mut mistakes: Mistakes,
         sources: &[Source],
     ) -> Result<Self, ConfigErrors> {
-        let config = draft.map(|draft| validate::config(&draft, &mut mistakes));
+        let config = draft.map(|draft| {
+            let config = validate::config(&draft, &mut mistakes);
+            interfaces::judge(&draft, &config, has_interface, &mut mistakes);
+            config
+        });
         match config {
             Some(config) if !mistakes.has_errors() => {
                 Ok(Self { warnings: mistakes.locate(sources), ..config })

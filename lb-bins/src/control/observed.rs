@@ -1,7 +1,9 @@
 //! A balancer that somebody else in this process observes, who tells what it finds out.
 
+use lb_core::quorum::Strength;
+
 use super::{Bounds, Control};
-use crate::notify::{Notifier, Observer};
+use crate::notify::{Notifier, Observer, Shortfall};
 use crate::tcp::Workers;
 
 impl Control {
@@ -18,7 +20,7 @@ impl Control {
         control
     }
 
-    /// Shows which virtual servers have their quorum.
+    /// Shows which virtual servers have their quorum, and what the others have.
     pub(super) fn show_quorums(&self) {
         let Some(Observer { quorums, .. }) = &self.observer else { return };
         quorums.send_if_modified(|known| {
@@ -28,11 +30,14 @@ impl Control {
                 if service.gate_opens().is_some() {
                     continue;
                 }
-                let is_up = service.machine.quorum().is_up();
+                let shortfall = (!service.machine.quorum().is_up()).then(|| {
+                    let Strength { alive, configured, .. } = service.machine.strength();
+                    Shortfall { alive, configured }
+                });
                 match known.get_mut(&service.config.name) {
-                    Some(known) => has_changed |= std::mem::replace(known, is_up) != is_up,
+                    Some(known) => has_changed |= std::mem::replace(known, shortfall) != shortfall,
                     None => {
-                        known.insert(service.config.name.clone(), is_up);
+                        known.insert(service.config.name.clone(), shortfall);
                         has_changed = true;
                     }
                 }

@@ -188,11 +188,14 @@ impl Service {
         about: [(&'static str, String); N],
         notifier: &Notifier,
     ) {
+        // Of a backend its address comes first, then what it is.
+        let told = about.iter().take(2).map(|(_, value)| value.as_str());
+        let told = told.collect::<Vec<_>>().join(" ");
         let server = [("LB_VIRTUAL_SERVER", self.config.name.clone())];
         let variables = server.into_iter().chain(about).collect();
         let whose = self.config.name.clone();
         let (command, limit) = (command.clone(), notifier.script_limit());
-        self.scripts.run(Job { whose, command, variables, limit, held: None });
+        self.scripts.run(Job { whose, told, command, variables, limit, held: None });
     }
 }
 

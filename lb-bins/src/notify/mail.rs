@@ -90,6 +90,8 @@ struct Counters {
     failures: AtomicU64,
     abandoned: AtomicU64,
     lost: AtomicU64,
+    /// Changes that wait, or whose mail does.
+    unsent: AtomicU64,
 }
 
 /// Sends mail in a task of its own.
@@ -215,7 +217,9 @@ impl Mailer {
 
     /// Puts this into the next mail.
     pub fn tell(&self, news: News) {
+        self.counters.unsent.fetch_add(1, Ordering::Relaxed);
         if self.queue.try_send((SystemTime::now(), news)).is_err() {
+            self.counters.unsent.fetch_sub(1, Ordering::Relaxed);
             let lost = self.counters.lost.fetch_add(1, Ordering::Relaxed);
             if lost == 0 {
                 warn!("{QUEUE} changes wait for the mail server: others are in no mail");
@@ -225,10 +229,16 @@ impl Mailer {
 
     /// What became of it all.
     pub fn status(&self) -> MailStatus {
-        let Counters { sent, failures, abandoned, lost } = &*self.counters;
+        let Counters { sent, failures, abandoned, lost, .. } = &*self.counters;
         let [sent_total, failures_total, abandoned_total, lost_total] =
             [sent, failures, abandoned, lost].map(|count| count.load(Ordering::Relaxed));
         MailStatus { sent_total, failures_total, abandoned_total, lost_total }
+    }
+
+    /// How many changes are in no mail that was sent, or given up; now and later.
+    pub(super) fn unsent(&self) -> impl Fn() -> u64 + use<> {
+        let counters = Arc::clone(&self.counters);
+        move || counters.unsent.load(Ordering::Relaxed)
     }
 
     /// Resolves when the last mail has been sent or given up.
@@ -280,6 +290,7 @@ impl Post {
                 error!(%error, "a mail cannot be written");
             }
             told_lost = lost;
+            self.counters.unsent.fetch_sub(together.len() as u64, Ordering::Relaxed);
         }
     }
 

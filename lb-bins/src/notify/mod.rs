@@ -3,6 +3,7 @@
 //! Nobody here is ever waited for: what they cannot take now they get later, or not at all, and
 //! then it is counted and logged. Any daemon can use it: what is told is text.
 
+mod backlog;
 mod execution;
 mod fifo;
 mod mail;
@@ -11,10 +12,11 @@ mod reader;
 mod scripts;
 mod submission;
 
+pub use backlog::{Backlog, Undone};
 pub(crate) use execution::{Dying, Ended, execute};
 pub use fifo::{Fifo, FifoError, FifoStatus};
 pub use mail::{Letter, MailError, MailStatus, Mailer};
-pub use observer::{Observer, Quorums};
+pub use observer::{Observer, Quorums, Shortfall};
 pub use scripts::{Job, Scripts};
 
 use reader::Reader;
@@ -173,6 +175,12 @@ impl Notifier {
             fifo: self.fifo.as_ref().map(Fifo::status),
             mail: self.mailer.as_ref().map(Mailer::status),
         }
+    }
+
+    /// How many changes are in no mail yet that should be, now and later.
+    pub(crate) fn unsent(&self) -> impl Fn() -> u64 + use<> {
+        let unsent = self.mailer.as_ref().map(Mailer::unsent);
+        move || unsent.as_ref().map_or(0, |unsent| unsent())
     }
 
     /// Resolves when the reader of the pipe has ended and the last mail has been sent or given up.

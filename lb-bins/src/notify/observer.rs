@@ -7,8 +7,18 @@ use tracing::warn;
 
 use super::News;
 
-/// Whether each virtual server has its quorum, by name; those of which nothing is known yet are missing.
-pub type Quorums = HashMap<String, bool>;
+/// What each virtual server lacks of its quorum, by name: `None` if it has it. Those of which nothing is known
+/// yet are missing.
+pub type Quorums = HashMap<String, Option<Shortfall>>;
+
+/// What lives behind a virtual server that has lost its quorum.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Shortfall {
+    /// How many backends are alive with a weight above 0.
+    pub alive: usize,
+    /// How many backends are configured and not in maintenance.
+    pub configured: usize,
+}
 
 /// Where it is told.
 #[derive(Clone, Debug)]

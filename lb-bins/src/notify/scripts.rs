@@ -8,6 +8,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use super::backlog::{Backlog, Entry};
 use super::execution::{Ended, execute};
 use crate::config::Command;
 
@@ -22,8 +23,9 @@ const QUEUE: usize = 1024;
 /// A queue of scripts, such as those of one virtual server.
 #[derive(Debug)]
 pub struct Scripts {
-    queue: mpsc::Sender<Job>,
+    queue: mpsc::Sender<(Job, Entry)>,
     worker: JoinHandle<()>,
+    backlog: Backlog,
 }
 
 /// One run of a script.
@@ -31,6 +33,8 @@ pub struct Scripts {
 pub struct Job {
     /// Whom it is about, for the log.
     pub whose: String,
+    /// What it is told, for the log.
+    pub told: String,
     /// What to run.
     pub command: Command,
     /// Variables that tell the script what happened, beside what this process has.
@@ -49,14 +53,17 @@ impl Scripts {
     }
 
     fn with_patience(patience: Duration) -> Self {
-        let (queue, mut jobs) = mpsc::channel::<Job>(QUEUE);
+        let (queue, mut jobs) = mpsc::channel::<(Job, Entry)>(QUEUE);
         let worker = tokio::spawn(async move {
             // Those that nobody waits for but the end.
             let mut beside = JoinSet::new();
-            while let Some(job) = jobs.recv().await {
+            while let Some((job, entry)) = jobs.recv().await {
                 let script = job.command.program.clone();
                 let is_waited_for = job.limit.is_some_and(|limit| limit <= patience);
-                let mut run = Box::pin(run(job));
+                let mut run = Box::pin(async move {
+                    entry.begin();
+                    run(job).await;
+                });
                 if is_waited_for {
                     run.await;
                 } else if timeout(patience, &mut run).await.is_err() {
@@ -67,16 +74,22 @@ impl Scripts {
             }
             while beside.join_next().await.is_some() {}
         });
-        Self { queue, worker }
+        Self { queue, worker, backlog: Backlog::default() }
     }
 
     /// Runs a script after all that were asked for before, or beside one that takes longer than a minute and
     /// may.
     pub fn run(&self, job: Job) {
-        if let Err(refused) = self.queue.try_send(job) {
-            let job = refused.into_inner();
+        let entry = self.backlog.add(job.command.program.clone(), job.told.clone());
+        if let Err(refused) = self.queue.try_send((job, entry)) {
+            let (job, _) = refused.into_inner();
             warn!(script = job.command.program, "dropped: {QUEUE} scripts are waiting already");
         }
+    }
+
+    /// What has not ended, now and later.
+    pub fn backlog(&self) -> Backlog {
+        self.backlog.clone()
     }
 
     /// Resolves when every script that was asked for has ended.
@@ -87,7 +100,7 @@ impl Scripts {
     }
 }
 
-async fn run(Job { whose, command, variables, limit, held: _held }: Job) {
+async fn run(Job { whose, told: _, command, variables, limit, held: _held }: Job) {
     let script = &command.program;
     match execute(&whose, &command, variables, limit.unwrap_or(FOREVER)).await {
         Ok(Ended::Said(status)) if status.success() => info!(script, "script ran"),
@@ -120,7 +133,8 @@ mod tests {
         fn job(&self, line: &str, limit: Option<Duration>) -> Job {
             let line = format!("cd {}; {line}", self.0.display());
             let command = Command::new("/bin/sh", vec!["-c".to_owned(), line]);
-            Job { whose: "test".to_owned(), command, variables: Vec::new(), limit, held: None }
+            let [whose, told] = ["test", "it"].map(str::to_owned);
+            Job { whose, told, command, variables: Vec::new(), limit, held: None }
         }
 
         fn told(&self) -> String {
@@ -166,5 +180,25 @@ mod tests {
         scripts.run(folder.job("echo second >> told", limit));
         scripts.finish().await;
         assert_eq!(folder.told(), "ended\nsecond\n");
+    }
+
+    #[tokio::test]
+    async fn what_has_not_ended_is_known() {
+        let folder = Folder::new("backlog");
+        let scripts = Scripts::with_patience(Duration::from_secs(60));
+        let backlog = scripts.backlog();
+        let named =
+            |line: &str, told: &str| Job { told: told.to_owned(), ..folder.job(line, None) };
+        scripts.run(named("echo > begun; until [ -e go ]; do sleep 0.02; done", "first"));
+        scripts.run(named("true", "second"));
+        while !folder.0.join("begun").exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let undone = || backlog.undone().into_iter().map(|one| (one.told, one.is_running));
+        let both = [("first".to_owned(), true), ("second".to_owned(), false)];
+        assert_eq!(undone().collect::<Vec<_>>(), both);
+        std::fs::write(folder.0.join("go"), "").unwrap();
+        scripts.finish().await;
+        assert_eq!(backlog.undone(), []);
     }
 }

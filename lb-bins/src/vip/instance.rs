@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use lb_vrrp::driver::RouterId;
-use lb_vrrp::{Because, Event, Role, TrackerId};
+use lb_vrrp::{Because, Event, FaultCauses, Role, TrackerId};
 use tracing::{debug, info, warn};
 
 use super::claim::Claim;
+use super::faults::Faults;
 use super::notices::{Happening, Teller};
 use super::spec::Spec;
 use super::watch::Thing;
@@ -29,6 +30,8 @@ pub(super) struct Instance {
     pub(super) claim: Option<Claim>,
     /// Another one has its name, and nobody is told of this one any more.
     pub(super) is_replaced: bool,
+    /// Why it is not fit, as it was logged last.
+    told: FaultCauses,
 }
 
 /// An interface that one instance tracks.
@@ -53,6 +56,7 @@ impl Instance {
             teller,
             claim: None,
             is_replaced: false,
+            told: FaultCauses::default(),
         }
     }
 
@@ -70,6 +74,22 @@ impl Instance {
     /// The same of an interface.
     pub(super) fn tracker_of_interface(&self, name: &str) -> Option<TrackerId> {
         self.interfaces.iter().find(|one| one.name == name).map(|one| one.tracker)
+    }
+
+    /// What its router calls so: of which type it is, and its name.
+    pub(super) fn tracked(&self, tracker: TrackerId) -> Option<(&'static str, &str)> {
+        let thing = self.things.iter().find(|(_, known)| *known == tracker);
+        let interface = || self.interfaces.iter().find(|one| one.tracker == tracker);
+        match thing {
+            Some((thing, _)) => Some(thing.words()),
+            None => Some(("interface", &interface()?.name)),
+        }
+    }
+
+    /// Logs why it is not fit, as far as that is news.
+    pub(super) fn hear_faults(&mut self, faults: &Faults) {
+        faults.tell(self, self.told);
+        self.told = faults.causes;
     }
 
     /// From now on it tracks these interfaces; what is known of them stays.
@@ -141,12 +161,6 @@ impl Instance {
                     Some(Role::Backup) => Some(Happening::PriorityOfBackup),
                     _ => None,
                 };
-            }
-            Event::FaultsChanged { causes } if causes.is_empty() => {
-                info!(instance, "not at fault any more");
-            }
-            Event::FaultsChanged { causes } => {
-                warn!(instance, interface = self.spec.interface(), ?causes, "at fault");
             }
             Event::OwnerConflict { source, yielded } => {
                 warn!(instance, %source, yielded, "two owners of the addresses");

@@ -2,20 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use lb_vrrp::driver::{Driver, Report, RouterId};
 use lb_vrrp::linux::LinuxNetwork;
-use lb_vrrp::{Event, Role, Signal};
+use lb_vrrp::{Event, Role};
 use tokio::runtime;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::balancer::Balancer;
 use super::bgp::Speakers;
 use super::departure::{Departure, Departures};
 use super::error::StartError;
+use super::faults::Faults;
 use super::instance::{Group, Instance};
 use super::notices::{Happening, Notice, Subject};
 use super::request::{Handle, Order, Refusal, Request};
@@ -24,14 +23,11 @@ use super::statics::{Statics, tell_leftovers};
 use super::status::{
     CarpInstanceStatus, InstanceStatus, Status, SyncGroupStatus, role_of_group, tracked_by,
 };
-use super::watch::{Looked, Thing, Watches};
+use super::watch::{Looked, Sighting, Watches};
 use crate::config::Config;
 use crate::control::{Administration, Decision, Serve};
 use crate::notify::{News, Notifier};
 use crate::status::ChecksStatus;
-
-/// Scripts that are still running when all else is over have this long.
-const PARTING: Duration = Duration::from_secs(10);
 
 /// Drives all virtual routers of a configuration.
 #[derive(Debug)]
@@ -46,7 +42,7 @@ pub struct Keeper {
     pub(super) watches: Watches,
     pub(super) speakers: Speakers,
     pub(super) departures: Departures,
-    seen: mpsc::Receiver<(Thing, Signal)>,
+    seen: mpsc::Receiver<Sighting>,
     pub(super) notifier: Notifier,
     /// Of the balancer in this process.
     news: mpsc::Receiver<News>,
@@ -127,7 +123,7 @@ impl Keeper {
                 },
                 () = &mut draining, if is_released => break,
                 Some(request) = self.requests.recv() => self.obey(request),
-                Some((thing, signal)) = self.seen.recv() => self.see(thing, signal),
+                Some(sighting) = self.seen.recv() => self.see(sighting),
                 () = self.statics.due() => self.statics.look(),
                 (departure, held, may) = self.departures.next() => {
                     self.leave(departure, held, may);
@@ -136,32 +132,6 @@ impl Keeper {
             }
         }
         self.end().await;
-    }
-
-    async fn end(self) {
-        let Self { mut driver, instances, leaving, groups, notifier, .. } = self;
-        let (speakers, mut statics) = (self.speakers, self.statics);
-        statics.clear();
-        let instances = instances.into_values().chain(leaving);
-        let mut tellers: Vec<_> = groups.into_iter().map(|group| group.teller).collect();
-        for instance in instances {
-            if let Err(error) = driver.network_mut().close(instance.id) {
-                warn!(instance = instance.spec.name(), %error, "something is left on this host");
-            }
-            tellers.push(instance.teller);
-        }
-        // Nothing is left of it, unless nobody had the time to wait.
-        speakers.finish().await;
-        let all = async {
-            for teller in tellers {
-                teller.finish().await;
-            }
-            notifier.finish().await;
-        };
-        if timeout(PARTING, all).await.is_err() {
-            let seconds = PARTING.as_secs();
-            warn!("scripts are still running, or mail is not sent, after {seconds} s");
-        }
     }
 
     fn obey(&mut self, request: Request) {
@@ -235,14 +205,15 @@ impl Keeper {
         }
     }
 
-    fn see(&mut self, thing: Thing, signal: Signal) {
+    fn see(&mut self, sighting: Sighting) {
+        let Sighting { thing, signal, .. } = &sighting;
         for instance in self.instances.values() {
-            if let Some(tracker) = instance.tracker_of(&thing) {
-                self.driver.track(instance.id, tracker, signal);
+            if let Some(tracker) = instance.tracker_of(thing) {
+                self.driver.track(instance.id, tracker, *signal);
             }
         }
-        self.speakers.see(&thing, signal);
-        self.watches.see(thing, signal);
+        self.speakers.see(thing, *signal);
+        self.watches.see(sighting);
     }
 
     fn status(&self) -> Status {
@@ -287,7 +258,7 @@ impl Keeper {
         let _beside = beside.enter();
         let router = self.driver.router(id);
         let seen = router.map(|router| (router.state().role(), router.priority().get()));
-        let Self { instances, names, leaving, notifier, .. } = self;
+        let Self { driver, instances, names, leaving, notifier, .. } = self;
         let gone = leaving.iter_mut().find(|one| one.id == id);
         // Another one may have its name by now: that goes on.
         let is_deleted = gone.as_ref().is_some_and(|one| !instances.contains_key(one.spec.name()));
@@ -304,7 +275,12 @@ impl Keeper {
             }
             Report::AddressesDiffer { sender } => {
                 let instance = instance.spec.name();
-                return warn!(instance, %sender, "another router lists other addresses");
+                return warn!(
+                    instance,
+                    %sender,
+                    "another router lists other addresses: if it is not yours, take another \
+                     virtual_router_id; if it is, give both the same addresses"
+                );
             }
             Report::Leftovers { removed, found } => return tell_leftovers(&removed, &found),
             Report::Refused { sender, refusal } => {
@@ -318,6 +294,11 @@ impl Keeper {
             Report::Event(Event::SwitchoverFailed) => {
                 warn!(instance = instance.spec.name(), "nobody took the addresses over");
                 return self.claim_again();
+            }
+            Report::Event(Event::FaultsChanged { causes }) => {
+                let faults = Faults::of(driver, id);
+                let faults = faults.unwrap_or(Faults { causes, trackers: Vec::new() });
+                return instance.hear_faults(&faults);
             }
             Report::Event(event) => instance.hear(event, seen.map(|(role, _)| role), is_deleted),
             other => return info!(instance = instance.spec.name(), "{other:?}"),
@@ -340,19 +321,20 @@ impl Keeper {
         instance.teller.tell(notice, instance.spec.notify(), notifier);
     }
 
-    /// Groups that are something else now.
-    fn tell_groups(&mut self) {
+    /// Groups that are something else now, or are new and something already.
+    pub(super) fn tell_groups(&mut self) {
         let roles: Vec<_> = self.groups.iter().map(|group| self.role_of(group)).collect();
         for (group, role) in self.groups.iter_mut().zip(roles) {
+            let happening = match role {
+                Role::Initialize if self.is_stopping => Happening::Stopped,
+                // A member that has only just come has not begun.
+                Role::Initialize => continue,
+                _ => Happening::Became(role),
+            };
             if std::mem::replace(&mut group.role, role) == role {
                 continue;
             }
             let name = group.config.name.as_str();
-            let happening = match role {
-                Role::Initialize if self.is_stopping => Happening::Stopped,
-                Role::Initialize => continue,
-                _ => Happening::Became(role),
-            };
             info!(group = name, to = happening.word(), "transition");
             let notice = Notice { subject: Subject::Group, name, happening, priority: 0 };
             group.teller.tell(notice, &group.config.notify, &mut self.notifier);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use lb_vrrp::Role;
 
 use crate::config::{Command, Deleted, Notify};
-use crate::notify::{Gravity, Job, News, Notifier, Scripts};
+use crate::notify::{Backlog, Gravity, Job, News, Notifier, Scripts};
 
 /// How often at most it is told that a lower one was heard. Everybody on the link can say so.
 const LOWER: Duration = Duration::from_secs(1);
@@ -128,6 +128,11 @@ impl Notice<'_> {
         happening.command(notify).cloned().into_iter().chain(any)
     }
 
+    fn about(&self) -> String {
+        let Self { subject, name, happening, .. } = self;
+        format!("{} {name} {}", subject.word(), happening.word())
+    }
+
     fn news(&self, notify: &Notify) -> News {
         let Self { subject, name, happening, priority } = self;
         let mut what = format!("{} {name} is {}", subject.word(), happening.word());
@@ -188,13 +193,19 @@ impl Teller {
             for command in notice.commands(notify) {
                 let scripts = self.scripts.get_or_insert_with(Scripts::start);
                 let (whose, variables) = (notice.name.to_owned(), Vec::new());
-                let (limit, held) = (notifier.script_limit(), held.clone());
-                scripts.run(Job { whose, command, variables, limit, held });
+                let (told, limit) = (notice.about(), notifier.script_limit());
+                let held = held.clone();
+                scripts.run(Job { whose, told, command, variables, limit, held });
             }
         }
         if !notice.happening.is_of_priority() || notify.priority_changes {
             notifier.tell(notice.news(notify));
         }
+    }
+
+    /// Which of its scripts have not ended, if it has any.
+    pub(super) fn backlog(&self) -> Option<Backlog> {
+        self.scripts.as_ref().map(Scripts::backlog)
     }
 
     /// Resolves when every script has ended.

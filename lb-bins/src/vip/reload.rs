@@ -55,6 +55,8 @@ impl Keeper {
         let fresh = self.install(&config, steps, tellers)?;
         self.driver.set_groups(&self.ids_of_groups(&config.vrrp_sync_groups))?;
         self.regroup(&config);
+        // Members that were there before are what they are, and nothing happens to them that would say so.
+        self.tell_groups();
         for id in fresh {
             self.driver.startup(id);
         }

@@ -6,13 +6,14 @@ use std::net::IpAddr;
 use lb_vrrp::carp::CarpHost;
 use lb_vrrp::driver::Counters;
 use lb_vrrp::wire::ChecksumForm;
-use lb_vrrp::{FaultCause, Reason, Role, State, VirtualRouter};
+use lb_vrrp::{Reason, Role, State, VirtualRouter};
 use serde::Serialize;
 
 use super::bgp::AnnouncementStatus;
 use super::claim::Claim;
+use super::faults::Faults;
 use super::instance::Instance;
-use crate::config::{CarpInstance, VrrpInstance};
+use crate::config::{CarpInstance, VrrpInstance, has_interface};
 use crate::notify::NotifierStatus;
 use crate::status::{ChecksStatus, VirtualServerStatus};
 
@@ -49,6 +50,8 @@ pub struct TrackedStatus {
     pub state: Option<&'static str>,
     /// The number in a file.
     pub value: Option<i32>,
+    /// Why it is down, if it is and that is known; at most 300 characters.
+    pub reason: Option<String>,
 }
 
 /// Instances that move together.
@@ -94,8 +97,9 @@ pub struct InstanceStatus {
     /// How long ago another one was heard; absent if never. A master does not hear backups, which are
     /// silent: only from a backup's growing one follows that something is wrong.
     pub last_heard_seconds: Option<u64>,
-    /// Why it is not fit to be a master.
-    pub faults: Vec<&'static str>,
+    /// Why it is not fit to be a master: `addresses`, `admin`, `group`, `interface` and `no-source`, and
+    /// what it depends on by type and name, as `script NAME`.
+    pub faults: Vec<String>,
     /// The addresses that come and go with it.
     pub addresses: Vec<IpAddr>,
     /// Whether this host has them.
@@ -130,8 +134,9 @@ pub struct CarpInstanceStatus {
     /// How long ago another one was heard; absent if never. A master does not hear backups, which are
     /// silent: only from a backup's growing one follows that something is wrong.
     pub last_heard_seconds: Option<u64>,
-    /// Why it is not fit to be a master.
-    pub faults: Vec<&'static str>,
+    /// Why it is not fit to be a master: `addresses`, `admin`, `group`, `interface` and `no-source`, and
+    /// what it depends on by type and name, as `script NAME`.
+    pub faults: Vec<String>,
     /// The addresses that come and go with it.
     pub addresses: Vec<IpAddr>,
     /// Whether this host has them.
@@ -147,6 +152,7 @@ impl CarpInstanceStatus {
         host: &CarpHost,
         counters: &Counters,
     ) -> Self {
+        let faults = Faults { causes: host.faults(), trackers: host.trackers_at_fault().collect() };
         Self {
             name: config.name.clone(),
             interface: config.interface.clone(),
@@ -158,7 +164,7 @@ impl CarpInstanceStatus {
             source: host.config().source(),
             lonely: host.is_lonely(),
             last_heard_seconds: host.last_heard().map(|at| at.elapsed().as_secs()),
-            faults: host.faults().iter().map(FaultCause::name).collect(),
+            faults: faults.names(instance),
             addresses: instance.spec.addresses(),
             holds_addresses: host.holds_addresses(),
             counters: counters.into(),
@@ -241,6 +247,8 @@ impl InstanceStatus {
             State::Backup(backup) => backup.master,
             _ => None,
         };
+        let faults =
+            Faults { causes: router.faults(), trackers: router.trackers_at_fault().collect() };
         Self {
             name: config.name.clone(),
             interface: config.interface.clone(),
@@ -260,7 +268,7 @@ impl InstanceStatus {
                 .map(|heard| MasterReport { source: heard.source, priority: heard.priority.get() }),
             lonely: router.is_lonely(),
             last_heard_seconds: router.last_heard().map(|at| at.elapsed().as_secs()),
-            faults: router.faults().iter().map(FaultCause::name).collect(),
+            faults: faults.names(instance),
             addresses: instance.spec.addresses(),
             holds_addresses: router.holds_addresses(),
             claimed: instance.claim.as_ref().map(Claim::holds),
@@ -282,11 +290,15 @@ pub(super) fn tracked_by<'a>(
             *known = is_up;
         }
     }
-    things.extend(interfaces.into_iter().map(|(name, is_up)| TrackedStatus {
-        kind: "interface",
-        name: name.to_owned(),
-        state: is_up.map(|is_up| if is_up { "up" } else { "down" }),
-        value: None,
+    things.extend(interfaces.into_iter().map(|(name, is_up)| {
+        TrackedStatus {
+            kind: "interface",
+            name: name.to_owned(),
+            state: is_up.map(|is_up| if is_up { "up" } else { "down" }),
+            value: None,
+            reason: (is_up == Some(false) && !has_interface(name))
+                .then(|| "there is no such interface".to_owned()),
+        }
     }));
     things.sort_by(|one, other| (one.kind, &one.name).cmp(&(other.kind, &other.name)));
     things

@@ -50,6 +50,31 @@ fn who_is_refused_is_told_once() {
     });
 }
 
+/// That one was told of lets no other one go unseen.
+#[test]
+#[ignore = "needs root"]
+fn each_router_that_lists_other_addresses_is_named_with_a_remedy() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let _a = run_ours(&lab, Host::A, &instance("priority = 50"));
+    let other = |priority: u8| {
+        instance(&format!("priority = {priority}")).replace("10.99.0.200", "10.99.0.201")
+    };
+    let told = |sender: &str| {
+        let sender = format!("sender={sender}");
+        let remedy = "if it is not yours, take another virtual_router_id";
+        let words = ["WARN another router lists other addresses", remedy, "\"one\"", &sender];
+        lines_with(&lab, "a", &words)
+    };
+    let _b = run_ours(&lab, Host::B, &other(100));
+    lab.until(10 * SECOND, "the first one is named", || told("10.99.0.2") == 1);
+    let _c = run_ours(&lab, Host::C, &other(150));
+    lab.until(10 * SECOND, "so is the second one", || told("10.99.0.3") == 1);
+    assert_eq!((told("10.99.0.2"), told("10.99.0.3")), (1, 1), "once each");
+}
+
 #[test]
 #[ignore = "needs root"]
 fn tracked_interfaces_are_told_of() {
@@ -67,6 +92,7 @@ fn tracked_interfaces_are_told_of() {
     let shown = |state: &str| {
         let known = serde_json::json!({
             "type": "interface", "name": "late0", "state": state, "value": null,
+            "reason": (state == "down").then_some("there is no such interface"),
         });
         let metrics = fetch(&space, &["http://127.0.0.1:9900/metrics"]);
         let is_up = u8::from(state == "up");
@@ -104,6 +130,96 @@ fn what_is_wrong_with_a_script_is_told_once() {
     thread::sleep(1000 * MS);
     assert_eq!((gone(), slow(), loud()), (1, 1, 1));
     assert_eq!(lines_with(&lab, "a", &["oops"]), 1, "nor without time and name");
+}
+
+/// By both members of a group, and in words, however many causes follow from each other.
+#[test]
+#[ignore = "needs root"]
+fn one_fault_is_one_line_of_each_instance() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let space = lab.space(Host::A);
+    let other = instance("").replace("\"one\"", "\"two\"").replace("= 51", "= 52");
+    let other = other.replace("admin = \"127.0.0.1:9900\"\n", "").replace(".200", ".201");
+    let group = "[[vrrp_sync_group]]\nname = \"both\"\nmembers = [\"one\", \"two\"]\n";
+    let _a = run_ours(&lab, Host::A, &(instance("") + &other + group));
+    lab.until(10 * SECOND, "masters", || lab.holds(Host::A, "10.99.0.201"));
+    let told = |name: &str, words: &str| {
+        lines_with(&lab, "a", &["WARN at fault", &format!("instance=\"{name}\""), words])
+    };
+    let fit = || lines_with(&lab, "a", &["INFO not at fault any more"]);
+    ip(&format!("-n {space} link set eth0 down"));
+    let down = "causes=\"interface `eth0` is down\"";
+    lab.until(5 * SECOND, "both say why", || told("one", down) == 1 && told("two", down) == 1);
+    ip(&format!("-n {space} link set eth0 up"));
+    lab.until(5 * SECOND, "both are fit", || fit() == 2);
+    ip(&format!("-n {space} address flush dev eth0"));
+    let mute = "causes=\"interface `eth0` has no address to speak from\"";
+    lab.until(5 * SECOND, "both say why", || told("one", mute) == 1 && told("two", mute) == 1);
+    ip(&format!("-n {space} address add 10.99.0.1/24 dev eth0"));
+    lab.until(5 * SECOND, "both are fit", || fit() == 4);
+    assert_eq!((told("one", ""), told("two", "")), (2, 2), "nothing else");
+}
+
+/// In the log, where they are found to be down, and in the status as long as they are.
+#[test]
+#[ignore = "needs root"]
+fn why_what_is_tracked_is_down_is_said() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let script = |name: &str, command: &str| {
+        format!(
+            "[[vrrp_script]]\nname = \"{name}\"\ncommand = {command}\n\
+             interval = \"200ms\"\nweight = {}\n",
+            if name == "status" { 0 } else { -10 }
+        )
+    };
+    let good = lab.files.join("good");
+    let status_of = format!("[\"/bin/sh\", \"-c\", \"test -e {} || exit 3\"]", good.display());
+    let text = instance(
+        "track_scripts = [\"status\", \"late\", \"gone\"]\ntrack_checks = [\"check\"]\n\
+         track_processes = [\"none\"]\ntrack_quorums = [{ name = \"web\", weight = -10 }]\n",
+    ) + &script("status", &status_of)
+        + &script("late", "[\"/bin/sleep\", \"9\"]")
+        + &script("gone", "[\"/nonexistent\"]")
+        + "[[vrrp_check]]\nname = \"check\"\ntarget = \"127.0.0.1:1\"\nweight = -10\n\
+           check = { type = \"tcp\", interval = \"200ms\", fall = 1, initial = \"up\" }\n\
+           [[vrrp_track_process]]\nname = \"none\"\nprocess = \"/no/such/program\"\nweight = -10\n\
+           [[virtual_server]]\nname = \"web\"\nlisten = \"127.0.0.1:8000\"\n\
+           backend = [{ address = \"127.0.0.1:1\" }]\n\
+           check = { type = \"tcp\", interval = \"200ms\", fall = 1 }\n";
+    let _a = run_ours(&lab, Host::A, &text);
+    let space = lab.space(Host::A);
+    let reason = |name: &str| {
+        let all = status(&space)["tracked"].as_array().unwrap().clone();
+        let one = all.into_iter().find(|one| one["name"] == name).unwrap();
+        one["reason"].as_str().unwrap_or_default().to_owned()
+    };
+    let wanted = [
+        ("status", "exit status: 3"),
+        ("late", "it took too long, after 200ms"),
+        ("gone", "it cannot be run: No such file or directory"),
+        ("check", "refused"),
+        ("none", "0 run, and 1 should"),
+        ("web", "0 of 1 backends live"),
+    ];
+    for (name, words) in wanted {
+        lab.until(5 * SECOND, name, || reason(name).contains(words));
+        let quoted = format!("\"{name}\"");
+        let line = ["WARN tracked ", &quoted, "up=false", words];
+        lab.until(SECOND, name, || lines_with(&lab, "a", &line) == 1);
+    }
+    let faults = || status(&space)["vrrp_instances"][0]["faults"].clone();
+    assert_eq!(faults(), serde_json::json!(["script status"]));
+    let words = ["WARN at fault", "causes=\"script `status`\""];
+    assert_eq!(lines_with(&lab, "a", &words), 1);
+    std::fs::write(good, "").unwrap();
+    lab.until(5 * SECOND, "it is fit", || faults() == serde_json::json!([]));
+    assert_eq!(reason("status"), "", "it is up");
 }
 
 /// What a crash has left goes, or stays if it is to: both are told; and that somebody else is there.

@@ -152,8 +152,10 @@ fn an_interface_that_is_not_there_is_warned_of() {
     let lab = Lab::new();
     let text = with_vip("one", 51, 255).replace("eth0", "late0");
     let _a = run_ours(&lab, Host::A, &text);
-    let warning = "WARN at fault instance=\"one\" interface=\"late0\"";
+    let warning = "WARN at fault instance=\"one\" interface=\"late0\" causes=\"there is no interface `late0`\"";
     lab.until(5 * SECOND, "it is warned of", || log(&lab, "a").contains(warning));
+    let place = "a.toml:3:13: warning: `interface`: there is no interface \"late0\" on this host";
+    assert!(log(&lab, "a").contains(place), "{}", log(&lab, "a"));
     let space = lab.space(Host::A);
     ip(&format!("-n {space} link add late0 type veth peer name late1"));
     ip(&format!("-n {space} link set late1 up"));
@@ -162,6 +164,7 @@ fn an_interface_that_is_not_there_is_warned_of() {
     lab.until(5 * SECOND, "an owner", || lab.holds(Host::A, VIP));
     // The log is written beside, and may be late.
     lab.until(SECOND, "that is told", || log(&lab, "a").contains("not at fault any more"));
+    assert_eq!(log(&lab, "a").matches("WARN at fault").count(), 1, "it is one event");
 }
 
 /// By `notify_deleted`, if that is there; what stays, or is another one under its name, is not gone.
@@ -223,6 +226,39 @@ fn what_a_reload_has_removed_is_told_so() {
     let wrong =
         ["deleted-moves", "stop-asks", "stop-word", "moves DELETED", "asks STOP", "group STOP"];
     assert!(!wrong.iter().any(|line| told.contains(line)), "{told}");
+}
+
+/// Nothing happens to its members, but whoever was told that it has gone hears of it again.
+#[test]
+#[ignore = "needs root"]
+fn a_group_that_a_reload_adds_is_told_of_though_its_members_stay_as_they_are() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let file = lab.files.join("told");
+    let told = || std::fs::read_to_string(&file).unwrap_or_default();
+    let group = format!(
+        "[[vrrp_sync_group]]\nname = \"group\"\nmembers = [\"one\"]\n\
+         notify = [\"/bin/sh\", \"-c\", \"echo $@ >> {}\", \"told\"]\n",
+        file.display()
+    );
+    let text = with_vip("one", 51, 255);
+    let a = run_ours(&lab, Host::A, &(text.clone() + &group));
+    lab.until(5 * SECOND, "a master", || told().ends_with("GROUP group MASTER 0\n"));
+    a.reload_text(&text);
+    lab.until(5 * SECOND, "it has gone", || told().ends_with("GROUP group STOP 0\n"));
+    a.reload_text(&(text.clone() + &group));
+    lab.until(5 * SECOND, "it is there again", || told().matches("MASTER").count() == 2);
+    // One that stays is no news.
+    a.reload_text(&(text + &group + "smtp_alert = false\n"));
+    let taken_over = || log(&lab, "a").matches("configuration taken over").count();
+    lab.until(5 * SECOND, "it has taken over the last one", || taken_over() == 3);
+    a.tell_to_stop();
+    a.wait();
+    let words = ["BACKUP", "MASTER", "STOP", "MASTER", "STOP"];
+    let words = words.map(|word| format!("GROUP group {word} 0\n"));
+    assert_eq!(told(), words.concat());
 }
 
 /// With other prefixes, other names, and what is in no configuration any more.

@@ -266,6 +266,11 @@ impl CarpHost {
         self.faults
     }
 
+    /// What is behind [`FaultCause::Tracker`]. Linear in the number of trackers.
+    pub fn trackers_at_fault(&self) -> impl Iterator<Item = TrackerId> {
+        self.tracking.faulty()
+    }
+
     /// The host's primary address is another one. Without any it is at fault.
     pub fn handle_source(&mut self, now: Instant, source: Option<IpAddr>) {
         if let Some(source) = source {

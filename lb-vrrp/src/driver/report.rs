@@ -11,8 +11,8 @@ use crate::tracking::TrackerId;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Report {
-    /// A router lists other addresses than ours, which is no reason not to listen to it. Said once in ten
-    /// minutes, or once for each configuration.
+    /// A router lists other addresses than ours, which is no reason not to listen to it. Said of each sender
+    /// once in ten minutes, or once for each configuration; of 16 senders in that time at most.
     AddressesDiffer {
         /// Who.
         sender: IpAddr,

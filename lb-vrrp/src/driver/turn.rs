@@ -252,7 +252,7 @@ fn hear(
             counters.receive(&received);
             let (source, said) = (received.source, &received.advertisement);
             let differs = received.addresses_differ;
-            if differs && complaints.is_news(now, Complaint::AddressesDiffer) {
+            if differs && complaints.is_news(now, Complaint::AddressesDiffer(source)) {
                 reports.push(Report::AddressesDiffer { sender: source });
             }
             Ok(match machine {

@@ -284,6 +284,11 @@ impl VirtualRouter {
         self.faults
     }
 
+    /// What is behind [`FaultCause::Tracker`]. Linear in the number of trackers.
+    pub fn trackers_at_fault(&self) -> impl Iterator<Item = TrackerId> {
+        self.tracking.faulty()
+    }
+
     /// Whether the addresses are on this host, as far as its actions were done.
     pub const fn holds_addresses(&self) -> bool {
         matches!(self.state, State::Master(_) | State::Releasing(_))

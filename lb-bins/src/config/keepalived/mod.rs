@@ -30,6 +30,7 @@ pub(super) use self::problem::Problem;
 use self::definitions::Environment;
 
 use super::draft::Draft;
+use super::interfaces::HasInterface;
 use super::mistakes::Mistakes;
 use super::source::Source;
 
@@ -39,6 +40,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) config_id: &'a str,
     /// What `${_ENV NAME}` stands for.
     pub(super) environment: &'a Environment<'a>,
+    /// Which interfaces it has.
+    pub(super) has_interface: HasInterface<'a>,
     /// Where the first source is, so that it can include others; without it nothing is included.
     pub(super) path: Option<&'a Path>,
     /// What `${_RANDOM}` starts from.

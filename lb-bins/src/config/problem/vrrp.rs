@@ -123,6 +123,8 @@ pub(in crate::config) enum VrrpProblem {
     NoEffectWith { key: &'static str, with: &'static str },
     #[error("`{key}` is not less than {} ms: others take over first", .silence.as_millis())]
     DelayBeyondSilence { key: &'static str, silence: Duration },
+    #[error("`{key}`: there is no interface {} on this host", Quoted(.interface))]
+    NoInterface { key: &'static str, interface: String },
     #[error("{} is described, but nothing tracks it", Quoted(.name))]
     Unused { name: String },
     #[error("`timeout` is longer than `interval`: the script is not started again while it runs")]
@@ -228,6 +230,10 @@ impl VrrpProblem {
             Self::NoEffectWith { key, .. } => return format!("remove `{key}`"),
             Self::DelayBeyondSilence { .. } => {
                 "write less than `advert_interval` times `down_timer_adverts` less one"
+            }
+            Self::NoInterface { .. } => {
+                "it counts as down until there is one: all is well if it comes later, or if the file is for \
+                 another host; else `ip link` lists what there is"
             }
             Self::Unused { .. } => "name it in an instance, or remove it",
             Self::TimeoutBeyondInterval => "write at most `interval`",

@@ -280,7 +280,7 @@ fn report_bad_name(name: &Spanned<String>, mistakes: &mut Mistakes) {
 }
 
 /// The elements of a list that may be missing.
-fn elements<T>(list: &Field<List<T>>) -> &[Spanned<T>] {
+pub(super) fn elements<T>(list: &Field<List<T>>) -> &[Spanned<T>] {
     list.given().map_or(&[], |list| &list.value.elements)
 }
 

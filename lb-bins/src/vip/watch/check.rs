@@ -94,13 +94,17 @@ pub(super) async fn watch(
         match driver.next().await {
             Event::Verdict(verdict) => {
                 let is_up = matches!(verdict.health, Health::Up { .. });
+                let mut reason = None;
                 match verdict.because {
                     Because::Failed { error, .. } => {
-                        warn!(check, up = is_up, error = in_full(&error), "tracked check");
+                        let error = in_full(&error);
+                        warn!(check, up = is_up, error, "tracked check");
+                        reason = Some(error);
                     }
                     _ => info!(check, up = is_up, "tracked check"),
                 }
-                reporter.report(if is_up { Signal::Up } else { Signal::Down }).await;
+                let signal = if is_up { Signal::Up } else { Signal::Down };
+                reporter.report_with(signal, reason.filter(|_| !is_up)).await;
             }
             Event::Obstructed(Obstruction { errors, error, .. }) => {
                 let error = in_full(&error);

@@ -23,6 +23,9 @@ use crate::config::{
 };
 use crate::notify::Quorums;
 
+/// So many characters of a reason are kept.
+const LONGEST_REASON: usize = 299;
+
 /// What it is, by name.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Thing {
@@ -71,27 +74,62 @@ impl Watched {
     }
 }
 
+/// What was seen of something.
+#[derive(Debug)]
+pub(super) struct Sighting {
+    pub(super) thing: Thing,
+    pub(super) signal: Signal,
+    /// Why it is down, if it is and that is known.
+    reason: Option<String>,
+}
+
+/// What is known of something.
+#[derive(Clone, Debug)]
+struct Seen {
+    signal: Signal,
+    reason: Option<String>,
+}
+
 /// Tells what was seen: whenever it is something else, and at first.
 #[derive(Clone, Debug)]
 struct Reporter {
     thing: Thing,
-    sender: mpsc::Sender<(Thing, Signal)>,
+    sender: mpsc::Sender<Sighting>,
 }
 
 impl Reporter {
     async fn report(&self, signal: Signal) {
+        self.report_with(signal, None).await;
+    }
+
+    /// Up, or down for this reason.
+    async fn report_health(&self, reason: Option<String>) {
+        let signal = if reason.is_none() { Signal::Up } else { Signal::Down };
+        self.report_with(signal, reason).await;
+    }
+
+    async fn report_with(&self, signal: Signal, reason: Option<String>) {
+        let reason = reason.map(|reason| bounded(&reason));
         // If nobody listens any more there is nothing to be done.
-        let _ = self.sender.send((self.thing.clone(), signal)).await;
+        let _ = self.sender.send(Sighting { thing: self.thing.clone(), signal, reason }).await;
+    }
+}
+
+/// A reason, which may have come from anywhere: nobody reads more of it, and it is kept.
+fn bounded(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_REASON) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
 /// All that is watched, as long as this lives.
 #[derive(Debug)]
 pub(super) struct Watches {
-    sender: mpsc::Sender<(Thing, Signal)>,
+    sender: mpsc::Sender<Sighting>,
     watches: HashMap<Thing, Watch>,
     /// What is known of each.
-    seen: HashMap<Thing, Signal>,
+    seen: HashMap<Thing, Seen>,
     quorums: watch::Receiver<Quorums>,
 }
 
@@ -117,9 +155,7 @@ impl Drop for Watch {
 }
 
 impl Watches {
-    pub(super) fn new(
-        quorums: watch::Receiver<Quorums>,
-    ) -> (Self, mpsc::Receiver<(Thing, Signal)>) {
+    pub(super) fn new(quorums: watch::Receiver<Quorums>) -> (Self, mpsc::Receiver<Sighting>) {
         let (sender, receiver) = mpsc::channel(64);
         (Self { sender, watches: HashMap::new(), seen: HashMap::new(), quorums }, receiver)
     }
@@ -133,7 +169,7 @@ impl Watches {
             let known = before.remove(&thing).filter(|known| known.does(&watched, stamp));
             let watch = known.unwrap_or_else(|| {
                 let before = self.seen.get(&thing).filter(|_| watched.succeeds());
-                let before = before.map(|signal| *signal == Signal::Up);
+                let before = before.map(|seen| seen.signal == Signal::Up);
                 if before.is_none() {
                     self.seen.remove(&thing);
                 }
@@ -163,8 +199,9 @@ impl Watches {
     }
 
     /// Remembers what was seen.
-    pub(super) fn see(&mut self, thing: Thing, signal: Signal) {
-        self.seen.insert(thing, signal);
+    pub(super) fn see(&mut self, sighting: Sighting) {
+        let Sighting { thing, signal, reason } = sighting;
+        self.seen.insert(thing, Seen { signal, reason });
     }
 
     /// What is known of all that was looked at, or what it counts as until it is.
@@ -175,7 +212,7 @@ impl Watches {
             let known = self.watches.get(&thing);
             let is_known = known.is_some_and(|known| known.does(&watched, stamp));
             let holds = is_known || watched.succeeds();
-            let known = self.seen.get(&thing).filter(|_| holds).copied();
+            let known = self.seen.get(&thing).filter(|_| holds).map(|seen| seen.signal);
             (thing, known.unwrap_or(initially))
         });
         signals.collect()
@@ -185,7 +222,9 @@ impl Watches {
     pub(super) fn status(&self) -> Vec<TrackedStatus> {
         let all = self.watches.keys().map(|thing| {
             let (kind, name) = thing.words();
-            let seen = self.seen.get(thing).copied();
+            let seen = self.seen.get(thing);
+            let reason = seen.and_then(|seen| seen.reason.clone());
+            let seen = seen.map(|seen| seen.signal);
             let state = match seen {
                 Some(Signal::Down) => Some("down"),
                 Some(Signal::Up) => Some("up"),
@@ -195,7 +234,7 @@ impl Watches {
                 Some(Signal::Value(number)) => Some(number),
                 _ => None,
             };
-            TrackedStatus { kind, name: name.to_owned(), state, value }
+            TrackedStatus { kind, name: name.to_owned(), state, value, reason }
         });
         all.collect()
     }
@@ -203,7 +242,7 @@ impl Watches {
 
 impl Thing {
     /// What it is, and its name.
-    fn words(&self) -> (&'static str, &str) {
+    pub(super) fn words(&self) -> (&'static str, &str) {
         match self {
             Self::Check(name) => ("check", name),
             Self::File(name) => ("file", name),
@@ -288,9 +327,18 @@ mod tests {
             assert_eq!(signals[&thing], known);
             watches.watch(&config, looked.checkers);
             tasks.push(watches.watches[&thing].task.id());
-            watches.see(thing.clone(), Signal::Up);
+            let sighting = Sighting { thing: thing.clone(), signal: Signal::Up, reason: None };
+            watches.see(sighting);
         }
         assert!(tasks[0] == tasks[1] && tasks[1] != tasks[2], "{tasks:?}");
         std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_reason_takes_no_more_room_than_anybody_reads() {
+        let bounded_length = |text: &str| bounded(text).chars().count();
+        assert_eq!(bounded("exit status: 3"), "exit status: 3");
+        assert_eq!(bounded_length(&"ä".repeat(299)), 299);
+        assert_eq!(bounded_length(&"ä".repeat(100_000)), 300);
     }
 }

@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::sleep;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::Reporter;
 use super::births::Births;
@@ -47,8 +47,13 @@ pub(super) async fn watch(watched: VrrpTrackProcess, reporter: Reporter) {
                 }
             }
             known = Some(signal);
-            info!(process = watched.name, up = signal == Signal::Up, "tracked process");
-            reporter.report(signal).await;
+            let process = &*watched.name;
+            let reason = (signal != Signal::Up).then(|| shortfall(&watched, found.len()));
+            match &reason {
+                Some(error) => warn!(process, up = false, error, "tracked process"),
+                None => info!(process, up = true, "tracked process"),
+            }
+            reporter.report_health(reason).await;
         }
         let ends = found.into_iter().filter_map(|pid| end_of(pid).ok());
         let ends: Vec<_> = ends.collect();
@@ -106,6 +111,15 @@ fn judge(watched: &VrrpTrackProcess, count: usize) -> Signal {
     if is_right { Signal::Up } else { Signal::Down }
 }
 
+/// Why so many are not right.
+fn shortfall(watched: &VrrpTrackProcess, count: usize) -> String {
+    let least = watched.quorum;
+    match watched.quorum_max {
+        Some(most) => format!("{count} run, and {least} to {most} should"),
+        None => format!("{count} run, and {least} should"),
+    }
+}
+
 /// All processes that run this program, but not those that have ended and wait to be reaped.
 fn find(wanted: &VrrpTrackProcess) -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
@@ -160,7 +174,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::vip::watch::Thing;
+    use crate::vip::watch::{Sighting, Thing};
 
     /// `up_delay` holds up the one, `down_delay` the other.
     #[tokio::test]
@@ -188,8 +202,9 @@ mod tests {
             let mut child = start();
             let reporter = Reporter { thing: Thing::Process("it".into()), sender };
             let watch = tokio::spawn(watch(watched, reporter));
-            let mut next =
-                async || timeout(Duration::from_secs(20), seen.recv()).await.unwrap().unwrap().1;
+            let mut next = async || {
+                timeout(Duration::from_secs(20), seen.recv()).await.unwrap().unwrap().signal
+            };
             // What is there at first is no change.
             assert_eq!(next().await, Signal::Up);
             let begun = std::time::Instant::now();
@@ -232,8 +247,8 @@ mod tests {
         let is_told = Births::listen().is_ok();
         let watch = tokio::spawn(watch(watched, reporter));
         let limit = Duration::from_secs(10);
-        let next = async |seen: &mut mpsc::Receiver<(Thing, Signal)>| {
-            timeout(limit, seen.recv()).await.unwrap().unwrap().1
+        let next = async |seen: &mut mpsc::Receiver<Sighting>| {
+            timeout(limit, seen.recv()).await.unwrap().unwrap().signal
         };
         assert_eq!(next(&mut seen).await, Signal::Down);
         let mut child = Command::new(&program).arg("99").spawn().unwrap();

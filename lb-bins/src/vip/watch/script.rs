@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 
-use lb_vrrp::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
@@ -20,8 +19,9 @@ pub(super) async fn watch(script: VrrpScript, before: Option<bool>, reporter: Re
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         turns.tick().await;
-        let (ending, late) = run(&script, &mut told).await;
-        tell(&reporter, verdict.hear(&script, ending == Ending::Said(true))).await;
+        let (failure, late) = run(&script, &mut told).await;
+        let news = verdict.hear(&script, failure.is_none());
+        tell(&script, &reporter, news, failure.as_deref()).await;
         // Nobody waits for its end but the next run.
         let Some(mut dying) = late else { continue };
         if dying.end().await {
@@ -33,16 +33,33 @@ pub(super) async fn watch(script: VrrpScript, before: Option<bool>, reporter: Re
         loop {
             tokio::select! {
                 () = &mut gone => break,
-                _ = turns.tick() => tell(&reporter, verdict.hear(&script, false)).await,
+                _ = turns.tick() => {
+                    let news = verdict.hear(&script, false);
+                    tell(&script, &reporter, news, failure.as_deref()).await;
+                }
             }
         }
     }
 }
 
-async fn tell(reporter: &Reporter, news: Option<bool>) {
-    if let Some(is_up) = news {
-        reporter.report(if is_up { Signal::Up } else { Signal::Down }).await;
+/// Logs and reports a verdict, if there is one: that it is up, or down because of the last `failure`.
+async fn tell(script: &VrrpScript, reporter: &Reporter, news: Option<News>, failure: Option<&str>) {
+    let Some(News { is_up, is_change }) = news else { return };
+    let reason = (!is_up).then(|| failure.unwrap_or("it failed"));
+    match reason {
+        _ if !is_change => {}
+        Some(error) => warn!(script = script.name, up = is_up, error, "tracked script"),
+        None => info!(script = script.name, up = is_up, "tracked script"),
     }
+    reporter.report_health(reason.map(str::to_owned)).await;
+}
+
+/// A verdict that is to be told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct News {
+    is_up: bool,
+    /// Whether it counted as something else before, or as nothing.
+    is_change: bool,
 }
 
 /// What is known of a script.
@@ -68,11 +85,12 @@ impl Verdict {
     }
 
     /// Counts a run. What it is now, if that is to be told.
-    fn hear(&mut self, script: &VrrpScript, succeeded: bool) -> Option<bool> {
+    fn hear(&mut self, script: &VrrpScript, succeeded: bool) -> Option<News> {
+        let is_up = succeeded;
         if self.is_up == Some(succeeded) {
             self.others = 0;
             let is_news = !std::mem::replace(&mut self.is_told, true);
-            return is_news.then_some(succeeded);
+            return is_news.then_some(News { is_up, is_change: false });
         }
         self.others += 1;
         let enough = if succeeded { script.rise } else { script.fall };
@@ -80,8 +98,7 @@ impl Verdict {
             return None;
         }
         *self = Self { is_up: Some(succeeded), is_told: true, others: 0 };
-        info!(script = script.name, up = succeeded, "tracked script");
-        Some(succeeded)
+        Some(News { is_up, is_change: true })
     }
 }
 
@@ -116,8 +133,8 @@ impl Told {
     }
 }
 
-/// How it ended; if it has not, it is to be seen to its end.
-async fn run(script: &VrrpScript, told: &mut Told) -> (Ending, Option<Dying>) {
+/// Why it failed, unless it succeeded; if it has not ended, it is to be seen to its end.
+async fn run(script: &VrrpScript, told: &mut Told) -> (Option<String>, Option<Dying>) {
     let outcome = execute(&script.name, &script.command, Vec::new(), script.timeout).await;
     let ending = match &outcome {
         Ok(Ended::Said(status)) => Ending::Said(status.success()),
@@ -126,19 +143,23 @@ async fn run(script: &VrrpScript, told: &mut Told) -> (Ending, Option<Dying>) {
     };
     let is_news = told.is_news(ending);
     match outcome {
-        Ok(Ended::Said(status)) => debug!(script = script.name, %status, "tracked script ran"),
+        Ok(Ended::Said(status)) => {
+            debug!(script = script.name, %status, "tracked script ran");
+            ((!status.success()).then(|| status.to_string()), None)
+        }
         Ok(Ended::Late(late)) => {
             if is_news {
                 warn!(script = script.name, "tracked script ended: it took too long");
             }
-            return (ending, Some(late));
+            (Some(format!("it took too long, after {:?}", script.timeout)), Some(late))
         }
-        Err(error) if is_news => {
-            warn!(script = script.name, %error, "tracked script cannot be run");
+        Err(error) => {
+            if is_news {
+                warn!(script = script.name, %error, "tracked script cannot be run");
+            }
+            (Some(format!("it cannot be run: {error}")), None)
         }
-        Err(_) => {}
     }
-    (ending, None)
 }
 
 #[cfg(test)]
@@ -160,7 +181,8 @@ mod tests {
             initial,
         };
         let mut verdict = Verdict::of(&script, before);
-        runs.iter().map(|succeeded| verdict.hear(&script, *succeeded)).collect()
+        let verdict = |succeeded: &bool| Some(verdict.hear(&script, *succeeded)?.is_up);
+        runs.iter().map(verdict).collect()
     }
 
     /// As in keepalived (`vrrp_script_child_thread`), unless it is said what it counts as.
