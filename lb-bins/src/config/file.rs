@@ -44,13 +44,21 @@ impl ConfigFile {
     ///
     /// Every mistake in the file and in those that it includes, or why it cannot be read.
     pub fn load(&self) -> Result<Config, ConfigErrors> {
+        Ok(self.read()?.0)
+    }
+
+    /// The same with its text.
+    fn read(&self) -> Result<(Config, Source), ConfigErrors> {
         let source = Source::read(&self.path)?;
         let loaded = match self.is_keepalived() {
             true => self.load_keepalived(source.clone()),
             false => Config::from_toml(&source),
         };
         // What follows from text that was misread would only mislead.
-        loaded.map_err(|errors| self.other_syntax(&source).unwrap_or(errors))
+        match loaded {
+            Ok(config) => Ok((config, source)),
+            Err(errors) => Err(self.other_syntax(&source).unwrap_or(errors)),
+        }
     }
 
     fn load_keepalived(&self, source: Source) -> Result<Config, ConfigErrors> {
@@ -86,7 +94,7 @@ impl ConfigFile {
     /// As [`load`](Self::load), or that it has nothing for this daemon, or that this host is not as it
     /// must be for it.
     pub fn load_for(&self, daemon: Daemon) -> Result<Config, ConfigErrors> {
-        let mut config = self.load()?;
+        let (mut config, source) = self.read()?;
         let (ours, others) = match daemon {
             Daemon::TcpLb => (Part::servers(&config), Part::routers(&config)),
             Daemon::VipKeeper => (Part::routers(&config), Part::servers(&config)),
@@ -98,7 +106,6 @@ impl ConfigFile {
         if let Some(Door::Address(address)) = config.admin {
             judge_admin(address, &config, !self.is_keepalived(), &mut mistakes);
         }
-        let source = Source::new(self.path.display().to_string(), String::new());
         let Part { count, daemon: name, what, block } = ours;
         if count == 0 {
             let other = (others.count > 0).then_some(others.daemon);
@@ -111,9 +118,9 @@ impl ConfigFile {
             mistakes.warning(None, Problem::ForAnother { daemon: name, other, what, count });
         }
         if self.is_keepalived() {
-            surroundings::leave_out_missing_scripts(&mut config, &mut mistakes);
+            surroundings::leave_out_missing_scripts(&mut config, &source, &mut mistakes);
         }
-        surroundings::judge(&config, &mut mistakes);
+        surroundings::judge(&config, &source, &mut mistakes);
         if mistakes.has_errors() {
             return Err(mistakes.into_errors(&[source]));
         }

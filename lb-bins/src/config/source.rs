@@ -25,6 +25,21 @@ impl Source {
         Self { name: name.into(), text: text.into() }
     }
 
+    /// Where `word` is written first, outside of comments, if it is: for what is only found out when nothing is
+    /// known any more of places. Linear in the text.
+    pub(super) fn find(&self, word: &str) -> Option<Span> {
+        let goes_on = |character: char| character.is_alphanumeric() || "/._-".contains(character);
+        let is_meant = |&start: &usize| {
+            let (before, rest) = self.text.split_at(start);
+            let line = before.rsplit('\n').next().unwrap_or(before);
+            let is_comment = line.trim_start().starts_with(['#', '!']);
+            !is_comment && !line.ends_with(goes_on) && !rest[word.len()..].starts_with(goes_on)
+        };
+        let mut starts = self.text.match_indices(word).map(|(start, _)| start);
+        let start = starts.find(is_meant).filter(|_| !word.is_empty())?;
+        Some(Span::from(start..start + word.len()))
+    }
+
     /// The text of the file at `path`, which must be UTF-8 of at most 16 MiB.
     ///
     /// # Errors

@@ -224,7 +224,14 @@ impl Problem {
             Self::UnreadableFile { key: "token_file", .. } => {
                 "make it, for the user of the daemon to read; it is read for each call"
             }
+            Self::UnreadableFile {
+                key: "password_file" | "secret_file" | "certificate" | "key",
+                ..
+            } => "make it, for the user of the daemon to read: nothing starts without it",
             Self::UnreadableFile { .. } => "make it, for the user of the daemon to read",
+            Self::NoRoomForSocket { .. } => {
+                "write a path in a directory that is there, such as \"/run/lb.sock\""
+            }
             Self::Unreachable { hysteresis: 0, total, .. } => {
                 return Some(format!("use at most {total}"));
             }
@@ -298,6 +305,9 @@ impl Problem {
             }
             Self::SpillWithoutPriorities => "give those that are to help out `priority = 1`",
             Self::ThresholdBeyondMaximum { .. } => "write at most `max_connections`",
+            Self::TimeoutBeyondInterval => {
+                "write at most `interval`: who hangs is found down only after `fall` times `timeout`"
+            }
             Self::UnreachableUnreported { .. } => "make sure that the scripts can report as much",
             Self::ZoneOfBackendAlone => "add to the virtual server the `zone` that it is in",
         };

@@ -265,6 +265,8 @@ pub(super) enum Problem {
     SorryModeWithoutServer,
     #[error("`spill_below` has no effect: all backends have the same priority")]
     SpillWithoutPriorities,
+    #[error("`timeout` is longer than `interval`: no run is started while the last one goes on")]
+    TimeoutBeyondInterval,
     #[error("`u_threshold` is {upper}, which is never reached: `max_connections` is {most}")]
     ThresholdBeyondMaximum { upper: u32, most: u32 },
     #[error(
@@ -284,6 +286,8 @@ pub(super) enum Problem {
     ScriptLeftOut { what: &'static str, name: String, program: String, reason: &'static str },
     #[error("`{key}` is {}, which cannot be read now: {reason}", path.display())]
     UnreadableFile { key: &'static str, path: PathBuf, reason: String },
+    #[error("`admin` is {}, where no socket can be: {reason}", path.display())]
+    NoRoomForSocket { path: PathBuf, reason: &'static str },
     #[error("{reason}: what should run as `{account}` does not run")]
     NoSuchAccount { account: Account, reason: AccountError },
     #[error("{reason}: the daemon, which is to become `{account}`, does not start here")]
