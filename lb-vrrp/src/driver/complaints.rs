@@ -1,5 +1,6 @@
 //! Saying what is wrong with what others say: at once, and then no more for a while.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::refusal::Reason;
@@ -12,6 +13,8 @@ const PAUSE: Duration = Duration::from_secs(600);
 pub(super) enum Complaint {
     AddressesDiffer,
     Refused(Reason),
+    /// Somebody takes an address away.
+    Restored(IpAddr),
 }
 
 /// Since when enough was said of each, as far as one router heard it.

@@ -15,7 +15,7 @@ impl Problem {
             Syntax::Keepalived => self.help_in_keepalived(),
             Syntax::Toml => None,
         };
-        own.or_else(|| self.help())
+        own.or_else(|| self.help().map(|help| self.in_words_of(syntax, help)))
     }
 
     fn help(&self) -> Option<String> {
