@@ -49,7 +49,7 @@ impl Files {
 
     /// Of every file that this check needs, and of whom it runs a program as; 0 if it needs nothing.
     pub(crate) fn of(&mut self, check: &Check) -> u64 {
-        let files = check.files().into_iter();
+        let files = check.files();
         let user = check.command().and_then(|command| command.user.as_ref());
         let user = user.map_or(0, |account| {
             let mut hasher = DefaultHasher::new();

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::mistakes::{ConfigErrors, Mistakes};
 use super::problem::Problem;
+use crate::privileges::own_name;
 
 /// Larger files are refused before they are read: a mistyped path must not eat the memory.
 const LARGEST_FILE: u64 = 16 * 1024 * 1024;
@@ -55,6 +56,9 @@ impl Source {
         let bytes = read_bounded(path).map_err(|error| {
             let problem = match error.kind() {
                 io::ErrorKind::FileTooLarge => Problem::TooLarge { most: LARGEST_FILE },
+                io::ErrorKind::PermissionDenied => {
+                    Problem::Unreadable { reason: format!("{error}, as user `{}`", own_name()) }
+                }
                 _ => Problem::Unreadable { reason: error.to_string() },
             };
             refuse(String::new(), None, problem)

@@ -69,7 +69,7 @@ pub enum SimulateError {
         /// The line, from 1.
         number: usize,
         /// Why.
-        source: Box<SimulateError>,
+        source: Box<Self>,
     },
     /// There is no script.
     #[error("cannot read {}: {source}", path.display())]
