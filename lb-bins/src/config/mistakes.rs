@@ -158,11 +158,6 @@ impl Mistakes {
         Self { found: Vec::new(), syntax }
     }
 
-    /// In which way the text is written.
-    pub(super) const fn syntax(&self) -> Syntax {
-        self.syntax
-    }
-
     /// Adds what makes the configuration unusable.
     pub(super) fn error(&mut self, span: impl Into<Option<Span>>, problem: Problem) {
         let (span, severity) = (span.into(), Severity::Error);

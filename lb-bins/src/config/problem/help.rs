@@ -305,9 +305,6 @@ impl Problem {
             }
             Self::SpillWithoutPriorities => "give those that are to help out `priority = 1`",
             Self::ThresholdBeyondMaximum { .. } => "write at most `max_connections`",
-            Self::TimeoutBeyondInterval => {
-                "write at most `interval`: who hangs is found down only after `fall` times `timeout`"
-            }
             Self::UnreachableUnreported { .. } => "make sure that the scripts can report as much",
             Self::ZoneOfBackendAlone => "add to the virtual server the `zone` that it is in",
         };

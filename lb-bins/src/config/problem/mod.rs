@@ -265,8 +265,6 @@ pub(super) enum Problem {
     SorryModeWithoutServer,
     #[error("`spill_below` has no effect: all backends have the same priority")]
     SpillWithoutPriorities,
-    #[error("`timeout` is longer than `interval`: no run is started while the last one goes on")]
-    TimeoutBeyondInterval,
     #[error("`u_threshold` is {upper}, which is never reached: `max_connections` is {most}")]
     ThresholdBeyondMaximum { upper: u32, most: u32 },
     #[error(

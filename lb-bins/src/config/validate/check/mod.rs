@@ -15,7 +15,7 @@ use super::values::{characters, duration, duration_or_zero, integer, server};
 use crate::config::defaults;
 use crate::config::draft::check::Kind;
 use crate::config::draft::{self, Checks, Field};
-use crate::config::mistakes::{Mistakes, Syntax};
+use crate::config::mistakes::Mistakes;
 use crate::config::model::Address;
 use crate::config::model::check::{Check, CheckKind, Tcp};
 use crate::config::problem::Problem;
@@ -54,15 +54,6 @@ pub(super) const fn is_name(address: &Address) -> bool {
 
 fn check(draft: &draft::check::Check, span: Span, mistakes: &mut Mistakes) -> Check {
     let interval = duration("interval", &draft.interval, defaults::INTERVAL, mistakes);
-    let timeout = duration("timeout", &draft.timeout, defaults::TIMEOUT, mistakes);
-    // A keepalived.conf times each attempt, not the whole run.
-    if let Some(given) = draft.timeout.given()
-        && mistakes.syntax() == Syntax::Toml
-        && timeout > interval
-        && !draft.interval.is_refused()
-    {
-        mistakes.warning(given.span, Problem::TimeoutBeyondInterval);
-    }
     let fast_default = interval.min(defaults::FAST_INTERVAL);
     let kind = draft.kind.as_ref().map(|kind| self::kind(kind, span, mistakes));
     if let Some(kind) = &kind {
@@ -94,7 +85,7 @@ fn check(draft: &draft::check::Check, span: Span, mistakes: &mut Mistakes) -> Ch
             .given()
             .and_then(|_| NonZeroU32::new(integer("mark", &draft.mark, 1..=u32::MAX, 1, mistakes))),
         interval,
-        timeout,
+        timeout: duration("timeout", &draft.timeout, defaults::TIMEOUT, mistakes),
         rise: integer("rise", &draft.rise, 1..=MOST_RUNS, rise, mistakes),
         fall: integer("fall", &draft.fall, 1..=MOST_RUNS, fall, mistakes),
         fast_interval: duration("fast_interval", &draft.fast_interval, fast_default, mistakes),
