@@ -8,11 +8,14 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 
 use clap::{ArgAction, Args};
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use tracing::warn;
 use tracing_appender::non_blocking::WorkerGuard;
 
 use crate::config::{Config, ConfigFile, Daemon, Door};
 use crate::control::Control;
+use crate::privileges::own_name;
 use crate::probe;
 use crate::telemetry::{self, LogFormat};
 
@@ -104,7 +107,17 @@ impl Arguments {
         if self.log_format == LogFormat::Json {
             config.warnings.iter().for_each(|warning| warn!("{warning}"));
         }
+        self.warn_of_reloads();
         log
+    }
+
+    /// Whoever has become another user since the file was read may not read it again.
+    fn warn_of_reloads(&self) {
+        let Some(path) = &self.config else { return };
+        if access(path, Access::READ_OK) == Err(Errno::ACCESS) {
+            let (path, user) = (path.display(), own_name());
+            warn!("the user `{user}` may not read {path}: no reload will succeed");
+        }
     }
 
     /// How many threads carry connections.

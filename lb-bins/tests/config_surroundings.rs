@@ -292,3 +292,69 @@ fn an_admin_address_for_everybody_can_be_allowed_where_there_is_a_key_for_it() {
     let said = load("lb.toml", &text("/bin/true"));
     assert!(said.contains("or set admin_allow_remote = true"), "{said}");
 }
+
+/// Where a script or a file is named, as of every other mistake.
+#[test]
+fn what_is_not_there_has_a_place() {
+    let folder = Folder::new("places");
+    let password = folder.0.join("password");
+    let text = format!(
+        "# on_up = [\"/bin/none\"]\n[[virtual_server]]\nlisten = \"127.0.0.1:80\"\n\
+         on_up = [\"/bin/none\"]\non_down = [\"/bin/none2\"]\n\
+         check = {{ type = \"redis\", password_file = {password:?} }}\n\
+         backend = [{{ address = \"127.0.0.1:81\" }}]\n"
+    );
+    let said = folder.load(&text);
+    assert!(said.contains("lb.toml:4:11: warning: /bin/none cannot be run"), "{said}");
+    assert!(said.contains("    4 | on_up = [\"/bin/none\"]\n"), "{said}");
+    assert!(said.contains("lb.toml:5:13: warning: /bin/none2 cannot be run"), "{said}");
+    let warning = format!(
+        "lb.toml:6:44: warning: `password_file` is {}, which cannot be read now: No such file",
+        password.display()
+    );
+    assert!(said.contains(&warning), "{said}");
+    fs::write(&password, "secret\n").unwrap();
+    assert!(!folder.load(&text).contains("password_file"));
+    fs::remove_file(&password).unwrap();
+    fs::create_dir(&password).unwrap();
+    assert!(folder.load(&text).contains("which cannot be read now: it is a directory"));
+}
+
+#[test]
+fn files_of_keys_are_there() {
+    let folder = Folder::new("keys");
+    let key = folder.0.join("key");
+    let text = format!(
+        "[[vrrp_instance]]\nname = \"web\"\ninterface = \"eth0\"\nvirtual_router_id = 51\n\
+         addresses = [\"192.0.2.200/24\"]\n\
+         authentication = {{ type = \"hmac\", keys = [{{ id = 1, secret_file = {key:?} }}] }}\n"
+    );
+    let keeper = || folder.load_as("vip.toml", Daemon::VipKeeper, None, &text);
+    let said = keeper();
+    assert!(said.contains("vip.toml:6:"), "{said}");
+    assert!(
+        said.contains(&format!("warning: `secret_file` is {}, which cannot", key.display())),
+        "{said}"
+    );
+    fs::write(&key, "0123456789abcdef0123456789abcdef").unwrap();
+    assert_eq!(keeper(), "");
+}
+
+#[test]
+fn a_socket_has_room_where_it_should_be() {
+    let folder = Folder::new("door");
+    let load = |path: PathBuf| {
+        let admin = path.display().to_string();
+        folder.load_as("lb.toml", Daemon::TcpLb, Some(&admin), &text("/bin/true"))
+    };
+    assert_eq!(load(folder.0.join("socket")), "");
+    let said = load(folder.0.join("none/socket"));
+    assert!(said.contains("where no socket can be: its directory is not there"), "{said}");
+    let said = load(folder.0.clone());
+    assert!(said.contains("where no socket can be: it is a directory"), "{said}");
+    let said = load(folder.0.join("lb.toml"));
+    assert!(said.contains("there is a file that is no socket"), "{said}");
+    let path = folder.0.join("none/socket");
+    let said = folder.load(&format!("admin = {path:?}\n{}", text("/bin/true")));
+    assert!(said.contains("lb.toml:1:10: warning: `admin` is"), "{said}");
+}

@@ -154,7 +154,8 @@ fn mistakes_are_told_with_line_and_remedy() {
         ("1s 127.0.0.1:1 dies\n2s 127.0.0.1:2 dies\n", "script:2: error: there is no backend"),
         ("1s\n2s a sings\n", "script:2: error: `sings` is nothing"),
         ("10s reload\n", "help: write for example: 30s reload next.toml"),
-        ("10s reload nowhere.toml\n", "nowhere.toml"),
+        ("# later\n10s reload nowhere.toml\n", "script:2: error: this reload cannot be played\n"),
+        ("10s reload nowhere.toml\n", "nowhere.toml: error: cannot read the file"),
     ] {
         let script = folder.write("script", script);
         let output = simulate(&config, &script, &[]);

@@ -164,7 +164,7 @@ pub enum Refusal {
         checksum: u16,
     },
     /// CARP's digest does not hold: another passphrase, or other addresses.
-    #[error("a forged CARP advertisement")]
+    #[error("a CARP advertisement with another passphrase, or for other addresses")]
     CarpForged,
     /// Multicast to a unicast router, or the reverse.
     #[error("sent to {destination}")]

@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::CheckConfigError;
 use super::files::bytes_in;
-use crate::config::check::{Identity, Secret, SmtpSecurity, Tls};
-use crate::config::{Account, Check, CheckKind, Config, VirtualServer};
+use crate::config::{Account, Check, Config, VirtualServer};
 use crate::privileges::{AccountError, Identity as User};
 
 /// What is in files, each of which is read once: whoever builds checks after somebody else has waited for
@@ -50,14 +49,14 @@ impl Files {
 
     /// Of every file that this check needs, and of whom it runs a program as; 0 if it needs nothing.
     pub(crate) fn of(&mut self, check: &Check) -> u64 {
-        let files = files(check).into_iter();
+        let files = check.files();
         let user = check.command().and_then(|command| command.user.as_ref());
         let user = user.map_or(0, |account| {
             let mut hasher = DefaultHasher::new();
             self.user(account).ok().map(|user| (user.uid, user.gid)).hash(&mut hasher);
             hasher.finish()
         });
-        files.fold(user, |all, file| all.rotate_left(5) ^ self.of_file(file))
+        files.fold(user, |all, (_, file)| all.rotate_left(5) ^ self.of_file(file))
     }
 
     /// What is in a file.
@@ -110,43 +109,6 @@ impl fmt::Debug for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.contents.keys()).finish()
     }
-}
-
-/// The files that a check reads when it is built.
-fn files(check: &Check) -> Vec<&Path> {
-    let (tls, secret) = match &check.kind {
-        CheckKind::Agent(agent) => (agent.tls.as_ref(), None),
-        CheckKind::Grpc(grpc) => (grpc.tls.as_ref(), None),
-        CheckKind::Http(http) => (http.tls.as_ref(), None),
-        CheckKind::Ldap(ldap) => (ldap.tls.as_ref(), ldap.password.as_ref()),
-        CheckKind::Mysql(database) | CheckKind::Postgres(database) => {
-            (database.tls.as_ref(), database.password.as_ref())
-        }
-        CheckKind::Redis(redis) => (redis.tls.as_ref(), redis.password.as_ref()),
-        CheckKind::Smtp(smtp) => (smtp.security.as_ref().map(SmtpSecurity::tls), None),
-        CheckKind::Tcp(tcp) => (tcp.tls.as_ref(), None),
-        CheckKind::Tls(tls) => (Some(tls), None),
-        CheckKind::Dns(_)
-        | CheckKind::File(_)
-        | CheckKind::Ping(_)
-        | CheckKind::Script(_)
-        | CheckKind::Udp(_)
-        | CheckKind::Worker(_) => (None, None),
-    };
-    let mut files = Vec::new();
-    if let Some(Secret::File(path)) = secret {
-        files.push(&**path);
-    }
-    files.extend(tls.into_iter().flat_map(files_of_tls));
-    files
-}
-
-fn files_of_tls(Tls { ca, identity, .. }: &Tls) -> Vec<&Path> {
-    let mut files: Vec<&Path> = ca.as_deref().into_iter().collect();
-    if let Some(Identity { certificate, key }) = identity {
-        files.extend([&**certificate, &**key]);
-    }
-    files
 }
 
 #[cfg(test)]

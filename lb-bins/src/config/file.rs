@@ -45,18 +45,21 @@ impl ConfigFile {
     ///
     /// Every mistake in the file and in those that it includes, or why it cannot be read.
     pub fn load(&self) -> Result<Config, ConfigErrors> {
-        self.load_on(&|_| true)
+        Ok(self.read(&|_| true)?.0)
     }
 
-    /// Reads it for a host that has these interfaces.
-    fn load_on(&self, has_interface: HasInterface<'_>) -> Result<Config, ConfigErrors> {
+    /// Reads it for a host that has these interfaces; with its text.
+    fn read(&self, has_interface: HasInterface<'_>) -> Result<(Config, Source), ConfigErrors> {
         let source = Source::read(&self.path)?;
         let loaded = match self.is_keepalived() {
             true => self.load_keepalived(source.clone(), has_interface),
             false => Config::from_toml_on(&source, has_interface),
         };
         // What follows from text that was misread would only mislead.
-        loaded.map_err(|errors| self.other_syntax(&source).unwrap_or(errors))
+        match loaded {
+            Ok(config) => Ok((config, source)),
+            Err(errors) => Err(self.other_syntax(&source).unwrap_or(errors)),
+        }
     }
 
     fn load_keepalived(
@@ -97,10 +100,10 @@ impl ConfigFile {
     /// As [`load`](Self::load), or that it has nothing for this daemon, or that this host is not as it
     /// must be for it.
     pub fn load_for(&self, daemon: Daemon) -> Result<Config, ConfigErrors> {
-        let mut config = match daemon {
+        let (mut config, source) = match daemon {
             // It does nothing with them.
-            Daemon::TcpLb => self.load()?,
-            Daemon::VipKeeper => self.load_on(&has_interface)?,
+            Daemon::TcpLb => self.read(&|_| true)?,
+            Daemon::VipKeeper => self.read(&has_interface)?,
         };
         let (ours, others) = match daemon {
             Daemon::TcpLb => (Part::servers(&config), Part::routers(&config)),
@@ -113,7 +116,6 @@ impl ConfigFile {
         if let Some(Door::Address(address)) = config.admin {
             judge_admin(address, &config, !self.is_keepalived(), &mut mistakes);
         }
-        let source = Source::new(self.path.display().to_string(), String::new());
         let Part { count, daemon: name, what, block } = ours;
         if count == 0 {
             let other = (others.count > 0).then_some(others.daemon);
@@ -126,9 +128,9 @@ impl ConfigFile {
             mistakes.warning(None, Problem::ForAnother { daemon: name, other, what, count });
         }
         if self.is_keepalived() {
-            surroundings::leave_out_missing_scripts(&mut config, &mut mistakes);
+            surroundings::leave_out_missing_scripts(&mut config, &source, &mut mistakes);
         }
-        surroundings::judge(&config, &mut mistakes);
+        surroundings::judge(&config, &source, &mut mistakes);
         if mistakes.has_errors() {
             return Err(mistakes.into_errors(&[source]));
         }

@@ -64,7 +64,7 @@ impl Mistake {
 
     /// What is wrong, in one line.
     pub fn message(&self) -> String {
-        self.problem.to_string()
+        self.problem.message_in(self.syntax)
     }
 
     /// What to do about it.
@@ -78,11 +78,12 @@ impl Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, place, severity, problem, first, .. } = self;
+        let Self { file, place, severity, first, .. } = self;
+        let message = self.message();
         match place {
-            None => writeln!(f, "{file}: {severity}: {problem}")?,
+            None => writeln!(f, "{file}: {severity}: {message}")?,
             Some(Place { line, column, excerpt, underline }) => {
-                writeln!(f, "{file}:{line}:{column}: {severity}: {problem}")?;
+                writeln!(f, "{file}:{line}:{column}: {severity}: {message}")?;
                 writeln!(f, "{line:>5} | {excerpt}")?;
                 writeln!(f, "      | {underline}")?;
             }

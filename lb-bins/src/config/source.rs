@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::mistakes::{ConfigErrors, Mistakes};
 use super::problem::Problem;
+use crate::privileges::own_name;
 
 /// Larger files are refused before they are read: a mistyped path must not eat the memory.
 const LARGEST_FILE: u64 = 16 * 1024 * 1024;
@@ -25,6 +26,21 @@ impl Source {
         Self { name: name.into(), text: text.into() }
     }
 
+    /// Where `word` is written first, outside of comments, if it is: for what is only found out when nothing is
+    /// known any more of places. Linear in the text.
+    pub(super) fn find(&self, word: &str) -> Option<Span> {
+        let goes_on = |character: char| character.is_alphanumeric() || "/._-".contains(character);
+        let is_meant = |&start: &usize| {
+            let (before, rest) = self.text.split_at(start);
+            let line = before.rsplit('\n').next().unwrap_or(before);
+            let is_comment = line.trim_start().starts_with(['#', '!']);
+            !is_comment && !line.ends_with(goes_on) && !rest[word.len()..].starts_with(goes_on)
+        };
+        let mut starts = self.text.match_indices(word).map(|(start, _)| start);
+        let start = starts.find(is_meant).filter(|_| !word.is_empty())?;
+        Some(Span::from(start..start + word.len()))
+    }
+
     /// The text of the file at `path`, which must be UTF-8 of at most 16 MiB.
     ///
     /// # Errors
@@ -40,6 +56,9 @@ impl Source {
         let bytes = read_bounded(path).map_err(|error| {
             let problem = match error.kind() {
                 io::ErrorKind::FileTooLarge => Problem::TooLarge { most: LARGEST_FILE },
+                io::ErrorKind::PermissionDenied => {
+                    Problem::Unreadable { reason: format!("{error}, as user `{}`", own_name()) }
+                }
                 _ => Problem::Unreadable { reason: error.to_string() },
             };
             refuse(String::new(), None, problem)

@@ -3,29 +3,33 @@
 
 use std::collections::HashSet;
 use std::env;
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, symlink_metadata};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
 use super::mistakes::Mistakes;
 use super::model::check::{Check, CheckKind};
-use super::model::{Account, ClaimBy, Command, Config};
+use super::model::{Account, Authentication, ClaimBy, Command, Config, Door, KeySecret};
 use super::problem::Problem;
+use super::source::Source;
 use crate::privileges::Identity;
 
-/// Reports files of claims, programs and users that are not there, scripts that cannot run as whom they
-/// should, and scripts that root runs though others could change them.
-pub(super) fn judge(config: &Config, mistakes: &mut Mistakes) {
-    report_missing_files(config, mistakes);
-    report_missing_programs(config, mistakes);
+/// Reports files, programs and users that are not there, an `admin` socket that cannot be, scripts that cannot
+/// run as whom they should, and scripts that root runs though others could change them. What is wrong is where
+/// it is first written in `source`.
+pub(super) fn judge(config: &Config, source: &Source, mistakes: &mut Mistakes) {
+    report_missing_files(config, source, mistakes);
+    report_missing_programs(config, source, mistakes);
+    report_door(config, source, mistakes);
     let own = match config.user.as_ref().map(Identity::of) {
         Some(Ok(identity)) => identity.uid,
         Some(Err(reason)) => {
             if let Some(account) = config.user.clone() {
-                mistakes.warning(None, Problem::NoSuchUser { account, reason });
+                let place = source.find(&account.to_string());
+                mistakes.warning(place, Problem::NoSuchUser { account, reason });
             }
             return;
         }
@@ -38,13 +42,13 @@ pub(super) fn judge(config: &Config, mistakes: &mut Mistakes) {
             None => own,
             Some((_, Ok(identity))) if config.user.is_none() || identity.uid == own => identity.uid,
             Some((account, Ok(_))) => {
-                report_other(command, account, config, mistakes);
+                report_other(command, account, config, source, mistakes);
                 continue;
             }
             Some((account, Err(reason))) => {
                 if absent.insert(account) {
-                    let account = account.clone();
-                    mistakes.warning(None, Problem::NoSuchAccount { account, reason });
+                    let (place, account) = (source.find(&account.to_string()), account.clone());
+                    mistakes.warning(place, Problem::NoSuchAccount { account, reason });
                 }
                 continue;
             }
@@ -53,33 +57,38 @@ pub(super) fn judge(config: &Config, mistakes: &mut Mistakes) {
             && seen.insert(&command.program)
             && let Some(place) = changeable(Path::new(&command.program))
         {
+            let written = source.find(&command.program);
             let problem = Problem::UnsafeScript { program: command.program.clone(), place };
             match config.script_security {
-                true => mistakes.error(None, problem),
-                false => mistakes.warning(None, problem),
+                true => mistakes.error(written, problem),
+                false => mistakes.warning(written, problem),
             }
         }
     }
 }
 
 /// It may come later, and runs then.
-fn report_missing_programs(config: &Config, mistakes: &mut Mistakes) {
+fn report_missing_programs(config: &Config, source: &Source, mistakes: &mut Mistakes) {
     let mut seen = HashSet::new();
     for (program, reason) in config.commands().filter_map(not_runnable) {
         if seen.insert(program) {
-            let program = program.to_owned();
-            mistakes.warning(None, Problem::NotRunnable { program, reason });
+            let (place, program) = (source.find(program), program.to_owned());
+            mistakes.warning(place, Problem::NotRunnable { program, reason });
         }
     }
 }
 
 /// Leaves out what a keepalived.conf depends on and this host cannot run, as keepalived does
 /// (`check_script_secure`): without it, instances and servers are as if nothing was tracked or checked by it. A reload looks again.
-pub(super) fn leave_out_missing_scripts(config: &mut Config, mistakes: &mut Mistakes) {
+pub(super) fn leave_out_missing_scripts(
+    config: &mut Config,
+    source: &Source,
+    mistakes: &mut Mistakes,
+) {
     let mut left_out = |command: &Command, what: &'static str, name: &str| {
         let Some((program, reason)) = not_runnable(command) else { return false };
-        let (name, program) = (name.to_owned(), program.to_owned());
-        mistakes.warning(None, Problem::ScriptLeftOut { what, name, program, reason });
+        let (place, name, program) = (source.find(program), name.to_owned(), program.to_owned());
+        mistakes.warning(place, Problem::ScriptLeftOut { what, name, program, reason });
         true
     };
     let mut gone = HashSet::new();
@@ -136,26 +145,77 @@ fn why_not(program: &Path) -> Option<&'static str> {
     }
 }
 
-/// What is read for each call may come later.
-fn report_missing_files(config: &Config, mistakes: &mut Mistakes) {
+/// They may come later, before they are needed.
+fn report_missing_files(config: &Config, source: &Source, mistakes: &mut Mistakes) {
+    let mut seen = HashSet::new();
+    for (key, path) in files(config) {
+        if seen.insert(path)
+            && let Some(reason) = unreadable(path)
+        {
+            let (place, path) = (source.find(&path.to_string_lossy()), path.to_owned());
+            mistakes.warning(place, Problem::UnreadableFile { key, path, reason });
+        }
+    }
+}
+
+/// All files that are read because a key names them.
+fn files(config: &Config) -> impl Iterator<Item = (&'static str, &Path)> {
     let claims = config.vrrp_instances.iter().filter_map(|instance| instance.claim.as_ref());
     let calls = claims.filter_map(|claim| match &claim.by {
         ClaimBy::Http(http) => Some(http),
         ClaimBy::Command(_) => None,
     });
-    let files = calls.flat_map(|http| [("token_file", &http.token_file), ("ca", &http.ca)]);
-    for (key, path) in files.filter_map(|(key, path)| Some((key, path.as_ref()?))) {
-        if let Err(error) = File::open(path) {
-            let (path, reason) = (path.clone(), error.to_string());
-            mistakes.warning(None, Problem::UnreadableFile { key, path, reason });
-        }
+    let of_calls = calls.flat_map(|http| [("token_file", &http.token_file), ("ca", &http.ca)]);
+    let of_calls = of_calls.filter_map(|(key, path)| Some((key, path.as_deref()?)));
+    let keys = config.vrrp_instances.iter().flat_map(|instance| match &instance.authentication {
+        Authentication::Hmac { keys, .. } => &keys[..],
+        _ => &[],
+    });
+    let of_keys = keys.filter_map(|key| match &key.secret {
+        KeySecret::File(path) => Some(("secret_file", path.as_path())),
+        _ => None,
+    });
+    let login = config.smtp.as_ref().and_then(|mail| mail.login.as_ref());
+    let of_mail = config.smtp.as_ref().and_then(|mail| mail.security.as_ref());
+    let of_mail = of_mail.into_iter().flat_map(|security| security.tls().files());
+    let of_mail = of_mail.chain(login.map(|login| ("password_file", &*login.password_file)));
+    of_calls.chain(of_keys).chain(of_mail).chain(config.checks().flat_map(Check::files))
+}
+
+/// Why nobody can read that file, as far as it can be seen without waiting: nobody may ever write to a pipe.
+fn unreadable(path: &Path) -> Option<String> {
+    match path.metadata() {
+        Ok(found) if found.is_dir() => Some("it is a directory".to_owned()),
+        Ok(found) if !found.is_file() => None,
+        _ => File::open(path).err().map(|error| error.to_string()),
     }
 }
 
-fn report_other(command: &Command, account: &Account, config: &Config, mistakes: &mut Mistakes) {
+/// Its directory may be made by whoever starts the daemon.
+fn report_door(config: &Config, source: &Source, mistakes: &mut Mistakes) {
+    let Some(Door::Socket(path)) = &config.admin else { return };
+    let is_folder = path.parent().is_some_and(Path::is_dir);
+    let reason = match symlink_metadata(path) {
+        Ok(there) if there.is_dir() => "it is a directory",
+        Ok(there) if !there.file_type().is_socket() => "there is a file that is no socket",
+        Err(_) if !is_folder => "its directory is not there",
+        _ => return,
+    };
+    let place = source.find(&path.to_string_lossy());
+    mistakes.warning(place, Problem::NoRoomForSocket { path: path.clone(), reason });
+}
+
+fn report_other(
+    command: &Command,
+    account: &Account,
+    config: &Config,
+    source: &Source,
+    mistakes: &mut Mistakes,
+) {
+    let place = source.find(&command.program);
     if let Some(user) = config.user.clone() {
         let (program, account) = (command.program.clone(), account.clone());
-        mistakes.error(None, Problem::ScriptOfOther { program, account, user });
+        mistakes.error(place, Problem::ScriptOfOther { program, account, user });
     }
 }
 

@@ -320,6 +320,9 @@ fn log_changes(before: &config::VirtualServer, after: &config::VirtualServer) {
     if before.name != after.name {
         info!(virtual_server, "renamed, from {}", before.name);
     }
+    if before.listen != after.listen {
+        info!(virtual_server, listen = %after.listen, "accepting, and no more at {}", before.listen);
+    }
     let weights = |config: &config::VirtualServer| -> HashMap<Address, Weight> {
         config.backends.iter().map(|backend| (backend.address.clone(), backend.weight)).collect()
     };

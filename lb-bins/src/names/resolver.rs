@@ -17,15 +17,26 @@ use tokio::time::Instant;
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A resolver, or why there is none.
-pub(super) struct Resolver(Result<TokioResolver, Arc<str>>);
+pub(super) struct Resolver {
+    resolver: Result<TokioResolver, Arc<str>>,
+    /// Who is asked, in words.
+    asked: String,
+}
 
 impl Resolver {
     /// By these servers, or else by those of `/etc/resolv.conf`; `/etc/hosts` stands above them.
     pub(super) fn of(servers: &[SocketAddr]) -> Self {
+        let asked = match servers {
+            [] => "the servers of /etc/resolv.conf".to_owned(),
+            some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
         let mut builder = if servers.is_empty() {
             match TokioResolver::builder_tokio() {
                 Ok(builder) => builder,
-                Err(error) => return Self(Err(format!("/etc/resolv.conf: {error}").into())),
+                Err(error) => {
+                    let resolver = Err(format!("/etc/resolv.conf: {error}").into());
+                    return Self { resolver, asked };
+                }
             }
         } else {
             let servers = servers.iter().map(|&server| name_server(server)).collect();
@@ -39,7 +50,7 @@ impl Resolver {
         options.ip_strategy = LookupIpStrategy::Ipv4thenIpv6;
         // Whoever asks knows how long an answer is good for.
         options.cache_size = 0;
-        Self(builder.build().map_err(|error| error.to_string().into()))
+        Self { resolver: builder.build().map_err(|error| error.to_string().into()), asked }
     }
 
     /// The addresses of a host, and until when they are good.
@@ -47,12 +58,12 @@ impl Resolver {
     /// # Errors
     /// Why there is none, in words.
     pub(super) async fn lookup(&self, host: &str) -> Result<(Vec<IpAddr>, Instant), Arc<str>> {
-        let resolver = self.0.as_ref().map_err(Arc::clone)?;
+        let resolver = self.resolver.as_ref().map_err(Arc::clone)?;
         match resolver.lookup_ip(host).await {
             Ok(answer) => Ok((answer.iter().collect(), answer.valid_until().into())),
             Err(error) if error.is_nx_domain() => Err("there is no such name".into()),
             Err(error) if error.is_no_records_found() => Err("it has no address".into()),
-            Err(error) => Err(error.to_string().into()),
+            Err(error) => Err(format!("{error}, asking {}", self.asked).into()),
         }
     }
 }

@@ -102,16 +102,20 @@ impl Scripts {
 
 async fn run(Job { whose, told: _, command, variables, limit, held: _held }: Job) {
     let script = &command.program;
+    // By them those differ that one change has, if it is one program.
+    let arguments = command.arguments.join(" ");
     match execute(&whose, &command, variables, limit.unwrap_or(FOREVER)).await {
-        Ok(Ended::Said(status)) if status.success() => info!(script, "script ran"),
-        Ok(Ended::Said(status)) => warn!(script, %status, "script failed"),
+        Ok(Ended::Said(status)) if status.success() => {
+            info!(script, arguments, "script ran");
+        }
+        Ok(Ended::Said(status)) => warn!(script, arguments, %status, "script failed"),
         Ok(Ended::Late(mut dying)) => {
-            warn!(script, ?limit, "script ended: it took too long");
+            warn!(script, arguments, ?limit, "script ended: it took too long");
             if !dying.end().await {
                 warn!(script, "the script cannot be ended: it waits for this host");
             }
         }
-        Err(error) => warn!(script, %error, "script cannot be started"),
+        Err(error) => warn!(script, arguments, %error, "script cannot be started"),
     }
 }
 

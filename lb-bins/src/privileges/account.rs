@@ -65,6 +65,13 @@ impl Identity {
     }
 }
 
+/// What the user that this process runs as is called; its number, if it has no name.
+pub(crate) fn own_name() -> String {
+    let own = Uid::current();
+    let user = User::from_uid(own).ok().flatten();
+    user.map_or_else(|| own.to_string(), |user| user.name)
+}
+
 fn group(name: &str) -> Result<u32, AccountError> {
     let known = Group::from_name(name).ok().flatten().map(|group| group.gid);
     let gid = known.or_else(|| name.parse().ok().map(Gid::from_raw));

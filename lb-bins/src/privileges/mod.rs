@@ -19,6 +19,7 @@ use tracing::warn;
 use crate::config::check::CheckKind;
 use crate::config::{Account, Check, Config, Daemon};
 
+pub(crate) use account::own_name;
 pub use account::{AccountError, Identity};
 
 /// Why this process cannot do its work, or does too much.

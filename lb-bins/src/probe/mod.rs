@@ -1,11 +1,12 @@
 //! One check, now: how it ends, where its time goes, what the target shows of itself.
 
+mod error;
 mod genhash;
 mod words;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io;
+use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -18,10 +19,11 @@ use tokio::runtime::Builder;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
+pub use self::error::ProbeError;
 use self::genhash::Genhash;
 use crate::checkers::{CheckConfigError, Files, Shared, checker};
 use crate::config::check::Page;
-use crate::config::{Address, Check, CheckKind, Config, ConfigErrors};
+use crate::config::{Address, Check, CheckKind, Config};
 use crate::names::{Names, nominal};
 use crate::status::RunReport;
 
@@ -56,47 +58,6 @@ pub struct Arguments {
 
     #[command(flatten)]
     genhash: Genhash,
-}
-
-/// Why nothing was probed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ProbeError {
-    /// What should be probed is no address.
-    #[error("`{text}` is no address or name with a port")]
-    Address {
-        /// What was given.
-        text: String,
-    },
-    /// A check that cannot be built.
-    #[error(transparent)]
-    Check(#[from] CheckConfigError),
-    /// With a configuration there is nothing to say but the address, without one there is.
-    #[error("{0}")]
-    Usage(&'static str),
-    /// What is not in the configuration.
-    #[error("there is no backend {address} in the configuration; there are: {known}")]
-    UnknownBackend {
-        /// What was asked for.
-        address: Address,
-        /// Those that there are.
-        known: String,
-    },
-    /// A backend that nothing is to be known of.
-    #[error("the backend {address} is not checked")]
-    Unchecked {
-        /// The backend.
-        address: Address,
-    },
-    /// What is wrong with the words for a check.
-    #[error("{0}")]
-    Words(#[from] ConfigErrors),
-    /// There is no runtime to be had.
-    #[error(transparent)]
-    Runtime(#[from] io::Error),
-    /// Only pages have one.
-    #[error("--digest is for checks of type http and https")]
-    NoPage,
 }
 
 /// What came of it.
@@ -164,7 +125,10 @@ impl Arguments {
         let probes = match (self.probe.as_deref().unwrap_or_default(), config) {
             ([at], Some(config)) => configured(config, &address(at)?)?,
             ([words, at], None) => {
-                let target = address(at)?;
+                let target = match is_ping(words) {
+                    true => host(at)?,
+                    false => address(at)?,
+                };
                 let checks = words::checks(words, &target)?.into_iter();
                 checks.map(|check| Probe::alone(check, target.clone())).collect()
             }
@@ -212,7 +176,12 @@ impl Probe {
     /// The heading of what is printed about it.
     fn heading(&self) -> String {
         let (kind, target) = (self.check.kind.name(), self.check.target(&self.backend));
-        format!("{}{kind} check of {target}: ", self.name)
+        let host = target.to_string();
+        let shown = match (&self.check.kind, host.rsplit_once(':')) {
+            (CheckKind::Ping(_), Some((host, _))) if self.name.is_empty() => host,
+            _ => &host,
+        };
+        format!("{}{kind} check of {shown}: ", self.name)
     }
 }
 
@@ -227,7 +196,24 @@ impl Outcome {
 }
 
 fn address(text: &str) -> Result<Address, ProbeError> {
-    text.parse().map_err(|_| ProbeError::Address { text: text.to_owned() })
+    text.parse().map_err(|_| address_error(text))
+}
+
+fn address_error(text: &str) -> ProbeError {
+    ProbeError::Address { text: text.to_owned() }
+}
+
+/// What no port matters to: one may be given, as in a configuration.
+fn host(text: &str) -> Result<Address, ProbeError> {
+    let bare = match text.parse::<IpAddr>() {
+        Ok(IpAddr::V6(_)) => format!("[{text}]"),
+        _ => text.to_owned(),
+    };
+    address(text).or_else(|_| address(&format!("{bare}:1"))).map_err(|_| address_error(text))
+}
+
+fn is_ping(words: &str) -> bool {
+    words.split(',').next().is_some_and(|kind| kind.trim() == "ping")
 }
 
 /// The checks of a backend or a sorry server, in every virtual server that has it; or of what a virtual router depends on.

@@ -59,6 +59,18 @@ pub enum SimulateError {
     /// Lines of the script.
     #[error(transparent)]
     Script(#[from] ScriptErrors),
+    /// What a line of the script takes over cannot be played.
+    #[error(
+        "{}:{number}: error: this reload cannot be played\n{}\n", path.display(), .source.to_string().trim_end()
+    )]
+    Reload {
+        /// The script.
+        path: PathBuf,
+        /// The line, from 1.
+        number: usize,
+        /// Why.
+        source: Box<Self>,
+    },
     /// There is no script.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
@@ -114,13 +126,18 @@ impl Arguments {
             let (scene, after) = rest.split_at(length);
             let until = after.first().map_or(end, |next| next.line.at().min(end));
             play.perform(path, scene, now, until)?;
-            let Some((Numbered { line: Line::Reload { path: next, .. }, .. }, others)) =
+            let Some((Numbered { line: Line::Reload { path: next, .. }, number, .. }, others)) =
                 after.split_first()
             else {
                 return Ok(play.told());
             };
             let next = path.parent().unwrap_or(Path::new("")).join(next);
-            play.reload(until, &ConfigFile { path: next, ..file.clone() })?;
+            let reloaded = play.reload(until, &ConfigFile { path: next, ..file.clone() });
+            reloaded.map_err(|source| SimulateError::Reload {
+                path: path.to_owned(),
+                number: *number,
+                source: Box::new(source),
+            })?;
             (now, rest) = (until, others);
         }
     }

@@ -134,7 +134,7 @@ impl Instance {
         match event {
             Event::Transition { from, to, because } => {
                 let (from, to_name) = (from.name(), to.name());
-                info!(instance, from, to = to_name, ?because, priority, "transition");
+                info!(instance, from, to = to_name, %because, priority, "transition");
                 self.since = Instant::now();
                 self.claim = match to {
                     Role::Master => Claim::start(&self.spec),

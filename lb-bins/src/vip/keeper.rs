@@ -288,6 +288,10 @@ impl Keeper {
                 let sender = sender.map_or_else(|| "unknown".to_owned(), |it| it.to_string());
                 return warn!(instance, sender, why = %refusal, "an advertisement is refused");
             }
+            Report::Restored { address } => {
+                let instance = instance.spec.name();
+                return warn!(instance, %address, "somebody took an address away: it is put back");
+            }
             Report::TrackedInterface { tracker, is_up } => {
                 return instance.see_interface(tracker, is_up);
             }

@@ -163,6 +163,15 @@ fn a_probe_resolves_and_says_so() {
         said.contains("cannot resolve gone.example.org: there is no such name [dns]"),
         "{said}"
     );
+    // Nobody answers there: it is said where.
+    let nobody = Port::free().address();
+    let resolvers = format!("resolvers = [\"{nobody}\"]\n");
+    let patient = backend.replace("{}", "{ type = \"tcp\", timeout = \"30s\" }");
+    let path = folder.write("deaf.toml", &(resolvers + &server("web", &web, &[&patient])));
+    let output = arguments(&["--config", path.to_str().unwrap(), "--probe", &target]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!(", asking {nobody} [dns]")), "{said}");
 }
 
 #[test]

@@ -105,7 +105,10 @@ fn what_cannot_be_run_is_said_and_ends_with_2() {
     for (words, why) in [
         (&["--probe", "htp", "127.0.0.1:80"][..], "did you mean \"http\"?"),
         (&["--probe", "http,pathe=/", "127.0.0.1:80"], "did you mean `path`?"),
-        (&["--probe", "tcp", "here"], "`here` is no address or name with a port"),
+        (&["--probe", "htp", "127.0.0.1:80"], "--probe: error: `type` is \"htp\""),
+        (&["--probe", "tcp", "here"], "`here` is no address or name with a port: write here:80"),
+        (&["--probe", "tcp", "::1"], "`::1` is no address or name with a port: write [::1]:80"),
+        (&["--probe", "tcp", "127.0.0.1:x"], "with a port, such as 192.0.2.1:80"),
         (&["--probe", "127.0.0.1:80"], "--probe takes a check and an address"),
         (&["--probe", "script,command=/nonexistent", "127.0.0.1:80"], "could not be run here"),
         (&["--probe", "tcp", "127.0.0.1:80", "--digest"], "--digest is for checks of type http"),
@@ -115,6 +118,17 @@ fn what_cannot_be_run_is_said_and_ends_with_2() {
         let (code, text) = probe(words);
         assert_eq!(code, 2, "{words:?} {text}");
         assert!(text.contains(why), "{words:?} {text}");
+    }
+}
+
+/// Whether pings are allowed here or not.
+#[test]
+fn a_ping_needs_no_port() {
+    for (target, shown) in
+        [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]"), ("127.0.0.1:7", "127.0.0.1")]
+    {
+        let (_, text) = probe(&["--probe", "ping,timeout=5s", target]);
+        assert!(text.starts_with(&format!("ping check of {shown}: ")), "{text}");
     }
 }
 

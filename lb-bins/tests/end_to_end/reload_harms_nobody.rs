@@ -1,5 +1,10 @@
 //! SIGHUP while clients come.
 
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
+use rustix::process::Signal;
+
 use crate::harness::*;
 
 /// The age of the last check, and whether the backend was ever seen in another state than up.
@@ -324,4 +329,33 @@ fn the_admin_address_moves() {
     balancer.signal(rustix::process::Signal::HUP);
     until("the new one answers", || get(admin.address(), "/healthz").is_ok());
     until("the old one refuses", || connect(balancer.admin()).is_err());
+}
+
+#[test]
+fn who_listens_elsewhere_says_so() {
+    let (one, other, backend) = (Port::free(), Port::free(), Backend::greeter());
+    let at = |port: &Port| server("web", port, &[&backends([(&backend, 1)])]);
+    let balancer = Balancer::start(&at(&one));
+    balancer.reload(&at(&other));
+    let place = format!("listen={other}");
+    balancer.until_logged(&["accepting, and no more at", &one.to_string(), &place]);
+    assert_eq!(ask(other.address()).unwrap(), backend.name());
+}
+
+/// Whoever becomes another user at the start does not notice before a reload.
+#[test]
+#[ignore = "needs root"]
+fn a_configuration_that_the_user_may_not_read_again_is_told() {
+    let (web, backend) = (Port::free(), Backend::greeter());
+    let text = server("web", &web, &[&backends([(&backend, 1)])]);
+    let balancer = Balancer::start_with(&format!("user = \"nobody\"\n{text}"), |_, path| {
+        set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+        let mut command = binary();
+        command.arg("--config").arg(path);
+        command
+    });
+    balancer.until_logged(&["WARN the user `nobody` may not read", "no reload will succeed"]);
+    balancer.signal(Signal::HUP);
+    balancer.until_logged(&["cannot read the file: Permission denied", "as user `nobody`"]);
+    assert_eq!(ask(web.address()).unwrap(), backend.name());
 }

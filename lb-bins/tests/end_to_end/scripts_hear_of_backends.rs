@@ -87,7 +87,7 @@ fn what_scripts_say_is_a_field_of_the_log() {
     let flood =
         r#"i=0; while [ $i -lt 250 ]; do printf 'line %-1000d\n' $i >&2; i=$((i + 1)); done"#;
     let script = folder.script("hook", &format!(r#"echo 'it is "down"' >&2; {flood}"#));
-    let hook = format!("on_down = [\"{}\"]", script.display());
+    let hook = format!("on_down = [\"{}\", \"to\", \"whom\"]", script.display());
     let config = server("web", &web, &[QUICK_CHECK, &hook, &backends([(&only, 1)])]);
     let balancer = Balancer::start_and(&config, &["--log-format", "json"]);
     balancer.until_all_up();
@@ -99,6 +99,7 @@ fn what_scripts_say_is_a_field_of_the_log() {
     balancer.until_all_up();
     only.kill();
     until("it ran again", || balancer.lines_with("script ran").len() == 2);
+    assert_eq!(balancer.lines_with(r#""arguments":"to whom""#).len(), 2);
     assert_eq!(balancer.lines_with(r#""stderr":"line "#).len(), 99);
     for line in balancer.log() {
         assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");

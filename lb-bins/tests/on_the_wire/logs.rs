@@ -222,6 +222,29 @@ fn why_what_is_tracked_is_down_is_said() {
     assert_eq!(reason("status"), "", "it is up");
 }
 
+/// Whoever administers the host may not know who does it.
+#[test]
+#[ignore = "needs root"]
+fn who_took_an_address_away_or_over_is_told_in_words() {
+    if !is_possible() {
+        return;
+    }
+    let lab = Lab::new();
+    let _a = run_ours(&lab, Host::A, &instance("priority = 100\n"));
+    lab.until(10 * SECOND, "it is master", || lab.holds(Host::A, "10.99.0.200"));
+    let space = lab.space(Host::A);
+    for _ in 0..2 {
+        ip(&format!("-n {space} address delete 10.99.0.200/24 dev eth0"));
+        lab.until(5 * SECOND, "it is back", || lab.holds(Host::A, "10.99.0.200"));
+    }
+    let told =
+        "WARN somebody took an address away: it is put back instance=\"one\" address=10.99.0.200";
+    assert_eq!(lines_with(&lab, "a", &[told]), 1, "once");
+    let _b = run_ours(&lab, Host::B, &instance("priority = 150\n"));
+    let outranked = "because=outranked by 10.99.0.2 (priority 150)";
+    lab.until(10 * SECOND, "by whom", || lines_with(&lab, "a", &[outranked]) == 1);
+}
+
 /// What a crash has left goes, or stays if it is to: both are told; and that somebody else is there.
 #[test]
 #[ignore = "needs root"]

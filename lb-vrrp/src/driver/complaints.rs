@@ -18,6 +18,8 @@ pub(super) enum Complaint {
     /// Of this sender: that another one was named says nothing of it.
     AddressesDiffer(IpAddr),
     Refused(Reason),
+    /// Somebody takes an address away.
+    Restored(IpAddr),
 }
 
 /// Since when enough was said of each, as far as one router heard it.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::announcer::Announcer;
-use super::complaints::Complaints;
+use super::complaints::{Complaint, Complaints};
 use super::debounce::{Debouncer, Which};
 use super::links::Links;
 use super::restorer::Restorer;
@@ -163,6 +163,9 @@ impl Member {
 
     fn restore(&mut self, now: Instant, address: IpAddr, network: &mut impl Network) -> Done {
         let done = self.add(now, address, network);
+        if done == Done::Yes && self.complaints.is_news(now, Complaint::Restored(address)) {
+            self.reports.push(Report::Restored { address });
+        }
         // The kernel takes the routes away with the address that they are spoken from.
         self.add_routes(now, network);
         done

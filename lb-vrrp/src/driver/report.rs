@@ -43,6 +43,12 @@ pub enum Report {
         /// What is wrong with it.
         refusal: Refusal,
     },
+    /// Somebody else took an address away while the router was master: it is there again. Said once in ten
+    /// minutes, or once for each configuration.
+    Restored {
+        /// Which one.
+        address: IpAddr,
+    },
     /// An interface that the router tracks is up, or down, as far as [`Debounce`](super::Debounce) lets it
     /// count. May be said again of one that has not changed.
     TrackedInterface {

@@ -1,5 +1,6 @@
 //! What a router asks for, and what it tells; a CARP host does so in the same words.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use crate::router::Role;
@@ -136,6 +137,21 @@ pub enum Because {
     Startup,
     /// An administrator moved the addresses.
     Switchover,
+}
+
+/// Its name, and whoever gave cause to it in words.
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OwnerConflict { source } => write!(f, "{source} owns the addresses as well"),
+            Self::Outpaced { source } => write!(f, "outpaced by {source}"),
+            Self::Overslept { source } => write!(f, "overslept while {source} took over"),
+            Self::Outranked { source, priority } => {
+                write!(f, "outranked by {source} (priority {})", priority.get())
+            }
+            named => fmt::Debug::fmt(named, f),
+        }
+    }
 }
 
 /// Why an advertisement changed nothing. Every one of them is normal at times.

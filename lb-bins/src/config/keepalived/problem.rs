@@ -281,6 +281,10 @@ impl Problem {
                 let blocks: Vec<_> = elsewhere.iter().map(|block| format!("`{block}`")).collect();
                 return Some(format!("it belongs to {}", blocks.join(", ")));
             }
+            Self::Unknown { block: None, .. } => {
+                "this is read as a keepalived.conf, which has no such word to version 2.4; TOML is in files \
+                 named *.toml"
+            }
             Self::Unknown { .. } => "remove it; keepalived to version 2.4 does not know it either",
             Self::Unused { .. } => return None,
 

@@ -15,7 +15,7 @@ impl Problem {
             Syntax::Keepalived => self.help_in_keepalived(),
             Syntax::Toml => None,
         };
-        own.or_else(|| self.help())
+        own.or_else(|| self.help().map(|help| self.in_words_of(syntax, help)))
     }
 
     fn help(&self) -> Option<String> {
@@ -224,7 +224,14 @@ impl Problem {
             Self::UnreadableFile { key: "token_file", .. } => {
                 "make it, for the user of the daemon to read; it is read for each call"
             }
+            Self::UnreadableFile {
+                key: "password_file" | "secret_file" | "certificate" | "key",
+                ..
+            } => "make it, for the user of the daemon to read: nothing starts without it",
             Self::UnreadableFile { .. } => "make it, for the user of the daemon to read",
+            Self::NoRoomForSocket { .. } => {
+                "write a path in a directory that is there, such as \"/run/lb.sock\""
+            }
             Self::Unreachable { hysteresis: 0, total, .. } => {
                 return Some(format!("use at most {total}"));
             }

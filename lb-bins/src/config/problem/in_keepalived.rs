@@ -2,8 +2,52 @@
 //! there.
 
 use super::{Problem, Quoted, VrrpProblem};
+use crate::config::mistakes::Syntax;
+
+/// Keys in the words of rules that all syntaxes obey, as they are called there.
+const WORDS: [(&str, &str); 26] = [
+    ("`addresses`", "`virtual_ipaddress`"),
+    ("`advert_interval`", "`advert_int`"),
+    ("`body_regex`", "`regex`"),
+    ("`check_unicast_source`", "`check_unicast_src`"),
+    ("`excluded_addresses`", "`virtual_ipaddress_excluded`"),
+    ("`host`", "`virtualhost`"),
+    ("`l_threshold`", "`lthreshold`"),
+    ("`listen`", "`virtual_server`"),
+    ("`md5`", "`digest`"),
+    ("`members`", "`group`"),
+    ("`multicast_source`", "`mcast_src_ip`"),
+    ("`on_down`", "`notify_down`"),
+    ("`on_quorum_down`", "`quorum_down`"),
+    ("`on_quorum_up`", "`quorum_up`"),
+    ("`on_up`", "`notify_up`"),
+    ("`prefix`", "the length of the prefix"),
+    ("`scheduler`", "`lb_algo`"),
+    ("`source_port`", "`bind_port`"),
+    ("`track_files`", "`track_file`"),
+    ("`track_interfaces`", "`track_interface`"),
+    ("`track_processes`", "`track_process`"),
+    ("`track_scripts`", "`track_script`"),
+    ("`u_threshold`", "`uthreshold`"),
+    ("`unicast_peers`", "`unicast_peer`"),
+    ("`unicast_source`", "`unicast_src_ip`"),
+    ("`vmac_interface`", "`use_vmac`"),
+];
 
 impl Problem {
+    /// What is wrong, in one line, in the words of that syntax.
+    pub(in crate::config) fn message_in(&self, syntax: Syntax) -> String {
+        self.in_words_of(syntax, self.to_string())
+    }
+
+    /// With the keys of TOML called as they are in that syntax.
+    pub(super) fn in_words_of(&self, syntax: Syntax, text: String) -> String {
+        match (syntax, self) {
+            (Syntax::Toml, _) | (_, Self::Keepalived(_)) => text,
+            _ => WORDS.iter().fold(text, |text, (key, word)| text.replace(key, word)),
+        }
+    }
+
     /// What to do about it in a keepalived.conf, in one line; `None` if that is the same in every syntax.
     pub(super) fn help_in_keepalived(&self) -> Option<String> {
         let help = match self {

@@ -284,6 +284,8 @@ pub(super) enum Problem {
     ScriptLeftOut { what: &'static str, name: String, program: String, reason: &'static str },
     #[error("`{key}` is {}, which cannot be read now: {reason}", path.display())]
     UnreadableFile { key: &'static str, path: PathBuf, reason: String },
+    #[error("`admin` is {}, where no socket can be: {reason}", path.display())]
+    NoRoomForSocket { path: PathBuf, reason: &'static str },
     #[error("{reason}: what should run as `{account}` does not run")]
     NoSuchAccount { account: Account, reason: AccountError },
     #[error("{reason}: the daemon, which is to become `{account}`, does not start here")]

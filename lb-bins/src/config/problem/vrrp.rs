@@ -107,6 +107,8 @@ pub(in crate::config) enum VrrpProblem {
     NumbersReversed { key: &'static str, first: i64, last: i64 },
     #[error("`unicast_peers` has {address}, which is the address of this host")]
     PeerIsSource { address: IpAddr },
+    #[error("the instance has no addresses, for which `{{address}}` could stand")]
+    ClaimOfNothing,
     #[error("the route has neither `via` nor `dev`")]
     RouteToNowhere,
 
@@ -216,6 +218,9 @@ impl VrrpProblem {
             Self::Undescribed { name, known, .. } => {
                 let known: Vec<&str> = known.iter().map(String::as_str).collect();
                 return did_you_mean(name, &known, "\"");
+            }
+            Self::ClaimOfNothing => {
+                "add to `addresses` what is claimed, or write its name in place of `{address}`"
             }
             Self::NumbersReversed { .. } | Self::TtlReversed { .. } => "exchange them",
             Self::PeerIsSource { .. } => "list the other hosts only",

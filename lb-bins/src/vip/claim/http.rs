@@ -184,7 +184,8 @@ impl Api {
             Some("https") => Some(self.tls().await?),
             _ => None,
         };
-        ask(request, tls.as_ref(), self.limit).await.map_err(plainly)
+        let answer = ask(request, tls.as_ref(), self.limit).await;
+        answer.map_err(|error| plainly(format_args!("{url}: {error}")))
     }
 
     /// Read again for each call: authorities and tokens are changed while this runs.

@@ -8,6 +8,7 @@ mod services;
 
 use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32};
+use std::path::Path;
 use std::time::Duration;
 
 pub use self::http::{BodyRule, HeaderRule, Headers, Http, HttpVersion, Page, StatusRange, Text};
@@ -82,6 +83,15 @@ impl Check {
         }
     }
 
+    /// The files that are read when it is made, each with the key that names it.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let password = self.kind.password().and_then(|secret| match secret {
+            Secret::File(path) => Some(("password_file", &**path)),
+            Secret::Text(_) => None,
+        });
+        password.into_iter().chain(self.kind.tls().into_iter().flat_map(Tls::files))
+    }
+
     pub(in crate::config) const fn command_mut(&mut self) -> Option<&mut Command> {
         match &mut self.kind {
             CheckKind::Script(script) => Some(&mut script.command),
@@ -150,6 +160,35 @@ impl CheckKind {
             Self::Tls(_) => "tls",
             Self::Udp(_) => "udp",
             Self::Worker(_) => "worker",
+        }
+    }
+
+    const fn password(&self) -> Option<&Secret> {
+        match self {
+            Self::Ldap(ldap) => ldap.password.as_ref(),
+            Self::Mysql(database) | Self::Postgres(database) => database.password.as_ref(),
+            Self::Redis(redis) => redis.password.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::Agent(agent) => agent.tls.as_ref(),
+            Self::Grpc(grpc) => grpc.tls.as_ref(),
+            Self::Http(http) => http.tls.as_ref(),
+            Self::Ldap(ldap) => ldap.tls.as_ref(),
+            Self::Mysql(database) | Self::Postgres(database) => database.tls.as_ref(),
+            Self::Redis(redis) => redis.tls.as_ref(),
+            Self::Smtp(smtp) => smtp.security.as_ref().map(SmtpSecurity::tls),
+            Self::Tcp(tcp) => tcp.tls.as_ref(),
+            Self::Tls(tls) => Some(tls),
+            Self::Dns(_)
+            | Self::File(_)
+            | Self::Ping(_)
+            | Self::Script(_)
+            | Self::Udp(_)
+            | Self::Worker(_) => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Checks of what carries everything else: connections, datagrams, names, mail.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Nibbles, Pattern};
 use crate::config::words::Word;
@@ -48,6 +48,17 @@ pub struct Tls {
     pub ca: Option<PathBuf>,
     /// Who we are; default: nobody.
     pub identity: Option<Identity>,
+}
+
+impl Tls {
+    /// The files that are read for it, each with the key that names it.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let ca = self.ca.as_deref().map(|path| ("ca", path));
+        let own = self.identity.as_ref().map(|Identity { certificate, key }| {
+            [("certificate", certificate.as_path()), ("key", key.as_path())]
+        });
+        ca.into_iter().chain(own.into_iter().flatten())
+    }
 }
 
 /// The certificate of a client.

@@ -12,7 +12,12 @@ use crate::config::source::{Span, Spanned};
 use crate::config::validate::check::{headers, method, status};
 use crate::config::validate::values::{command, content, duration, file};
 
-pub(super) fn claim(field: &Field<draft::Claim>, mistakes: &mut Mistakes) -> Option<Claim> {
+/// Of an instance that has addresses, or none.
+pub(super) fn claim(
+    field: &Field<draft::Claim>,
+    has_addresses: bool,
+    mistakes: &mut Mistakes,
+) -> Option<Claim> {
     let Spanned { value: draft, span } = field.given()?;
     if draft.command.is_absent() && draft.http.is_absent() {
         let sample = r#"command = ["/usr/local/bin/claim"]"#;
@@ -25,7 +30,14 @@ pub(super) fn claim(field: &Field<draft::Claim>, mistakes: &mut Mistakes) -> Opt
     let timeout = duration("timeout", &draft.timeout, defaults::CLAIM_TIMEOUT, mistakes);
     let command = command("command", &draft.command, mistakes).map(ClaimBy::Command);
     let http = draft.http.given().map(|given| ClaimBy::Http(Box::new(http(given, mistakes))));
-    Some(Claim { by: command.or(http)?, interval, timeout })
+    let by = command.or(http)?;
+    if let ClaimBy::Http(http) = &by
+        && http.is_for_each_address()
+        && !has_addresses
+    {
+        mistakes.error(*span, VrrpProblem::ClaimOfNothing.into());
+    }
+    Some(Claim { by, interval, timeout })
 }
 
 fn http(

@@ -37,7 +37,8 @@ pub(super) fn instance(
     let excluded_addresses = placed("excluded_addresses", &draft.excluded_addresses);
     let family = family(draft);
     judge_family(draft, *span, version, family, mistakes);
-    addresses::report_repeated(&[&draft.addresses, &draft.excluded_addresses], mistakes);
+    let homes = [&draft.addresses, &draft.excluded_addresses];
+    addresses::report_repeated(&homes, mistakes);
     let given = &draft.virtual_router_id;
     let virtual_router_id =
         vrid("virtual_router_id", "virtual_router_id = 51", given, *span, mistakes);
@@ -79,7 +80,8 @@ pub(super) fn instance(
         track_primary: draft.track_primary.or(defaults::TRACK_PRIMARY),
         track_interfaces: interfaces(&draft.track_interfaces, mistakes),
         tracks: described.tracks(&draft.tracks, mistakes),
-        claim: claim(&draft.claim, mistakes).map(Box::new),
+        claim: claim(&draft.claim, !homes.iter().all(|field| is_empty(field)), mistakes)
+            .map(Box::new),
         notify: notify(&draft.notify, Some(&draft.notify_master_rx_lower_pri), mistakes),
         interface,
     }
