@@ -34,7 +34,7 @@ use futures::FutureExt;
 use futures::future::{join, join_all};
 use lb_core::Backend;
 use lb_health::monitor::{Because, Obstruction};
-use lb_health::{Event, Verdict};
+use lb_health::{CheckError, Event, Verdict};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 use tracing::{info, warn};
@@ -205,6 +205,10 @@ impl Control {
 
     fn learn(&mut self, attempt: Attempt) {
         let Attempt { server, backend, outcome } = attempt;
+        // It says nothing of the backend, nor gives reason to doubt its checks.
+        if outcome.as_ref().is_err_and(CheckError::is_local) {
+            return;
+        }
         let place = Place { server, backend };
         let told = self
             .service_mut(place)
