@@ -221,8 +221,10 @@ impl Control {
             Ok(()) => Vec::new(),
             Err(_) => self.checks.at_stake(place).collect(),
         };
-        let can_spare =
-            |one: &Place| self.service(*one).is_some_and(|service| service.can_spare(one.backend));
+        let can_spare = |one: &Place| {
+            let is_overruled = |backend| self.checks.is_overruled(Place { backend, ..*one });
+            self.service(*one).is_some_and(|service| service.can_spare(one.backend, is_overruled))
+        };
         if !at_stake.iter().all(can_spare) {
             return self.checks.doubt(place);
         }
@@ -287,9 +289,7 @@ impl Control {
             },
             _ => "a check was removed".to_owned(),
         };
-        let is_by_traffic = matches!(verdict.because, Because::Traffic { .. });
         if let Some(service) = self.service_mut(place) {
-            service.note_word_of_clients(place.backend, is_by_traffic && !verdict.health.is_up());
             service.change(place.backend, &why, |machine| {
                 machine.handle_health(now, place.backend, verdict.health);
             });
