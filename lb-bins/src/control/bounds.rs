@@ -7,8 +7,8 @@ use tracing::warn;
 
 use crate::config::Config;
 
-/// How many checks run at once, as it was when they began: those that run have their places by it, and no
-/// reload changes it.
+/// How many checks run at once. Those that run have their places by it, so that no reload changes it; that
+/// of scripts it does.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Bounds {
     checks: Option<NonZeroU32>,
@@ -21,17 +21,14 @@ impl Bounds {
         NonZeroUsize::try_from(self.checks?).ok()
     }
 
-    /// The places of scripts.
-    pub(super) fn slots(self) -> ScriptSlots {
+    /// The most scripts at once.
+    pub(super) fn scripts(self) -> NonZeroUsize {
         let most = self.scripts.and_then(|most| NonZeroUsize::try_from(most).ok());
-        most.map_or_else(ScriptSlots::default, ScriptSlots::new)
+        most.unwrap_or_else(ScriptSlots::default_count)
     }
 
-    /// Warns of others.
+    /// Warns of others that take a restart.
     pub(super) fn warn_of(self, others: Self) {
-        if others.scripts != self.scripts {
-            warn!("another `max_scripts` takes a restart");
-        }
         if others.checks != self.checks {
             warn!("another `max_checks` takes a restart");
         }

@@ -34,7 +34,7 @@ use futures::FutureExt;
 use futures::future::{join, join_all};
 use lb_core::Backend;
 use lb_health::monitor::{Because, Obstruction};
-use lb_health::{Event, Verdict};
+use lb_health::{CheckError, Event, Verdict};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 use tracing::{info, warn};
@@ -205,6 +205,10 @@ impl Control {
 
     fn learn(&mut self, attempt: Attempt) {
         let Attempt { server, backend, outcome } = attempt;
+        // It says nothing of the backend, nor gives reason to doubt its checks.
+        if outcome.as_ref().is_err_and(CheckError::is_local) {
+            return;
+        }
         let place = Place { server, backend };
         let told = self
             .service_mut(place)
@@ -217,8 +221,10 @@ impl Control {
             Ok(()) => Vec::new(),
             Err(_) => self.checks.at_stake(place).collect(),
         };
-        let can_spare =
-            |one: &Place| self.service(*one).is_some_and(|service| service.can_spare(one.backend));
+        let can_spare = |one: &Place| {
+            let is_overruled = |backend| self.checks.is_overruled(Place { backend, ..*one });
+            self.service(*one).is_some_and(|service| service.can_spare(one.backend, is_overruled))
+        };
         if !at_stake.iter().all(can_spare) {
             return self.checks.doubt(place);
         }
@@ -283,9 +289,7 @@ impl Control {
             },
             _ => "a check was removed".to_owned(),
         };
-        let is_by_traffic = matches!(verdict.because, Because::Traffic { .. });
         if let Some(service) = self.service_mut(place) {
-            service.note_word_of_clients(place.backend, is_by_traffic && !verdict.health.is_up());
             service.change(place.backend, &why, |machine| {
                 machine.handle_health(now, place.backend, verdict.health);
             });

@@ -115,7 +115,7 @@ impl Service {
         }
     }
 
-    /// Takes what a client met with; whether that is what ejections go by.
+    /// Takes what a client met with, which is of the backend's doing; whether that is what ejections go by.
     pub(super) fn learn(
         &mut self,
         now: Instant,
@@ -125,8 +125,6 @@ impl Service {
         let Some(ejector) = &mut self.ejector else { return false };
         match outcome {
             Ok(()) => ejector.outliers.handle_outcome(now, backend, Outcome::Success),
-            // It says nothing of the backend.
-            Err(error) if error.is_local() => {}
             Err(error) => {
                 ejector.outliers.handle_outcome(now, backend, Outcome::Failure);
                 self.carry_out(now, &format!("clients fail there in a row: {error}"));

@@ -167,7 +167,7 @@ impl Control {
     pub(super) fn take_over(&mut self, prepared: Preparation) {
         let Preparation { config, steps, mut bound, admin, telling } = prepared;
         let open = self.open();
-        self.checks.warn_of_start(Bounds::from(&config));
+        self.checks.bound_by(Bounds::from(&config));
         // What the system says of names may have changed, too.
         self.names.resolve_by(&config.resolvers);
         // Everything that could fail has not: the plans were validated by the machines' own rules.

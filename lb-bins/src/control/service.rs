@@ -51,8 +51,6 @@ pub(super) struct Service {
     pub(super) panics: bool,
     /// Those that start slowly, as far as it was told.
     slow: BTreeSet<BackendId>,
-    /// Those that are down for what clients met with; perhaps some that are gone.
-    pub(super) down_by_clients: BTreeSet<BackendId>,
     /// There if backends are ejected for what clients see of them.
     pub(super) ejector: Option<Ejector>,
 }
@@ -87,7 +85,6 @@ impl Service {
             enough_decided: 0,
             panics: false,
             slow: BTreeSet::new(),
-            down_by_clients: BTreeSet::new(),
             ejector: None,
         }
     }

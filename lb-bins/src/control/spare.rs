@@ -7,26 +7,24 @@ use lb_health::outliers::can_spare;
 use super::service::Service;
 
 impl Service {
-    /// Takes note whether `backend` went down for what clients met with there, and not for a check of it.
-    pub(super) fn note_word_of_clients(&mut self, backend: BackendId, is_down_for_it: bool) {
-        if is_down_for_it {
-            self.down_by_clients.insert(backend);
-        } else {
-            self.down_by_clients.remove(&backend);
-        }
-    }
-
-    /// Whether the others can do without `backend`, which clients fail at. A sorry server has no others. O(n).
-    pub(super) fn can_spare(&self, backend: BackendId) -> bool {
+    /// Whether the others can do without `backend`, which clients fail at. A sorry server has no others. Who of them is
+    /// out on the word of clients alone is `is_overruled`. O(n).
+    pub(super) fn can_spare(
+        &self,
+        backend: BackendId,
+        is_overruled: impl Fn(BackendId) -> bool,
+    ) -> bool {
         match self.state(backend) {
             Some((BackendState::Up, _)) => {}
             // Who takes no clients is missed by none.
             Some(_) => return true,
             None => return false,
         }
-        // Some may have been removed since then.
-        let is_down = |id: &&BackendId| matches!(self.state(**id), Some((BackendState::Down, _)));
-        let out = self.down_by_clients.iter().filter(is_down).count();
+        // Who is out by an order is not out for them.
+        let is_out = |id: &BackendId| {
+            matches!(self.state(*id), Some((BackendState::Down, _))) && is_overruled(*id)
+        };
+        let out = self.machine.backends().map(|one| one.id).filter(is_out).count();
         can_spare(self.machine.strength(), out)
     }
 }

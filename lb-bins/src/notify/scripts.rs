@@ -1,7 +1,7 @@
 //! Scripts for events: in order, one at a time per queue unless one takes very long, never holding up anything.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -15,6 +15,9 @@ use crate::config::Command;
 /// One that may take longer than this is waited for no longer by the next one: what it is told must not be told
 /// hours later, as by keepalived, which starts each at once.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// One that begins when the next ones have waited for as long already is waited for no longer than this: most
+/// have ended by then, and stay in order.
+const LEAST: Duration = Duration::from_secs(1);
 /// Nobody limits it.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 /// Events beyond this many wait nowhere: the scripts are hopelessly behind.
@@ -23,9 +26,17 @@ const QUEUE: usize = 1024;
 /// A queue of scripts, such as those of one virtual server.
 #[derive(Debug)]
 pub struct Scripts {
-    queue: mpsc::Sender<(Job, Entry)>,
+    queue: mpsc::Sender<Asked>,
     worker: JoinHandle<()>,
     backlog: Backlog,
+}
+
+/// A job that waits for its turn.
+#[derive(Debug)]
+struct Asked {
+    at: Instant,
+    job: Job,
+    entry: Entry,
 }
 
 /// One run of a script.
@@ -53,22 +64,28 @@ impl Scripts {
     }
 
     fn with_patience(patience: Duration) -> Self {
-        let (queue, mut jobs) = mpsc::channel::<(Job, Entry)>(QUEUE);
+        let (queue, mut jobs) = mpsc::channel::<Asked>(QUEUE);
         let worker = tokio::spawn(async move {
             // Those that nobody waits for but the end.
             let mut beside = JoinSet::new();
-            while let Some((job, entry)) = jobs.recv().await {
+            while let Some(Asked { at, job, entry }) = jobs.recv().await {
                 let script = job.command.program.clone();
-                let is_waited_for = job.limit.is_some_and(|limit| limit <= patience);
+                let longest = longest(at, Instant::now(), job.limit, patience);
                 let mut run = Box::pin(async move {
                     entry.begin();
                     run(job).await;
                 });
-                if is_waited_for {
-                    run.await;
-                } else if timeout(patience, &mut run).await.is_err() {
-                    info!(script, "the script runs on, and the next one does not wait for it");
-                    beside.spawn(run);
+                match longest {
+                    None => run.await,
+                    Some(longest) => {
+                        if timeout(longest, &mut run).await.is_err() {
+                            info!(
+                                script,
+                                "the script runs on, and the next one does not wait for it"
+                            );
+                            beside.spawn(run);
+                        }
+                    }
                 }
                 while beside.try_join_next().is_some() {}
             }
@@ -77,12 +94,12 @@ impl Scripts {
         Self { queue, worker, backlog: Backlog::default() }
     }
 
-    /// Runs a script after all that were asked for before, or beside one that takes longer than a minute and
-    /// may.
+    /// Runs a script after all that were asked for before, or beside those that have not ended within a minute
+    /// from when they were asked for, and a second from when they began.
     pub fn run(&self, job: Job) {
         let entry = self.backlog.add(job.command.program.clone(), job.told.clone());
-        if let Err(refused) = self.queue.try_send((job, entry)) {
-            let (job, _) = refused.into_inner();
+        if let Err(refused) = self.queue.try_send(Asked { at: Instant::now(), job, entry }) {
+            let Asked { job, .. } = refused.into_inner();
             warn!(script = job.command.program, "dropped: {QUEUE} scripts are waiting already");
         }
     }
@@ -98,6 +115,24 @@ impl Scripts {
         // A panic in there was reported when it happened.
         let _ = self.worker.await;
     }
+}
+
+/// For how long the next ones wait for a job that was `asked` for then and begins `now`; `None`: until it has
+/// ended, as it is about to be by then.
+///
+/// Whoever comes next was asked for later: that nobody waits for longer than from when the one before was asked
+/// for keeps all waits within `patience`, however many in a row are slow.
+fn longest(
+    asked: Instant,
+    now: Instant,
+    limit: Option<Duration>,
+    patience: Duration,
+) -> Option<Duration> {
+    let left =
+        patience.saturating_sub(now.saturating_duration_since(asked)).max(LEAST.min(patience));
+    // It took a moment from the one to the other.
+    let ends_in_time = limit.is_some_and(|limit| limit <= (left + LEAST).min(patience));
+    (!ends_in_time).then_some(left)
 }
 
 async fn run(Job { whose, told: _, command, variables, limit, held: _held }: Job) {
@@ -172,6 +207,27 @@ mod tests {
             lines.sort_unstable();
             assert_eq!(lines, ["first", "second", "third"], "{limit:?}");
         }
+    }
+
+    #[test]
+    fn nobody_waits_for_longer_than_a_minute_however_many_are_slow() {
+        let asked = Instant::now();
+        let at = |begins: u64, limit: Option<u64>| {
+            let now = asked + Duration::from_secs(begins);
+            longest(asked, now, limit.map(Duration::from_secs), PATIENCE)
+        };
+        let seconds = |count| Some(Duration::from_secs(count));
+        for limit in [None, Some(3600)] {
+            assert_eq!(at(0, limit), seconds(60));
+            assert_eq!(at(20, limit), seconds(40));
+            // The one before it took all of the minute, and so did the next ones wait.
+            assert_eq!(at(60, limit), Some(LEAST));
+            assert_eq!(at(600, limit), Some(LEAST));
+        }
+        assert_eq!(at(0, Some(60)), None, "it is ended by then");
+        assert_eq!(at(20, Some(40)), None);
+        assert_eq!(at(60, Some(60)), Some(LEAST));
+        assert_eq!(at(60, Some(1)), None);
     }
 
     #[tokio::test]

@@ -71,25 +71,11 @@ impl Connector {
                     return Err(Refusal::Backend(CheckError::Refused));
                 }
                 Ok(Ok(stream)) => return Ok(stream),
-                // Somebody else was quicker to take the last descriptor.
-                Ok(Err(Unmade::AtOnce(error)))
-                    if is_local(&error) && Instant::now() + REST < deadline =>
-                {
-                    sleep(REST).await;
-                }
-                Ok(Err(Unmade::AtOnce(error))) if is_local(&error) => {
-                    return Err(Refusal::Host(error));
-                }
-                // No port is left towards this backend (`ip(7)`): towards others there may be.
-                Ok(Err(Unmade::AtOnce(error))) if is_out_of_ports(&error) => {
-                    return Err(Refusal::Ports(error));
-                }
-                Ok(Err(Unmade::AtOnce(error))) => {
-                    return Err(Refusal::Backend(CheckError::from_io(Phase::Connect, error)));
-                }
-                Ok(Err(Unmade::Later(error))) => {
-                    return Err(Refusal::Backend(CheckError::from_network(Phase::Connect, error)));
-                }
+                Ok(Err(unmade)) => match unmade.refusal() {
+                    // Somebody else was quicker to take the last descriptor.
+                    Refusal::Host(_) if Instant::now() + REST < deadline => sleep(REST).await,
+                    refusal => return Err(refusal),
+                },
                 Err(_) => {
                     return Err(Refusal::Backend(CheckError::Timeout { phase: Phase::Connect }));
                 }
@@ -104,6 +90,19 @@ enum Unmade {
     AtOnce(io::Error),
     /// The network, or the backend.
     Later(io::Error),
+}
+
+impl Unmade {
+    fn refusal(self) -> Refusal {
+        match self {
+            // No message of ICMP is one of these (`icmp_err_convert`): they are this host's at any time.
+            Self::AtOnce(error) | Self::Later(error) if is_local(&error) => Refusal::Host(error),
+            // No port is left towards this backend (`ip(7)`): towards others there may be.
+            Self::AtOnce(error) if is_out_of_ports(&error) => Refusal::Ports(error),
+            Self::AtOnce(error) => Refusal::Backend(CheckError::from_io(Phase::Connect, error)),
+            Self::Later(error) => Refusal::Backend(CheckError::from_network(Phase::Connect, error)),
+        }
+    }
 }
 
 /// Tries to connect once.
@@ -125,6 +124,7 @@ async fn attempt(address: SocketAddr) -> Result<TcpStream, Unmade> {
 }
 
 /// Why there is no connection.
+#[derive(Debug)]
 enum Refusal {
     /// The backend does not want it, or does not answer.
     Backend(CheckError),
@@ -193,4 +193,28 @@ pub(super) fn is_local(error: &io::Error) -> bool {
         Errno::from_io_error(error),
         Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_host_ran_out_of_is_held_against_no_backend_whenever_it_is_told() {
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            for unmade in [Unmade::AtOnce, Unmade::Later] {
+                let refusal = unmade(errno.into()).refusal();
+                assert!(matches!(refusal, Refusal::Host(_)), "{errno:?}: {refusal:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn some_errors_are_the_network_s_only_if_packets_had_left() {
+        let local = |refusal| matches!(refusal, Refusal::Backend(error) if error.is_local());
+        assert!(local(Unmade::AtOnce(Errno::ACCESS.into()).refusal()));
+        assert!(!local(Unmade::Later(Errno::ACCESS.into()).refusal()));
+        let no_port = Unmade::AtOnce(Errno::ADDRNOTAVAIL.into()).refusal();
+        assert!(matches!(no_port, Refusal::Ports(_)), "{no_port:?}");
+    }
 }

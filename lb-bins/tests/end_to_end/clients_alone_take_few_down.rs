@@ -86,6 +86,42 @@ fn checks_that_are_doubted_decide_soon() {
     });
 }
 
+/// Who is down for its own check is out on nobody's word, though clients had seen it first.
+#[test]
+fn who_is_found_dead_by_its_check_as_well_saves_no_other_from_clients() {
+    let (web, gone) = (Port::free(), Port::free());
+    let (mut checked, mut dying, other) =
+        (Backend::greeter(), Backend::greeter(), Backend::greeter());
+    let backend = |address: SocketAddr, port: u16, rest: &str| {
+        let check = format!(r#"{{ type = "tcp", port = {port}, fall = 1, {rest} }}"#);
+        format!(r#"{{ address = "{address}", check = {check} }},"#)
+    };
+    let list = [
+        backend(gone.address(), checked.address().port(), r#"interval = "100ms", rise = 1000"#),
+        backend(dying.address(), other.address().port(), r#"interval = "1h""#),
+        backend(other.address(), other.address().port(), r#"interval = "1h""#),
+    ];
+    let rest = [r#"scheduler = "rr""#, &format!("backend = [{}]", list.concat())];
+    let balancer = Balancer::start(&server("web", &web, &rest));
+    balancer.until_all_up();
+    until("clients took it down", || {
+        drop(ask(web.address()));
+        balancer.backend("web", gone.address())["state"] == "down"
+    });
+    checked.kill();
+    until("its check agrees", || {
+        let report = balancer.backend("web", gone.address());
+        report["checks"][0]["runs"][0]["outcome"] == "failed"
+    });
+    dying.kill();
+    until("clients take the other one down", || {
+        drop(ask(web.address()));
+        balancer.backend("web", dying.address())["state"] == "down"
+    });
+    // Its check passes, and has no part in it.
+    assert_eq!(states(&balancer), ["down", "down", "up"]);
+}
+
 #[test]
 fn no_client_counts_for_a_script() {
     let (web, gone, other) = (Port::free(), Port::free(), Backend::greeter());

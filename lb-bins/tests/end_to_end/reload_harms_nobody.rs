@@ -313,10 +313,31 @@ fn what_takes_a_restart_is_said() {
     let balancer = Balancer::start(&config);
     balancer.reload(&config);
     assert!(balancer.lines_with("takes a restart").is_empty());
-    balancer.reload(&format!("user = \"root\"\nmax_scripts = 3\nmax_checks = 9\n{config}"));
+    balancer.reload(&format!("user = \"root\"\nmax_checks = 9\n{config}"));
     balancer.until_logged(&["WARN", "another `user` takes a restart"]);
-    balancer.until_logged(&["WARN", "another `max_scripts` takes a restart"]);
     balancer.until_logged(&["WARN", "another `max_checks` takes a restart"]);
+}
+
+/// As where one `MISC_CHECK` more makes an imported configuration have more of them.
+#[test]
+fn a_reload_gives_scripts_more_places() {
+    let (web, a, b) = (Port::free(), Backend::greeter(), Backend::greeter());
+    let begun = std::env::temp_dir().join(format!("lb-script-hangs-{}", std::process::id()));
+    let checked = |backend: &Backend, line: &str| {
+        let command = format!(r#"["/bin/sh", "-c", "{line}"]"#);
+        let check = format!(r#"{{ type = "script", command = {command}, timeout = "90s" }}"#);
+        format!(r#"{{ address = "{}", check = {check} }},"#, backend.address())
+    };
+    let config = |places: u32, list: &str| {
+        let server = server("web", &web, &[&format!("backend = [{list}]")]);
+        format!("max_scripts = {places}\n{server}")
+    };
+    let hangs = checked(&a, &format!("echo > {}; exec sleep 60", begun.display()));
+    let balancer = Balancer::start(&config(1, &hangs));
+    until("it hangs", || begun.exists());
+    balancer.reload(&config(2, &(hangs + &checked(&b, "exit 0"))));
+    until("another one has a place beside it", || is_up(&balancer, &b));
+    std::fs::remove_file(begun).unwrap();
 }
 
 #[test]

@@ -64,6 +64,8 @@ pub struct Check<K = BackendId> {
     pub(crate) obstructed: bool,
     /// Whether there is to be another run soon after the one that is going.
     pub(crate) hurried: bool,
+    /// Whether it was traffic that took it down last, and no run of its own has failed since.
+    pub(crate) overruled: bool,
     pub(crate) history: History,
     /// There once traffic has taken it down.
     pub(crate) hold: Option<Box<Hold>>,
@@ -174,6 +176,7 @@ impl<K: Copy + Eq> Check<K> {
             }
             Err(_) => CheckInput::Fail,
         };
+        self.overruled &= input != CheckInput::Fail;
         self.local_errors = match &result {
             Err(failure) if failure.error.is_local() => self.local_errors.saturating_add(1),
             _ => 0,

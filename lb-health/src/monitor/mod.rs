@@ -188,6 +188,7 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
             local_errors: 0,
             obstructed: false,
             hurried: false,
+            overruled: false,
             history: History::default(),
             hold: None,
         });

@@ -64,10 +64,10 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         // What an agent said that has been of no help since then is no belief.
         let former = former
             .filter(|known| !known.is_left_out())
-            .map(|known| (known.state.replaced(), known.said.of_former()));
+            .map(|known| (known.state.replaced(), known.said.of_former(), known.overruled));
         let own = self.watch(now, backend, spec, rng);
-        if let (Some((state, said)), Some(known)) = (former, self.checks.get_mut(own)) {
-            known.said = said;
+        if let (Some((state, said, overruled)), Some(known)) = (former, self.checks.get_mut(own)) {
+            (known.said, known.overruled) = (said, overruled);
             let is_off = matches!(known.state, CheckState::Off { .. });
             if !is_off && !matches!(state, CheckState::Off { .. }) {
                 known.state = state;

@@ -42,9 +42,12 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
                 Some(_) => CheckInput::Traffic,
             };
             let overruled = check.state.observe(input, check.spec.thresholds());
-            if overruled == Some(Transition::Down) && was_up {
-                let hold = check.hold.get_or_insert_default();
-                hold.taken_down(now, check.spec.interval());
+            if overruled == Some(Transition::Down) {
+                check.overruled = true;
+                if was_up {
+                    let hold = check.hold.get_or_insert_default();
+                    hold.taken_down(now, check.spec.interval());
+                }
             }
             if error.is_some() {
                 self.expedite(now, id);
@@ -68,6 +71,15 @@ impl<K: Copy + Eq + Hash> Monitor<K> {
         let falling =
             heeding.filter(|(_, check)| check.state.falls_by_traffic(check.spec.thresholds()));
         falling.flat_map(|(_, check)| check.backends())
+    }
+
+    /// Whether `backend` is down on the word of traffic alone: that took it down, and none of its checks has
+    /// failed since, or had before. O(k).
+    pub fn is_overruled(&self, backend: K) -> bool {
+        let checks = self.checks_of(backend);
+        let mut down = checks.filter(|(_, check)| matches!(check.state, CheckState::Down { .. }));
+        down.next().is_some_and(|(_, first)| first.overruled)
+            && down.all(|(_, check)| check.overruled)
     }
 
     /// Takes a failure of traffic to `backend` that is not to take it down: it brings forward the next runs

@@ -65,8 +65,6 @@ pub struct Simulation<E = SocketAddr> {
     conducts: HashMap<String, (Instant, Conduct)>,
     /// Who is up, as far as it was told.
     up: HashSet<BackendId>,
-    /// Who is down because clients fail there.
-    overruled: HashSet<BackendId>,
     /// Runs that are going, by the time that they end.
     going: BinaryHeap<Reverse<(Instant, u64)>>,
     results: HashMap<u64, (Run, Result<Report, Failure>)>,
@@ -98,7 +96,6 @@ impl<E> Simulation<E> {
             checks: HashMap::new(),
             conducts: HashMap::new(),
             up: HashSet::new(),
-            overruled: HashSet::new(),
             going: BinaryHeap::new(),
             results: HashMap::new(),
         };
@@ -195,7 +192,6 @@ impl<E> Simulation<E> {
             self.monitor.forget(*gone);
             self.checks.remove(gone);
             self.up.remove(gone);
-            self.overruled.remove(gone);
             if let Some(outliers) = &mut self.outliers {
                 outliers.remove(*gone);
             }
@@ -247,12 +243,12 @@ impl<E> Simulation<E> {
     /// A client fails at `backend`, which goes down for it if the others can do without.
     fn turn_away(&mut self, backend: BackendId, story: &mut Vec<Moment>) {
         let is_last_straw = self.monitor.at_stake(backend).next().is_some();
-        if is_last_straw && !can_spare(self.server.strength(), self.overruled.len()) {
+        let overruled = self.names.keys().filter(|&&id| self.monitor.is_overruled(id));
+        if is_last_straw && !can_spare(self.server.strength(), overruled.count()) {
             return self.monitor.doubt(self.now, backend);
         }
         self.monitor.handle_passive(self.now, backend, Err(CheckError::Refused));
         if is_last_straw {
-            self.overruled.insert(backend);
             // The next one may have to be spared for it.
             self.drain(story);
         }
@@ -303,9 +299,6 @@ impl<E> Simulation<E> {
         let (id, up) = (verdict.backend, verdict.health.is_up());
         self.server.handle_health(self.now, id, verdict.health);
         let was_up = if up { !self.up.insert(id) } else { self.up.remove(&id) };
-        if up {
-            self.overruled.remove(&id);
-        }
         let backend = self.name(id);
         if up && was_up {
             let weight = self.server.backend(id).map_or(0, |status| status.weight.value());

@@ -142,22 +142,36 @@ async fn a_replica_is_told_from_a_primary() {
 
 #[tokio::test]
 async fn a_node_of_a_cluster_must_be_ready() {
-    let off = [("read_only", "OFF"), ("wsrep_on", "ON")];
-    for (ready, wanted) in [
-        (&[("wsrep_ready", "ON")][..], VERSION),
-        (
-            &[("wsrep_ready", "OFF")],
-            r#"rejected: the node is not ready in its cluster: "wsrep_ready is OFF""#,
-        ),
-        // A server that knows of no such thing.
-        (&[], VERSION),
-    ] {
-        let asked = [("wsrep_on", variables(&off)), ("wsrep_ready", variables(ready))];
-        assert_eq!(at(user().with_writable(), &talk(NATIVE, &[OK], &asked)).await, wanted);
+    const PROVIDER: (&str, &str) = ("wsrep_provider", "/usr/lib/galera/libgalera_smm.so");
+    let writable = ("read_only", "OFF");
+    let mariadb = [writable, ("wsrep_on", "ON"), PROVIDER];
+    // Percona XtraDB Cluster 8.0, where each session has a `wsrep_on` of its own.
+    let percona = [writable, PROVIDER];
+    for node in [&mariadb[..], &percona] {
+        for (ready, wanted) in [
+            (&[("wsrep_ready", "ON")][..], VERSION),
+            (
+                &[("wsrep_ready", "OFF")],
+                r#"rejected: the node is not ready in its cluster: "wsrep_ready is OFF""#,
+            ),
+            // A server that knows of no such thing.
+            (&[], VERSION),
+        ] {
+            let asked = [("'wsrep_provider'", variables(node)), ("wsrep_ready", variables(ready))];
+            assert_eq!(at(user().with_writable(), &talk(NATIVE, &[OK], &asked)).await, wanted);
+        }
     }
     // Without a cluster MariaDB has all of it, and is ready for none. It is not asked.
-    let alone = [("wsrep_on", variables(&[("read_only", "OFF"), ("wsrep_on", "OFF")]))];
-    assert_eq!(at(user().with_writable(), &talk(NATIVE, &[OK], &alone)).await, VERSION);
+    for alone in [
+        &[writable, ("wsrep_on", "OFF"), ("wsrep_provider", "none")][..],
+        &[writable, ("wsrep_on", "OFF"), PROVIDER],
+        &[writable, ("wsrep_on", "ON"), ("wsrep_provider", "none")],
+        &[writable, ("wsrep_provider", "")],
+        &[writable, ("wsrep_on", "ON")],
+    ] {
+        let asked = [("wsrep_on", variables(alone))];
+        assert_eq!(at(user().with_writable(), &talk(NATIVE, &[OK], &asked)).await, VERSION);
+    }
     // That it is read-only comes first.
     let replica = [("wsrep_on", variables(&[("wsrep_on", "ON"), ("read_only", "ON")]))];
     let told = at(user().with_writable(), &talk(NATIVE, &[OK], &replica)).await;

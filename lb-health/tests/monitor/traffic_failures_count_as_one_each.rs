@@ -159,3 +159,30 @@ fn an_unknown_backend_is_ignored() {
     passive(&mut world, Err(CheckError::Refused));
     assert_eq!(world.monitor.health(BACKEND), None);
 }
+
+/// A check that fails as well makes it its own verdict, whoever had seen it first.
+#[test]
+fn who_is_down_for_traffic_is_so_until_a_check_agrees() {
+    let take_down = |world: &mut World| {
+        assert!(!world.monitor.is_overruled(BACKEND));
+        (0..3).for_each(|_| passive(world, Err(CheckError::Refused)));
+        assert!(world.monitor.is_overruled(BACKEND));
+    };
+    let mut world = up_by(CheckSpec::default().with_rise(1000).unwrap());
+    take_down(&mut world);
+    let passes = |_, _| Some(Ok(Report::ALIVE));
+    world.pass(Duration::from_secs(5), passes);
+    assert!(world.monitor.is_overruled(BACKEND), "its check still passes");
+    world.pass(Duration::from_secs(5), |_, _| Some(Err(CheckError::Closed)));
+    assert!(!world.monitor.is_overruled(BACKEND), "its check failed");
+    world.pass(Duration::from_secs(5), passes);
+    assert!(!world.monitor.is_overruled(BACKEND), "it is down for its check");
+
+    // That it is up again, and that it falls for a check alone.
+    let mut world = up_for_a_while();
+    take_down(&mut world);
+    world.pass(Duration::from_secs(10), passes);
+    assert!(!world.monitor.is_overruled(BACKEND));
+    world.pass(Duration::from_secs(10), |_, _| Some(Err(CheckError::Closed)));
+    assert!(!world.monitor.is_overruled(BACKEND));
+}

@@ -18,6 +18,11 @@ impl Checks {
             })
     }
 
+    /// Whether a backend is down for what clients met with there, and not for a check of it.
+    pub(in crate::control) fn is_overruled(&self, place: Place) -> bool {
+        self.driver.monitor().is_overruled(place)
+    }
+
     /// What one check has found so far, if it has.
     pub(in crate::control) fn has_found(&self, check: CheckId) -> Option<&'static str> {
         match self.driver.monitor().check(check)?.state() {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use lb_core::Weight;
 use lb_core::backend::BackendId;
-use lb_health::checkers::FileWatch;
+use lb_health::checkers::{FileWatch, ScriptSlots};
 use lb_health::{CheckError, CheckId, CheckSpec, Driver, Event};
 use rand::rngs::SmallRng;
 use tracing::warn;
@@ -91,16 +91,17 @@ impl Checks {
                 None => driver,
             },
             bounds,
-            shared: Shared { slots: bounds.slots(), ..Shared::default() },
+            shared: Shared { slots: ScriptSlots::new(bounds.scripts()), ..Shared::default() },
             changes: Changes::default(),
             watched: HashMap::new(),
             running: HashMap::new(),
         }
     }
 
-    /// Warns of other bounds.
-    pub(super) fn warn_of_start(&self, bounds: Bounds) {
+    /// Runs as many at once from now on, as far as that takes no restart.
+    pub(super) fn bound_by(&self, bounds: Bounds) {
         self.bounds.warn_of(bounds);
+        self.shared.slots.resize(bounds.scripts());
     }
 
     /// What happens next. Cancel safe.

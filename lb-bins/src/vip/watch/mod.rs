@@ -3,6 +3,7 @@
 mod births;
 mod check;
 mod file;
+mod lasting;
 mod looked;
 mod process;
 mod quorum;

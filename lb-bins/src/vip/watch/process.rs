@@ -4,18 +4,19 @@
 use std::fs;
 use std::future::pending;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::select_all;
 use lb_vrrp::Signal;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 use tracing::{debug, info, warn};
 
 use super::Reporter;
 use super::births::Births;
+use super::lasting::Lasting;
 use crate::config::{ParameterMatch, VrrpTrackProcess};
 
 /// How often new ones are looked for.
@@ -27,26 +28,15 @@ const COMM: usize = 15;
 
 /// Watches the processes until this is dropped, and reports when there are enough, or not any more.
 pub(super) async fn watch(watched: VrrpTrackProcess, reporter: Reporter) {
-    let mut known = None;
+    let mut lasting = Lasting::default();
     // Before the first look, so that nothing happens in between.
     let births = Births::listen();
     if let Err(error) = &births {
         debug!(process = watched.name, %error, "tracked process is looked for every second");
     }
     loop {
-        let (signal, found) = look(&watched).await;
-        if known != Some(signal) {
-            let delay = match signal {
-                Signal::Up => watched.up_delay,
-                _ => watched.down_delay,
-            };
-            if known.is_some() && !delay.is_zero() {
-                sleep(delay).await;
-                if look(&watched).await.0 != signal {
-                    continue;
-                }
-            }
-            known = Some(signal);
+        let found = look(&watched).await;
+        if let Some(signal) = lasting.look(&watched, Instant::now(), &found) {
             let process = &*watched.name;
             let reason = (signal != Signal::Up).then(|| shortfall(&watched, found.len()));
             match &reason {
@@ -70,10 +60,17 @@ pub(super) async fn watch(watched: VrrpTrackProcess, reporter: Reporter) {
             }
         };
         let longest = if births.is_ok() { SELDOM } else { LOOK };
+        let lasted = async {
+            match lasting.due(&watched) {
+                Some(due) => sleep_until(due.into()).await,
+                None => pending().await,
+            }
+        };
         // Whatever it is, all are looked for again.
         tokio::select! {
             () = ended => {}
             () = begun => {}
+            () = lasted => {}
             () = sleep(longest) => {}
         }
     }
@@ -94,10 +91,9 @@ async fn birth(births: &Births, wanted: &VrrpTrackProcess) {
     }
 }
 
-async fn look(watched: &VrrpTrackProcess) -> (Signal, Vec<Pid>) {
+async fn look(watched: &VrrpTrackProcess) -> Vec<Pid> {
     let wanted = watched.clone();
-    let found = tokio::task::spawn_blocking(move || find(&wanted)).await.unwrap_or_default();
-    (judge(watched, found.len()), found)
+    tokio::task::spawn_blocking(move || find(&wanted)).await.unwrap_or_default()
 }
 
 /// What there is now.
@@ -105,7 +101,7 @@ pub(super) fn signal(watched: &VrrpTrackProcess) -> Signal {
     judge(watched, find(watched).len())
 }
 
-fn judge(watched: &VrrpTrackProcess, count: usize) -> Signal {
+pub(super) fn judge(watched: &VrrpTrackProcess, count: usize) -> Signal {
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     let is_right = count >= watched.quorum && watched.quorum_max.is_none_or(|most| count <= most);
     if is_right { Signal::Up } else { Signal::Down }

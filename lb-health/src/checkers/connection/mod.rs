@@ -14,7 +14,6 @@ pub(super) mod datagram;
 #[cfg(any(feature = "ping", feature = "tcp", feature = "udp"))]
 #[allow(dead_code, reason = "each checker uses its own part")]
 pub(super) mod origin;
-mod reported;
 #[cfg(any(feature = "ldap", feature = "mysql", feature = "postgres", feature = "redis"))]
 pub(super) mod secret;
 #[cfg(feature = "tcp")]

@@ -52,9 +52,12 @@ impl Mysql {
     /// What is there of these must be off, but for the last. `super_read_only` is MySQL's. The list is asked
     /// for and not the variables, because to name one that a server does not have is an error.
     const WRITABLE: &str = "SHOW GLOBAL VARIABLES WHERE Variable_name IN \
-        ('read_only', 'super_read_only', 'innodb_read_only', 'transaction_read_only', 'wsrep_on')";
-    /// Where `wsrep_on` is on, the server is a node of a Galera cluster. It takes nothing unless it is ready:
-    /// not outside of the primary component, nor while it joins. What else it says is as if all were well.
+        ('read_only', 'super_read_only', 'innodb_read_only', 'transaction_read_only', 'wsrep_on', \
+        'wsrep_provider')";
+    /// Where there is a `wsrep_provider`, and `wsrep_on` is not off, the server is a node of a Galera cluster.
+    /// (In Percona XtraDB Cluster 8.0 `wsrep_on` is a session's, and not among the global variables.) A node
+    /// takes nothing unless it is ready: not outside of the primary component, nor while it joins. What else
+    /// it says is as if all were well.
     const READY: &str = "SHOW GLOBAL STATUS LIKE 'wsrep_ready'";
 
     /// A checker that awaits the greeting only; mind what is said [above](Self) of that.
@@ -113,20 +116,22 @@ impl Mysql {
 
     async fn ask_whether_writable(&self, session: &mut Session<'_>) -> Result<(), CheckError> {
         let rows = session.query(Self::WRITABLE).await?;
-        let (mut known, mut is_node) = (false, false);
+        let (mut known, mut has_provider, mut is_off) = (false, false, false);
         for row in &rows {
             let Some(variable) = Variable::parse(row)? else { continue };
             known |= variable.name == b"read_only";
-            if variable.name == b"wsrep_on" {
-                is_node = !variable.is_off();
-            } else if !variable.is_off() {
-                return Err(session.contradicted("the server is not writable", variable));
+            match variable.name {
+                b"wsrep_on" => is_off = variable.is_off(),
+                b"wsrep_provider" => has_provider = !variable.is_none(),
+                _ if variable.is_off() => {}
+                _ => return Err(session.contradicted("the server is not writable", variable)),
             }
         }
         if !known {
             return Err(CheckError::protocol("the server does not tell whether it is read-only"));
         }
         // Without a cluster MariaDB is never ready for one.
+        let is_node = has_provider && !is_off;
         let rows = if is_node { session.query(Self::READY).await? } else { Vec::new() };
         for row in &rows {
             if let Some(ready) = Variable::parse(row)?.filter(|ready| ready.is_off()) {
@@ -153,6 +158,11 @@ impl<'a> Variable<'a> {
 
     fn is_off(self) -> bool {
         matches!(self.value, b"OFF" | b"0")
+    }
+
+    /// Whether it names no library (`WSREP_NONE`).
+    const fn is_none(self) -> bool {
+        matches!(self.value, b"" | b"none")
     }
 }
 

@@ -1,5 +1,7 @@
 //! Why a run of a check did not pass: exactly one cause each.
 
+mod reported;
+
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
@@ -260,8 +262,8 @@ impl CheckError {
     ///
     /// What only the network or the target can cause is the target's failure (refused, unreachable,
     /// reset, timed out), as in keepalived (`tcp_socket_state`); every other error is
-    /// [`CheckError::Local`]. (The checkers tell more of what a socket reports later, when nothing of this host
-    /// can be the cause: `from_network`.) A network that this host has no way to is unreachable as well: a director that
+    /// [`CheckError::Local`]. (What a socket reports later, when nothing of this host can be the cause, tells
+    /// more: [`Self::from_network`].) A network that this host has no way to is unreachable as well: a director that
     /// has lost its side of a network has nobody there to send clients to, however that came about.
     pub fn from_io(phase: Phase, error: io::Error) -> Self {
         use io::ErrorKind as Kind;

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::CheckError;
+use super::CheckError;
 use crate::trace::Phase;
 
 impl CheckError {
@@ -28,7 +28,7 @@ impl CheckError {
     /// # }
     /// ```
     pub fn from_network(phase: Phase, error: io::Error) -> Self {
-        if is_of_the_network(&error) {
+        if error.raw_os_error().is_some_and(is_of_the_network) {
             return Self::Unreachable { source: Arc::new(error) };
         }
         Self::from_io(phase, error)
@@ -36,26 +36,29 @@ impl CheckError {
 }
 
 /// Whether this is what Linux makes of a message of ICMP, and no cause of its own.
-#[cfg(any(target_os = "android", target_os = "linux"))]
-fn is_of_the_network(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    matches!(
-        Errno::from_io_error(error),
-        Some(
-            Errno::ACCESS
-                | Errno::HOSTDOWN
-                | Errno::MSGSIZE
-                | Errno::NONET
-                | Errno::NOPROTOOPT
-                | Errno::OPNOTSUPP
-                | Errno::PROTO
+const fn is_of_the_network(number: i32) -> bool {
+    // As numbered by `asm-generic/errno.h`: there is more to the features that bring names than names.
+    const ACCESS: i32 = 13;
+    const NO_NETWORK: i32 = 64;
+    const PROTOCOL: i32 = 71;
+    const MESSAGE_SIZE: i32 = 90;
+    const NO_PROTOCOL: i32 = 92;
+    const NOT_SUPPORTED: i32 = 95;
+    const HOST_DOWN: i32 = 112;
+    // MIPS and SPARC number them as the systems did that Linux followed there.
+    cfg!(any(target_os = "android", target_os = "linux"))
+        && !cfg!(any(
+            target_arch = "mips",
+            target_arch = "mips32r6",
+            target_arch = "mips64",
+            target_arch = "mips64r6",
+            target_arch = "sparc",
+            target_arch = "sparc64",
+        ))
+        && matches!(
+            number,
+            ACCESS | HOST_DOWN | MESSAGE_SIZE | NO_NETWORK | NO_PROTOCOL | NOT_SUPPORTED | PROTOCOL
         )
-    )
-}
-
-#[cfg(not(any(target_os = "android", target_os = "linux")))]
-const fn is_of_the_network(_: &io::Error) -> bool {
-    false
 }
 
 #[cfg(all(test, target_os = "linux"))]
