@@ -7,8 +7,11 @@ use lb_vrrp::{AddressList, ChannelConfig, TrackerId, Vrid};
 use crate::namespace::{Namespace, is_possible};
 use crate::{channel, drain, open};
 
+/// Sockets that are open. `nft` is run beside all this, by pipes.
 fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
+    let all = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let what = all.filter_map(|one| std::fs::read_link(one.path()).ok());
+    what.filter(|what| what.to_string_lossy().starts_with("socket:")).count()
 }
 
 /// Says something, so that all is open that is needed for it.
