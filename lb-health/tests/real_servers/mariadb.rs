@@ -12,6 +12,8 @@ const INSTALL: &str = "/usr/bin/mariadb-install-db";
 const CLIENT: &str = "/usr/bin/mariadb";
 const GALERA: &str = "/usr/lib/galera/libgalera_smm.so";
 
+const IN_A_CLUSTER: &str = "--wsrep-on=ON";
+
 struct MariaDb(Server);
 
 impl MariaDb {
@@ -43,8 +45,17 @@ impl MariaDb {
         ];
         server.start(SERVER, &arguments.concat());
         let started = Self(server);
+        if more.contains(&IN_A_CLUSTER) {
+            // Before that it takes no statement, whoever it is from.
+            until("the node is ready", || started.is_ready("ON"));
+        }
         started.execute(&format!("SOURCE {users}"));
         started
+    }
+
+    /// What a node of a cluster says of that.
+    fn is_ready(&self, state: &str) -> bool {
+        self.execute("SHOW GLOBAL STATUS LIKE 'wsrep_ready'").contains(state)
     }
 
     fn execute(&self, statement: &str) -> String {
@@ -126,14 +137,12 @@ async fn mariadb_in_a_cluster_is_writable_as_long_as_it_is_ready() {
     let provider = format!("--wsrep-provider={GALERA}");
     let options = format!("--wsrep-provider-options=base_port={}", free_port());
     let mariadb = MariaDb::start_and(&[
-        "--wsrep-on=ON",
+        IN_A_CLUSTER,
         "--wsrep-cluster-address=gcomm://",
         "--binlog-format=ROW",
         &provider,
         &options,
     ]);
-    let is = |state: &str| mariadb.execute("SHOW GLOBAL STATUS LIKE 'wsrep_ready'").contains(state);
-    until("the node is ready", || is("ON"));
     check(user().with_writable(), &mariadb.0).await.unwrap();
 
     // It leaves, for a cluster where nobody is; whoever says so waits for that.
@@ -142,7 +151,7 @@ async fn mariadb_in_a_cluster_is_writable_as_long_as_it_is_ready() {
     let mut leaving = mariadb.0.command(CLIENT);
     let leaving = leaving.args(["--no-defaults", &socket, "-uroot", "-e", &nobody]).spawn();
     let mut leaving = leaving.unwrap();
-    until("the node is not ready", || is("OFF"));
+    until("the node is not ready", || mariadb.is_ready("OFF"));
     let (cause, text) = failure(user().with_writable(), &mariadb.0).await;
     let wanted = r#"the node is not ready in its cluster: "wsrep_ready is OFF""#;
     assert_eq!((cause, &*text), ("rejected", wanted));
