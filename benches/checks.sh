@@ -46,7 +46,7 @@ begun() { awk '/^Tcp:/ && !/Rto/ { print $6 }' /proc/self/net/snmp; }
 measure() { # kind, who, command ...
     local kind=$1 who=$2 nginx process before began resident left
     shift 2
-    trap 'kill $(jobs -p) 2>/dev/null' EXIT
+    trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
     ip link set lo up
     nginx -c "$folder/nginx.conf" &
     nginx=$!
