@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 pub use self::explanation::Explanation;
-pub(crate) use self::run::in_full;
 pub use self::run::{CertificateReport, EvidenceReport, Phases, RunReport};
+pub(crate) use self::run::{in_full, outcome};
 
 use crate::config::Address;
 use crate::notify::NotifierStatus;

@@ -68,6 +68,15 @@ pub struct CertificateReport {
     pub days_left: i64,
 }
 
+/// What a run came to, in one word: a failure of this host is none of the target's.
+pub(crate) fn outcome(error: Option<&CheckError>) -> &'static str {
+    match error {
+        None => "passed",
+        Some(error) if error.is_local() => "local",
+        Some(_) => "failed",
+    }
+}
+
 impl RunReport {
     /// Describes a run that took so long.
     pub fn new(took: Duration, result: &Result<Report, Failure>) -> Self {
@@ -79,11 +88,7 @@ impl RunReport {
         let phases =
             phases.filter_map(|phase| Some((phase.to_string(), milliseconds(trace.spent(phase)?))));
         Self {
-            outcome: match error {
-                None => "passed",
-                Some(error) if error.is_local() => "local",
-                Some(_) => "failed",
-            },
+            outcome: outcome(error),
             cause: error.map(CheckError::cause),
             detail: error.map(in_full),
             took_ms: milliseconds(took),

@@ -51,14 +51,14 @@ impl Keeper {
 /// Says which scripts run on, what nobody was told, and how many changes are in no mail.
 fn tell_undone(undone: &[Undone], unsent: u64) {
     let seconds = PARTING.as_secs();
-    let running = undone.iter().filter(|one| one.is_running);
-    let running = listed(running.map(|one| format!("{} ({})", one.script, one.told)));
-    if let Some(running) = running {
+    let those = |are_running| {
+        let those = undone.iter().filter(move |one| one.is_running == are_running);
+        listed(those.map(|one| format!("{} ({})", one.script, one.told)))
+    };
+    if let Some(running) = those(true) {
         warn!(running, "scripts still run after {seconds} s, and are left to themselves");
     }
-    let untold = undone.iter().filter(|one| !one.is_running);
-    let untold = listed(untold.map(|one| format!("{} ({})", one.script, one.told)));
-    if let Some(untold) = untold {
+    if let Some(untold) = those(false) {
         warn!(untold, "scripts that waited for others are not run any more");
     }
     if unsent > 0 {

@@ -6,7 +6,7 @@ use lb_health::state::CheckState;
 use lb_health::{CheckError, CheckId, monitor};
 
 use super::{Checks, Place, Watched};
-use crate::status::{CheckReport, ChecksStatus, LastCheck, PastRun, RunReport, in_full};
+use crate::status::{CheckReport, ChecksStatus, LastCheck, PastRun, RunReport, in_full, outcome};
 
 impl Checks {
     /// Whether a backend is checked, and every check of it has passed since then.
@@ -39,11 +39,7 @@ impl Checks {
         let last = outcomes.max_by_key(|outcome| (outcome.result.is_err(), outcome.at))?;
         let error = last.result.as_ref().err().map(|failure| &failure.error);
         Some(LastCheck {
-            outcome: match error {
-                None => "passed",
-                Some(error) if error.is_local() => "local",
-                Some(_) => "failed",
-            },
+            outcome: outcome(error),
             cause: error.map(CheckError::cause),
             detail: error.map(in_full),
             age_ms: now.saturating_duration_since(last.at).as_millis() as u64,

@@ -164,6 +164,7 @@ fn end_of(pid: Pid) -> std::io::Result<AsyncFd<OwnedFd>> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::process::Command;
 
     use tokio::sync::mpsc;
@@ -171,6 +172,21 @@ mod tests {
 
     use super::*;
     use crate::vip::watch::{Sighting, Thing};
+
+    /// One process of this program, without a delay.
+    fn any_of(program: &Path) -> VrrpTrackProcess {
+        VrrpTrackProcess {
+            name: "it".into(),
+            process: program.display().to_string(),
+            parameters: None,
+            parameter_match: ParameterMatch::Exact,
+            quorum: 1,
+            quorum_max: None,
+            up_delay: Duration::ZERO,
+            down_delay: Duration::ZERO,
+            weight: 0,
+        }
+    }
 
     /// `up_delay` holds up the one, `down_delay` the other.
     #[tokio::test]
@@ -183,17 +199,7 @@ mod tests {
         for (up_delay, down_delay) in
             [(Duration::ZERO, SHORT), (SHORT, Duration::ZERO), (NEVER, Duration::ZERO)]
         {
-            let watched = VrrpTrackProcess {
-                name: "it".into(),
-                process: program.display().to_string(),
-                parameters: None,
-                parameter_match: ParameterMatch::Exact,
-                quorum: 1,
-                quorum_max: None,
-                up_delay,
-                down_delay,
-                weight: 0,
-            };
+            let watched = VrrpTrackProcess { up_delay, down_delay, ..any_of(&program) };
             let (sender, mut seen) = mpsc::channel(1);
             let mut child = start();
             let reporter = Reporter { thing: Thing::Process("it".into()), sender };
@@ -227,17 +233,7 @@ mod tests {
         let program = std::env::temp_dir().join(format!("tracked-{}", std::process::id()));
         // No copy: another test that forks meanwhile would keep it open for writing (`ETXTBSY`).
         std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
-        let watched = VrrpTrackProcess {
-            name: "it".into(),
-            process: program.display().to_string(),
-            parameters: None,
-            parameter_match: ParameterMatch::Exact,
-            quorum: 1,
-            quorum_max: None,
-            up_delay: Duration::ZERO,
-            down_delay: Duration::ZERO,
-            weight: 0,
-        };
+        let watched = any_of(&program);
         let (sender, mut seen) = mpsc::channel(1);
         let reporter = Reporter { thing: Thing::Process("it".into()), sender };
         let is_told = Births::listen().is_ok();
